@@ -1,0 +1,204 @@
+"""What runs: the grid, checked whole before its first job starts, then launched, tracked and compared."""
+
+import copy
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+
+from src.config import Config, Tracking, check
+from src.overrides import check_overrides, expand, option_groups
+from src.runs import identity
+from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job
+from src.tracking.address import check_address
+
+if TYPE_CHECKING:
+    from src.tracking.session import Tracker
+
+
+@dataclass
+class GridSweeperConf:
+    """`hydra.sweeper`: `params` holds a preset's overrides; the shell's win over them."""
+
+    _target_: str = "hydra_plugins.normlab.grid_sweeper.GridSweeper"
+    params: dict[str, Any] | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="normlab")
+
+
+@dataclass(frozen=True)
+class GridJob:
+    """One point of the grid: its overrides as Hydra writes them, its configuration and its key."""
+
+    overrides: Mapping[str, str]
+    config: Config
+    key: str
+
+    @property
+    def leaves(self) -> dict[str, Any]:
+        """The leaves that decide what it computes."""
+        return identity.job_leaves(self.config)
+
+
+class GridSweeper(Sweeper):
+    """Every combination of the values, each once."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._params = dict(params or {})
+        self._console = Console(stderr=True)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's call before `sweep`."""
+        self._loader = hydra_context.config_loader
+        self._config = config
+        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
+        self._groups = option_groups()
+        self._multirun = Path(config.hydra.sweep.dir).parent
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Train what is asked for; leaves by SystemExit where a job failed or was stopped."""
+        jobs = self._grid(arguments)
+        sweep = self._plan(jobs)
+        sweep.write(self._multirun)
+        self._announce(sweep)
+        status = self._launch(jobs, sweep)
+        if status:
+            sys.exit(status)
+
+    def _grid(self, arguments: Sequence[str]) -> list[GridJob]:
+        """The grid's jobs, every one of them checked; duplicates are dropped, and that is said."""
+        from src.data.sizes import check_sizes
+        from src.data.sources import describe
+
+        parser = OverridesParser.create(config_loader=self._loader)
+        typed = parser.parse_overrides(list(arguments))
+        names = {override.key_or_group for override in typed}
+        preset = parser.parse_overrides([f"{name}={value}" for name, value in self._params.items() if name not in names])
+        check_overrides([*preset, *typed], self._groups)
+        jobs: dict[str, GridJob] = {}
+        points = expand([*preset, *typed])
+        for overrides in points:
+            config = self._compose(overrides, parser)
+            check(config)
+            source = describe(config.data)
+            check_sizes(config.data, source)
+            key = identity.job_key(identity.identity(config, source.digest))
+            jobs.setdefault(key, GridJob(overrides, config, key))
+        settings = next(iter(jobs.values())).config.tracking
+        if settings.name != "none":
+            check_address(settings)
+        if len(jobs) < len(points):
+            self._console.print(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
+        return list(jobs.values())
+
+    def _compose(self, overrides: Mapping[str, str], parser: OverridesParser) -> Config:
+        """The configuration of one point.  Hydra composes each combination of group choices once; single values are set
+        on a copy, a hundred times faster, by the same typed nodes.
+        """
+        chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
+        if chosen not in self._composed:
+            composed = self._loader.load_configuration(
+                self._config.hydra.job.config_name, [f"{name}={value}" for name, value in chosen], RunMode.RUN
+            )
+            with open_dict(composed):
+                del composed["hydra"]
+            self._composed[chosen] = composed
+        composed = copy.deepcopy(self._composed[chosen])
+        for name, value in overrides.items():
+            if name not in self._groups:
+                OmegaConf.update(composed, name, parser.parse_override(f"{name}={value}").value())
+        config = OmegaConf.to_object(composed)
+        assert isinstance(config, Config)
+        return config
+
+    def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
+        """Names for the jobs and for the sweep: by what varies, or, where nothing does, by what is not the default."""
+        default = identity.job_leaves(self._compose({}, OverridesParser.create(config_loader=self._loader)))
+        varies = identity.varying(job.leaves for job in jobs)
+        planned = []
+        for job in jobs:
+            unusual = identity.varying([default, job.leaves])
+            shown = varies or unusual
+            params = dict.fromkeys(["norm.name", *varies, *unusual])
+            known = find_job(self._multirun, job.key)
+            planned.append(
+                PlannedJob(
+                    key=job.key,
+                    folder=known.path.name if known else identity.folder_name(identity.label(job.leaves, unusual), job.key),
+                    label=identity.label(job.leaves, shown),
+                    cell=identity.label(job.leaves, [path for path in shown if path != "seed"], seed=False),
+                    params={path: identity.format_value(job.leaves[path]) for path in params},
+                )
+            )
+        return Sweep(
+            id=identity.sweep_id(job.key for job in jobs),
+            command=shlex.join(["python", "-m", "src.train", *sys.argv[1:]]),
+            started=time.time_ns() // 1_000_000,
+            varies=varies,
+            jobs=planned,
+        )
+
+    def _announce(self, sweep: Sweep) -> None:
+        finished = sum(self._folder(job).finished for job in sweep.jobs)
+        varies = ", ".join(sweep.varies) or "nothing"
+        self._console.print(
+            f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before", highlight=False
+        )
+
+    def _folder(self, job: PlannedJob) -> JobFolder:
+        return JobFolder(self._multirun / "jobs" / job.folder)
+
+    def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
+        """Run what is not finished, track it, compare; returns the exit status."""
+        tracker = self._tracker(jobs[0].config.tracking, sweep)
+        batch = [
+            [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned.folder}"]
+            for job, planned in zip(jobs, sweep.jobs, strict=True)
+            if not self._folder(planned).finished
+        ]
+        status = 0
+        try:
+            if batch:
+                self._launcher.launch(batch, initial_job_idx=0)
+        except KeyboardInterrupt:
+            status = 130
+        failed = [job for job in sweep.jobs if not self._folder(job).finished]
+        self._report(sweep, failed)
+        status = status or int(bool(failed))
+        undelivered = tracker.close(status, len(failed)) if tracker else 0
+        return status or (3 if undelivered else 0)
+
+    def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
+        if settings.name == "none":
+            return None
+        from src.tracking.session import Tracker  # imports mlflow, which a mistyped command does not wait for
+
+        return Tracker(settings, sweep, self._multirun, self._console)
+
+    def _report(self, sweep: Sweep, failed: Sequence[PlannedJob]) -> None:
+        """The comparison, and the jobs that have no result with the reason that they left."""
+        from src.compare import compare
+
+        for job in failed:
+            records = self._folder(job).records()
+            reason = records[-1].get("error", "stopped without a word") if records else "did not start"
+            self._console.print(f"{job.label}: no result: {reason}; see {self._folder(job).path / 'train.log'}")
+        if len(failed) < len(sweep.jobs):
+            compare([sweep], self._multirun, sweep.folder(self._multirun), Console())

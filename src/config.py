@@ -1,0 +1,297 @@
+"""The configuration: every key with its type, unit and range, and the check that a job passes before it starts.
+
+Standard library only: a mistyped command is answered before anything heavy is imported.  The values stand in
+`conf/*.yaml`.  A default here means "off": it never changes, so that new keys leave the identity of old jobs alone
+(`src/runs/identity.py`); a key without one always has its value from the YAML files.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any
+
+from src.models.layers import layers
+
+REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
+
+
+class BadInput(Exception):
+    """What the user asked for cannot be done.  Told in at most three lines before anything runs; exit status 2."""
+
+    def __init__(self, what: str, allowed: str = "", write: str = "") -> None:
+        lines = [f"normlab: {what}"]
+        if allowed:
+            lines.append(f"  allowed: {allowed}")
+        if write:
+            lines.append(f"  write: {write}")
+        super().__init__("\n".join(lines))
+
+
+def key(
+    default: Any = REQUIRED,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_by: tuple[str, ...] = (),
+) -> Any:
+    """A leaf of the schema: its range, and the options of its group that read it (none named: all do)."""
+    limits = {">=": at_least, "above": above, "<=": at_most, "below": below}
+    return field(
+        default=default,
+        metadata={
+            "limits": {word: limit for word, limit in limits.items() if limit is not None},
+            "choices": choices,
+            "read_by": read_by,
+        },
+    )
+
+
+@dataclass
+class Norm:
+    """Which values are averaged to normalise an activation."""
+
+    name: str = key(choices=("none", "bn", "gn", "ln", "in"))
+    eps: float | None = key(None, above=0, read_by=("bn", "gn", "ln", "in"))
+    momentum: float | None = key(None, at_least=0, at_most=1, read_by=("bn",))
+    groups: int | None = key(None, at_least=1, read_by=("gn",))
+
+
+@dataclass
+class Regularization:
+    """What keeps the weights small or the network unsure."""
+
+    l1: float = key(0.0, at_least=0)
+    l2: float = key(0.0, at_least=0)
+    dropout: float = key(0.0, at_least=0, below=1)
+    label_smoothing: float = key(0.0, at_least=0, below=1)
+
+
+@dataclass
+class Optimizer:
+    """How a gradient becomes a step."""
+
+    name: str = key(choices=("sgd", "adam", "adamw", "rmsprop"))
+    lr: float = key(above=0)
+    momentum: float | None = key(None, at_least=0, below=1, read_by=("sgd", "rmsprop"))
+    nesterov: bool | None = key(None, read_by=("sgd",))
+    beta1: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
+    beta2: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
+    alpha: float | None = key(None, at_least=0, below=1, read_by=("rmsprop",))
+    eps: float | None = key(None, above=0, read_by=("adam", "adamw", "rmsprop"))
+
+
+@dataclass
+class Schedule:
+    """How the learning rate changes from step to step."""
+
+    name: str = key(choices=("constant", "step", "cosine", "onecycle"))
+    step_epochs: int | None = key(None, at_least=1, read_by=("step",))
+    gamma: float | None = key(None, above=0, at_most=1, read_by=("step",))
+    warmup: float | None = key(None, above=0, below=1, read_by=("onecycle",))
+
+
+@dataclass
+class Data:
+    """Which images, and how they are dealt out."""
+
+    name: str = key(choices=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx", "synthetic"))
+    root: str | None = key(None, read_by=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx"))
+    batch_size: int = key(at_least=1)
+    validation: int = key(at_least=1)
+    split_seed: int = key(at_least=0, at_most=2**32 - 1)
+    limit: int | None = key(None, at_least=1)
+    classes: int | None = key(None, at_least=2, at_most=100, read_by=("synthetic",))
+    channels: int | None = key(None, read_by=("synthetic",), choices=("1", "3"))
+    size: int | None = key(None, read_by=("synthetic",), choices=("28", "32"))
+    images: int | None = key(None, at_least=1, read_by=("synthetic",))
+    test_images: int | None = key(None, at_least=1, read_by=("synthetic",))
+    noise: float | None = key(None, at_least=0, read_by=("synthetic",))
+
+
+@dataclass
+class Model:
+    """The network that every method is tried in."""
+
+    name: str = key(choices=("cnn",))
+    width: int = key(at_least=1)
+
+
+@dataclass
+class Tracking:
+    """Where MLflow keeps the runs; never part of what a job is."""
+
+    name: str = key(choices=("sqlite", "none"))
+    uri: str | None = key(None, read_by=("sqlite",))
+    experiment: str | None = key(None, read_by=("sqlite",))
+    system_metrics: bool = key(False, read_by=("sqlite",))
+
+
+@dataclass
+class Config:
+    """One job, and where it is tracked."""
+
+    norm: Norm = field(default_factory=Norm)
+    reg: Regularization = field(default_factory=Regularization)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    tracking: Tracking = field(default_factory=Tracking)
+    epochs: int = key(at_least=1)
+    seed: int = key(at_least=0, at_most=2**32 - 1)
+    threads: int = key(at_least=1)
+    deterministic: bool = key(False)
+    device: str = key("auto")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one of dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _schema(node: Any = Config, prefix: str = "") -> dict[str, "Key"]:
+    keys: dict[str, Key] = {}
+    types = typing.get_type_hints(node)
+    for item in dataclasses.fields(node):
+        path = prefix + item.name
+        if dataclasses.is_dataclass(types[item.name]):
+            keys |= _schema(types[item.name], f"{path}.")
+        else:
+            keys[path] = Key(path, types[item.name], item.default, **item.metadata)
+    return keys
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of one leaf of the schema."""
+
+    path: str
+    type: Any
+    default: Any
+    limits: Mapping[str, float]
+    choices: tuple[str, ...]
+    read_by: tuple[str, ...]
+
+    @property
+    def optional(self) -> bool:
+        """Whether null is a value."""
+        return isinstance(self.type, UnionType)
+
+    @property
+    def allowed(self) -> str:
+        """The values in words, such as `a number >= 0`."""
+        if self.choices:
+            return ", ".join(self.choices)
+        words = {int: "an integer", float: "a finite number", bool: "true or false", str: "a text"}[self._plain_type]
+        limits = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
+        return f"{words} {limits}".strip() + (" or null" if self.optional else "")
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for a value in an example."""
+        return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self._plain_type]
+
+    @property
+    def _plain_type(self) -> Any:
+        return typing.get_args(self.type)[0] if self.optional else self.type
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value`, as typed in a shell or read from a file, is of the right type and in range."""
+        if value is None:
+            return self.optional
+        kind = self._plain_type
+        if kind is str:
+            fits = isinstance(value, str | int | float) and value != ""
+        elif kind is bool:
+            fits = isinstance(value, bool)
+        elif kind is int:
+            fits = isinstance(value, int) and not isinstance(value, bool)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return fits and (not self.choices or str(value) in self.choices) and self._in_range(value)
+
+    def _in_range(self, value: Any) -> bool:
+        inside = {
+            ">=": lambda limit: value >= limit,
+            "above": lambda limit: value > limit,
+            "<=": lambda limit: value <= limit,
+            "below": lambda limit: value < limit,
+        }
+        return all(inside[word](limit) for word, limit in self.limits.items())
+
+    def check(self, value: Any) -> None:
+        """Refuse a value of the wrong type or out of range.
+
+        Raises:
+            BadInput: naming the key, the value and what is allowed.
+        """
+        if not self.accepts(value):
+            shown = "null" if value is None else value
+            raise BadInput(f"{self.path}={shown} cannot be used", self.allowed, f"{self.path}={self.placeholder}")
+
+
+KEYS = _schema()
+SECTIONS = tuple(item.name for item in dataclasses.fields(Config) if f"{item.name}.name" in KEYS)
+# What a job is: nothing else enters its identity, and nothing else can be swept.
+JOB = ("norm", "reg", "optimizer", "schedule", "data", "model", "epochs", "seed", "threads", "deterministic")
+
+
+def part_of_a_job(path: str) -> bool:
+    """Whether a dotted key decides what a job computes."""
+    return path.split(".")[0] in JOB
+
+
+def check(config: Config) -> None:
+    """Refuse a job that could not be trained as it is written.
+
+    Raises:
+        BadInput: naming the key, its value, what is allowed and how to write it.
+    """
+    values = leaves(dataclasses.asdict(config))
+    for path, item in KEYS.items():
+        section = path.split(".")[0]
+        option = values.get(f"{section}.name")
+        if item.read_by and option not in item.read_by:
+            if values[path] != item.default:
+                readers = ", ".join(f"{section}={name}" for name in item.read_by)
+                raise BadInput(f"{path}={values[path]}: {section}={option} does not read it", f"with {readers}")
+        elif values[path] == REQUIRED or (values[path] is None and item.read_by and path not in MAY_BE_NULL):
+            raise BadInput(f"{section}={option} needs {path}", item.allowed, f"{path}={item.placeholder}")
+        else:
+            item.check(values[path])
+    _check_device(config.device)
+    if config.data.name == "idx" and config.data.root is None:
+        raise BadInput("data=idx needs a folder with the four IDX files", write="data=idx data.root=FOLDER")
+    if config.optimizer.nesterov and not config.optimizer.momentum:
+        raise BadInput("optimizer.nesterov=true needs a momentum", "above 0", "optimizer.momentum=0.9")
+    if config.norm.groups is not None:
+        _check_groups(config.norm.groups, config.model.width)
+
+
+MAY_BE_NULL = ("data.root", "tracking.uri")
+
+
+def _check_device(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+        raise BadInput(f"device={device} is not known", "auto, cpu, cuda, cuda:N, mps", "device=cpu")
+
+
+def _check_groups(groups: int, width: int) -> None:
+    for layer in layers(width):
+        if layer.channels % groups:
+            divisors = [n for n in range(1, layer.channels + 1) if layer.channels % n == 0]
+            raise BadInput(
+                f"norm.groups={groups} does not divide the {layer.channels} channels of layer {layer.name}",
+                ", ".join(map(str, divisors)),
+                f"norm=gn norm.groups={max(n for n in divisors if n <= max(groups, 1))}",
+            )

@@ -1,0 +1,26 @@
+"""Images made up on the spot, so that everything can be tried without a file."""
+
+import numpy as np
+
+from src.data.idx import Bytes
+
+COARSE = 4  # pixels a side of the random pattern that is blown up to a class's picture
+STREAMS = {"patterns": 0, "train": 1, "test": 2}
+
+
+def make_images(
+    count: int, classes: int, channels: int, size: int, noise: float, *, stream: str
+) -> tuple[Bytes, Bytes]:
+    """Images (count, channels, size, size) and labels (count,), the same on every call.
+
+    A class is one coarse random pattern; an image is its class's pattern, moved by up to two pixels, in noise whose
+    standard deviation is `noise` times the pattern's.
+    """
+    patterns = np.random.default_rng(STREAMS["patterns"]).normal(size=(classes, channels, COARSE, COARSE))
+    smooth = patterns.repeat(size // COARSE, axis=2).repeat(size // COARSE, axis=3)  # (classes, C, size, size)
+    random = np.random.default_rng(STREAMS[stream])
+    labels = random.integers(classes, size=count).astype(np.uint8)
+    moves = random.integers(-2, 3, size=(count, 2))
+    pictures = np.stack([np.roll(smooth[k], tuple(move), axis=(1, 2)) for k, move in zip(labels, moves, strict=True)])
+    pictures += noise * random.normal(size=pictures.shape)
+    return np.clip(128 + 48 * pictures, 0, 255).astype(np.uint8), labels

@@ -1,0 +1,52 @@
+"""A small convolutional network for images, the same under every norm."""
+
+import torch
+from torch import Tensor, nn
+
+from src.models.layers import layers
+from src.models.norms import NormLayer
+
+
+class CNN(nn.Module):
+    """Convolutions, each followed by the norm and ReLU; the global maximum; dropout; a linear classifier.
+
+    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).  On MNIST with the
+    default width it has 14,714 parameters.  First weights come from `generator` alone and are the same under every
+    norm: normal with variance 2 / fan-in (He et al. 2015), biases zero.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, width: int, norm: NormLayer, dropout: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential()
+        for layer in layers(width):
+            block = nn.Sequential()
+            normalised = norm(layer.channels)
+            # A norm has a bias of its own, and would take the convolution's away again.
+            bias = isinstance(normalised, nn.Identity)
+            block.append(nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.kernel // 2, bias=bias))
+            block.append(normalised)
+            block.append(nn.ReLU(inplace=True))
+            if layer.pool:
+                block.append(nn.MaxPool2d(2))
+            self.blocks.add_module(layer.name, block)
+            channels = layer.channels
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, classes)
+        self._initialise(generator)
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                gain = "relu" if isinstance(module, nn.Conv2d) else "linear"
+                nn.init.kaiming_normal_(module.weight, nonlinearity=gain, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W)."""
+        features: Tensor = self.blocks(images)  # (N, 2 * width, H / 4, W / 4)
+        pooled = self.dropout(features.amax(dim=(2, 3)))  # (N, 2 * width)
+        logits: Tensor = self.classifier(pooled)  # (N, classes)
+        return logits

@@ -1,0 +1,23 @@
+"""The convolutions of the network as plain numbers, for all that must know them before torch is there."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution: output channels, kernel side and stride in pixels, and whether a 2 x 2 maximum follows."""
+
+    name: str
+    channels: int
+    kernel: int
+    stride: int = 1
+    pool: bool = False
+
+
+def layers(width: int) -> tuple[Layer, ...]:
+    """The convolutions of the network, in order; `width` is the number of channels of the first."""
+    return (
+        Layer("conv1", width, kernel=5, stride=2),
+        Layer("conv2", 2 * width, kernel=3, pool=True),
+        Layer("conv3", 2 * width, kernel=3),
+    )

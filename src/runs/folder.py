@@ -1,0 +1,139 @@
+"""The folders that jobs and sweeps leave: `multirun/jobs/<readable>-<key8>` and `multirun/sweeps/<id8>`."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from src.config import leaves
+from src.runs.files import write_json
+from src.runs.identity import parts_of_a_job
+from src.runs.journal import Record, read_journal
+
+MULTIRUN = Path("multirun")
+# A job's files that MLflow shows, in the order in which they are delivered.
+ARTIFACTS = (
+    "config.yaml",
+    "misclassified.png",
+    "misclassified_2x5.png",
+    "confusion_matrix.png",
+    "per_class.csv",
+    "predictions.npz",
+    "weights.safetensors",
+    "train.log",
+)
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Reads one job's folder; what is not there yet is empty."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Where the job writes while it trains."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has done everything: its result is written last."""
+        return self.result_path.exists()
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result stands once there is one."""
+        return self.path / "result.json"
+
+    def records(self) -> list[Record]:
+        """What the journal holds now."""
+        return read_journal(self.journal)
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of a finished job, else None."""
+        if not self.finished:
+            return None
+        result: dict[str, Any] = json.loads(self.result_path.read_bytes())
+        return result
+
+
+@dataclass(frozen=True)
+class FinishedJob:
+    """A finished job: what it was, its epochs and its result."""
+
+    folder: JobFolder
+
+    @cached_property
+    def _records(self) -> list[Record]:
+        return self.folder.records()
+
+    @property
+    def start(self) -> Record:
+        """What the job was: configuration, environment and code, then job, cell, source and parameters."""
+        return {**self._records[0], **self._records[1], "time": self._records[0]["time"]}
+
+    @property
+    def leaves(self) -> dict[str, Any]:
+        """The configuration's leaves that decide what the job computes, by dotted key."""
+        return parts_of_a_job(leaves(self.start["config"]))
+
+    @property
+    def epochs(self) -> list[Record]:
+        """One record an epoch, with `epoch` and `metrics`."""
+        return [record for record in self._records if record["kind"] == "epoch"]
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The numbers at the end."""
+        result = self.folder.result()
+        assert result is not None
+        return result
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job of a sweep: the key that names it, its folder's name under `multirun/jobs`, and how it is shown.
+
+    `cell` is the label without the seed; `params` are the leaves that vary in the sweep or differ from the defaults.
+    """
+
+    key: str
+    folder: str
+    label: str
+    cell: str
+    params: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A set of jobs that were asked for by one command."""
+
+    id: str
+    command: str
+    started: int  # milliseconds since 1970, of the last time that it was asked for
+    varies: list[str]  # dotted keys, the norm first and the seed last
+    jobs: list[PlannedJob] = field(default_factory=list)
+
+    def folder(self, multirun: Path) -> Path:
+        """Where its manifest, table and figures stand."""
+        return multirun / "sweeps" / self.id[:8]
+
+    def write(self, multirun: Path) -> None:
+        """Write the manifest."""
+        folder = self.folder(multirun)
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = [vars(job) for job in self.jobs]
+        write_json(folder / "manifest.json", {**vars(self), "jobs": jobs})
+
+
+def read_sweep(manifest: Path) -> Sweep:
+    """The sweep that a manifest describes."""
+    stored = json.loads(manifest.read_bytes())
+    return Sweep(**{**stored, "jobs": [PlannedJob(**job) for job in stored["jobs"]]})
+
+
+def find_job(multirun: Path, key: str) -> JobFolder | None:
+    """The folder of a job, whatever its readable part, or None."""
+    found = sorted((multirun / "jobs").glob(f"*-{key[:8]}"))
+    return JobFolder(found[0]) if found else None

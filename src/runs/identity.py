@@ -1,0 +1,93 @@
+"""What a job is: the same configuration on the same data is the same job, alone or in any sweep, today or next week."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from src.config import JOB, KEYS, Config, leaves, part_of_a_job
+
+CODE_FOLDERS = ("data", "models", "training")
+
+
+def job_leaves(config: Config) -> dict[str, Any]:
+    """All leaves that decide what a job computes, by dotted key."""
+    return leaves({name: value for name, value in dataclasses.asdict(config).items() if name in JOB})
+
+
+def identity(config: Config, dataset: str) -> dict[str, Any]:
+    """The leaves that differ from the schema's "off", with the dataset's digest in place of its path.
+
+    A key added to the schema later is off in old jobs, and so leaves their identity alone.
+    """
+    differing = {path: value for path, value in job_leaves(config).items() if value != KEYS[path].default}
+    differing.pop("data.root", None)
+    return differing | {"data.digest": dataset}
+
+
+def job_key(identity: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits that name a job."""
+    return _digest(dict(identity))
+
+
+def cell_key(identity: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits that name a job without its seed: what statistics group by."""
+    return _digest({path: value for path, value in identity.items() if path != "seed"})
+
+
+def sweep_id(job_keys: Iterable[str]) -> str:
+    """64 hexadecimal digits that name a set of jobs."""
+    return _digest(sorted(job_keys))
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def code_digest() -> str:
+    """A digest of the code that decides a job's numbers, so that results of edited code can be told apart."""
+    source = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(path for name in CODE_FOLDERS for path in (source / name).glob("*.py")):
+        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys whose value is not the same in all jobs, the norm first, the seed last."""
+    jobs = list(jobs)
+    paths = dict.fromkeys(path for job in jobs for path in job)
+    found = [path for path in paths if len({json.dumps(job.get(path)) for job in jobs}) > 1]
+    return sorted(found, key=lambda path: (path == "seed", path != "norm.name", list(KEYS).index(path)))
+
+
+def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
+    """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
+    words = [str(job["norm.name"])]
+    for path in shown:
+        if path not in ("norm.name", "seed") and job.get(path) is not None:
+            name = path.removesuffix(".name") if path.endswith(".name") else path.rpartition(".")[2]
+            words.append(f"{name}={format_value(job[path])}")
+    return " ".join([*words, f"s{job['seed']}"] if seed else words)
+
+
+def format_value(value: Any) -> str:
+    """A value as it is read and typed: 0 for 0.0, 1e-05 for 0.00001, true for True."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def folder_name(label: str, key: str) -> str:
+    """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
+    readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", label).strip("._-")[:60]
+    return f"{readable}-{key[:8]}"
+
+
+def parts_of_a_job(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves among `values` that decide what a job computes."""
+    return {path: value for path, value in values.items() if part_of_a_job(path)}

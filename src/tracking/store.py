@@ -1,0 +1,54 @@
+"""The MLflow store that a sweep is tracked in."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # unless the user chose otherwise
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+from src.config import BadInput, Tracking
+from src.tracking.address import store_uri
+
+@dataclass(frozen=True)
+class Store:
+    """An open store and the experiment in it."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+    def find(self, **tags: str) -> list[Run]:
+        """The runs that carry all these tags and are not superseded, the newest first."""
+        wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+        runs = self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY)
+        return [run for run in runs if "superseded" not in run.data.tags]
+
+
+def open_store(settings: Tracking, artifacts: Path) -> Store:
+    """Open the store and the experiment, making what is missing.
+
+    `artifacts` is where a local store's files go.
+
+    Raises:
+        BadInput: where the experiment was deleted.
+    """
+    uri = store_uri(settings)
+    client = MlflowClient(tracking_uri=uri)
+    name = settings.experiment or "normlab"
+    if settings.experiment == "normlab":
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = None if uri.startswith("http") else artifacts.absolute().as_uri()
+        return Store(client, uri, client.create_experiment(name, artifact_location=location))
+    if experiment.lifecycle_stage == "deleted":
+        raise BadInput(
+            f"the experiment {name} was deleted from {uri}",
+            "another name, or that one restored",
+            f"mlflow experiments restore --experiment-id {experiment.experiment_id}",
+        )
+    return Store(client, uri, experiment.experiment_id)
+

@@ -1,0 +1,254 @@
+"""The saved views that turn MLflow's empty first page into a dashboard of one sweep.
+
+A saved view is an experiment tag, `mlflow.sharedViewState.<key>`, that holds the page's own state as JSON: which runs,
+which table columns, which charts.  The format is undocumented and was read from MLflow 3.17's page, which is why
+tests/tracking/test_page.py opens a view in a browser; a page that does not understand one shows its default view, so
+callers treat a failure to set a view as a warning and never as a lost run.
+
+Everything here is pure: strings in, strings out.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+TAG_PREFIX = "mlflow.sharedViewState."
+KEY_PREFIX = "sweep-"  # ours; the page's own keys are bare UUIDs, so a reader's own views are never dropped
+IMAGE_KEY = "misclassified"
+MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's own check
+VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
+LINKS_SHOWN = 4  # the page shows one line of an experiment's note
+MAX_VARIED = 12  # table columns and parallel axes; more are neither legible nor short enough for one tag
+
+Json = dict[str, Any]
+
+
+def view_key(sweep_id: str, *, grouped: bool = False) -> str:
+    """Name a sweep's view in links: the first 8 digits of its id, and `-cells` where seeds are averaged."""
+    return f"{KEY_PREFIX}{sweep_id[:8]}{'-cells' if grouped else ''}"
+
+
+def sweep_tag(sweep_id: str) -> str:
+    """Name the tag that every job of the sweep carries with the value "true": what a view filters by."""
+    return f"sweep.{sweep_id[:8]}"
+
+
+def sweep_view(
+    sweep_id: str,
+    name: str,
+    varied: Sequence[str],
+    created_ms: int,
+    *,
+    grouped: bool = False,
+    penalty: bool = False,
+    images: bool = True,
+) -> tuple[str, str]:
+    """Make one saved view of a sweep: the tag's key and value.
+
+    `varied` names the params that differ between the jobs (a job that lacks one is missing from the parallel axes, so
+    every job logs them all); `created_ms` (since 1970) is the sweep's, not the clock's, so that the same sweep gives
+    the same view.  `grouped` draws one mean line with a min-max band a cell instead of one line a run; MLflow draws
+    neither images nor parallel axes then.  `penalty` gives the penalty a chart of its own: it is a row of zeros in a
+    sweep without one.
+    """
+    varied = list(varied)[:MAX_VARIED]
+    key = view_key(sweep_id, grouped=grouped)
+    sections, charts = _layout(key, varied, grouped=grouped, penalty=penalty, images=images)
+    columns = [f"params.`{param}`" for param in varied if param != "seed"] + [
+        "tags.`seed`",
+        *(f"metrics.`{metric}`" for metric in ("best/val_accuracy", "test/accuracy", "test/errors")),
+    ]
+    state = {
+        "searchFilter": f'tags.`{sweep_tag(sweep_id)}` = "true"',
+        # With several seeds, seed 0 of every cell before seed 1 of any: only the first ten runs show their images.
+        "orderByKey": "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOW_ALL",  # the default hides all but ten
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": True,  # otherwise the page sorts the sections by name
+        "useGroupedValuesInCharts": grouped,
+        "hideEmptyCharts": True,
+        "groupBy": _BY_CELL if grouped else None,
+        "groupsExpanded": {},
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+        "compareRunSections": sections,
+        "compareRunCharts": charts,
+    }
+    view = {"name": name, "createdAt": created_ms, "updatedAt": created_ms, "state": _compact(state)}
+    return TAG_PREFIX + key, _compact(view)
+
+
+def sweep_views(
+    sweep_id: str,
+    name: str,
+    varied: Sequence[str],
+    created_ms: int,
+    *,
+    seeds: int,
+    penalty: bool = False,
+    images: bool = True,
+) -> dict[str, str]:
+    """Make all views of a sweep, as experiment tags: its runs, and its cells if there are several seeds to average."""
+    runs = sweep_view(sweep_id, name, varied, created_ms, penalty=penalty, images=images)
+    if seeds < 2:
+        return dict([runs])
+    cells = sweep_view(sweep_id, f"{name}, mean of {seeds} seeds", varied, created_ms, grouped=True, penalty=penalty)
+    return dict([cells, runs])
+
+
+def surplus_views(tags: Mapping[str, str]) -> list[str]:
+    """Name the experiment's tags to delete, oldest first, so that at most `VIEWS_KEPT` views remain.
+
+    `tags` are all tags of the experiment.  Only views made here are named, never one that a reader saved.
+    """
+    total = sum(key.startswith(TAG_PREFIX) for key in tags)
+    ours = [TAG_PREFIX + key for key, _ in reversed(_views(tags))]
+    return ours[: max(0, total - VIEWS_KEPT)]
+
+
+def note(experiment_id: str, tags: Mapping[str, str], base_url: str = "") -> str:
+    """Write the experiment's note: one line of plain words, then links to the newest views among `tags`.
+
+    An empty `base_url` makes links that work on whichever server shows the page.  The page shows the first line only
+    and needs it to begin with words; the rest of the views are a click away under Views.
+    """
+    runs_page = f"{base_url}#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    shown = [
+        f"[{_link_text(name)}]({runs_page}&viewStateShareKey={key}&compareRunsMode=CHART)"
+        for key, name in _views(tags)[:LINKS_SHOWN]
+    ]
+    return " · ".join(["normlab sweeps, newest first:", *shown, f"[all runs]({runs_page})"])
+
+
+def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """List (key, name) of the views made here, newest first; a damaged one counts as the oldest."""
+    dated = []
+    for tag, value in tags.items():
+        key = tag.removeprefix(TAG_PREFIX)
+        if key == tag or not key.startswith(KEY_PREFIX):
+            continue
+        try:
+            view = json.loads(value)
+            dated.append((int(view["createdAt"]), key, str(view["name"])))
+        except (ValueError, TypeError, KeyError):
+            dated.append((0, key, key))
+    # The averaged view of a sweep has the longer key and, with reverse, stands before the view of its runs.
+    return [(key, name) for _, key, name in sorted(dated, reverse=True)]
+
+
+def _link_text(name: str) -> str:
+    """Keep a sweep's name from closing the markdown link that it labels."""
+    return name.replace("[", "(").replace("]", ")")
+
+
+_BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "cell"}]}
+
+
+def _layout(
+    key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: bool
+) -> tuple[list[Json], list[Json]]:
+    """Arrange the page: sections from top to bottom, and the charts in them."""
+    line_charts = {
+        "accuracy": ["val/accuracy", "train/accuracy"],
+        "loss": ["val/loss", "train/loss", *(["train/penalty"] if penalty else [])],
+    }
+    sections, charts = [], []
+    for title, metrics in line_charts.items():
+        sections.append(_section(key, title, columns=len(metrics), height=380))
+        charts += [_line(key, title, metric) for metric in metrics]
+
+    result = [_bar(key, "result", "test/errors", "test errors (fewer is better)")]
+    axes = [param for param in varied if param != "seed"]
+    if axes and not grouped:
+        result.append(_parallel(key, "result", axes))
+    sections.append(_section(key, "result", columns=len(result), height=380))
+    charts += result
+
+    if images and not grouped:
+        sections.append(_section(key, "mistakes", columns=1, height=460))
+        charts.append(_image(key, "mistakes"))
+
+    # The page appends a section for every metric that no chart names: name the rest, folded away.
+    rest = ["time/train_seconds", *([] if penalty else ["train/penalty"])]
+    once = ["best/val_accuracy", "test/accuracy", "test/loss"]
+    sections.append(_section(key, "more", columns=3, height=300, display=False))
+    charts += [_line(key, "more", metric) for metric in rest]
+    charts += [_bar(key, "more", metric, metric) for metric in once]
+    return sections, charts
+
+
+def _section(key: str, title: str, *, columns: int, height: int, display: bool = True) -> Json:
+    return {
+        "uuid": _uuid(key, title),
+        "name": title,
+        "display": display,
+        "isReordered": True,  # a metric that appears later is appended and does not reshuffle the section
+        "deleted": False,
+        "isGenerated": False,
+        "columns": columns,
+        "cardHeight": height,
+    }
+
+
+def _chart(key: str, section: str, kind: str, title: str, content: Json) -> Json:
+    return {
+        "uuid": _uuid(key, section, kind, title),
+        "type": kind,
+        "metricSectionId": _uuid(key, section),
+        "displayName": title,
+        "runsCountToCompare": 100,
+        "deleted": False,
+        "isGenerated": False,
+        **content,
+    }
+
+
+def _line(key: str, section: str, metric: str) -> Json:
+    content = {
+        "metricKey": metric,
+        "lineSmoothness": 0,
+        "xAxisScaleType": "linear",
+        "scaleType": "linear",
+        "range": {},
+        "xAxisKey": "step",
+        "selectedXAxisMetricKey": "",
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "ignoreOutliers": False,
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+    }
+    return _chart(key, section, "LINE", metric, content)
+
+
+def _bar(key: str, section: str, metric: str, title: str) -> Json:
+    return _chart(key, section, "BAR", title, {"metricKey": metric})
+
+
+def _parallel(key: str, section: str, params: Sequence[str]) -> Json:
+    content = {"selectedParams": list(params), "selectedMetrics": ["best/val_accuracy", "test/errors"]}
+    return _chart(key, section, "PARALLEL", "what varies, and what it gives", {**content, "showAllRuns": True})
+
+
+def _image(key: str, section: str) -> Json:
+    # With the params above it an image is pushed out of its card; the run's name says what varies.
+    content = {"imageKeys": [IMAGE_KEY], "step": 0, "showRunParams": False}
+    return _chart(key, section, "IMAGE", "most confident mistakes", content)
+
+
+def _uuid(*parts: str) -> str:
+    """Identify a section or chart by what it is, so that the same sweep gives the same bytes."""
+    return str(uuid5(NAMESPACE_URL, "/".join(("normlab:view", *parts))))
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

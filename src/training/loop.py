@@ -1,0 +1,94 @@
+"""The training loop."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from src.config import Config
+from src.data.splits import Split, Splits
+from src.runs.journal import Journal
+from src.training.evaluate import predict, score
+from src.training.penalties import penalised, penalty
+from src.training.progress import Progress
+from src.training.streams import generator, stream_seed
+
+
+class Diverged(ArithmeticError):
+    """The loss became infinite or NaN."""
+
+
+def train(
+    model: nn.Module,
+    splits: Splits,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    config: Config,
+    journal: Journal,
+    progress: Progress,
+) -> None:
+    """Train for `config.epochs` epochs on the device that the model is on; each one's metrics go to the journal.
+
+    Raises:
+        Diverged: where the loss is no longer finite, naming epoch and step.
+    """
+    reg, batch_size = config.reg, config.data.batch_size
+    l2 = 0.0 if config.optimizer.name == "adamw" else reg.l2  # AdamW decays the weights itself
+    weights = penalised(model)
+    device = weights[0].device
+    for epoch in range(1, config.epochs + 1):
+        torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
+        order = torch.randperm(len(splits.train), generator=generator(config.seed, "order", epoch))
+        history = torch.zeros(len(order) // batch_size, 3, device=device)  # each step's loss, penalty and hits
+        started = time.perf_counter()
+        model.train()
+        for step, (images, labels) in enumerate(batches(splits.train, order, batch_size)):
+            images, labels = images.to(device), labels.to(device)  # (N, C, H, W), (N,)
+            logits = model(images)  # (N, classes)
+            loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
+            extra = penalty(weights, reg.l1, l2)
+            optimizer.zero_grad()
+            (loss + extra).backward()
+            optimizer.step()
+            schedule.step()
+            history[step] = observe(logits.detach(), labels, extra.detach())
+            progress.step(step, history)
+        train_metrics = summarise(history, epoch, batch_size)  # reads the device, so the clock stops behind it
+        seconds = time.perf_counter() - started
+        val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
+        validation = {"val/loss": val_loss, "val/accuracy": val_accuracy}
+        metrics = {**train_metrics, **validation, "time/train_seconds": seconds}
+        journal.append("epoch", epoch=epoch, metrics=metrics)
+        progress.epoch(epoch, metrics, images=len(history) * batch_size)
+
+
+def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (batch, C, H, W) and labels (batch,) in the given order; the incomplete last batch is left out."""
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        chosen = order[start : start + batch_size]
+        yield split.images[chosen], split.labels[chosen]
+
+
+def observe(logits: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
+    """A step's loss without penalty and label smoothing, its penalty and its hits (3,): comparable across strengths."""
+    return torch.stack([F.cross_entropy(logits, labels), extra, (logits.argmax(dim=1) == labels).sum()])
+
+
+def summarise(history: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
+    """Mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
+
+    Raises:
+        Diverged: where a loss or a penalty is not finite.
+    """
+    history = history.cpu().double()
+    finite = history.isfinite().all(dim=1)
+    if not finite.all():
+        step = int(finite.int().argmin())
+        loss, extra, _ = history[step].tolist()
+        raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {extra:g}")
+    loss, extra, hits = history.mean(dim=0).tolist()
+    return {"train/loss": loss, "train/penalty": extra, "train/accuracy": hits / batch_size}
