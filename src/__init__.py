@@ -1,0 +1,1 @@
+"""normlab compares normalisation and regularisation methods, and says which differences are real."""

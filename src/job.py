@@ -73,7 +73,8 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
     journal.append("ready", **made(config, images, model), device=str(device))
-    with Progress(job.path.name.rpartition("-")[0], config.epochs, steps, config.data.batch_size) as progress:
+    name = job.path.name.rpartition("-")[0].replace("_", " ")
+    with Progress(name, config.epochs, steps, config.data.batch_size) as progress:
         train(model, splits, optimizer, schedule, config, journal, progress)
     return finish(job, model, splits, images, device, time.perf_counter() - began)
 

@@ -88,7 +88,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups) -> None:
                 f"{name} is given twice: {seen[name]} and {override.input_line}", write=f"-m {name}=A,B to compare"
             )
         seen[name] = override.input_line or name
-        if override.is_sweep_override() and not (name in groups or part_of_a_job(name)) or _is_fixed(override):
+        if (override.is_sweep_override() and not (name in groups or part_of_a_job(name))) or _is_fixed(override):
             raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=f"{name}=VALUE")
         for value in _values(override):
             if name in groups:
@@ -156,7 +156,9 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", ", ".join(options), off)
     if value is not None and str(value) not in options:
         raise BadInput(
-            f"{group}={value} is not known{suggestion(str(value), options)}", ", ".join(options), f"{group}={options[0]}"
+            f"{group}={value} is not known{suggestion(str(value), options)}",
+            ", ".join(options),
+            f"{group}={options[0]}",
         )
 
 

@@ -1,9 +1,9 @@
 """Train every combination of what is asked for, track it in MLflow and compare the results.
 
-    python -m src.train                                         one run
-    python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5          six runs, and their comparison
-    python -m src.train experiment=norms                        a preset
-    python -m src.train --cfg job norm=gn                       show the configuration, run nothing
+python -m src.train                                         one run
+python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5          six runs, and their comparison
+python -m src.train experiment=norms                        a preset
+python -m src.train --cfg job norm=gn                       show the configuration, run nothing
 """
 
 import os

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from src.config import Config, Tracking, check
+from src.config import SECTIONS, Config, Tracking, check
 from src.overrides import check_overrides, expand, option_groups
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job
@@ -59,12 +59,13 @@ class GridSweeper(Sweeper):
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._params = dict(params or {})
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, soft_wrap=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
         self._loader = hydra_context.config_loader
         self._config = config
+        self._parser = OverridesParser.create(config_loader=self._loader)
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -87,15 +88,16 @@ class GridSweeper(Sweeper):
         from src.data.sizes import check_sizes
         from src.data.sources import describe
 
-        parser = OverridesParser.create(config_loader=self._loader)
-        typed = parser.parse_overrides(list(arguments))
+        typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
-        preset = parser.parse_overrides([f"{name}={value}" for name, value in self._params.items() if name not in names])
+        preset = self._parser.parse_overrides(
+            [f"{name}={value}" for name, value in self._params.items() if name not in names]
+        )
         check_overrides([*preset, *typed], self._groups)
         jobs: dict[str, GridJob] = {}
         points = expand([*preset, *typed])
         for overrides in points:
-            config = self._compose(overrides, parser)
+            config = self._compose(overrides)
             check(config)
             source = describe(config.data)
             check_sizes(config.data, source)
@@ -105,12 +107,16 @@ class GridSweeper(Sweeper):
         if settings.name != "none":
             check_address(settings)
         if len(jobs) < len(points):
-            self._console.print(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
+            self._console.print(
+                f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one"
+            )
         return list(jobs.values())
 
-    def _compose(self, overrides: Mapping[str, str], parser: OverridesParser) -> Config:
-        """The configuration of one point.  Hydra composes each combination of group choices once; single values are set
-        on a copy, a hundred times faster, by the same typed nodes.
+    def _compose(self, overrides: Mapping[str, str]) -> Config:
+        """The configuration of one point.
+
+        Hydra composes each combination of group choices once; single values are set on a copy, a hundred times faster,
+        by the same typed nodes.
         """
         chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         if chosen not in self._composed:
@@ -123,28 +129,33 @@ class GridSweeper(Sweeper):
         composed = copy.deepcopy(self._composed[chosen])
         for name, value in overrides.items():
             if name not in self._groups:
-                OmegaConf.update(composed, name, parser.parse_override(f"{name}={value}").value())
+                OmegaConf.update(composed, name, self._parser.parse_override(f"{name}={value}").value())
         config = OmegaConf.to_object(composed)
         assert isinstance(config, Config)
         return config
 
     def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
         """Names for the jobs and for the sweep: by what varies, or, where nothing does, by what is not the default."""
-        default = identity.job_leaves(self._compose({}, OverridesParser.create(config_loader=self._loader)))
         varies = identity.varying(job.leaves for job in jobs)
         planned = []
         for job in jobs:
-            unusual = identity.varying([default, job.leaves])
+            unusual = self._unusual(job)
             shown = varies or unusual
             params = dict.fromkeys(["norm.name", *varies, *unusual])
             known = find_job(self._multirun, job.key)
             planned.append(
                 PlannedJob(
                     key=job.key,
-                    folder=known.path.name if known else identity.folder_name(identity.label(job.leaves, unusual), job.key),
+                    folder=known.path.name
+                    if known
+                    else identity.folder_name(identity.label(job.leaves, unusual), job.key),
                     label=identity.label(job.leaves, shown),
                     cell=identity.label(job.leaves, [path for path in shown if path != "seed"], seed=False),
-                    params={path: identity.format_value(job.leaves[path]) for path in params},
+                    params={
+                        path: identity.format_value(job.leaves[path])
+                        for path in params
+                        if identity.applies(path, job.leaves)
+                    },
                 )
             )
         return Sweep(
@@ -155,11 +166,20 @@ class GridSweeper(Sweeper):
             jobs=planned,
         )
 
+    def _unusual(self, job: GridJob) -> list[str]:
+        """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
+        names = [f"{section}.name" for section in SECTIONS]
+        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
+        default, plain = (identity.job_leaves(self._compose(words)) for words in ({}, chosen))
+        choices = [name for name in names if default.get(name) != job.leaves.get(name)]
+        return [*choices, *identity.varying([plain, job.leaves])]
+
     def _announce(self, sweep: Sweep) -> None:
         finished = sum(self._folder(job).finished for job in sweep.jobs)
         varies = ", ".join(sweep.varies) or "nothing"
         self._console.print(
-            f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before", highlight=False
+            f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before",
+            highlight=False,
         )
 
     def _folder(self, job: PlannedJob) -> JobFolder:

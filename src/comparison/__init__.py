@@ -1,0 +1,1 @@
+"""What finished jobs say together; reads their folders and nothing else."""

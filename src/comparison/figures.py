@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from src.comparison.colours import HUES, colour
 from src.comparison.mistakes import confusion
@@ -20,7 +21,14 @@ from src.runs.predictions import Predictions
 DPI = 120
 COUNTS_UP_TO = 30  # classes; more leave no room for numbers in the cells
 MARKERS = dict(zip(HUES, "xosD^", strict=True))  # one a norm, as the hue
-LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (9, 3)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1.2)),
+    (0, (6, 2, 1, 2)),
+    (0, (9, 3)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+)
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
 DIAGONAL = "#e9eef3"
 PANELS = (
@@ -56,7 +64,9 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     _cells(axes, counts, worst)
     shown = range(0, n, math.ceil(n / 60))
     tilted = max(map(len, classes)) > 3
-    axes.set_xticks(list(shown), [classes[k] for k in shown], rotation=45 if tilted else 0, ha="right" if tilted else "center")
+    axes.set_xticks(
+        list(shown), [classes[k] for k in shown], rotation=45 if tilted else 0, ha="right" if tilted else "center"
+    )
     axes.set_yticks(list(shown), [classes[k] for k in shown])
     axes.tick_params(length=0, labelsize=9 if n <= COUNTS_UP_TO else 6)
     axes.set_xlabel("predicted")
@@ -96,9 +106,7 @@ def _cells(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
         )
 
 
-def _square(k: int) -> Any:
-    from matplotlib.patches import Rectangle
-
+def _square(k: int) -> Rectangle:
     return Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5)
 
 
@@ -114,9 +122,9 @@ def _accuracies(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
 
 
 def curves(cells: Sequence[Cell]) -> Figure:
-    """Loss and accuracy by epoch, training left and validation right, one line a cell: mean over seeds, and a band from
-    the lowest to the highest where there are several.
+    """Loss and accuracy by epoch, training left and validation right, one line a cell.
 
+    A line is the mean over seeds; where there are several, a band goes from the lowest to the highest.
     Hue and marker name the norm, shade and line style the rest, so that they can be told apart without colour.
     The loss is that of the data alone, which stays comparable across penalties.
     """
@@ -186,12 +194,6 @@ def _dress(axes: Axes, title: str, *, is_loss: bool) -> None:
         axes.spines[side].set_visible(False)
     if is_loss and all((np.asarray(line.get_ydata()) > 0).all() for line in axes.lines):
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(_few_ticks())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _few_ticks() -> Any:
-    from matplotlib.ticker import LogLocator
-
-    return LogLocator(subs=(1, 2, 3, 5, 7))

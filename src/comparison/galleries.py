@@ -98,9 +98,7 @@ def percent(confidence: float) -> str:
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
-def _answer(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], word: str, size: int, detail: str, ink: str
-) -> None:
+def _answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], word: str, size: int, detail: str, ink: str) -> None:
     """A large word over a small one, in the middle of a tile at `place`."""
     middle = place[0] + TILE // 2
     draw.text((middle, place[1] + TILE // 2 + 3), word, ink, _font(size), anchor="md")

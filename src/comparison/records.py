@@ -1,13 +1,12 @@
 """The jobs of one or several sweeps as they are compared: finished ones in cells, a cell's jobs differing by seed."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.config import KEYS
+from src.config import KEYS, part_of_a_job
 from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep, find_job
 from src.runs.identity import code_digest, label, varying
 
@@ -22,8 +21,8 @@ class Cell:
 
     @property
     def leaves(self) -> dict[str, Any]:
-        """The configuration's leaves that all jobs share, by dotted key."""
-        return _without_seed(self.jobs[0].leaves)
+        """The configuration's leaves that all its jobs share, by dotted key."""
+        return {path: value for path, value in leaves_of(self.jobs[0]).items() if path != "seed"}
 
     @property
     def source(self) -> Mapping[str, Any]:
@@ -74,30 +73,17 @@ def load_records(sweeps: Iterable[Sweep], multirun: Path) -> Records:
             unfinished.append(job)
         else:
             finished.append(job)
-    varies = tuple(telling(job.leaves for job in finished))
+    varies = tuple(path for path in varying(map(leaves_of, finished)) if path != "seed")
     return Records(varies, _cells(finished, varies), tuple(unfinished))
 
 
-def telling(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys that tell cells apart, the norm first.
+def leaves_of(job: FinishedJob) -> dict[str, Any]:
+    """The leaves of a job's configuration by dotted key, as the present schema has them.
 
-    A key that only some options read differs whenever the option does (`norm.groups` is null under `bn`), which tells
-    nothing; it is named where it differs among jobs of the same option.
+    A key that came later is off in an older job; one that is gone says nothing any more.
     """
-    jobs = list(jobs)
-    return [path for path in varying(jobs) if path != "seed" and (not _read_by(path) or _differs_within(path, jobs))]
-
-
-def _read_by(path: str) -> tuple[str, ...]:
-    return KEYS[path].read_by if path in KEYS else ()
-
-
-def _differs_within(path: str, jobs: Sequence[Mapping[str, Any]]) -> bool:
-    option = path.partition(".")[0] + ".name"
-    values: dict[Any, set[str]] = {}
-    for job in jobs:
-        values.setdefault(job.get(option), set()).add(json.dumps(job.get(path)))
-    return any(len(found) > 1 for found in values.values())
+    off = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
+    return off | {path: value for path, value in job.leaves.items() if path in off}
 
 
 def _folder(plan: PlannedJob, multirun: Path) -> JobFolder:
@@ -110,10 +96,11 @@ def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
         return Unfinished(plan.label, _why_unfinished(folder))
     job = FinishedJob(folder)
     try:
-        complete = job.start["job"] == plan.key and bool(job.epochs) and "test/accuracy" in job.result["metrics"]
+        whole = len(job.epochs) == job.start["config"]["epochs"] and "test/accuracy" in job.result["metrics"]
+        complete = whole and job.start["job"] == plan.key
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         return Unfinished(plan.label, f"cannot be read: {folder.path}: {type(error).__name__}: {error}")
-    return job if complete else Unfinished(plan.label, f"its records are not those of this job: {folder.path}")
+    return job if complete else Unfinished(plan.label, f"its journal is damaged or another job's: {folder.journal}")
 
 
 def _why_unfinished(folder: JobFolder) -> str:
@@ -131,7 +118,7 @@ def _cells(jobs: Iterable[FinishedJob], varies: tuple[str, ...]) -> tuple[Cell, 
     groups: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         groups.setdefault(job.start["cell"], []).append(job)
-    names = {key: label(_without_seed(group[0].leaves), varies) for key, group in groups.items()}
+    names = {key: label(leaves_of(group[0]), varies, seed=False) for key, group in groups.items()}
     often = Counter(names.values())
     return tuple(
         # The same leaves on other data, or two keys with the same last part: the cell's key tells them apart.
@@ -142,7 +129,3 @@ def _cells(jobs: Iterable[FinishedJob], varies: tuple[str, ...]) -> tuple[Cell, 
         )
         for key, group in groups.items()
     )
-
-
-def _without_seed(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    return {path: value for path, value in leaves.items() if path != "seed"}

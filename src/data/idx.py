@@ -73,9 +73,7 @@ def parse_idx(content: bytes, axes: int, path: Path) -> Bytes:
     shape = tuple(int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
     expected = start + math.prod(shape)
     if len(content) != expected:
-        raise BadInput(
-            f"{path} has {len(content):,} bytes", f"{expected:,}, by its header of {shape}", "copy it again"
-        )
+        raise BadInput(f"{path} has {len(content):,} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 

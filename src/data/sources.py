@@ -133,7 +133,8 @@ def _images(digest: str, place: str, classes: tuple[str, ...], arrays: tuple[Byt
     channels, size, width = arrays[0].shape[1:]
     if arrays[2].shape[1:] != (channels, size, width) or size != width or size not in (28, 32):
         raise BadInput(
-            f"{place}: images of {arrays[0].shape[1:]} and {arrays[2].shape[1:]}", "28 x 28 or 32 x 32 pixels, all alike"
+            f"{place}: images of {arrays[0].shape[1:]} and {arrays[2].shape[1:]}",
+            "28 x 28 or 32 x 32 pixels, all alike",
         )
     source = Source(digest, place, len(arrays[0]), len(arrays[2]), channels, size, classes)
     return Images(source, *arrays)
@@ -163,7 +164,7 @@ def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
 
 
 def _torchvision_idx(name: str, root: str | None, classes: tuple[str, ...]) -> Images:
-    """Fashion-MNIST and KMNIST: torchvision fetches the packed files and checks their MD5; the reader here reads them."""
+    """Fashion-MNIST and KMNIST: torchvision fetches the packed files and checks their MD5, and they are read here."""
     folder = Path(root).expanduser() if root else _cache()
     try:
         for file in FILES:
@@ -176,10 +177,8 @@ def _torchvision_idx(name: str, root: str | None, classes: tuple[str, ...]) -> I
 def _cifar10(root: str | None) -> Images:
     """CIFAR-10 through torchvision, which checks the MD5 of each file before it reads it."""
     folder = Path(root).expanduser() if root else _cache()
-    train, test = (
-        _download("CIFAR10", folder, lambda dataset, part=part: dataset(folder, train=part, download=True))
-        for part in (True, False)
-    )
+    train = _download("CIFAR10", folder, lambda dataset: dataset(folder, train=True, download=True))
+    test = _download("CIFAR10", folder, lambda dataset: dataset(folder, train=False, download=True))
     arrays = []
     for part in (train, test):
         arrays.append(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)))  # (N, H, W, C) -> (N, C, H, W)

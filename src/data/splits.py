@@ -46,9 +46,7 @@ def make_splits(data: Data, images: Images) -> Splits:
 
     def split(pixels: Bytes, labels: Bytes) -> Split:
         values = torch.from_numpy(np.array(pixels)).float().sub_(mean).div_(deviation)  # (N, C, H, W)
-        return Split(
-            values.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels.astype(np.int64))
-        )
+        return Split(values.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels.astype(np.int64)))
 
     return Splits(
         train=split(images.train_images[train], images.train_labels[train]),

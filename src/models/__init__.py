@@ -1,0 +1,1 @@
+"""The network, and the norms that it is tried with."""

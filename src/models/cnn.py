@@ -39,8 +39,7 @@ class CNN(nn.Module):
     def _initialise(self, generator: torch.Generator) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                gain = "relu" if isinstance(module, nn.Conv2d) else "linear"
-                nn.init.kaiming_normal_(module.weight, nonlinearity=gain, generator=generator)
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

@@ -1,11 +1,11 @@
 """The table of norms: what each averages over, written as layers that take the number of channels first.
 
-An activation is (N, C, H, W).  Every norm but `none` subtracts a mean, divides by the root of a variance plus `eps`, then
-multiplies by a gain and adds a bias of its channel: 2 C parameters each, so that a comparison is one of statistics and not
-of size.  `bn` averages over (N, H, W), `gn` over (C/groups, H, W), `ln` over (C, H, W), `in` over (H, W).
+An activation is (N, C, H, W).  Every norm but `none` subtracts a mean, divides by the root of a variance plus `eps`,
+then multiplies by a gain and adds a bias of its channel: 2 C parameters each, so that a comparison is one of statistics
+and not of size.  `bn` averages over (N, H, W), `gn` over (C/groups, H, W), `ln` over (C, H, W), `in` over (H, W).
 
-`ln` is GroupNorm with one group.  The popular `nn.LayerNorm([C, H, W])` has a gain and a bias for every pixel instead: a
-different model under the same name.
+`ln` is GroupNorm with one group.  The popular `nn.LayerNorm([C, H, W])` has a gain and a bias for every pixel instead:
+a different model under the same name.
 """
 
 from collections.abc import Callable

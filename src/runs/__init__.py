@@ -1,0 +1,1 @@
+"""The folders that jobs and sweeps leave, which are the truth about them."""

@@ -115,6 +115,12 @@ class Sweep:
     varies: list[str]  # dotted keys, the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
 
+    @property
+    def title(self) -> str:
+        """A short name, such as `norm x l1 1a2b3c4d`: what varies, and the first digits of its id."""
+        names = [path.removesuffix(".name").rpartition(".")[2] for path in self.varies]
+        return f"{' x '.join(names) or self.jobs[0].label} {self.id[:8]}"
+
     def folder(self, multirun: Path) -> Path:
         """Where its manifest, table and figures stand."""
         return multirun / "sweeps" / self.id[:8]

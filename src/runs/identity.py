@@ -57,11 +57,17 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
+def applies(path: str, job: Mapping[str, Any]) -> bool:
+    """Whether the options that a job has chosen read a key."""
+    readers = KEYS[path].read_by
+    return not readers or job.get(f"{path.split('.')[0]}.name") in readers
+
+
 def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys whose value is not the same in all jobs, the norm first, the seed last."""
+    """The keys whose value is not the same in all jobs that read them, the norm first, the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    found = [path for path in paths if len({json.dumps(job.get(path)) for job in jobs}) > 1]
+    found = [path for path in paths if len({json.dumps(job[path]) for job in jobs if applies(path, job)}) > 1]
     return sorted(found, key=lambda path: (path == "seed", path != "norm.name", list(KEYS).index(path)))
 
 
@@ -69,22 +75,22 @@ def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) ->
     """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
     words = [str(job["norm.name"])]
     for path in shown:
-        if path not in ("norm.name", "seed") and job.get(path) is not None:
+        if path not in ("norm.name", "seed") and applies(path, job):
             name = path.removesuffix(".name") if path.endswith(".name") else path.rpartition(".")[2]
             words.append(f"{name}={format_value(job[path])}")
     return " ".join([*words, f"s{job['seed']}"] if seed else words)
 
 
 def format_value(value: Any) -> str:
-    """A value as it is read and typed: 0 for 0.0, 1e-05 for 0.00001, true for True."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    """A value as it is typed: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def folder_name(label: str, key: str) -> str:
     """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
-    readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", label).strip("._-")[:60]
+    readable = re.sub(r"[^A-Za-z0-9.+-]+", "_", label)[:60].strip("._-")
     return f"{readable}-{key[:8]}"
 
 

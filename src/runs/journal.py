@@ -17,8 +17,8 @@ Record = dict[str, Any]
 class Journal:
     """Appends to `journal.jsonl`.
 
-    A record carries `kind` and `time`, milliseconds since 1970.  `start` says what was asked for and where it runs, `ready`
-    what data and network came of it, then there is one `epoch` each, and a `stop` where the job did not finish.
+    A record carries `kind` and `time`, milliseconds since 1970.  `start` says what was asked for and where it runs,
+    `ready` what data and network came of it, then there is one `epoch` each, and a `stop` where the job did not finish.
     """
 
     def __init__(self, path: Path) -> None:

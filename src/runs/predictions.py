@@ -24,7 +24,7 @@ class Predictions:
     @property
     def wrong(self) -> npt.NDArray[np.bool_]:
         """Which images are misclassified (N,)."""
-        return self.predicted != self.label
+        return np.not_equal(self.predicted, self.label)
 
     @property
     def confidence(self) -> npt.NDArray[np.float32]:

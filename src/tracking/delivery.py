@@ -5,19 +5,22 @@ leaves (MLflow knows a metric by key, time, step, run and value).
 """
 
 import json
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.comparison.colours import colour
+from src.config import leaves
 from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
 from src.runs.identity import parts_of_a_job
-from src.config import leaves
 from src.runs.journal import Record
-from src.tracking.images import image_files
+from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.store import Store
+from src.tracking.views import IMAGE_KEY, sweep_tag
 
 DECIMALS = 4  # of the numbers at the end: the page shows every digit that it is given
 
@@ -75,7 +78,7 @@ class Delivery:
             "mlflow.parentRunId": self._parent,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
-            f"sweep.{self._sweep_id[:8]}": "true",
+            sweep_tag(self._sweep_id): "true",
         }
         for run in self._store.find(kind="job", job_key=self._job.key):
             if run.data.tags.get("attempt") == attempt:
@@ -85,7 +88,9 @@ class Delivery:
                 self._log(tags=changed, params=missing)
                 self.ended = run.info.status == "FINISHED"
                 return
-            self._supersede(run.info.run_id, run.info.status, [name for name in run.data.tags if name.startswith("sweep.")])
+            self._supersede(
+                run.info.run_id, run.info.status, [name for name in run.data.tags if name.startswith("sweep.")]
+            )
         tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
         run = client.create_run(self._store.experiment_id, start["time"], tags, run_name=self._job.label)
         self._run = run.info.run_id
@@ -138,8 +143,16 @@ class Delivery:
         self._log_image(finished)
         self._terminate("FINISHED", finished)
 
-    def _log_image(self, finished: int) -> None:
+    def _log_image(self, time: int) -> None:
         """The worst mistakes in the form that the page lays side by side with those of other runs."""
+        png = (self._folder.path / "misclassified.png").read_bytes()
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, content in image_files(png, self._job.key, IMAGE_KEY, 0, time).items():
+                path = Path(scratch, name)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
+            self._store.client.log_artifacts(self._run, scratch)
+        self._log(tags=dict([LOGGED_IMAGES_TAG]))
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
         """A job that failed or was stopped: its reason and its log."""

@@ -4,10 +4,12 @@ import logging
 import threading
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from rich.console import Console
 
 from src.config import Tracking
 from src.runs.folder import JobFolder, Sweep
+from src.tracking import views
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
 
@@ -25,9 +27,17 @@ class Tracker:
         self._sweep, self._multirun, self._console = sweep, multirun, console
         self._parent = self._open_parent()
         self._jobs = [
-            Delivery(self._store, sweep.id, self._parent, job, JobFolder(multirun / "jobs" / job.folder), settings.system_metrics)
+            Delivery(
+                self._store,
+                sweep.id,
+                self._parent,
+                job,
+                JobFolder(multirun / "jobs" / job.folder),
+                settings.system_metrics,
+            )
             for job in sweep.jobs
         ]
+        self._publish_views()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._thread.start()
@@ -42,12 +52,30 @@ class Tracker:
             client.update_run(run_id, status="RUNNING")
             client.set_tag(run_id, "command", sweep.command)
         else:
-            name = f"sweep {sweep.id[:8]}"
-            made = client.create_run(self._store.experiment_id, sweep.started, tags, run_name=name)
+            made = client.create_run(self._store.experiment_id, sweep.started, tags, run_name=sweep.title)
             run_id = made.info.run_id
         again = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}.\n\n    {sweep.command}"
         client.set_tag(run_id, "mlflow.note.content", again)
         return run_id
+
+    def _publish_views(self) -> None:
+        """Save the sweep's view and link it from the experiment's note; the page works without, if poorly."""
+        store, sweep = self._store, self._sweep
+        seeds = {job.params.get("seed") for job in sweep.jobs}
+        strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
+        made = views.sweep_views(
+            sweep.id, sweep.title, sweep.varies, sweep.started, seeds=len(seeds), penalty=strengths != {"0"}
+        )
+        try:
+            for name, value in made.items():
+                store.client.set_experiment_tag(store.experiment_id, name, value)
+            tags = store.client.get_experiment(store.experiment_id).tags
+            for name in views.surplus_views(tags):
+                store.client.delete_experiment_tag(store.experiment_id, name)
+            text = views.note(store.experiment_id, tags)
+            store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
+        except MlflowException as error:
+            self._console.print(f"MLflow's page shows its plain view: {error}", highlight=False, markup=False)
 
     def _work(self) -> None:
         while not self._closing.wait(PERIOD):
@@ -81,6 +109,9 @@ class Tracker:
         except Exception as error:
             undelivered += 1
             self._console.print(f"not delivered to MLflow: the sweep: {error}", highlight=False, markup=False)
+        start = "" if self._store.uri.startswith("http") else "mlflow ui, then "
+        page = self._store.page(views.view_key(self._sweep.id))
+        self._console.print(f"in MLflow: {start}{page}", highlight=False, markup=False)
         return undelivered
 
     def _close_parent(self, status: int, failed: int) -> None:

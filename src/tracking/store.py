@@ -4,13 +4,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # unless the user chose otherwise
-
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 from src.config import BadInput, Tracking
 from src.tracking.address import store_uri
+from src.tracking.views import view_link
+
 
 @dataclass(frozen=True)
 class Store:
@@ -19,6 +19,11 @@ class Store:
     client: MlflowClient
     uri: str
     experiment_id: str
+
+    def page(self, view: str) -> str:
+        """The address of a saved view, on the server that `mlflow ui` starts where the store is no server itself."""
+        server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{server.rstrip('/')}/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
         """The runs that carry all these tags and are not superseded, the newest first."""
@@ -51,4 +56,3 @@ def open_store(settings: Tracking, artifacts: Path) -> Store:
             f"mlflow experiments restore --experiment-id {experiment.experiment_id}",
         )
     return Store(client, uri, experiment.experiment_id)
-

@@ -16,6 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # ours; the page's own keys are bare UUIDs, so a reader's own views are never dropped
 IMAGE_KEY = "misclassified"
+IMAGE_STEP = 0  # where the page's own image cards start
 MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's own check
 VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
 LINKS_SHOWN = 4  # the page shows one line of an experiment's note
@@ -42,7 +43,7 @@ def sweep_view(
     *,
     grouped: bool = False,
     penalty: bool = False,
-    images: bool = True,
+    images: int = 0,
 ) -> tuple[str, str]:
     """Make one saved view of a sweep: the tag's key and value.
 
@@ -50,7 +51,7 @@ def sweep_view(
     every job logs them all); `created_ms` (since 1970) is the sweep's, not the clock's, so that the same sweep gives
     the same view.  `grouped` draws one mean line with a min-max band a cell instead of one line a run; MLflow draws
     neither images nor parallel axes then.  `penalty` gives the penalty a chart of its own: it is a row of zeros in a
-    sweep without one.
+    sweep without one.  `images` is the number of jobs that log a picture of their mistakes.
     """
     varied = list(varied)[:MAX_VARIED]
     key = view_key(sweep_id, grouped=grouped)
@@ -95,7 +96,7 @@ def sweep_views(
     *,
     seeds: int,
     penalty: bool = False,
-    images: bool = True,
+    images: int = 0,
 ) -> dict[str, str]:
     """Make all views of a sweep, as experiment tags: its runs, and its cells if there are several seeds to average."""
     runs = sweep_view(sweep_id, name, varied, created_ms, penalty=penalty, images=images)
@@ -126,7 +127,7 @@ def note(experiment_id: str, tags: Mapping[str, str], base_url: str = "") -> str
         f"[{_link_text(name)}]({runs_page}&viewStateShareKey={key}&compareRunsMode=CHART)"
         for key, name in _views(tags)[:LINKS_SHOWN]
     ]
-    return " · ".join(["normlab sweeps, newest first:", *shown, f"[all runs]({runs_page})"])
+    return "Sweeps, newest first: " + " · ".join([*shown, f"[all runs]({runs_page})"])
 
 
 def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -154,35 +155,36 @@ _BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "gro
 
 
 def _layout(
-    key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: bool
+    key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
-    """Arrange the page: sections from top to bottom, and the charts in them."""
-    line_charts = {
-        "accuracy": ["val/accuracy", "train/accuracy"],
-        "loss": ["val/loss", "train/loss", *(["train/penalty"] if penalty else [])],
-    }
-    sections, charts = [], []
-    for title, metrics in line_charts.items():
-        sections.append(_section(key, title, columns=len(metrics), height=380))
-        charts += [_line(key, title, metric) for metric in metrics]
+    """Arrange the page: sections from top to bottom, and the charts in them.
 
-    result = [_bar(key, "result", "test/errors", "test errors (fewer is better)")]
+    A legend has room for two lines and names the metric after every run: one wide chart shows it for six runs or more,
+    two side by side do not, so the most important curve stands alone.
+    """
+    sections = [_section(key, "validation accuracy", columns=1, height=420)]
+    charts = [_line(key, "validation accuracy", "val/accuracy")]
+
+    result = [_bar(key, "test result", "test/errors")]
     axes = [param for param in varied if param != "seed"]
     if axes and not grouped:
-        result.append(_parallel(key, "result", axes))
-    sections.append(_section(key, "result", columns=len(result), height=380))
+        result.append(_parallel(key, "test result", axes))
+    sections.append(_section(key, "test result", columns=len(result), height=380))
     charts += result
 
     if images and not grouped:
-        sections.append(_section(key, "mistakes", columns=1, height=460))
-        charts.append(_image(key, "mistakes"))
+        # One row of images, or two and a scroll bar.
+        sections.append(_section(key, "most confident mistakes", columns=1, height=540 if images <= 3 else 960))
+        charts.append(_image(key, "most confident mistakes"))
+
+    sections.append(_section(key, "curves", columns=2, height=360))
+    fourth, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
+    charts += [_line(key, "curves", metric) for metric in ("val/loss", "train/loss", "train/accuracy", fourth)]
 
     # The page appends a section for every metric that no chart names: name the rest, folded away.
-    rest = ["time/train_seconds", *([] if penalty else ["train/penalty"])]
-    once = ["best/val_accuracy", "test/accuracy", "test/loss"]
-    sections.append(_section(key, "more", columns=3, height=300, display=False))
-    charts += [_line(key, "more", metric) for metric in rest]
-    charts += [_bar(key, "more", metric, metric) for metric in once]
+    sections.append(_section(key, "more", columns=2, height=300, display=False))
+    charts.append(_line(key, "more", folded))
+    charts += [_bar(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
     return sections, charts
 
 
@@ -199,12 +201,12 @@ def _section(key: str, title: str, *, columns: int, height: int, display: bool =
     }
 
 
-def _chart(key: str, section: str, kind: str, title: str, content: Json) -> Json:
+def _chart(key: str, section: str, kind: str, name: str, content: Json) -> Json:
     return {
-        "uuid": _uuid(key, section, kind, title),
+        "uuid": _uuid(key, section, kind, name),
         "type": kind,
         "metricSectionId": _uuid(key, section),
-        "displayName": title,
+        "displayName": name,
         "runsCountToCompare": 100,
         "deleted": False,
         "isGenerated": False,
@@ -230,19 +232,19 @@ def _line(key: str, section: str, metric: str) -> Json:
     return _chart(key, section, "LINE", metric, content)
 
 
-def _bar(key: str, section: str, metric: str, title: str) -> Json:
-    return _chart(key, section, "BAR", title, {"metricKey": metric})
+def _bar(key: str, section: str, metric: str) -> Json:
+    return _chart(key, section, "BAR", metric, {"metricKey": metric})
 
 
 def _parallel(key: str, section: str, params: Sequence[str]) -> Json:
     content = {"selectedParams": list(params), "selectedMetrics": ["best/val_accuracy", "test/errors"]}
-    return _chart(key, section, "PARALLEL", "what varies, and what it gives", {**content, "showAllRuns": True})
+    return _chart(key, section, "PARALLEL", "parallel", {**content, "showAllRuns": True})
 
 
 def _image(key: str, section: str) -> Json:
     # With the params above it an image is pushed out of its card; the run's name says what varies.
-    content = {"imageKeys": [IMAGE_KEY], "step": 0, "showRunParams": False}
-    return _chart(key, section, "IMAGE", "most confident mistakes", content)
+    content = {"imageKeys": [IMAGE_KEY], "step": IMAGE_STEP, "showRunParams": False}
+    return _chart(key, section, "IMAGE", IMAGE_KEY, content)
 
 
 def _uuid(*parts: str) -> str:

@@ -1,0 +1,1 @@
+"""How a network learns: the loop, and what it is made of."""

@@ -13,8 +13,8 @@ from src.training.penalties import penalised
 def make_optimizer(model: nn.Module, settings: config.Optimizer, decay: float) -> torch.optim.Optimizer:
     """The chosen optimizer over all parameters.
 
-    `decay` is AdamW's decoupled weight decay and falls on the same weights as a penalty; the other optimizers have none,
-    since an L2 penalty is part of their loss.
+    `decay` is AdamW's decoupled weight decay and falls on the same weights as a penalty; the other optimizers have
+    none, since an L2 penalty is part of their loss.
     """
     lr = settings.lr
     if settings.name == "sgd":

@@ -1,12 +1,12 @@
 """L1 and L2 penalties: what the loss adds for large weights.
 
-They fall on weights of two or more dimensions (convolutions, linear layers), never on gains and biases: shrinking a norm's
-gain is no regularisation of the function but a change of its scale.
+They fall on weights of two or more dimensions (convolutions, linear layers), never on gains and biases: shrinking a
+norm's gain is no regularisation of the function but a change of its scale.
 
-`l1 * sum |w|` (lasso, Tibshirani 1996) pulls every weight towards zero with the same force; around 1e-6 to 1e-4 on this
-network.  `l2 / 2 * sum w^2` (ridge) pulls in proportion to the weight: its gradient is `l2 * w`, so with plain SGD it is
-torch's `weight_decay`.  Under a norm the scale of a convolution's weights does not change its output, so there both act on
-the effective learning rate rather than on the function (van Laarhoven 2017).
+`l1 * sum |w|` (lasso, Tibshirani 1996) pulls every weight towards zero with the same force; around 1e-6 to 1e-4 on
+this network.  `l2 / 2 * sum w^2` (ridge) pulls in proportion to the weight: its gradient is `l2 * w`, so with plain SGD
+it is torch's `weight_decay`.  Under a norm the scale of a convolution's weights does not change its output, so there
+both act on the effective learning rate rather than on the function (van Laarhoven 2017).
 """
 
 import torch

@@ -1,5 +1,6 @@
 """What a job shows while it trains: a bar on a terminal, a plain line an epoch elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 REFRESH = 0.5  # seconds between two looks at the loss, each of which waits for the device
 
@@ -55,7 +58,8 @@ class Progress:
             f"  val loss {metrics['val/loss']:.4f}  val acc {metrics['val/accuracy']:.4f}"
             f"  {images / metrics['time/train_seconds']:,.0f} img/s"
         )
-        self._bar.console.print(line, highlight=False)
+        log.info(line)
+        self._bar.console.print(line, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> "Progress":
         self._bar.start()

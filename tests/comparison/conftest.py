@@ -70,6 +70,10 @@ def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> 
 class World:
     """A `multirun` folder in which jobs appear at a call."""
 
+    data = DATA
+    configuration = staticmethod(configuration)
+    predict = staticmethod(predict)
+
     def __init__(self, multirun: Path) -> None:
         self.multirun = multirun
         self._code = code_digest()
@@ -77,7 +81,14 @@ class World:
     def plan(self, config: Config) -> PlannedJob:
         leaves = identity(config, load(config.data).source.digest)
         name = label(job_leaves(config), ["reg.l1"])
-        return PlannedJob(job_key(leaves), name, folder_name(name, job_key(leaves)))
+        cell = label(job_leaves(config), ["reg.l1"], seed=False)
+        return PlannedJob(
+            key=job_key(leaves),
+            folder=folder_name(name, job_key(leaves)),
+            label=name,
+            cell=cell,
+            params={"norm.name": config.norm.name},
+        )
 
     def start(self, config: Config, *, code: str | None = None) -> tuple[Path, Journal]:
         folder = self.multirun / "jobs" / self.plan(config).folder
@@ -98,7 +109,13 @@ class World:
         return folder, journal
 
     def finish(
-        self, config: Config, wrong: dict[int, float], *, val: float = 0.9, code: str | None = None, seconds: float = 2.0
+        self,
+        config: Config,
+        wrong: dict[int, float],
+        *,
+        val: float = 0.9,
+        code: str | None = None,
+        seconds: float = 2.0,
     ) -> PlannedJob:
         """A finished job whose validation accuracy climbs to `val` and which misclassifies `wrong`."""
         folder, journal = self.start(config, code=code)
@@ -161,5 +178,3 @@ def six(world: World) -> Sweep:
                 wrong[50] = 0.8
             jobs.append(world.finish(configuration(norm, seed), wrong, val=0.95 - 0.01 * count, seconds=2.0 + seed))
     return world.sweep(jobs)
-
-

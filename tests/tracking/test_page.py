@@ -1,29 +1,35 @@
-"""The saved view and the images, as a browser shows them on MLflow's real page.
+"""The saved views and the images, as a browser shows them on MLflow's real page.
 
 Their formats are the page's own and undocumented: this is what notices that an MLflow release changed them.
+About 35 s on two cores, most of it the server's start and the page's first load.
 """
 
-import colorsys
 import contextlib
 import gzip
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from src.comparison.galleries import mistake_grid
+from src.comparison.mistakes import worst_mistakes
+from src.runs.predictions import Predictions
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
-from src.tracking.views import IMAGE_KEY, note, sweep_views, view_key
+from src.tracking.views import IMAGE_KEY, IMAGE_STEP, note, sweep_views, view_key
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path("/usr/bin/chromium")  # playwright's own download is 170 MB and not for a test to fetch
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,13 +40,15 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
+COLORS = {"bn": ("#1f77b4", "#7fb5dc"), "gn": ("#d9601a", "#f0a878"), "ln": ("#2e8b45", "#8cc79b")}
 SWEEP = "3f9c2a71d0e845b6"
 START_MS = 1_760_000_000_000
 EPOCHS = 5
-JOBS = [(norm, l1) for norm in ("bn", "gn", "ln") for l1 in ("0", "1e-05")]
+Jobs = Sequence[tuple[str, str, int]]  # norm, l1, seed
+JOBS: Jobs = [(norm, "1e-05", seed) for norm in ("bn", "gn", "ln") for seed in (0, 1)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Store:
     """A finished sweep in an MLflow store on disk."""
 
@@ -49,77 +57,81 @@ class Store:
     folder: Path
 
 
-def mistakes_png(first: int) -> bytes:
-    """Draw a grid of 16 real digits, 64 pixels each, with a label of true and predicted under each."""
-    pixels = gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
-    grid = Image.new("L", (4 * 64, 4 * 78), 255)
-    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(11)
-    for place in range(16):
-        index = first + 7 * place
-        digit = Image.frombytes("L", (28, 28), pixels[784 * index : 784 * (index + 1)]).resize((62, 62))
-        left, top = 64 * (place % 4), 78 * (place // 4)
-        grid.paste(digit, (left + 1, top))
-        pen.text((left + 32, top + 63), f"{index % 10}→{place % 10} #{index}", 0, font, anchor="ma")
+def mistakes_png(seed: int) -> bytes:
+    """Draw the grid of 25 mistakes that a job writes, of real digits and predictions out of the air."""
+    dice = np.random.default_rng(seed)
+    images = np.frombuffer(gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())[16:], np.uint8)
+    labels = np.frombuffer(gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8)
+    probabilities = dice.dirichlet(np.full(10, 0.1), len(labels)).astype(np.float32)
+    predictions = Predictions(labels.astype(np.int64), probabilities.argmax(1), probabilities)
+    chosen = worst_mistakes(predictions, 25)
+    grid = mistake_grid(images.reshape(-1, 1, 28, 28), predictions, chosen, list("0123456789"), 5)
     buffer = io.BytesIO()
     grid.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def write_sweep(folder: Path) -> Store:
-    """Write one parent and six jobs the way that the delivery does, through MLflow's own client."""
+def write_sweep(folder: Path, jobs: Jobs, varied: Sequence[str], name: str) -> Store:
+    """Write a parent and its jobs the way that the delivery does, through MLflow's own client."""
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, RunTag
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = MlflowClient(uri)
-    experiment_id = client.create_experiment("normlab", artifact_location=str(folder / "artifacts"))
-    parent = client.create_run(experiment_id, START_MS, tags={"kind": "sweep"}, run_name="norm x l1").info.run_id
-    for number, (norm, l1) in enumerate(JOBS):
-        hue, shade = number // 2 / 3, 0.75 - 0.35 * (number % 2)
-        color = "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, 0.45, shade))
+    experiment_id = client.create_experiment("normlab", artifact_location=(folder / "artifacts").as_uri())
+    parent = client.create_run(experiment_id, START_MS, tags={"kind": "sweep"}, run_name=name).info.run_id
+    for number, (norm, l1, seed) in enumerate(jobs):
         tags = {
             "kind": "job",
             "cell": f"norm={norm} l1={l1}",
-            "seed": "0",
+            "seed": str(seed),
             f"sweep.{SWEEP[:8]}": "true",
             "mlflow.parentRunId": parent,
-            "mlflow.runColor": color,
+            "mlflow.runColor": COLORS[norm][number % 2],
         }
         started = START_MS + 60_000 * number
-        run = client.create_run(experiment_id, started, tags=tags, run_name=f"{norm} l1={l1} s0").info.run_id
-        penalty = 0.0 if l1 == "0" else 0.02 - 0.001 * number
-        metrics = []
-        for epoch in range(1, EPOCHS + 1):
-            error = (0.06 + 0.008 * number) / epoch
-            curves = {
-                "train/loss": 2.5 * error,
-                "train/penalty": penalty / epoch,
-                "train/accuracy": 1 - 0.8 * error,
-                "val/loss": 1.6 * error + 0.03,
-                "val/accuracy": 1 - 0.7 * error - 0.004,
-                "time/train_seconds": 9.0 * epoch,
-            }
-            metrics += [Metric(key, value, started + 9_000 * epoch, epoch) for key, value in curves.items()]
-        errors = 80 + 9 * number
-        once = {"test/loss": 0.03, "test/accuracy": 1 - errors / 10_000, "test/errors": errors}
-        once["best/val_accuracy"] = 0.99 - 0.001 * number
-        metrics += [Metric(key, value, started + 50_000, 0) for key, value in once.items()]
-        params = [Param("norm.name", norm), Param("reg.l1", l1)]
-        for path, content in image_files(mistakes_png(number), f"{number:032x}", IMAGE_KEY, 0, started).items():
-            file = folder / "to-log" / Path(path).name
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(content)
-            client.log_artifact(run, str(file), "images")
-        client.log_batch(run, metrics, params, [RunTag(*LOGGED_IMAGES_TAG)])
-        client.set_terminated(run, "FINISHED", started + 51_000)
-    client.set_terminated(parent, "FINISHED", START_MS + 60_000 * len(JOBS))
+        run = client.create_run(experiment_id, started, tags=tags, run_name=f"{norm} l1={l1} s{seed}").info.run_id
+        write_job(client, run, number, {"norm.name": norm, "reg.l1": l1, "seed": str(seed)}, started, folder)
+    client.set_terminated(parent, "FINISHED", START_MS + 60_000 * len(jobs))
 
-    views = sweep_views(SWEEP, "norm x l1", ["norm.name", "reg.l1"], START_MS, seeds=1, penalty=True)
+    seeds = len({seed for _, _, seed in jobs})
+    views = sweep_views(SWEEP, name, varied, START_MS, seeds=seeds, penalty=True, images=len(jobs))
     for tag, value in views.items():
         client.set_experiment_tag(experiment_id, tag, value)
     client.set_experiment_tag(experiment_id, "mlflow.note.content", note(experiment_id, views))
-    client._tracking_client.store._dispose_engine() if hasattr(client._tracking_client.store, "_dispose_engine") else None
+    client._tracking_client.store.engine.dispose()  # an open connection is a warning, and a warning an error
     return Store(uri, experiment_id, folder)
+
+
+def write_job(client, run: str, number: int, params: dict[str, str], started: int, folder: Path) -> None:
+    """Write what one job logs: five epochs of curves, the numbers at the end, the picture of its mistakes."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = []
+    for epoch in range(1, EPOCHS + 1):
+        error = (0.06 + 0.008 * number) / epoch
+        curves = {
+            "train/loss": 2.5 * error,
+            "train/penalty": 0.0 if params["reg.l1"] == "0" else (0.02 - 0.001 * number) / epoch,
+            "train/accuracy": 1 - 0.8 * error,
+            "val/loss": 1.6 * error + 0.03,
+            "val/accuracy": 0.996 - 0.7 * error,
+            "time/train_seconds": 9.0 + number,
+        }
+        metrics += [Metric(key, value, started + 9_000 * epoch, epoch) for key, value in curves.items()]
+    errors = 80 + 9 * number
+    once = {
+        "test/loss": 0.03 + 0.001 * number,
+        "test/accuracy": 1 - errors / 10_000,
+        "test/errors": errors,
+        "best/val_accuracy": 0.99 - 0.001 * number,
+    }
+    metrics += [Metric(key, value, started + 50_000, 0) for key, value in once.items()]
+    for path, content in image_files(mistakes_png(number), f"job-{number}", IMAGE_KEY, IMAGE_STEP, started).items():
+        file = folder / Path(path).name
+        file.write_bytes(content)
+        client.log_artifact(run, str(file), str(Path(path).parent))
+    client.log_batch(run, metrics, [Param(*param) for param in params.items()], [RunTag(*LOGGED_IMAGES_TAG)])
+    client.set_terminated(run, "FINISHED", started + 51_000)
 
 
 @contextlib.contextmanager
@@ -131,29 +143,166 @@ def mlflow_ui(store: Store):
     address = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (store.folder / "server.log").open("wb") as log:
+    log_path = store.folder / "server.log"
+    with log_path.open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--workers", "1"],
+            [*command, "--workers", "1"],  # four by default: four times the start's work on two cores
             cwd=store.folder,
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # its web workers are its children: one signal to the group ends them all
+            start_new_session=True,  # the web worker is its child: one signal to the group ends both
         )
         try:
             deadline = time.monotonic() + 90
-            while True:
-                with contextlib.suppress(OSError), urllib.request.urlopen(address + "health", timeout=2):
-                    break
+            while not answers(address + "health"):
                 if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail("mlflow ui did not start:\n" + (store.folder / "server.log").read_text()[-2000:])
+                    pytest.fail("mlflow ui did not start:\n" + log_path.read_text()[-2000:])
                 time.sleep(0.2)
             yield address
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait(10)
+            stop(server)
+
+
+def answers(address: str) -> bool:
+    """Tell whether a server is there."""
+    try:
+        with urllib.request.urlopen(address, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End a server and its children, kindly first."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, kind)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(10)
+            return
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is NOT tested")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: what MLflow's page shows is NOT tested")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_sweep(tmp_path_factory.mktemp("store"), JOBS, ["norm.name", "seed"], "norm, two seeds")
+
+
+@pytest.fixture(scope="module")
+def address(browser, store):  # the browser first: without one the server need not start
+    with mlflow_ui(store) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser):
+    """A new window; at the end nothing unexpected may stand in its log."""
+    page = browser.new_page(viewport={"width": 1600, "height": 3600})  # cards off screen are not mounted
+    page.set_default_timeout(60_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
+    yield page
+    page.close()
+    assert [problem for problem in problems if "/users/current" not in problem] == []  # one that every page asks for
+
+
+def open_view(page, address, store, key):
+    query = f"workflowType=machine_learning&viewStateShareKey={key}&compareRunsMode=CHART"
+    page.goto(f"{address}#/experiments/{store.experiment_id}/runs?{query}")
+
+
+def card(page, title):
+    """The chart whose text begins with its title."""
+    return page.get_by_test_id("experiment-view-compare-runs-card").filter(has_text=re.compile(rf"^\s*{title}"))
+
+
+def test_the_view_of_a_sweep_shows_its_runs_curves_and_mistakes(page, address, store):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    open_view(page, address, store, view_key(SWEEP))
+    for metric in ("val/accuracy", "val/loss", "train/loss", "train/accuracy", "train/penalty"):
+        expect(card(page, metric).locator(".scatterlayer .point")).to_have_count(len(JOBS) * EPOCHS)
+    expect(card(page, "test/errors").locator(".barlayer .point")).to_have_count(len(JOBS))
+    expect(card(page, "Parallel").locator("canvas").first).to_be_visible()
+    expect(page.get_by_test_id("experiment-view-compare-runs-card")).to_have_count(8)  # the rest is folded away
+    page.wait_for_function(
+        "n => [...document.querySelectorAll('[data-testid=experiment-view-compare-runs-card] img')]"
+        ".filter(image => image.naturalWidth >= 256 && image.checkVisibility()).length == n",
+        arg=len(JOBS),
+    )
+    expect(page.get_by_test_id("experiment-view-table-run-color")).to_have_count(len(JOBS))  # without the parent
+    names = page.locator("a[href*='/runs/']").all_inner_texts()
+    assert [name.strip()[-2:] for name in names if name.strip()] == ["s0"] * 3 + ["s1"] * 3
+    sections = page.get_by_test_id("experiment-view-compare-runs-section-header").all_inner_texts()
+    assert [text.split("(")[0].strip() for text in sections] == [
+        "validation accuracy",
+        "test result",
+        "most confident mistakes",
+        "curves",
+        "more",
+    ]
+
+
+def test_the_note_leads_to_the_mean_of_the_seeds(page, address, store):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    page.goto(f"{address}#/experiments/{store.experiment_id}/runs?workflowType=machine_learning")
+    link = page.get_by_role("link", name="norm, two seeds, mean of 2 seeds")
+    with page.expect_popup() as popup:
+        link.click()
+    cells = popup.value
+    cells.set_viewport_size({"width": 1600, "height": 3600})
+    expect(card(cells, "val/accuracy").locator(".scatterlayer .point")).to_have_count(3 * EPOCHS)
+    expect(card(cells, "test/errors").locator(".barlayer .point")).to_have_count(3)
+    expect(cells.get_by_test_id("experiment-view-compare-runs-card")).to_have_count(6)  # no images, no parallel axes
+    cells.close()
+
+
+def test_images_carry_the_names_that_mlflow_gives_them(store):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store.uri)
+    run = client.create_run(store.experiment_id, tags={"kind": "other"})
+    client.log_image(run.info.run_id, Image.new("L", (8, 8)), key="val/mistakes", step=3, timestamp=START_MS)
+    theirs = sorted(file.path for file in client.list_artifacts(run.info.run_id, "images"))
+    tags = client.get_run(run.info.run_id).data.tags
+    client.delete_run(run.info.run_id)
+    client._tracking_client.store.engine.dispose()
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    ours = image_files(buffer.getvalue(), "job", "val/mistakes", 3, START_MS)
+    anonymous = [[re.sub(r"[0-9a-f-]{36}", "ID", path) for path in paths] for paths in (theirs, sorted(ours))]
+    assert anonymous[0] == anonymous[1]
+    key, value = LOGGED_IMAGES_TAG
+    assert tags[key] == value
+
+
+def test_delivering_an_image_again_writes_the_same_files():
+    png = mistakes_png(0)
+    first, again = (image_files(png, "job", IMAGE_KEY, 0, START_MS) for _ in range(2))
+    assert first == again
+    assert first.keys().isdisjoint(image_files(png, "another job", IMAGE_KEY, 0, START_MS))
+    full, thumbnail = sorted(first, key=len)
+    assert first[full] == png
+    with Image.open(io.BytesIO(first[thumbnail])) as small:
+        assert small.width == 264
+        assert small.height > 264
+
+
+def test_an_image_key_that_mlflow_refuses_is_refused():
+    with pytest.raises(ValueError, match="image key"):
+        image_files(b"", "job", "l1=0", 0, START_MS)

@@ -1,0 +1,166 @@
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from src.compare import choose_sweeps, compare, default_out
+from src.config import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words, **named):
+    return subprocess.run(
+        [sys.executable, "-m", "src.compare", *map(str, words)], cwd=ROOT, capture_output=True, text=True, **named
+    )
+
+
+def refused(done):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("normlab: ")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    return done.stderr
+
+
+def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, tmp_path):
+    world.sweep(six.jobs[:1], started=0)
+    done = run("--multirun", world.multirun, "--csv", tmp_path / "a/t.csv", "--json", tmp_path / "all.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    out = six.folder(world.multirun)
+    assert "96.33 ± 1.53" in done.stdout
+    assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
+    assert f"written to {out}: table.csv, curves.png, wrong_by_all.png, wrong_by_one.png" in done.stdout
+    for name in ("curves.png", "wrong_by_all.png", "wrong_by_one.png"):
+        Image.open(out / name).verify()
+    assert (tmp_path / "a/t.csv").read_bytes() == (out / "table.csv").read_bytes()
+    assert pd.read_csv(out / "table.csv")["n"].tolist() == [3, 3]
+    stored = json.loads((tmp_path / "all.json").read_text())
+    assert stored["sweeps"] == [six.id]
+    assert stored["cells"][1]["cell"] == "gn"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curves.png",
+        "manifest.json",
+        "table.csv",
+        "wrong_by_all.png",
+        "wrong_by_one.png",
+    ]
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys, src.compare; light = set(sys.modules);"
+        "import src.comparison.figures, src.comparison.table, src.comparison.per_image;"
+        "assert not {'matplotlib', 'pandas', 'scipy', 'numpy', 'PIL'} & light, 'slow to start';"
+        "bad = {'torch', 'hydra', 'mlflow', 'omegaconf', 'matplotlib.pyplot', 'src.models.cnn'} & set(sys.modules);"
+        "assert not bad, bad;"
+        "assert not [name for name in sys.modules if name.startswith('src.training')]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_without_a_sweep_it_says_how_to_make_one(tmp_path):
+    assert "python -m src.train" in refused(run("--multirun", tmp_path))
+
+
+def test_a_corrupt_manifest_is_named(world, six):
+    manifest = six.folder(world.multirun) / "manifest.json"
+    for content in ("{", "[]", '{"id": 3}', json.dumps({**json.loads(manifest.read_text()), "jobs": [{}]})):
+        manifest.write_text(content)
+        assert str(manifest) in refused(run("--multirun", world.multirun))
+
+
+def test_a_folder_that_cannot_be_written_is_named(world, six, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("--multirun", world.multirun, "--out", tmp_path / "file")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_no_finished_run_is_exit_1(world):
+    world.sweep([world.fail(world.configuration(), "FAILED", "Diverged: in epoch 1")])
+    done = run("--multirun", world.multirun)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "FAILED: Diverged: in epoch 1" in done.stdout
+    assert "no run has finished yet" in done.stdout
+
+
+def test_sweeps_are_chosen_by_the_first_digits_of_their_id(world, six):
+    other = world.sweep(six.jobs[:2], started=0)
+    assert choose_sweeps(world.multirun, []) == [six]
+    for digits in (6, 8, 12, 64):
+        assert choose_sweeps(world.multirun, [other.id[:digits], six.id[:digits]]) == [other, six]
+    assert choose_sweeps(world.multirun, [six.id.upper(), six.id]) == [six]
+    for wrong in ("", "zz", six.id[:8] + "zzzz", "../.."):
+        with pytest.raises(BadInput, match="no single sweep"):
+            choose_sweeps(world.multirun, [wrong])
+
+
+def test_a_prefix_of_two_sweeps_is_refused_with_both(world, six, tmp_path):
+    jobs = world.multirun / "sweeps"
+    twin = jobs / (six.id[:7] + ("0" if six.id[7] != "0" else "1"))
+    twin.mkdir()
+    (twin / "manifest.json").write_bytes((six.folder(world.multirun) / "manifest.json").read_bytes())
+    with pytest.raises(BadInput) as refusal:
+        choose_sweeps(world.multirun, [six.id[:7]])
+    assert six.id[:8] in str(refusal.value)
+    assert twin.name in str(refusal.value)
+
+
+def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
+    other = world.sweep([world.finish(world.configuration("ln"), {7: 0.9})])
+    out = default_out([six, other], world.multirun)
+    assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
+    console = Console(file=io.StringIO(), width=120, record=True)
+    comparison = compare([six, other], world.multirun, out, console)
+    assert [cell.label for cell in comparison.records.cells] == ["bn", "gn", "ln"]
+    assert "All 7 runs get 1 of the 100" in console.export_text(clear=False)
+    assert not (six.folder(world.multirun) / "table.csv").exists()
+
+
+def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypatch):
+    def gone(data):
+        raise BadInput("the files are gone", "another line")
+
+    monkeypatch.setattr("src.data.sources.load", gone)
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([six], world.multirun, tmp_path, console)
+    assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
+    assert "All 6 runs get 2" in console.export_text(clear=False)
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["curves.png", "table.csv"]
+
+
+def test_two_datasets_are_told_apart(world, tmp_path):
+    from dataclasses import replace
+
+    other = replace(world.data, test_images=60)
+    jobs = [
+        world.finish(world.configuration(norm, data=data), {7: 0.9})
+        for data in (world.data, other)
+        for norm in ("bn", "gn")
+    ]
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([world.sweep(jobs)], world.multirun, tmp_path / "out", console)
+    assert "of the 100 test images" in console.export_text(clear=False)
+    assert "of the 60 test images" in console.export_text(clear=False)
+    assert len(list((tmp_path / "out").glob("wrong_by_all-synthetic-*.png"))) == 2
+
+
+def test_words_in_brackets_are_printed_as_they_are(world, tmp_path):
+    jobs = [
+        world.finish(world.configuration(), {}),
+        world.fail(world.configuration("gn"), "FAILED", "IndexError: [red]"),
+    ]
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert "IndexError: [red]" in console.export_text(clear=False)

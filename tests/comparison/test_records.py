@@ -1,0 +1,103 @@
+import json
+
+from src.comparison.records import load_records
+
+
+def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
+    records = load_records([six], world.multirun)
+    assert records.varies == ("norm.name",)
+    assert [(cell.label, len(cell.jobs)) for cell in records.cells] == [("bn", 3), ("gn", 3)]
+    assert [cell.name(job) for cell in records.cells for job in cell.jobs] == [
+        f"{norm} s{seed}" for norm in ("bn", "gn") for seed in range(3)
+    ]
+    assert "seed" not in records.cells[0].leaves
+    assert records.unfinished == ()
+
+
+def test_cells_are_named_by_what_varies(world):
+    jobs = [world.finish(world.configuration(norm, l1=l1), {}) for norm in ("gn", "bn") for l1 in (0.0, 1e-5)]
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert records.varies == ("norm.name", "reg.l1")
+    assert [cell.label for cell in records.cells] == ["gn l1=0", "gn l1=1e-05", "bn l1=0", "bn l1=1e-05"]
+
+
+def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(world):
+    config = world.configuration()
+    jobs = [world.finish(config, {})]
+    journal = next(world.multirun.glob("jobs/*/journal.jsonl"))
+    other = world.configuration(seed=1)
+    jobs.append(world.finish(other, {}))
+    from src.runs.journal import encode, read_journal
+
+    second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
+    records = read_journal(second)
+    records[0]["cell"] = "f" * 64  # what another digest gives
+    second.write_bytes(b"".join(map(encode, records)))
+    labels = {cell.label for cell in load_records([world.sweep(jobs)], world.multirun).cells}
+    assert len(labels) == 2
+    assert "bn ffffff" in labels
+
+
+def test_a_job_of_two_sweeps_counts_once(world, six):
+    part = world.sweep(six.jobs[:2])
+    assert sum(len(cell.jobs) for cell in load_records([part, six], world.multirun).cells) == 6
+
+
+def test_jobs_without_result_are_named_with_their_reason(world):
+    done = world.finish(world.configuration(), {})
+    failed = world.fail(world.configuration("gn"), "FAILED", "Diverged: in epoch 1")
+    planned = world.plan(world.configuration("ln"))
+    _, journal = world.start(world.configuration("in"))
+    with journal:
+        journal.append("epoch", epoch=1, metrics={})
+    running = world.plan(world.configuration("in"))
+    records = load_records([world.sweep([done, failed, planned, running])], world.multirun)
+    assert [(job.label, job.reason) for job in records.unfinished] == [
+        (failed.label, "FAILED: Diverged: in epoch 1"),
+        (planned.label, "not started"),
+        (running.label, "no result; 1 epoch in its journal"),
+    ]
+    assert len(records.cells) == 1
+
+
+def test_harmed_files_are_named_not_raised(world):
+    configs = [world.configuration(seed=seed) for seed in range(4)]
+    jobs = [world.finish(config, {}) for config in configs]
+    folders = [world.multirun / "jobs" / job.folder for job in jobs]
+    (folders[0] / "result.json").write_text("{")
+    (folders[1] / "journal.jsonl").write_bytes(b"")
+    whole = (folders[2] / "journal.jsonl").read_bytes()
+    (folders[2] / "journal.jsonl").write_bytes(whole[:-30])  # its last epoch is torn
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert [job.label for job in records.unfinished] == [job.label for job in jobs[:3]]
+    assert all(str(folder) in job.reason for folder, job in zip(folders, records.unfinished, strict=False))
+    assert len(records.cells[0].jobs) == 1
+
+
+def test_a_renamed_folder_is_found_by_its_key(world):
+    job = world.finish(world.configuration(), {})
+    folder = world.multirun / "jobs" / job.folder
+    folder.rename(folder.with_name(f"renamed-{job.key[:8]}"))
+    assert len(load_records([world.sweep([job])], world.multirun).cells) == 1
+
+
+def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
+    from src.runs.journal import encode, read_journal
+
+    jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
+    path = world.multirun / "jobs" / jobs[0].folder / "journal.jsonl"
+    records = read_journal(path)
+    del records[0]["config"]["reg"]["label_smoothing"]
+    records[0]["config"]["reg"]["gone"] = 3
+    path.write_bytes(b"".join(map(encode, records)))
+    assert load_records([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
+
+
+def test_jobs_of_other_code_are_told(world):
+    jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
+    assert load_records([world.sweep(jobs)], world.multirun).other_code == ["gn s0"]
+
+
+def test_manifests_are_read_as_written(world, six):
+    stored = json.loads((six.folder(world.multirun) / "manifest.json").read_text())
+    assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]

@@ -1,0 +1,95 @@
+import io
+import json
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from src.comparison.records import load_records
+from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content, print_table
+
+
+def printed(records, frame, width=120):
+    console = Console(file=io.StringIO(), width=width, record=True)
+    print_table(records, frame, console)
+    return console.export_text(clear=False)
+
+
+@pytest.fixture
+def records(world, six):
+    return load_records([six], world.multirun)
+
+
+def test_numbers_are_those_of_pandas_and_scipy(world, records):
+    rows = []
+    for path in world.multirun.glob("jobs/*/result.json"):
+        stored = json.loads(path.read_text())
+        rows.append({**stored["metrics"], "norm": path.parent.name[:2], "train": stored["seconds"]["train"]})
+    expected = pd.DataFrame(rows).groupby("norm")
+    frame = as_frame(records).set_index("norm.name")
+    for column in ("val/accuracy", "test/accuracy", "test/loss", "test/errors"):
+        pd.testing.assert_series_equal(frame[column], expected[column].mean(), check_names=False)
+    for column in ("val/accuracy", "test/accuracy"):
+        pd.testing.assert_series_equal(frame[f"{column} sd"], expected[column].std(), check_names=False)
+    pd.testing.assert_series_equal(frame["seconds"], expected["train"].mean(), check_names=False)
+    halves = expected["test/accuracy"].sem() * stats.t.ppf(0.975, 2)
+    pd.testing.assert_series_equal(frame["test/accuracy ci95"], halves, check_names=False)
+    assert frame["n"].tolist() == [3, 3]
+
+
+def test_the_printed_table_has_percent_spread_and_the_rule(records):
+    text = printed(records, as_frame(records))
+    # bn: 2, 4 and 5 errors (image 50 is one more for s1) of 100
+    assert "96.33 ± 1.53" in text
+    assert "± 3.79" in text
+    assert SELECTION_RULE in text
+    assert "n = 1" not in text
+    assert "15,002 parameters each" in text
+
+
+def test_one_seed_says_what_cannot_be_told(world):
+    jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("none", "gn")]
+    records = load_records([world.sweep(jobs)], world.multirun)
+    text = " ".join(printed(records, as_frame(records)).split())
+    interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
+    assert (
+        f"100 test images alone makes an accuracy uncertain by ±{50 * (interval.high - interval.low):.2f} points"
+        in text
+    )
+    assert "15,004" in text  # the parameters differ, so they have a column
+    assert "99.00" in text
+    assert "± 0" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_line_is_never_wider_than_the_console_nor_a_number_cut(records, width):
+    text = printed(records, as_frame(records), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert ("too narrow" in text) == (width == 60)
+
+
+def test_other_code_is_marked(world):
+    jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
+    records = load_records([world.sweep(jobs)], world.multirun)
+    text = printed(records, as_frame(records))
+    assert "gn*" in text
+    assert "bn*" not in text
+    assert "1 of 2 runs" in text
+
+
+def test_csv_and_json_hold_the_same_numbers(world, records):
+    frame = as_frame(records)
+    back = pd.read_csv(io.BytesIO(csv_content(frame)))
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    rows = json.loads(json.dumps(json_content(frame), allow_nan=False))
+    assert rows[0]["test/accuracy"] == frame["test/accuracy"][0]
+    assert rows[0]["n"] == 3
+
+
+def test_what_one_seed_cannot_tell_is_null(world):
+    records = load_records([world.sweep([world.finish(world.configuration(), {})])], world.multirun)
+    row = json_content(as_frame(records))[0]
+    assert row["test/accuracy sd"] is None
+    assert row["test/accuracy ci95"] is None

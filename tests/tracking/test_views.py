@@ -1,0 +1,126 @@
+"""The saved views as text: what MLflow's page needs to find in them."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from src.tracking.views import (
+    LINKS_SHOWN,
+    MAX_CHARACTERS,
+    TAG_PREFIX,
+    VIEWS_KEPT,
+    note,
+    surplus_views,
+    sweep_tag,
+    sweep_view,
+    sweep_views,
+    view_key,
+)
+
+SWEEP = "0123456789abcdef"
+VARIED = ["norm.name", "reg.l1"]
+
+
+def state_of(tag):
+    view = json.loads(tag[1])
+    return json.loads(view["state"])
+
+
+def test_a_view_is_one_tag_that_the_same_sweep_repeats():
+    tag = sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
+    assert tag == sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
+    assert tag[0] == "mlflow.sharedViewState.sweep-01234567"
+    view = json.loads(tag[1])
+    assert {key: view[key] for key in ("name", "createdAt", "updatedAt")} == {
+        "name": "norms",
+        "createdAt": 5,
+        "updatedAt": 5,
+    }
+
+
+def test_a_view_filters_by_the_tag_of_its_sweep_and_shows_what_varies():
+    state = state_of(sweep_view(SWEEP, "norms", [*VARIED, "seed"], 5))
+    assert sweep_tag(SWEEP) == "sweep.01234567"
+    assert state["searchFilter"] == 'tags.`sweep.01234567` = "true"'
+    assert state["selectedColumns"] == [
+        "params.`norm.name`",
+        "params.`reg.l1`",
+        "tags.`seed`",
+        "metrics.`best/val_accuracy`",
+        "metrics.`test/accuracy`",
+        "metrics.`test/errors`",
+    ]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("penalty", [False, True])
+@pytest.mark.parametrize("varied", [[], ["seed"], VARIED])
+def test_every_chart_has_its_section_and_every_metric_its_chart(grouped, penalty, varied):
+    state = state_of(sweep_view(SWEEP, "norms", varied, 5, grouped=grouped, penalty=penalty, images=3))
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    charts = state["compareRunCharts"]
+    assert {chart["metricSectionId"] for chart in charts} == sections
+    assert len({chart["uuid"] for chart in charts}) == len(charts)
+    # The page appends a generated section for a metric that is missing here.
+    assert {chart["metricKey"] for chart in charts if "metricKey" in chart} == {
+        "train/loss",
+        "train/penalty",
+        "train/accuracy",
+        "val/loss",
+        "val/accuracy",
+        "time/train_seconds",
+        "test/loss",
+        "test/accuracy",
+        "test/errors",
+        "best/val_accuracy",
+    }
+
+
+def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
+    kinds = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, grouped=True))["compareRunCharts"]}
+    assert kinds == {"LINE", "BAR"}
+    images = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, images=6))["compareRunCharts"]}
+    assert images == {"LINE", "BAR", "PARALLEL", "IMAGE"}
+    none = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", ["seed"], 5))["compareRunCharts"]}
+    assert none == {"LINE", "BAR"}
+
+
+def test_seeds_are_averaged_only_where_there_are_several():
+    assert list(sweep_views(SWEEP, "norms", VARIED, 5, seeds=1)) == [TAG_PREFIX + view_key(SWEEP)]
+    several = sweep_views(SWEEP, "norms", VARIED, 5, seeds=5)
+    assert list(several) == [TAG_PREFIX + view_key(SWEEP, grouped=True), TAG_PREFIX + view_key(SWEEP)]
+    assert [json.loads(value)["name"] for value in several.values()] == ["norms, mean of 5 seeds", "norms"]
+
+
+def test_the_largest_view_fits_into_a_tag():
+    names = [f"group_{number}.{'x' * 120}" for number in range(40)]
+    for value in sweep_views(SWEEP, "n" * 1000, names, 5, seeds=5, penalty=True, images=200).values():
+        assert len(value) <= MAX_CHARACTERS
+
+
+def test_the_oldest_views_go_and_a_readers_own_stay():
+    ours = dict(sweep_view(f"{number:08x}", "n", VARIED, 1000 + number) for number in range(VIEWS_KEPT))
+    assert surplus_views(ours) == []
+    tags = {**ours, TAG_PREFIX + "4f0c-theirs": "{}", "mlflow.note.content": "x", TAG_PREFIX + "sweep-bad": "no JSON"}
+    assert surplus_views(tags) == [TAG_PREFIX + "sweep-bad", TAG_PREFIX + "sweep-00000000"]
+
+
+def test_the_note_is_one_line_of_words_then_the_newest_views_first():
+    views: dict[str, str] = {}
+    for number in range(6):
+        views |= sweep_views(f"{number:08x}", f"sweep [{number}]", VARIED, 1000 + number, seeds=2)
+    text = note("7", views)
+    assert "\n" not in text
+    assert text.startswith("Sweeps, newest first: [sweep (5), mean of 2 seeds](#/experiments/7/runs?workflowType=")
+    assert "[sweep (5)](#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=sweep-00000005&" in text
+    assert text.count("](") == LINKS_SHOWN + 1
+    positions = [text.index(name) for name in ("sweep (5), mean", "[sweep (5)]", "sweep (4), mean", "[sweep (4)]")]
+    assert all(one < other for one, other in pairwise(positions))
+    assert text.endswith("[all runs](#/experiments/7/runs?workflowType=machine_learning)")
+
+
+def test_a_note_without_views_still_leads_to_the_runs():
+    assert note("7", {}, "http://host:5000/") == (
+        "Sweeps, newest first: [all runs](http://host:5000/#/experiments/7/runs?workflowType=machine_learning)"
+    )
