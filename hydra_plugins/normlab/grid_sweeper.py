@@ -18,7 +18,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from src.config import SECTIONS, Config, Tracking, check
+from src.config import SECTIONS, BadInput, Config, Tracking, check
 from src.overrides import check_overrides, expand, option_groups
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job
@@ -199,10 +199,10 @@ class GridSweeper(Sweeper):
                 self._launcher.launch(batch, initial_job_idx=0)
         except KeyboardInterrupt:
             status = 130
-        failed = [job for job in sweep.jobs if not self._folder(job).finished]
-        self._report(sweep, failed)
-        status = status or int(bool(failed))
-        undelivered = tracker.close(status, len(failed)) if tracker else 0
+        failed = sum(not self._folder(job).finished for job in sweep.jobs)
+        status = status or int(failed > 0)
+        self._report(sweep)
+        undelivered = tracker.close(status, failed) if tracker else 0
         return status or (3 if undelivered else 0)
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
@@ -212,13 +212,11 @@ class GridSweeper(Sweeper):
 
         return Tracker(settings, sweep, self._multirun, self._console)
 
-    def _report(self, sweep: Sweep, failed: Sequence[PlannedJob]) -> None:
-        """The comparison, and the jobs that have no result with the reason that they left."""
+    def _report(self, sweep: Sweep) -> None:
+        """The comparison; the jobs that have no result are named in it."""
         from src.compare import compare
 
-        for job in failed:
-            records = self._folder(job).records()
-            reason = records[-1].get("error", "stopped without a word") if records else "did not start"
-            self._console.print(f"{job.label}: no result: {reason}; see {self._folder(job).path / 'train.log'}")
-        if len(failed) < len(sweep.jobs):
+        try:
             compare([sweep], self._multirun, sweep.folder(self._multirun), Console())
+        except BadInput as error:  # a full disk, say: the jobs are finished all the same
+            self._console.print(str(error), highlight=False, markup=False)

@@ -109,7 +109,7 @@ def _why_unfinished(folder: JobFolder) -> str:
         return "not started"
     last = records[-1]
     if last["kind"] == "stop":
-        return f"{last['status']}: {last['error']}"
+        return f"{last['status']}: {last['error']}; see {folder.path / 'train.log'}"
     epochs = sum(record["kind"] == "epoch" for record in records)
     return f"no result; {epochs} epoch{'' if epochs == 1 else 's'} in its journal"
 

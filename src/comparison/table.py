@@ -139,7 +139,7 @@ def _columns(records: Records, frame: pd.DataFrame) -> list[Column]:
         columns.append(Column("95 %", lambda row: _points(row["test/accuracy ci95"])))
     columns += [
         Column("test\nerrors", lambda row: f"{row['test/errors']:.{int(row['n'] > 1)}f}"),
-        Column("test\nloss", lambda row: f"{row['test/loss']:.4f}", optional=True),
+        Column("test\nloss", lambda row: _loss(row["test/loss"]), optional=True),
         Column("training\nseconds", lambda row: f"{row['seconds']:.1f}", optional=True),
     ]
     if frame["parameters"].nunique() > 1:
@@ -167,6 +167,11 @@ def _value_of(path: str, *, mark: bool) -> Callable[[Any], str]:
 def _accuracy(row: Any, metric: str) -> str:
     sd = row[f"{metric} sd"]
     return f"{100 * row[metric]:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
+
+
+def _loss(loss: float) -> str:
+    """Four decimals; a run that all but diverged may have a loss of any length."""
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}"
 
 
 def _points(half_width: float | None) -> str:

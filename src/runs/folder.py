@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import leaves
 from src.runs.files import write_json
-from src.runs.identity import parts_of_a_job
+from src.runs.identity import parts_of_a_job, short_name
 from src.runs.journal import Record, read_journal
 
 MULTIRUN = Path("multirun")
@@ -118,7 +118,7 @@ class Sweep:
     @property
     def title(self) -> str:
         """A short name, such as `norm x l1 1a2b3c4d`: what varies, and the first digits of its id."""
-        names = [path.removesuffix(".name").rpartition(".")[2] for path in self.varies]
+        names = [short_name(path, self.varies) for path in self.varies]
         return f"{' x '.join(names) or self.jobs[0].label} {self.id[:8]}"
 
     def folder(self, multirun: Path) -> Path:
@@ -140,6 +140,9 @@ def read_sweep(manifest: Path) -> Sweep:
 
 
 def find_job(multirun: Path, key: str) -> JobFolder | None:
-    """The folder of a job, whatever its readable part, or None."""
-    found = sorted((multirun / "jobs").glob(f"*-{key[:8]}"))
-    return JobFolder(found[0]) if found else None
+    """The folder of a job, whatever its readable part, or None.  A name holds 8 digits of the key, the journal all."""
+    for path in sorted((multirun / "jobs").glob(f"*-{key[:8]}")):
+        folder = JobFolder(path)
+        if all(record.get("job", key) == key for record in folder.records()[:2]):
+            return folder
+    return None

@@ -73,12 +73,15 @@ def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
     """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
-    words = [str(job["norm.name"])]
-    for path in shown:
-        if path not in ("norm.name", "seed") and applies(path, job):
-            name = path.removesuffix(".name") if path.endswith(".name") else path.rpartition(".")[2]
-            words.append(f"{name}={format_value(job[path])}")
+    paths = [path for path in shown if path not in ("norm.name", "seed") and applies(path, job)]
+    words = [str(job["norm.name"]), *(f"{short_name(path, paths)}={format_value(job[path])}" for path in paths)]
     return " ".join([*words, f"s{job['seed']}"] if seed else words)
+
+
+def short_name(path: str, among: Iterable[str]) -> str:
+    """A dotted key by its last part, a group's choice by its group; whole where another key among them ends alike."""
+    last = path.removesuffix(".name").rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) <= 1 else path
 
 
 def format_value(value: Any) -> str:

@@ -17,6 +17,8 @@ TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # ours; the page's own keys are bare UUIDs, so a reader's own views are never dropped
 IMAGE_KEY = "misclassified"
 IMAGE_STEP = 0  # where the page's own image cards start
+# Without workflowType a fresh browser opens the page for language models instead.
+RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
 MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's own check
 VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
 LINKS_SHOWN = 4  # the page shows one line of an experiment's note
@@ -28,6 +30,11 @@ Json = dict[str, Any]
 def view_key(sweep_id: str, *, grouped: bool = False) -> str:
     """Name a sweep's view in links: the first 8 digits of its id, and `-cells` where seeds are averaged."""
     return f"{KEY_PREFIX}{sweep_id[:8]}{'-cells' if grouped else ''}"
+
+
+def view_link(experiment_id: str, key: str) -> str:
+    """Where a server shows a view; to be put behind its address and a slash, or used as it is on its own pages."""
+    return f"{RUNS_PAGE.format(experiment_id)}&viewStateShareKey={key}&compareRunsMode=CHART"
 
 
 def sweep_tag(sweep_id: str) -> str:
@@ -122,10 +129,9 @@ def note(experiment_id: str, tags: Mapping[str, str], base_url: str = "") -> str
     An empty `base_url` makes links that work on whichever server shows the page.  The page shows the first line only
     and needs it to begin with words; the rest of the views are a click away under Views.
     """
-    runs_page = f"{base_url}#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    runs_page = f"{base_url}{RUNS_PAGE.format(experiment_id)}"
     shown = [
-        f"[{_link_text(name)}]({runs_page}&viewStateShareKey={key}&compareRunsMode=CHART)"
-        for key, name in _views(tags)[:LINKS_SHOWN]
+        f"[{_link_text(name)}]({base_url}{view_link(experiment_id, key)})" for key, name in _views(tags)[:LINKS_SHOWN]
     ]
     return "Sweeps, newest first: " + " · ".join([*shown, f"[all runs]({runs_page})"])
 
@@ -163,7 +169,9 @@ def _layout(
     two side by side do not, so the most important curve stands alone.
     """
     sections = [_section(key, "validation accuracy", columns=1, height=420)]
-    charts = [_line(key, "validation accuracy", "val/accuracy")]
+    # MLflow fills the band of a mean down to zero and so shows accuracies from 0 to 1; a log axis has no zero.
+    scale = "log" if grouped else "linear"
+    charts = [_line(key, "validation accuracy", "val/accuracy", scale)]
 
     result = [_bar(key, "test result", "test/errors")]
     axes = [param for param in varied if param != "seed"]
@@ -179,7 +187,8 @@ def _layout(
 
     sections.append(_section(key, "curves", columns=2, height=360))
     fourth, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
-    charts += [_line(key, "curves", metric) for metric in ("val/loss", "train/loss", "train/accuracy", fourth)]
+    charts += [_line(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
+    charts.append(_line(key, "curves", fourth))
 
     # The page appends a section for every metric that no chart names: name the rest, folded away.
     sections.append(_section(key, "more", columns=2, height=300, display=False))
@@ -214,12 +223,12 @@ def _chart(key: str, section: str, kind: str, name: str, content: Json) -> Json:
     }
 
 
-def _line(key: str, section: str, metric: str) -> Json:
+def _line(key: str, section: str, metric: str, scale: str = "linear") -> Json:
     content = {
         "metricKey": metric,
         "lineSmoothness": 0,
         "xAxisScaleType": "linear",
-        "scaleType": "linear",
+        "scaleType": scale,
         "range": {},
         "xAxisKey": "step",
         "selectedXAxisMetricKey": "",

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_the_confusion_matrix_writes_every_count(predictions):
 
 
 def test_one_error_beside_a_thousand_hits_is_coloured(predictions):
-    image = confusion_matrix(predictions, ["a", "b", "c", "d"]).axes[0].images[0]
+    image: Any = confusion_matrix(predictions, ["a", "b", "c", "d"]).axes[0].images[0]
     assert image.get_clim() == (0, 3)  # the most frequent error, not the diagonal
     assert np.ma.getmaskarray(image.get_array()).diagonal().all()
     assert image.get_array()[1, 2] == 1
@@ -35,7 +36,7 @@ def test_a_perfect_run_and_a_hundred_classes_can_be_drawn(world):
     perfect = world.predict(np.arange(8) % 4, {}, 4)
     assert png(confusion_matrix(perfect, ["a", "b", "c", "d"]))[:4] == b"\x89PNG"
     label = np.arange(1000) % 100
-    many = Predictions(label, label[::-1].copy(), np.ones((1000, 100), dtype=np.float32) / 100)
+    many = Predictions(label, label[::-1].copy(), np.full((1000, 100), 0.01, dtype=np.float32))
     assert png(confusion_matrix(many, [str(k) for k in range(100)]))[:4] == b"\x89PNG"
 
 
@@ -47,7 +48,7 @@ def test_equal_figures_are_equal_bytes_without_date_or_version(predictions):
 
 def test_curves_are_the_means_over_seeds_with_a_band(world, six):
     cells = load_records([six], world.multirun).cells
-    figure = curves(cells)
+    figure: Any = curves(cells)
     metrics = ["train/loss", "val/loss", "train/accuracy", "val/accuracy"]
     for axes, metric in zip(figure.axes, metrics, strict=True):
         for cell, line, band in zip(cells, axes.lines, axes.collections, strict=True):
@@ -65,7 +66,7 @@ def test_curves_are_the_means_over_seeds_with_a_band(world, six):
 def test_cells_of_one_norm_differ_by_line_and_norms_by_marker(world):
     jobs = [world.finish(world.configuration(norm, l1=l1), {7: 0.9}) for norm in ("bn", "gn") for l1 in (0.0, 1e-5)]
     records = load_records([world.sweep(jobs)], world.multirun)
-    lines = curves(records.cells).axes[0].lines
+    lines: Any = curves(records.cells).axes[0].lines
     looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}
     assert len(looks) == 4
     assert lines[0].get_marker() == lines[1].get_marker() != lines[2].get_marker()

@@ -45,7 +45,7 @@ def test_fewer_mistakes_than_tiles_leave_paper(grey, predictions):
 
 def test_no_mistakes_make_a_picture_that_says_so(grey, predictions):
     picture = mistake_grid(grey, predictions, np.array([], dtype=np.int64), NAMES, 5)
-    assert len(picture.getcolors(10_000)) > 1  # letters on paper
+    assert len(picture.getcolors(10_000) or []) > 1  # letters on paper
 
 
 def test_colours_of_an_image_are_kept(predictions):

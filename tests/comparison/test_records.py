@@ -52,8 +52,9 @@ def test_jobs_without_result_are_named_with_their_reason(world):
         journal.append("epoch", epoch=1, metrics={})
     running = world.plan(world.configuration("in"))
     records = load_records([world.sweep([done, failed, planned, running])], world.multirun)
+    log = world.multirun / "jobs" / failed.folder / "train.log"
     assert [(job.label, job.reason) for job in records.unfinished] == [
-        (failed.label, "FAILED: Diverged: in epoch 1"),
+        (failed.label, f"FAILED: Diverged: in epoch 1; see {log}"),
         (planned.label, "not started"),
         (running.label, "no result; 1 epoch in its journal"),
     ]

@@ -93,3 +93,15 @@ def test_what_one_seed_cannot_tell_is_null(world):
     row = json_content(as_frame(records))[0]
     assert row["test/accuracy sd"] is None
     assert row["test/accuracy ci95"] is None
+
+
+def test_an_enormous_loss_takes_no_column_away(world):
+    job = world.finish(world.configuration(), {7: 0.9})
+    path = world.multirun / "jobs" / job.folder / "result.json"
+    stored = json.loads(path.read_text())
+    stored["metrics"]["test/loss"] = 1.5539e35
+    path.write_text(json.dumps(stored))
+    records = load_records([world.sweep([job])], world.multirun)
+    text = printed(records, as_frame(records), 80)
+    assert "1.6e+35" in text
+    assert "too narrow" not in text

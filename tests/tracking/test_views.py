@@ -86,6 +86,12 @@ def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
     assert none == {"LINE", "BAR"}
 
 
+def test_a_mean_of_seeds_is_drawn_on_an_axis_without_zero():
+    for grouped, scale in ((False, "linear"), (True, "log")):
+        charts = state_of(sweep_view(SWEEP, "n", VARIED, 5, grouped=grouped))["compareRunCharts"]
+        assert {chart["scaleType"] for chart in charts if chart.get("metricKey") == "val/accuracy"} == {scale}
+
+
 def test_seeds_are_averaged_only_where_there_are_several():
     assert list(sweep_views(SWEEP, "norms", VARIED, 5, seeds=1)) == [TAG_PREFIX + view_key(SWEEP)]
     several = sweep_views(SWEEP, "norms", VARIED, 5, seeds=5)

@@ -1,0 +1,215 @@
+import gzip
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.config import BadInput, Data
+from src.data.idx import Bytes, find_idx, parse_idx, read_bytes
+from src.data.sources import EMBEDDED, FILES, Images, describe, load
+
+PROJECT = Path(__file__).parents[2]
+PICTURES = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+NOBODY, SKIP = 65534, 77
+
+
+def read(path: Path, axes: int = 3) -> Bytes:
+    return parse_idx(read_bytes(path), axes, path)
+
+
+def images_of(root: Path, name: str = "idx") -> Images:
+    return load(Data(name=name, root=str(root), batch_size=1, validation=1, split_seed=0))
+
+
+def refusal(root: Path, name: str = "idx") -> str:
+    with pytest.raises(BadInput) as refused:
+        images_of(root, name)
+    assert len(str(refused.value).splitlines()) <= 3
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("layout", ["", "MNIST/raw", "raw"])
+def test_a_file_is_found_in_the_folder_and_in_torchvisions_layout(layout, packed, tmp_path, lay_out):
+    place = lay_out(tmp_path / "set" / layout, packed=packed)
+    for name in FILES:
+        assert find_idx(tmp_path / "set", name, "MNIST") == place / (name + ".gz" * packed)
+
+
+def test_the_plain_file_is_read_where_both_stand(tmp_path):
+    for ending in ("", ".gz"):
+        (tmp_path / f"{FILES[0]}{ending}").touch()
+    assert find_idx(tmp_path, FILES[0], "MNIST").suffix == ""
+
+
+@pytest.mark.parametrize("name", ["images", "images.gz"])
+def test_values_come_back_in_shape_and_order(name, tmp_path, pack):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(pack(PICTURES)) if path.suffix else pack(PICTURES))
+    assert np.array_equal(read(path), PICTURES)
+
+
+def test_labels_have_one_axis(tmp_path, pack):
+    (tmp_path / "labels").write_bytes(pack(np.array([3, 1, 255])))
+    assert read(tmp_path / "labels", axes=1).tolist() == [3, 1, 255]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_cut_at_any_length_is_refused(packed, tmp_path, pack):
+    path = tmp_path / ("images.gz" if packed else "images")
+    whole = gzip.compress(pack(PICTURES)) if packed else pack(PICTURES)
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BadInput, match=re.escape(str(path))) as refused:
+            read(path)
+        assert len(str(refused.value).splitlines()) <= 3, length
+
+
+def test_no_flipped_bit_of_a_packed_file_changes_a_value_unseen(tmp_path, pack):
+    path = tmp_path / "images.gz"
+    whole = gzip.compress(pack(PICTURES), mtime=0)
+    refused = 0
+    for bit in range(8 * len(whole)):
+        harmed = bytearray(whole)
+        harmed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(harmed)
+        try:
+            assert np.array_equal(read(path), PICTURES), bit  # a bit of the header that says nothing of the content
+        except BadInput:
+            refused += 1
+    assert refused > 0.9 * 8 * (len(whole) - 10)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"", "starts with nothing"),
+        (b"\x89PNG", "starts with 89504e47"),
+        (b"\0\0\x0d\x03", "00000803"),  # floats
+        (b"\0\0\x08\x01", "00000803"),  # labels
+    ],
+)
+def test_another_kind_of_file_is_refused_by_its_first_bytes(start, told, tmp_path, pack):
+    (tmp_path / "images").write_bytes(start and start + pack(PICTURES)[4:])
+    with pytest.raises(BadInput, match=told):
+        read(tmp_path / "images")
+
+
+@pytest.mark.parametrize("change", [b"\0", b"more"])
+def test_bytes_behind_the_last_value_are_refused(change, tmp_path, pack):
+    (tmp_path / "images").write_bytes(pack(PICTURES) + change)
+    with pytest.raises(BadInput, match=f"has {76 + len(change)} bytes"):
+        read(tmp_path / "images")
+
+
+def test_a_plain_file_named_gz_is_refused(tmp_path, pack):
+    (tmp_path / "images.gz").write_bytes(pack(PICTURES))
+    with pytest.raises(BadInput, match="damaged"):
+        read(tmp_path / "images.gz")
+
+
+def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
+    assert f"data.root={tmp_path}/none: no such folder" in refusal(tmp_path / "none")
+    (lay_out(tmp_path / "set") / FILES[3]).unlink()
+    assert f"{FILES[3]} is missing" in refusal(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("changed", "shape", "told"),
+    [
+        ("train_labels", (29,), "30 images, 29 labels"),
+        ("t10k_images", (13, 28, 28), "13 images, 12 labels"),
+        ("train_images", (0, 28, 28), "0 images, 30 labels"),
+        ("t10k_images", (12, 32, 32), "all alike"),
+        ("train_images", (30, 28, 27), "28 x 28 or 32 x 32"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(changed, shape, told, tmp_path, lay_out, pack):
+    lay_out(tmp_path / "set", **{changed: pack(np.zeros(shape))})
+    assert told in refusal(tmp_path / "set")
+
+
+def test_a_test_label_that_training_never_shows_is_refused(tmp_path, lay_out, pack):
+    lay_out(tmp_path / "set", t10k_labels=pack(np.full(12, 10)))
+    assert "label 10" in refusal(tmp_path / "set")
+
+
+@pytest.mark.parametrize("layout", ["", "MNIST/raw"])
+def test_files_that_are_not_the_published_mnist_are_refused_with_a_way_on(layout, tmp_path, lay_out):
+    lay_out(tmp_path / "set" / layout)
+    told = refusal(tmp_path / "set", "mnist")
+    assert "is not the published MNIST file" in told
+    way_on = re.search(r"data=idx data\.root=(\S+)", told)
+    assert way_on
+    assert images_of(Path(way_on[1])).source.train == 30
+
+
+def test_the_embedded_mnist_is_the_published_one():
+    stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED / "README.md").read_text(), re.M)
+    assert stated == [(name, hashlib.sha256(read_bytes(EMBEDDED / f"{name}.gz")).hexdigest()) for name in FILES]
+
+
+def test_the_embedded_mnist_is_described_without_being_read():
+    data = Data(name="mnist", batch_size=1, validation=1, split_seed=0)
+    images = load(data)
+    assert images.train_images.shape == (60_000, 1, 28, 28)
+    assert images.test_images.shape == (10_000, 1, 28, 28)
+    assert np.bincount(images.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(images.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert describe(data) == images.source
+
+
+def test_one_changed_label_of_mnist_is_noticed(tmp_path):
+    for name in FILES:
+        (tmp_path / f"{name}.gz").symlink_to(EMBEDDED / f"{name}.gz")
+    labels = bytearray(gzip.decompress((EMBEDDED / f"{FILES[3]}.gz").read_bytes()))
+    labels[-1] ^= 1
+    (tmp_path / FILES[3]).write_bytes(labels)
+    assert f"{tmp_path / FILES[3]} is not the published MNIST file" in refusal(tmp_path, "mnist")
+
+
+@pytest.mark.parametrize("closed", ["file", "folder", "parent"])
+def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
+    place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    try:
+        place.chmod(0o755)
+        root = lay_out(place / "parent" / "set")
+        (root / FILES[0] if closed == "file" else root if closed == "folder" else root.parent).chmod(0)
+        told = load_without_privileges(root)
+        assert told.startswith("normlab: ")
+        assert str(root) in told
+        assert len(told.splitlines()) <= 3
+    finally:
+        (place / "parent").chmod(0o755)
+        root.chmod(0o755)
+        shutil.rmtree(place)
+
+
+def load_without_privileges(root: Path) -> str:
+    """What a user without root's rights is told who reads the set; root gives its own up once all is imported."""
+    code = f"""
+import os, sys
+from src.config import BadInput, Data
+from src.data.sources import load
+if os.geteuid() == 0:
+    try:
+        os.setgroups([])
+        os.setgid({NOBODY})
+        os.setuid({NOBODY})
+    except PermissionError:
+        sys.exit({SKIP})
+try:
+    load(Data(name="idx", root={str(root)!r}, batch_size=1, validation=1, split_seed=0))
+except BadInput as error:
+    sys.exit(str(error))
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode == SKIP:
+        pytest.skip("root may not give up its rights here, and root may read everything")
+    return done.stderr

@@ -1,0 +1,232 @@
+"""torchvision's sets are fetched for real, from a server on this machine with a small set in their place."""
+
+import gzip
+import hashlib
+import http.server
+import io
+import pickle
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
+
+from src.config import BadInput, Data
+from src.data.sources import Images, load
+from src.data.synthetic import make_images
+
+# torchvision unpacks tar files without naming a filter, which Python 3.12 and 3.13 warn of.
+pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
+
+CLASSES = ["plane", "car"]
+
+
+@dataclass
+class Site:
+    """A server's files by path; what was asked for is kept."""
+
+    address: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def site(monkeypatch) -> Iterator[Site]:
+    site = Site()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802  the name that http.server calls
+            site.asked.append(self.path)
+            content = site.files.get(self.path)
+            self.send_response(200 if content is not None else 404)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        site.address = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setenv("no_proxy", "*")
+        yield site
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def closed_address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def serve_idx(site: Site, dataset: type, idx_set: dict[str, bytes], monkeypatch) -> None:
+    packed = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in idx_set.items()}
+    site.files = {f"/{name}": content for name, content in packed.items()}
+    monkeypatch.setattr(dataset, "mirrors", [site.address])
+    monkeypatch.setattr(dataset, "resources", [(name, md5(content)) for name, content in packed.items()])
+
+
+def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
+    """Six training images in two batches and two for testing; returns all of them (N, 3, 32, 32) and their labels."""
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 3, 32, 32)).astype(np.uint8)
+    labels = np.arange(8) % 2
+    parts = {"data_batch_1": slice(0, 3), "data_batch_2": slice(3, 6), "test_batch": slice(6, 8)}
+    members = {
+        name: pickle.dumps({"data": pixels[part].reshape(-1, 3072), "labels": labels[part].tolist()})
+        for name, part in parts.items()
+    } | {"batches.meta": pickle.dumps({"label_names": CLASSES})}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    site.files = {"/cifar.tar.gz": archive.getvalue()}
+    hashed = [[name, md5(content)] for name, content in members.items()]
+    monkeypatch.setattr(CIFAR10, "url", f"{site.address}cifar.tar.gz")
+    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive.getvalue()))
+    monkeypatch.setattr(CIFAR10, "train_list", hashed[:2])
+    monkeypatch.setattr(CIFAR10, "test_list", hashed[2:3])
+    monkeypatch.setattr(CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": hashed[3][1]})
+    return pixels, labels
+
+
+def load_anew(name: str, root: Path | None) -> Images:
+    """A dataset as another process would read it: only the last one stays in memory."""
+    load(Data("synthetic", None, 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
+    return load(Data(name=name, root=root and str(root), batch_size=1, validation=1, split_seed=0))
+
+
+def refusal(name: str, root: Path | None) -> str:
+    with pytest.raises(BadInput) as refused:
+        load_anew(name, root)
+    assert len(str(refused.value).splitlines()) <= 3
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("fashion_mnist", FashionMNIST), ("kmnist", KMNIST)])
+def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
+    serve_idx(site, dataset, idx_set, monkeypatch)
+    first = load_anew(name, tmp_path / "data")
+    expected = np.frombuffer(idx_set["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(30, 1, 28, 28)
+    assert np.array_equal(first.train_images, expected)
+    assert first.test_labels.tolist() == [*range(10), 0, 1]
+    assert len(first.source.classes) == 10
+    assert site.asked
+
+    site.asked.clear()
+    assert load_anew(name, tmp_path / "data").source == first.source
+    assert not site.asked
+
+
+def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
+    pixels, labels = serve_cifar(site, monkeypatch)
+    first = load_anew("cifar10", tmp_path / "data")
+    assert np.array_equal(first.train_images, pixels[:6])
+    assert np.array_equal(first.test_images, pixels[6:])
+    assert first.train_labels.tolist() == labels[:6].tolist()
+    assert first.source.classes == tuple(CLASSES)
+    assert (first.source.channels, first.source.size, first.source.train, first.source.test) == (3, 32, 6, 2)
+
+    site.asked.clear()
+    assert load_anew("cifar10", tmp_path / "data").source == first.source
+    assert not site.asked
+
+
+def test_without_a_root_the_users_cache_folder_is_used(tmp_path, site, idx_set, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    serve_idx(site, KMNIST, idx_set, monkeypatch)
+    assert load_anew("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
+@pytest.mark.parametrize("there_before", [False, True])
+def test_without_a_network_the_answer_is_short_and_nothing_is_left(
+    there_before, name, tmp_path, closed_address, monkeypatch
+):
+    monkeypatch.setenv("no_proxy", "*")
+    for dataset in (FashionMNIST, KMNIST):
+        monkeypatch.setattr(dataset, "mirrors", [closed_address])
+    monkeypatch.setattr(CIFAR10, "url", f"{closed_address}cifar.tar.gz")
+    root = tmp_path / "data"
+    if there_before:
+        root.mkdir()
+    told = refusal(name, root)
+    assert "could not be downloaded" in told
+    assert "Connection refused" in told
+    assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
+
+
+def test_a_download_cut_short_is_refused_and_mended_by_the_next_one(tmp_path, site, idx_set, monkeypatch):
+    serve_idx(site, KMNIST, idx_set, monkeypatch)
+    whole = site.files["/t10k-labels-idx1-ubyte.gz"]
+    site.files["/t10k-labels-idx1-ubyte.gz"] = whole[:20]
+    assert "corrupted" in refusal("kmnist", tmp_path / "data")
+    site.files["/t10k-labels-idx1-ubyte.gz"] = whole
+    assert load_anew("kmnist", tmp_path / "data").source.test == 12
+
+
+def test_a_harmed_cifar_file_is_unpacked_anew(tmp_path, site, monkeypatch):
+    serve_cifar(site, monkeypatch)
+    first = load_anew("cifar10", tmp_path)
+    batch = tmp_path / "cifar-10-batches-py" / "data_batch_2"
+    batch.write_bytes(batch.read_bytes()[:-1] + b"?")
+    assert load_anew("cifar10", tmp_path).source == first.source
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_of_idx_files_is_named_by_its_unpacked_content(packed, tmp_path, lay_out):
+    plain = load_anew("idx", lay_out(tmp_path / "plain"))
+    other = load_anew("idx", lay_out(tmp_path / "other", packed=packed))
+    assert other.source.digest == plain.source.digest
+    assert other.source.classes == tuple("0123456789")
+    assert (other.source.train, other.source.test) == (30, 12)
+
+
+def test_one_other_pixel_is_another_dataset(tmp_path, lay_out, idx_set):
+    content = idx_set["t10k-images-idx3-ubyte"]
+    changed = lay_out(tmp_path / "b", t10k_images=content[:-1] + bytes([content[-1] ^ 1]))
+    assert load_anew("idx", lay_out(tmp_path / "a")).source.digest != load_anew("idx", changed).source.digest
+
+
+def test_synthetic_images_are_the_same_on_every_call():
+    np.random.seed(0)
+    images, labels = make_images(20, 4, 3, 32, 0.5, stream="train")
+    np.random.seed(1)
+    again, labels_again = make_images(20, 4, 3, 32, 0.5, stream="train")
+    assert np.array_equal(images, again)
+    assert np.array_equal(labels, labels_again)
+    assert (images.shape, images.dtype) == ((20, 3, 32, 32), np.uint8)
+
+
+def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
+    train, train_labels = make_images(300, 4, 1, 28, 0.5, stream="train")
+    test, test_labels = make_images(100, 4, 1, 28, 0.5, stream="test")
+    assert not any((train == image).all(axis=(1, 2, 3)).any() for image in test)
+    means = np.stack([train[train_labels == k].mean(axis=0) for k in range(4)])
+    distances = ((test[:, None] - means) ** 2).sum(axis=(2, 3, 4))
+    assert (distances.argmin(axis=1) == test_labels).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "change", [{"classes": 5}, {"channels": 3}, {"size": 32}, {"images": 21}, {"test_images": 9}, {"noise": 0.4}]
+)
+def test_every_setting_of_the_synthetic_set_makes_another_set(change):
+    def digest(**changes):
+        settings = {"classes": 4, "channels": 1, "size": 28, "images": 20, "test_images": 8, "noise": 0.5} | changes
+        return load(Data(name="synthetic", batch_size=1, validation=1, split_seed=0, **settings)).source.digest
+
+    assert digest(**change) != digest()

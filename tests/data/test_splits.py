@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from src.config import BadInput, Data
+from src.data.sizes import check_sizes, train_size
+from src.data.sources import Images, Source
+from src.data.splits import Split, channel_statistics, make_splits
+
+TRAIN, TEST = 200, 40
+DATA = Data(name="idx", batch_size=8, validation=50, split_seed=0)
+
+
+def made_up(channels: int = 3) -> Images:
+    """Images whose label is their position, so that a split shows what it took."""
+    random = np.random.default_rng(3)
+    bright = np.array([40, 90, 200])[:channels, None, None]
+    pixels = random.normal(bright, bright / 4, (TRAIN + TEST, channels, 28, 28)).clip(0, 255).astype(np.uint8)
+    source = Source("", "", TRAIN, TEST, channels, 28, tuple(map(str, range(TRAIN))))
+    return Images(source, pixels[:TRAIN], np.arange(TRAIN, dtype=np.uint8), pixels[TRAIN:], np.arange(TEST, dtype=np.uint8))
+
+
+def positions(split: Split) -> list[int]:
+    return split.labels.tolist()
+
+
+def test_validation_and_training_share_no_image_and_lose_none():
+    splits = make_splits(DATA, made_up())
+    assert len(splits.validation) == DATA.validation
+    assert sorted(positions(splits.train) + positions(splits.validation)) == list(range(TRAIN))
+
+
+def test_each_image_keeps_its_label():
+    images, splits = made_up(), make_splits(DATA, made_up())
+    mean, deviation = channel_statistics(images.train_images[positions(splits.train)])
+    for split, pixels in (
+        (splits.train, images.train_images),
+        (splits.validation, images.train_images),
+        (splits.test, images.test_images),
+    ):
+        restored = (split.images * deviation + mean).round().numpy()
+        assert np.array_equal(restored, pixels[positions(split)])
+
+
+def test_both_splits_stay_in_the_files_order():
+    splits = make_splits(DATA, made_up())
+    assert positions(splits.train) == sorted(positions(splits.train))
+    assert positions(splits.validation) == sorted(positions(splits.validation))
+
+
+def test_the_validation_split_depends_on_its_own_seed_alone():
+    def drawn(**changes):
+        return positions(make_splits(replace(DATA, **changes), made_up()).validation)
+
+    torch.manual_seed(1)
+    np.random.seed(1)
+    assert drawn() == drawn(limit=10, batch_size=1)
+    assert drawn() != drawn(split_seed=1)
+
+
+def test_the_validation_split_is_a_draw_from_the_whole_file():
+    drawn = positions(make_splits(DATA, made_up()).validation)
+    assert drawn != list(range(50))
+    assert 70 < np.mean(drawn) < 130
+
+
+@pytest.mark.parametrize("limit", [1, 60, 150, 1000])
+def test_a_limit_keeps_the_first_training_images_of_the_file(limit):
+    whole, limited = make_splits(DATA, made_up()), make_splits(replace(DATA, limit=limit), made_up())
+    assert positions(limited.train) == positions(whole.train)[:limit]
+    assert positions(limited.validation) == positions(whole.validation)
+    assert len(limited.test) == TEST
+
+
+@pytest.mark.parametrize("limit", [None, 60])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_images_have_mean_0_and_variance_1_in_every_channel(channels, limit):
+    train = make_splits(replace(DATA, limit=limit), made_up(channels)).train.images.numpy().astype(np.float64)
+    assert train.mean(axis=(0, 2, 3)) == pytest.approx(0, abs=1e-5)
+    assert train.var(axis=(0, 2, 3)) == pytest.approx(1, abs=1e-5)
+
+
+def test_validation_and_test_are_normalised_by_the_training_images():
+    images, splits = made_up(), make_splits(DATA, made_up())
+    train = images.train_images[positions(splits.train)].astype(np.float64)
+    mean, deviation = train.mean(axis=(0, 2, 3), keepdims=True), train.std(axis=(0, 2, 3), keepdims=True)
+    expected = (images.train_images[positions(splits.validation)] - mean) / deviation
+    assert np.allclose(splits.validation.images.numpy(), expected, atol=1e-5)
+    assert np.allclose(splits.test.images.numpy(), (images.test_images - mean) / deviation, atol=1e-5)
+
+
+def test_test_images_do_not_move_the_normalisation():
+    images = made_up()
+    darker = replace(images, test_images=images.test_images // 2)
+    assert torch.equal(make_splits(DATA, images).train.images, make_splits(DATA, darker).train.images)
+
+
+def test_no_split_takes_anything_from_the_test_file():
+    images = made_up()
+    for seed in range(3):
+        assert positions(make_splits(replace(DATA, split_seed=seed), images).test) == list(range(TEST))
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_a_blank_channel_stays_blank(value):
+    images = made_up()
+    images.train_images[:, 1] = value
+    train = make_splits(DATA, images).train.images
+    assert (train[:, 1] == 0).all()
+    assert train.isfinite().all()
+
+
+def test_tensors_are_what_the_network_wants():
+    train = make_splits(DATA, made_up()).train
+    assert (train.images.dtype, train.labels.dtype) == (torch.float32, torch.int64)
+    assert train.images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"validation": 199, "batch_size": 1}, None),
+        ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves nothing"),
+        ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves nothing"),
+        ({"batch_size": 150}, None),
+        ({"batch_size": 151}, "0 steps an epoch of 150 training images"),
+        ({"batch_size": 10, "limit": 10}, None),
+        ({"batch_size": 11, "limit": 10}, "0 steps an epoch of 10 training images"),
+    ],
+)
+def test_a_split_that_leaves_a_part_empty_is_refused(changes, told):
+    data = replace(DATA, **changes)
+    if told is None:
+        check_sizes(data, made_up().source)
+        return
+    with pytest.raises(BadInput, match=told) as refused:
+        check_sizes(data, made_up().source)
+    assert len(str(refused.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize("changes", [{}, {"limit": 10}, {"limit": 150}, {"limit": 999}, {"validation": 1}])
+def test_the_size_told_beforehand_is_the_size_trained_on(changes):
+    data = replace(DATA, **changes)
+    assert train_size(data, made_up().source) == len(make_splits(data, made_up()).train)

@@ -1,0 +1,60 @@
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from src.runs import environment as module
+
+CODE = "import json; from src.runs.environment import environment; print(json.dumps(environment()))"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of its own with nothing but the module that tells the environment."""
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"AUTHOR_NAME": "a", "AUTHOR_EMAIL": "a@b", "COMMITTER_NAME": "a", "COMMITTER_EMAIL": "a@b"}.items():
+        monkeypatch.setenv(f"GIT_{name}", value)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    place = tmp_path / "project" / "src" / "runs"
+    place.mkdir(parents=True)
+    shutil.copy(module.__file__, place / "environment.py")
+    return tmp_path / "project"
+
+
+def found(project: Path) -> dict[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", CODE], cwd=project, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def git(project: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=project, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_versions_and_machine_are_told(project):
+    told = found(project)
+    assert told["torch"] == version("torch")
+    assert told["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert all(told[name] for name in ("system", "cpu", "cores"))
+
+
+def test_without_a_repository_there_is_no_commit(project):
+    assert "commit" not in found(project)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git here")
+def test_the_commit_is_told_with_a_mark_where_the_tree_was_changed(project):
+    git(project, "init", "--quiet")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--no-verify", "-m", "first")
+    commit = git(project, "rev-parse", "HEAD")
+    assert found(project)["commit"] == commit
+    with (project / "src" / "runs" / "environment.py").open("a") as file:
+        file.write("# edited\n")
+    assert found(project)["commit"] == f"{commit}+"

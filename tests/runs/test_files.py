@@ -1,0 +1,64 @@
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.runs.files import write_atomic, write_json
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_a_file_is_made_and_replaced(tmp_path):
+    for content in (b"old", b"", b"new and longer"):
+        write_atomic(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "rename"])
+def test_a_process_killed_before_the_rename_leaves_the_old_file(call, tmp_path):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from src.runs.files import write_atomic
+real, calls = os.{call}, []
+def killed(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+os.{call} = killed
+write_atomic(Path(sys.argv[1]), b"new")
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", code, str(path)], cwd=PROJECT)
+    if call != "rename":  # the same as replace on some systems, unused on others
+        assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == (b"old" if done.returncode else b"new")
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    code = f"""
+import resource, sys
+from pathlib import Path
+from src.runs.files import write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
+try:
+    write_atomic(Path(sys.argv[1]), bytes(2000))
+except OSError as error:
+    sys.exit(error.strerror)
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", code, str(path)], cwd=PROJECT, capture_output=True, text=True)
+    assert "too large" in done.stderr
+    assert path.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": float("-inf")}])
+def test_what_is_no_json_is_refused_and_leaves_nothing(value, tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "file", value)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,195 @@
+import dataclasses
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.runs import identity
+from src.runs.identity import cell_key, code_digest, folder_name, format_value, job_key, job_leaves, label, sweep_id, varying
+
+DIGEST = "d" * 64
+GOLDEN = "0182886ee50c37d015f05dd39d50d2d3bbc6bfd86ec32a272dbd029a50174d17"
+
+
+def configuration(change: Callable[[Config], None] = lambda config: None) -> Config:
+    config = Config(
+        norm=Norm("gn", eps=1e-5, groups=4),
+        reg=Regularization(l1=1e-5),
+        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Schedule("onecycle", warmup=0.25),
+        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
+        model=Model("cnn", width=16),
+        tracking=Tracking("sqlite", experiment="normlab"),
+        epochs=3,
+        seed=0,
+        threads=1,
+    )
+    change(config)
+    return config
+
+
+def key(config: Config, digest: str = DIGEST) -> str:
+    return job_key(identity.identity(config, digest))
+
+
+def cell(config: Config) -> str:
+    return cell_key(identity.identity(config, DIGEST))
+
+
+def test_a_jobs_key_never_changes():
+    assert key(configuration()) == GOLDEN
+
+
+@dataclasses.dataclass
+class LaterRegularization(Regularization):
+    """A later version's, with one more key, which is off."""
+
+    mixup: float = dataclasses.field(default=0.0, metadata=dataclasses.fields(Regularization)[0].metadata)
+
+
+def test_a_key_added_later_leaves_old_jobs_alone_until_it_is_used(monkeypatch):
+    monkeypatch.setitem(KEYS, "reg.mixup", dataclasses.replace(KEYS["reg.l1"], path="reg.mixup"))
+    later = configuration(lambda config: setattr(config, "reg", LaterRegularization(l1=1e-5)))
+    assert key(later) == GOLDEN
+    later.reg.mixup = 0.2
+    assert key(later) != GOLDEN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: setattr(c.data, "root", "/another/place"),
+        lambda c: setattr(c, "device", "cuda:1"),
+        lambda c: setattr(c, "tracking", Tracking("none")),
+    ],
+    ids=["data.root", "device", "tracking"],
+)
+def test_where_a_job_runs_is_no_part_of_it(change):
+    assert key(configuration(change)) == key(configuration())
+
+
+CHANGES = {
+    "norm.groups": 2,
+    "reg.l1": 2e-5,
+    "reg.l2": 1e-5,
+    "reg.dropout": 0.1,
+    "optimizer.lr": 0.020000000000000004,
+    "schedule.warmup": 0.3,
+    "data.batch_size": 32,
+    "data.split_seed": 1,
+    "data.limit": 100,
+    "model.width": 8,
+    "epochs": 4,
+    "threads": 2,
+    "deterministic": True,
+}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_what_a_job_computes_is_its_key(path):
+    def change(config):
+        section, _, leaf = path.rpartition(".")
+        setattr(getattr(config, section) if section else config, leaf, CHANGES[path])
+
+    assert key(configuration(change)) != key(configuration())
+    assert cell(configuration(change)) != cell(configuration())
+
+
+def test_other_data_is_another_job():
+    assert key(configuration(), "e" * 64) != key(configuration())
+
+
+def test_a_seed_makes_another_job_of_the_same_cell():
+    other = configuration(lambda c: setattr(c, "seed", 1))
+    assert key(other) != key(configuration())
+    assert cell(other) == cell(configuration())
+    assert cell(other) not in (key(other), key(configuration()))
+
+
+def test_a_sweep_is_a_set_of_jobs():
+    keys = [f"{number:064x}" for number in range(5)]
+    assert sweep_id(keys) == sweep_id(reversed(keys))
+    assert sweep_id(keys) != sweep_id(keys[:4])
+
+
+NASTY = [
+    "gn l1=1e-05 s0",
+    "ln lr=1e+05",
+    "../../etc/passwd",
+    "a/b\\c",
+    "name with  spaces\tand\nlines",
+    "größe=数字 🙂",
+    "$(reboot) `id` ; * ? ~ ! & | < > ' \" # ( ) [ ] { } , : @ %",
+    "x" * 7000,
+    "..",
+    ".hidden",
+    "con",
+]
+
+
+@pytest.mark.parametrize("words", NASTY, ids=range(len(NASTY)))
+def test_a_folders_name_is_safe_in_shells_in_hydra_and_on_disks(words, tmp_path):
+    name = folder_name(words, "0123456789abcdef" * 4)
+    assert name.endswith("-01234567")
+    assert len(name) <= 80
+    assert re.fullmatch(r"[A-Za-z0-9.=+_-]+", name)
+    (tmp_path / "jobs" / name).mkdir(parents=True)
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [name]
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.sweep.subdir={name}"])
+    assert override.value() == name
+    assert not override.is_sweep_override()
+
+
+def test_folders_of_different_jobs_differ_whatever_they_are_called():
+    assert folder_name("x" * 100, "0" * 64) != folder_name("x" * 100, "1" * 64)
+
+
+def test_a_label_names_the_norm_what_is_shown_and_the_seed():
+    leaves = job_leaves(configuration())
+    assert label(leaves, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
+    assert label(leaves, ["reg.l1"], seed=False) == "gn l1=1e-05"
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"), [(0.0, "0"), (1e-5, "1e-05"), (True, "true"), (3, "3"), (0.02, "0.02"), (100000.0, "100000")]
+)
+def test_a_value_is_shown_as_it_is_typed(value, typed):
+    assert format_value(value) == typed
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 0.0123456789, 1 / 3, 1234567.0, 1e-7, 5e-324])
+def test_a_shown_number_is_the_number(value):
+    assert float(format_value(value)) == value
+
+
+def test_what_varies_is_told_norm_first_and_seed_last():
+    jobs = [
+        job_leaves(configuration(change))
+        for change in (
+            lambda c: None,
+            lambda c: setattr(c, "seed", 1),
+            lambda c: setattr(c, "epochs", 4),
+            lambda c: setattr(c.norm, "name", "ln"),
+            lambda c: setattr(c.reg, "l1", 0.0),
+        )
+    ]
+    assert varying(jobs) == ["norm.name", "reg.l1", "epochs", "seed"]
+    assert varying(jobs[:1]) == []
+
+
+def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monkeypatch):
+    source = Path(identity.__file__).parents[1]
+    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+    before = code_digest()
+    (tmp_path / "src" / "comparison" / "figures.py").write_text("# another colour\n")
+    assert code_digest() == before
+    for room in ("data", "models", "training"):
+        (tmp_path / "src" / room / "__init__.py").write_text("# edited\n")
+        assert code_digest() != before
+        (tmp_path / "src" / room / "__init__.py").write_text("")
+        assert code_digest() == before

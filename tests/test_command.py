@@ -1,0 +1,142 @@
+"""The whole program, through the shell and back out of the MLflow store."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from src.runs.folder import JobFolder
+from tests.conftest import clean_environment
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")  # MLflow's own, at import
+
+SMALL = ("data.limit=1280", "epochs=2")
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Reads the store that the command has made: the sweeps' runs and the jobs' runs by name."""
+
+    def read():
+        client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("normlab")
+        runs = client.search_runs([experiment.experiment_id])
+        by_kind = {
+            kind: {run.info.run_name: run for run in runs if run.data.tags["kind"] == kind} for kind in ("sweep", "job")
+        }
+        assert len(by_kind["sweep"]) + len(by_kind["job"]) == len(runs), "two runs have the same name"
+        return client, by_kind["sweep"], by_kind["job"]
+
+    return read
+
+
+def job_folders(tmp_path):
+    return {folder.name: JobFolder(folder) for folder in sorted((tmp_path / "multirun/jobs").iterdir())}
+
+
+def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compares(command, tmp_path, store):
+    line = ("-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", *SMALL)
+    done = command("src.train", *line)
+    assert done.returncode == 0, done.stderr
+    client, sweeps, jobs = store()
+    (sweep,) = sweeps.values()
+    assert sweep.info.status == "FINISHED"
+    assert sorted(jobs) == sorted(f"{norm} l1={l1} s0" for norm in ("bn", "gn", "ln") for l1 in ("0", "1e-05"))
+
+    folders = {folder.records()[1]["job"]: folder for folder in job_folders(tmp_path).values()}
+    assert len(folders) == 6
+    for run in jobs.values():
+        folder = folders[run.data.tags["job_key"]]
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == sweep.info.run_id
+        assert run.data.params.keys() >= {"norm.name", "reg.l1", "epochs", "data.limit"}
+        epochs = [record for record in folder.records() if record["kind"] == "epoch"]
+        assert [record["epoch"] for record in epochs] == [1, 2]
+        for name in epochs[0]["metrics"]:
+            history = client.get_metric_history(run.info.run_id, name)
+            delivered = [(metric.step, metric.timestamp, metric.value) for metric in history]
+            assert delivered == [(record["epoch"], record["time"], record["metrics"][name]) for record in epochs]
+        result = folder.result()["metrics"]
+        assert run.data.metrics["test/accuracy"] == pytest.approx(result["test/accuracy"], abs=1e-4)
+        assert run.data.metrics["test/errors"] == result["test/errors"]
+        assert run.inputs.dataset_inputs[0].dataset.name == "mnist"
+        artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+        assert artifacts >= {"misclassified.png", "confusion_matrix.png", "predictions.npz", "config.yaml", "images"}
+        assert len(client.list_artifacts(run.info.run_id, "images")) == 2  # the picture and its thumbnail
+        penalised = run.data.params["reg.l1"] != "0"
+        assert (epochs[0]["metrics"]["train/penalty"] > 0) == penalised
+    for name in ("bn", "gn", "ln"):
+        assert name in done.stdout
+    view = client.get_experiment(sweep.info.experiment_id).tags
+    assert any(name.startswith("mlflow.sharedViewState.") for name in view)
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "multirun/jobs").rglob("*")}
+    again = command("src.train", *line)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "multirun/jobs").rglob("*")} == before
+    _, sweeps, rerun = store()
+    assert {run.info.run_id for run in rerun.values()} == {run.info.run_id for run in jobs.values()}
+    assert [run.info.run_id for run in sweeps.values()] == [sweep.info.run_id]
+    assert next(iter(sweeps.values())).info.status == "FINISHED"
+
+    compared = command("src.compare", "--json", "all.json", "--csv", "all.csv")
+    assert compared.returncode == 0, compared.stderr
+    assert len(json.loads((tmp_path / "all.json").read_text())["cells"]) == 6
+
+
+def test_one_failing_job_stops_no_other(command, tmp_path, store):
+    done = command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
+    assert done.returncode == 1
+    _, sweeps, jobs = store()
+    assert [run.info.status for run in sweeps.values()] == ["FAILED"]
+    assert jobs["none lr=0.01 s0"].info.status == "FINISHED"
+    failed = jobs["none lr=1e+30 s0"]
+    assert failed.info.status == "FAILED"
+    assert "epoch 1, step" in failed.data.tags["error"]
+    assert "not finished: none lr=1e+30" in done.stdout
+    folder = next(folder for name, folder in job_folders(tmp_path).items() if "1e" in name and not folder.finished)
+    assert "Traceback" in (folder.path / "train.log").read_text()
+
+    command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert client.get_run(failed.info.run_id).data.tags["superseded"] == "true"
+    (parent,) = sweeps.values()
+    wanted = f"tags.`sweep.{parent.data.tags['sweep_id'][:8]}` = 'true'"
+    shown = client.search_runs([parent.info.experiment_id], wanted)
+    assert sorted(run.info.status for run in shown) == ["FAILED", "FINISHED"]
+
+
+def test_ctrl_c_leaves_a_true_status_and_exit_130(tmp_path, store):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.train", "-m", "norm=bn,gn", "epochs=500", "data=synthetic"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while b'"kind":"epoch"' not in b"".join(path.read_bytes() for path in tmp_path.rglob("journal.jsonl")):
+            assert time.monotonic() < deadline, "no epoch in time"
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    _, sweeps, jobs = store()
+    assert [run.info.status for run in sweeps.values()] == ["KILLED"]
+    assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [("bn s0", "KILLED")]
+
+
+def test_no_tracking_leaves_folders_and_no_store(command, tmp_path):
+    done = command("src.train", "tracking=none", "data=synthetic", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+    assert [folder.finished for folder in job_folders(tmp_path).values()] == [True]

@@ -1,0 +1,87 @@
+"""A job small enough to be trained in a tenth of a second, and the training of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.data.sources import load
+from src.data.splits import make_splits
+from src.job import make_model
+from src.runs.journal import Journal, Record, read_journal
+from src.training.loop import train
+from src.training.optimizers import make_optimizer, make_schedule
+from src.training.progress import Progress
+
+Observer = Callable[[nn.Module, Tensor, Tensor], None]
+"""Is shown the network, a batch of images and its logits, in training and in evaluation."""
+
+
+@dataclass
+class Trained:
+    """What training left behind."""
+
+    model: nn.Module
+    epochs: list[Record]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return self.model.state_dict()
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """Each epoch's metrics but for the time."""
+        return [
+            {name: value for name, value in epoch["metrics"].items() if not name.startswith("time/")}
+            for epoch in self.epochs
+        ]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def config() -> Config:
+    data = Data("synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5)
+    return Config(
+        norm=Norm("bn", eps=1e-5, momentum=0.1),
+        reg=Regularization(),
+        optimizer=Optimizer("sgd", lr=0.05, momentum=0.9, nesterov=True),
+        schedule=Schedule("constant"),
+        data=data,
+        model=Model("cnn", width=4),
+        tracking=Tracking("none"),
+        epochs=2,
+        seed=0,
+        threads=1,
+    )
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Callable[..., Trained]:
+    def fit(config: Config, observer: Observer | None = None) -> Trained:
+        images = load(config.data)
+        splits = make_splits(config.data, images)
+        model = make_model(config, images)
+        if observer:
+            model.register_forward_hook(lambda module, batch, logits: observer(module, batch[0], logits.detach()))
+        optimizer = make_optimizer(model, config.optimizer, config.reg.l2)
+        steps = len(splits.train) // config.data.batch_size
+        schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
+        path = tmp_path / "journal.jsonl"
+        with Journal(path) as journal, Progress("job", config.epochs, steps, config.data.batch_size) as progress:
+            train(model, splits, optimizer, schedule, config, journal, progress)
+        return Trained(model, read_journal(path))
+
+    return fit

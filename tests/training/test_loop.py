@@ -1,0 +1,257 @@
+import copy
+import math
+import re
+from collections import Counter
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from src.config import Norm, Optimizer, Regularization, Schedule
+from src.data.sources import load
+from src.data.splits import make_splits
+from src.training.loop import Diverged
+from src.training.penalties import penalised
+
+NORMS = {
+    "none": Norm("none"),
+    "bn": Norm("bn", eps=1e-5, momentum=0.1),
+    "gn": Norm("gn", eps=1e-5, groups=2),
+    "ln": Norm("ln", eps=1e-5),
+    "in": Norm("in", eps=1e-5),
+}
+ADAM = Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+STILL = Optimizer("sgd", lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
+STEPS = 130 // 16
+
+
+class Batches:
+    """The images that a network is trained on, each by its content, batch by batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, model, images, logits):
+        if model.training:
+            self.seen.append([image.numpy().tobytes() for image in images])
+
+
+def identical(one, other):
+    return one.weights.keys() == other.weights.keys() and all(
+        torch.equal(one.weights[name], other.weights[name]) for name in one.weights
+    )
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_same_job_gives_the_same_bits(norm, config, fit):
+    config.norm, config.optimizer = NORMS[norm], ADAM
+    config.reg = Regularization(l1=1e-4, l2=1e-3, dropout=0.2, label_smoothing=0.1)
+    first = fit(config)
+    torch.manual_seed(99)
+    again = fit(config)
+    assert identical(first, again)
+    assert first.metrics == again.metrics
+
+
+def test_deterministic_algorithms_can_be_asked_for(config, fit):
+    plain = fit(config)
+    torch.use_deterministic_algorithms(True)
+    assert identical(fit(config), plain)
+
+
+def test_another_seed_gives_another_network(config, fit):
+    first = fit(config)
+    config.seed = 1
+    assert not identical(fit(config), first)
+
+
+def batches(fit, config):
+    observed = Batches()
+    fit(config, observed)
+    return observed.seen
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    "reg", [Regularization(), Regularization(l1=1e-3, l2=1e-2, dropout=0.5, label_smoothing=0.1)], ids=["none", "all"]
+)
+def test_batches_are_the_same_under_every_norm_and_penalty(norm, reg, config, fit):
+    expected = batches(fit, config)
+    config.norm, config.reg = NORMS[norm], reg
+    assert batches(fit, config) == expected
+
+
+def test_batches_are_dealt_anew_in_every_epoch_and_by_every_seed(config, fit):
+    dealt = batches(fit, config)
+    config.seed = 1
+    other = batches(fit, config)
+    orders = [[image for batch in part for image in batch] for part in (dealt[:STEPS], dealt[STEPS:], other[:STEPS])]
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_an_epoch_does_not_depend_on_how_many_follow(config, fit):
+    two = batches(fit, config)
+    config.epochs = 1
+    assert batches(fit, config) == two[:STEPS]
+
+
+def test_an_epoch_shows_each_image_once_in_whole_batches(config, fit):
+    seen = batches(fit, config)
+    assert [len(batch) for batch in seen] == [16] * STEPS * config.epochs
+    for epoch in (seen[:STEPS], seen[STEPS:]):
+        assert set(Counter(image for batch in epoch for image in batch).values()) == {1}
+
+
+def test_images_are_trained_on_with_their_own_labels(config, fit):
+    config.epochs, config.optimizer = 1, STILL
+    train = make_splits(config.data, load(config.data)).train
+    label = {image.numpy().tobytes(): int(k) for image, k in zip(train.images, train.labels, strict=True)}
+    losses, hits = [], []
+
+    def observe(model, images, logits):
+        if model.training:
+            labels = torch.tensor([label[image.numpy().tobytes()] for image in images])
+            losses.append(-logits.log_softmax(dim=1)[torch.arange(16), labels].mean().item())
+            hits.extend((logits.argmax(dim=1) == labels).tolist())
+
+    (metrics,) = fit(config, observe).metrics
+    assert metrics["train/loss"] == pytest.approx(sum(losses) / STEPS)
+    assert metrics["train/accuracy"] == sum(hits) / len(hits)
+
+
+@pytest.mark.parametrize(
+    "reg", [Regularization(l1=0.1), Regularization(l2=0.1), Regularization(label_smoothing=0.5)], ids=["l1", "l2", "smooth"]
+)
+def test_the_loss_that_is_logged_is_the_datas_alone(reg, config, fit):
+    config.optimizer = STILL
+    plain = fit(config)
+    config.reg = reg
+    with_reg = fit(config)
+    for one, other in zip(plain.metrics, with_reg.metrics, strict=True):
+        assert one["train/loss"] == other["train/loss"]
+        assert one["val/loss"] == other["val/loss"]
+
+
+def test_the_penalty_is_logged_apart(config, fit):
+    config.optimizer = STILL
+    assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
+    config.reg = Regularization(l1=0.1, l2=0.3)
+    trained = fit(config)
+    every = torch.cat([weight.detach().flatten() for weight in penalised(trained.model)]).double()
+    expected = (0.1 * every.abs().sum() + 0.15 * every.square().sum()).item()
+    assert [metrics["train/penalty"] for metrics in trained.metrics] == pytest.approx([expected] * 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change", [{"l1": 1e-3}, {"l2": 1e-2}, {"dropout": 0.3}, {"label_smoothing": 0.1}], ids=lambda change: next(iter(change))
+)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_every_regulariser_changes_what_is_learned(change, optimizer, config, fit):
+    if optimizer == "adamw":
+        config.optimizer = Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+    plain = fit(config)
+    config.reg = Regularization(**change)
+    assert not identical(fit(config), plain)
+
+
+def test_l1_and_l2_make_weights_smaller(config, fit):
+    def size(**reg):
+        config.reg = Regularization(**reg)
+        return sum(weight.abs().sum().item() for weight in penalised(fit(config).model))
+
+    assert size(l1=0.01) < 0.9 * size()
+    assert size(l2=0.5) < 0.9 * size()
+
+
+def test_adamw_decays_weights_without_a_penalty_in_the_loss(config, fit):
+    config.optimizer = Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+    config.reg.l2 = 0.5
+    assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
+
+
+def test_label_smoothing_is_spread_evenly_over_all_classes(config, fit):
+    config.epochs, config.optimizer = 1, Optimizer("sgd", lr=1.0, momentum=0.0, nesterov=False)
+    config.reg.label_smoothing = 0.2
+    config.data.images, config.data.batch_size = 36, 16  # one step
+    train = make_splits(config.data, load(config.data)).train
+    before, images = [], []
+
+    def observe(model, batch, logits):
+        if model.training:
+            before.append(copy.deepcopy(model))
+            images.append(batch)
+
+    after = fit(config, observe).model
+    (model,), (batch,) = before, images
+    label = {image.numpy().tobytes(): int(k) for image, k in zip(train.images, train.labels, strict=True)}
+    labels = torch.tensor([label[image.numpy().tobytes()] for image in batch])
+    targets = 0.8 * F.one_hot(labels, 4) + 0.2 / 4
+    model._forward_hooks.clear()
+    (-(targets * model(batch).log_softmax(dim=1)).sum(dim=1).mean()).backward()
+    expected = model.classifier.weight - model.classifier.weight.grad
+    torch.testing.assert_close(after.classifier.weight, expected)
+
+
+def test_validation_is_judged_after_the_epoch_without_dropout(config, fit):
+    config.reg.dropout = 0.5
+    trained = fit(config)
+    validation = make_splits(config.data, load(config.data)).validation
+    trained.model.eval()
+    with torch.no_grad():
+        logits = trained.model(validation.images)
+    last = trained.metrics[-1]
+    assert last["val/loss"] == pytest.approx(F.cross_entropy(logits, validation.labels).item())
+    assert last["val/accuracy"] == (logits.argmax(dim=1) == validation.labels).double().mean().item()
+
+
+def test_the_schedule_moves_once_a_step(config, fit):
+    config.schedule = Schedule("onecycle", warmup=0.5)
+    with_cycle = fit(config)
+    config.schedule = Schedule("constant")
+    assert not identical(with_cycle, fit(config))
+    config.schedule = Schedule("step", step_epochs=1, gamma=1e-30)
+    frozen_after_one = fit(config)
+    config.epochs, config.schedule = 1, Schedule("constant")
+    weights, one_epoch = frozen_after_one.weights, fit(config).weights
+    learned = [name for name in weights if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(weights[name], one_epoch[name]) for name in learned)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_it_learns(norm, config, fit):
+    config.norm, config.optimizer, config.epochs = NORMS[norm], ADAM, 6
+    trained = fit(config)
+    assert trained.metrics[-1]["val/accuracy"] >= 0.8  # by chance 0.25
+    assert trained.metrics[-1]["train/loss"] < 0.5 * trained.metrics[0]["train/loss"]
+
+
+def test_an_infinite_loss_is_told_with_epoch_and_step(config, fit):
+    config.norm, config.optimizer.lr = NORMS["none"], 1e9
+    finite = []
+
+    def observe(model, images, logits):
+        if model.training:
+            finite.append(bool(logits.isfinite().all()))
+
+    with pytest.raises(Diverged) as diverged:
+        fit(config, observe)
+    told = re.search(r"in epoch 1, step (\d+), the loss was (\S+) and the penalty 0", str(diverged.value))
+    assert told
+    assert int(told[1]) == finite.index(False) + 1
+    assert not math.isfinite(float(told[2]))
+
+
+def test_weights_that_overflow_in_the_last_step_are_told_too(config, fit):
+    config.norm, config.optimizer.lr, config.epochs = NORMS["none"], 1e30, 1
+    config.data.images = 36  # one step, whose loss is still finite
+    with pytest.raises(Diverged):
+        fit(config)
+
+
+def test_an_epochs_record_is_complete_and_numbered_from_1(config, fit):
+    epochs = fit(config).epochs
+    assert [record["epoch"] for record in epochs] == [1, 2]
+    expected = {"train/loss", "train/penalty", "train/accuracy", "val/loss", "val/accuracy", "time/train_seconds"}
+    assert all(set(record["metrics"]) == expected for record in epochs)
+    assert all(record["metrics"]["time/train_seconds"] > 0 for record in epochs)

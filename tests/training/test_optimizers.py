@@ -1,0 +1,144 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+
+from src.config import Optimizer, Schedule
+from src.training.optimizers import lr_factor, make_optimizer, make_schedule
+
+OPTIMIZERS = {
+    "sgd": Optimizer("sgd", lr=0.1, momentum=0.9, nesterov=True),
+    "adam": Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+    "adamw": Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+    "rmsprop": Optimizer("rmsprop", lr=0.003, momentum=0.5, alpha=0.99, eps=1e-8),
+}
+CHANGES = {
+    "sgd": {"lr": 0.2, "momentum": 0.8, "nesterov": False},
+    "adam": {"lr": 0.01, "beta1": 0.8, "beta2": 0.9, "eps": 0.1},
+    "adamw": {"lr": 0.01, "beta1": 0.8, "beta2": 0.9, "eps": 0.1},
+    "rmsprop": {"lr": 0.01, "momentum": 0.0, "alpha": 0.9, "eps": 0.1},
+}
+SCHEDULES = {
+    "constant": Schedule("constant"),
+    "step": Schedule("step", step_epochs=2, gamma=0.3),
+    "cosine": Schedule("cosine"),
+    "onecycle": Schedule("onecycle", warmup=0.25),
+}
+
+
+def moved(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.Tensor:
+    """The weights after three steps down the same slope."""
+    images = torch.linspace(-1, 1, 12).reshape(4, 3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(images).square().sum().backward()
+        optimizer.step()
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def network() -> nn.Module:
+    model = nn.Linear(3, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.5, -1, 2], [1, 0.1, -0.3]]))
+        model.bias.copy_(torch.tensor([0.2, -0.4]))
+    return model
+
+
+def result(settings: Optimizer) -> torch.Tensor:
+    model = network()
+    return moved(make_optimizer(model, settings, decay=0.0), model)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("sgd", lambda weights: torch.optim.SGD(weights, 0.1, momentum=0.9, nesterov=True)),
+        ("adam", lambda weights: torch.optim.Adam(weights, 0.02, betas=(0.9, 0.999), eps=1e-8)),
+        ("adamw", lambda weights: torch.optim.AdamW(weights, 0.02, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)),
+        ("rmsprop", lambda weights: torch.optim.RMSprop(weights, 0.003, alpha=0.99, eps=1e-8, momentum=0.5)),
+    ],
+)
+def test_an_optimizer_is_torchs_own(name, theirs):
+    reference = network()
+    assert torch.equal(result(OPTIMIZERS[name]), moved(theirs(reference.parameters()), reference))
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, changes in CHANGES.items() for key in changes])
+def test_no_setting_of_an_optimizer_is_ignored(name, key):
+    changed = replace(OPTIMIZERS[name], **{key: CHANGES[name][key]})
+    assert not torch.equal(result(changed), result(OPTIMIZERS[name]))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_parameter_is_trained_once(name):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+    groups = make_optimizer(model, OPTIMIZERS[name], decay=0.1).param_groups
+    trained = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
+
+
+def rates(schedule: LRScheduler, total: int) -> list[float]:
+    """The learning rate of each step."""
+    found = []
+    for _ in range(total):
+        found.append(schedule.get_last_lr()[0])
+        schedule.optimizer.step()
+        if len(found) < total:
+            schedule.step()
+    return found
+
+
+def ours(settings: Schedule, epochs: int, steps: int) -> list[float]:
+    return rates(make_schedule(torch.optim.SGD(network().parameters(), 0.1), settings, epochs, steps), epochs * steps)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 10), (3, 7), (2, 100)])
+@pytest.mark.parametrize("warmup", [0.2, 0.25, 0.5, 0.9])
+def test_onecycle_is_torchs(warmup, epochs, steps):
+    optimizer = torch.optim.SGD(network().parameters(), 0.1)
+    reference = OneCycleLR(optimizer, 0.1, total_steps=epochs * steps, pct_start=warmup, cycle_momentum=False)
+    expected = rates(reference, epochs * steps)
+    assert ours(Schedule("onecycle", warmup=warmup), epochs, steps) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 10), (3, 7)])
+def test_cosine_is_torchs(epochs, steps):
+    optimizer = torch.optim.SGD(network().parameters(), 0.1)
+    expected = rates(CosineAnnealingLR(optimizer, T_max=epochs * steps), epochs * steps)
+    assert ours(SCHEDULES["cosine"], epochs, steps) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("step_epochs", [1, 2, 5])
+def test_step_is_torchs_counted_in_epochs(step_epochs):
+    optimizer = torch.optim.SGD(network().parameters(), 0.1)
+    expected = rates(StepLR(optimizer, step_size=step_epochs * 3, gamma=0.3), 18)
+    assert ours(Schedule("step", step_epochs=step_epochs, gamma=0.3), 6, 3) == pytest.approx(expected, rel=1e-9)
+
+
+def test_constant_stays():
+    assert ours(SCHEDULES["constant"], 2, 3) == [0.1] * 6
+
+
+@pytest.mark.parametrize("warmup", [1e-6, 0.25, 0.5, 0.999999])
+def test_onecycle_is_defined_for_any_number_of_steps(warmup):
+    for total in range(1, 30):
+        settings = Schedule("onecycle", warmup=warmup)
+        factors = [lr_factor(settings, step, total, 1) for step in range(total + 1)]
+        assert all(math.isfinite(factor) and 1 / 250_000 <= factor <= 1 + 1e-12 for factor in factors), total
+        assert factors[0] == pytest.approx(1 / 25)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_is_defined_from_one_step_on(name):
+    for epochs, steps in ((1, 1), (1, 2), (2, 1), (5, 1), (1, 9)):
+        assert all(0 < rate <= 0.1 for rate in ours(SCHEDULES[name], epochs, steps))
+
+
+def test_onecycle_spends_its_warmup_share_rising():
+    found = ours(Schedule("onecycle", warmup=0.25), 1, 100)
+    assert found.index(max(found)) == 24
+    assert max(found) == pytest.approx(0.1)
+    assert found[-1] == pytest.approx(0.1 / 250_000)

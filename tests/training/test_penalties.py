@@ -1,0 +1,113 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from src.config import Norm, Optimizer
+from src.models.cnn import CNN
+from src.models.norms import norm_layer
+from src.training.optimizers import make_optimizer
+from src.training.penalties import penalised, penalty
+
+NORMS = {
+    "none": Norm("none"),
+    "bn": Norm("bn", eps=1e-5, momentum=0.1),
+    "gn": Norm("gn", eps=1e-5, groups=2),
+    "ln": Norm("ln", eps=1e-5),
+    "in": Norm("in", eps=1e-5),
+}
+
+
+def network(norm: str = "bn") -> CNN:
+    return CNN(1, 4, 4, norm_layer(NORMS[norm]), 0.0, torch.Generator().manual_seed(0))
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, l1: float = 0.0, l2: float = 0.0) -> None:
+    random = torch.Generator().manual_seed(7)
+    images, labels = torch.randn(8, 1, 28, 28, generator=random), torch.arange(8) % 4
+    optimizer.zero_grad()
+    (F.cross_entropy(model(images), labels) + penalty(penalised(model), l1, l2)).backward()
+    optimizer.step()
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_penalties_fall_on_the_weights_of_convolutions_and_of_the_linear_layer_alone(norm):
+    model = network(norm)
+    expected = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert [id(weight) for weight in penalised(model)] == [id(weight) for weight in expected]
+    assert len(expected) == 4
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.3), (0.01, 0.3)])
+def test_value_and_gradient_are_the_plain_formulas(l1, l2):
+    model = network().double()
+    weights = penalised(model)
+    value = penalty(weights, l1, l2)
+    every = torch.cat([weight.detach().flatten() for weight in weights])
+    assert value.item() == pytest.approx((l1 * every.abs().sum() + l2 / 2 * (every**2).sum()).item())
+    assert value.shape == ()
+    if l1 or l2:
+        value.backward()
+        for weight in weights:
+            torch.testing.assert_close(weight.grad, l1 * weight.sign() + l2 * weight.detach())
+    assert all(parameter.grad is None for parameter in model.parameters() if parameter.ndim < 2)
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, True)])
+def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
+    model = network().double()
+    reference = copy.deepcopy(model)
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours = make_optimizer(model, Optimizer("sgd", lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
+        decayed = [{"params": [p], "weight_decay": 0.2 if p.ndim >= 2 else 0.0} for p in reference.parameters()]
+        theirs = torch.optim.SGD(decayed, lr=0.1, momentum=momentum, nesterov=nesterov)
+        for _ in range(5):
+            step(model, ours, l2=0.2)
+            step(reference, theirs)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours_, theirs_ in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours_, theirs_)
+    assert not same(model, network().double())
+
+
+def test_adamw_decays_the_same_weights_by_itself():
+    model, reference = network(), network()
+    ours = make_optimizer(model, Optimizer("adamw", lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
+    weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
+    theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5)
+    undecayed = torch.optim.AdamW(rest, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.0)
+    for _ in range(3):
+        step(model, ours)
+        undecayed.zero_grad()
+        step(reference, theirs)
+        undecayed.step()
+    assert same(model, reference)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_without_l2_adam_and_adamw_decay_nothing(name):
+    model, reference = network(), network()
+    ours = make_optimizer(model, Optimizer(name, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
+    theirs = torch.optim.Adam(reference.parameters(), lr=0.01)
+    for _ in range(3):
+        step(model, ours)
+        step(reference, theirs)
+    assert same(model, reference)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_decay_is_adamws_alone(name):
+    settings = Optimizer(name, lr=0.01, momentum=0.0, beta1=0.9, beta2=0.999, alpha=0.9, eps=1e-8)
+    model, other = network(), network()
+    step(model, make_optimizer(model, settings, decay=0.0))
+    step(other, make_optimizer(other, settings, decay=0.5))
+    assert same(model, other)
