@@ -19,6 +19,7 @@ IMAGE_KEY = "misclassified"
 IMAGE_STEP = 0  # where the page's own image cards start
 # Without workflowType a fresh browser opens the page for language models instead.
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
+MAX_IMAGES = 10  # the page shows no more side by side
 MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's own check
 VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
 LINKS_SHOWN = 4  # the page shows one line of an experiment's note
@@ -50,7 +51,7 @@ def sweep_view(
     *,
     grouped: bool = False,
     penalty: bool = False,
-    images: int = 0,
+    images: int = MAX_IMAGES,
 ) -> tuple[str, str]:
     """Make one saved view of a sweep: the tag's key and value.
 
@@ -58,7 +59,7 @@ def sweep_view(
     every job logs them all); `created_ms` (since 1970) is the sweep's, not the clock's, so that the same sweep gives
     the same view.  `grouped` draws one mean line with a min-max band a cell instead of one line a run; MLflow draws
     neither images nor parallel axes then.  `penalty` gives the penalty a chart of its own: it is a row of zeros in a
-    sweep without one.  `images` is the number of jobs that log a picture of their mistakes.
+    sweep without one.  `images` is how many jobs log a picture of their mistakes: it sets that card's height.
     """
     varied = list(varied)[:MAX_VARIED]
     key = view_key(sweep_id, grouped=grouped)
@@ -103,7 +104,7 @@ def sweep_views(
     *,
     seeds: int,
     penalty: bool = False,
-    images: int = 0,
+    images: int = MAX_IMAGES,
 ) -> dict[str, str]:
     """Make all views of a sweep, as experiment tags: its runs, and its cells if there are several seeds to average."""
     runs = sweep_view(sweep_id, name, varied, created_ms, penalty=penalty, images=images)

@@ -96,15 +96,14 @@ class World:
         source = load(config.data).source
         leaves = identity(config, source.digest)
         journal = Journal(folder / "journal.jsonl")
+        journal.append("start", config=asdict(config), environment={"python": "3.11"}, code=code or self._code)
         journal.append(
-            "start",
+            "ready",
             job=job_key(leaves),
             cell=cell_key(leaves),
-            config=asdict(config),
             source=asdict(source),
-            environment={"device": "cpu", "threads": "1"},
-            code=code or self._code,
             parameters=15_000 + len(config.norm.name),
+            device="cpu",
         )
         return folder, journal
 

@@ -31,7 +31,7 @@ def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(
 
     second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
     records = read_journal(second)
-    records[0]["cell"] = "f" * 64  # what another digest gives
+    records[1]["cell"] = "f" * 64  # what another digest gives
     second.write_bytes(b"".join(map(encode, records)))
     labels = {cell.label for cell in load_records([world.sweep(jobs)], world.multirun).cells}
     assert len(labels) == 2

@@ -19,7 +19,9 @@ def made_up(channels: int = 3) -> Images:
     bright = np.array([40, 90, 200])[:channels, None, None]
     pixels = random.normal(bright, bright / 4, (TRAIN + TEST, channels, 28, 28)).clip(0, 255).astype(np.uint8)
     source = Source("", "", TRAIN, TEST, channels, 28, tuple(map(str, range(TRAIN))))
-    return Images(source, pixels[:TRAIN], np.arange(TRAIN, dtype=np.uint8), pixels[TRAIN:], np.arange(TEST, dtype=np.uint8))
+    return Images(
+        source, pixels[:TRAIN], np.arange(TRAIN, dtype=np.uint8), pixels[TRAIN:], np.arange(TEST, dtype=np.uint8)
+    )
 
 
 def positions(split: Split) -> list[int]:

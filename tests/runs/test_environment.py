@@ -17,7 +17,12 @@ def project(tmp_path, monkeypatch):
     """A project of its own with nothing but the module that tells the environment."""
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"AUTHOR_NAME": "a", "AUTHOR_EMAIL": "a@b", "COMMITTER_NAME": "a", "COMMITTER_EMAIL": "a@b"}.items():
+    for name, value in {
+        "AUTHOR_NAME": "a",
+        "AUTHOR_EMAIL": "a@b",
+        "COMMITTER_NAME": "a",
+        "COMMITTER_EMAIL": "a@b",
+    }.items():
         monkeypatch.setenv(f"GIT_{name}", value)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     place = tmp_path / "project" / "src" / "runs"
@@ -27,9 +32,7 @@ def project(tmp_path, monkeypatch):
 
 
 def found(project: Path) -> dict[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", CODE], cwd=project, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-B", "-c", CODE], cwd=project, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 

@@ -9,7 +9,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.runs import identity
-from src.runs.identity import cell_key, code_digest, folder_name, format_value, job_key, job_leaves, label, sweep_id, varying
+from src.runs.identity import (
+    cell_key,
+    code_digest,
+    folder_name,
+    format_value,
+    job_key,
+    job_leaves,
+    label,
+    sweep_id,
+    varying,
+)
 
 DIGEST = "d" * 64
 GOLDEN = "0182886ee50c37d015f05dd39d50d2d3bbc6bfd86ec32a272dbd029a50174d17"
@@ -189,7 +199,9 @@ def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monk
     (tmp_path / "src" / "comparison" / "figures.py").write_text("# another colour\n")
     assert code_digest() == before
     for room in ("data", "models", "training"):
-        (tmp_path / "src" / room / "__init__.py").write_text("# edited\n")
+        path = tmp_path / "src" / room / "__init__.py"
+        content = path.read_bytes()
+        path.write_bytes(content + b"# edited\n")
         assert code_digest() != before
-        (tmp_path / "src" / room / "__init__.py").write_text("")
+        path.write_bytes(content)
         assert code_digest() == before

@@ -67,17 +67,28 @@ def test_a_last_line_torn_at_any_byte_is_dropped(path):
         assert untimed(read_journal(path)) == RECORDS[:-1], length
 
 
+def test_one_flipped_bit_anywhere_in_a_line_is_noticed():
+    line = encode(RECORDS[0])
+    for bit in range(8 * len(line)):
+        harmed = bytearray(line)
+        harmed[bit // 8] ^= 1 << bit % 8
+        assert decode(bytes(harmed)) is None, bit
+
+
 def test_one_flipped_bit_anywhere_ends_the_journal_before_it(path):
-    content = written(path).read_bytes()
+    records = [{"kind": "epoch", "epoch": count} for count in range(2)]
+    content = written(path, records).read_bytes()
     for bit in range(8 * len(content)):
         harmed = bytearray(content)
         harmed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(harmed)
         whole = content[: bit // 8].count(b"\n")
-        assert untimed(read_journal(path)) == RECORDS[:whole], bit
+        assert untimed(read_journal(path)) == records[:whole], bit
 
 
-@pytest.mark.parametrize("line", [b"", b"\n", b"{}\n", b'","crc":"00000000"}\n', b'[1],"crc":"00000000"}\n', b"\xff" * 40])
+@pytest.mark.parametrize(
+    "line", [b"", b"\n", b"{}\n", b'","crc":"00000000"}\n', b'[1],"crc":"00000000"}\n', b"\xff" * 40]
+)
 def test_what_is_no_record_is_none(line):
     assert decode(line) is None
 

@@ -53,7 +53,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def config() -> Config:
-    data = Data("synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5)
+    data = Data(
+        "synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5
+    )
     return Config(
         norm=Norm("bn", eps=1e-5, momentum=0.1),
         reg=Regularization(),

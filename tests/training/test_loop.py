@@ -121,7 +121,9 @@ def test_images_are_trained_on_with_their_own_labels(config, fit):
 
 
 @pytest.mark.parametrize(
-    "reg", [Regularization(l1=0.1), Regularization(l2=0.1), Regularization(label_smoothing=0.5)], ids=["l1", "l2", "smooth"]
+    "reg",
+    [Regularization(l1=0.1), Regularization(l2=0.1), Regularization(label_smoothing=0.5)],
+    ids=["l1", "l2", "smooth"],
 )
 def test_the_loss_that_is_logged_is_the_datas_alone(reg, config, fit):
     config.optimizer = STILL
@@ -144,7 +146,9 @@ def test_the_penalty_is_logged_apart(config, fit):
 
 
 @pytest.mark.parametrize(
-    "change", [{"l1": 1e-3}, {"l2": 1e-2}, {"dropout": 0.3}, {"label_smoothing": 0.1}], ids=lambda change: next(iter(change))
+    "change",
+    [{"l1": 1e-3}, {"l2": 1e-2}, {"dropout": 0.3}, {"label_smoothing": 0.1}],
+    ids=lambda change: next(iter(change)),
 )
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_every_regulariser_changes_what_is_learned(change, optimizer, config, fit):

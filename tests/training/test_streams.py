@@ -4,7 +4,9 @@ from src.training.streams import generator, stream_seed
 
 
 def test_streams_of_a_seed_are_all_different():
-    streams = [(seed, *stream) for seed in (0, 1, 11) for stream in (("weights",), ("order", 1), ("order", 11), ("dropout", 1))]
+    streams = [
+        (seed, *stream) for seed in (0, 1, 11) for stream in (("weights",), ("order", 1), ("order", 11), ("dropout", 1))
+    ]
     assert len({stream_seed(*stream) for stream in streams}) == len(streams)
     assert all(0 <= stream_seed(*stream) < 2**63 for stream in streams)
 

@@ -1,0 +1,227 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from safetensors.torch import load_file
+
+from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.data.sources import load
+from src.data.splits import make_splits
+from src.job import make_model, run_job
+from src.models.cnn import CNN
+from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
+from src.runs.identity import cell_key, code_digest, identity, job_key
+from src.runs.predictions import load_predictions
+from src.training.loop import Diverged
+
+PROJECT = Path(__file__).parents[2]
+AGAIN = """
+import sys
+from pathlib import Path
+from omegaconf import OmegaConf
+from src.config import Config
+from src.job import run_job
+stored = OmegaConf.load(sys.argv[1])
+run_job(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored)), Path(sys.argv[2]))
+"""
+
+
+def small_job() -> Config:
+    data = Data(
+        "synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=100, test_images=60, noise=2.0
+    )
+    return Config(
+        norm=Norm("bn", eps=1e-5, momentum=0.1),
+        reg=Regularization(l1=1e-5, dropout=0.1),
+        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Schedule("onecycle", warmup=0.25),
+        data=data,
+        model=Model("cnn", width=4),
+        tracking=Tracking("none"),
+        epochs=2,
+        seed=0,
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("jobs") / "bn_s0-01234567"
+    run_job(small_job(), folder)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def torch_settings():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def diverging() -> Config:
+    config = small_job()
+    config.norm, config.optimizer = Norm("none"), Optimizer("sgd", lr=1e9, momentum=0.0, nesterov=False)
+    return config
+
+
+def test_a_finished_job_leaves_these_files_and_no_other(finished):
+    assert sorted(path.name for path in finished.iterdir()) == sorted([*ARTIFACTS, "journal.jsonl", "result.json"])
+
+
+def test_the_result_is_written_last(finished):
+    last = (finished / "result.json").stat().st_mtime_ns
+    assert all(path.stat().st_mtime_ns <= last for path in finished.iterdir())
+
+
+def test_the_journal_tells_the_whole_story(finished):
+    config = small_job()
+    records = JobFolder(finished).records()
+    assert [record["kind"] for record in records] == ["start", "ready", "epoch", "epoch"]
+    start, ready = records[:2]
+    source = load(config.data).source
+    leaves = identity(config, source.digest)
+    assert start["config"]["reg"]["l1"] == 1e-5
+    assert start["code"] == code_digest()
+    assert torch.__version__.startswith(start["environment"]["torch"])
+    assert (ready["job"], ready["cell"]) == (job_key(leaves), cell_key(leaves))
+    assert ready["source"]["digest"] == source.digest
+    assert ready["parameters"] == sum(
+        parameter.numel() for parameter in make_model(config, load(config.data)).parameters()
+    )
+    assert ready["device"] in ("cpu", "cuda", "mps")
+
+
+def test_a_finished_job_reads_as_one(finished):
+    job = FinishedJob(JobFolder(finished))
+    assert job.leaves["norm.name"] == "bn"
+    assert [epoch["epoch"] for epoch in job.epochs] == [1, 2]
+    assert set(job.result) == {"metrics", "seconds", "finished"}
+    assert 0 < job.result["seconds"]["train"] < job.result["seconds"]["total"]
+
+
+def test_the_stored_configuration_is_the_jobs(finished):
+    stored = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(finished / "config.yaml"))
+    assert OmegaConf.to_object(stored) == small_job()
+
+
+def test_predictions_are_what_the_stored_weights_say(finished):
+    config = small_job()
+    images = load(config.data)
+    model: CNN = make_model(config, images)
+    model.load_state_dict(load_file(finished / "weights.safetensors"))
+    model.eval()
+    test = make_splits(config.data, images).test
+    with torch.no_grad():
+        probabilities = model(test.images).softmax(dim=1).numpy()
+    found = load_predictions(finished / "predictions.npz")
+    assert np.array_equal(found.predicted, probabilities.argmax(axis=1))
+    assert np.array_equal(found.predicted, found.probabilities.argmax(axis=1))
+    assert np.array_equal(found.label, images.test_labels)
+    assert np.allclose(found.probabilities, probabilities, atol=1e-6)
+
+
+def test_the_result_agrees_with_predictions_and_journal(finished):
+    job = FinishedJob(JobFolder(finished))
+    found, metrics = load_predictions(finished / "predictions.npz"), job.result["metrics"]
+    right = found.probabilities[np.arange(len(found)), found.label].astype(np.float64)
+    assert metrics["test/errors"] == int(found.wrong.sum()) > 0
+    assert metrics["test/accuracy"] == (~found.wrong).mean()
+    assert metrics["test/loss"] == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    validation = [epoch["metrics"]["val/accuracy"] for epoch in job.epochs]
+    assert (metrics["val/accuracy"], metrics["best/val_accuracy"]) == (validation[-1], max(validation))
+    assert metrics["val/loss"] == job.epochs[-1]["metrics"]["val/loss"]
+    assert job.result["seconds"]["train"] == sum(epoch["metrics"]["time/train_seconds"] for epoch in job.epochs)
+
+
+@pytest.mark.parametrize("name", [name for name in ARTIFACTS if name.endswith(".png")])
+def test_pictures_can_be_opened(name, finished):
+    with Image.open(finished / name) as picture:
+        picture.load()
+        assert min(picture.size) > 50
+
+
+def test_a_finished_job_is_not_touched_again(finished):
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.iterdir()}
+    accuracy = run_job(diverging(), finished)
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.iterdir()} == before
+    assert accuracy == json.loads((finished / "result.json").read_bytes())["metrics"]["val/accuracy"]
+
+
+def test_its_stored_configuration_gives_the_same_job_in_a_fresh_process(finished, tmp_path):
+    command = [sys.executable, "-c", AGAIN, str(finished / "config.yaml"), str(tmp_path / "again")]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    for name in ("weights.safetensors", "predictions.npz", "misclassified.png", "per_class.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (finished / name).read_bytes(), name
+
+    def metrics(folder):
+        epochs = [record["metrics"] for record in JobFolder(folder).records() if record["kind"] == "epoch"]
+        return [{name: value for name, value in epoch.items() if not name.startswith("time/")} for epoch in epochs]
+
+    assert metrics(tmp_path / "again") == metrics(finished)
+
+
+def test_a_failed_job_leaves_its_reason_and_no_result(tmp_path):
+    with pytest.raises(Diverged):
+        run_job(diverging(), tmp_path / "job")
+    job = JobFolder(tmp_path / "job")
+    assert not job.finished
+    stop = job.records()[-1]
+    assert (stop["kind"], stop["status"]) == ("stop", "FAILED")
+    assert "in epoch 1, step" in stop["error"]
+    assert len(stop["error"].splitlines()) == 1
+    logged = (tmp_path / "job" / "train.log").read_text()
+    assert "Traceback (most recent call last)" in logged
+    assert stop["error"] in logged
+
+
+def test_a_job_that_failed_starts_anew(finished, tmp_path):
+    with pytest.raises(Diverged):
+        run_job(diverging(), tmp_path / "job")
+    run_job(small_job(), tmp_path / "job")
+    assert [record["kind"] for record in JobFolder(tmp_path / "job").records()] == ["start", "ready", "epoch", "epoch"]
+    assert "Traceback" not in (tmp_path / "job" / "train.log").read_text()
+    assert (tmp_path / "job" / "weights.safetensors").read_bytes() == (finished / "weights.safetensors").read_bytes()
+
+
+def test_a_job_stopped_by_ctrl_c_says_so(tmp_path):
+    config, job = small_job(), JobFolder(tmp_path / "job")
+    config.epochs = 100_000
+
+    def press_ctrl_c():
+        while not any(record["kind"] == "epoch" for record in job.records()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press_ctrl_c, daemon=True)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_job(config, job.path)
+    presser.join()
+    assert (job.records()[-1]["kind"], job.records()[-1]["status"]) == ("stop", "KILLED")
+    assert not job.finished
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_deterministic_algorithms_are_asked_for_as_configured(deterministic, finished, tmp_path):
+    config = small_job()
+    config.deterministic = deterministic
+    try:
+        run_job(config, tmp_path / "job")
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert (tmp_path / "job" / "weights.safetensors").read_bytes() == (finished / "weights.safetensors").read_bytes()
+
+
+def test_the_test_accuracy_stands_in_the_jobs_log(finished):
+    assert "test accuracy" in (finished / "train.log").read_text()

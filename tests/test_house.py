@@ -1,0 +1,146 @@
+"""The rules that the rooms under `src` keep among each other (CONTRIBUTING.md)."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+MODULES = {
+    ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): path
+    for folder in ("src", "hydra_plugins")
+    for path in sorted((PROJECT / folder).rglob("*.py"))
+}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+LINES_A_FILE, LINES_A_FUNCTION = 250, 60
+
+
+def statements(name: str, *, at_import: bool) -> Iterator[ast.AST]:
+    """A module's nodes; `at_import` leaves out what runs later or is there for the type checker alone."""
+    waiting: list[ast.AST] = [TREES[name]]
+    while waiting:
+        node = waiting.pop()
+        if at_import and (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            or (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"))
+        ):
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def imports(name: str, *, at_import: bool = False) -> set[str]:
+    """What a module imports: whole names of our own modules, the first part of others."""
+    found: set[str] = set()
+    for node in statements(name, at_import=at_import):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            module = node.module or ""
+            found |= {inner if (inner := f"{module}.{alias.name}") in MODULES else module for alias in node.names}
+    return {word if word in MODULES else word.split(".")[0] for word in found}
+
+
+def room(name: str) -> str:
+    """`data` of `src.data.idx`; a module that stands in no room is named whole."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 2 or (PROJECT / "src" / parts[-1]).is_dir() else name
+
+
+def importers(package: str) -> set[str]:
+    return {name for name in MODULES if package in imports(name)}
+
+
+def rooms_imported_by(chosen: str) -> set[str]:
+    return {room(word) for name in MODULES if room(name) == chosen for word in imports(name) if word.startswith("src")}
+
+
+def test_the_rules_are_held_against_the_whole_house():
+    assert {room(name) for name in MODULES} >= {"data", "models", "training", "runs", "tracking", "comparison"}
+    assert "torch" in imports("src.training.loop")
+    assert "src.runs.journal" in imports("src.training.loop")
+
+
+def test_only_the_command_and_the_plugins_import_hydra():
+    assert {name for name in importers("hydra") if not name.startswith("hydra_plugins.")} == {"src.train", "src.overrides"}
+    assert "hydra" not in imports("src.overrides", at_import=True)  # its types alone
+
+
+def test_only_tracking_imports_mlflow():
+    assert {room(name) for name in importers("mlflow")} == {"tracking"}
+
+
+def test_the_configuration_needs_the_standard_library_alone():
+    found = {word for name in ("src.config", "src.models.layers") for word in imports(name)}
+    assert {word for word in found if word not in sys.stdlib_module_names} == {"src.models.layers"}
+
+
+def test_checking_a_command_needs_no_torch():
+    code = "import sys; import src.config, src.overrides; print(*{'torch', 'mlflow', 'hydra', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_describing_data_needs_no_torch():
+    for name in ("src.data.sources", "src.data.sizes", "src.data.idx", "src.data.synthetic"):
+        assert not {"torch", "torchvision"} & imports(name, at_import=True)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "allowed"),
+    [
+        ("data", {"src.config", "data"}),
+        ("models", {"src.config", "models"}),
+        ("training", {"src.config", "data", "models", "runs", "training"}),
+        ("runs", {"src.config", "runs"}),
+        ("comparison", {"src.config", "data", "runs", "comparison"}),
+        ("tracking", {"src.config", "runs", "comparison", "tracking"}),
+    ],
+)
+def test_a_room_imports_only_what_stands_below_it(chosen, allowed):
+    assert rooms_imported_by(chosen) <= allowed
+
+
+def test_comparing_needs_no_training():
+    packages = {word for name in MODULES if room(name) in ("comparison", "src.compare") for word in imports(name)}
+    assert not packages & {"torch", "torchvision", "hydra", "mlflow"}
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {name: {word for word in imports(name) if word in MODULES} for name in MODULES}
+    reached = {name: set(direct) for name, direct in graph.items()}
+    for _ in MODULES:
+        reached = {name: direct.union(*(reached[word] for word in direct)) for name, direct in reached.items()}
+    assert not [name for name in MODULES if name in reached[name]]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_and_functions_are_short_enough_to_be_read_at_once(name):
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= LINES_A_FILE
+    long = {
+        node.name: lines
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > LINES_A_FUNCTION
+    }
+    assert not long
+
+
+def test_files_are_named_for_what_they_hold():
+    drawers = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
+    assert not [name for name in MODULES if drawers & set(name.split("."))]
+
+
+def test_nothing_is_evaluated_or_unpickled():
+    calls = [
+        (name, ast.unparse(node.func))
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    ]
+    refused = {"eval", "exec", "pickle.load", "pickle.loads", "cloudpickle.loads", "torch.load", "hydra.utils.instantiate"}
+    assert not [(name, call) for name, call in calls if call in refused]

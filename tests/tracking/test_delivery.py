@@ -1,0 +1,160 @@
+import sqlite3
+
+import pytest
+
+from src.config import BadInput, Tracking
+from src.runs.journal import encode
+from src.tracking.address import store_uri
+from src.tracking.delivery import Delivery
+from src.tracking.store import open_store
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+
+SWEEP = "5" * 64
+
+
+@pytest.fixture
+def delivery(store, job, planned):
+    """A new delivery, as every command makes its own."""
+    parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
+    return lambda: Delivery(store, SWEEP, parent, planned, job, False)
+
+
+def the_run(store, planned):
+    (run,) = store.find(kind="job", job_key=planned.key)
+    return run
+
+
+def rows(tmp_path):
+    """What the store holds, table by table, without what a status change touches."""
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        tables = ("metrics", "params", "tags", "inputs", "datasets", "latest_metrics", "runs")
+        found = {table: sorted(database.execute(f"select * from {table}").fetchall(), key=repr) for table in tables}
+    database.close()
+    return found
+
+
+def test_a_finished_job_arrives_whole(store, delivery, planned, job):
+    delivery().advance()
+    run = the_run(store, planned)
+    assert run.info.status == "FINISHED"
+    assert run.info.start_time == job.records()[0]["time"]
+    assert run.info.end_time == job.result()["finished"]
+    assert run.info.run_name == "gn l1=0.0001 s0"
+    assert run.data.params == planned.params
+    assert run.data.tags["cell"] == "gn l1=0.0001"
+    assert run.data.tags["env.torch"] == job.records()[0]["environment"]["torch"]
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert dataset.name == "synthetic"
+    assert job.records()[1]["source"]["digest"].startswith(dataset.digest)
+    for name, value in job.result()["metrics"].items():
+        if not name.startswith("val/"):
+            assert run.data.metrics[name] == pytest.approx(value, abs=5e-5)
+    for record in job.records()[2:]:
+        for name, value in record["metrics"].items():
+            history = store.client.get_metric_history(run.info.run_id, name)
+            assert (record["epoch"], record["time"], value) in [(m.step, m.timestamp, m.value) for m in history]
+
+
+def test_delivering_twice_leaves_what_delivering_once_leaves(store, delivery, tmp_path):
+    delivery().advance()
+    once = rows(tmp_path)
+    images = sorted(path.name for path in tmp_path.glob("multirun/artifacts/*/artifacts/images/*"))
+    delivery().advance()
+    assert rows(tmp_path) == once
+    assert len(images) == 2
+
+
+def test_a_delivery_that_broke_off_before_the_end_is_completed_without_repeats(store, delivery, planned, tmp_path):
+    broken = delivery()
+    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
+    with pytest.raises(ConnectionError):
+        broken.advance()
+    assert the_run(store, planned).info.status == "RUNNING"
+    delivery().advance()
+    run = the_run(store, planned)
+    assert run.info.status == "FINISHED"
+    for name in ("val/loss", "test/loss"):
+        history = store.client.get_metric_history(run.info.run_id, name)
+        assert len({metric.step for metric in history}) == len(history)
+    assert len(list(tmp_path.glob("multirun/artifacts/*/artifacts/images/*"))) == 2
+
+
+def test_epochs_arrive_while_the_job_trains(store, delivery, planned, job):
+    lines = job.journal.read_bytes().splitlines(keepends=True)
+    result = job.result_path.read_bytes()
+    job.result_path.unlink()
+    live = delivery()
+    for count in range(1, len(lines) + 1):
+        job.journal.write_bytes(b"".join(lines[:count]))
+        live.advance()
+        run = the_run(store, planned)
+        assert run.info.status == "RUNNING"
+        assert len(store.client.get_metric_history(run.info.run_id, "val/loss")) == max(count - 2, 0)
+    job.result_path.write_bytes(result)
+    live.advance()
+    assert the_run(store, planned).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_stopped_job_has_its_status_its_reason_and_its_log(store, delivery, planned, job, status):
+    job.result_path.unlink()
+    stop = {"kind": "stop", "time": 1_795_000_000_000, "status": status, "error": "Diverged: in epoch 2"}
+    job.journal.write_bytes(job.journal.read_bytes() + encode(stop))
+    delivery().advance()
+    run = the_run(store, planned)
+    assert run.info.status == status
+    assert run.data.tags["error"] == "Diverged: in epoch 2"
+    assert [item.path for item in store.client.list_artifacts(run.info.run_id)] == ["train.log"]
+
+
+def test_a_job_that_died_without_a_word_is_failed_when_the_sweep_ends(store, delivery, planned, job):
+    job.result_path.unlink()
+    delivery().close()
+    run = the_run(store, planned)
+    assert run.info.status == "FAILED"
+    assert "died" in run.data.tags["error"]
+
+
+def test_another_attempt_is_another_run_and_the_first_leaves_every_view(store, delivery, planned, job):
+    job.result_path.unlink()
+    live = delivery()
+    live.advance()
+    first = the_run(store, planned).info.run_id
+    records = job.records()
+    records[0]["time"] += 1000
+    job.journal.write_bytes(b"".join(map(encode, records[:1])))
+    live.advance()
+    second = the_run(store, planned)
+    assert second.info.run_id != first
+    old = store.client.get_run(first)
+    assert old.info.status == "KILLED"
+    assert old.data.tags["superseded"] == "true"
+    assert not any(name.startswith("sweep.") for name in old.data.tags)
+
+
+def test_a_job_in_a_later_sweep_is_the_same_run_with_a_further_tag(store, planned, job, delivery):
+    delivery().advance()
+    parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
+    Delivery(store, "6" * 64, parent, planned, job, False).advance()
+    run = the_run(store, planned)
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert {name for name in run.data.tags if name.startswith("sweep.")} == {"sweep.55555555", "sweep.66666666"}
+
+
+def test_the_environment_names_the_store_unless_the_configuration_does(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert store_uri(Tracking("sqlite")) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert store_uri(Tracking("sqlite")) == "http://127.0.0.1:5000"
+    assert store_uri(Tracking("sqlite", uri="sqlite:///mine.db")) == "sqlite:///mine.db"
+
+
+def test_a_deleted_experiment_is_refused_with_the_way_to_restore_it(store, tmp_path):
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {store.experiment_id}"):
+        open_store(Tracking("sqlite", store.uri, "normlab"), tmp_path)
