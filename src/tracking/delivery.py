@@ -20,7 +20,7 @@ from src.runs.identity import parts_of_a_job
 from src.runs.journal import Record
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.store import Store
-from src.tracking.views import IMAGE_KEY, sweep_tag
+from src.tracking.views import IMAGE_KEY, IMAGE_STEP, sweep_tag
 
 DECIMALS = 4  # of the numbers at the end: the page shows every digit that it is given
 
@@ -147,7 +147,7 @@ class Delivery:
         """The worst mistakes in the form that the page lays side by side with those of other runs."""
         png = (self._folder.path / "misclassified.png").read_bytes()
         with tempfile.TemporaryDirectory() as scratch:
-            for name, content in image_files(png, self._job.key, IMAGE_KEY, 0, time).items():
+            for name, content in image_files(png, self._job.key, IMAGE_KEY, IMAGE_STEP, time).items():
                 path = Path(scratch, name)
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)

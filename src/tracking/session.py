@@ -64,7 +64,13 @@ class Tracker:
         seeds = {job.params.get("seed") for job in sweep.jobs}
         strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
         made = views.sweep_views(
-            sweep.id, sweep.title, sweep.varies, sweep.started, seeds=len(seeds), penalty=strengths != {"0"}
+            sweep.id,
+            sweep.title,
+            sweep.varies,
+            sweep.started,
+            seeds=len(seeds),
+            penalty=strengths != {"0"},
+            images=len(sweep.jobs),
         )
         try:
             for name, value in made.items():

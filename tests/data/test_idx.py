@@ -116,6 +116,7 @@ def test_a_plain_file_named_gz_is_refused(tmp_path, pack):
 
 def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
     assert f"data.root={tmp_path}/none: no such folder" in refusal(tmp_path / "none")
+    assert refusal(tmp_path / ("x" * 300))
     (lay_out(tmp_path / "set") / FILES[3]).unlink()
     assert f"{FILES[3]} is missing" in refusal(tmp_path / "set")
 

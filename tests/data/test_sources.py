@@ -40,7 +40,7 @@ def site(monkeypatch) -> Iterator[Site]:
     site = Site()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802  the name that http.server calls
+        def do_GET(self):
             site.asked.append(self.path)
             content = site.files.get(self.path)
             self.send_response(200 if content is not None else 404)

@@ -1,0 +1,340 @@
+import ast
+import copy
+import dataclasses
+import math
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from src.config import KEYS, SECTIONS, BadInput, Config, check, leaves
+from src.overrides import CONF, NODES, option_groups
+
+PROJECT = Path(__file__).parents[1]
+GROUPS = option_groups()
+OPTIONS = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
+MUST_GIVE = {"data=idx": ["data.root=somewhere"]}
+SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
+
+
+def just_below(number: float) -> float:
+    return math.nextafter(number, -math.inf)
+
+
+# Each key's values at the edges of its range: those that are taken and those that are not.
+RANGES: dict[str, tuple[str, list[object], list[object]]] = {
+    "norm.eps": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST]),
+    "norm.momentum": ("norm=bn", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
+    "norm.groups": ("norm=gn", [1], [0, -1]),
+    "reg.l1": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
+    "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
+    "reg.dropout": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "reg.label_smoothing": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "optimizer.lr": ("optimizer=sgd", [SMALLEST, 1e300], [0.0, -SMALLEST]),
+    "optimizer.momentum": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "optimizer.beta1": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "optimizer.beta2": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "optimizer.alpha": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "optimizer.eps": ("optimizer=adam", [SMALLEST, 1.0], [0.0, -SMALLEST]),
+    "schedule.step_epochs": ("schedule=step", [1], [0, -1]),
+    "schedule.gamma": ("schedule=step", [SMALLEST, 1.0], [0.0, math.nextafter(1, 2)]),
+    "schedule.warmup": ("schedule=onecycle", [SMALLEST, just_below(1)], [0.0, 1.0]),
+    "data.batch_size": ("data=mnist", [1, 10**6], [0, -1]),
+    "data.validation": ("data=mnist", [1, 10**6], [0, -1]),
+    "data.split_seed": ("data=mnist", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
+    "data.limit": ("data=mnist", [1, None], [0, -1]),
+    "data.classes": ("data=synthetic", [2, 100], [1, 101]),
+    "data.channels": ("data=synthetic", [1, 3], [0, 2, 4]),
+    "data.size": ("data=synthetic", [28, 32], [27, 29, 31, 33]),
+    "data.images": ("data=synthetic", [1], [0, -1]),
+    "data.test_images": ("data=synthetic", [1], [0, -1]),
+    "data.noise": ("data=synthetic", [0.0, 1e300], [-SMALLEST]),
+    "model.width": ("model=cnn", [4, 64], [0, -4]),
+    "epochs": ("model=cnn", [1, 10**6], [0, -1]),
+    "seed": ("model=cnn", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
+    "threads": ("model=cnn", [1, 64], [0, -1]),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    ConfigStore.instance().store(name="schema", node=Config)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def composed():
+    """`composed("norm=gn")` is the configuration of that command, a copy of its own."""
+    kept: dict[tuple[str, ...], Config] = {}
+
+    def get(*words: str) -> Config:
+        if words not in kept:
+            config = OmegaConf.to_object(compose("config", list(words)))
+            assert isinstance(config, Config)
+            kept[words] = config
+        return copy.deepcopy(kept[words])
+
+    return get
+
+
+def set_leaf(config: Config, path: str, value: object) -> None:
+    section, _, name = path.rpartition(".")
+    setattr(getattr(config, section) if section else config, name, value)
+
+
+def refusal(config: Config) -> str:
+    with pytest.raises(BadInput) as refused:
+        check(config)
+    assert len(str(refused.value).splitlines()) <= 3
+    return str(refused.value)
+
+
+def test_the_defaults_can_be_trained(composed):
+    check(composed())
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_over_the_schema_and_can_be_trained(option, composed):
+    check(composed(option, *MUST_GIVE.get(option, [])))
+
+
+@pytest.mark.parametrize("preset", GROUPS["experiment"])
+def test_a_preset_composes_and_varies_what_exists(preset):
+    params = compose("config", [f"experiment={preset}"], return_hydra_config=True).hydra.sweeper.params
+    assert params
+    assert all(name in KEYS or name in GROUPS for name in params)
+
+
+def test_every_name_that_the_schema_knows_has_a_file_and_the_other_way_round():
+    for section in SECTIONS:
+        assert sorted(KEYS[f"{section}.name"].choices) == GROUPS[section]
+
+
+def test_an_options_file_is_named_for_what_it_chooses():
+    for section in SECTIONS:
+        for option in GROUPS[section]:
+            assert OmegaConf.load(CONF / section / f"{option}.yaml").name == option
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_options_file_sets_exactly_what_the_option_reads(option):
+    group, name = option.split("=")
+    node = NODES.get(group, group)
+    given = set(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    read = {
+        path.rpartition(".")[2]
+        for path, key in KEYS.items()
+        if path.startswith(f"{node}.") and (not key.read_by or name in key.read_by)
+    }
+    assert given == read - ({"system_metrics"} if option == "tracking=none" else set())
+
+
+YAML_LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in sorted(CONF.rglob("*.yaml"))}
+
+
+@pytest.mark.parametrize("path", [path for path in KEYS if not path.endswith(".name")])
+def test_every_key_is_explained_where_it_is_set(path):
+    section, _, name = path.rpartition(".")
+    group = {node: group for group, node in NODES.items()}.get(section, section)
+    files = (CONF / group).glob("*.yaml") if group else [CONF / "config.yaml"]
+    assert any(re.match(rf"{name}: \S+ +# \S", line) for file in files for line in YAML_LINES[file])
+
+
+@pytest.mark.parametrize("file", YAML_LINES, ids=lambda file: file.relative_to(CONF).as_posix())
+def test_every_file_opens_by_saying_what_it_is(file):
+    lines = [line for line in YAML_LINES[file] if not line.startswith("# @package")]
+    assert re.match(r"# .{12,}", lines[0])
+
+
+def test_every_key_with_a_range_is_tried_at_its_edges():
+    assert {path for path, key in KEYS.items() if key.limits or path in ("data.channels", "data.size")} == set(RANGES)
+
+
+@pytest.mark.parametrize("path", RANGES)
+def test_a_value_at_the_edge_of_its_range_is_taken(path, composed):
+    option, inside, _ = RANGES[path]
+    for value in inside:
+        config = composed(option)
+        set_leaf(config, path, value)
+        check(config)
+
+
+@pytest.mark.parametrize("path", RANGES)
+def test_a_value_just_outside_its_range_is_refused_by_name(path, composed):
+    option, _, outside = RANGES[path]
+    wrong = [math.nan, math.inf, -math.inf] if KEYS[path].type in (float, float | None) else [1.5]
+    for value in [*outside, *wrong, True, "abc", ""]:
+        config = composed(option)
+        set_leaf(config, path, value)
+        assert f"{path}={value}" in refusal(config), value
+
+
+@pytest.mark.parametrize("path", [path for path, key in KEYS.items() if not key.optional])
+def test_null_is_refused_where_a_value_is_needed(path, composed):
+    config = composed()
+    set_leaf(config, path, None)
+    assert path in refusal(config)
+
+
+UNREAD = [
+    (f"{section}={option}", path)
+    for path, key in KEYS.items()
+    for section in [path.split(".")[0]]
+    for option in (KEYS[f"{section}.name"].choices if key.read_by else ())
+    if option not in key.read_by
+]
+
+
+@pytest.mark.parametrize(("option", "path"), UNREAD)
+def test_a_key_that_the_choice_does_not_read_is_refused(option, path, composed):
+    config = composed(option, *MUST_GIVE.get(option, []))
+    value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
+    set_leaf(config, path, True if path == "tracking.system_metrics" else value)
+    told = refusal(config)
+    assert f"{option} does not read it" in told
+    assert all(f"{option.split('=')[0]}={reader}" in told for reader in KEYS[path].read_by)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_an_option_reads_must_be_given(option, composed):
+    section, name = option.split("=")
+    config = composed(option, *MUST_GIVE.get(option, []))
+    for path, key in KEYS.items():
+        if path.startswith(f"{section}.") and name in key.read_by and path not in ("data.root", "tracking.uri"):
+            without = copy.deepcopy(config)
+            set_leaf(without, path, None)
+            assert path in refusal(without)
+
+
+def test_groups_must_divide_the_channels_of_every_layer(composed):
+    for width in range(1, 13):
+        for groups in range(1, 2 * width + 2):
+            config = composed("norm=gn")
+            config.model.width, config.norm.groups = width, groups
+            if width % groups == 0:
+                check(config)
+                continue
+            told = refusal(config)
+            assert f"norm.groups={groups} does not divide the {width} channels of layer conv1" in told
+            way_on = re.search(r"write: norm=gn norm\.groups=(\d+)$", told)
+            assert way_on
+            config.norm.groups = int(way_on[1])
+            check(config)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])
+def test_a_device_may_be_named(device, composed):
+    config = composed()
+    config.device = device
+    check(config)
+
+
+@pytest.mark.parametrize(
+    "device", ["gpu", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:²", "cpu:1", "cpu:", "auto:0", "", "cuda 0"]
+)
+def test_another_device_is_refused(device, composed):
+    config = composed()
+    config.device = device
+    assert "device=" in refusal(config)
+
+
+def test_a_folder_of_idx_files_needs_its_folder(composed):
+    assert "data.root=FOLDER" in refusal(composed("data=idx"))
+
+
+def test_nesterov_needs_momentum(composed):
+    config = composed("optimizer=sgd")
+    config.optimizer.momentum = 0.0
+    assert "optimizer.momentum" in refusal(config)
+    config.optimizer.nesterov = False
+    check(config)
+
+
+def test_a_refusal_is_short_however_long_the_value_is(composed):
+    config = composed()
+    config.norm.name = "x\n" * 2000
+    refusal(config)
+
+
+def test_an_example_of_how_to_write_it_is_one_that_works(composed):
+    for path, key in KEYS.items():
+        if key.choices:
+            config = composed(*(["data=synthetic"] if path in ("data.channels", "data.size") else []))
+            set_leaf(config, path, "nonsense")
+            assert re.search(rf"write: {path}=({'|'.join(key.choices)})$", refusal(config)), path
+
+
+class Readers(ast.NodeVisitor):
+    """The leaves of the schema that a module reads: attributes of what its annotations call a part of `Config`."""
+
+    def __init__(self) -> None:
+        self.read: set[str] = set()
+        self._kinds: dict[str, type] = {}
+
+    def kind(self, node: ast.AST | None) -> type | None:
+        """The part of the schema that an expression is."""
+        if isinstance(node, ast.Attribute):
+            owner = self.kind(node.value)
+            found = typing.get_type_hints(owner).get(node.attr) if owner else self._kinds.get(ast.unparse(node))
+            return found if dataclasses.is_dataclass(found) else None
+        return self._kinds.get(node.id) if isinstance(node, ast.Name) else None
+
+    def visit_arg(self, node: ast.arg) -> None:
+        name = ast.unparse(node.annotation).split(".")[-1] if node.annotation else ""
+        self._kinds.pop(node.arg, None)
+        if name in PARTS:
+            self._kinds[node.arg] = PARTS[name]
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            both = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            pairs = zip(target.elts, node.value.elts, strict=False) if both else [(target, node.value)]
+            for name, value in pairs:
+                if found := self.kind(value):
+                    self._kinds[ast.unparse(name)] = found
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if owner := self.kind(node.value):
+            self.read.add(f"{owner.__name__}.{node.attr}")
+        self.generic_visit(node)
+
+
+PARTS = {"Config": Config} | {
+    found.__name__: found for found in typing.get_type_hints(Config).values() if dataclasses.is_dataclass(found)
+}
+
+
+def unread(*, without: str = "") -> set[str]:
+    """The leaves that nothing under `src` and `hydra_plugins` reads, apart from the schema itself."""
+    read: set[str] = set()
+    for folder in ("src", "hydra_plugins"):
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            if path.name not in ("config.py", without):
+                finder = Readers()
+                finder.visit(ast.parse(path.read_text(encoding="utf-8")))
+                read |= finder.read
+    types = {
+        name: found.__name__ for name, found in typing.get_type_hints(Config).items() if hasattr(found, "__name__")
+    }
+    places = {path: f"{types[path.split('.')[0]] if '.' in path else 'Config'}.{path.split('.')[-1]}" for path in KEYS}
+    return {path for path, place in places.items() if place not in read}
+
+
+def test_every_leaf_of_the_configuration_is_read_somewhere():
+    assert not unread()
+
+
+def test_a_leaf_that_nobody_reads_would_be_found():
+    assert {"norm.eps", "norm.momentum", "norm.groups"} <= unread(without="norms.py")
+    assert {"optimizer.beta2", "schedule.warmup"} <= unread(without="optimizers.py")
+
+
+def test_leaves_are_flattened_to_dotted_keys(composed):
+    assert set(leaves(dataclasses.asdict(composed()))) == set(KEYS)
