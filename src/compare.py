@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from src.bad_input import BadInput
 from src.comparison.records import Records, load_records
-from src.config import BadInput
 from src.runs.files import write_atomic
 from src.runs.folder import MULTIRUN, Sweep, read_sweep
 

@@ -16,9 +16,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import save
 
+from src.bad_input import BadInput
 from src.comparison.galleries import mistake_grid
 from src.comparison.mistakes import per_class, worst_mistakes
-from src.config import BadInput, Config
+from src.config import Config
 from src.data.sources import Images, load
 from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
@@ -36,6 +37,8 @@ from src.training.progress import Progress
 from src.training.streams import generator
 
 log = logging.getLogger(__name__)
+
+NETWORKS = {"cnn": CNN}
 
 
 def run_job(config: Config, folder: Path) -> float:
@@ -82,7 +85,7 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
 def make_model(config: Config, images: Images) -> CNN:
     """The network for these images; its first weights depend on the seed alone."""
     source = images.source
-    return CNN(
+    return NETWORKS[config.model.name](
         source.channels,
         len(source.classes),
         config.model.width,

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.config import KEYS, BadInput, part_of_a_job
+from src.bad_input import BadInput
+from src.config import KEYS, part_of_a_job
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config import BadInput, Config
+from src.bad_input import BadInput
+from src.config import Config
 from src.overrides import CONF, check_overrides, check_text, option_groups
 
 

@@ -118,6 +118,8 @@ def test_ctrl_c_leaves_a_true_status_and_exit_130(tmp_path, store):
         env=clean_environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # A shell lets its background processes ignore Ctrl-C, and the tests with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 90

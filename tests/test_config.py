@@ -12,8 +12,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from src.config import KEYS, SECTIONS, BadInput, Config, check, leaves
+from src.bad_input import BadInput
+from src.config import KEYS, SECTIONS, Config, check
 from src.overrides import CONF, NODES, option_groups
+from src.schema import leaves
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = option_groups()

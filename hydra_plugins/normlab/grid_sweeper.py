@@ -18,7 +18,8 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from src.config import SECTIONS, BadInput, Config, Tracking, check
+from src.bad_input import BadInput
+from src.config import SECTIONS, Config, Tracking, check
 from src.overrides import check_overrides, expand, option_groups
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job

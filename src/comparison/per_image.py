@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from src.bad_input import BadInput
 from src.comparison.galleries import side_by_side
 from src.comparison.mistakes import Indices, wrong_by_all, wrong_by_one_only
 from src.comparison.records import Cell, Records
-from src.config import BadInput, Data
+from src.config import Data
 from src.runs.folder import FinishedJob
 from src.runs.predictions import Predictions, load_predictions
 

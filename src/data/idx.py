@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from src.config import BadInput
+from src.bad_input import BadInput
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -26,21 +26,23 @@ def find_idx(root: Path, name: str, folder: str) -> Path:
     Args:
         root: the folder that the user named.
         name: such as `train-images-idx3-ubyte`.
-        folder: the folder that torchvision makes for this dataset, such as `MNIST`.
+        folder: the folder that torchvision makes for this dataset, such as `MNIST`; empty for none.
 
     Raises:
-        BadInput: where the folder or the file is missing.
+        BadInput: where the folder or the file is missing or may not be read.
     """
-    if not root.is_dir():
-        raise BadInput(
-            f"data.root={root}: no such folder", "a folder with the four IDX files", "data.root=FOLDER, or leave it out"
-        )
+    wanted = "a folder with the four IDX files"
     places = [root, root / folder / "raw", root / "raw"]
-    candidates = [place / (name + ending) for place in places for ending in ("", ".gz")]
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise BadInput(f"data.root={root}: {name} is missing", f"{name} or {name}.gz there or in {folder}/raw")
+    try:
+        if not root.is_dir():
+            raise BadInput(f"data.root={root}: no such folder", wanted, "data.root=FOLDER, or leave it out")
+        found = [path for place in places for path in (place / name, place / f"{name}.gz") if path.is_file()]
+    except OSError as error:
+        raise BadInput(f"data.root={root} cannot be read: {error.strerror}", wanted) from error
+    if not found:
+        layout = Path(folder, "raw")
+        raise BadInput(f"data.root={root}: {name} is missing", f"{name} or {name}.gz, there or in {layout}")
+    return found[0]
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """How many images each part of a dataset gets; known before a tensor is made."""
 
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.sources import Source
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.idx import Bytes, find_idx, parse_idx, read_bytes, sha256
 from src.data.synthetic import make_images
 
@@ -108,7 +109,7 @@ def _idx(root: Path, folder: str, classes: tuple[str, ...] | None, published: tu
             raise BadInput(
                 f"{path} is not the published {folder} file: SHA-256 {digests[-1][:16]}...",
                 f"{published[position][:16]}... (unpacked)",
-                f"copy it again, or read it as it is: data=idx data.root={root}",
+                f"copy it again, or read it as it is: data=idx data.root={path.parent}",
             )
     train_images, train_labels, test_images, test_labels = arrays
     names = classes or tuple(str(label) for label in range(int(max(train_labels.max(initial=0), 1)) + 1))
@@ -148,19 +149,30 @@ def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
     """What torchvision downloads and verifies; a clear sentence where it cannot."""
     import torchvision
 
-    there_before = root.exists()
+    before = set(root.iterdir()) if root.is_dir() else None
     try:
         root.mkdir(parents=True, exist_ok=True)
         return make(getattr(torchvision.datasets, name))
     except (OSError, RuntimeError) as error:
-        if not there_before:
-            shutil.rmtree(root, ignore_errors=True)
+        _remove_new(root, before)
         reason = str(error).strip().splitlines()[-1]
         raise BadInput(
             f"{name} is not in {root} and could not be downloaded: {reason}",
             "a network, or the files that torchvision would download",
             "data.root=FOLDER",
         ) from error
+
+
+def _remove_new(root: Path, before: set[Path] | None) -> None:
+    """Take away what a broken download has made; `before` is what stood in `root`, None where it did not exist."""
+    if before is None:
+        shutil.rmtree(root, ignore_errors=True)
+        return
+    for path in set(root.iterdir()) - before:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _torchvision_idx(name: str, root: str | None, classes: tuple[str, ...]) -> Images:

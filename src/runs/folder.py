@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.config import leaves
 from src.runs.files import write_json
 from src.runs.identity import parts_of_a_job, short_name
 from src.runs.journal import Record, read_journal
+from src.schema import leaves
 
 MULTIRUN = Path("multirun")
 # A job's files that MLflow shows, in the order in which they are delivered.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config import JOB, KEYS, Config, leaves, part_of_a_job
+from src.config import JOB, KEYS, Config, part_of_a_job
+from src.schema import leaves
 
 CODE_FOLDERS = ("data", "models", "training")
 
@@ -88,7 +89,10 @@ def format_value(value: Any) -> str:
     """A value as it is typed: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def folder_name(label: str, key: str) -> str:

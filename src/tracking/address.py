@@ -6,7 +6,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from src.config import BadInput, Tracking
+from src.bad_input import BadInput
+from src.config import Tracking
 
 PROBE = 5  # seconds that a server has to answer
 

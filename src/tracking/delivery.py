@@ -14,13 +14,14 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.comparison.colours import colour
-from src.config import leaves
 from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
 from src.runs.identity import parts_of_a_job
 from src.runs.journal import Record
+from src.schema import leaves
+from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.store import Store
-from src.tracking.views import IMAGE_KEY, IMAGE_STEP, sweep_tag
+from src.tracking.views import sweep_tag
 
 DECIMALS = 4  # of the numbers at the end: the page shows every digit that it is given
 

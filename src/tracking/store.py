@@ -7,7 +7,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from src.config import BadInput, Tracking
+from src.bad_input import BadInput
+from src.config import Tracking
 from src.tracking.address import store_uri
 from src.tracking.views import view_link
 

@@ -11,12 +11,11 @@ Everything here is pure: strings in, strings out.
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+
+from src.tracking.charts import layout
 
 TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # ours; the page's own keys are bare UUIDs, so a reader's own views are never dropped
-IMAGE_KEY = "misclassified"
-IMAGE_STEP = 0  # where the page's own image cards start
 # Without workflowType a fresh browser opens the page for language models instead.
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
 MAX_IMAGES = 10  # the page shows no more side by side
@@ -24,8 +23,6 @@ MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's 
 VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
 LINKS_SHOWN = 4  # the page shows one line of an experiment's note
 MAX_VARIED = 12  # table columns and parallel axes; more are neither legible nor short enough for one tag
-
-Json = dict[str, Any]
 
 
 def view_key(sweep_id: str, *, grouped: bool = False) -> str:
@@ -63,7 +60,7 @@ def sweep_view(
     """
     varied = list(varied)[:MAX_VARIED]
     key = view_key(sweep_id, grouped=grouped)
-    sections, charts = _layout(key, varied, grouped=grouped, penalty=penalty, images=images)
+    sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varied if param != "seed"] + [
         "tags.`seed`",
         *(f"metrics.`{metric}`" for metric in ("best/val_accuracy", "test/accuracy", "test/errors")),
@@ -159,107 +156,6 @@ def _link_text(name: str) -> str:
 
 
 _BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "cell"}]}
-
-
-def _layout(
-    key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
-) -> tuple[list[Json], list[Json]]:
-    """Arrange the page: sections from top to bottom, and the charts in them.
-
-    A legend has room for two lines and names the metric after every run: one wide chart shows it for six runs or more,
-    two side by side do not, so the most important curve stands alone.
-    """
-    sections = [_section(key, "validation accuracy", columns=1, height=420)]
-    # MLflow fills the band of a mean down to zero and so shows accuracies from 0 to 1; a log axis has no zero.
-    scale = "log" if grouped else "linear"
-    charts = [_line(key, "validation accuracy", "val/accuracy", scale)]
-
-    result = [_bar(key, "test result", "test/errors")]
-    axes = [param for param in varied if param != "seed"]
-    if axes and not grouped:
-        result.append(_parallel(key, "test result", axes))
-    sections.append(_section(key, "test result", columns=len(result), height=380))
-    charts += result
-
-    if images and not grouped:
-        # One row of images, or two and a scroll bar.
-        sections.append(_section(key, "most confident mistakes", columns=1, height=540 if images <= 3 else 960))
-        charts.append(_image(key, "most confident mistakes"))
-
-    sections.append(_section(key, "curves", columns=2, height=360))
-    fourth, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
-    charts += [_line(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
-    charts.append(_line(key, "curves", fourth))
-
-    # The page appends a section for every metric that no chart names: name the rest, folded away.
-    sections.append(_section(key, "more", columns=2, height=300, display=False))
-    charts.append(_line(key, "more", folded))
-    charts += [_bar(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
-    return sections, charts
-
-
-def _section(key: str, title: str, *, columns: int, height: int, display: bool = True) -> Json:
-    return {
-        "uuid": _uuid(key, title),
-        "name": title,
-        "display": display,
-        "isReordered": True,  # a metric that appears later is appended and does not reshuffle the section
-        "deleted": False,
-        "isGenerated": False,
-        "columns": columns,
-        "cardHeight": height,
-    }
-
-
-def _chart(key: str, section: str, kind: str, name: str, content: Json) -> Json:
-    return {
-        "uuid": _uuid(key, section, kind, name),
-        "type": kind,
-        "metricSectionId": _uuid(key, section),
-        "displayName": name,
-        "runsCountToCompare": 100,
-        "deleted": False,
-        "isGenerated": False,
-        **content,
-    }
-
-
-def _line(key: str, section: str, metric: str, scale: str = "linear") -> Json:
-    content = {
-        "metricKey": metric,
-        "lineSmoothness": 0,
-        "xAxisScaleType": "linear",
-        "scaleType": scale,
-        "range": {},
-        "xAxisKey": "step",
-        "selectedXAxisMetricKey": "",
-        "yAxisKey": "metric",
-        "yAxisExpressions": [],
-        "ignoreOutliers": False,
-        "useGlobalXaxisKey": True,
-        "useGlobalLineSmoothing": True,
-    }
-    return _chart(key, section, "LINE", metric, content)
-
-
-def _bar(key: str, section: str, metric: str) -> Json:
-    return _chart(key, section, "BAR", metric, {"metricKey": metric})
-
-
-def _parallel(key: str, section: str, params: Sequence[str]) -> Json:
-    content = {"selectedParams": list(params), "selectedMetrics": ["best/val_accuracy", "test/errors"]}
-    return _chart(key, section, "PARALLEL", "parallel", {**content, "showAllRuns": True})
-
-
-def _image(key: str, section: str) -> Json:
-    # With the params above it an image is pushed out of its card; the run's name says what varies.
-    content = {"imageKeys": [IMAGE_KEY], "step": IMAGE_STEP, "showRunParams": False}
-    return _chart(key, section, "IMAGE", IMAGE_KEY, content)
-
-
-def _uuid(*parts: str) -> str:
-    """Identify a section or chart by what it is, so that the same sweep gives the same bytes."""
-    return str(uuid5(NAMESPACE_URL, "/".join(("normlab:view", *parts))))
 
 
 def _compact(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -60,6 +61,8 @@ def train(
         train_metrics = summarise(history, epoch, batch_size)  # reads the device, so the clock stops behind it
         seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
+        if not math.isfinite(val_loss):
+            raise Diverged(f"after epoch {epoch} the validation loss was {val_loss:g}")
         validation = {"val/loss": val_loss, "val/accuracy": val_accuracy}
         metrics = {**train_metrics, **validation, "time/train_seconds": seconds}
         journal.append("epoch", epoch=epoch, metrics=metrics)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from src.bad_input import BadInput
 from src.compare import choose_sweeps, compare, default_out
-from src.config import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from src.bad_input import BadInput
 from src.comparison import per_image as module
 from src.comparison.per_image import per_image
 from src.comparison.records import load_records
-from src.config import BadInput
 
 
 @pytest.fixture

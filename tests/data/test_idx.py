@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.idx import Bytes, find_idx, parse_idx, read_bytes
 from src.data.sources import EMBEDDED, FILES, Images, describe, load
 
@@ -196,7 +197,8 @@ def load_without_privileges(root: Path) -> str:
     """What a user without root's rights is told who reads the set; root gives its own up once all is imported."""
     code = f"""
 import os, sys
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.sources import load
 if os.geteuid() == 0:
     try:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
 
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.sources import Images, load
 from src.data.synthetic import make_images
 
@@ -213,7 +214,7 @@ def test_synthetic_images_are_the_same_on_every_call():
 
 
 def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
-    train, train_labels = make_images(300, 4, 1, 28, 0.5, stream="train")
+    train, train_labels = make_images(100, 4, 1, 28, 0.5, stream="train")
     test, test_labels = make_images(100, 4, 1, 28, 0.5, stream="test")
     assert not any((train == image).all(axis=(1, 2, 3)).any() for image in test)
     means = np.stack([train[train_labels == k].mean(axis=0) for k in range(4)])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.config import BadInput, Data
+from src.bad_input import BadInput
+from src.config import Data
 from src.data.sizes import check_sizes, train_size
 from src.data.sources import Images, Source
 from src.data.splits import Split, channel_statistics, make_splits

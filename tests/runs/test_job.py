@@ -193,9 +193,18 @@ def test_a_job_that_failed_starts_anew(finished, tmp_path):
     assert (tmp_path / "job" / "weights.safetensors").read_bytes() == (finished / "weights.safetensors").read_bytes()
 
 
+@pytest.fixture
+def ctrl_c_works():
+    """A shell lets its background processes ignore Ctrl-C, and the tests with them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_a_job_stopped_by_ctrl_c_says_so(tmp_path):
     config, job = small_job(), JobFolder(tmp_path / "job")
-    config.epochs = 100_000
+    config.epochs = 2_000
 
     def press_ctrl_c():
         while not any(record["kind"] == "epoch" for record in job.records()):
@@ -209,6 +218,34 @@ def test_a_job_stopped_by_ctrl_c_says_so(tmp_path):
     presser.join()
     assert (job.records()[-1]["kind"], job.records()[-1]["status"]) == ("stop", "KILLED")
     assert not job.finished
+
+
+def test_the_seed_decides_the_first_weights():
+    config = small_job()
+    images = load(config.data)
+    first, again = make_model(config, images), make_model(config, images)
+    config.seed = 1
+    other = make_model(config, images)
+    assert torch.equal(first.classifier.weight, again.classifier.weight)
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+
+
+def test_adamw_is_given_the_l2_strength_as_its_decay(tmp_path):
+    config = small_job()
+    config.optimizer.name = "adamw"
+    stored = []
+    for l2 in (0.0, 0.5):
+        config.reg.l2 = l2
+        run_job(config, tmp_path / str(l2))
+        stored.append(load_file(tmp_path / str(l2) / "weights.safetensors")["classifier.weight"])
+    assert not torch.equal(*stored)
+
+
+def test_a_job_takes_as_many_threads_as_it_is_given(tmp_path):
+    config = small_job()
+    for config.threads in (2, 1):
+        run_job(config, tmp_path / str(config.threads))
+        assert torch.get_num_threads() == config.threads
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

@@ -2,7 +2,8 @@ import sqlite3
 
 import pytest
 
-from src.config import BadInput, Tracking
+from src.bad_input import BadInput
+from src.config import Tracking
 from src.runs.journal import encode
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery

@@ -26,8 +26,9 @@ from PIL import Image
 from src.comparison.galleries import mistake_grid
 from src.comparison.mistakes import worst_mistakes
 from src.runs.predictions import Predictions
+from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
-from src.tracking.views import IMAGE_KEY, IMAGE_STEP, note, sweep_views, view_key
+from src.tracking.views import note, sweep_views, view_key
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")

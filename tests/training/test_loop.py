@@ -12,6 +12,7 @@ from src.data.sources import load
 from src.data.splits import make_splits
 from src.training.loop import Diverged
 from src.training.penalties import penalised
+from src.training.streams import generator, stream_seed
 
 NORMS = {
     "none": Norm("none"),
@@ -88,6 +89,25 @@ def test_batches_are_dealt_anew_in_every_epoch_and_by_every_seed(config, fit):
     orders = [[image for batch in part for image in batch] for part in (dealt[:STEPS], dealt[STEPS:], other[:STEPS])]
     assert orders[0] != orders[1]
     assert orders[0] != orders[2]
+
+
+def test_order_and_dropout_have_a_stream_of_their_own_in_every_epoch(config, fit):
+    train = make_splits(config.data, load(config.data)).train
+    contents = [image.numpy().tobytes() for image in train.images]
+    orders, dropout_seeds = [], []
+
+    def observe(model, images, logits):
+        if model.training:
+            orders.extend(contents.index(image.numpy().tobytes()) for image in images)
+            dropout_seeds.append(torch.initial_seed())
+
+    config.seed = 5
+    fit(config, observe)
+    length = STEPS * 16
+    for epoch in (1, 2):
+        expected = torch.randperm(len(train), generator=generator(5, "order", epoch))[:length].tolist()
+        assert orders[(epoch - 1) * length : epoch * length] == expected
+    assert dropout_seeds == [stream_seed(5, "dropout", epoch) for epoch in (1, 2) for _ in range(STEPS)]
 
 
 def test_an_epoch_does_not_depend_on_how_many_follow(config, fit):
