@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import logging
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import save
 
-from src.bad_input import BadInput
 from src.comparison.galleries import mistake_grid
 from src.comparison.mistakes import per_class, worst_mistakes
 from src.config import Config
-from src.data.sources import Images, load
+from src.data.images import Images
+from src.data.sources import load
 from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
@@ -30,6 +31,7 @@ from src.runs.folder import JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal
 from src.runs.predictions import Predictions, save_predictions
+from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.optimizers import make_optimizer, make_schedule
@@ -66,6 +68,8 @@ def run_job(config: Config, folder: Path) -> float:
 def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     began = time.perf_counter()
     torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images = load(config.data)
@@ -79,7 +83,7 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     name = job.path.name.rpartition("-")[0].replace("_", " ")
     with Progress(name, config.epochs, steps, config.data.batch_size) as progress:
         train(model, splits, optimizer, schedule, config, journal, progress)
-    return finish(job, model, splits, images, device, time.perf_counter() - began)
+    return finish(job, model, splits, images, device, began)
 
 
 def make_model(config: Config, images: Images) -> CNN:
@@ -95,22 +99,6 @@ def make_model(config: Config, images: Images) -> CNN:
     )
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first accelerator there is, else the CPU.
-
-    Raises:
-        BadInput: where this machine has no such device.
-    """
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if name == "auto":
-        return accelerator or torch.device("cpu")
-    device = torch.device(name)
-    there = ["cpu"] + ([accelerator.type] if accelerator else [])
-    if device.type not in there or (device.index or 0) >= max(torch.accelerator.device_count(), 1):
-        raise BadInput(f"device={name}: this machine has no such device", ", ".join(there), "device=auto")
-    return device
-
-
 def made(config: Config, images: Images, model: torch.nn.Module) -> dict[str, Any]:
     """Which job this is now that its data is known, and how large its network is."""
     leaves = identity(config, images.source.digest)
@@ -123,9 +111,12 @@ def made(config: Config, images: Images, model: torch.nn.Module) -> dict[str, An
 
 
 def finish(
-    job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, seconds: float
+    job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, began: float
 ) -> float:
-    """Test once and write what stays; the result is the last file, and its presence means finished."""
+    """Test once and write what stays; the result is the last file, and its presence means finished.
+
+    `began` is when the job did, by `time.perf_counter`.
+    """
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
     log_probabilities = predict(model, splits.test, device)
     loss, accuracy = score(log_probabilities, splits.test.labels)
@@ -145,7 +136,7 @@ def finish(
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
     }
     training = sum(metrics["time/train_seconds"] for metrics in epochs)
-    times = {"train": training, "total": seconds}
+    times = {"train": training, "total": time.perf_counter() - began}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
     write_json(job.result_path, {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000})
     return float(metrics["val/accuracy"])

@@ -7,6 +7,7 @@ python -m src.train --cfg job norm=gn                       show the configurati
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hydra._internal.utils import get_args_parser  # Hydra's own reading of the 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -43,7 +45,24 @@ def check_command_line() -> None:
     arguments = get_args_parser().parse_args()
     if not arguments.shell_completion:
         check_text(arguments.overrides)
-        check_overrides(OverridesParser.create().parse_overrides(arguments.overrides), option_groups())
+        check_overrides([parse(word) for word in arguments.overrides], option_groups())
+
+
+def parse(word: str) -> Override:
+    """One word of the command line as Hydra reads it.
+
+    Raises:
+        BadInput: where its value needs quotes.
+    """
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        name, _, value = word.partition("=")
+        raise BadInput(
+            f"{word} cannot be read as KEY=VALUE",
+            "a value with spaces, brackets, ~ and the like only in quotes",
+            shlex.quote(f'{name}="{value}"'),
+        ) from error
 
 
 def main() -> None:

@@ -62,6 +62,8 @@ QUICK = [
     ("seed=-1", ["seed=-1", ">= 0"]),
     ("tracking.uri=http://user:secret@host", ["MLFLOW_TRACKING_USERNAME"]),
     ("tracking.uri=http://127.0.0.1:1", ["does not answer", "tracking=none"]),
+    ("data.root=~/mnist", ["'data.root=\"~/mnist\"'"]),
+    ("data=fashion_mnist data.root='~nosuchuser/x'", ["~nosuchuser"]),
     ("hydra/launcher=nowhere", ["hydra/launcher", "basic"]),
 ]
 
@@ -89,6 +91,15 @@ def test_the_user_may_ask_for_the_traceback(command):
     done = command("src.train", "reg.l1=-1", HYDRA_FULL_ERROR="1")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_a_missing_device_is_refused_naming_those_there_are(command, tmp_path):
+    done = command("src.train", "device=cuda:7")
+    assert done.returncode == 2
+    assert "device=cuda:7" in done.stderr
+    assert "cpu" in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert files_below(tmp_path) == []
 
 
 def test_help_and_configuration_are_shown_without_running(command, tmp_path):

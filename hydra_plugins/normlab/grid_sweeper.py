@@ -104,14 +104,21 @@ class GridSweeper(Sweeper):
             check_sizes(config.data, source)
             key = identity.job_key(identity.identity(config, source.digest))
             jobs.setdefault(key, GridJob(overrides, config, key))
-        settings = next(iter(jobs.values())).config.tracking
-        if settings.name != "none":
-            check_address(settings)
+        self._check_surroundings(next(iter(jobs.values())).config)
         if len(jobs) < len(points):
             self._console.print(
                 f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one"
             )
         return list(jobs.values())
+
+    def _check_surroundings(self, config: Config) -> None:
+        """What all jobs share and no job can do without: the device and the store's address."""
+        if config.device not in ("auto", "cpu"):
+            from src.training.device import pick_device  # imports torch
+
+            pick_device(config.device)
+        if config.tracking.name != "none":
+            check_address(config.tracking)
 
     def _compose(self, overrides: Mapping[str, str]) -> Config:
         """The configuration of one point.

@@ -5,7 +5,6 @@ number; then the values, last axis fastest.
 """
 
 import gzip
-import hashlib
 import math
 import zlib
 from pathlib import Path
@@ -20,44 +19,55 @@ Bytes = npt.NDArray[np.uint8]
 UNSIGNED_BYTE = 8
 
 
-def find_idx(root: Path, name: str, folder: str) -> Path:
-    """Where the IDX file `name` stands: in `root` or in torchvision's layout below it, plain rather than packed.
+def find_idx(root: Path, name: str, folder: str, endings: tuple[str, ...]) -> Path:
+    """Where the IDX file `name` stands: in `root` or in torchvision's layout below it.
 
     Args:
         root: the folder that the user named.
         name: such as `train-images-idx3-ubyte`.
         folder: the folder that torchvision makes for this dataset, such as `MNIST`; empty for none.
+        endings: of the file's name, the one that is preferred first: "" for a plain file, ".gz" for a packed one.
 
     Raises:
         BadInput: where the folder or the file is missing or may not be read.
     """
+    files = [f"{name}{ending}" for ending in endings]
     wanted = "a folder with the four IDX files"
-    places = [root, root / folder / "raw", root / "raw"]
     try:
         if not root.is_dir():
             raise BadInput(f"data.root={root}: no such folder", wanted, "data.root=FOLDER, or leave it out")
-        found = [path for place in places for path in (place / name, place / f"{name}.gz") if path.is_file()]
+        places = [root, root / folder / "raw", root / "raw"]
+        found = [place / file for place in places for file in files if (place / file).is_file()]
     except OSError as error:
         raise BadInput(f"data.root={root} cannot be read: {error.strerror}", wanted) from error
     if not found:
-        layout = Path(folder, "raw")
-        raise BadInput(f"data.root={root}: {name} is missing", f"{name} or {name}.gz, there or in {layout}")
+        below = Path(folder, "raw")
+        raise BadInput(f"data.root={root}: {name} is missing", f"{' or '.join(files)}, there or in {below}")
     return found[0]
 
 
-def read_bytes(path: Path) -> bytes:
-    """The unpacked content of a file.
+def read_file(path: Path) -> bytes:
+    """A file as it is stored.
 
     Raises:
-        BadInput: where it cannot be read or its packing is damaged.
+        BadInput: where it cannot be read.
     """
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", "copy it again") from error
+        return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}", "a file that you may read") from error
+
+
+def unpack(stored: bytes, path: Path) -> bytes:
+    """The content of a file whose name says whether it is packed.
+
+    Raises:
+        BadInput: where its packing is damaged.
+    """
+    try:
+        return gzip.decompress(stored) if path.suffix == ".gz" else stored
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", "copy it again") from error
 
 
 def parse_idx(content: bytes, axes: int, path: Path) -> Bytes:
@@ -77,8 +87,3 @@ def parse_idx(content: bytes, axes: int, path: Path) -> Bytes:
     if len(content) != expected:
         raise BadInput(f"{path} has {len(content):,} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
-
-
-def sha256(content: bytes) -> str:
-    """The digest that a file is known by, taken of the unpacked bytes."""
-    return hashlib.sha256(content).hexdigest()

@@ -2,7 +2,7 @@
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.sources import Source
+from src.data.images import Source
 
 
 def train_size(data: Data, source: Source) -> int:

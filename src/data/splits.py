@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.config import Data
 from src.data.idx import Bytes
-from src.data.sources import Images
+from src.data.images import Images
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ def channel_statistics(pixels: Bytes) -> tuple[Tensor, Tensor]:
 
     Summed in integers, so that the result does not depend on the order or on the number of threads.
     """
-    counts = np.stack([np.bincount(pixels[:, channel].ravel(), minlength=256) for channel in range(pixels.shape[1])])
+    counts = np.zeros((pixels.shape[1], 256), dtype=np.int64)
+    for start in range(0, len(pixels), 1000):  # counting widens every pixel to eight bytes
+        for channel, counted in enumerate(counts):
+            counted += np.bincount(pixels[start : start + 1000, channel].ravel(), minlength=256)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = (counts @ values) / total

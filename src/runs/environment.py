@@ -16,9 +16,10 @@ def environment() -> dict[str, str]:
     found = {"python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     found |= {"system": f"{platform.system()} {platform.release()}", "cpu": _processor(), "cores": str(os.cpu_count())}
-    commit = _git("rev-parse", "HEAD")
+    # Installed into somebody's own project, the code stands in that project's repository, which knows nothing of it.
+    commit = _git("rev-parse", "HEAD") if _git("ls-files", "--", "runs") else ""
     if commit:
-        found["commit"] = commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        found["commit"] = commit + ("+" if _git("status", "--porcelain", "--", ".") else "")
     return found
 
 
@@ -31,10 +32,13 @@ def _processor() -> str:
 
 
 def _git(*words: str) -> str:
-    """What git says of the folder that this code stands in; nothing where there is no git or no repository."""
-    here = Path(__file__).parent
+    """What git says of the folder `src`; nothing where there is no git or no repository."""
+    source = Path(__file__).parent.parent
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook sets some
     try:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(source), *words], env=variables, capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

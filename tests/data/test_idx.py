@@ -12,8 +12,10 @@ import pytest
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.idx import Bytes, find_idx, parse_idx, read_bytes
-from src.data.sources import EMBEDDED, FILES, Images, describe, load
+from src.data.idx import Bytes, parse_idx, read_file, unpack
+from src.data.idx_folder import FILES, find_file
+from src.data.images import Images
+from src.data.sources import EMBEDDED, describe, load
 
 PROJECT = Path(__file__).parents[2]
 PICTURES = np.arange(3 * 4 * 5).reshape(3, 4, 5)
@@ -21,7 +23,7 @@ NOBODY, SKIP = 65534, 77
 
 
 def read(path: Path, axes: int = 3) -> Bytes:
-    return parse_idx(read_bytes(path), axes, path)
+    return parse_idx(unpack(read_file(path), path), axes, path)
 
 
 def images_of(root: Path, name: str = "idx") -> Images:
@@ -40,13 +42,13 @@ def refusal(root: Path, name: str = "idx") -> str:
 def test_a_file_is_found_in_the_folder_and_in_torchvisions_layout(layout, packed, tmp_path, lay_out):
     place = lay_out(tmp_path / "set" / layout, packed=packed)
     for name in FILES:
-        assert find_idx(tmp_path / "set", name, "MNIST") == place / (name + ".gz" * packed)
+        assert find_file(tmp_path / "set", name, "MNIST") == place / (name + ".gz" * packed)
 
 
 def test_the_plain_file_is_read_where_both_stand(tmp_path):
     for ending in ("", ".gz"):
         (tmp_path / f"{FILES[0]}{ending}").touch()
-    assert find_idx(tmp_path, FILES[0], "MNIST").suffix == ""
+    assert find_file(tmp_path, FILES[0], "MNIST").suffix == ""
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
@@ -125,10 +127,10 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
 @pytest.mark.parametrize(
     ("changed", "shape", "told"),
     [
-        ("train_labels", (29,), "30 images, 29 labels"),
-        ("t10k_images", (13, 28, 28), "13 images, 12 labels"),
-        ("train_images", (0, 28, 28), "0 images, 30 labels"),
-        ("t10k_images", (12, 32, 32), "all alike"),
+        ("train_labels", (29,), "30 training images, 29 labels"),
+        ("t10k_images", (13, 28, 28), "13 test images, 12 labels"),
+        ("train_images", (0, 28, 28), "0 training images, 30 labels"),
+        ("t10k_images", (12, 32, 32), "the same in training and test"),
         ("train_images", (30, 28, 27), "28 x 28 or 32 x 32"),
     ],
 )
@@ -154,7 +156,9 @@ def test_files_that_are_not_the_published_mnist_are_refused_with_a_way_on(layout
 
 def test_the_embedded_mnist_is_the_published_one():
     stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED / "README.md").read_text(), re.M)
-    assert stated == [(name, hashlib.sha256(read_bytes(EMBEDDED / f"{name}.gz")).hexdigest()) for name in FILES]
+    assert stated == [
+        (name, hashlib.sha256(gzip.decompress((EMBEDDED / f"{name}.gz").read_bytes())).hexdigest()) for name in FILES
+    ]
 
 
 def test_the_embedded_mnist_is_described_without_being_read():

@@ -18,7 +18,9 @@ from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.sources import Images, load
+from src.data.idx_folder import FILES, PUBLISHED, Published
+from src.data.images import Images
+from src.data.sources import load
 from src.data.synthetic import make_images
 
 # torchvision unpacks tar files without naming a filter, which Python 3.12 and 3.13 warn of.
@@ -78,6 +80,8 @@ def serve_idx(site: Site, dataset: type, idx_set: dict[str, bytes], monkeypatch)
     site.files = {f"/{name}": content for name, content in packed.items()}
     monkeypatch.setattr(dataset, "mirrors", [site.address])
     monkeypatch.setattr(dataset, "resources", [(name, md5(content)) for name, content in packed.items()])
+    digests = Published("md5", tuple(md5(packed[f"{name}.gz"]) for name in FILES))
+    monkeypatch.setitem(PUBLISHED, dataset.__name__, digests)
 
 
 def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +135,19 @@ def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site
     site.asked.clear()
     assert load_anew(name, tmp_path / "data").source == first.source
     assert not site.asked
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
+def test_another_set_in_the_same_format_is_not_taken_for_it(
+    name, packed, tmp_path, idx_set, monkeypatch, closed_address
+):
+    for dataset in (FashionMNIST, KMNIST):
+        monkeypatch.setattr(dataset, "mirrors", [closed_address])
+    for file, content in idx_set.items():
+        (tmp_path / (file + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
+    assert ("is not the published" if packed else "could not be downloaded") in refusal(name, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):

@@ -6,8 +6,8 @@ import torch
 
 from src.bad_input import BadInput
 from src.config import Data
+from src.data.images import Images, Source
 from src.data.sizes import check_sizes, train_size
-from src.data.sources import Images, Source
 from src.data.splits import Split, channel_statistics, make_splits
 
 TRAIN, TEST = 200, 40

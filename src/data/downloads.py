@@ -1,0 +1,88 @@
+"""The sets that torchvision downloads and verifies."""
+
+import hashlib
+import http.client
+import os
+import shutil
+import socket
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.bad_input import BadInput
+from src.data.idx_folder import FILES, find_file, read_folder
+from src.data.images import Images, as_images
+
+PATIENCE = 30  # seconds without a byte before a server counts as gone
+
+
+def download_folder(root: str | None) -> Path:
+    """The folder that the user named, else normlab's in the user's cache folder.
+
+    Raises:
+        BadInput: where it names a user who does not exist.
+    """
+    try:
+        return Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"data.root={root}: {error}", "an existing folder", "data.root=FOLDER") from error
+
+
+def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
+    """Fashion-MNIST and KMNIST, which come in MNIST's format."""
+    try:
+        for file in FILES:
+            find_file(root, file, name)
+    except BadInput:
+        _download(name, root, lambda dataset: dataset(root, download=True))
+    return read_folder(root, name, classes)
+
+
+def read_cifar10(root: Path) -> Images:
+    """CIFAR-10; torchvision checks the MD5 of each file before it reads it."""
+    train = _download("CIFAR10", root, lambda dataset: dataset(root, train=True, download=True))
+    test = _download("CIFAR10", root, lambda dataset: dataset(root, train=False, download=True))
+    arrays = [
+        (np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.array(part.targets, dtype=np.uint8))
+        for part in (train, test)
+    ]  # (N, H, W, C) -> (N, C, H, W)
+    digest = hashlib.sha256(b"".join(array.tobytes() for part in arrays for array in part)).hexdigest()
+    return as_images(digest, str(root.resolve()), tuple(train.classes), *arrays)
+
+
+def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
+    """What torchvision makes of a set; a clear sentence, and nothing left behind, where it cannot."""
+    import torchvision
+
+    patience = socket.getdefaulttimeout()
+    before: set[Path] | None = None
+    try:
+        before = set(root.iterdir()) if root.is_dir() else None
+        root.mkdir(parents=True, exist_ok=True)
+        socket.setdefaulttimeout(PATIENCE)
+        return make(getattr(torchvision.datasets, name))
+    except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
+        _remove_new(root, before)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise BadInput(
+            f"{name} is not in {root} and could not be downloaded: {reason}",
+            "a network, or the files that torchvision would download",
+            "data.root=FOLDER",
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def _remove_new(root: Path, before: set[Path] | None) -> None:
+    """Take away what a broken download has made; `before` is what stood in `root`, None where it did not exist."""
+    if before is None:
+        shutil.rmtree(root, ignore_errors=True)
+        return
+    for path in set(root.iterdir()) - before:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
