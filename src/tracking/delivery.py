@@ -177,6 +177,7 @@ def job_tags(start: Record) -> dict[str, str]:
         "attempt": str(start["time"]),
         "seed": str(start["config"]["seed"]),
         "code": start["code"],
+        "env.threads": str(start["config"]["threads"]),
         "mlflow.source.name": "src/train.py",
         "mlflow.source.type": "LOCAL",
         "mlflow.runColor": colour(parts_of_a_job(leaves(start["config"]))),
