@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,9 @@ class Progress:
         self._name, self._epochs, self._steps, self._batch_size = name, epochs, steps, batch_size
         console = Console(file=sys.stderr)
         self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.description}", table_column=Column(max_width=16, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
@@ -47,8 +48,8 @@ class Progress:
         total = (self._epoch - 1) * self._steps + done
         rate = (total - self._seen) * self._batch_size / (now - self._looked)
         self._looked, self._seen = now, total
-        state = f"epoch {self._epoch}/{self._epochs}  loss {loss:.3f}  acc {hits / self._batch_size:.3f}"
-        self._bar.update(self._task, completed=total, state=f"{state}  {rate:,.0f} img/s")
+        state = f"{self._epoch}/{self._epochs} loss {loss:.3f} acc {hits / self._batch_size:.3f} {rate:,.0f} img/s"
+        self._bar.update(self._task, completed=total, state=state)
 
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:
         """Tell that an epoch, counted from 1, is done."""
