@@ -25,12 +25,15 @@ from src.data.sources import load
 from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
+from src.runs.checkpoint import Checkpoints, drop_checkpoints, load_checkpoint
 from src.runs.environment import environment
 from src.runs.files import write_atomic, write_json
 from src.runs.folder import JobFolder
-from src.runs.identity import cell_key, code_digest, identity, job_key
-from src.runs.journal import Journal
+from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, parts_of_a_job
+from src.runs.journal import Journal, stamp
+from src.runs.lock import job_lock
 from src.runs.predictions import Predictions, save_predictions
+from src.schema import leaves
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
@@ -50,23 +53,43 @@ def run_job(config: Config, folder: Path) -> float:
         Its accuracy on the validation split, from 0 to 1, after the last epoch.
     """
     job = JobFolder(folder)
-    done = job.result()
-    if done is not None:
-        return float(done["metrics"]["val/accuracy"])
     folder.mkdir(parents=True, exist_ok=True)
-    with job_log(folder / "train.log"), Journal(job.journal) as journal:
-        journal.append("start", config=asdict(config), environment=environment(), code=code_digest())
-        try:
-            return _run(config, job, journal)
-        except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            log.error("%s", traceback.format_exc())
-            journal.append("stop", status=status, error="".join(traceback.format_exception_only(error)).strip())
-            raise
+    with job_lock(folder):
+        done = job.result()
+        if done is not None:
+            return float(done["metrics"]["val/accuracy"])
+        resume = can_resume(job, config)
+        if not resume:
+            drop_checkpoints(folder)  # before the journal that they belong to is begun anew
+        with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
+            try:
+                return _run(config, job, journal)
+            except BaseException as error:
+                status = "FAILED" if isinstance(error, Exception) else "KILLED"
+                log.error("%s", traceback.format_exc())
+                reason = "".join(traceback.format_exception_only(error)).strip()
+                journal.append(stamp("stop", status=status, error=reason))
+                raise
+
+
+def can_resume(job: JobFolder, config: Config) -> bool:
+    """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
+    records = job.records()
+    if not records or records[0]["kind"] != "start" or records[0]["code"] != code_digest():
+        return False
+    if parts_of_a_job(leaves(records[0]["config"])) != job_leaves(config):
+        return False
+    journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
+    newest = load_checkpoint(job.path)
+    return newest is None or int(newest["epoch"]) <= journalled + 1
 
 
 def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     began = time.perf_counter()
+    if journal.has("start"):
+        journal.append(stamp("resume", environment=environment()))
+    else:
+        journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
     torch.set_num_threads(config.threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
@@ -79,10 +102,12 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
-    journal.append("ready", **made(config, images, model), device=str(device))
+    if not journal.has("ready"):
+        journal.append(stamp("ready", **made(config, images, model), device=str(device)))
+    checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     name = job.path.name.rpartition("-")[0].replace("_", " ")
     with Progress(name, config.epochs, steps, config.data.batch_size) as progress:
-        train(model, splits, optimizer, schedule, config, journal, progress)
+        train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
     return finish(job, model, splits, images, device, began)
 
 
@@ -101,10 +126,10 @@ def make_model(config: Config, images: Images) -> CNN:
 
 def made(config: Config, images: Images, model: torch.nn.Module) -> dict[str, Any]:
     """Which job this is now that its data is known, and how large its network is."""
-    leaves = identity(config, images.source.digest)
+    what = identity(config, images.source.digest)
     return {
-        "job": job_key(leaves),
-        "cell": cell_key(leaves),
+        "job": job_key(what),
+        "cell": cell_key(what),
         "source": asdict(images.source),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
@@ -139,6 +164,7 @@ def finish(
     times = {"train": training, "total": time.perf_counter() - began}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
     write_json(job.result_path, {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000})
+    drop_checkpoints(job.path)  # after the result, which needs them no more
     return float(metrics["val/accuracy"])
 
 
@@ -167,9 +193,9 @@ def _png(picture: Image.Image) -> bytes:
 
 
 @contextlib.contextmanager
-def job_log(path: Path) -> Iterator[None]:
+def job_log(path: Path, resume: bool) -> Iterator[None]:
     """Everything logged meanwhile, warnings too, goes to a job's `train.log`."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = logging.FileHandler(path, mode="a" if resume else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     level = root.level

@@ -149,6 +149,7 @@ def test_nothing_is_evaluated_or_unpickled():
         for name, tree in TREES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
+        and not any(word.arg == "weights_only" and ast.unparse(word.value) == "True" for word in node.keywords)
     ]
     refused = {
         "eval",

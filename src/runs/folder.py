@@ -71,7 +71,8 @@ class FinishedJob:
     @property
     def start(self) -> Record:
         """What the job was: configuration, environment and code, then job, cell, source and parameters."""
-        return {**self._records[0], **self._records[1], "time": self._records[0]["time"]}
+        said = {record["kind"]: record for record in reversed(self._records)}  # the first of each kind
+        return {**said["ready"], **said["start"]}
 
     @property
     def leaves(self) -> dict[str, Any]:

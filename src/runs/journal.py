@@ -18,18 +18,38 @@ class Journal:
     """Appends to `journal.jsonl`.
 
     A record carries `kind` and `time`, milliseconds since 1970.  `start` says what was asked for and where it runs,
-    `ready` what data and network came of it, then there is one `epoch` each, and a `stop` where the job did not finish.
+    `ready` what data and network came of it, then there is one `epoch` each; a `stop` where the job broke off, and a
+    `resume` where it went on.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Begin a journal, or go on with the one that is there; what follows its first harmed line is cut off."""
+        self._records = read_journal(path) if resume else []
+        self._file = path.open("r+b" if self._records else "wb")
+        self._file.truncate(sum(len(encode(record)) for record in self._records))
+        self._file.seek(0, os.SEEK_END)
         sync_folder(path.parent)
 
-    def append(self, kind: str, **values: Any) -> None:
-        """Write one record and wait until the disk has it."""
-        self._file.write(encode({"kind": kind, "time": time.time_ns() // 1_000_000, **values}))
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that it holds, 0 for none."""
+        return max((record["epoch"] for record in self._records if record["kind"] == "epoch"), default=0)
+
+    def has(self, kind: str) -> bool:
+        """Whether it holds a record of a kind."""
+        return any(record["kind"] == kind for record in self._records)
+
+    def append(self, record: Record) -> None:
+        """Write one record and wait until the disk has it.
+
+        An epoch that it holds already is left as it is: it has been computed again, to the same numbers.
+        """
+        if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
+            return
+        self._file.write(encode(record))
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._records.append(record)
 
     def __enter__(self) -> "Journal":
         return self
@@ -38,6 +58,11 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def stamp(kind: str, **values: Any) -> Record:
+    """A record of this moment."""
+    return {"kind": kind, "time": time.time_ns() // 1_000_000, **values}
 
 
 def encode(record: Record) -> bytes:

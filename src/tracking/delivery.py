@@ -54,8 +54,10 @@ class Delivery:
             return
         if records[0]["time"] != self._attempt:
             self._open(records[0])
-        if self.ended:
+        if self.ended and len(records) == self._records:
             return
+        if self.ended:
+            self._reopen()
         self._log_records(records[self._records :])
         self._records = len(records)
         result = self._folder.result()
@@ -88,6 +90,10 @@ class Delivery:
                 missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
                 self._log(tags=changed, params=missing)
                 self.ended = run.info.status == "FINISHED"
+                if self.ended:
+                    self._records = len(self._folder.records())
+                else:
+                    self._reopen()
                 return
             self._supersede(
                 run.info.run_id, run.info.status, [name for name in run.data.tags if name.startswith("sweep.")]
@@ -99,6 +105,14 @@ class Delivery:
         if self._system_metrics and not self._folder.finished:
             self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri)
             self._monitor.start()
+
+    def _reopen(self) -> None:
+        """A job that was stopped goes on."""
+        self.ended = False
+        client = self._store.client
+        client.update_run(self._run, status="RUNNING")
+        if "error" in client.get_run(self._run).data.tags:
+            client.delete_tag(self._run, "error")
 
     def _supersede(self, run_id: str, status: str, sweeps: list[str]) -> None:
         """Take an earlier attempt out of every view, but keep what it logged."""

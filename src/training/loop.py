@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from src.config import Config
 from src.data.splits import Split, Splits
-from src.runs.journal import Journal
+from src.runs.checkpoint import Checkpoints
+from src.runs.journal import Journal, stamp
 from src.training.evaluate import predict, score
 from src.training.penalties import penalised, penalty
 from src.training.progress import Progress
@@ -29,10 +30,13 @@ def train(
     optimizer: Optimizer,
     schedule: LRScheduler,
     config: Config,
+    checkpoints: Checkpoints,
     journal: Journal,
     progress: Progress,
 ) -> None:
-    """Train for `config.epochs` epochs on the device that the model is on; each one's metrics go to the journal.
+    """Train to the end of epoch `config.epochs` on the device that the model is on, from the last checkpoint on.
+
+    Each epoch leaves a checkpoint that carries its metrics, and then a line in the journal.
 
     Raises:
         Diverged: where the loss is no longer finite, naming epoch and step.
@@ -41,7 +45,8 @@ def train(
     l2 = 0.0 if config.optimizer.name == "adamw" else reg.l2  # AdamW decays the weights itself
     weights = penalised(model)
     device = weights[0].device
-    for epoch in range(1, config.epochs + 1):
+    first = resume(checkpoints, journal) + 1
+    for epoch in range(first, config.epochs + 1):
         torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
         order = torch.randperm(len(splits.train), generator=generator(config.seed, "order", epoch))
         history = torch.zeros(len(order) // batch_size, 3, device=device)  # each step's loss, penalty and hits
@@ -65,8 +70,19 @@ def train(
             raise Diverged(f"after epoch {epoch} the validation loss was {val_loss:g}")
         validation = {"val/loss": val_loss, "val/accuracy": val_accuracy}
         metrics = {**train_metrics, **validation, "time/train_seconds": seconds}
-        journal.append("epoch", epoch=epoch, metrics=metrics)
+        record = stamp("epoch", epoch=epoch, metrics=metrics)
+        checkpoints.save(record)
+        journal.append(record)
         progress.epoch(epoch, metrics, images=len(history) * batch_size)
+
+
+def resume(checkpoints: Checkpoints, journal: Journal) -> int:
+    """Restore the newest checkpoint and return its epoch, 0 for none; its line is added where the journal lacks it."""
+    record = checkpoints.restore()
+    if record is None:
+        return 0
+    journal.append(record)
+    return int(record["epoch"])
 
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

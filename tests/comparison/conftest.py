@@ -13,7 +13,7 @@ from src.data.sources import load
 from src.runs.files import write_json
 from src.runs.folder import PlannedJob, Sweep
 from src.runs.identity import cell_key, code_digest, folder_name, identity, job_key, job_leaves, label, sweep_id
-from src.runs.journal import Journal
+from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 
 DATA = Data(
@@ -96,14 +96,16 @@ class World:
         source = load(config.data).source
         leaves = identity(config, source.digest)
         journal = Journal(folder / "journal.jsonl")
-        journal.append("start", config=asdict(config), environment={"python": "3.11"}, code=code or self._code)
+        journal.append(stamp("start", config=asdict(config), environment={"python": "3.11"}, code=code or self._code))
         journal.append(
-            "ready",
-            job=job_key(leaves),
-            cell=cell_key(leaves),
-            source=asdict(source),
-            parameters=15_000 + len(config.norm.name),
-            device="cpu",
+            stamp(
+                "ready",
+                job=job_key(leaves),
+                cell=cell_key(leaves),
+                source=asdict(source),
+                parameters=15_000 + len(config.norm.name),
+                device="cpu",
+            )
         )
         return folder, journal
 
@@ -122,16 +124,18 @@ class World:
             for epoch in range(1, config.epochs + 1):
                 lack = (1 - val) * 2 ** (config.epochs - epoch)
                 journal.append(
-                    "epoch",
-                    epoch=epoch,
-                    metrics={
-                        "train/loss": 4 * lack,
-                        "train/penalty": 0.5,
-                        "train/accuracy": 1 - 1.2 * lack,
-                        "val/loss": 3 * lack,
-                        "val/accuracy": 1 - lack,
-                        "time/train_seconds": seconds / config.epochs,
-                    },
+                    stamp(
+                        "epoch",
+                        epoch=epoch,
+                        metrics={
+                            "train/loss": 4 * lack,
+                            "train/penalty": 0.5,
+                            "train/accuracy": 1 - 1.2 * lack,
+                            "val/loss": 3 * lack,
+                            "val/accuracy": 1 - lack,
+                            "time/train_seconds": seconds / config.epochs,
+                        },
+                    )
                 )
         images = load(config.data)
         predictions = predict(images.test_labels, wrong, len(images.source.classes))
@@ -152,7 +156,7 @@ class World:
     def fail(self, config: Config, status: str, error: str) -> PlannedJob:
         _, journal = self.start(config)
         with journal:
-            journal.append("stop", status=status, error=error)
+            journal.append(stamp("stop", status=status, error=error))
         return self.plan(config)
 
     def sweep(self, jobs: list[PlannedJob], started: int = 1) -> Sweep:

@@ -1,6 +1,7 @@
 import json
 
 from src.comparison.records import load_records
+from src.runs.journal import stamp
 
 
 def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
@@ -49,7 +50,7 @@ def test_jobs_without_result_are_named_with_their_reason(world):
     planned = world.plan(world.configuration("ln"))
     _, journal = world.start(world.configuration("in"))
     with journal:
-        journal.append("epoch", epoch=1, metrics={})
+        journal.append(stamp("epoch", epoch=1, metrics={}))
     running = world.plan(world.configuration("in"))
     records = load_records([world.sweep([done, failed, planned, running])], world.multirun)
     log = world.multirun / "jobs" / failed.folder / "train.log"

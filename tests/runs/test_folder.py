@@ -1,6 +1,6 @@
 from src.runs.files import write_json
 from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job, read_sweep
-from src.runs.journal import Journal
+from src.runs.journal import Journal, stamp
 
 
 def test_an_empty_folder_is_an_unfinished_job(tmp_path):
@@ -37,6 +37,6 @@ def test_another_job_whose_key_begins_alike_is_not_taken_for_it(tmp_path):
     folder = tmp_path / "jobs" / "bn_s0-aaaaaaaa"
     folder.mkdir(parents=True)
     with Journal(folder / "journal.jsonl") as journal:
-        journal.append("start")
-        journal.append("ready", job="a" * 8 + "0" * 56)
+        journal.append(stamp("start"))
+        journal.append(stamp("ready", job="a" * 8 + "0" * 56))
     assert find_job(tmp_path, "a" * 64) is None

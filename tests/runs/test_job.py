@@ -75,7 +75,9 @@ def diverging() -> Config:
 
 
 def test_a_finished_job_leaves_these_files_and_no_other(finished):
-    assert sorted(path.name for path in finished.iterdir()) == sorted([*ARTIFACTS, "journal.jsonl", "result.json"])
+    assert sorted(path.name for path in finished.iterdir()) == sorted(
+        [*ARTIFACTS, "journal.jsonl", "lock", "result.json"]
+    )
 
 
 def test_the_result_is_written_last(finished):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from src.runs.journal import Journal, decode, encode, read_journal
+from src.runs.journal import Journal, decode, encode, read_journal, stamp
 
 RECORDS = [
     {"kind": "start", "config": {"norm": {"name": "bn"}, "note": 'a ",crc":" of its own, é and 数'}},
@@ -16,7 +16,7 @@ RECORDS = [
 def written(path, records=RECORDS):
     with Journal(path) as journal:
         for record in records:
-            journal.append(record["kind"], **{name: value for name, value in record.items() if name != "kind"})
+            journal.append(stamp(**record))
     return path
 
 
@@ -55,7 +55,7 @@ def test_a_record_carries_the_time_in_milliseconds(path):
 def test_a_record_can_be_read_before_the_journal_is_closed(path):
     with Journal(path) as journal:
         for count in (1, 2):
-            journal.append("epoch", epoch=count)
+            journal.append(stamp("epoch", epoch=count))
             assert len(read_journal(path)) == count
 
 
@@ -100,3 +100,32 @@ def test_a_journal_starts_anew(path):
 
 def test_without_a_journal_there_are_no_records(path):
     assert read_journal(path) == []
+
+
+def test_a_resumed_journal_goes_on_behind_its_last_whole_line(tmp_path):
+    path = written(tmp_path / "journal.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with Journal(path, resume=True) as journal:
+        assert journal.last_epoch == 1
+        assert journal.has("start")
+        journal.append(stamp("resume"))
+        journal.append(stamp("epoch", epoch=2))
+    assert path.read_bytes().startswith(whole[: whole.rindex(b"\n", 0, -1) + 1])
+    assert [record["kind"] for record in read_journal(path)] == ["start", "epoch", "resume", "epoch"]
+
+
+def test_an_epoch_stands_in_a_journal_once(tmp_path):
+    path = written(tmp_path / "journal.jsonl")
+    before = path.read_bytes()
+    with Journal(path, resume=True) as journal:
+        journal.append(stamp("epoch", epoch=2, metrics={"train/loss": 7.0}))
+    assert path.read_bytes() == before
+
+
+def test_there_may_be_nothing_to_resume(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, resume=True) as journal:
+        assert (journal.last_epoch, journal.has("start")) == (0, False)
+        journal.append(stamp("start"))
+    assert len(read_journal(path)) == 1

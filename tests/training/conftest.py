@@ -12,6 +12,7 @@ from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Sch
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model
+from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.journal import Journal, Record, read_journal
 from src.training.loop import train
 from src.training.optimizers import make_optimizer, make_schedule
@@ -82,8 +83,10 @@ def fit(tmp_path: Path) -> Callable[..., Trained]:
         steps = len(splits.train) // config.data.batch_size
         schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
         path = tmp_path / "journal.jsonl"
+        drop_checkpoints(tmp_path)
+        checkpoints = Checkpoints(tmp_path, model=model, optimizer=optimizer, schedule=schedule)
         with Journal(path) as journal, Progress("job", config.epochs, steps, config.data.batch_size) as progress:
-            train(model, splits, optimizer, schedule, config, journal, progress)
+            train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
         return Trained(model, read_journal(path))
 
     return fit

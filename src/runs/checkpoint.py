@@ -1,0 +1,121 @@
+"""A job's checkpoints: the state at the end of an epoch, in two generations, each whole or not there.
+
+A file is a line that names the format, the SHA-256 of that line and the rest, and the rest as `torch.save` writes it:
+tensors and primitives only, read with `weights_only=True` and nothing else.  The two files take turns, so that the
+state before the newest survives whatever happens to the newest.
+"""
+
+import hashlib
+import io
+import logging
+import pickle
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from src.runs.files import write_atomic
+from src.runs.journal import Record
+
+FORMAT = 1
+HEADER = b"normlab checkpoint "
+GENERATIONS = ("checkpoint-0.pt", "checkpoint-1.pt")
+
+log = logging.getLogger(__name__)
+
+State = dict[str, Any]
+
+
+class Stateful(Protocol):
+    """A network, an optimizer, a schedule."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its state as tensors and primitives."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Take on a state."""
+
+
+class Unreadable(Exception):
+    """A checkpoint is whole, but not one that this version may read."""
+
+
+def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
+    """Write the state at the end of an epoch over the older generation.
+
+    Args:
+        folder: the job's folder.
+        epoch: counted from 1.
+        state: nested dictionaries and lists of tensors and primitives.
+    """
+    buffer = io.BytesIO()
+    torch.save({"epoch": epoch, **state}, buffer)
+    write_atomic(folder / GENERATIONS[epoch % len(GENERATIONS)], sealed(FORMAT, buffer.getvalue()))
+
+
+def sealed(version: int, content: bytes) -> bytes:
+    """A checkpoint file's bytes."""
+    head = HEADER + b"%d\n" % version
+    return head + hashlib.sha256(head + content).digest() + content
+
+
+def load_checkpoint(folder: Path) -> State | None:
+    """The newest state that is unharmed, or None; a harmed one is told in the log.
+
+    Raises:
+        Unreadable: where a file is of a newer format or not of tensors and primitives.
+    """
+    found = [state for name in GENERATIONS if (state := _read(folder / name)) is not None]
+    return max(found, key=lambda state: int(state["epoch"]), default=None)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove both generations."""
+    for name in GENERATIONS:
+        (folder / name).unlink(missing_ok=True)
+
+
+class Checkpoints:
+    """A job's checkpoints: each holds the state of every part and the record of the epoch that it closes."""
+
+    def __init__(self, folder: Path, **parts: Stateful) -> None:
+        self._folder, self._parts = folder, parts
+
+    def save(self, record: Record) -> None:
+        """Keep the state of all parts at the end of the epoch that `record` tells of."""
+        states = {name: part.state_dict() for name, part in self._parts.items()}
+        save_checkpoint(self._folder, record["epoch"], {"parts": states, "record": record})
+
+    def restore(self) -> Record | None:
+        """Bring all parts to the newest whole state and return its epoch's record; None, and nothing done, without one.
+
+        Raises:
+            Unreadable: where a file is of a newer format or not of tensors and primitives.
+        """
+        state = load_checkpoint(self._folder)
+        if state is None:
+            return None
+        for name, part in self._parts.items():
+            part.load_state_dict(state["parts"][name])
+        record: Record = state["record"]
+        return record
+
+
+def _read(path: Path) -> State | None:
+    if not path.exists():
+        return None
+    stored = path.read_bytes()
+    head, _, rest = stored.partition(b"\n")
+    version, content = head.removeprefix(HEADER), rest[32:]
+    if stored.startswith((b"PK", b"\x80")):
+        raise Unreadable(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}")
+    if not version.isdigit() or stored != sealed(int(version), content):
+        log.warning("%s is damaged and left aside", path)
+        return None
+    if int(version) != FORMAT:
+        raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}")
+    try:
+        state: State = torch.load(io.BytesIO(content), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise Unreadable(f"{path} holds more than tensors and primitives") from error
+    return state

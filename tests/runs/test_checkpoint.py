@@ -1,0 +1,100 @@
+import io
+import pickle
+import random
+
+import pytest
+import torch
+
+from src.runs.checkpoint import (
+    FORMAT,
+    GENERATIONS,
+    HEADER,
+    Unreadable,
+    drop_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    sealed,
+)
+
+
+def state(epoch):
+    return {
+        "model": {"weight": torch.full((3, 2), float(epoch))},
+        "record": {"epoch": epoch, "metrics": {"val/loss": 0.1}},
+    }
+
+
+def test_the_newest_of_two_generations_comes_back(tmp_path):
+    assert load_checkpoint(tmp_path) is None
+    for epoch in (1, 2, 3):
+        save_checkpoint(tmp_path, epoch, state(epoch))
+        loaded = load_checkpoint(tmp_path)
+        assert loaded["epoch"] == epoch
+        assert torch.equal(loaded["model"]["weight"], state(epoch)["model"]["weight"])
+        assert loaded["record"] == state(epoch)["record"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(GENERATIONS)
+    drop_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_format_survives(tmp_path):
+    weight = torch.randn(4, 3, 5, 5).to(memory_format=torch.channels_last)
+    save_checkpoint(tmp_path, 1, {"weight": weight})
+    assert load_checkpoint(tmp_path)["weight"].stride() == weight.stride()
+
+
+def test_truncated_at_any_length_the_generation_before_counts(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    save_checkpoint(tmp_path, 2, state(2))
+    newest = tmp_path / GENERATIONS[0]
+    whole = newest.read_bytes()
+    for length in range(0, len(whole), 7):
+        newest.write_bytes(whole[:length])
+        assert load_checkpoint(tmp_path)["epoch"] == 1
+
+
+def test_one_bit_flipped_anywhere_the_generation_before_counts(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    save_checkpoint(tmp_path, 2, state(2))
+    newest = tmp_path / GENERATIONS[0]
+    whole = newest.read_bytes()
+    chosen = random.Random(0).sample(range(8 * len(whole)), 300)
+    for bit in [*range(8 * (len(HEADER) + 2 + 32)), *chosen]:
+        harmed = bytearray(whole)
+        harmed[bit // 8] ^= 1 << bit % 8
+        newest.write_bytes(harmed)
+        assert load_checkpoint(tmp_path)["epoch"] == 1
+
+
+def test_both_harmed_leave_nothing_to_go_on_from(tmp_path, caplog):
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, epoch, state(epoch))
+        (tmp_path / GENERATIONS[epoch % 2]).write_bytes(b"")
+    assert load_checkpoint(tmp_path) is None
+    assert caplog.text.count("is damaged") == 2
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT + 1, b"whatever it is"))
+    with pytest.raises(Unreadable, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
+        load_checkpoint(tmp_path)
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("this code must not run",)
+
+
+@pytest.mark.parametrize("disguised", [False, True])
+def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
+    buffer = io.BytesIO()
+    torch.save({"epoch": 1, "model": Harmful()}, buffer)
+    content = buffer.getvalue()
+    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content) if disguised else content)
+    with pytest.raises(Unreadable):
+        load_checkpoint(tmp_path)
+    (tmp_path / GENERATIONS[0]).write_bytes(pickle.dumps(Harmful()))
+    with pytest.raises(Unreadable):
+        load_checkpoint(tmp_path)
+    assert capsys.readouterr().out == ""
