@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import Config
 from src.overrides import CONF, check_overrides, check_text, option_groups
+from src.stopping import Terminated, raise_on_sigterm
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -66,10 +67,11 @@ def parse(word: str) -> Override:
 
 
 def main() -> None:
-    """The command.  Exit status: 2 for bad input, 1 for a failed job, 130 for Ctrl-C."""
+    """The command.  Exit status: 2 for bad input, 1 for a failed job, 130 for Ctrl-C, 143 for SIGTERM."""
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
     ConfigStore.instance().store(name="schema", node=Config)
+    raise_on_sigterm()
     try:
         check_command_line()
         job()
@@ -80,6 +82,8 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Terminated:
+        sys.exit(143)
 
 
 def refusal(error: Exception) -> str:

@@ -102,18 +102,19 @@ def test_one_failing_job_stops_no_other(command, tmp_path, store):
     folder = next(folder for name, folder in job_folders(tmp_path).items() if "1e" in name and not folder.finished)
     assert "Traceback" in (folder.path / "train.log").read_text()
 
-    command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert client.get_run(failed.info.run_id).data.tags["superseded"] == "true"
-    (parent,) = sweeps.values()
-    wanted = f"tags.`sweep.{parent.data.tags['sweep_id'][:8]}` = 'true'"
-    shown = client.search_runs([parent.info.experiment_id], wanted)
-    assert sorted(run.info.status for run in shown) == ["FAILED", "FINISHED"]
+    again = command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
+    assert again.returncode == 1
+    _, _, rerun = store()
+    assert {name: (run.info.run_id, run.info.status) for name, run in rerun.items()} == {
+        name: (run.info.run_id, run.info.status) for name, run in jobs.items()
+    }
 
 
-def test_ctrl_c_leaves_a_true_status_and_exit_130(tmp_path, store):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, number, status):
+    words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=3000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "src.train", "-m", "norm=bn,gn", "epochs=500", "data=synthetic"],
+        [sys.executable, "-m", "src.train", *words],
         cwd=tmp_path,
         env=clean_environment(),
         stderr=subprocess.PIPE,
@@ -123,18 +124,37 @@ def test_ctrl_c_leaves_a_true_status_and_exit_130(tmp_path, store):
     )
     try:
         deadline = time.monotonic() + 90
-        while b'"kind":"epoch"' not in b"".join(path.read_bytes() for path in tmp_path.rglob("journal.jsonl")):
-            assert time.monotonic() < deadline, "no epoch in time"
+        while b"".join(path.read_bytes() for path in tmp_path.rglob("journal.jsonl")).count(b'"kind":"epoch"') < 3:
+            assert time.monotonic() < deadline, "no epochs in time"
             assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        process.send_signal(number)
         process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
-    _, sweeps, jobs = store()
-    assert [run.info.status for run in sweeps.values()] == ["KILLED"]
-    assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [("bn s0", "KILLED")]
+    assert process.returncode == status
+    if status > 0:
+        _, sweeps, jobs = store()
+        assert [run.info.status for run in sweeps.values()] == ["KILLED"]
+        assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [("bn s0", "KILLED")]
+    ((_, killed),) = job_folders(tmp_path).items()
+    before = [record for record in killed.records() if record["kind"] == "epoch"]
+
+    done = command("src.train", *words)
+    assert done.returncode == 0, done.stderr
+    client, sweeps, jobs = store()
+    assert [run.info.status for run in sweeps.values()] == ["FINISHED"]
+    assert [(name, run.info.status) for name, run in sorted(jobs.items())] == [
+        ("bn s0", "FINISHED"),
+        ("gn s0", "FINISHED"),
+    ]
+    epochs = [record for record in killed.records() if record["kind"] == "epoch"]
+    assert epochs[: len(before)] == before
+    history = client.get_metric_history(jobs["bn s0"].info.run_id, "val/loss")
+    assert [(metric.step, metric.value, metric.timestamp) for metric in history] == [
+        (record["epoch"], record["metrics"]["val/loss"], record["time"]) for record in epochs
+    ]
+    assert "error" not in jobs["bn s0"].data.tags
 
 
 def test_no_tracking_leaves_folders_and_no_store(command, tmp_path):

@@ -23,6 +23,7 @@ from src.config import SECTIONS, Config, Tracking, check
 from src.overrides import check_overrides, expand, option_groups
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job
+from src.stopping import Terminated
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -207,11 +208,13 @@ class GridSweeper(Sweeper):
                 self._launcher.launch(batch, initial_job_idx=0)
         except KeyboardInterrupt:
             status = 130
+        except Terminated:
+            status = 143
         failed = sum(not self._folder(job).finished for job in sweep.jobs)
         status = status or int(failed > 0)
         self._report(sweep)
-        undelivered = tracker.close(status, failed) if tracker else 0
-        return status or (3 if undelivered else 0)
+        delivered = tracker.close(status, failed) if tracker else True
+        return status or (0 if delivered else 3)
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
         if settings.name == "none":

@@ -9,6 +9,19 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
+def is_owned(folder: Path) -> bool:
+    """Whether a living process holds a job's folder."""
+    path = folder / "lock"
+    if not path.exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def job_lock(folder: Path) -> Iterator[None]:
     """Hold a job's folder; another process that wants it waits until this one is done or dead.

@@ -17,6 +17,7 @@ from src.comparison.colours import colour
 from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
 from src.runs.identity import parts_of_a_job
 from src.runs.journal import Record
+from src.runs.lock import is_owned
 from src.schema import leaves
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
@@ -67,9 +68,9 @@ class Delivery:
             self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
     def close(self) -> None:
-        """Bring the run to its end: a job that left neither result nor reason has died."""
+        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
         self.advance()
-        if self._run and not self.ended:
+        if self._run and not self.ended and not is_owned(self._folder.path):
             self._stop("FAILED", "the job's process died without a word", None)
 
     def _open(self, start: Record) -> None:

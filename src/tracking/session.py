@@ -1,7 +1,8 @@
 """A sweep as MLflow sees it: one parent run, one thread that delivers the jobs' folders while they grow."""
 
-import logging
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -13,9 +14,9 @@ from src.tracking import views
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
 
-log = logging.getLogger(__name__)
-
 PERIOD = 1.0  # seconds between two looks at the folders
+PATIENCE = 60.0  # seconds that a finished sweep waits for a store that does not answer
+STOPPED_PATIENCE = 3.0  # the same where the user wants to be gone
 STATUS = {0: "FINISHED", 1: "FAILED"}
 
 
@@ -39,6 +40,10 @@ class Tracker:
         ]
         self._publish_views()
         self._closing = threading.Event()
+        self._status = self._failed = 0
+        self._deadline = 0.0
+        self._left: list[str] = []
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._thread.start()
 
@@ -81,50 +86,64 @@ class Tracker:
             text = views.note(store.experiment_id, tags)
             store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
         except MlflowException as error:
-            self._console.print(f"MLflow's page shows its plain view: {error}", highlight=False, markup=False)
+            self._say(f"MLflow's page shows its plain view: {error}")
 
     def _work(self) -> None:
         while not self._closing.wait(PERIOD):
-            for job in self._jobs:
-                try:
-                    job.advance()
-                except Exception:  # whatever a store may raise: tried again a second later, and told by `close`
-                    log.debug("delivery will be tried again", exc_info=True)
+            self._try(self._jobs, Delivery.advance)
+        left = self._jobs
+        while (left := self._try(left, Delivery.close)) and time.monotonic() < self._deadline:
+            time.sleep(PERIOD)
+        self._left = [job.label for job in left]
+        try:
+            self._close_parent()
+        except Exception as error:  # whatever a store may raise; told by `close`
+            self._error = error
+            self._left.append("the sweep")
 
-    def close(self, status: int, failed: int) -> int:
+    def _try(self, jobs: list[Delivery], step: Callable[[Delivery], None]) -> list[Delivery]:
+        """Take a step with each job and return those that failed, to be tried again."""
+        failed = []
+        for job in jobs:
+            try:
+                step(job)
+            except Exception as error:  # whatever a store may raise; told by `close`
+                self._error = error
+                failed.append(job)
+        return failed
+
+    def close(self, status: int, failed: int) -> bool:
         """Deliver the rest, give the sweep's run its true status, and say what could not be delivered.
 
         Args:
-            status: the exit status so far.
+            status: the exit status so far; a stopped sweep waits for its store a few seconds only.
             failed: how many jobs have no result.
 
         Returns:
-            How many jobs are not delivered whole.
+            Whether all is delivered.
         """
+        patience = PATIENCE if status in STATUS else STOPPED_PATIENCE
+        self._status, self._failed = status, failed
+        self._deadline = time.monotonic() + patience
         self._closing.set()
-        self._thread.join()
-        undelivered = 0
-        for job in self._jobs:
-            try:
-                job.close()
-            except Exception as error:  # as above; this is the last try, so the reason is shown
-                undelivered += 1
-                self._console.print(f"not delivered to MLflow: {job.label}: {error}", highlight=False, markup=False)
-        try:
-            self._close_parent(status, failed)
-        except Exception as error:
-            undelivered += 1
-            self._console.print(f"not delivered to MLflow: the sweep: {error}", highlight=False, markup=False)
+        self._thread.join(patience + 1)
+        left = ["the last of it"] if self._thread.is_alive() else self._left
+        if left:
+            reason = f": {self._error}" if self._error else ""
+            self._say(f"not delivered to MLflow: {', '.join(left)}{reason}")
+            self._say(f"  write: python -m src.sync --sweep {self._sweep.id[:8]}")
         start = "" if self._store.uri.startswith("http") else "mlflow ui, then "
-        page = self._store.page(views.view_key(self._sweep.id))
-        self._console.print(f"in MLflow: {start}{page}", highlight=False, markup=False)
-        return undelivered
+        self._say(f"in MLflow: {start}{self._store.page(views.view_key(self._sweep.id))}")
+        return not left
 
-    def _close_parent(self, status: int, failed: int) -> None:
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)
+
+    def _close_parent(self) -> None:
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        counts = {"sweep/jobs": len(self._sweep.jobs), "sweep/failed": failed}
+        counts = {"sweep/jobs": len(self._sweep.jobs), "sweep/failed": self._failed}
         for name, value in counts.items():
             client.log_metric(self._parent, name, value)
         for path in sorted(folder.iterdir()):
             client.log_artifact(self._parent, str(path))
-        client.set_terminated(self._parent, STATUS.get(status, "KILLED"))
+        client.set_terminated(self._parent, STATUS.get(self._status, "KILLED"))

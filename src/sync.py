@@ -1,0 +1,65 @@
+"""Deliver to MLflow what a sweep has left in its folders and a dead store has missed.
+
+    python -m src.sync                              the latest sweep
+    python -m src.sync --sweep 1a2b3c4d             another one, by the first digits of its id
+    python -m src.sync --uri http://127.0.0.1:5000  to another store
+
+Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad input; 3 where something is missing.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from src.bad_input import BadInput
+from src.compare import choose_sweeps
+from src.config import Tracking
+from src.runs.folder import MULTIRUN, JobFolder
+from src.tracking.address import check_address
+
+
+def main() -> None:
+    """The command."""
+    description, _, examples = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        "python -m src.sync",
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
+    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
+    parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
+    parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
+    arguments = parser.parse_args()
+    try:
+        sys.exit(
+            sync(arguments.multirun, arguments.sweep or [], Tracking("sqlite", arguments.uri, arguments.experiment))
+        )
+    except BadInput as refusal:
+        print(refusal, file=sys.stderr)
+        sys.exit(2)
+
+
+def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
+    """Deliver the sweeps whose ids begin so, the latest without ids; returns the exit status.
+
+    Raises:
+        BadInput: where there is no such sweep, or no store.
+    """
+    sweeps = choose_sweeps(multirun, ids)
+    check_address(settings)
+    from src.tracking.session import Tracker  # imports mlflow
+
+    delivered = True
+    for sweep in sweeps:
+        failed = sum(not JobFolder(multirun / "jobs" / job.folder).finished for job in sweep.jobs)
+        tracker = Tracker(settings, sweep, multirun, Console(stderr=True, soft_wrap=True))
+        delivered &= tracker.close(int(failed > 0), failed)
+    return 0 if delivered else 3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""A job that was killed goes on where it was, to the same bytes."""
+
+import json
+import multiprocessing
+import random
+import time
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from src.job import run_job
+from src.runs.checkpoint import GENERATIONS
+from src.runs.folder import JobFolder
+from src.runs.journal import encode
+from src.runs.lock import is_owned
+from tests.comparison.conftest import configuration
+
+# The process that runs the tests has threads of its own, which its children do not need.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+EPOCHS = 6
+
+
+def job():
+    config = configuration("gn", l1=1e-4)
+    config.epochs, config.reg.dropout, config.schedule.name, config.schedule.warmup = EPOCHS, 0.2, "onecycle", 0.25
+    config.data.images = 400
+    return config
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = JobFolder(tmp_path_factory.mktemp("whole") / "job")
+    run_job(job(), folder.path)
+    return folder
+
+
+def start(folder):
+    process = multiprocessing.get_context("fork").Process(target=run_job, args=(job(), folder.path))
+    process.start()
+    return process
+
+
+def epochs_of(folder):
+    return [record["epoch"] for record in folder.records() if record["kind"] == "epoch"]
+
+
+def curve(folder):
+    """Every number of every epoch that is not a time."""
+    return [
+        {name: value for name, value in record["metrics"].items() if not name.startswith("time/")}
+        for record in folder.records()
+        if record["kind"] == "epoch"
+    ]
+
+
+def assert_same(folder, whole):
+    assert epochs_of(folder) == list(range(1, EPOCHS + 1))
+    assert curve(folder) == curve(whole)
+    for name in ("weights.safetensors", "predictions.npz", "misclassified.png", "confusion_matrix.png"):
+        assert (folder.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+    assert folder.result()["metrics"] == whole.result()["metrics"]
+    assert not [path.name for path in folder.path.iterdir() if path.name.startswith((".", "checkpoint"))]
+
+
+def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):
+    folder = JobFolder(tmp_path / "job")
+    chance = random.Random(0)
+    seen = 0
+    for _ in range(200):
+        process = start(folder)
+        goal, deadline = len(epochs_of(folder)) + 1, time.monotonic() + 30
+        while len(epochs_of(folder)) < goal and process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        assert len(epochs_of(folder)) >= seen, "progress fell"
+        seen = len(epochs_of(folder))
+        if folder.finished:
+            break
+    assert folder.finished
+    assert_same(folder, whole)
+    resumed = sum(record["kind"] == "resume" for record in folder.records())
+    assert resumed >= 3, "hardly anything was killed"
+
+
+def stopped_after(folder, epochs):
+    """A folder as a kill leaves it when an epoch is over."""
+    process = start(folder)
+    deadline = time.monotonic() + 30
+    while len(epochs_of(folder)) < epochs:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert not folder.finished
+
+
+def test_a_journal_line_that_is_missing_comes_back_from_the_checkpoint(tmp_path, whole):
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 2)
+    records = [record for record in folder.records() if record.get("epoch", 0) <= 2]
+    folder.journal.write_bytes(b"".join(map(encode, records))[:-4])
+    for path in folder.path.glob("checkpoint-*"):  # only the one that closes epoch 2
+        if path.name != GENERATIONS[0]:
+            path.unlink()
+    run_job(job(), folder.path)
+    assert_same(folder, whole)
+
+
+@pytest.mark.parametrize("harmed", [1, 2])
+def test_harmed_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, harmed):
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 3)
+    before = [encode(record) for record in folder.records() if record["kind"] == "epoch"]
+    checkpoints = sorted(folder.path.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in checkpoints[:harmed]:
+        path.write_bytes(path.read_bytes()[:-1])
+    run_job(job(), folder.path)
+    assert [encode(record) for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
+    assert_same(folder, whole)
+    assert "is damaged" in (folder.path / "train.log").read_text()
+
+
+def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 2)
+    records = folder.records()
+    records[0]["code"] = "0" * 64
+    folder.journal.write_bytes(b"".join(map(encode, records)))
+    run_job(job(), folder.path)
+    assert folder.records()[0]["time"] > records[-1]["time"]
+    assert "resume" not in [record["kind"] for record in folder.records()]
+    assert_same(folder, whole)
+
+
+def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
+    folder = JobFolder(tmp_path / "job")
+    first, second = start(folder), start(folder)
+    deadline = time.monotonic() + 30
+    while not epochs_of(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert is_owned(folder.path)
+    for process in (first, second):
+        process.join(30)
+        assert process.exitcode == 0
+    assert not is_owned(folder.path)
+    assert [record["kind"] for record in folder.records()] == ["start", "ready"] + ["epoch"] * EPOCHS
+    assert_same(folder, whole)
+
+
+def test_a_configuration_read_back_from_a_journal_is_the_same_job():
+    assert json.loads(json.dumps(asdict(job()))) == asdict(job())
+    assert torch.get_num_threads() >= 1
