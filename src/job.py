@@ -27,7 +27,7 @@ from src.models.cnn import CNN
 from src.models.norms import norm_layer
 from src.runs.checkpoint import Checkpoints, drop_checkpoints, load_checkpoint
 from src.runs.environment import environment
-from src.runs.files import write_atomic, write_json
+from src.runs.files import remove_partial_files, write_atomic, write_json
 from src.runs.folder import JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, parts_of_a_job
 from src.runs.journal import Journal, stamp
@@ -58,6 +58,7 @@ def run_job(config: Config, folder: Path) -> float:
         done = job.result()
         if done is not None:
             return float(done["metrics"]["val/accuracy"])
+        remove_partial_files(folder)
         resume = can_resume(job, config)
         if not resume:
             drop_checkpoints(folder)  # before the journal that they belong to is begun anew

@@ -23,6 +23,12 @@ def write_atomic(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def remove_partial_files(folder: Path) -> None:
+    """Remove what a killed `write_atomic` has left; for a folder that nobody else writes to."""
+    for path in folder.glob(".*"):
+        path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk, so that a new or renamed file survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.files import write_atomic, write_json
+from src.runs.files import remove_partial_files, write_atomic, write_json
 
 PROJECT = Path(__file__).parents[2]
 
@@ -18,15 +18,15 @@ def test_a_file_is_made_and_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("call", ["os.fsync", "Path.replace"])
 def test_a_process_killed_before_the_rename_leaves_the_old_file(call, tmp_path):
     path = tmp_path / "file"
     write_atomic(path, b"old")
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from src.runs.files import write_atomic
-os.{call} = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
+from src.runs.files import remove_partial_files, write_atomic
+{call} = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
 write_atomic(Path(sys.argv[1]), b"new")
 """
     done = subprocess.run([sys.executable, "-B", "-c", code, str(path)], cwd=PROJECT)
@@ -40,7 +40,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
     code = f"""
 import resource, sys
 from pathlib import Path
-from src.runs.files import write_atomic
+from src.runs.files import remove_partial_files, write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
 try:
     write_atomic(Path(sys.argv[1]), bytes(2000))
@@ -58,3 +58,10 @@ def test_what_is_no_json_is_refused_and_leaves_nothing(value, tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "file", value)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_has_left_is_removed(tmp_path):
+    (tmp_path / ".result.json.123").write_bytes(b"par")
+    (tmp_path / "journal.jsonl").write_bytes(b"whole")
+    remove_partial_files(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
