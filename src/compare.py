@@ -4,12 +4,12 @@
     python -m src.compare --sweep 1a2b3c4d                  another one, by the first digits of its id
     python -m src.compare --sweep 1a2b --sweep 9f8e         two together
     python -m src.compare --out figures --csv all.csv --json all.json
+    python -m src.compare --json -                          as JSON alone; what is printed goes to the error stream
 
 Exit status: 0; 1 where no run has finished yet; 2 for bad input.
 """
 
 import argparse
-import io
 import json
 import re
 import sys
@@ -27,9 +27,10 @@ from src.runs.folder import MULTIRUN, Sweep, read_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
-    from PIL import Image
 
     from src.comparison.per_image import PerImage
+
+STDOUT = Path("-")
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: the sweep's folder)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV here too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too; - for stdout")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV here too; - for stdout")
     parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    files = [path for path in (arguments.csv, arguments.json) if path is not None]
+    _check_files(files)
+    console = Console(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
-    comparison = compare(
-        sweeps, arguments.multirun, arguments.out or default_out(sweeps, arguments.multirun), Console()
-    )
+    comparison = compare(sweeps, arguments.multirun, arguments.out or default_out(sweeps, arguments.multirun), console)
     if comparison.frame is None:
         return 1
     from src.comparison.table import csv_content
 
-    if arguments.csv:
+    if arguments.csv is not None:
         _write(arguments.csv, csv_content(comparison.frame))
-    if arguments.json:
+    if arguments.json is not None:
         _write(arguments.json, (json.dumps(comparison.as_json(), indent=2, allow_nan=False) + "\n").encode())
     return 0
+
+
+def _check_files(files: Sequence[Path]) -> None:
+    """Refuse at once what the command could not write at its end."""
+    if files.count(STDOUT) > 1:
+        raise BadInput("--csv - and --json - would be mixed", "one of them")
+    for path in files:
+        try:
+            folder = path.is_dir()
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        if folder:
+            raise BadInput(f"{path} is a folder", "a file, or - for the standard output")
 
 
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
@@ -184,11 +199,13 @@ def compare(sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console
 def _say_unfinished(records: Records, console: Console) -> None:
     for job in records.unfinished:
         reason = " ".join(job.reason.split())
-        console.print(f"not finished: {job.label}: {reason}", highlight=False, markup=False)
+        console.print(f"not finished: {job.label}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _per_image(group: "PerImage", console: Console, *, several: bool) -> dict[str, bytes]:
     """Tell of one dataset's images and return its galleries as files."""
+    from src.comparison.galleries import picture_png
+
     console.print()
     if several:
         console.print(f"{group.data.name}, {group.source['digest'][:8]}:", highlight=False, markup=False)
@@ -202,21 +219,28 @@ def _per_image(group: "PerImage", console: Console, *, several: bool) -> dict[st
         console.print(f"no galleries: {str(missing).splitlines()[0]}", highlight=False, markup=False)
         return {}
     suffix = f"-{group.data.name}-{group.source['digest'][:8]}" if several else ""
-    return {f"{name}{suffix}.png": _png(picture) for name, picture in galleries.items()}
-
-
-def _png(picture: "Image.Image") -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+    return {f"{name}{suffix}.png": picture_png(picture) for name, picture in galleries.items()}
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write a file atomically; a link, a pipe or a device stays what it is and is written through."""
     try:
+        if path == STDOUT:
+            sys.stdout.buffer.write(content)
+            sys.stdout.flush()
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, content)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            with path.open("wb") as file:
+                file.write(content)
+        else:
+            write_atomic(path, content)
     except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"{path} cannot be written: {error.strerror or error}")
 
 
 if __name__ == "__main__":

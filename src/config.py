@@ -81,7 +81,7 @@ class Model:
     """The network that every method is tried in."""
 
     name: str = key(choices=("cnn",))
-    width: int = key(at_least=1)
+    width: int = key(at_least=1, at_most=1024)
 
 
 @dataclass

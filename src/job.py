@@ -5,6 +5,8 @@ import csv
 import io
 import logging
 import os
+import re
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -14,10 +16,9 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from PIL import Image
 from safetensors.torch import save
 
-from src.comparison.galleries import mistake_grid
+from src.comparison.galleries import mistake_grid, picture_png
 from src.comparison.mistakes import per_class, worst_mistakes
 from src.config import Config
 from src.data.images import Images
@@ -25,11 +26,12 @@ from src.data.sources import load
 from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
+from src.progress import Progress
 from src.runs.checkpoint import Checkpoints, drop_checkpoints, load_checkpoint
 from src.runs.environment import environment
 from src.runs.files import remove_partial_files, write_atomic, write_json
 from src.runs.folder import JobFolder
-from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, parts_of_a_job
+from src.runs.identity import cell_key, code_digest, distinguishing, identity, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
 from src.runs.predictions import Predictions, save_predictions
@@ -38,7 +40,6 @@ from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.optimizers import make_optimizer, make_schedule
-from src.training.progress import Progress
 from src.training.streams import generator
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ def run_job(config: Config, folder: Path) -> float:
     with job_lock(folder):
         done = job.result()
         if done is not None:
+            if not is_same_job(job, config):
+                raise RuntimeError(f"{folder} holds another job, or its journal is harmed: delete it to train anew")
             return float(done["metrics"]["val/accuracy"])
         remove_partial_files(folder)
         resume = can_resume(job, config)
@@ -67,18 +70,30 @@ def run_job(config: Config, folder: Path) -> float:
                 return _run(config, job, journal)
             except BaseException as error:
                 status = "FAILED" if isinstance(error, Exception) else "KILLED"
+                reason = f"{type(error).__name__}: {error}".rstrip(": ")
                 log.error("%s", traceback.format_exc())
-                reason = "".join(traceback.format_exception_only(error)).strip()
                 journal.append(stamp("stop", status=status, error=reason))
+                print(f"{display_name(job)}: {status}: {reason}", file=sys.stderr)
                 raise
+
+
+def is_same_job(job: JobFolder, config: Config) -> bool:
+    """Whether a folder's journal begins with this configuration."""
+    records = job.records()
+    if not records or records[0]["kind"] != "start":
+        return False
+    return distinguishing(leaves(records[0]["config"])) == distinguishing(leaves(asdict(config)))
+
+
+def display_name(job: JobFolder) -> str:
+    """How a job is called while it runs: its folder's name without the key."""
+    return job.path.name.rpartition("-")[0].replace("_", " ") or job.path.name
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:
     """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
     records = job.records()
-    if not records or records[0]["kind"] != "start" or records[0]["code"] != code_digest():
-        return False
-    if parts_of_a_job(leaves(records[0]["config"])) != job_leaves(config):
+    if not is_same_job(job, config) or records[0]["code"] != code_digest():
         return False
     journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     newest = load_checkpoint(job.path)
@@ -103,11 +118,13 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
+    ready = made(config, images, model)
+    if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(ready["job"][:8]):
+        raise RuntimeError(f"the data in {images.source.place} is not what it was when this job was planned")
     if not journal.has("ready"):
-        journal.append(stamp("ready", **made(config, images, model), device=str(device)))
+        journal.append(stamp("ready", **ready, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
-    name = job.path.name.rpartition("-")[0].replace("_", " ")
-    with Progress(name, config.epochs, steps, config.data.batch_size) as progress:
+    with Progress(display_name(job), config.epochs, steps, config.data.batch_size) as progress:
         train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
     return finish(job, model, splits, images, device, began)
 
@@ -177,7 +194,7 @@ def write_pictures(folder: Path, predictions: Predictions, images: Images) -> No
     for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
         chosen = worst_mistakes(predictions, rows * columns)
         grid = mistake_grid(images.test_images, predictions, chosen, classes, columns)
-        write_atomic(folder / name, _png(grid))
+        write_atomic(folder / name, picture_png(grid))
     write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
     table = io.StringIO()
     rows_ = per_class(predictions, classes)
@@ -185,12 +202,6 @@ def write_pictures(folder: Path, predictions: Predictions, images: Images) -> No
     writer.writeheader()
     writer.writerows(rows_)
     write_atomic(folder / "per_class.csv", table.getvalue().encode())
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @contextlib.contextmanager

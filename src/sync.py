@@ -11,8 +11,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from src.bad_input import BadInput
 from src.compare import choose_sweeps
 from src.config import Tracking
@@ -55,9 +53,10 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
 
     delivered = True
     for sweep in sweeps:
-        failed = sum(not JobFolder(multirun / "jobs" / job.folder).finished for job in sweep.jobs)
-        tracker = Tracker(settings, sweep, multirun, Console(stderr=True, soft_wrap=True))
-        delivered &= tracker.close(int(failed > 0), failed)
+        failed = any(not JobFolder(multirun / "jobs" / job.folder).finished for job in sweep.jobs)
+        tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr))
+        tracker.open()
+        delivered &= tracker.close(int(failed))
     return 0 if delivered else 3
 
 

@@ -9,6 +9,7 @@ python -m src.train --cfg job norm=gn                       show the configurati
 import os
 import shlex
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import hydra
@@ -22,9 +23,32 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
-from src.config import Config
-from src.overrides import CONF, check_overrides, check_text, option_groups
+from src.config import KEYS, Config
+from src.overrides import (
+    CONF,
+    Groups,
+    check_overrides,
+    check_text,
+    check_value,
+    option_groups,
+    unknown_key,
+    values_of,
+)
 from src.stopping import Terminated, raise_on_sigterm
+
+FOLDER = "the sweeper decides which folder a job has"
+# Hydra's own keys that stay as they are, and why.
+FIXED = {
+    "hydra.mode": "a single run is a sweep of one",
+    "hydra.sweep": FOLDER,
+    "hydra.run": FOLDER,
+    "hydra.job.chdir": FOLDER,
+    "hydra/sweeper": FOLDER,
+    "hydra.sweeper._target_": FOLDER,
+    "hydra.output_subdir": "a job writes its own configuration",
+    "hydra/job_logging": "its files would lie outside the jobs' folders",
+    "hydra/hydra_logging": "its files would lie outside the jobs' folders",
+}
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -43,22 +67,76 @@ def check_command_line() -> None:
     Raises:
         BadInput: for the first such word.
     """
-    arguments = get_args_parser().parse_args()
-    if not arguments.shell_completion:
-        check_text(arguments.overrides)
-        check_overrides([parse(word) for word in arguments.overrides], option_groups())
+    parser = get_args_parser()
+    parser.prog, parser.usage = "normlab", "python -m src.train [-m] [--cfg job] [--help] KEY=VALUE ..."
+    arguments = parser.parse_args()
+    if arguments.shell_completion:
+        return
+    check_flags(arguments)
+    groups = option_groups()
+    check_text(arguments.overrides, groups)
+    overrides = [parse(word, groups) for word in arguments.overrides]
+    preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    for override in overrides:
+        check_hydra_key(override)
+        name, of_preset, key = override.key_or_group.partition("hydra.sweeper.params.")
+        if of_preset and not name and not preset:  # Hydra fails on setting a part of nothing
+            way_on = f"{key}={(override.input_line or '').partition('=')[2]}"
+            raise BadInput(f"{override.key_or_group} changes a preset, and there is none", "experiment=...", way_on)
+    check_overrides(overrides, groups)
+    for flag in ("cfg", "info", "help"):
+        several = [override for override in overrides if override.is_sweep_override()]
+        if getattr(arguments, flag) and several:
+            first = f"{several[0].key_or_group}={values_of(several[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {several[0].input_line}", "one value a key", first)
+    # Hydra fails on what its own defaults list says: no preset.
+    nothing = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in nothing]
 
 
-def parse(word: str) -> Override:
+def check_flags(arguments: Namespace) -> None:
+    """Refuse flags that Hydra answers with a traceback.
+
+    Raises:
+        BadInput: naming them.
+    """
+    commands = [f"--{flag}" for flag in ("run", "multirun", "cfg", "info") if getattr(arguments, flag)]
+    if len(commands) > 1:
+        way_on = "--cfg job KEY=VALUE" if arguments.cfg else "-m KEY=A,B"
+        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"python -m src.train {way_on}")
+    if arguments.resolve and not (arguments.cfg or arguments.help):
+        raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
+    if arguments.experimental_rerun:
+        raise BadInput("--experimental-rerun is not supported", write="the command again: finished jobs are kept")
+
+
+def check_hydra_key(override: Override) -> None:
+    """Refuse Hydra's own keys that would take a job out of its folder.
+
+    Raises:
+        BadInput: with the reason.
+    """
+    name = override.key_or_group
+    if name == "hydra/sweeper" and not override.is_delete() and override.value() == "grid":
+        return
+    for key, reason in FIXED.items():
+        if name == key or name.startswith(f"{key}."):
+            raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
+
+
+def parse(word: str, groups: Groups) -> Override:
     """One word of the command line as Hydra reads it.
 
     Raises:
-        BadInput: where its value needs quotes.
+        BadInput: where its value needs quotes, or could not be used with them either.
     """
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
         name, _, value = word.partition("=")
+        if name not in (*groups, *KEYS):
+            raise unknown_key(name, groups) from error
+        check_value(name, value, groups)
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
             "a value with spaces, brackets, ~ and the like only in quotes",
@@ -67,7 +145,11 @@ def parse(word: str) -> Override:
 
 
 def main() -> None:
-    """The command.  Exit status: 2 for bad input, 1 for a failed job, 130 for Ctrl-C, 143 for SIGTERM."""
+    """The command.
+
+    Exit status: 0 when all is done, 1 for a failed job, 2 for bad input, 3 where every job is finished and MLflow lacks
+    something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM.
+    """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
     ConfigStore.instance().store(name="schema", node=Config)
@@ -79,6 +161,11 @@ def main() -> None:
         if wants_traceback:
             raise
         print(refusal(error), file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if wants_traceback or error.filename is None:  # a lost connection, say: no file that could be put right
+            raise
+        print(BadInput(f"{error.filename}: {error.strerror}", "a current folder to write in"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,9 @@
 """The whole program, through the shell and back out of the MLflow store."""
 
 import json
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from tests.conftest import clean_environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")  # MLflow's own, at import
 
+BN = "bn data=synthetic images=3000 epochs=12 s0"
 SMALL = ("data.limit=1280", "epochs=2")
 
 
@@ -45,7 +48,9 @@ def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compa
     client, sweeps, jobs = store()
     (sweep,) = sweeps.values()
     assert sweep.info.status == "FINISHED"
-    assert sorted(jobs) == sorted(f"{norm} l1={l1} s0" for norm in ("bn", "gn", "ln") for l1 in ("0", "1e-05"))
+    assert sorted(jobs) == sorted(
+        f"{norm}{l1} limit=1280 epochs=2 s0" for norm in ("bn", "gn", "ln") for l1 in ("", " l1=1e-05")
+    )
 
     folders = {folder.records()[1]["job"]: folder for folder in job_folders(tmp_path).values()}
     assert len(folders) == 6
@@ -94,11 +99,11 @@ def test_one_failing_job_stops_no_other(command, tmp_path, store):
     assert done.returncode == 1
     _, sweeps, jobs = store()
     assert [run.info.status for run in sweeps.values()] == ["FAILED"]
-    assert jobs["none lr=0.01 s0"].info.status == "FINISHED"
-    failed = jobs["none lr=1e+30 s0"]
+    assert jobs["none data=synthetic lr=0.01 epochs=1 s0"].info.status == "FINISHED"
+    failed = jobs["none data=synthetic lr=1e+30 epochs=1 s0"]
     assert failed.info.status == "FAILED"
     assert "epoch 1, step" in failed.data.tags["error"]
-    assert "not finished: none lr=1e+30" in done.stdout
+    assert "not finished: none data=synthetic lr=1e+30" in done.stdout
     folder = next(folder for name, folder in job_folders(tmp_path).items() if "1e" in name and not folder.finished)
     assert "Traceback" in (folder.path / "train.log").read_text()
 
@@ -136,7 +141,7 @@ def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, numb
     if status > 0:
         _, sweeps, jobs = store()
         assert [run.info.status for run in sweeps.values()] == ["KILLED"]
-        assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [("bn s0", "KILLED")]
+        assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [(BN, "KILLED")]
     ((_, killed),) = job_folders(tmp_path).items()
     before = [record for record in killed.records() if record["kind"] == "epoch"]
 
@@ -145,16 +150,77 @@ def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, numb
     client, sweeps, jobs = store()
     assert [run.info.status for run in sweeps.values()] == ["FINISHED"]
     assert [(name, run.info.status) for name, run in sorted(jobs.items())] == [
-        ("bn s0", "FINISHED"),
-        ("gn s0", "FINISHED"),
+        (BN, "FINISHED"),
+        (BN.replace("bn", "gn"), "FINISHED"),
     ]
     epochs = [record for record in killed.records() if record["kind"] == "epoch"]
     assert epochs[: len(before)] == before
-    history = client.get_metric_history(jobs["bn s0"].info.run_id, "val/loss")
+    history = client.get_metric_history(jobs[BN].info.run_id, "val/loss")
     assert [(metric.step, metric.value, metric.timestamp) for metric in history] == [
         (record["epoch"], record["metrics"]["val/loss"], record["time"]) for record in epochs
     ]
-    assert "error" not in jobs["bn s0"].data.tags
+    assert "error" not in jobs[BN].data.tags
+
+
+def test_a_job_in_a_second_sweep_keeps_its_name_and_cell_in_the_first(command, tmp_path, store):
+    small = ("data=synthetic", "data.images=800", "data.validation=100", "epochs=1")
+    assert command("src.train", "-m", "norm=bn", "seed=0,1", *small).returncode == 0
+    _, _, first = store()
+    assert command("src.train", "-m", "norm=bn", "reg.l1=0,1e-5", *small).returncode == 0
+    _, sweeps, both = store()
+    assert len(sweeps) == 2
+    assert len(both) == 3
+    for name, run in first.items():
+        assert both[name].info.run_id == run.info.run_id
+        assert both[name].data.tags["cell"] == run.data.tags["cell"]
+    shared = next(
+        run for run in both.values() if run.data.params["seed"] == "0" and run.data.params.get("reg.l1") == "0"
+    )
+    assert sum(tag.startswith("sweep.") for tag in shared.data.tags) == 2
+
+
+def test_a_reader_who_goes_away_ends_no_run(tmp_path, store):
+    words = "-m norm=bn,gn data=synthetic data.images=800 data.validation=100 epochs=2"
+    subprocess.run(
+        f"{shlex.quote(sys.executable)} -m src.train {words} 2>&1 | head -1",
+        shell=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        timeout=120,
+    )
+    _, sweeps, jobs = store()
+    assert [run.info.status for run in [*sweeps.values(), *jobs.values()]] == ["FINISHED"] * 3
+
+
+def test_a_store_that_is_locked_holds_nobody_up(tmp_path, command):
+    small = ("-m", "norm=bn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=300")
+    assert command("src.train", "norm=gn", "data=synthetic", "epochs=1").returncode == 0  # makes the store
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.train", *small], cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("multirun/jobs/bn*/checkpoint-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        lock = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+        lock.execute("ROLLBACK")
+        lock.close()
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert b"python -m src.sync --sweep" in told
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("normlab").experiment_id
+    running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
+    assert running, "the lock came too late to show anything"
+    synced = command("src.sync")
+    assert synced.returncode == 0, synced.stderr
+    assert not client.search_runs([experiment], "attributes.status = 'RUNNING'")
 
 
 def test_no_tracking_leaves_folders_and_no_store(command, tmp_path):

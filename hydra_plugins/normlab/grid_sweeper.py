@@ -16,17 +16,18 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
-from rich.console import Console
 
-from src.bad_input import BadInput
 from src.config import SECTIONS, Config, Tracking, check
+from src.console import SteadyConsole
 from src.overrides import check_overrides, expand, option_groups
 from src.runs import identity
-from src.runs.folder import JobFolder, PlannedJob, Sweep, find_job
+from src.runs.folder import JobFolder, PlannedJob, Sweep
+from src.runs.naming import plan_job
 from src.stopping import Terminated
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
+    from src.data.images import Source
     from src.tracking.session import Tracker
 
 
@@ -61,7 +62,7 @@ class GridSweeper(Sweeper):
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._params = dict(params or {})
-        self._console = Console(stderr=True, soft_wrap=True)
+        self._console = SteadyConsole(stderr=True, soft_wrap=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
@@ -72,16 +73,15 @@ class GridSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
+        self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
         self._groups = option_groups()
         self._multirun = Path(config.hydra.sweep.dir).parent
 
     def sweep(self, arguments: list[str]) -> None:
-        """Train what is asked for; leaves by SystemExit where a job failed or was stopped."""
+        """Train what is asked for; leaves by SystemExit where not all went well."""
         jobs = self._grid(arguments)
         sweep = self._plan(jobs)
-        sweep.write(self._multirun)
-        self._announce(sweep)
-        status = self._launch(jobs, sweep)
+        status = self._run(jobs, sweep)
         if status:
             sys.exit(status)
 
@@ -96,20 +96,21 @@ class GridSweeper(Sweeper):
             [f"{name}={value}" for name, value in self._params.items() if name not in names]
         )
         check_overrides([*preset, *typed], self._groups)
-        jobs: dict[str, GridJob] = {}
         points = expand([*preset, *typed])
-        for overrides in points:
-            config = self._compose(overrides)
+        configs = [self._compose(overrides) for overrides in points]
+        for config in configs:
             check(config)
-            source = describe(config.data)
+        self._check_surroundings(configs[0])
+        sources: dict[str, Source] = {}  # of each dataset once: describing one may read or download it
+        jobs: dict[str, GridJob] = {}
+        for overrides, config in zip(points, configs, strict=True):
+            data = repr(config.data)
+            sources[data] = source = sources.get(data) or describe(config.data)
             check_sizes(config.data, source)
             key = identity.job_key(identity.identity(config, source.digest))
             jobs.setdefault(key, GridJob(overrides, config, key))
-        self._check_surroundings(next(iter(jobs.values())).config)
         if len(jobs) < len(points):
-            self._console.print(
-                f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one"
-            )
+            self._say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
         return list(jobs.values())
 
     def _check_surroundings(self, config: Config) -> None:
@@ -144,29 +145,9 @@ class GridSweeper(Sweeper):
         return config
 
     def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
-        """Names for the jobs and for the sweep: by what varies, or, where nothing does, by what is not the default."""
+        """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
         varies = identity.varying(job.leaves for job in jobs)
-        planned = []
-        for job in jobs:
-            unusual = self._unusual(job)
-            shown = varies or unusual
-            params = dict.fromkeys(["norm.name", *varies, *unusual])
-            known = find_job(self._multirun, job.key)
-            planned.append(
-                PlannedJob(
-                    key=job.key,
-                    folder=known.path.name
-                    if known
-                    else identity.folder_name(identity.label(job.leaves, unusual), job.key),
-                    label=identity.label(job.leaves, shown),
-                    cell=identity.label(job.leaves, [path for path in shown if path != "seed"], seed=False),
-                    params={
-                        path: identity.format_value(job.leaves[path])
-                        for path in params
-                        if identity.applies(path, job.leaves)
-                    },
-                )
-            )
+        planned = [plan_job(job.key, job.leaves, varies, self._unusual(job), self._multirun) for job in jobs]
         return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
             command=shlex.join(["python", "-m", "src.train", *sys.argv[1:]]),
@@ -179,55 +160,77 @@ class GridSweeper(Sweeper):
         """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
         names = [f"{section}.name" for section in SECTIONS]
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
-        default, plain = (identity.job_leaves(self._compose(words)) for words in ({}, chosen))
+        default, plain = self._plain({}), self._plain(chosen)
         choices = [name for name in names if default.get(name) != job.leaves.get(name)]
         return [*choices, *identity.varying([plain, job.leaves])]
 
-    def _announce(self, sweep: Sweep) -> None:
-        finished = sum(self._folder(job).finished for job in sweep.jobs)
-        varies = ", ".join(sweep.varies) or "nothing"
-        self._console.print(
-            f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before",
-            highlight=False,
-        )
+    def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
+        """The leaves that a choice of options comes with."""
+        key = tuple(chosen.items())
+        if key not in self._leaves:
+            self._leaves[key] = identity.job_leaves(self._compose(chosen))
+        return self._leaves[key]
 
-    def _folder(self, job: PlannedJob) -> JobFolder:
-        return JobFolder(self._multirun / "jobs" / job.folder)
+    def _run(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
+        """Run what is not finished, track it, compare; returns the exit status.
+
+        Whatever ends it, the runs in MLflow get their true status.
+        """
+        tracker = self._tracker(jobs[0].config.tracking, sweep)
+        status, delivered = 1, True
+        try:
+            if tracker:
+                tracker.open()
+            sweep.write(self._multirun)
+            finished = sum(self._folder(job).finished for job in sweep.jobs)
+            varies = ", ".join(sweep.varies) or "nothing"
+            self._say(f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before")
+            status = self._launch(jobs, sweep)
+            status = max(status, self._report(sweep))
+        except KeyboardInterrupt:
+            status = 130
+        except Terminated:
+            status = 143
+        finally:
+            if tracker:
+                delivered = tracker.close(status)
+        return status or (0 if delivered else 3)
 
     def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
-        """Run what is not finished, track it, compare; returns the exit status."""
-        tracker = self._tracker(jobs[0].config.tracking, sweep)
         batch = [
             [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned.folder}"]
             for job, planned in zip(jobs, sweep.jobs, strict=True)
             if not self._folder(planned).finished
         ]
-        status = 0
         try:
             if batch:
                 self._launcher.launch(batch, initial_job_idx=0)
         except KeyboardInterrupt:
-            status = 130
+            return 130
         except Terminated:
-            status = 143
-        failed = sum(not self._folder(job).finished for job in sweep.jobs)
-        status = status or int(failed > 0)
-        self._report(sweep)
-        delivered = tracker.close(status, failed) if tracker else True
-        return status or (0 if delivered else 3)
+            return 143
+        return 0
+
+    def _report(self, sweep: Sweep) -> int:
+        """The comparison, which names the jobs that have no result; returns 1 where there are such."""
+        from src.compare import compare
+
+        try:
+            comparison = compare([sweep], self._multirun, sweep.folder(self._multirun), SteadyConsole())
+        except Exception as error:  # the jobs are finished all the same: a full disk, say, must not hide that
+            self._say(f"the comparison could not be made: {error}")
+            return 1
+        return int(bool(comparison.records.unfinished))
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
         if settings.name == "none":
             return None
         from src.tracking.session import Tracker  # imports mlflow, which a mistyped command does not wait for
 
-        return Tracker(settings, sweep, self._multirun, self._console)
+        return Tracker(settings, sweep, self._multirun, self._say)
 
-    def _report(self, sweep: Sweep) -> None:
-        """The comparison; the jobs that have no result are named in it."""
-        from src.compare import compare
+    def _folder(self, job: PlannedJob) -> JobFolder:
+        return JobFolder(self._multirun / "jobs" / job.folder)
 
-        try:
-            compare([sweep], self._multirun, sweep.folder(self._multirun), Console())
-        except BadInput as error:  # a full disk, say: the jobs are finished all the same
-            self._console.print(str(error), highlight=False, markup=False)
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)

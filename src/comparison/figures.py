@@ -20,7 +20,7 @@ from src.runs.predictions import Predictions
 
 DPI = 120
 COUNTS_UP_TO = 30  # classes; more leave no room for numbers in the cells
-MARKERS = dict(zip(HUES, "xosD^", strict=True))  # one a norm, as the hue
+MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))  # one a norm, as the hue
 LINES: tuple[Any, ...] = (
     "-",
     (0, (5, 2)),

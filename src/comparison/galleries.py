@@ -1,22 +1,22 @@
 """Grids of misclassified images: labels large enough to be read when the whole grid is a small preview."""
 
 import functools
+import io
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from src.comparison.mistakes import Indices
+from src.data.idx import Bytes
 from src.runs.predictions import Predictions
 
-Bytes = npt.NDArray[np.uint8]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 TILE = 64  # pixels a side of an image
 GAP = 6
-PAIR, DETAIL, NOTE = 18, 11, 10  # font sizes in pixels: true > predicted, confidence and index, the explanation
+PAIR, DETAIL = 18, 11  # font sizes in pixels: true > predicted, confidence and index
 SMALLEST = 10
 PAPER, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 WRONG_PAPER = "#fde3d3"
@@ -91,6 +91,13 @@ def side_by_side(
             ink = INK if predicted == truth else WRONG
             _answer(draw, place, _cut(classes[predicted], TILE - 8, size), size, sure, ink)
     return picture
+
+
+def picture_png(picture: Image.Image) -> bytes:
+    """A picture as PNG; equal pictures give equal bytes."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def percent(confidence: float) -> str:

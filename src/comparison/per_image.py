@@ -15,6 +15,7 @@ from src.comparison.galleries import side_by_side
 from src.comparison.mistakes import Indices, wrong_by_all, wrong_by_one_only
 from src.comparison.records import Cell, Records
 from src.config import Data
+from src.data.idx import Bytes
 from src.runs.folder import FinishedJob
 from src.runs.predictions import Predictions, load_predictions
 
@@ -103,7 +104,7 @@ class PerImage:
             share[name].append(index)
         return np.array([index for found in share.values() for index in found], dtype=np.int64)
 
-    def _test_images(self) -> npt.NDArray[np.uint8]:
+    def _test_images(self) -> Bytes:
         from src.data.sources import load
 
         images = load(self.data)

@@ -1,7 +1,8 @@
 """The jobs of one or several sweeps as they are compared: finished ones in cells, a cell's jobs differing by seed."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep, find_job
 from src.runs.identity import code_digest, label, varying
+
+# What a result must hold to be compared.
+RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Records:
         return [cell.name(job) for cell in self.cells for job in cell.jobs if job.start["code"] != present]
 
 
-def load_records(sweeps: Iterable[Sweep], multirun: Path) -> Records:
+def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
     """Read the jobs of the sweeps; a job that stands in several counts once."""
     planned = {job.key: job for sweep in sweeps for job in sweep.jobs}
     finished: list[FinishedJob] = []
@@ -73,8 +77,15 @@ def load_records(sweeps: Iterable[Sweep], multirun: Path) -> Records:
             unfinished.append(job)
         else:
             finished.append(job)
-    varies = tuple(path for path in varying(map(leaves_of, finished)) if path != "seed")
+    varies = _varies(sweeps, finished)
     return Records(varies, _cells(finished, varies), tuple(unfinished))
+
+
+def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
+    """What the sweeps vary, whether or not every value has finished, and what differs between them."""
+    asked = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # one of an old schema may be gone
+    found = asked.union(varying(map(leaves_of, finished))) - {"seed"}
+    return tuple(sorted(found, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
 def leaves_of(job: FinishedJob) -> dict[str, Any]:
@@ -92,15 +103,24 @@ def _folder(plan: PlannedJob, multirun: Path) -> JobFolder:
 
 
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
-    if not folder.finished:
-        return Unfinished(plan.label, _why_unfinished(folder))
     job = FinishedJob(folder)
     try:
-        whole = len(job.epochs) == job.start["config"]["epochs"] and "test/accuracy" in job.result["metrics"]
-        complete = whole and job.start["job"] == plan.key
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        return Unfinished(plan.label, f"cannot be read: {folder.path}: {type(error).__name__}: {error}")
-    return job if complete else Unfinished(plan.label, f"its journal is damaged or another job's: {folder.journal}")
+        if not folder.finished:
+            return Unfinished(plan.label, _why_unfinished(folder))
+        if _whole(job, plan):
+            return job
+    except OSError as error:
+        return Unfinished(plan.label, f"cannot be read: {error}")
+    except (ValueError, KeyError, TypeError):
+        pass  # a result that is no JSON, or lacks what it should hold
+    return Unfinished(plan.label, f"its result or journal is harmed: delete {folder.path} to train it again")
+
+
+def _whole(job: FinishedJob, plan: PlannedJob) -> bool:
+    """Whether a finished job's journal and result are its own, and hold all that is compared."""
+    numbers = [job.result["seconds"]["train"], *(job.result["metrics"][name] for name in RESULTS)]
+    complete = len(job.epochs) == job.start["config"]["epochs"] and job.start["job"] == plan.key
+    return complete and all(math.isfinite(number) for number in numbers)
 
 
 def _why_unfinished(folder: JobFolder) -> str:

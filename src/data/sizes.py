@@ -1,5 +1,7 @@
 """How many images each part of a dataset gets; known before a tensor is made."""
 
+from dataclasses import replace
+
 from src.bad_input import BadInput
 from src.config import Data
 from src.data.images import Source
@@ -17,11 +19,20 @@ def check_sizes(data: Data, source: Source) -> None:
     Raises:
         BadInput: naming the part.
     """
+    if source.train < 2:
+        made_up = data.name == "synthetic"
+        raise BadInput(
+            f"{f'data.images={data.images}' if made_up else source.place}: no images for both training and validation",
+            "2 images or more",
+            "data.images=5000" if made_up else "data.root=FOLDER with more images",
+        )
     if data.validation >= source.train:
+        validation = min(5000, max(1, source.train // 10))
+        fits = min(data.batch_size, train_size(replace(data, validation=validation), source))
         raise BadInput(
             f"data.validation={data.validation} leaves nothing of {source.train:,} images to train on",
             f"1 to {source.train - 1:,}",
-            "data.validation=5000",
+            f"data.validation={validation}" + (f" data.batch_size={fits}" if fits < data.batch_size else ""),
         )
     count = train_size(data, source)
     if data.batch_size > count:

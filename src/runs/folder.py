@@ -46,6 +46,12 @@ class JobFolder:
         """Where the result stands once there is one."""
         return self.path / "result.json"
 
+    @property
+    def failed(self) -> bool:
+        """Whether the job broke off by itself."""
+        records = [] if self.finished else self.records()
+        return bool(records) and records[-1].get("status") == "FAILED"
+
     def records(self) -> list[Record]:
         """What the journal holds now."""
         return read_journal(self.journal)

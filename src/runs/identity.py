@@ -24,9 +24,16 @@ def identity(config: Config, dataset: str) -> dict[str, Any]:
 
     A key added to the schema later is off in old jobs, and so leaves their identity alone.
     """
-    differing = {path: value for path, value in job_leaves(config).items() if value != KEYS[path].default}
-    differing.pop("data.root", None)
-    return differing | {"data.digest": dataset}
+    return distinguishing(job_leaves(config)) | {"data.digest": dataset}
+
+
+def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves, of a configuration now or of one stored long ago, that tell its job from others on the same data."""
+    return {
+        path: value
+        for path, value in leaves.items()
+        if part_of_a_job(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
+    }
 
 
 def job_key(identity: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
-from rich.console import Console
 
 from src.config import Tracking
 from src.runs.folder import JobFolder, Sweep
@@ -21,30 +20,37 @@ STATUS = {0: "FINISHED", 1: "FAILED"}
 
 
 class Tracker:
-    """Delivers a sweep until it is closed.  Training never waits for it."""
+    """Delivers a sweep from a thread of its own until it is closed, so that training does not wait for the store."""
 
-    def __init__(self, settings: Tracking, sweep: Sweep, multirun: Path, console: Console) -> None:
-        self._store = open_store(settings, multirun / "artifacts")
-        self._sweep, self._multirun, self._console = sweep, multirun, console
-        self._parent = self._open_parent()
-        self._jobs = [
-            Delivery(
-                self._store,
-                sweep.id,
-                self._parent,
-                job,
-                JobFolder(multirun / "jobs" / job.folder),
-                settings.system_metrics,
-            )
-            for job in sweep.jobs
-        ]
-        self._publish_views()
+    def __init__(self, settings: Tracking, sweep: Sweep, multirun: Path, say: Callable[[str], None]) -> None:
+        self._settings, self._sweep, self._multirun, self._say = settings, sweep, multirun, say
         self._closing = threading.Event()
-        self._status = self._failed = 0
+        self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+        self._status = 0
         self._deadline = 0.0
         self._left: list[str] = []
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+
+    def open(self) -> None:
+        """Open the store and the sweep's run, and begin to deliver.
+
+        Raises:
+            BadInput: where the store cannot be opened.
+        """
+        self._store = open_store(self._settings, self._multirun / "artifacts")
+        self._parent = self._open_parent()
+        jobs = self._multirun / "jobs"
+        self._jobs = [
+            Delivery(
+                self._store,
+                self._sweep.id,
+                self._parent,
+                job,
+                JobFolder(jobs / job.folder),
+                self._settings.system_metrics,
+            )
+            for job in self._sweep.jobs
+        ]
         self._thread.start()
 
     def _open_parent(self) -> str:
@@ -89,6 +95,7 @@ class Tracker:
             self._say(f"MLflow's page shows its plain view: {error}")
 
     def _work(self) -> None:
+        self._publish_views()
         while not self._closing.wait(PERIOD):
             self._try(self._jobs, Delivery.advance)
         left = self._jobs
@@ -97,7 +104,7 @@ class Tracker:
         self._left = [job.label for job in left]
         try:
             self._close_parent()
-        except Exception as error:  # whatever a store may raise; told by `close`
+        except Exception as error:  # as in `_try`
             self._error = error
             self._left.append("the sweep")
 
@@ -112,19 +119,19 @@ class Tracker:
                 failed.append(job)
         return failed
 
-    def close(self, status: int, failed: int) -> bool:
+    def close(self, status: int) -> bool:
         """Deliver the rest, give the sweep's run its true status, and say what could not be delivered.
 
         Args:
             status: the exit status so far; a stopped sweep waits for its store a few seconds only.
-            failed: how many jobs have no result.
 
         Returns:
             Whether all is delivered.
         """
+        if not self._thread.is_alive():
+            return False  # the store was never opened
         patience = PATIENCE if status in STATUS else STOPPED_PATIENCE
-        self._status, self._failed = status, failed
-        self._deadline = time.monotonic() + patience
+        self._status, self._deadline = status, time.monotonic() + patience
         self._closing.set()
         self._thread.join(patience + 1)
         left = ["the last of it"] if self._thread.is_alive() else self._left
@@ -132,18 +139,19 @@ class Tracker:
             reason = f": {self._error}" if self._error else ""
             self._say(f"not delivered to MLflow: {', '.join(left)}{reason}")
             self._say(f"  write: python -m src.sync --sweep {self._sweep.id[:8]}")
-        start = "" if self._store.uri.startswith("http") else "mlflow ui, then "
-        self._say(f"in MLflow: {start}{self._store.page(views.view_key(self._sweep.id))}")
+        self._say(f"in MLflow: {self._store.page(views.view_key(self._sweep.id))}")
         return not left
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False)
 
     def _close_parent(self) -> None:
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        counts = {"sweep/jobs": len(self._sweep.jobs), "sweep/failed": self._failed}
+        jobs = [JobFolder(self._multirun / "jobs" / job.folder) for job in self._sweep.jobs]
+        counts = {
+            "sweep/jobs": len(jobs),
+            "sweep/finished": sum(job.finished for job in jobs),
+            "sweep/failed": sum(job.failed for job in jobs),
+        }
         for name, value in counts.items():
             client.log_metric(self._parent, name, value)
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.glob("*.*")):
             client.log_artifact(self._parent, str(path))
         client.set_terminated(self._parent, STATUS.get(self._status, "KILLED"))

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.tracking.address import store_uri
+from src.tracking.address import default_uri, store_uri
 from src.tracking.views import view_link
 
 
@@ -22,9 +24,11 @@ class Store:
     experiment_id: str
 
     def page(self, view: str) -> str:
-        """The address of a saved view, on the server that `mlflow ui` starts where the store is no server itself."""
-        server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{server.rstrip('/')}/{view_link(self.experiment_id, view)}"
+        """How to see a saved view: its address, and before it the command that serves a store that is no server."""
+        if self.uri.startswith("http"):
+            return f"{self.uri.rstrip('/')}/{view_link(self.experiment_id, view)}"
+        command = "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+        return f"{command}, then http://127.0.0.1:5000/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
         """The runs that carry all these tags and are not superseded, the newest first."""
@@ -39,14 +43,20 @@ def open_store(settings: Tracking, artifacts: Path) -> Store:
     `artifacts` is where a local store's files go.
 
     Raises:
-        BadInput: where the experiment was deleted.
+        BadInput: where the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
-    client = MlflowClient(tracking_uri=uri)
     name = settings.experiment or "normlab"
     if settings.experiment == "normlab":
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
-    experiment = client.get_experiment_by_name(name)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(name)
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(
+            f"the store {uri} cannot be opened: {reason}", "sqlite:///FILE, http://HOST:PORT", "tracking=none"
+        ) from error
     if experiment is None:
         location = None if uri.startswith("http") else artifacts.absolute().as_uri()
         return Store(client, uri, client.create_experiment(name, artifact_location=location))

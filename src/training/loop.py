@@ -12,11 +12,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from src.config import Config
 from src.data.splits import Split, Splits
+from src.progress import Progress
 from src.runs.checkpoint import Checkpoints
 from src.runs.journal import Journal, stamp
 from src.training.evaluate import predict, score
 from src.training.penalties import penalised, penalty
-from src.training.progress import Progress
 from src.training.streams import generator, stream_seed
 
 

@@ -1,5 +1,7 @@
 import io
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,84 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
         "wrong_by_all.png",
         "wrong_by_one.png",
     ]
+
+
+def test_a_link_is_written_through_and_stays_a_link(world, six, tmp_path):
+    target, link, dangling = tmp_path / "kept/t.csv", tmp_path / "t.csv", tmp_path / "all.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to(tmp_path / "kept/all.json")
+    done = run("--multirun", world.multirun, "--csv", link, "--json", dangling)
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink()
+    assert dangling.is_symlink()
+    assert target.read_bytes() == (six.folder(world.multirun) / "table.csv").read_bytes()
+    assert json.loads((tmp_path / "kept/all.json").read_text())["sweeps"] == [six.id]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path, option):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # first, or the writer would wait for it
+    try:
+        done = run("--multirun", world.multirun, option, pipe, timeout=120)
+        content = os.read(reader, 1 << 20)
+    finally:
+        os.close(reader)
+    assert done.returncode == 0, done.stderr
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    if option == "--csv":
+        assert content == (six.folder(world.multirun) / "table.csv").read_bytes()
+    else:
+        assert json.loads(content)["sweeps"] == [six.id]
+
+
+def test_a_file_is_replaced_whole_not_overwritten_in_place(world, six, tmp_path):
+    old, other_name = tmp_path / "t.csv", tmp_path / "backup.csv"
+    old.write_text("old")
+    other_name.hardlink_to(old)
+    assert run("--multirun", world.multirun, "--csv", old).returncode == 0
+    assert other_name.read_text() == "old"
+    assert old.read_text().startswith("cell,norm.name")
+
+
+def test_a_dash_is_the_standard_output_alone(world, six):
+    done = run("--multirun", world.multirun, "--json", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["sweeps"] == [six.id]
+    assert "96.33 ± 1.53" in done.stderr
+    done = run("--multirun", world.multirun, "--csv", "-")
+    assert pd.read_csv(io.StringIO(done.stdout))["n"].tolist() == [3, 3]
+    assert not (ROOT / "-").exists()
+    assert "mixed" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+@pytest.mark.parametrize("name", [".", "", "n" * 300])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(world, six, option, name):
+    refused(run("--multirun", world.multirun, option, name))
+    assert [path.name for path in six.folder(world.multirun).iterdir()] == ["manifest.json"]
+
+
+def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    done = run("--multirun", world.multirun, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "table.csv") in done.stderr
+
+
+def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_path):
+    jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn")]
+    jobs.append(world.fail(world.configuration("ln"), "FAILED", "Diverged: in epoch 1"))
+    folder = world.multirun / "jobs" / jobs[0].folder
+    (folder / "journal.jsonl").write_bytes(b"")
+    console = Console(file=io.StringIO(), width=40, record=True)
+    comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert len(comparison.records.unfinished) == 2
+    assert f"delete {folder} to train it again" in console.export_text(clear=False)  # on one line, to be copied
 
 
 def test_nothing_heavy_is_imported():

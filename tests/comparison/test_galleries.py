@@ -1,8 +1,10 @@
+import io
+
 import numpy as np
 import pytest
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
-from src.comparison.galleries import GAP, TILE, mistake_grid, percent, side_by_side
+from src.comparison.galleries import GAP, TILE, mistake_grid, percent, picture_png, side_by_side
 from src.comparison.mistakes import worst_mistakes
 
 LABELS = np.arange(30) % 4
@@ -98,3 +100,11 @@ def test_side_by_side_marks_the_runs_that_are_wrong(grey, world):
 def test_side_by_side_without_images_says_so(grey, world):
     runs = {"bn s0": world.predict(LABELS, {}, 4)}
     assert side_by_side(grey, runs, np.array([], dtype=np.int64), NAMES).height == TILE
+
+
+def test_a_pictures_bytes_are_a_png_of_it(grey, predictions):
+    picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 6), NAMES, 3)
+    back = Image.open(io.BytesIO(picture_png(picture)))
+    assert back.format == "PNG"
+    assert back.tobytes() == picture.tobytes()
+    assert picture_png(picture) == picture_png(back)

@@ -1,4 +1,7 @@
 import json
+from dataclasses import replace
+
+import pytest
 
 from src.comparison.records import load_records
 from src.runs.journal import stamp
@@ -62,18 +65,78 @@ def test_jobs_without_result_are_named_with_their_reason(world):
     assert len(records.cells) == 1
 
 
-def test_harmed_files_are_named_not_raised(world):
-    configs = [world.configuration(seed=seed) for seed in range(4)]
-    jobs = [world.finish(config, {}) for config in configs]
-    folders = [world.multirun / "jobs" / job.folder for job in jobs]
+def harmed_jobs(world, count):
+    jobs = [world.finish(world.configuration(seed=seed), {}) for seed in range(count)]
+    return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
+
+
+def mending(folder):
+    return f"its result or journal is harmed: delete {folder} to train it again"
+
+
+def test_harmed_files_are_named_with_what_mends_them(world):
+    jobs, folders = harmed_jobs(world, 5)
     (folders[0] / "result.json").write_text("{")
     (folders[1] / "journal.jsonl").write_bytes(b"")
     whole = (folders[2] / "journal.jsonl").read_bytes()
     (folders[2] / "journal.jsonl").write_bytes(whole[:-30])  # its last epoch is torn
+    (folders[3] / "journal.jsonl").write_bytes((folders[4] / "journal.jsonl").read_bytes())  # another job's
     records = load_records([world.sweep(jobs)], world.multirun)
-    assert [job.label for job in records.unfinished] == [job.label for job in jobs[:3]]
-    assert all(str(folder) in job.reason for folder, job in zip(folders, records.unfinished, strict=False))
+    assert [job.label for job in records.unfinished] == [job.label for job in jobs[:4]]
+    assert [job.reason for job in records.unfinished] == [mending(folder) for folder in folders[:4]]
     assert len(records.cells[0].jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "[]",
+        "{}",
+        '{"metrics": {"test/accuracy": 0.9}, "seconds": {"train": 1}}',
+        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": 0.9, "test/loss": 1, "test/errors": 3}}',
+        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": 0.9, "test/loss": NaN, "test/errors": 3},'
+        ' "seconds": {"train": 1}}',
+        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": "high", "test/loss": 1, "test/errors": 3},'
+        ' "seconds": {"train": 1}}',
+    ],
+)
+def test_a_result_without_what_is_compared_is_harmed(world, result):
+    jobs, folders = harmed_jobs(world, 1)
+    (folders[0] / "result.json").write_text(result)
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert [job.reason for job in records.unfinished] == [mending(folders[0])]
+    assert records.cells == ()
+
+
+def test_what_cannot_be_read_is_not_to_be_deleted(world):
+    jobs, folders = harmed_jobs(world, 1)
+    (folders[0] / "journal.jsonl").unlink()
+    (folders[0] / "journal.jsonl").mkdir()
+    (job,) = load_records([world.sweep(jobs)], world.multirun).unfinished
+    assert job.reason.startswith("cannot be read: ")
+    assert "delete" not in job.reason
+
+
+def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
+    jobs = [world.finish(world.configuration(norm, seed), {}) for norm in ("bn", "gn") for seed in (0, 1)]
+    for norm in ("bn", "gn"):
+        diverging = world.configuration(norm)
+        diverging.optimizer.lr = 1e30
+        jobs.append(world.fail(diverging, "FAILED", "Diverged: in epoch 1"))
+    varies = ["norm.name", "optimizer.lr", "tracking.gone", "seed"]
+    sweep = replace(world.sweep(jobs), varies=varies)
+    records = load_records([sweep], world.multirun)
+    assert records.varies == ("norm.name", "optimizer.lr")
+    assert [cell.label for cell in records.cells] == ["bn lr=0.02", "gn lr=0.02"]
+    assert len(records.unfinished) == 2
+
+
+def test_what_differs_between_two_sweeps_alone_stands_after_the_norm(world):
+    sweeps = [
+        replace(world.sweep([world.finish(world.configuration("gn", l1=l1), {})]), varies=varies)
+        for l1, varies in ((0.0, ["optimizer.lr", "seed"]), (1e-5, ["norm.name"]))
+    ]
+    assert load_records(sweeps, world.multirun).varies == ("norm.name", "reg.l1", "optimizer.lr")
 
 
 def test_a_renamed_folder_is_found_by_its_key(world):

@@ -8,6 +8,7 @@ from scipy import stats
 
 from src.comparison.records import load_records
 from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content, print_table
+from src.runs.identity import format_value
 
 
 def printed(records, frame, width=120):
@@ -53,10 +54,12 @@ def test_one_seed_says_what_cannot_be_told(world):
     records = load_records([world.sweep(jobs)], world.multirun)
     text = " ".join(printed(records, as_frame(records)).split())
     interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
-    assert (
-        f"100 test images alone makes an accuracy uncertain by ±{50 * (interval.high - interval.low):.2f} points"
-        in text
-    )
+    half_width = f"{50 * (interval.high - interval.low):.2f}"
+    assert "n = 1: one seed does not rank methods" in text
+    assert f"100 test images alone makes each single accuracy uncertain by up to ±{half_width} points" in text
+    # The rows share their test images, so that no difference is judged by the interval of one accuracy.
+    assert "intervals of single accuracies do not compare rows, which are tested on the same images" in text
+    assert "difference" not in text
     assert "15,004" in text  # the parameters differ, so they have a column
     assert "99.00" in text
     assert "± 0" not in text
@@ -68,6 +71,67 @@ def test_a_line_is_never_wider_than_the_console_nor_a_number_cut(records, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert ("too narrow" in text) == (width == 60)
+
+
+def four_keys(world, seeds):
+    """Eight cells, by norm, l1, lr and label_smoothing."""
+    jobs = []
+    for norm in ("none", "bn"):
+        for l1, lr, smoothing in ((0.0, 0.02, 0.125), (1.5e-5, 0.005, 0.0), (1.5e-5, 0.02, 0.0), (0.0, 0.005, 0.125)):
+            for seed in range(seeds):
+                config = world.configuration(norm, seed, l1)
+                config.optimizer.lr, config.reg.label_smoothing = lr, smoothing
+                jobs.append(world.finish(config, {7: 0.9}))
+    return load_records([world.sweep(jobs)], world.multirun)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_every_value_of_four_keys_is_whole_on_any_screen(world, width, seeds):
+    records = four_keys(world, seeds)
+    frame = as_frame(records)
+    text = printed(records, frame, width)
+    assert "…" not in text
+    table = text[: text.index(SELECTION_RULE.split(",")[0])]
+    head, _, body = table.partition("─\n")
+    rows = []
+    for line in body.splitlines():
+        if "99.00" in line:  # a row's first line has its numbers
+            rows.append("")
+        rows[-1] += line + " "
+    assert len(rows) == len(frame)
+    for (_, cell), row in zip(frame.iterrows(), rows, strict=True):
+        if "cell" in head.split():
+            assert [word for word in row.split() if "=" in word] == cell["cell"].split()[1:]
+            assert row.split()[0] == cell["norm.name"]
+        else:
+            values = [format_value(cell[path]) for path in frame.columns if path in records.varies]
+            assert row.split()[: len(values)] == values
+        assert row.count("90.00") == row.count("99.00") == 1
+        assert row.count("± 0.00") == (0 if seeds == 1 else 2 + ("95 %" in head))
+    by_label = width < 80 or (width, seeds) == (80, 2)
+    assert ({"cell"} if by_label else {"norm", "l1", "lr", "label_smoothing"}) < set(head.split())
+
+
+def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
+    jobs = []
+    for norm in ("none", "bn"):
+        for lr in (0.02, 0.005):
+            config = world.configuration(norm)
+            config.optimizer.lr = lr
+            jobs.append(world.finish(config, {7: 0.9}, code="0" * 64))
+    records = load_records([world.sweep(jobs)], world.multirun)
+    lines = printed(records, as_frame(records), 41).splitlines()
+    assert max(map(len, lines)) <= 41
+    first = [line for line in lines if "lr=" in line]
+    assert [line.split("  ")[0] for line in first] == ["none lr=0.02*", "none lr=0.005*", "bn lr=0.02*", "bn lr=0.005*"]
+    assert all(line.split()[-3:] == ["1", "90.00", "99.00"] for line in first)
+
+
+def test_what_is_left_out_is_named_in_whole_words(world):
+    records = four_keys(world, 1)
+    text = " ".join(printed(records, as_frame(records), 60).split())
+    assert "too narrow for: test loss, training seconds, parameters (table.csv has them)" in text
 
 
 def test_other_code_is_marked(world):

@@ -56,7 +56,7 @@ def small_job() -> Config:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("jobs") / "bn_s0-01234567"
+    folder = tmp_path_factory.mktemp("jobs") / "bn_s0-made_up"
     run_job(small_job(), folder)
     return folder
 
@@ -152,9 +152,14 @@ def test_pictures_can_be_opened(name, finished):
         assert min(picture.size) > 50
 
 
+def test_another_job_is_not_taken_for_a_finished_one(finished):
+    with pytest.raises(RuntimeError, match="holds another job"):
+        run_job(diverging(), finished)
+
+
 def test_a_finished_job_is_not_touched_again(finished):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.iterdir()}
-    accuracy = run_job(diverging(), finished)
+    accuracy = run_job(small_job(), finished)
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.iterdir()} == before
     assert accuracy == json.loads((finished / "result.json").read_bytes())["metrics"]["val/accuracy"]
 

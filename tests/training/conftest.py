@@ -12,11 +12,11 @@ from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Sch
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model
+from src.progress import Progress
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.journal import Journal, Record, read_journal
 from src.training.loop import train
 from src.training.optimizers import make_optimizer, make_schedule
-from src.training.progress import Progress
 
 Observer = Callable[[nn.Module, Tensor, Tensor], None]
 """Is shown the network, a batch of images and its logits, in training and in evaluation."""

@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 from torch import Tensor
+
+from src.console import SteadyConsole
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class Progress:
 
     def __init__(self, name: str, epochs: int, steps: int, batch_size: int) -> None:
         self._name, self._epochs, self._steps, self._batch_size = name, epochs, steps, batch_size
-        console = Console(file=sys.stderr)
+        console = SteadyConsole(file=sys.stderr)
         self._bar = Bar(
             TextColumn("{task.description}", table_column=Column(max_width=16, no_wrap=True, overflow="ellipsis")),
             BarColumn(bar_width=10),
@@ -35,8 +36,8 @@ class Progress:
         self._plain = not console.is_terminal
         self._task = self._bar.add_task(name, total=epochs * steps, state="")
         self._epoch = 1
-        self._looked = self._began = time.perf_counter()
-        self._seen = 0
+        self._looked = time.perf_counter()  # when the loss was read last, or the epoch began
+        self._seen = 0  # steps done then
 
     def step(self, step: int, history: Tensor) -> None:
         """Tell that a step, counted from 0, is done; `history` holds loss, penalty and hits of each (steps, 3)."""
@@ -54,6 +55,7 @@ class Progress:
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:
         """Tell that an epoch, counted from 1, is done."""
         self._epoch = epoch + 1
+        self._looked, self._seen = time.perf_counter(), epoch * self._steps  # what validation took is no training
         line = (
             f"{self._name}  epoch {epoch}/{self._epochs}  loss {metrics['train/loss']:.4f}"
             f"  val loss {metrics['val/loss']:.4f}  val acc {metrics['val/accuracy']:.4f}"
