@@ -160,8 +160,8 @@ def _check_form(override: "Override", groups: Groups) -> None:
     if override.package is not None:
         raise BadInput(f"{line}: {name} has its place", write=line.replace(f"@{override.package}", "", 1))
     if override.is_delete():
-        how = f"{name}=none" if "none" in groups.get(name, ()) else f"{name}=VALUE"
-        raise BadInput(f"{line}: nothing can be taken out of the configuration", write=how)
+        how = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
+        raise BadInput(f"{line}: nothing can be taken out of the configuration", write=f"{name}={how}")
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: {name} is there already", write=line.lstrip("+"))
     if section and last == "name":

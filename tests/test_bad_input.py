@@ -201,6 +201,7 @@ WAYS_ON = [
     ("momentum=0.9", "norm.momentum=0.9 or optimizer.momentum=0.9"),
     ("norm@x=gn", "norm=gn"),
     ("~lr", "optimizer.lr=VALUE"),
+    ("~experiment", "experiment=null"),
     ("device=cpu,", "device=VALUE"),
 ]
 

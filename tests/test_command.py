@@ -16,7 +16,7 @@ from tests.conftest import clean_environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")  # MLflow's own, at import
 
-BN = "bn data=synthetic images=3000 epochs=12 s0"
+BN = "bn data=synthetic images=1500 epochs=12 s0"
 SMALL = ("data.limit=1280", "epochs=2")
 
 
@@ -115,9 +115,16 @@ def test_one_failing_job_stops_no_other(command, tmp_path, store):
     }
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, number, status):
-    words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=3000"]
+    words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500"]
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],
         cwd=tmp_path,
@@ -173,9 +180,7 @@ def test_a_job_in_a_second_sweep_keeps_its_name_and_cell_in_the_first(command, t
     for name, run in first.items():
         assert both[name].info.run_id == run.info.run_id
         assert both[name].data.tags["cell"] == run.data.tags["cell"]
-    shared = next(
-        run for run in both.values() if run.data.params["seed"] == "0" and run.data.params.get("reg.l1") == "0"
-    )
+    shared = next(run for run in both.values() if run.data.tags["seed"] == "0" and run.data.params.get("reg.l1") == "0")
     assert sum(tag.startswith("sweep.") for tag in shared.data.tags) == 2
 
 
@@ -193,6 +198,7 @@ def test_a_reader_who_goes_away_ends_no_run(tmp_path, store):
     assert [run.info.status for run in [*sweeps.values(), *jobs.values()]] == ["FINISHED"] * 3
 
 
+@pytest.mark.slow
 def test_a_store_that_is_locked_holds_nobody_up(tmp_path, command):
     small = ("-m", "norm=bn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=300")
     assert command("src.train", "norm=gn", "data=synthetic", "epochs=1").returncode == 0  # makes the store
