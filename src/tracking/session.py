@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-
 from src.config import Tracking
 from src.runs.folder import JobFolder, Sweep
 from src.tracking import views
@@ -26,6 +24,7 @@ class Tracker:
         self._settings, self._sweep, self._multirun, self._say = settings, sweep, multirun, say
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+        self._parent = ""
         self._status = 0
         self._deadline = 0.0
         self._left: list[str] = []
@@ -91,7 +90,7 @@ class Tracker:
                 store.client.delete_experiment_tag(store.experiment_id, name)
             text = views.note(store.experiment_id, tags)
             store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
-        except MlflowException as error:
+        except Exception as error:  # as in `_try`
             self._say(f"MLflow's page shows its plain view: {error}")
 
     def _work(self) -> None:
@@ -128,8 +127,10 @@ class Tracker:
         Returns:
             Whether all is delivered.
         """
-        if not self._thread.is_alive():
-            return False  # the store was never opened
+        if not self._thread.is_alive():  # stopped while the store was being opened
+            if self._parent:
+                self._store.client.set_terminated(self._parent, "KILLED")
+            return False
         patience = PATIENCE if status in STATUS else STOPPED_PATIENCE
         self._status, self._deadline = status, time.monotonic() + patience
         self._closing.set()
