@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 
 import pytest
-import torch
 
 from src.job import run_job
 from src.runs.checkpoint import GENERATIONS
@@ -154,4 +153,3 @@ def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
 
 def test_a_configuration_read_back_from_a_journal_is_the_same_job():
     assert json.loads(json.dumps(asdict(job()))) == asdict(job())
-    assert torch.get_num_threads() >= 1
