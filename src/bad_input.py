@@ -1,6 +1,11 @@
 """The one answer to what cannot be done."""
 
+import re
+
 LONGEST_LINE = 300  # characters
+# What stands before the @ of an address; in a file's path an @ is a letter like others.
+USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
+QUERY = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
 
 
 class BadInput(Exception):
@@ -11,7 +16,12 @@ class BadInput(Exception):
         super().__init__("\n".join(f"{head}: {_one_line(text)}" for head, text in lines.items() if text))
 
 
+def masked(text: str) -> str:
+    """A text with `***` for the user name and password of every address in it, before an @ or in a query."""
+    return QUERY.sub(r"\1=***", USER.sub(r"\1***@", text))
+
+
 def _one_line(text: str) -> str:
-    """A text as it is shown: what was typed can hold line breaks and thousands of characters."""
-    line = " ".join(text.splitlines())
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 4]} ..."
+    """A text as it is shown: what was typed can hold passwords, line breaks and thousands of characters."""
+    line = " ".join(masked(text).splitlines())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 105]} ... {line[-100:]}"

@@ -95,8 +95,15 @@ class Tracking:
 
 
 @dataclass
+class SweepLimits:
+    """How much one command may ask for."""
+
+    max_jobs: int = key(200, at_least=1)
+
+
+@dataclass
 class Config:
-    """One job, and where it is tracked."""
+    """One job, where it is tracked, and what is done with those that were there before."""
 
     norm: Norm = field(default_factory=Norm)
     reg: Regularization = field(default_factory=Regularization)
@@ -105,11 +112,13 @@ class Config:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     tracking: Tracking = field(default_factory=Tracking)
+    sweep: SweepLimits = field(default_factory=SweepLimits)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
-    threads: int = key(at_least=1)
+    threads: int = key(at_least=1, at_most=1024)
     deterministic: bool = key(False)
     device: str = key("auto")
+    resume: str = key("auto", choices=("auto", "restart"))
 
 
 KEYS = schema(Config)

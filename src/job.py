@@ -27,15 +27,14 @@ from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
 from src.progress import Progress
-from src.runs.checkpoint import Checkpoints, drop_checkpoints, load_checkpoint
+from src.runs.checkpoint import Checkpoints, Unreadable, drop_checkpoints, load_checkpoint
 from src.runs.environment import environment
 from src.runs.files import remove_partial_files, write_atomic, write_json
 from src.runs.folder import JobFolder
-from src.runs.identity import cell_key, code_digest, distinguishing, identity, job_key
+from src.runs.identity import cell_key, code_digest, identity, is_same, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
 from src.runs.predictions import Predictions, save_predictions
-from src.schema import leaves
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
@@ -54,7 +53,6 @@ def run_job(config: Config, folder: Path) -> float:
         Its accuracy on the validation split, from 0 to 1, after the last epoch.
     """
     job = JobFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     with job_lock(folder):
         done = job.result()
         if done is not None:
@@ -65,24 +63,31 @@ def run_job(config: Config, folder: Path) -> float:
         resume = can_resume(job, config)
         if not resume:
             drop_checkpoints(folder)  # before the journal that they belong to is begun anew
-        with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
-            try:
-                return _run(config, job, journal)
-            except BaseException as error:
-                status = "FAILED" if isinstance(error, Exception) else "KILLED"
-                reason = f"{type(error).__name__}: {error}".rstrip(": ")
-                log.error("%s", traceback.format_exc())
-                journal.append(stamp("stop", status=status, error=reason))
-                print(f"{display_name(job)}: {status}: {reason}", file=sys.stderr)
-                raise
+        try:
+            with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
+                try:
+                    return _run(config, job, journal)
+                except BaseException as error:
+                    log.error("%s", traceback.format_exc())
+                    status, reason = outcome(error)
+                    with contextlib.suppress(OSError):  # a full disk, say; the epochs that stand there count
+                        journal.append(stamp("stop", status=status, error=reason))
+                    raise
+        except BaseException as error:
+            print(f"{display_name(job)}: {': '.join(outcome(error))}", file=sys.stderr)
+            raise
+
+
+def outcome(error: BaseException) -> tuple[str, str]:
+    """The status and the reason of a job that an error has ended."""
+    status = "FAILED" if isinstance(error, Exception) else "KILLED"
+    return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def is_same_job(job: JobFolder, config: Config) -> bool:
     """Whether a folder's journal begins with this configuration."""
     records = job.records()
-    if not records or records[0]["kind"] != "start":
-        return False
-    return distinguishing(leaves(records[0]["config"])) == distinguishing(leaves(asdict(config)))
+    return bool(records) and records[0]["kind"] == "start" and is_same(records[0]["config"], config)
 
 
 def display_name(job: JobFolder) -> str:
@@ -93,10 +98,15 @@ def display_name(job: JobFolder) -> str:
 def can_resume(job: JobFolder, config: Config) -> bool:
     """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
     records = job.records()
-    if not is_same_job(job, config) or records[0]["code"] != code_digest():
+    if not is_same_job(job, config):
+        return False
+    try:
+        newest = load_checkpoint(job.path)
+    except Unreadable:
+        return True  # nothing of it is thrown away: the job fails when it restores it, and says why
+    if records[0]["code"] != code_digest():
         return False
     journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
-    newest = load_checkpoint(job.path)
     return newest is None or int(newest["epoch"]) <= journalled + 1
 
 
@@ -109,7 +119,8 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     torch.set_num_threads(config.threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
-    torch.use_deterministic_algorithms(config.deterministic)
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # to set it imports torch's compiler: 1 s
+        torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images = load(config.data)
     splits = make_splits(config.data, images)
@@ -207,7 +218,7 @@ def write_pictures(folder: Path, predictions: Predictions, images: Images) -> No
 @contextlib.contextmanager
 def job_log(path: Path, resume: bool) -> Iterator[None]:
     """Everything logged meanwhile, warnings too, goes to a job's `train.log`."""
-    handler = logging.FileHandler(path, mode="a" if resume else "w", encoding="utf-8")
+    handler = LogFile(path, mode="a" if resume else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     level = root.level
@@ -220,4 +231,12 @@ def job_log(path: Path, resume: bool) -> Iterator[None]:
         logging.captureWarnings(False)
         root.setLevel(level)
         root.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # as in `LogFile`
+            handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log that lacks a line where the disk is full: what a job itself cannot write there, the job tells."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
+        pass

@@ -4,53 +4,23 @@ Hydra's parser turns each word into an `Override`; this module says what is wron
 and what every combination is.  It works on Hydra's objects without importing Hydra.
 """
 
-import difflib
 import itertools
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput
 from src.config import KEYS, part_of_a_job
+from src.suggestions import ALIASES, Groups, did_you_mean, nearest, nearest_keys, unknown_key
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-# A group's node in the configuration, where its name is another.
-NODES = {"regularization": "reg"}
 NOT_SWEPT = ("experiment", "tracking")  # groups that are no part of what a job is
-ALIASES = {
-    "batchnorm": "bn",
-    "batch": "bn",
-    "groupnorm": "gn",
-    "group": "gn",
-    "layernorm": "ln",
-    "layer": "ln",
-    "instancenorm": "in",
-    "instance": "in",
-    "identity": "none",
-    "off": "none",
-    "none": "constant",
-    "fixed": "constant",
-    "lasso": "l1",
-    "ridge": "l2",
-    "elastic": "l1_l2",
-    "fashion": "fashion_mnist",
-    "kuzushiji": "kmnist",
-    "cifar": "cifar10",
-    "momentum": "sgd",
-    "nesterov": "sgd",
-    "mlflow": "sqlite",
-    "normalization": "norm",
-    "learning_rate": "optimizer.lr",
-    "weight_decay": "reg.l2",
-    "gpu": "device",
-}
-
-Groups = Mapping[str, Sequence[str]]
-"""The options of each configuration group, by the group's name."""
 
 
 def option_groups() -> dict[str, list[str]]:
@@ -59,34 +29,10 @@ def option_groups() -> dict[str, list[str]]:
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The known word that a mistyped one probably means, or nothing."""
-    names = list(known)
-    candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
-    near = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
-    return candidates[near[0]] if near else ""
-
-
-def nearest_keys(name: str, groups: Groups) -> list[str]:
-    """The groups and keys that a name without its section, or with a wrong one, probably means."""
-    section, _, last = name.rpartition(".")
-    paths = [path for path in KEYS if not path.endswith(".name")]
-    inside = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
-    if section and (near := nearest(last, [path.rpartition(".")[2] for path in inside], cutoff=0.5)):
-        return [path for path in inside if path.endswith(f".{near}")]
-    lasts = [path.rpartition(".")[2] for path in paths]
-    near = nearest(last, [*({} if section else groups), *lasts, *paths])
-    return [path for path in [*groups, *paths] if near and near in (path, path.rpartition(".")[2])]
-
-
-def _did_you_mean(names: Sequence[str]) -> str:
-    return f"; did you mean {' or '.join(names)}?" if names else ""
-
-
 def _several(name: str, groups: Groups) -> str:
     """How to write a key or group with more than one value, or with one where it cannot be swept."""
     if name in NOT_SWEPT or not (name in groups or part_of_a_job(name)):
-        return f"{name}={groups[name][0] if name in groups else 'VALUE'}"
+        return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
@@ -136,8 +82,11 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups) -> None:
         seen[name] = override.input_line or name
         if override.is_sweep_override() and (name in NOT_SWEPT or not (name in groups or part_of_a_job(name))):
             raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=_several(name, groups))
-        for value in values_of(override, groups):
+        values = values_of(override, groups)
+        for value in values:
             check_value(name, value, groups)
+        if name == "data.root" and override.is_sweep_override():
+            _check_folders(override.input_line or "", values)
 
 
 def check_value(name: str, value: Any, groups: Groups) -> None:
@@ -150,6 +99,32 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
         _check_option(name, value, groups)
     else:
         KEYS[name].check(value)
+
+
+def _check_folders(line: str, values: Sequence[Any]) -> None:
+    """Refuse folders to sweep over that are not all there: a comma may be a part of one folder's name."""
+    missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
+    if missing:
+        typed, names = line.partition("=")[2], [str(value) for value in values]
+        one = typed if re.fullmatch(r"[^'\"()]*", typed) else ",".join(names)
+        raise BadInput(
+            f"{line} is {len(names)} folders, {' and '.join(names)}: there is no {' and no '.join(missing)}",
+            "folders that exist; one folder with a comma in its name is written in quotes",
+            as_one_word("data.root", one),
+        )
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError):  # too long a name, one that may not be looked at, or a user who does not exist
+        return False
+
+
+def as_one_word(name: str, value: str) -> str:
+    """How to type a value that holds what Hydra or the shell would read as something else."""
+    quoted = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)  # Hydra's escapes
+    return shlex.quote(f'{name}="{quoted}"')
 
 
 def _check_form(override: "Override", groups: Groups) -> None:
@@ -172,49 +147,41 @@ def _check_form(override: "Override", groups: Groups) -> None:
         raise BadInput(f"{line} would change the name alone", f"choose the option by {section}=...", chosen)
 
 
-def unknown_key(name: str, groups: Groups, value: str = "") -> BadInput:
-    """The refusal of a key that the configuration does not have, with the nearest one that it has."""
-    for group, node in NODES.items():
-        if name == node:
-            return BadInput(f"{name} is no group", ", ".join(groups[group]), f"{group}=l1, or {node}.l1=1e-5")
-    near = nearest_keys(name, groups)
-    write = " or ".join(f"{path}={value or 'VALUE'}" for path in near)
-    section, _, last = name.rpartition(".")
-    inside = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
-    if inside:
-        keys = ", ".join(key for key in inside if key != "name")
-        return BadInput(f"{section} has no key {last}{_did_you_mean(near)}", f"{keys} (in {section})", write)
-    if section:
-        sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))
-        return BadInput(f"{name}: there is no section {section}{_did_you_mean(near)}", sections, write)
-    words = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
-    return BadInput(f"there is no key {name}{_did_you_mean(near)}", words, write)
-
-
 def values_of(override: "Override", groups: Groups) -> list[Any]:
-    """The values that one word gives, one or many.
+    """The values that one word gives, one or many; of a range, however long, the first and the last.
 
     Raises:
         BadInput: where there is none, or where they cannot be counted.
     """
-    name, line, value = override.key_or_group, override.input_line, override.value()
+    name, line = override.key_or_group, override.input_line
+    value: Any = override.value()
     if not override.is_sweep_override():
         return [_plain(value)]
     if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
-        found: list[Any] = value.filter(groups.get(name, ()))  # type: ignore[union-attr]  # a Glob
+        found: list[Any] = value.filter(groups.get(name, ()))  # a Glob
         if not found:
             options = ", ".join(groups[name]) if name in groups else "glob() for options alone"
             raise BadInput(f"{line}: no option matches", options, _several(name, groups))
         return found
     if not override.is_discrete_sweep():
         raise BadInput(f"{line}: a grid needs single values", "choice() or range()", f"{name}=A,B")
-    try:
-        values = [_plain(item) for item in override.sweep_iterator(transformer=lambda item: item)]
-    except ValueError as error:
-        raise BadInput(f"{line}: {error}", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B") from error
-    if not values:
+    if not hasattr(value, "step"):  # a list of choices
+        return [_plain(item) for item in override.sweep_iterator(transformer=lambda item: item)]
+    if value.step == 0:  # a RangeSweep
+        raise BadInput(f"{line} has no end", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B")
+    length = count(override)
+    if length == 0:
         raise BadInput(f"{line}: an empty range", "a stop beyond the start", _several(name, groups))
-    return values
+    return list(dict.fromkeys([value.start, value.start + (length - 1) * value.step]))
+
+
+def count(override: "Override") -> int:
+    """How many values a word gives; those of a range are not listed for it."""
+    value: Any = override.value()
+    if override.is_sweep_override() and hasattr(value, "step"):  # a RangeSweep
+        length: int = math.ceil((value.stop - value.start) / value.step)
+        return max(length, 0)
+    return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
 
 
 def _plain(value: Any) -> Any:
@@ -233,7 +200,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", known, off)
     if value is not None and str(value) not in options:
         near = nearest(str(value), options)
-        said = _did_you_mean([near] if near else [])
+        said = did_you_mean([near] if near else [])
         raise BadInput(f"{group}={value} is not known{said}", known, f"{group}={near or options[0]}")
 
 

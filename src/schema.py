@@ -80,13 +80,13 @@ class Key:
             return self.optional
         kind = self._plain_type
         if kind is str:
-            fits = isinstance(value, str | int | float) and value != ""
+            fits = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:
             fits = isinstance(value, bool)
         elif kind is int:
             fits = isinstance(value, int) and not isinstance(value, bool)
         else:
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
         return fits and (not self.choices or str(value) in self.choices) and self._in_range(value)
 
     def _in_range(self, value: Any) -> bool:
@@ -107,6 +107,13 @@ class Key:
         if not self.accepts(value):
             shown = "null" if value is None else value
             raise BadInput(f"{self.path}={shown} cannot be used", self.allowed, f"{self.path}={self.placeholder}")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,8 @@
     python -m src.sync --sweep 1a2b3c4d             another one, by the first digits of its id
     python -m src.sync --uri http://127.0.0.1:5000  to another store
 
-Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad input; 3 where something is missing.
+Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad input; 3 where something is missing;
+130 for Ctrl-C.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from src.bad_input import BadInput
 from src.compare import choose_sweeps
 from src.config import Tracking
 from src.runs.folder import MULTIRUN, JobFolder
-from src.tracking.address import check_address
+from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
@@ -31,14 +32,17 @@ def main() -> None:
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
-    arguments = parser.parse_args()
     try:
+        refuse_secrets(sys.argv[1:])
+        arguments = parser.parse_args()
         sys.exit(
             sync(arguments.multirun, arguments.sweep or [], Tracking("sqlite", arguments.uri, arguments.experiment))
         )
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:

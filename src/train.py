@@ -7,7 +7,6 @@ python -m src.train --cfg job norm=gn                       show the configurati
 """
 
 import os
-import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -26,15 +25,16 @@ from src.bad_input import BadInput
 from src.config import KEYS, Config
 from src.overrides import (
     CONF,
-    Groups,
+    as_one_word,
     check_overrides,
     check_text,
     check_value,
     option_groups,
-    unknown_key,
     values_of,
 )
 from src.stopping import Terminated, raise_on_sigterm
+from src.suggestions import Groups, unknown_key
+from src.tracking.address import refuse_secrets
 
 FOLDER = "the sweeper decides which folder a job has"
 # Hydra's own keys that stay as they are, and why.
@@ -45,6 +45,7 @@ FIXED = {
     "hydra.job.chdir": FOLDER,
     "hydra/sweeper": FOLDER,
     "hydra.sweeper._target_": FOLDER,
+    "hydra.job.env_set": "the command is kept in logs; a variable is set in the shell before it",
     "hydra.output_subdir": "a job writes its own configuration",
     "hydra/job_logging": "its files would lie outside the jobs' folders",
     "hydra/hydra_logging": "its files would lie outside the jobs' folders",
@@ -67,6 +68,7 @@ def check_command_line() -> None:
     Raises:
         BadInput: for the first such word.
     """
+    refuse_secrets(sys.argv[1:])  # before anybody repeats them
     parser = get_args_parser()
     parser.prog, parser.usage = "normlab", "python -m src.train [-m] [--cfg job] [--help] KEY=VALUE ..."
     arguments = parser.parse_args()
@@ -132,15 +134,17 @@ def parse(word: str, groups: Groups) -> Override:
     """
     try:
         return OverridesParser.create().parse_override(word)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # the latter from a number of thousands of digits
         name, _, value = word.partition("=")
+        if name != name.strip() and name.strip() in (*groups, *KEYS):
+            raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS):
             raise unknown_key(name, groups) from error
         check_value(name, value, groups)
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
             "a value with spaces, brackets, ~ and the like only in quotes",
-            shlex.quote(f'{name}="{value}"'),
+            as_one_word(name, value),
         ) from error
 
 

@@ -11,6 +11,24 @@ import pytest
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the slow fault tests go on."""
+    parser.addoption("--kills", type=int, default=8, help="how often a sweep is killed at a random moment")
+    parser.addoption("--points", type=int, default=12, help="at how many statements a sweep is killed")
+    parser.addoption("--fault-seed", type=int, default=1, help="what decides where")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """An empty store's file: the first use of a new one takes seconds."""
+    from src.config import Tracking
+    from src.tracking.store import open_store  # imports mlflow, which most tests do without
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_store(Tracking("sqlite", f"sqlite:///{path}", "other"), path.parent / "artifacts")
+    return path
+
+
 @pytest.fixture
 def command(tmp_path) -> Command:
     """`command("src.train", "norm=gn")` is `python -m src.train norm=gn`, typed in an empty folder."""

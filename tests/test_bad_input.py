@@ -1,8 +1,14 @@
 """A command that cannot be right is refused before anything runs, in at most three lines, and leaves nothing behind."""
 
 import re
+import shlex
+import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +16,15 @@ from src.bad_input import BadInput
 from src.config import Data
 from src.data.images import Source
 from src.data.sizes import check_sizes
-from src.overrides import check_overrides, check_text, option_groups
+from src.overrides import as_one_word, check_overrides, check_text, option_groups, values_of
 from src.train import parse
 from tests.conftest import clean_environment, files_below
 
+# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+MNIST = Path(__file__).parents[1] / "src" / "data" / "mnist"
+SYNTHETIC = ("data=synthetic", "data.images=200", "data.validation=50", "data.batch_size=16", "epochs=1")
 # Whoever imports these before refusing keeps the user waiting for seconds: here the import itself fails.
 WITHOUT_SLOW_IMPORTS = """
 import runpy, sys
@@ -72,6 +83,13 @@ QUICK = [
     ("data.root=~/mnist", ["'data.root=\"~/mnist\"'"]),
     ("data=fashion_mnist data.root='~nosuchuser/x'", ["~nosuchuser"]),
     ("hydra/launcher=nowhere", ["hydra/launcher", "basic"]),
+    ("-m seed=range(0,10000)", ["10,000 jobs", "sweep.max_jobs=200", "write: sweep.max_jobs=10000"]),
+    ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # not listed to be counted
+    ("-m seed=0,1,2 sweep.max_jobs=2", ["3 jobs", "sweep.max_jobs=2"]),
+    ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "no part of what a job is"]),
+    ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
+    ("resume=maybe", ["resume=maybe", "auto, restart"]),
+    ("threads=999999999", ["threads=999999999", "<= 1024"]),
     ("seed=range(5,0)", ["seed=range(5,0)", "an empty range"]),
     ("seed=range(0)", ["seed=range(0)", "an empty range"]),
     ("seed=range(1,5,0)", ["seed=range(1,5,0)", "other than 0"]),
@@ -88,7 +106,7 @@ QUICK = [
     ("tracking.uri=foo", ["tracking.uri=foo", "sqlite:///FILE, http://HOST:PORT, postgresql://"]),
     ("tracking.uri=./mlruns", ["tracking.uri=./mlruns", "no folders"]),
     ("tracking.uri=file:mlruns", ["tracking.uri=file:mlruns", "no folders"]),
-    ("tracking.uri=foo://user:secret@host", ["tracking.uri", "sqlite:///FILE"]),
+    ("tracking.uri=foo://user:secret@host", ["tracking.uri", "MLFLOW_TRACKING_URI in the environment"]),
     ("hydra.sweep.dir=x", ["hydra.sweep.dir", "which folder a job has"]),
     ("+hydra.sweep.subdir=x", ["hydra.sweep.subdir", "which folder a job has"]),
     ("hydra.run.dir=x", ["hydra.run.dir", "which folder a job has"]),
@@ -104,10 +122,31 @@ QUICK = [
     ("data=synthetic data.images=1", ["data.images=1", "2 images or more"]),
     ("model.width=1000000000 norm=gn", ["model.width=1000000000", "<= 1024"]),
     ("help", ["help is not KEY=VALUE", "norm", "optimizer", "epochs"]),
+    ("-m data.root=/a,b", ["/a and b", "'data.root=\"/a,b\"'"]),
+    ("-m data.root=choice(.,/nowhere)", ["no /nowhere", "'data.root=\".,/nowhere\"'"]),
+    ("reg.l1=1e400", ["reg.l1=inf", "finite"]),
+    (f"reg.l1={'9' * 400}", ["reg.l1=999", "finite"]),
+    (f"seed={'9' * 5000}", ["seed=999", "integer >= 0"]),
+    (f"-m seed=0,{'9' * 5000}", ["seed=0,999", "integer >= 0"]),
+    ("seed=0x10", ["seed=0x10", "integer >= 0"]),
+    ("seed=1.0", ["seed=1.0", "integer >= 0"]),
+    ("epochs=1e3", ["epochs=1000.0", "integer >= 1"]),
+    ("reg.l1=1e-5,", ["empty value in reg.l1"]),
+    ("-m norm=bn,gn reg.l1=", ["reg.l1=", "number >= 0"]),
+    ("norm=bñ", ["norm=bñ", "bn, gn, in, ln, none"]),
+    ("data.limit=true", ["data.limit=True", "integer >= 1 or null"]),
+    ("data.root=true", ["data.root=True", "a text or null"]),
+    (f"data.root={'x' * 5000}", ["data.root=xxx", "File name too long"]),
+    ("hydra.job.env_set.X=1", ["hydra.job.env_set.X", "in the shell"]),
+    ("tracking.uri=sqlite:///.", ["tracking.uri=sqlite:///.", "is a folder"]),
+    ("tracking.uri=sqlite://", ["tracking.uri=sqlite://", "kept in a file"]),
+    ("tracking.uri=sqlite:///:memory:", ["tracking.uri=sqlite:///:memory:", "kept in a file"]),
+    ("tracking.uri=postgresql://127.0.0.1:1/x", ["does not answer", "tracking=none"]),
+    ("tracking.uri=http://127.0.0.1:port", ["tracking.uri is no address", "http://HOST:PORT"]),
 ]
 
 
-@pytest.mark.parametrize(("typed", "words"), QUICK, ids=[typed for typed, _ in QUICK])
+@pytest.mark.parametrize(("typed", "words"), QUICK, ids=[typed[:60] for typed, _ in QUICK])
 def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, words):
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_SLOW_IMPORTS, *typed.split()],
@@ -163,6 +202,113 @@ def test_a_folder_that_cannot_be_written_to_is_named(command, tmp_path):
     assert files_below(tmp_path) == ["multirun"]
 
 
+def test_the_folder_with_a_comma_that_an_answer_names_is_trained_on(command, tmp_path):
+    folder = tmp_path / "mine, all"
+    folder.mkdir()
+    for file in MNIST.glob("*.gz"):
+        shutil.copy(file, folder)
+    small = ("data.limit=64", "epochs=1", "tracking=none")
+    refused = command("src.train", "-m", f"data.root={folder}", *small)
+    assert refused.returncode == 2, refused.stderr
+    assert f"{tmp_path / 'mine'} and all" in refused.stderr
+    done = command("src.train", *shlex.split(refused.stderr.split("write: ")[1]), *small)
+    assert done.returncode == 0, done.stderr
+    (config,) = tmp_path.glob("multirun/jobs/*/config.yaml")
+    assert f"root: {folder}\n" in config.read_text()
+
+
+def test_folders_that_are_there_are_swept_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        Path(name).mkdir()
+    check_words("data.root=one,two")
+    check_words("data.root=null,one")
+    check_words("data.root=one,two/..")
+    with pytest.raises(BadInput, match="no three"):
+        check_words("data.root=one,two,three")
+
+
+@pytest.mark.parametrize(
+    "name", ["/a,b", 'a"b', "a'b", "a b", "~/x", "a\\", 'a\\"b', "a\\\\b", "(a", "ä,ö", "a=b", "a#b"]
+)
+def test_a_value_in_the_quotes_that_an_answer_tells_is_read_as_it_is(name):
+    (word,) = shlex.split(as_one_word("data.root", name))
+    override = parse(word, option_groups())
+    assert values_of(override, option_groups()) == [name]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nonsense", ["MLFLOW_TRACKING_URI=nonsense", "sqlite:///FILE"]),
+        (" ", ["MLFLOW_TRACKING_URI", "sqlite:///FILE"]),
+        ("file:///tmp", ["MLFLOW_TRACKING_URI=file:///tmp", "no folders"]),
+        ("http://", ["MLFLOW_TRACKING_URI=http://", "no host"]),
+        ("http://host:port", ["MLFLOW_TRACKING_URI is no address"]),
+        ("postgresql://me:pass/word@127.0.0.1:1/x", ["MLFLOW_TRACKING_URI is no address", "%2F"]),
+        ("postgresql://me:word@127.0.0.1:1/x", ["postgresql://***@127.0.0.1:1/x does not answer"]),
+        ("databricks", ["databricks", "tracking=none"]),
+    ],
+)
+def test_a_store_that_a_variable_names_wrongly_is_refused(command, tmp_path, address, words):
+    check_refused(command("src.train", MLFLOW_TRACKING_URI=address), words)
+    assert files_below(tmp_path) == []
+
+
+def check_refused(done: "subprocess.CompletedProcess[str]", words: Sequence[str]) -> None:
+    assert done.returncode == 2, done.stderr
+    assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
+    assert "word@" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_an_experiment_named_by_an_empty_variable_is_the_usual_one(command):
+    done = command("src.train", *SYNTHETIC, MLFLOW_EXPERIMENT_NAME="")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["of a later MLflow"]),
+        ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
+    ],
+)
+def test_a_store_of_another_mlflow_is_refused_and_left_as_it_is(command, tmp_path, migrated, harm, words):
+    path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(harm)
+    before = path.read_bytes()
+    check_refused(command("src.train", *SYNTHETIC), words)
+    assert files_below(tmp_path) == ["mlflow.db"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0 and then nothing like it", "half"])
+def test_a_store_that_is_damaged_is_refused_and_left_as_it_is(command, tmp_path, migrated, content):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(migrated.read_bytes()[:100_000] if content == "half" else content * 500)
+    before = path.read_bytes()
+    check_refused(command("src.train", *SYNTHETIC), [str(path), "cannot be opened", "tracking=none"])
+    assert files_below(tmp_path) == ["mlflow.db"]
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_is_a_folder_is_refused(command, tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+    check_refused(command("src.train", *SYNTHETIC), [f"{tmp_path / 'mlflow.db'} is a folder"])
+    assert files_below(tmp_path) == ["mlflow.db"]
+
+
+def test_a_store_that_another_program_has_locked_is_refused(command, tmp_path, migrated):
+    path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        check_refused(command("src.train", *SYNTHETIC), ["database is locked", "tracking=none"])
+    assert files_below(tmp_path) == ["mlflow.db"]
+
+
 # What is typed, and what the answer says to write instead.
 WAYS_ON = [
     ("norm", "norm=bn"),
@@ -203,6 +349,8 @@ WAYS_ON = [
     ("~lr", "optimizer.lr=VALUE"),
     ("~experiment", "experiment=null"),
     ("device=cpu,", "device=VALUE"),
+    ("norm = gn", "norm=gn"),
+    (" epochs=2", "epochs=2"),
 ]
 
 

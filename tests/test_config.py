@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.config import KEYS, SECTIONS, Config, check
-from src.overrides import CONF, NODES, option_groups
+from src.overrides import CONF, option_groups
 from src.schema import leaves
+from src.suggestions import NODES
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = option_groups()
@@ -33,6 +34,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.eps": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST]),
     "norm.momentum": ("norm=bn", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
+    "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "reg.l1": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
@@ -59,7 +61,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "model.width": ("model=cnn", [1, 1024], [0, -4, 1025, 10**12]),
     "epochs": ("model=cnn", [1, 10**6], [0, -1]),
     "seed": ("model=cnn", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
-    "threads": ("model=cnn", [1, 64], [0, -1]),
+    "threads": ("model=cnn", [1, 1024], [0, -1, 1025]),
 }
 
 
@@ -144,8 +146,10 @@ YAML_LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in so
 def test_every_key_is_explained_where_it_is_set(path):
     section, _, name = path.rpartition(".")
     group = {node: group for group, node in NODES.items()}.get(section, section)
-    files = (CONF / group).glob("*.yaml") if group else [CONF / "config.yaml"]
-    assert any(re.match(rf"{name}: \S+ +# \S", line) for file in files for line in YAML_LINES[file])
+    files = sorted((CONF / group).glob("*.yaml")) if group else []
+    assert any(
+        re.match(rf" *{name}: \S+ +# \S", line) for file in files or [CONF / "config.yaml"] for line in YAML_LINES[file]
+    )
 
 
 @pytest.mark.parametrize("file", YAML_LINES, ids=lambda file: file.relative_to(CONF).as_posix())

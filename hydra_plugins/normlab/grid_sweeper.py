@@ -1,33 +1,36 @@
 """What runs: the grid, checked whole before its first job starts, then launched, tracked and compared."""
 
-import copy
+import math
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
-from src.config import SECTIONS, Config, Tracking, check
+from hydra_plugins.normlab.grid import Grid, GridJob
+from src.bad_input import BadInput
+from src.config import Config, SweepLimits, Tracking
 from src.console import SteadyConsole
-from src.overrides import check_overrides, expand, option_groups
+from src.overrides import count, expand
 from src.runs import identity
-from src.runs.folder import JobFolder, PlannedJob, Sweep
-from src.runs.naming import plan_job
+from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside, typical_seconds
+from src.runs.lock import is_owned
+from src.runs.naming import job_on_other_data, plan_job
+from src.runs.space import check_space
 from src.stopping import Terminated
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
-    from src.data.images import Source
     from src.tracking.session import Tracker
 
 
@@ -42,20 +45,6 @@ class GridSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="normlab")
 
 
-@dataclass(frozen=True)
-class GridJob:
-    """One point of the grid: its overrides as Hydra writes them, its configuration and its key."""
-
-    overrides: Mapping[str, str]
-    config: Config
-    key: str
-
-    @property
-    def leaves(self) -> dict[str, Any]:
-        """The leaves that decide what it computes."""
-        return identity.job_leaves(self.config)
-
-
 class GridSweeper(Sweeper):
     """Every combination of the values, each once."""
 
@@ -66,52 +55,44 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
-        self._loader = hydra_context.config_loader
-        self._config = config
-        self._parser = OverridesParser.create(config_loader=self._loader)
+        self._grid = Grid(hydra_context.config_loader, config.hydra.job.config_name)
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
-        self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
-        self._groups = option_groups()
         self._multirun = Path(config.hydra.sweep.dir).parent
 
     def sweep(self, arguments: list[str]) -> None:
         """Train what is asked for; leaves by SystemExit where not all went well."""
-        jobs = self._grid(arguments)
+        jobs = self._jobs(arguments)
         sweep = self._plan(jobs)
-        status = self._run(jobs, sweep)
+        status = self._run(jobs, sweep, jobs[0].config)
         if status:
             sys.exit(status)
 
-    def _grid(self, arguments: Sequence[str]) -> list[GridJob]:
-        """The grid's jobs, every one of them checked; duplicates are dropped, and that is said."""
-        from src.data.sizes import check_sizes
-        from src.data.sources import describe
-
-        typed = self._parser.parse_overrides(list(arguments))
-        names = {override.key_or_group for override in typed}
-        preset = self._parser.parse_overrides(
-            [f"{name}={value}" for name, value in self._params.items() if name not in names]
-        )
-        check_overrides([*preset, *typed], self._groups)
-        points = expand([*preset, *typed])
-        configs = [self._compose(overrides) for overrides in points]
-        for config in configs:
-            check(config)
+    def _jobs(self, arguments: list[str]) -> list[GridJob]:
+        """The jobs, every one of them checked; duplicates are dropped, and that is said."""
+        overrides = self._grid.overrides(arguments, self._params)
+        fixed = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
+        self._check_number(overrides, self._grid.compose(fixed).sweep)
+        points = expand(overrides)
+        configs = self._grid.configs(points)
         self._check_surroundings(configs[0])
-        sources: dict[str, Source] = {}  # of each dataset once: describing one may read or download it
-        jobs: dict[str, GridJob] = {}
-        for overrides, config in zip(points, configs, strict=True):
-            data = repr(config.data)
-            sources[data] = source = sources.get(data) or describe(config.data)
-            check_sizes(config.data, source)
-            key = identity.job_key(identity.identity(config, source.digest))
-            jobs.setdefault(key, GridJob(overrides, config, key))
+        jobs = self._grid.jobs(points, configs)
         if len(jobs) < len(points):
             self._say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
-        return list(jobs.values())
+        return jobs
+
+    def _check_number(self, overrides: Sequence[Override], sweep: SweepLimits) -> None:
+        """Refuse a grid that was hardly meant, before it is expanded."""
+        number = math.prod(count(override) for override in overrides)
+        if number > sweep.max_jobs:
+            seconds = typical_seconds(self._multirun)
+            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s a job," if seconds else ""
+            raise BadInput(
+                f"{number:,} jobs{cost} are more than sweep.max_jobs={sweep.max_jobs}",
+                "fewer values",
+                f"sweep.max_jobs={number}",
+            )
 
     def _check_surroundings(self, config: Config) -> None:
         """What all jobs share and no job can do without: the device and the store's address."""
@@ -122,32 +103,10 @@ class GridSweeper(Sweeper):
         if config.tracking.name != "none":
             check_address(config.tracking)
 
-    def _compose(self, overrides: Mapping[str, str]) -> Config:
-        """The configuration of one point.
-
-        Hydra composes each combination of group choices once; single values are set on a copy, a hundred times faster,
-        by the same typed nodes.
-        """
-        chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
-        if chosen not in self._composed:
-            composed = self._loader.load_configuration(
-                self._config.hydra.job.config_name, [f"{name}={value}" for name, value in chosen], RunMode.RUN
-            )
-            with open_dict(composed):
-                del composed["hydra"]
-            self._composed[chosen] = composed
-        composed = copy.deepcopy(self._composed[chosen])
-        for name, value in overrides.items():
-            if name not in self._groups:
-                OmegaConf.update(composed, name, self._parser.parse_override(f"{name}={value}").value())
-        config = OmegaConf.to_object(composed)
-        assert isinstance(config, Config)
-        return config
-
     def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
         """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
         varies = identity.varying(job.leaves for job in jobs)
-        planned = [plan_job(job.key, job.leaves, varies, self._unusual(job), self._multirun) for job in jobs]
+        planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), self._multirun) for job in jobs]
         return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
             command=shlex.join(["python", "-m", "src.train", *sys.argv[1:]]),
@@ -156,35 +115,25 @@ class GridSweeper(Sweeper):
             jobs=planned,
         )
 
-    def _unusual(self, job: GridJob) -> list[str]:
-        """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
-        names = [f"{section}.name" for section in SECTIONS]
-        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
-        default, plain = self._plain({}), self._plain(chosen)
-        choices = [name for name in names if default.get(name) != job.leaves.get(name)]
-        return [*choices, *identity.varying([plain, job.leaves])]
-
-    def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
-        """The leaves that a choice of options comes with."""
-        key = tuple(chosen.items())
-        if key not in self._leaves:
-            self._leaves[key] = identity.job_leaves(self._compose(chosen))
-        return self._leaves[key]
-
-    def _run(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
+    def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
         """Run what is not finished, track it, compare; returns the exit status.
 
-        Whatever ends it, the runs in MLflow get their true status.
+        Whatever ends it, the runs in MLflow get their true status.  What is no part of a job is the same in all of them
+        and read from `config`.
         """
-        tracker = self._tracker(jobs[0].config.tracking, sweep)
+        restart = config.resume == "restart"
+        if restart:
+            self._check_nobody_trains(sweep)
+        check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
+        tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
         try:
             if tracker:
                 tracker.open()
             sweep.write(self._multirun)
-            finished = sum(self._folder(job).finished for job in sweep.jobs)
-            varies = ", ".join(sweep.varies) or "nothing"
-            self._say(f"sweep {sweep.id[:8]}: {len(sweep.jobs)} jobs, varying {varies}; {finished} finished before")
+            if restart:
+                self._set_aside(sweep)
+            self._say_plan(jobs, sweep)
             status = self._launch(jobs, sweep)
             status = max(status, self._report(sweep))
         except KeyboardInterrupt:
@@ -195,6 +144,36 @@ class GridSweeper(Sweeper):
             if tracker:
                 delivered = tracker.close(status)
         return status or (0 if delivered else 3)
+
+    def _check_nobody_trains(self, sweep: Sweep) -> None:
+        owned = [job.label for job in sweep.jobs if is_owned(self._folder(job).path)]
+        if owned:
+            raise _being_trained(owned)
+
+    def _set_aside(self, sweep: Sweep) -> None:
+        """Every job's earlier attempt leaves its place; what a kill here leaves, the same command goes on with."""
+        there = [folder for job in sweep.jobs if (folder := self._folder(job)).path.exists()]
+        for folder in there:
+            try:
+                set_aside(folder, self._multirun)
+            except BlockingIOError as error:  # begun since it was looked at
+                raise _being_trained([folder.path.name]) from error
+        if there:
+            self._say(f"{len(there)} earlier attempts are in {self._multirun / 'superseded'} now")
+
+    def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
+        """How many jobs there are, and what of them is finished or is not what one might think."""
+        finished = [job for job in sweep.jobs if self._folder(job).finished]
+        varies = ", ".join(sweep.varies) or "nothing"
+        self._say(f"sweep {sweep.id[:8]}: {len(jobs)} jobs, varying {varies}; {len(finished)} finished before")
+        code = identity.code_digest()
+        edited = [job.label for job in finished if self._folder(job).code != code]
+        if edited:
+            self._say(f"trained by other code than stands here now: {_listed(edited)}; resume=restart trains anew")
+        for job, planned in zip(jobs, sweep.jobs, strict=True):
+            other = job_on_other_data(planned, job.config, self._multirun)
+            if other:
+                self._say(f"{planned.label}: the data in {job.config.data.root} has changed since {other.path.name}")
 
     def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
         batch = [
@@ -234,3 +213,14 @@ class GridSweeper(Sweeper):
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False)
+
+
+def _being_trained(names: Sequence[str]) -> BadInput:
+    what = f"resume=restart: another process trains {_listed(names)}"
+    return BadInput(what, "the end of that awaited, or gone on with", "resume=auto")
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Up to five names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

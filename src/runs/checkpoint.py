@@ -2,24 +2,25 @@
 
 A file is a line that names the format, the SHA-256 of that line and the rest, and the rest as `torch.save` writes it:
 tensors and primitives only, read with `weights_only=True` and nothing else.  The two files take turns, so that the
-state before the newest survives whatever happens to the newest.
+state before the newest survives whatever happens to the newest.  Each carries a digest of the journal's first line: one
+that was copied from another job, or outlived an earlier attempt, fits the network and is still not gone on from.
 """
 
 import hashlib
 import io
 import logging
-import pickle
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from src.runs.files import write_atomic
-from src.runs.journal import Record
+from src.runs.journal import Record, first_line
 
 FORMAT = 1
 HEADER = b"normlab checkpoint "
 GENERATIONS = ("checkpoint-0.pt", "checkpoint-1.pt")
+WAY_ON = "; resume=restart trains the job anew"
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,13 @@ def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
         state: nested dictionaries and lists of tensors and primitives.
     """
     buffer = io.BytesIO()
-    torch.save({"epoch": epoch, **state}, buffer)
+    torch.save({"epoch": epoch, "attempt": attempt(folder), **state}, buffer)
     write_atomic(folder / GENERATIONS[epoch % len(GENERATIONS)], sealed(FORMAT, buffer.getvalue()))
+
+
+def attempt(folder: Path) -> str:
+    """What tells whose checkpoints lie in a job's folder."""
+    return hashlib.sha256(first_line(folder / "journal.jsonl")).hexdigest()
 
 
 def sealed(version: int, content: bytes) -> bytes:
@@ -60,7 +66,7 @@ def sealed(version: int, content: bytes) -> bytes:
 
 
 def load_checkpoint(folder: Path) -> State | None:
-    """The newest state that is unharmed, or None; a harmed one is told in the log.
+    """The newest state that is unharmed and this attempt's own, or None; another one is told in the log.
 
     Raises:
         Unreadable: where a file is of a newer format or not of tensors and primitives.
@@ -108,14 +114,17 @@ def _read(path: Path) -> State | None:
     head, _, rest = stored.partition(b"\n")
     version, content = head.removeprefix(HEADER), rest[32:]
     if stored.startswith((b"PK", b"\x80")):
-        raise Unreadable(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}")
+        raise Unreadable(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{WAY_ON}")
     if not version.isdigit() or stored != sealed(int(version), content):
         log.warning("%s is damaged and left aside", path)
         return None
     if int(version) != FORMAT:
-        raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}")
+        raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{WAY_ON}")
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise Unreadable(f"{path} holds more than tensors and primitives") from error
+    except Exception as error:  # mostly UnpicklingError; the digest is right, so nothing has harmed the file
+        raise Unreadable(f"{path} holds more than tensors and primitives{WAY_ON}") from error
+    if state.get("attempt") != attempt(path.parent):
+        log.warning("%s belongs to another job or an earlier attempt and is left aside", path)
+        return None
     return state

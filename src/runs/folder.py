@@ -1,14 +1,17 @@
 """The folders that jobs and sweeps leave: `multirun/jobs/<readable>-<key8>` and `multirun/sweeps/<id8>`."""
 
 import json
+import statistics
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import write_json
+from src.runs.files import remove_partial_files, sync_folder, write_json
 from src.runs.identity import parts_of_a_job, short_name
 from src.runs.journal import Record, read_journal
+from src.runs.lock import job_lock
 from src.schema import leaves
 
 MULTIRUN = Path("multirun")
@@ -51,6 +54,12 @@ class JobFolder:
         """Whether the job broke off by itself."""
         records = [] if self.finished else self.records()
         return bool(records) and records[-1].get("status") == "FAILED"
+
+    @property
+    def code(self) -> str | None:
+        """The digest of the code that trains or trained it."""
+        records = self.records()
+        return records[0].get("code") if records else None
 
     def records(self) -> list[Record]:
         """What the journal holds now."""
@@ -136,6 +145,7 @@ class Sweep:
         """Write the manifest."""
         folder = self.folder(multirun)
         folder.mkdir(parents=True, exist_ok=True)
+        remove_partial_files(folder, shared=True)  # the same sweep may have been started twice
         jobs = [vars(job) for job in self.jobs]
         write_json(folder / "manifest.json", {**vars(self), "jobs": jobs})
 
@@ -146,6 +156,20 @@ def read_sweep(manifest: Path) -> Sweep:
     return Sweep(**{**stored, "jobs": [PlannedJob(**job) for job in stored["jobs"]]})
 
 
+def set_aside(job: JobFolder, multirun: Path) -> None:
+    """Move a job's folder out of the way, whole, to `multirun/superseded`.
+
+    Raises:
+        BlockingIOError: where a living process holds it.
+    """
+    with job_lock(job.path, wait=False):
+        there = multirun / "superseded" / f"{job.path.name}-{time.time_ns() // 1_000_000}"
+        there.parent.mkdir(exist_ok=True)
+        job.path.rename(there)
+        sync_folder(there.parent)
+        sync_folder(job.path.parent)
+
+
 def find_job(multirun: Path, key: str) -> JobFolder | None:
     """The folder of a job, whatever its readable part, or None.  A name holds 8 digits of the key, the journal all."""
     for path in sorted((multirun / "jobs").glob(f"*-{key[:8]}")):
@@ -153,3 +177,9 @@ def find_job(multirun: Path, key: str) -> JobFolder | None:
         if all(record.get("job", key) == key for record in folder.records()[:2]):
             return folder
     return None
+
+
+def typical_seconds(multirun: Path) -> float:
+    """The median time that the jobs finished here took, in seconds; 0 where there is none."""
+    results = [result for path in (multirun / "jobs").glob("*") if (result := JobFolder(path).result()) is not None]
+    return float(statistics.median([result["seconds"]["total"] for result in results] or [0.0]))

@@ -36,6 +36,11 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_same(stored: Mapping[str, Any], config: Config) -> bool:
+    """Whether a stored configuration tells the same job as another one, save for the data's content."""
+    return distinguishing(leaves(stored)) == distinguishing(leaves(dataclasses.asdict(config)))
+
+
 def job_key(identity: Mapping[str, Any]) -> str:
     """64 hexadecimal digits that name a job."""
     return _digest(dict(identity))

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from src.runs.files import sync_folder
+from src.runs.files import named, sync_folder
 
 Record = dict[str, Any]
 
@@ -24,11 +24,18 @@ class Journal:
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         """Begin a journal, or go on with the one that is there; what follows its first harmed line is cut off."""
-        self._records = read_journal(path) if resume else []
-        self._file = path.open("r+b" if self._records else "wb")
-        self._file.truncate(sum(len(encode(record)) for record in self._records))
-        self._file.seek(0, os.SEEK_END)
+        content = _content(path) if resume else b""
+        self._records = list(_records(content))
+        self._path = path
+        self._file = path.open("r+b" if self._records else "wb", buffering=0)
+        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # of the whole lines
+        self._cut()
         sync_folder(path.parent)
+
+    def _cut(self) -> None:
+        """Leave whole lines alone in the file, and go to their end."""
+        self._file.truncate(self._size)
+        self._file.seek(self._size)
 
     @property
     def last_epoch(self) -> int:
@@ -43,12 +50,23 @@ class Journal:
         """Write one record and wait until the disk has it.
 
         An epoch that it holds already is left as it is: it has been computed again, to the same numbers.
+
+        Raises:
+            OSError: where the disk is full, say; no part of the line stays.
         """
         if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
             return
-        self._file.write(encode(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = encode(record)
+        with named(self._path):
+            try:
+                written = 0
+                while written < len(line):  # a part may have room, and the rest then says why it has none
+                    written += self._file.write(line[written:])
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._cut()
+                raise
+        self._size += len(line)
         self._records.append(record)
 
     def __enter__(self) -> "Journal":
@@ -82,7 +100,19 @@ def decode(line: bytes) -> Record | None:
 
 def read_journal(path: Path) -> list[Record]:
     """The records up to the first torn or harmed line; none where there is no file."""
-    return list(_records(path.read_bytes())) if path.exists() else []
+    return list(_records(_content(path)))
+
+
+def first_line(path: Path) -> bytes:
+    """What tells an attempt at a job from every other, of the same job or another: configuration, code and time."""
+    return _content(path).partition(b"\n")[0]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # or moved away together with its folder since somebody looked
+        return b""
 
 
 def _records(content: bytes) -> Iterator[Record]:

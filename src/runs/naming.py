@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.runs.folder import PlannedJob, find_job
-from src.runs.identity import applies, folder_name, format_value, label
+from src.config import Config
+from src.runs.folder import JobFolder, PlannedJob, find_job
+from src.runs.identity import applies, folder_name, format_value, is_same, label
 
 
 def plan_job(
@@ -30,3 +31,21 @@ def plan_job(
         cell=label(leaves, unusual, seed=False),
         params={path: format_value(leaves[path]) for path in shown},
     )
+
+
+def job_on_other_data(job: PlannedJob, config: Config, multirun: Path) -> JobFolder | None:
+    """The latest folder of the same configuration, the data's place included, whose data was not what it is now.
+
+    None for a job that has a folder itself.
+    """
+    jobs = multirun / "jobs"
+    if config.data.root is None or (jobs / job.folder).exists():
+        return None
+    readable = job.folder.rpartition("-")[0]
+    found = []
+    for path in jobs.glob(f"{readable}-????????"):
+        records = JobFolder(path).records()
+        start = records[0] if records else {}
+        if start and start["config"]["data"]["root"] == config.data.root and is_same(start["config"], config):
+            found.append((start["time"], path))
+    return JobFolder(max(found)[1]) if found else None

@@ -1,18 +1,33 @@
-"""The address of the MLflow store; told and tried without importing MLflow."""
+"""The address of the MLflow store; told and tried without importing MLflow.
+
+A database's address may hold a password, as MLflow wants it, in `MLFLOW_TRACKING_URI` alone: what is typed or
+configured is kept in logs.  Whatever is shown or stored goes through `shown` or `reason`.
+"""
 
 import os
-from importlib.metadata import entry_points
+import re
+import socket
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from importlib.metadata import entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from urllib.request import urlopen
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, masked
 from src.config import Tracking
 
+MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: a file for each version of its tables
 PROBE = 5  # seconds that a server has to answer
+# The databases that MLflow opens, and their ports; None where a name need not be a host.
+DATABASES = {"sqlite": None, "postgresql": 5432, "mysql": 3306, "mssql": None}
 # What MLflow opens by itself; since 3.13 no longer a folder (`file:` or a bare path).
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")
+SCHEMES = (*DATABASES, "http", "https", "databricks", "databricks-uc", "uc")
+EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
+WITHOUT = "tracking=none to go on without"
 
 
 def store_uri(settings: Tracking) -> str:
@@ -25,6 +40,57 @@ def default_uri() -> str:
     return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
+def shown(uri: str) -> str:
+    """An address as it may be printed and stored: with `***` for a user name and password."""
+    return masked(uri)
+
+
+def reason(error: BaseException, uri: str) -> str:
+    """The line of what a library says of a store that names the error, without what the address keeps secret."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    said = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's: (sqlite3.XError) ...
+    for secret in sorted(_secrets(uri), key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", said)
+    return said
+
+
+def _secrets(uri: str) -> set[str]:
+    """The user name and password of an address, whole and in the parts that a library may take for something else."""
+    before, at, _ = uri.partition("://")[2].rpartition("@")
+    if not at or not holds_secret(uri):
+        before = ""
+    values = [before, *before.split(":", 1), *re.split(r"[@:/?#]", before)]
+    values += [value for name, value in parse_qsl(urlsplit(uri).query) if masked(f"?{name}={value}") != value]
+    return {text for value in values for text in (value, unquote(value)) if text}
+
+
+def holds_secret(uri: str) -> bool:
+    """Whether an address holds a user name or a password, even where it is mistyped."""
+    uri = "".join(uri.split())
+    return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
+
+
+def refuse_secrets(words: Sequence[str]) -> None:
+    """Refuse a command line with a password in it, before anything else could repeat it.
+
+    Raises:
+        BadInput: naming the key, and the way on.
+    """
+    for word in words:
+        name, equals, value = word.partition("=")
+        address = value if equals and "://" not in name else word
+        if holds_secret(address) if name.lower().endswith(("uri", "url")) else "://" in word and holds_secret(address):
+            raise _refusal(name if re.fullmatch(r"[\w.+~-]+", name) else "an address", address)
+
+
+def _refusal(key: str, uri: str) -> BadInput:
+    server = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+    database = "MLFLOW_TRACKING_URI in the environment"
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    way_on = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
+    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", way_on)
+
+
 def check_address(settings: Tracking) -> None:
     """Refuse a password in the address, a store that MLflow cannot open and a silent server; nothing is created.
 
@@ -32,39 +98,94 @@ def check_address(settings: Tracking) -> None:
         BadInput: naming the way on.  A password is never repeated.
     """
     uri = store_uri(settings)
+    key = "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
+        raise _refusal(key, uri)
     try:
         parts = urlsplit(uri)
-        secret = parts.scheme.startswith("http") and bool(parts.username or parts.password)
+        _ = parts.port  # refuses what is no number
     except ValueError:
-        raise BadInput("tracking.uri is no address", "sqlite:///FILE, http://HOST:PORT") from None
-    if secret:
         raise BadInput(
-            "tracking.uri holds a user name or password, which logs would keep",
-            "an address without them",
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment",
-        )
-    _check_scheme(uri, "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI")
-    if not parts.scheme.startswith("http"):
-        return
-    try:
-        with urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE):
-            pass
-    except HTTPError:
-        pass  # it answers
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise BadInput(
-            f"tracking.uri={uri} does not answer: {reason}", "a running MLflow server", "tracking=none to go on without"
-        ) from error
+            f"{key} is no address", f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
+        ) from None
+    _check_scheme(uri, key)
+    if scheme.startswith("http"):
+        _check_server(uri, key)
+    elif scheme == "sqlite":
+        _check_file(uri, key)
+    elif scheme in DATABASES:
+        _check_port(parts, DATABASES[scheme], f"{key}={shown(uri)}")
 
 
 def _check_scheme(uri: str, key: str) -> None:
     scheme, colon, _ = uri.partition(":")
     known = {*SCHEMES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))} - {"file"}
     if scheme.partition("+")[0] not in known or not (colon or scheme.startswith("databricks")):
-        shown = f"{key}={uri}" if "@" not in uri else key  # what stands before an @ may be a password
         raise BadInput(
-            f"{shown}: MLflow can open no such store",
-            "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE; no folders since MLflow 3.13",
+            f"{key}={shown(uri)}: MLflow can open no such store",
+            f"{EXAMPLES}; no folders since MLflow 3.13",
             "tracking.uri=sqlite:///mlflow.db",
         )
+
+
+def _check_server(uri: str, key: str) -> None:
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE):
+            pass
+    except HTTPError as error:
+        if error.code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
+            what = f"{key}={uri} does not answer: {error.code} {error.reason}"
+            raise BadInput(what, "a running MLflow server", WITHOUT) from error
+    except (URLError, OSError, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise BadInput(f"{key}={uri} does not answer: {why}", "a running MLflow server", WITHOUT) from error
+
+
+def _check_port(parts: SplitResult, usual: int | None, shown: str) -> None:
+    """A database that nobody listens for: MLflow would try it for minutes."""
+    port = parts.port or usual
+    if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
+        return
+    try:
+        socket.create_connection((parts.hostname, port), PROBE).close()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
+        raise BadInput(f"{shown} does not answer: {why}", "a running database", WITHOUT) from None
+
+
+def _check_file(uri: str, key: str) -> None:
+    """A SQLite file that cannot be a store: MLflow would try it for minutes, or make it anew in memory for each use."""
+    place, _, query = uri.partition("://")[2].partition("?")
+    if place.startswith("/file:") and "uri=" in query:
+        return  # SQLite's own kind of address
+    path = Path(place[1:])
+    told = f"{key}={shown(uri)}"
+    if not place.startswith("/") or place in ("/", "/:memory:"):
+        raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", "tracking.uri=sqlite:///mlflow.db")
+    try:
+        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if path.is_dir() or (nearest != path and not nearest.is_dir()):
+            raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
+        made_here = uri == default_uri() and not path.exists()  # in a folder that src/runs/space.py tries
+        if not made_here and not os.access(nearest, os.W_OK):
+            raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", WITHOUT)
+        if path.exists():  # rw: opened as it is, never made
+            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", PROBE, uri=True)) as database:
+                tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                if "alembic_version" in tables:
+                    _check_version(database.execute("SELECT version_num FROM alembic_version").fetchall(), told)
+    except (OSError, ValueError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        allowed = "a SQLite database that nobody has locked"
+        raise BadInput(f"{told} cannot be opened: {why}", allowed, WITHOUT) from error
+
+
+def _check_version(found: list[tuple[str]], told: str) -> None:
+    """A database that a later MLflow has made: this one would call it out of date."""
+    mlflow = find_spec("mlflow")  # where it is, without importing it
+    places = mlflow.submodule_search_locations or [] if mlflow else []
+    known = {path.stem.partition("_")[0] for place in places for path in Path(place).glob(MIGRATIONS)}
+    if known and not {revision for (revision,) in found} <= known:
+        installed = version("mlflow")
+        raise BadInput(f"{told} is of a later MLflow than {installed}", "", "pip install --upgrade mlflow")

@@ -4,25 +4,28 @@ Everything is logged with the time that stands in the folder, so that delivering
 leaves (MLflow knows a metric by key, time, step, run and value).
 """
 
-import json
+import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from src.comparison.colours import colour
 from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
-from src.runs.identity import parts_of_a_job
 from src.runs.journal import Record
-from src.runs.lock import is_owned
-from src.schema import leaves
+from src.runs.lock import folder_lock, is_owned
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
+from src.tracking.checks import check_files, check_metrics
+from src.tracking.entities import dataset, epoch_metrics, job_tags
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
+
+# MLflow's monitor tells at length of a store that does not answer; what matters of it is told when the sweep ends.
+logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
 
 DECIMALS = 4  # of the numbers at the end: the page shows every digit that it is given
 
@@ -44,12 +47,36 @@ class Delivery:
         self.ended = False
 
     @property
-    def label(self) -> str:
-        """The job's short name."""
-        return self._job.label
+    def lacking(self) -> str:
+        """The job and how many of its epochs are not delivered, in words; nothing where all is."""
+        records = self._folder.records()
+        if (self.ended and len(records) == self._records) or not records:
+            return ""
+        epochs = sum(record["kind"] == "epoch" for record in records[self._records :])
+        return f"{self._job.label} ({epochs} epochs)" if epochs else self._job.label
 
     def advance(self) -> None:
         """Deliver what is new in the folder."""
+        self._deliver(last=False)
+
+    def close(self) -> None:
+        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
+        self._deliver(last=not is_owned(self._folder.path))  # asked first: what is read then is all that there will be
+
+    def _deliver(self, *, last: bool) -> None:
+        if not self._folder.journal.exists():
+            return
+        with folder_lock(self._folder.path):  # one command at a time: two at once would make two runs
+            try:
+                self._advance()
+                if last and self._run and not self.ended:
+                    self._stop("FAILED", "the job's process died without a word", None)
+            except Exception:
+                self._attempt = 0  # the run may be gone, or there although nobody said so: it is looked up again
+                raise
+
+    def _advance(self) -> None:
+        result = self._folder.result()  # read first: once there is one, the journal has its last line
         records = self._folder.records()
         if not records or records[0]["kind"] != "start":
             return
@@ -61,22 +88,13 @@ class Delivery:
             self._reopen()
         self._log_records(records[self._records :])
         self._records = len(records)
-        result = self._folder.result()
         if result is not None:
-            self._finish(result)
+            self._finish(result, records)
         elif records[-1]["kind"] == "stop":
             self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
-    def close(self) -> None:
-        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
-        self.advance()
-        if self._run and not self.ended and not is_owned(self._folder.path):
-            self._stop("FAILED", "the job's process died without a word", None)
-
     def _open(self, start: Record) -> None:
-        """Find the run of this attempt or make it; a run of an earlier attempt is superseded."""
-        self._attempt, self._records, self.ended = start["time"], 0, False
-        self._data = start["config"]["data"]["name"]
+        """Find the run of this attempt or make it; any other run of the job is superseded."""
         client, attempt = self._store.client, str(start["time"])
         mine = {
             "mlflow.parentRunId": self._parent,
@@ -84,28 +102,27 @@ class Delivery:
             "cell": self._job.cell,
             sweep_tag(self._sweep_id): "true",
         }
-        for run in self._store.find(kind="job", job_key=self._job.key):
-            if run.data.tags.get("attempt") == attempt:
-                self._run = run.info.run_id
-                changed = {name: value for name, value in mine.items() if run.data.tags.get(name) != value}
-                missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
-                self._log(tags=changed, params=missing)
-                self.ended = run.info.status == "FINISHED"
-                if self.ended:
-                    self._records = len(self._folder.records())
-                else:
-                    self._reopen()
-                return
-            self._supersede(
-                run.info.run_id, run.info.status, [name for name in run.data.tags if name.startswith("sweep.")]
-            )
-        tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
-        run = client.create_run(self._store.experiment_id, start["time"], tags, run_name=self._job.label)
+        runs = self._runs()
+        of_attempt = [run for run in runs if run.data.tags.get("attempt") == attempt]
+        if of_attempt:
+            run = max(of_attempt, key=lambda run: run.info.status == "FINISHED")
+        else:
+            tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
+            run = client.create_run(self._store.experiment_id, start["time"], tags, run_name=self._job.label)
+            runs = self._runs()  # a request sent twice makes two
         self._run = run.info.run_id
-        self._log(params=self._job.params)
+        self._supersede_others(runs)
+        changed = {name: value for name, value in mine.items() if run.data.tags.get(name) != value}
+        missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
+        self._log(tags=changed, params=missing)
+        self._data = start["config"]["data"]["name"]
+        self.ended = run.info.status == "FINISHED"
+        self._records = len(self._folder.records()) if self.ended else 0
+        if not self.ended:
+            self._reopen()
         if self._system_metrics and not self._folder.finished:
-            self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri)
-            self._monitor.start()
+            self._watch()
+        self._attempt = start["time"]
 
     def _reopen(self) -> None:
         """A job that was stopped goes on."""
@@ -115,14 +132,21 @@ class Delivery:
         if "error" in client.get_run(self._run).data.tags:
             client.delete_tag(self._run, "error")
 
-    def _supersede(self, run_id: str, status: str, sweeps: list[str]) -> None:
-        """Take an earlier attempt out of every view, but keep what it logged."""
-        client = self._store.client
-        client.set_tag(run_id, "superseded", "true")
-        for name in sweeps:
-            client.delete_tag(run_id, name)
-        if status == "RUNNING":
-            client.set_terminated(run_id, "KILLED")
+    def _watch(self) -> None:
+        """Sample the machine's load until the run ends; a monitor that the store has failed gives up by itself."""
+        if self._monitor is not None:
+            self._monitor.finish()
+        self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
+        self._monitor.start()
+
+    def _runs(self) -> list[Run]:
+        return self._store.find(kind="job", job_key=self._job.key)
+
+    def _supersede_others(self, runs: Iterable[Run]) -> None:
+        """Leave one run of the job: others are earlier attempts, or come of a request whose answer was lost."""
+        for other in runs:
+            if other.info.run_id != self._run:
+                supersede(self._store.client, other)
 
     def _log(
         self, *, metrics: list[Metric] | None = None, params: Mapping[str, str] = {}, tags: Mapping[str, str] = {}
@@ -136,34 +160,32 @@ class Delivery:
             )
 
     def _log_records(self, records: list[Record]) -> None:
-        metrics = [
-            Metric(name, value, record["time"], record["epoch"])
-            for record in records
-            if record["kind"] == "epoch"
-            for name, value in record["metrics"].items()
-        ]
-        self._log(metrics=metrics)
+        self._log(metrics=epoch_metrics(records))
         for record in records:
             if record["kind"] == "ready":
                 self._store.client.log_inputs(self._run, [dataset(self._data, record["source"])])
                 self._log(tags={"parameters": str(record["parameters"]), "env.device": record["device"]})
 
-    def _finish(self, result: Mapping[str, Any]) -> None:
-        """The numbers at the end, the files, and only then the status."""
+    def _finish(self, result: Mapping[str, Any], records: list[Record]) -> None:
+        """The numbers at the end, the files, and only when the store has them all the status."""
         client, finished = self._store.client, result["finished"]
         shown = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
-        final = {name: round(result["metrics"][name], DECIMALS) for name in shown}
-        self._log(metrics=[Metric(name, value, finished, 0) for name, value in final.items()])
+        final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in shown]
+        self._log(metrics=final)
+        sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
         for name in ARTIFACTS:
             client.log_artifact(self._run, str(self._folder.path / name))
-        self._log_image(finished)
+        png = (self._folder.path / "misclassified.png").read_bytes()
+        images = image_files(png, self._job.key, IMAGE_KEY, IMAGE_STEP, finished)
+        self._log_images(images)
+        check_files(client, self._run, sizes | {name: len(content) for name, content in images.items()})
+        check_metrics(client, self._run, epoch_metrics(records) + final)
         self._terminate("FINISHED", finished)
 
-    def _log_image(self, time: int) -> None:
+    def _log_images(self, images: Mapping[str, bytes]) -> None:
         """The worst mistakes in the form that the page lays side by side with those of other runs."""
-        png = (self._folder.path / "misclassified.png").read_bytes()
         with tempfile.TemporaryDirectory() as scratch:
-            for name, content in image_files(png, self._job.key, IMAGE_KEY, IMAGE_STEP, time).items():
+            for name, content in images.items():
                 path = Path(scratch, name)
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
@@ -180,36 +202,24 @@ class Delivery:
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None
-        self._store.client.set_terminated(self._run, status, time)
+        runs = self._runs()
+        self._supersede_others(runs)  # a request that was given up may have been taken up since
+        params = {name for run in runs if run.info.run_id == self._run for name in run.data.params}
+        if self._job.params.keys() - params:
+            raise OSError("the params did not arrive")
+        client = self._store.client
+        client.set_terminated(self._run, status, time)
+        if client.get_run(self._run).info.status != status:
+            raise OSError(f"the status {status} did not arrive")
         self.ended = True
 
 
-def job_tags(start: Record) -> dict[str, str]:
-    """What does not change in a job: its identity, its code, where it ran."""
-    environment = dict(start["environment"])
-    commit = environment.pop("commit", "")
-    found = {
-        "attempt": str(start["time"]),
-        "seed": str(start["config"]["seed"]),
-        "code": start["code"],
-        "env.threads": str(start["config"]["threads"]),
-        "mlflow.source.name": "src/train.py",
-        "mlflow.source.type": "LOCAL",
-        "mlflow.runColor": colour(parts_of_a_job(leaves(start["config"]))),
-        **{f"env.{name}": value for name, value in environment.items()},
-    }
-    if commit:
-        found |= {"mlflow.source.git.commit": commit.rstrip("+"), "git.dirty": str(commit.endswith("+")).lower()}
-    return found
-
-
-def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
-    """The images as MLflow's dataset input; the digest is the one that the job's key holds."""
-    entity = Dataset(
-        name=name,
-        digest=source["digest"][:32],  # the store has room for 36
-        source_type="local",
-        source=json.dumps({"uri": source["place"]}),
-        profile=json.dumps({name: source[name] for name in ("train", "test", "channels", "size")}),
-    )
-    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+def supersede(client: MlflowClient, run: Run) -> None:
+    """Take a run that another one replaces out of every view, but keep what it logged."""
+    run_id = run.info.run_id
+    client.set_tag(run_id, "superseded", "true")
+    for name in run.data.tags:
+        if name.startswith("sweep."):
+            client.delete_tag(run_id, name)
+    if run.info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")

@@ -1,17 +1,20 @@
 """The MLflow store that a sweep is tracked in."""
 
+import contextlib
+import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import NullPool, create_engine
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.tracking.address import default_uri, store_uri
+from src.runs.files import sync_folder
+from src.tracking.address import DATABASES, EXAMPLES, default_uri, reason, shown, store_uri
 from src.tracking.views import view_link
 
 
@@ -20,7 +23,7 @@ class Store:
     """An open store and the experiment in it."""
 
     client: MlflowClient
-    uri: str
+    uri: str = field(repr=False)  # may hold a password: show it by `shown`
     experiment_id: str
 
     def page(self, view: str) -> str:
@@ -28,6 +31,8 @@ class Store:
         if self.uri.startswith("http"):
             return f"{self.uri.rstrip('/')}/{view_link(self.experiment_id, view)}"
         command = "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+        if shown(self.uri) != self.uri:
+            command = 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
         return f"{command}, then http://127.0.0.1:5000/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
@@ -50,20 +55,64 @@ def open_store(settings: Tracking, artifacts: Path) -> Store:
     if settings.experiment == "normlab":
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     try:
-        client = MlflowClient(tracking_uri=uri)
-        experiment = client.get_experiment_by_name(name)
-    except (MlflowException, SQLAlchemyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
+        with _quiet():
+            _try_database(uri)
+            _make_database(uri)
+            client = MlflowClient(tracking_uri=uri)
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                location = None if uri.startswith("http") else artifacts.absolute().as_uri()
+                return Store(client, uri, client.create_experiment(name, artifact_location=location))
+    except Exception as error:  # whatever a store, its driver or its server may raise
+        missing = error.name if isinstance(error, ImportError) else ""
+        old = "mlflow db upgrade" in str(error)
+        first = f"pip install {missing}, or " if missing else f"mlflow db upgrade {shown(uri)}, or " if old else ""
         raise BadInput(
-            f"the store {uri} cannot be opened: {reason}", "sqlite:///FILE, http://HOST:PORT", "tracking=none"
-        ) from error
-    if experiment is None:
-        location = None if uri.startswith("http") else artifacts.absolute().as_uri()
-        return Store(client, uri, client.create_experiment(name, artifact_location=location))
+            f"the store {shown(uri)} cannot be opened: {reason(error, uri)}",
+            EXAMPLES,
+            f"{first}tracking=none",
+        ) from (error if shown(uri) == uri else None)  # a traceback would repeat the password
     if experiment.lifecycle_stage == "deleted":
         raise BadInput(
-            f"the experiment {name} was deleted from {uri}",
+            f"the experiment {name} was deleted from {shown(uri)}",
             "another name, or that one restored",
             f"mlflow experiments restore --experiment-id {experiment.experiment_id}",
         )
     return Store(client, uri, experiment.experiment_id)
+
+
+def _try_database(uri: str) -> None:
+    """Connect once: MLflow tries a database that refuses it ten times, for two minutes, and says so each time."""
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme in DATABASES and scheme != "sqlite":  # a file is tried with the address
+        create_engine(uri, poolclass=NullPool).connect().close()
+
+
+def _make_database(uri: str) -> None:
+    """Make a new SQLite store under another name and move it into place.
+
+    MLflow makes the tables in 2.5 seconds of migrations, and a store that was killed in the midst of them never opens
+    again.  Whoever calls this holds the folder (`src/runs/lock.py`).
+    """
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if not uri.startswith("sqlite:///") or "uri=" in uri or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    for left in path.parent.glob(f"{new.name}*"):  # by a command that was killed
+        left.unlink()
+    MlflowClient(tracking_uri=f"sqlite:///{new}").get_experiment_by_name("normlab")
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What MLflow logs before it raises an error would be told twice, and with more than the error's first line."""
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,6 +1,6 @@
 import io
 import pickle
-import random
+import shutil
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from src.runs.checkpoint import (
     save_checkpoint,
     sealed,
 )
+from src.runs.journal import Journal, stamp
 
 
 def state(epoch):
@@ -54,16 +55,21 @@ def test_truncated_at_any_length_the_generation_before_counts(tmp_path):
 
 
 def test_one_bit_flipped_anywhere_the_generation_before_counts(tmp_path):
-    save_checkpoint(tmp_path, 1, state(1))
     save_checkpoint(tmp_path, 2, state(2))
     newest = tmp_path / GENERATIONS[0]
     whole = newest.read_bytes()
-    chosen = random.Random(0).sample(range(8 * len(whole)), 300)
-    for bit in [*range(8 * (len(HEADER) + 2 + 32)), *chosen]:
-        harmed = bytearray(whole)
-        harmed[bit // 8] ^= 1 << bit % 8
-        newest.write_bytes(harmed)
-        assert load_checkpoint(tmp_path)["epoch"] == 1
+    beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of what the format is told by, then one of each byte
+    with newest.open("r+b", buffering=0) as file:
+        for bit in [*beginning, *(8 * byte + byte % 8 for byte in range(len(beginning) // 8, len(whole)))]:
+            file.seek(bit // 8)
+            file.write(bytes([whole[bit // 8] ^ 1 << bit % 8]))
+            assert load_checkpoint(tmp_path) is None, bit
+            file.seek(bit // 8)
+            file.write(whole[bit // 8 : bit // 8 + 1])
+    assert load_checkpoint(tmp_path)["epoch"] == 2
+    newest.write_bytes(whole[:-1])
+    save_checkpoint(tmp_path, 1, state(1))
+    assert load_checkpoint(tmp_path)["epoch"] == 1
 
 
 def test_both_harmed_leave_nothing_to_go_on_from(tmp_path, caplog):
@@ -72,6 +78,46 @@ def test_both_harmed_leave_nothing_to_go_on_from(tmp_path, caplog):
         (tmp_path / GENERATIONS[epoch % 2]).write_bytes(b"")
     assert load_checkpoint(tmp_path) is None
     assert caplog.text.count("is damaged") == 2
+
+
+def begin(folder, **said):
+    folder.mkdir()
+    with Journal(folder / "journal.jsonl") as journal:
+        journal.append(stamp("start", **said))
+
+
+def test_a_checkpoint_of_another_job_or_an_earlier_attempt_is_not_gone_on_from(tmp_path, caplog):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    begin(mine, seed=0)
+    begin(other, seed=1)
+    save_checkpoint(mine, 1, state(1))
+    save_checkpoint(other, 2, state(2))
+    shutil.copy(other / GENERATIONS[0], mine)
+    assert load_checkpoint(mine)["epoch"] == 1
+    assert "another job or an earlier attempt" in caplog.text
+    begun_again = tmp_path / "begun again"
+    begin(begun_again, seed=0)
+    shutil.copy(mine / GENERATIONS[1], begun_again)
+    assert load_checkpoint(begun_again) is None
+
+
+def test_generations_under_each_others_names_are_told_apart_by_what_is_in_them(tmp_path):
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, epoch, state(epoch))
+    first, second = (tmp_path / name for name in GENERATIONS)
+    first.rename(tmp_path / "between")
+    second.rename(first)
+    (tmp_path / "between").rename(second)
+    assert load_checkpoint(tmp_path)["epoch"] == 2
+    save_checkpoint(tmp_path, 3, state(3))
+    assert load_checkpoint(tmp_path)["epoch"] == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
+def test_what_is_sealed_and_no_state_is_refused(tmp_path, content):
+    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content))
+    with pytest.raises(Unreadable):
+        load_checkpoint(tmp_path)
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path):

@@ -1,3 +1,4 @@
+import os
 import resource
 import signal
 import subprocess
@@ -45,10 +46,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RL
 try:
     write_atomic(Path(sys.argv[1]), bytes(2000))
 except OSError as error:
-    sys.exit(error.strerror)
+    sys.exit(str(error))
 """
     done = subprocess.run([sys.executable, "-B", "-c", code, str(path)], cwd=PROJECT, capture_output=True, text=True)
-    assert "too large" in done.stderr
+    assert f"too large: '{path}'" in done.stderr
     assert path.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -65,3 +66,23 @@ def test_what_a_kill_has_left_is_removed(tmp_path):
     (tmp_path / "journal.jsonl").write_bytes(b"whole")
     remove_partial_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+def test_what_other_programs_have_left_stays(tmp_path):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".folder.7").mkdir()
+    for name in (".DS_Store", ".nfs000123", ".journal.jsonl.swp"):
+        (tmp_path / name).touch()
+    before = sorted(tmp_path.iterdir())
+    remove_partial_files(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_a_living_process_writes_in_a_shared_folder_stays(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        names = [f".table.csv.{living.pid}", f".table.csv.{os.getpid()}", ".table.csv.999999999"]
+        for name in names:
+            (tmp_path / name).touch()
+        remove_partial_files(tmp_path, shared=True)
+        living.communicate(b"\n")
+    assert [path.name for path in tmp_path.iterdir()] == names[:1]

@@ -1,10 +1,14 @@
 import json
 import math
+import multiprocessing
+import resource
+import sys
 import time
+import zlib
 
 import pytest
 
-from src.runs.journal import Journal, decode, encode, read_journal, stamp
+from src.runs.journal import Journal, decode, encode, first_line, read_journal, stamp
 
 RECORDS = [
     {"kind": "start", "config": {"norm": {"name": "bn"}, "note": 'a ",crc":" of its own, é and 数'}},
@@ -129,3 +133,63 @@ def test_there_may_be_nothing_to_resume(tmp_path):
         assert (journal.last_epoch, journal.has("start")) == (0, False)
         journal.append(stamp("start"))
     assert len(read_journal(path)) == 1
+
+
+def append_up_to(path, size):
+    """A second epoch's line where the file may not grow beyond a size; tells by its exit status whether it had room."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with Journal(path, resume=True) as journal:
+        try:
+            journal.append(RECORDS[2])
+        except OSError as error:
+            if error.filename == str(path) and journal.last_epoch == 1:
+                sys.exit(3)
+            raise
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_line_without_room_leaves_no_part_of_it(path):
+    whole = written(path, RECORDS[:2]).read_bytes()
+    line = encode(RECORDS[2])
+    for room in (0, 1, len(line) // 2, len(line) - 1, len(line)):
+        path.write_bytes(whole)
+        process = multiprocessing.get_context("fork").Process(target=append_up_to, args=(path, len(whole) + room))
+        process.start()
+        process.join(30)
+        fits = room == len(line)
+        assert process.exitcode == (0 if fits else 3)
+        assert path.read_bytes() == whole + line * fits
+
+
+def test_after_a_line_without_room_the_next_one_follows_the_last_whole_one(path):
+    """The reason that a job gives for its end is shorter than an epoch's line."""
+    with Journal(path) as journal:
+        journal.append(stamp("start"))
+        whole = path.read_bytes()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 100, hard))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                journal.append(stamp("epoch", epoch=1, metrics={"a": 1.0}, note="x" * 100))
+            journal.append(stamp("stop"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        journal.append(stamp("epoch", epoch=1))
+    assert [record["kind"] for record in read_journal(path)] == ["start", "stop", "epoch"]
+    assert path.read_bytes().startswith(whole)
+
+
+def test_what_was_written_in_another_form_is_kept_to_the_byte(path):
+    """As by a version that puts other spaces."""
+    body = b'{"kind": "start",  "time": 1}'
+    line = body[:-1] + f',"crc":"{zlib.crc32(body):08x}"}}\n'.encode()
+    path.write_bytes(line + b"torn")
+    with Journal(path, resume=True) as journal:
+        journal.append(stamp("resume"))
+    assert path.read_bytes().startswith(line)
+    assert [record["kind"] for record in read_journal(path)] == ["start", "resume"]
+
+
+def test_the_first_line_is_that_of_an_attempt(path):
+    assert first_line(path) == b""
+    assert first_line(written(path)) == path.read_bytes().splitlines()[0]

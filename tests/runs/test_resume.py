@@ -3,13 +3,14 @@
 import json
 import multiprocessing
 import random
+import shutil
 import time
 from dataclasses import asdict
 
 import pytest
 
 from src.job import run_job
-from src.runs.checkpoint import GENERATIONS
+from src.runs.checkpoint import GENERATIONS, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.journal import encode
 from src.runs.lock import is_owned
@@ -35,8 +36,8 @@ def whole(tmp_path_factory):
     return folder
 
 
-def start(folder):
-    process = multiprocessing.get_context("fork").Process(target=run_job, args=(job(), folder.path))
+def start(folder, config=None):
+    process = multiprocessing.get_context("fork").Process(target=run_job, args=(config or job(), folder.path))
     process.start()
     return process
 
@@ -85,28 +86,20 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):
     assert resumed >= 3, "hardly anything was killed"
 
 
-def stopped_after(folder, epochs):
-    """A folder as a kill leaves it when an epoch is over."""
-    process = start(folder)
-    deadline = time.monotonic() + 30
-    while len(epochs_of(folder)) < epochs:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.kill()
-    process.join()
-    assert not folder.finished
-
-
-def test_a_journal_line_that_is_missing_comes_back_from_the_checkpoint(tmp_path, whole):
-    folder = JobFolder(tmp_path / "job")
-    stopped_after(folder, 2)
-    records = [record for record in folder.records() if record.get("epoch", 0) <= 2]
-    folder.journal.write_bytes(b"".join(map(encode, records))[:-4])
-    for path in folder.path.glob("checkpoint-*"):  # only the one that closes epoch 2
-        if path.name != GENERATIONS[0]:
-            path.unlink()
-    run_job(job(), folder.path)
-    assert_same(folder, whole)
+def stopped_after(folder, epochs, config=None):
+    """A folder as a kill leaves it when an epoch is over; one that came too late is tried again."""
+    deadline = time.monotonic() + 60
+    while True:
+        process = start(folder, config)
+        while len(epochs_of(folder)) < epochs:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+        process.join()
+        newest = load_checkpoint(folder.path)
+        if not folder.finished and newest and newest["epoch"] == epochs == len(epochs_of(folder)):
+            return
+        shutil.rmtree(folder.path)
 
 
 @pytest.mark.parametrize("harmed", [1, 2])
@@ -121,6 +114,91 @@ def test_harmed_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, harmed
     assert [encode(record) for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
     assert_same(folder, whole)
     assert "is damaged" in (folder.path / "train.log").read_text()
+
+
+def torn(folder, kept, epoch):
+    """Cut an epoch's line, the last one, to its first bytes; only the checkpoint that closes the epoch is there."""
+    records = [record for record in folder.records() if record.get("epoch", 0) <= epoch]
+    line = encode(records[-1])
+    folder.journal.write_bytes(b"".join(map(encode, records[:-1])) + line[:kept])
+    for path in folder.path.glob("checkpoint-*"):
+        if path.name != GENERATIONS[epoch % 2]:
+            path.unlink()
+    return line
+
+
+@pytest.mark.parametrize("kept", [0, -1])
+def test_a_torn_line_comes_back_to_the_byte(tmp_path, whole, kept):
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 2)
+    line = torn(folder, kept, 2)
+    run_job(job(), folder.path)
+    assert line in folder.journal.read_bytes().splitlines(keepends=True)
+    assert_same(folder, whole)
+
+
+@pytest.mark.slow
+def test_a_line_torn_anywhere_comes_back_to_the_byte(tmp_path, whole):
+    stopped = JobFolder(tmp_path / "stopped")
+    stopped_after(stopped, 2)
+    length = len(torn(stopped, 0, 2))
+    for kept in [*range(0, length, 7), length - 1]:
+        folder = JobFolder(tmp_path / "job")
+        shutil.copytree(stopped.path, folder.path)
+        torn(folder, kept, 2)
+        run_job(job(), folder.path)
+        assert_same(folder, whole)
+        shutil.rmtree(folder.path)
+
+
+def test_another_jobs_checkpoint_is_noticed_and_not_gone_on_from(tmp_path, whole):
+    other = JobFolder(tmp_path / "other")
+    config = job()
+    config.seed = 1  # the same network, so that its weights would fit
+    stopped_after(other, 3, config)
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 2)
+    for path in other.path.glob("checkpoint-*"):
+        shutil.copy(path, folder.path)
+    run_job(job(), folder.path)
+    assert "belongs to another job" in (folder.path / "train.log").read_text()
+    assert_same(folder, whole)
+
+
+def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
+    folder = JobFolder(tmp_path / "job")
+    stopped_after(folder, 3)
+    first, second = (folder.path / name for name in GENERATIONS)
+    first.rename(folder.path / "between")
+    second.rename(first)
+    (folder.path / "between").rename(second)
+    run_job(job(), folder.path)
+    assert_same(folder, whole)
+    log = (folder.path / "train.log").read_text()
+    assert all(log.count(f"epoch {epoch}/{EPOCHS}  loss") <= 1 for epoch in (1, 2, 3)), "computed again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", ["truncated", "flipped"])
+def test_a_checkpoint_harmed_anywhere_costs_epochs_and_nothing_else(tmp_path, whole, harm):
+    stopped = JobFolder(tmp_path / "stopped")
+    stopped_after(stopped, 3)
+    newest = GENERATIONS[3 % 2]
+    content = (stopped.path / newest).read_bytes()
+    chance = random.Random(0)
+    for _ in range(20):
+        place = chance.randrange(len(content))
+        harmed = bytearray(content[:place] if harm == "truncated" else content)
+        if harm == "flipped":
+            harmed[place] ^= 1 << chance.randrange(8)
+        folder = JobFolder(tmp_path / "job")
+        shutil.copytree(stopped.path, folder.path)
+        (folder.path / newest).write_bytes(harmed)
+        run_job(job(), folder.path)
+        assert "is damaged" in (folder.path / "train.log").read_text(), place
+        assert [record["kind"] for record in folder.records()].count("start") == 1, "another attempt"
+        assert_same(folder, whole)
+        shutil.rmtree(folder.path)
 
 
 def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):

@@ -33,14 +33,6 @@ def planned(job) -> PlannedJob:
     return PlannedJob(key, "job", "gn l1=0.0001 s0", "gn l1=0.0001", {"norm.name": "gn", "reg.l1": "0.0001"})
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> Path:
-    """An empty store's file: the first use of a new one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_store(Tracking("sqlite", f"sqlite:///{path}", "other"), path.parent / "artifacts")
-    return path
-
-
 @pytest.fixture
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")

@@ -1,0 +1,27 @@
+"""A small sweep, and what is asked while it runs."""
+
+import time
+
+DATA = (
+    *("data=synthetic", "data.images=60", "data.test_images=60", "data.validation=20", "data.batch_size=8"),
+    *("data.classes=4", "model.width=8", "optimizer.lr=0.02"),
+)
+SWEEP = ("norm=bn,gn", *DATA, "epochs=3")
+
+
+def eventually(condition, seconds=60.0):
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.002)
+
+
+def epochs_below(folder):
+    """How many epochs all journals hold."""
+    return sum(path.read_bytes().count(b'"kind":"epoch"') for path in folder.glob("multirun/jobs/*/journal.jsonl"))
+
+
+def only_job(folder, norm):
+    (path,) = folder.glob(f"multirun/jobs/{norm}_*")
+    return path

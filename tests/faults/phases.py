@@ -1,0 +1,95 @@
+"""In which part of its work a command was killed, by what it has left."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.runs.folder import JobFolder
+from tests.faults.stored import checkpoint_epoch, read_runs
+
+# Numbered in the order in which a sweep goes through them, to be sorted by.
+START_UP = "1 start-up"
+BEFORE_STEP = "2 before a job's first step"
+EPOCH = "3 in epoch"
+BEFORE_LINE = "4 between checkpoint and journal line"
+TESTING = "5 testing and writing artifacts"
+DELIVERING = "6 delivering"
+COMPARING = "7 comparing and closing the sweep's run"
+
+
+@dataclass(frozen=True)
+class Death:
+    """A kill: in which part, whether between a job's first step and its last artifact, and what it cost."""
+
+    phase: str
+    at_work: bool
+    epoch_lost: bool
+    temporary: bool
+
+
+def died(folder: Path, launched: int) -> Death:
+    """What the command that was started at `launched`, nanoseconds since 1970, was doing."""
+    multirun = folder / "multirun"
+    phase, at_work = _phase(folder, launched)
+    return Death(
+        phase=phase,
+        at_work=at_work,
+        epoch_lost=phase.startswith(EPOCH),
+        temporary=any(path for room in ("jobs", "sweeps") for path in multirun.glob(f"{room}/*/.*")),
+    )
+
+
+def _phase(folder: Path, launched: int) -> tuple[str, bool]:
+    """The part of the work of the job that was begun last, and whether any job was between step and last artifact."""
+    manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
+    if not manifests:  # written when the store is open
+        return START_UP, False
+    planned = json.loads(manifests[0].read_bytes())["jobs"]
+    keys = {job["key"]: JobFolder(folder / "multirun/jobs" / job["folder"]) for job in planned}
+    shown = {run.tags.get("job_key") for run in read_runs(folder / "mlflow.db") if run.status == "FINISHED"}
+    jobs = list(keys.values())
+    waiting = [job for key, job in keys.items() if job.finished and key not in shown]
+    begun = [job for job in jobs if last_begun(job) >= launched]
+    current = max(begun, key=last_begun, default=None)
+    at_work = bool(waiting) or any(stepping(job, launched) for job in begun)
+    if current is not None and not current.finished:
+        return _part_of_a_job(current, launched), at_work
+    if waiting:
+        return DELIVERING, at_work
+    return (COMPARING if all(job.finished for job in jobs) else BEFORE_STEP), at_work
+
+
+def _part_of_a_job(job: JobFolder, launched: int) -> str:
+    records = job.records()
+    epochs = sum(record["kind"] == "epoch" for record in records)
+    newest = max((checkpoint_epoch(path) or 0 for path in job.path.glob("checkpoint-*")), default=0)
+    if not stepping(job, launched):
+        return BEFORE_STEP
+    if newest > epochs:
+        return BEFORE_LINE
+    return TESTING if epochs == records[0]["config"]["epochs"] else f"{EPOCH} {epochs + 1}"
+
+
+def last_begun(job: JobFolder) -> int:
+    """When a job was begun or gone on with last, in nanoseconds; the journal counts in milliseconds."""
+    times = [record["time"] for record in job.records() if record["kind"] in ("start", "resume")]
+    return (max(times, default=0) + 1) * 1_000_000 if times else 0
+
+
+def stepping(job: JobFolder, launched: int) -> bool:
+    """Whether an unfinished job has come to its first step; its configuration is written just before, each time."""
+    config = job.path / "config.yaml"
+    written = config.stat().st_mtime_ns if config.exists() else 0
+    return not job.finished and written >= max(launched, last_begun(job) - 2_000_000)
+
+
+def done_step(folder: Path, launched: int) -> bool:
+    """Whether the command has come to a job's first step, or has nothing left to train."""
+    manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
+    if not manifests:
+        return False
+    jobs = [folder / "multirun/jobs" / job["folder"] for job in json.loads(manifests[0].read_bytes())["jobs"]]
+    configs = [job / "config.yaml" for job in jobs]
+    if all((job / "result.json").exists() for job in jobs):
+        return True
+    return any(path.exists() and path.stat().st_mtime_ns >= launched for path in configs)

@@ -1,0 +1,201 @@
+"""A disk that is full: the last good state stays, the error says so, and with room again the work goes on."""
+
+import contextlib
+import multiprocessing
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from src.job import run_job
+from src.runs.folder import JobFolder
+from tests.comparison.conftest import configuration
+from tests.faults.commands import SWEEP
+from tests.faults.job_folders import same_numbers
+from tests.faults.promises import check_store
+
+pytest_plugins = ["tests.faults.fixtures"]
+# The process that runs the tests has threads of its own, which its children do not need.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+PAGE = 4096  # what a file system in memory gives out at a time
+
+
+@contextlib.contextmanager
+def small_disk(path, pages):
+    """A file system of so many pages, and a call that gives it room."""
+    path.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={max(pages, 1) * PAGE}", "tmpfs", str(path)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no file system of a chosen size can be mounted here")
+    try:
+        yield lambda: subprocess.run(["mount", "-o", "remount,size=100m", str(path)], check=True)
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def job(epochs=3):
+    config = configuration("gn", l1=1e-4)
+    config.epochs = epochs
+    return config
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = JobFolder(tmp_path_factory.mktemp("whole") / "job")
+    run_job(job(), folder.path)
+    return folder
+
+
+def train(folder, said, file_size=None, epochs=3):
+    """Run the job in a process of its own; returns its exit status and what it printed to the error stream."""
+
+    def work():
+        sys.stderr = said.open("w")
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        try:
+            run_job(job(epochs), folder.path)
+        except OSError:
+            sys.exit(1)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    return process.exitcode, said.read_text()
+
+
+def check_full(folder, status, told):
+    """What holds when the disk was full; returns how far the job had come."""
+    assert status == 1, told
+    assert "FAILED: OSError: [Errno" in told
+    assert str(folder.path) in told, "which file?"
+    assert "Traceback" not in told
+    assert not folder.finished
+    assert not list(folder.path.glob(".*"))
+    return [record["epoch"] for record in folder.records() if record["kind"] == "epoch"]
+
+
+def check_goes_on(folder, whole, said, before):
+    epochs = whole.records()[-1]["epoch"]
+    status, told = train(folder, said, epochs=epochs)
+    assert status == 0, told
+    assert [record["epoch"] for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
+    assert list(same_numbers(folder, whole)) == []
+    starts = [record["kind"] for record in folder.records()].count("start")
+    assert starts == 1
+    log = (folder.path / "train.log").read_text()
+    assert all(log.count(f"epoch {epoch}/{epochs}  loss") <= 1 for epoch in before), "computed again"
+
+
+def sizes_in_turn(folder):
+    """The sizes of a finished job's files, and of a checkpoint that is gone by then, a byte less each."""
+    return sorted({path.stat().st_size - 1 for path in folder.path.iterdir()} - {-1})
+
+
+def no_file_larger_than(size, tmp_path, whole):
+    folder = JobFolder(tmp_path / f"at-{size}")
+    status, told = train(folder, tmp_path / "said", file_size=size)
+    if folder.finished:
+        return status
+    before = check_full(folder, status, told)
+    check_goes_on(folder, whole, tmp_path / "said", before)
+    return len(before)
+
+
+def test_a_file_that_cannot_grow_costs_at_most_the_epoch_under_way(tmp_path, whole):
+    largest = max(sizes_in_turn(whole))
+    assert [no_file_larger_than(size, tmp_path, whole) for size in (1700, 20_000, largest)] == [0, 0, 3]
+
+
+@pytest.mark.slow
+def test_whatever_file_cannot_grow_the_job_goes_on_with_room(tmp_path, whole):
+    told = 500  # what the job says has to fit too
+    for size in (*sizes_in_turn(whole), *range(told, 120_000, 1500)):
+        if size >= told:
+            no_file_larger_than(size, tmp_path, whole)
+
+
+def filled_at(pages, tmp_path, whole):
+    """Returns how many epochs were journalled when the disk was full."""
+    with small_disk(tmp_path / "disk", pages) as make_room:
+        folder = JobFolder(tmp_path / "disk" / "job")
+        status, told = train(folder, tmp_path / "said")
+        before = check_full(folder, status, told)
+        make_room()
+        check_goes_on(folder, whole, tmp_path / "said", before)
+    return len(before)
+
+
+def test_a_full_disk_costs_at_most_the_epoch_under_way(tmp_path, whole):
+    assert [filled_at(pages, tmp_path, whole) for pages in (2, 25, 40, 60)] == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_disk_full_at_any_page_costs_at_most_the_epoch_under_way(tmp_path, whole):
+    seen = [filled_at(pages, tmp_path, whole) for pages in range(1, 90)]
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 1, 2, 3}
+
+
+def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
+    whole = JobFolder(tmp_path / "whole")
+    assert train(whole, tmp_path / "said", epochs=15)[0] == 0
+    assert whole.journal.stat().st_size > PAGE
+    folder = JobFolder(tmp_path / "job")
+    folder.path.mkdir()
+    folder.journal.symlink_to(tmp_path / "disk" / "journal.jsonl")
+    with small_disk(tmp_path / "disk", 1) as make_room:
+        status, told = train(folder, tmp_path / "said", epochs=15)
+        before = check_full(folder, status, told)
+        assert "journal.jsonl" in told
+        assert 5 < len(before) < 15
+        make_room()
+        check_goes_on(folder, whole, tmp_path / "said", before)
+
+
+@contextlib.contextmanager
+def store_on_small_disk(tmp_path, tables, room):
+    """A folder whose `mlflow.db` stands on a disk with so many pages besides, and a call that gives it more."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with small_disk(tmp_path / "disk", -(-tables.stat().st_size // PAGE) + room) as make_room:
+        shutil.copy(tables, tmp_path / "disk")
+        (folder / "mlflow.db").symlink_to(tmp_path / "disk" / "mlflow.db")
+        yield folder, make_room
+
+
+def store_filled_at(room, forked, tmp_path, tables, reference):
+    """Returns the exit status of the command whose store ran full."""
+    with store_on_small_disk(tmp_path, tables, room) as (folder, make_room):
+        done = forked.run(folder, *SWEEP, patience=1)
+        assert "Traceback" not in done.said
+        assert "disk is full" in done.said or "disk I/O error" in done.said, done.said
+        if done.status == 3:
+            assert "python -m src.sync --sweep" in done.said
+            assert len(list(folder.glob("multirun/jobs/*/result.json"))) == 2
+        else:
+            assert done.status == 2, done.said
+            assert len(done.said.splitlines()) <= 3, done.said
+        make_room()
+        again = forked.run(folder, *SWEEP)
+        assert again.status == 0, again.said
+        check_store(folder, reference)
+    shutil.rmtree(tmp_path / "here")
+    return done.status
+
+
+def test_a_store_on_a_full_disk_holds_no_job_up_and_gets_everything_later(forked, tmp_path, tables, reference):
+    assert store_filled_at(12, forked, tmp_path, tables, reference) == 3
+
+
+@pytest.mark.slow
+def test_a_store_full_at_any_page_gets_everything_later(forked, tmp_path, tables, reference):
+    seen = [store_filled_at(room, forked, tmp_path, tables, reference) for room in range(0, 60, 3)]
+    assert set(seen) == {2, 3}

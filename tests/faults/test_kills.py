@@ -1,0 +1,78 @@
+"""Random SIGKILLs of the README's six runs.
+
+    pytest -m slow tests/faults/test_kills.py -s                              eight kills
+    pytest -m slow tests/faults/test_kills.py -s --kills 200 --fault-seed 7   more of them, at other moments
+
+The table of where they fell is printed, with the seed.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conftest import clean_environment
+from tests.faults.conftest import SMALL
+from tests.faults.kills import Killer, Tally, measured, until
+from tests.faults.promises import check_store
+
+SIX_RUNS = ("src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", "data.limit=2560", "epochs=4")
+LANES = 2  # commands at once, as many as the smallest machine has cores
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """What the six runs leave when nobody disturbs them, and when they were started."""
+    folder, launched = tmp_path_factory.mktemp("uninterrupted"), time.time_ns()
+    subprocess.run([sys.executable, "-m", *SIX_RUNS], cwd=folder, env=clean_environment(), check=True, timeout=300)
+    check_store(folder, folder)
+    return folder, launched
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(uninterrupted, tmp_path, request):
+    kills = request.config.getoption("--kills")
+    seed = request.config.getoption("--fault-seed")
+    reference, launched = uninterrupted
+    start_seconds, job_seconds = measured(reference, launched)
+    killer, tally = Killer(SIX_RUNS, job_seconds, start_seconds), Tally(kills)
+
+    def lane(number):
+        chance, sweep = random.Random(f"{seed} {number}"), 0
+        while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
+            killer.sweep(tmp_path / f"{number}-{sweep}", reference, chance, tally)
+            sweep += 1
+
+    with ThreadPoolExecutor(LANES) as pool:
+        list(pool.map(lane, range(LANES)))
+    print(tally.table(seed))
+    assert not tally.violations, "\n".join(tally.violations)
+    assert len(tally.deaths) >= kills
+    assert tally.sweeps >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.2, 0.7, 1.2, 1.7])  # seconds; MLflow's migrations take 2.5
+def test_a_store_that_is_killed_while_it_is_made_opens_the_next_time(tmp_path, delay):
+    process = start(SMALL, tmp_path)
+    try:
+        assert until(process, lambda: any(tmp_path.rglob("*mlflow.db")))
+        time.sleep(delay)
+    finally:
+        process.kill()
+        process.communicate()
+    again = start(SMALL, tmp_path)
+    _, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    check_store(tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+def start(words, folder):
+    line = [sys.executable, "-m", "src.train", *words]
+    return subprocess.Popen(
+        line, cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )

@@ -1,0 +1,188 @@
+"""Who holds a job's folder, seen from several processes."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from src.runs.folder import JobFolder, set_aside
+from src.runs.lock import folder_lock, is_owned, job_lock
+
+# The process that runs the tests has threads of its own, which its children do not need.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+CONTEXT = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def run():
+    """Starts functions in processes of their own, which end with the test."""
+    started = []
+
+    def run(function, *arguments):
+        process = CONTEXT.Process(target=function, args=arguments)
+        process.start()
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def hold(folder, held):
+    with job_lock(folder):
+        held.set()
+        signal.pause()
+
+
+def held_by_another(run, folder):
+    held = CONTEXT.Event()
+    owner = run(hold, folder, held)
+    assert held.wait(30)
+    return owner
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_folder_that_nobody_holds_is_free_and_asking_makes_nothing(tmp_path):
+    assert not is_owned(tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+    with job_lock(tmp_path / "job"):
+        pass
+    assert not is_owned(tmp_path / "job")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_folder_is_held_until_its_owner_is_dead(run, tmp_path, number):
+    owner = held_by_another(run, tmp_path)
+    assert is_owned(tmp_path)
+    with pytest.raises(BlockingIOError, match=str(tmp_path)), job_lock(tmp_path, wait=False):
+        pass
+    os.kill(owner.pid, number)
+    owner.join()
+    assert not is_owned(tmp_path)
+
+
+def wait_for(folder, done):
+    logging.getLogger().addHandler(logging.FileHandler(folder / "said"))
+    with job_lock(folder):
+        done.set()
+        signal.pause()
+
+
+def test_who_waits_is_told_and_gets_it_next(run, tmp_path):
+    owner, done = held_by_another(run, tmp_path), CONTEXT.Event()
+    waiting = run(wait_for, tmp_path, done)
+    eventually(lambda: sleeps_in_flock(waiting.pid))
+    assert not done.is_set()
+    assert "is being trained by another process: waiting for it" in (tmp_path / "said").read_text()
+    owner.kill()
+    assert done.wait(30)
+
+
+def ask(folder, until, wrong):
+    while not until.is_set():
+        if is_owned(folder):
+            wrong.set()
+
+
+def test_those_who_ask_are_no_owners_and_hold_nobody_up(run, tmp_path):
+    with job_lock(tmp_path):
+        pass
+    until, wrong = CONTEXT.Event(), CONTEXT.Event()
+    askers = [run(ask, tmp_path, until, wrong) for _ in range(2)]
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        assert not is_owned(tmp_path)
+    until.set()
+    for asker in askers:
+        asker.join()
+    assert not wrong.is_set()
+
+
+def test_nobody_is_turned_away_because_somebody_asks(run, tmp_path):
+    with job_lock(tmp_path):
+        pass
+    until, wrong = CONTEXT.Event(), CONTEXT.Event()
+    run(ask, tmp_path, until, wrong)
+    for _ in range(300):
+        with job_lock(tmp_path, wait=False):
+            pass
+    until.set()
+
+
+def test_a_folder_set_aside_is_moved_whole(tmp_path):
+    job = JobFolder(tmp_path / "jobs" / "bn-0")
+    job.path.mkdir(parents=True)
+    (job.path / "file").write_bytes(b"kept")
+    set_aside(job, tmp_path)
+    (there,) = (tmp_path / "superseded").iterdir()
+    assert there.name.startswith("bn-0-")
+    assert (there / "file").read_bytes() == b"kept"
+    assert not job.path.exists()
+
+
+def test_a_folder_that_is_held_is_not_set_aside(run, tmp_path):
+    job = JobFolder(tmp_path / "jobs" / "bn-0")
+    held_by_another(run, job.path)
+    with pytest.raises(BlockingIOError):
+        set_aside(job, tmp_path)
+    assert job.path.exists()
+
+
+def keep(folder: Path, entered, name):
+    with job_lock(folder):
+        (folder / name).touch()
+        entered.set()
+        signal.pause()
+
+
+@pytest.mark.parametrize("gone", ["moved", "deleted"])
+def test_who_waited_for_a_folder_that_is_gone_holds_the_one_in_its_place(run, tmp_path, gone):
+    folder = tmp_path / "job"
+    owner, entered = held_by_another(run, folder), CONTEXT.Event()
+    waiting = run(keep, folder, entered, "mine")
+    eventually(lambda: sleeps_in_flock(waiting.pid))
+    folder.rename(tmp_path / "aside")
+    if gone == "deleted":
+        (tmp_path / "aside" / "lock").unlink()
+    owner.kill()
+    assert entered.wait(30)
+    assert (folder / "mine").exists()
+    assert is_owned(folder)
+
+
+def sleeps_in_flock(pid):
+    """Whether a process waits for a lock: the system lists such with an arrow; one without a list is given time."""
+    if not Path("/proc/locks").exists():
+        time.sleep(0.5)
+        return True
+    return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def look_and_make(folder, together):
+    together.wait()
+    with folder_lock(folder):
+        seen = len(list(folder.iterdir()))
+        time.sleep(0.02)
+        (folder / str(seen)).touch(exist_ok=False)
+
+
+def test_what_is_made_under_a_folders_lock_is_made_once(run, tmp_path):
+    together = CONTEXT.Barrier(4)
+    makers = [run(look_and_make, tmp_path, together) for _ in range(4)]
+    for maker in makers:
+        maker.join(30)
+        assert maker.exitcode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]

@@ -1,0 +1,521 @@
+"""A tracking server that fails: nothing is missing, nothing is there twice, nobody waits for ever."""
+
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.tracking._tracking_service import utils
+
+from src.bad_input import BadInput
+from src.config import Tracking
+from src.runs.folder import Sweep
+from src.tracking import address, session
+from src.tracking.session import Tracker
+from tests.faults.promises import check_store
+from tests.tracking.servers import (
+    CUT,
+    EMPTY,
+    ERROR,
+    GARBAGE,
+    GONE,
+    HANG,
+    HTML,
+    LATE,
+    LOST,
+    SHORT,
+    TRUNCATED,
+    Proxy,
+    Server,
+    no_fault,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+
+SWEEP = "5" * 64
+PATIENCE = 1.0
+
+
+@pytest.fixture(scope="session")
+def running(migrated, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(migrated, folder / "mlflow.db")
+    server = Server(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(running):
+    """The server, with an empty store."""
+    running.empty()
+    return running
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = Proxy(server)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """The same waits in little, where they are not what takes long."""
+    monkeypatch.setattr(session, "PERIOD", 0.05)
+    monkeypatch.setattr(session, "STOPPED_PATIENCE", 0.5)
+    monkeypatch.setattr(address, "PROBE", 1)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def give_up(monkeypatch):
+    """Close a tracker whose server takes nothing more; returns the seconds that it takes."""
+
+    def close(one, status=0):
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "PATIENCE", PATIENCE)
+            patched.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+            began = time.monotonic()
+            assert not one.close(status)
+            return time.monotonic() - began
+
+    return close
+
+
+@pytest.fixture
+def sweep(planned, tmp_path):
+    sweep = Sweep(SWEEP, "python -m src.train norm=gn", time.time_ns() // 1_000_000, ["norm.name"], [planned])
+    sweep.write(tmp_path / "multirun")
+    return sweep
+
+
+@pytest.fixture
+def said():
+    """What the user is told, a line each."""
+    lines = []
+    yield lines
+    print("said:", *lines, sep="\n  ")
+
+
+@pytest.fixture
+def tracker(tmp_path, sweep, said):
+    """Makes trackers as commands do: the sweep's, at an address."""
+
+    def make(uri, *, sweep=sweep, **settings):
+        utils._artifact_repos_cache.clear()  # a command is a process of its own, and MLflow keeps this by run alone
+        return Tracker(Tracking("sqlite", uri, "normlab", **settings), sweep, tmp_path / "multirun", said.append)
+
+    return make
+
+
+@pytest.fixture
+def deliver(tracker):
+    """One command that has nothing to train; returns whether all was delivered."""
+
+    def run(uri, **settings):
+        one = tracker(uri, **settings)
+        one.open()
+        return one.close(0)
+
+    return run
+
+
+@pytest.fixture
+def promised(tmp_path):
+    """Asserts the promises P1 to P6."""
+
+    def check(server):
+        copy_of(server, tmp_path)
+        check_store(tmp_path, artifact_root=server.artifacts)
+
+    return check
+
+
+def copy_of(server, folder):
+    (folder / "mlflow.db").unlink(missing_ok=True)
+    server.copy(folder / "mlflow.db")
+
+
+def statuses(server, kind="job"):
+    """The status of every run of a kind, whether it is superseded and whether it is deleted."""
+    query = """
+        SELECT status, EXISTS (SELECT 1 FROM tags WHERE key = 'superseded' AND tags.run_uuid = runs.run_uuid),
+               lifecycle_stage = 'deleted'
+        FROM runs JOIN tags AS kinds ON kinds.run_uuid = runs.run_uuid AND kinds.key = 'kind' AND kinds.value = ?"""
+    with closing(sqlite3.connect(server.database, timeout=20)) as database:
+        return sorted((status, bool(old), bool(gone)) for status, old, gone in database.execute(query, [kind]))
+
+
+FINISHED = ("FINISHED", False, False)
+
+
+def wait_for(what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def once_each(choose, *kinds):
+    """A fault that befalls each path that `choose` takes once, the kinds in turn."""
+    met = []
+
+    def fault(request):
+        if not choose(request) or request.path in met:
+            return None
+        met.append(request.path)
+        return kinds[len(met) % len(kinds)]
+
+    return fault
+
+
+def every(count, kind):
+    return lambda request: kind if request.number % count == 0 else None
+
+
+def unfinish(job):
+    """Take a finished job back to its start; returns what brings it one record on, and at the end its result."""
+    lines = job.journal.read_bytes().splitlines(keepends=True)
+    result = job.result_path.read_bytes()
+    job.result_path.unlink()
+    job.journal.write_bytes(lines[0])
+
+    def go_on(records):
+        job.journal.write_bytes(b"".join(lines[:records]))
+        if records > len(lines):
+            job.result_path.write_bytes(result)
+
+    return go_on, len(lines)
+
+
+def test_a_server_that_is_away_for_a_while_gets_everything_once(server, proxy, tracker, job, promised):
+    go_on, records = unfinish(job)
+    one = tracker(proxy.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    proxy.fault = lambda _: GONE
+    go_on(records - 1)
+    before = len(proxy.requests)
+    wait_for(lambda: len(proxy.requests) > before + 3)  # it was missed
+    proxy.fault = no_fault
+    go_on(records + 1)
+    assert one.close(0)
+    promised(server)
+
+
+def test_a_server_that_stays_away_is_named_with_the_way_on(
+    server, proxy, tracker, deliver, give_up, job, said, promised
+):
+    go_on, records = unfinish(job)
+    one = tracker(proxy.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    proxy.fault = lambda _: GONE
+    go_on(records + 1)
+    assert give_up(one) < PATIENCE + 1.5
+    assert "not delivered to MLflow: gn l1=0.0001 s0 (3 epochs), the sweep's own run: " in said[-3]
+    assert said[-2] == f"  write: python -m src.sync --sweep {SWEEP[:8]} --uri {proxy.uri}"
+    assert statuses(server) == [("RUNNING", False, False)]
+    proxy.fault = no_fault
+    assert deliver(proxy.uri)
+    promised(server)
+
+
+@pytest.mark.parametrize(
+    "kind", [LOST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ERROR, EMPTY, SHORT))]
+)
+def test_a_server_that_fails_now_and_then_gets_everything_once(server, proxy, deliver, promised, kind):
+    proxy.fault = every(47, kind)
+    try:
+        delivered = deliver(proxy.uri)
+    except BadInput:  # the first try met it while the sweep's run was opened
+        delivered = False
+    proxy.fault = no_fault
+    assert delivered or deliver(proxy.uri)
+    promised(server)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [ERROR, LOST, HANG, CUT, EMPTY, SHORT])
+def test_any_one_request_may_fail(running, deliver, promised, monkeypatch, kind):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    number, met = 0, True
+    while met:
+        number += 1
+        running.empty()
+        shutil.rmtree(running.artifacts, ignore_errors=True)
+        proxy = Proxy(running, lambda request, number=number: kind if request.number == number else None)
+        try:
+            delivered = deliver(proxy.uri)
+        except BadInput:  # it was met while the sweep's run was opened
+            delivered = False
+        try:
+            met = len(proxy.requests) >= number
+            if not delivered:
+                proxy.fault = no_fault
+                assert deliver(proxy.uri), f"request {number}"
+            promised(running)
+        finally:
+            proxy.close()
+    print(f"{kind}: {number - 1} requests")
+    assert number > 40
+
+
+@pytest.mark.parametrize("kind", [ERROR, GONE, HANG, *GARBAGE])
+def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
+    server, proxy, deliver, sweep, tmp_path, kind
+):
+    shutil.rmtree(tmp_path / "multirun")
+    proxy.fault = lambda _: kind
+    began = time.monotonic()
+
+    def start():
+        address.check_address(Tracking("sqlite", proxy.uri))
+        deliver(proxy.uri)
+
+    with pytest.raises(BadInput) as refusal:
+        start()
+    assert time.monotonic() - began < 5
+    assert len(str(refusal.value).splitlines()) <= 3
+    assert "tracking=none" in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+    assert not statuses(server, "sweep")
+
+
+@pytest.mark.parametrize(
+    "kind", [HANG, HTML, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ERROR, EMPTY, TRUNCATED, SHORT))]
+)
+def test_a_server_that_fails_from_some_moment_on_is_waited_for_so_long(
+    server, proxy, tracker, deliver, give_up, job, said, promised, kind
+):
+    go_on, records = unfinish(job)
+    one = tracker(proxy.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    proxy.fault = lambda _: kind
+    go_on(records + 1)
+    assert give_up(one) < PATIENCE + 1.5
+    assert all(len(line) < 400 and "\n" not in line for line in said)
+    assert "RUNNING" in {status for status, _, _ in statuses(server)}
+    proxy.close()
+    assert deliver(server.uri)
+    promised(server)
+
+
+def test_many_jobs_at_a_server_that_hangs_take_no_longer_than_one(server, proxy, tracker, give_up, sweep, job, said):
+    jobs = []
+    for number in range(50):
+        shutil.copytree(job.path, job.path.with_name(f"job{number}"))
+        jobs.append(replace(sweep.jobs[0], key=f"{number:064}", folder=f"job{number}", label=f"gn s{number}"))
+    one = tracker(proxy.uri, sweep=replace(sweep, jobs=jobs))
+    one.open()
+    proxy.fault = lambda _: HANG
+    time.sleep(0.2)
+    assert give_up(one) < PATIENCE + 1.5
+    assert ", 45 more jobs, the sweep's own run: " in said[-3]
+    assert len(said[-3]) < 500
+
+
+@pytest.mark.parametrize("status", [130, 143])
+def test_who_stops_a_sweep_does_not_wait_for_a_server_that_hangs(server, proxy, tracker, give_up, said, status):
+    one = tracker(proxy.uri)
+    one.open()
+    proxy.fault = lambda _: HANG
+    time.sleep(0.1)
+    assert give_up(one, status) < 1.5
+    assert "python -m src.sync --sweep" in said[-2]
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_run_that_was_made_and_whose_answer_was_lost_is_there_once(
+    server, proxy, deliver, promised, monkeypatch, retries
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))  # a user's own wish
+    lost, meanwhile = [], []
+
+    def first_two(request):  # the sweep's run, then the job's
+        if request.uploads and not meanwhile:
+            meanwhile.extend([statuses(server, "sweep"), statuses(server, "job")])
+        if request.creates_run and len(lost) in (0, 1 + bool(retries)):
+            lost.append(request)
+            return LOST
+        if request.creates_run:
+            lost.append(request)
+        return None
+
+    proxy.fault = first_two
+    assert deliver(proxy.uri)
+    promised(server)
+    ghosts = [("KILLED", True, False)] if retries else []
+    assert statuses(server, "sweep") == [FINISHED, *ghosts]
+    assert statuses(server, "job") == [FINISHED, *ghosts]
+    assert len(lost) == (4 if retries else 2)
+    assert meanwhile == [[*ghosts, ("RUNNING", False, False)]] * 2  # nobody sees a ghost while the job trains
+
+
+def test_a_run_that_is_made_late_does_not_stay(server, proxy, deliver, promised, monkeypatch):
+    """A request that was given up may lie in the server's socket, and be taken up when there is another run."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    asked = []
+
+    def fault(request):
+        asked.extend([request.path] if request.creates_run else [])
+        if request.uploads and request.path.endswith("predictions.npz"):
+            proxy.late.set()
+            assert proxy.arrived.wait(30)
+        return LATE if request.creates_run and len(asked) == 2 else None  # the job's; the first is the sweep's
+
+    proxy.fault = fault
+    assert deliver(proxy.uri)
+    assert statuses(server) == [FINISHED, ("KILLED", True, False)]
+    promised(server)
+
+
+def test_a_start_whose_run_is_made_late_leaves_one_when_it_is_started_again(
+    server, proxy, deliver, promised, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    proxy.fault = once_each(lambda request: request.creates_run, LATE)
+    with pytest.raises(BadInput, match="timed out"):
+        deliver(proxy.uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+    def fault(request):
+        if request.uploads:
+            proxy.late.set()
+            assert proxy.arrived.wait(30)
+
+    proxy.fault = fault
+    assert deliver(proxy.uri)
+    assert statuses(server, "sweep") == [FINISHED, ("KILLED", True, False)]
+    promised(server)
+
+
+def test_no_artifact_may_fail_unseen(server, proxy, deliver, promised):
+    seen = []
+
+    def fault(request):
+        kind = broken(request)
+        if kind:
+            seen.append(statuses(server))
+        return kind
+
+    broken = once_each(lambda request: request.uploads and "manifest" not in request.path, ERROR, CUT, LOST, GONE)
+    proxy.fault = fault
+    assert deliver(proxy.uri)
+    assert len(seen) == 10
+    assert {status for runs in seen for status, _, _ in runs} == {"RUNNING"}
+    promised(server)
+
+
+def test_an_artifact_that_never_arrives_keeps_a_run_from_being_finished(
+    server, proxy, tracker, deliver, give_up, said, promised
+):
+    proxy.fault = lambda request: EMPTY if request.uploads and request.path.endswith("weights.safetensors") else None
+    one = tracker(proxy.uri)
+    one.open()
+    wait_for(lambda: sum(request.path.endswith("weights.safetensors") for request in proxy.requests) > 1)
+    give_up(one)
+    assert statuses(server) == [("RUNNING", False, False)]
+    assert "weights.safetensors did not arrive" in said[-3]
+    proxy.fault = no_fault
+    assert deliver(proxy.uri)
+    promised(server)
+
+
+def test_metrics_that_something_between_has_swallowed_are_missed(server, proxy, deliver, promised):
+    looked = []
+
+    def fault(request):
+        looked.extend([request] if request.path.endswith("get-history") else [])
+        return EMPTY if request.path.endswith("log-batch") and not looked else None
+
+    proxy.fault = fault
+    assert deliver(proxy.uri)
+    promised(server)
+
+
+def client_of(server):
+    client = MlflowClient(server.uri)
+    return client, client.get_experiment_by_name("normlab").experiment_id
+
+
+def runs_of(server, kind):
+    client, experiment = client_of(server)
+    return [run.info.run_id for run in client.search_runs([experiment], f"tags.kind = '{kind}'")]
+
+
+def test_a_run_deleted_between_two_commands_is_made_anew(server, deliver, promised):
+    assert deliver(server.uri)
+    client, _ = client_of(server)
+    for kind in ("job", "sweep"):
+        for run in runs_of(server, kind):
+            client.delete_run(run)
+        assert deliver(server.uri)
+        assert statuses(server, kind) == [FINISHED, ("FINISHED", False, True)]
+        promised(server)
+
+
+def test_a_run_deleted_while_its_job_trains_is_made_anew(server, tracker, job, promised):
+    go_on, records = unfinish(job)
+    one = tracker(server.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    go_on(records - 1)
+    client, _ = client_of(server)
+    (run,) = runs_of(server, "job")
+    wait_for(lambda: client.get_metric_history(run, "val/loss"))
+    client.delete_run(run)
+    go_on(records + 1)
+    assert one.close(0)
+    assert statuses(server) == [FINISHED, ("RUNNING", False, True)]
+    promised(server)
+
+
+def test_a_sweeps_run_deleted_while_it_runs_is_told_and_made_anew_by_the_next_command(
+    server, tracker, deliver, give_up, job, said, promised
+):
+    go_on, records = unfinish(job)
+    one = tracker(server.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    client, _ = client_of(server)
+    client.delete_run(*runs_of(server, "sweep"))
+    go_on(records + 1)
+    wait_for(lambda: statuses(server) == [FINISHED])
+    give_up(one)
+    assert "the sweep's own run" in said[-3]
+    assert "deleted" in said[-3]
+    assert deliver(server.uri)
+    (sweep,) = runs_of(server, "sweep")
+    assert client.get_run(*runs_of(server, "job")).data.tags["mlflow.parentRunId"] == sweep
+    promised(server)
+
+
+def test_an_experiment_deleted_while_a_job_trains_is_told_and_then_refused(
+    server, tracker, deliver, give_up, job, said, promised
+):
+    go_on, records = unfinish(job)
+    one = tracker(server.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    client, experiment = client_of(server)
+    client.delete_experiment(experiment)
+    go_on(records + 1)
+    wait_for(lambda: one._error)
+    give_up(one)
+    assert "deleted" in said[-3]
+    with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {experiment}"):
+        deliver(server.uri)
+    client.restore_experiment(experiment)
+    assert deliver(server.uri)
+    promised(server)
