@@ -169,6 +169,7 @@ def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, numb
     assert "error" not in jobs[BN].data.tags
 
 
+@pytest.mark.slow
 def test_a_job_in_a_second_sweep_keeps_its_name_and_cell_in_the_first(command, tmp_path, store):
     small = ("data=synthetic", "data.images=800", "data.validation=100", "epochs=1")
     assert command("src.train", "-m", "norm=bn", "seed=0,1", *small).returncode == 0
@@ -184,6 +185,7 @@ def test_a_job_in_a_second_sweep_keeps_its_name_and_cell_in_the_first(command, t
     assert sum(tag.startswith("sweep.") for tag in shared.data.tags) == 2
 
 
+@pytest.mark.slow
 def test_a_reader_who_goes_away_ends_no_run(tmp_path, store):
     words = "-m norm=bn,gn data=synthetic data.images=800 data.validation=100 epochs=2"
     subprocess.run(

@@ -42,6 +42,7 @@ def traces(folder: Path, *said: str) -> list[str]:
     return [name for name, text in texts.items() if any(needle in text for needle in needles)]
 
 
+@pytest.mark.slow
 def test_what_is_looked_for_is_found_where_a_sweep_was_given_it(command, tmp_path):
     done = command("src.train", *TINY, f"tracking.experiment={CANARY}")
     assert done.returncode == 0, done.stderr
@@ -53,6 +54,7 @@ def test_what_is_looked_for_is_found_where_a_sweep_was_given_it(command, tmp_pat
     assert traces(tmp_path / "header", "", f"a password such as {CANARY} in a text") == ["1"]
 
 
+@pytest.mark.slow
 def test_the_credentials_of_a_server_leave_no_trace(command, tmp_path):
     server = Server(tmp_path)
     credentials = {
@@ -75,6 +77,7 @@ def test_the_credentials_of_a_server_leave_no_trace(command, tmp_path):
     assert traces(tmp_path, done.stdout, done.stderr, again.stderr, failed.stderr) == []
 
 
+@pytest.mark.slow
 def test_the_credentials_in_a_files_address_leave_no_trace(command, tmp_path):
     address = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}?password={CANARY}&user={OWNER}"}
     done = command("src.train", *TINY, **address)
@@ -134,6 +137,7 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_credentials_of_a_database_leave_no_trace(command, tmp_path, postgres):
     def train(address: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return command("src.train", "-m", "norm=bn,none", *TINY, MLFLOW_TRACKING_URI=address, **variables)

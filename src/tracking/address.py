@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from http.client import HTTPException
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,7 +138,7 @@ def _check_server(uri: str, key: str) -> None:
         if error.code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
             what = f"{key}={uri} does not answer: {error.code} {error.reason}"
             raise BadInput(what, "a running MLflow server", WITHOUT) from error
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, OSError, ValueError, HTTPException) as error:
         why = getattr(error, "reason", error)
         raise BadInput(f"{key}={uri} does not answer: {why}", "a running MLflow server", WITHOUT) from error
 

@@ -207,11 +207,19 @@ class Delivery:
         params = {name for run in runs if run.info.run_id == self._run for name in run.data.params}
         if self._job.params.keys() - params:
             raise OSError("the params did not arrive")
-        client = self._store.client
-        client.set_terminated(self._run, status, time)
-        if client.get_run(self._run).info.status != status:
-            raise OSError(f"the status {status} did not arrive")
+        terminate(self._store.client, self._run, status, time)
         self.ended = True
+
+
+def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
+    """Give a run its last status, and look whether it has it.
+
+    Raises:
+        OSError: where it has not.
+    """
+    client.set_terminated(run_id, status, time)
+    if client.get_run(run_id).info.status != status:
+        raise OSError(f"the status {status} did not arrive")
 
 
 def supersede(client: MlflowClient, run: Run) -> None:

@@ -17,7 +17,8 @@ from src.runs.folder import JobFolder, Sweep
 from src.runs.lock import folder_lock
 from src.tracking import views
 from src.tracking.address import reason, shown, store_uri
-from src.tracking.delivery import Delivery, supersede
+from src.tracking.checks import check_files
+from src.tracking.delivery import Delivery, supersede, terminate
 from src.tracking.store import open_store
 
 PERIOD = 1.0  # seconds between two looks at the folders
@@ -221,12 +222,14 @@ class Tracker:
         }
         # One time for all, so that to do this again changes nothing.
         client.log_batch(self._parent, [Metric(name, value, self._ended, 0) for name, value in counts.items()])
-        for path in sorted(folder.glob("[!.]*.*")):
-            client.log_artifact(self._parent, str(path))
+        files = {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*.*"))}
+        for name in files:
+            client.log_artifact(self._parent, str(folder / name))
+        check_files(client, self._parent, files)
         for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
             if run.info.run_id != self._parent:
                 supersede(client, run)  # made by a request that the store took up late
-        client.set_terminated(self._parent, STATUS.get(self._status, "KILLED"), self._ended)
+        terminate(client, self._parent, STATUS.get(self._status, "KILLED"), self._ended)
 
     def _told(self, error: Exception) -> str:
         """What a library says, as a part of a line: the cause, where urllib3 hides it behind the address's parts."""

@@ -66,6 +66,7 @@ def test_a_checkpoint_of_another_version_fails_its_job_alone_and_is_kept(forked,
     check_store(empty)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkpoint(forked, empty):
     done = forked.run(empty, *DIVERGING)
     assert done.status == 1, done.said

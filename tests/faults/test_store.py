@@ -52,6 +52,7 @@ def locked_for(seconds, forked, folder, epochs):
     return max(lasted for moment, lasted in gaps(JobFolder(only_job(folder, "bn"))) if began < moment < ended)
 
 
+@pytest.mark.slow
 def test_training_goes_on_while_the_store_is_locked(forked, empty):
     assert locked_for(1.5, forked, empty, 250) < 1
 
