@@ -1,9 +1,11 @@
-"""Whether a store holds what it was sent: something between may answer for it, or cut a file short."""
+"""Whether a store holds what it was sent, and nothing in part: something between may answer for it, or cut a file."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 
 
 def check_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int]) -> None:
@@ -35,3 +37,11 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
 
 def _points(client: MlflowClient, run_id: str, name: str) -> set[tuple[int, int]]:
     return {(metric.step, metric.timestamp) for metric in client.get_metric_history(run_id, name)}
+
+
+def remove_partial_files(run: Run) -> None:
+    """Remove from a run's folder on this machine what MLflow had begun to copy there when it was killed."""
+    place = urlsplit(run.info.artifact_uri)
+    if place.scheme == "file":
+        for path in Path(unquote(place.path)).rglob(".artifact.uploading.*"):
+            path.unlink(missing_ok=True)

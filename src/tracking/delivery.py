@@ -18,7 +18,7 @@ from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
-from src.tracking.checks import check_files, check_metrics
+from src.tracking.checks import check_files, check_metrics, remove_partial_files
 from src.tracking.entities import dataset, epoch_metrics, job_tags
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.store import Store
@@ -106,6 +106,7 @@ class Delivery:
         of_attempt = [run for run in runs if run.data.tags.get("attempt") == attempt]
         if of_attempt:
             run = max(of_attempt, key=lambda run: run.info.status == "FINISHED")
+            remove_partial_files(run)
         else:
             tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
             run = client.create_run(self._store.experiment_id, start["time"], tags, run_name=self._job.label)

@@ -17,7 +17,7 @@ from src.runs.folder import JobFolder, Sweep
 from src.runs.lock import folder_lock
 from src.tracking import views
 from src.tracking.address import reason, shown, store_uri
-from src.tracking.checks import check_files
+from src.tracking.checks import check_files, remove_partial_files
 from src.tracking.delivery import Delivery, supersede, terminate
 from src.tracking.store import open_store
 
@@ -84,6 +84,7 @@ class Tracker:
         if not found:
             raise lost or OSError("it does not show the run that was made")
         self._parent = found[0].info.run_id
+        remove_partial_files(found[0])
         for ghost in found[1:]:
             supersede(client, ghost)
         client.update_run(self._parent, status="RUNNING")

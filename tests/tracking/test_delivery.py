@@ -159,3 +159,16 @@ def test_a_deleted_experiment_is_refused_with_the_way_to_restore_it(store, tmp_p
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {store.experiment_id}"):
         open_store(Tracking("sqlite", store.uri, "normlab"), tmp_path)
+
+
+def test_what_a_killed_delivery_has_copied_in_part_does_not_stay(store, delivery, planned, tmp_path):
+    broken = delivery()
+    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
+    with pytest.raises(ConnectionError):
+        broken.advance()
+    (folder,) = tmp_path.glob("multirun/artifacts/*/artifacts")
+    (folder / "images" / ".artifact.uploading.ek0qwdiq").write_bytes(b"par")
+    (folder / ".artifact.uploading.9s8d7f").touch()
+    delivery().advance()
+    assert the_run(store, planned).info.status == "FINISHED"
+    assert not [path.name for path in folder.rglob("*") if path.name.startswith(".")]
