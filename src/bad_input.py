@@ -12,8 +12,14 @@ class BadInput(Exception):
     """What the user asked for cannot be done.  Told in at most three lines before anything runs; exit status 2."""
 
     def __init__(self, what: str, allowed: str = "", write: str = "") -> None:
+        self._parts = what, allowed, write
         lines = {"normlab": what, "  allowed": allowed, "  write": write}
         super().__init__("\n".join(f"{head}: {_one_line(text)}" for head, text in lines.items() if text))
+
+    def within(self, place: str) -> "BadInput":
+        """The same refusal, saying where in the command it stands."""
+        what, allowed, write = self._parts
+        return BadInput(f"{place}: {what}", allowed, write.removeprefix("-m "))
 
 
 def masked(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from src.bad_input import BadInput
 from src.models.layers import layers
-from src.schema import REQUIRED, key, leaves, schema
+from src.schema import REQUIRED, flat, key, schema
 
 
 @dataclass
@@ -96,9 +96,12 @@ class Tracking:
 
 @dataclass
 class SweepLimits:
-    """How much one command may ask for."""
+    """What one command may ask for, how its grid is made and when it ends early; never part of what a job is."""
 
     max_jobs: int = key(200, at_least=1)
+    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # a list of its own
+    on_failure: str = key("continue", choices=("continue", "stop"))
+    same_failures: int = key(3, at_least=1)
 
 
 @dataclass
@@ -115,10 +118,12 @@ class Config:
     sweep: SweepLimits = field(default_factory=SweepLimits)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
+    seeds: int | None = key(None, at_least=1, at_most=2**32)  # short for a range of `seed`; a job's own is null
     threads: int = key(at_least=1, at_most=1024)
     deterministic: bool = key(False)
     device: str = key("auto")
     resume: str = key("auto", choices=("auto", "restart"))
+    plan: bool = key(False)
 
 
 KEYS = schema(Config)
@@ -138,7 +143,7 @@ def check(config: Config) -> None:
     Raises:
         BadInput: naming the key, its value, what is allowed and how to write it.
     """
-    values = leaves(dataclasses.asdict(config))
+    values = flat(config)
     for path, item in KEYS.items():
         section = path.split(".")[0]
         option = values.get(f"{section}.name")

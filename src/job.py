@@ -26,7 +26,7 @@ from src.data.sources import load
 from src.data.splits import Splits, make_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
-from src.progress import Progress
+from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, Unreadable, drop_checkpoints, load_checkpoint
 from src.runs.environment import environment
 from src.runs.files import remove_partial_files, write_atomic, write_json
@@ -35,6 +35,7 @@ from src.runs.identity import cell_key, code_digest, identity, is_same, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
 from src.runs.predictions import Predictions, save_predictions
+from src.stopping import Terminated
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
@@ -46,8 +47,14 @@ log = logging.getLogger(__name__)
 NETWORKS = {"cnn": CNN}
 
 
-def run_job(config: Config, folder: Path) -> float:
+def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
     """Train and test one job, and leave everything in its folder; a finished job is not touched.
+
+    Args:
+        config: what to train.
+        folder: where.
+        listener: is told of every epoch, and where `live` of how far the epoch is, each half second.
+        live: whether somebody looks on.
 
     Returns:
         Its accuracy on the validation split, from 0 to 1, after the last epoch.
@@ -66,7 +73,7 @@ def run_job(config: Config, folder: Path) -> float:
         try:
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
-                    return _run(config, job, journal)
+                    return _run(config, job, journal, listener, live)
                 except BaseException as error:
                     log.error("%s", traceback.format_exc())
                     status, reason = outcome(error)
@@ -80,7 +87,7 @@ def run_job(config: Config, folder: Path) -> float:
 
 def outcome(error: BaseException) -> tuple[str, str]:
     """The status and the reason of a job that an error has ended."""
-    status = "FAILED" if isinstance(error, Exception) else "KILLED"
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"  # sys.exit is no signal
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
@@ -110,7 +117,7 @@ def can_resume(job: JobFolder, config: Config) -> bool:
     return newest is None or int(newest["epoch"]) <= journalled + 1
 
 
-def _run(config: Config, job: JobFolder, journal: Journal) -> float:
+def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
     began = time.perf_counter()
     if journal.has("start"):
         journal.append(stamp("resume", environment=environment()))
@@ -135,8 +142,8 @@ def _run(config: Config, job: JobFolder, journal: Journal) -> float:
     if not journal.has("ready"):
         journal.append(stamp("ready", **ready, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
-    with Progress(display_name(job), config.epochs, steps, config.data.batch_size) as progress:
-        train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
+    progress = Progress(display_name(job), config.epochs, steps, config.data.batch_size, listener, live=live)
+    train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
     return finish(job, model, splits, images, device, began)
 
 

@@ -17,6 +17,7 @@ from src.config import KEYS, part_of_a_job
 from src.suggestions import ALIASES, Groups, did_you_mean, nearest, nearest_keys, unknown_key
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -62,6 +63,31 @@ def _bare(word: str, groups: Groups) -> BadInput:
     keys = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
     write = f"{homes[0]}={option}" if len(homes) == 1 else f"{[*nearest_keys(name, groups), 'norm'][0]}=VALUE"
     return BadInput(what, keys, write)
+
+
+def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
+    """One word of the command line as Hydra reads it; with a loader it knows what a glob() can find.
+
+    Raises:
+        BadInput: where its value needs quotes, or could not be used with them either.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create(loader).parse_override(word)
+    except (HydraException, ValueError) as error:  # the latter from a number of thousands of digits
+        name, _, value = word.partition("=")
+        if name != name.strip() and name.strip() in (*groups, *KEYS):
+            raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
+        if name not in (*groups, *KEYS):
+            raise unknown_key(name, groups) from error
+        check_value(name, value, groups)
+        raise BadInput(
+            f"{word} cannot be read as KEY=VALUE",
+            "a value with spaces, brackets, ~ and the like only in quotes",
+            as_one_word(name, value),
+        ) from error
 
 
 def check_overrides(overrides: Sequence["Override"], groups: Groups) -> None:

@@ -5,6 +5,7 @@ Standard library only: used before anything heavy is imported.
 
 import dataclasses
 import math
+import shlex
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,15 @@ def key(
     below: float | None = None,
     choices: tuple[str, ...] = (),
     read_by: tuple[str, ...] = (),
+    example: str = "",
 ) -> Any:
     """A leaf of the schema: its range, and the options of its group that read it (none named: all do)."""
     limits = {">=": at_least, "above": above, "<=": at_most, "below": below}
+    start: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
     return field(
-        default=default,
+        **start,
         metadata={
+            "example": example,
             "limits": {word: limit for word, limit in limits.items() if limit is not None},
             "choices": choices,
             "read_by": read_by,
@@ -48,6 +52,7 @@ class Key:
     limits: Mapping[str, float]
     choices: tuple[str, ...]
     read_by: tuple[str, ...]
+    example: str
 
     @property
     def optional(self) -> bool:
@@ -59,15 +64,21 @@ class Key:
         """The values in words, such as `a number >= 0`."""
         if self.choices:
             return ", ".join(self.choices)
-        words = {int: "an integer", float: "a finite number", bool: "true or false", str: "a text"}[self._plain_type]
+        words = {
+            int: "an integer",
+            float: "a finite number",
+            bool: "true or false",
+            str: "a text",
+            list[str]: "a list of texts",
+        }[self._plain_type]
         limits = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
         return f"{words} {limits}".strip() + (" or null" if self.optional else "")
 
     @property
     def placeholder(self) -> str:
         """What stands for a value in an example."""
-        if self.choices:
-            return self.choices[0]
+        if self.choices or self.example:
+            return self.example or self.choices[0]
         return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self._plain_type]
 
     @property
@@ -83,6 +94,8 @@ class Key:
             fits = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:
             fits = isinstance(value, bool)
+        elif kind == list[str]:
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         elif kind is int:
             fits = isinstance(value, int) and not isinstance(value, bool)
         else:
@@ -106,7 +119,8 @@ class Key:
         """
         if not self.accepts(value):
             shown = "null" if value is None else value
-            raise BadInput(f"{self.path}={shown} cannot be used", self.allowed, f"{self.path}={self.placeholder}")
+            write = shlex.quote(f"{self.path}={self.placeholder}")
+            raise BadInput(f"{self.path}={shown} cannot be used", self.allowed, write)
 
 
 def _is_finite(number: float) -> bool:
@@ -124,6 +138,20 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a dataclass of dataclasses as they are now, by dotted key.
+
+    What `leaves(dataclasses.asdict(node))` would be, without a copy of everything: a sweep asks for thousands.
+    """
+    found: dict[str, Any] = {}
+    for name, value in vars(node).items():
+        if dataclasses.is_dataclass(value):
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def schema(node: Any, prefix: str = "") -> dict[str, Key]:
     """The leaves of a dataclass of dataclasses, by dotted key."""
     keys: dict[str, Key] = {}
@@ -133,5 +161,6 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
         if dataclasses.is_dataclass(types[item.name]):
             keys |= schema(types[item.name], f"{path}.")
         else:
-            keys[path] = Key(path, types[item.name], item.default, **item.metadata)
+            default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+            keys[path] = Key(path, types[item.name], default, **item.metadata)
     return keys

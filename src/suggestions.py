@@ -38,6 +38,7 @@ ALIASES = {
     "learning_rate": "optimizer.lr",
     "weight_decay": "reg.l2",
     "gpu": "device",
+    "dry_run": "plan",
 }
 
 Groups = Mapping[str, Sequence[str]]

@@ -15,25 +15,15 @@ import hydra
 from hydra._internal.utils import get_args_parser  # Hydra's own reading of the command line; there is no public one
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
-from src.config import KEYS, Config
-from src.overrides import (
-    CONF,
-    as_one_word,
-    check_overrides,
-    check_text,
-    check_value,
-    option_groups,
-    values_of,
-)
+from src.config import Config
+from src.overrides import CONF, check_overrides, check_text, option_groups, parse, values_of
 from src.stopping import Terminated, raise_on_sigterm
-from src.suggestions import Groups, unknown_key
 from src.tracking.address import refuse_secrets
 
 FOLDER = "the sweeper decides which folder a job has"
@@ -124,28 +114,6 @@ def check_hydra_key(override: Override) -> None:
     for key, reason in FIXED.items():
         if name == key or name.startswith(f"{key}."):
             raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
-
-
-def parse(word: str, groups: Groups) -> Override:
-    """One word of the command line as Hydra reads it.
-
-    Raises:
-        BadInput: where its value needs quotes, or could not be used with them either.
-    """
-    try:
-        return OverridesParser.create().parse_override(word)
-    except (HydraException, ValueError) as error:  # the latter from a number of thousands of digits
-        name, _, value = word.partition("=")
-        if name != name.strip() and name.strip() in (*groups, *KEYS):
-            raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
-        if name not in (*groups, *KEYS):
-            raise unknown_key(name, groups) from error
-        check_value(name, value, groups)
-        raise BadInput(
-            f"{word} cannot be read as KEY=VALUE",
-            "a value with spaces, brackets, ~ and the like only in quotes",
-            as_one_word(name, value),
-        ) from error
 
 
 def main() -> None:

@@ -86,6 +86,10 @@ QUICK = [
     ("-m seed=range(0,10000)", ["10,000 jobs", "sweep.max_jobs=200", "write: sweep.max_jobs=10000"]),
     ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # not listed to be counted
     ("-m seed=0,1,2 sweep.max_jobs=2", ["3 jobs", "sweep.max_jobs=2"]),
+    ("seeds=2 seed=1", ["given twice: seeds=2 and seed=1", "short for"]),
+    ('sweep.cells=["norm=batchnrom"]', ["in the cell 'norm=batchnrom'", "did you mean bn", "bn, gn, in, ln, none"]),
+    ('sweep.cells=["norm=gn"] norm=bn', ["in the cell 'norm=gn' and outside it, as norm=bn", "without norm=bn"]),
+    ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a plan is refused like the sweep itself
     ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "no part of what a job is"]),
     ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
     ("resume=maybe", ["resume=maybe", "auto, restart"]),
@@ -162,6 +166,24 @@ def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, word
     for word in words:
         assert word in done.stderr
     assert "secret" not in done.stderr
+    assert files_below(tmp_path) == []
+
+
+def test_a_plan_is_told_before_slow_imports_and_leaves_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SLOW_IMPORTS, "experiment=group_sizes", "seeds=2", "plan=true"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert "14 jobs, varying norm.name, norm.groups, seed; 0 finished before" in lines[0]
+    assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,634", "to", "train"] for seed in (0, 1)]
+    assert lines[-1] == "nothing was run: plan=true"
     assert files_below(tmp_path) == []
 
 
@@ -311,6 +333,7 @@ def test_a_store_that_another_program_has_locked_is_refused(command, tmp_path, m
     assert files_below(tmp_path) == ["mlflow.db"]
 
 
+CELLS = '\'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]\''
 # What is typed, and what the answer says to write instead.
 WAYS_ON = [
     ("norm", "norm=bn"),
@@ -328,7 +351,7 @@ WAYS_ON = [
     ("schedule=linear", "schedule=constant"),
     ("tracking=mlflow", "tracking=sqlite"),
     ("tracking=[sqlite,none]", "tracking=none"),
-    ("experiment=", "experiment=norms"),
+    ("experiment=", "experiment=group_sizes"),
     ("normalization=bn", "norm=bn"),
     ("nrom=bn,gn", "norm=bn,gn"),
     ("lr=0.1", "optimizer.lr=0.1"),
@@ -352,6 +375,21 @@ WAYS_ON = [
     ("~experiment", "experiment=null"),
     ("device=cpu,", "device=TEXT"),
     ("norm = gn", "norm=gn"),
+    ("seeds=0", "seeds=INTEGER"),
+    ("seeds=1,2", "seeds=INTEGER"),
+    ("seeds=range(3)", "seeds=INTEGER"),
+    ("plan=1", "plan=true"),
+    ("plan=true,false", "plan=true"),
+    ("plan", "plan=true"),
+    ("dry_run=true", "plan=true"),
+    ("sweep.on_failure=never", "sweep.on_failure=continue"),
+    ("sweep.on_failure=continue,stop", "sweep.on_failure=continue"),
+    ("sweep.same_failures=0", "sweep.same_failures=INTEGER"),
+    ("on_failure=stop", "sweep.on_failure=stop"),
+    ("sweep.cells=[norm=none]", CELLS),
+    ("sweep.cells=[1]", CELLS),
+    ("sweep.cells=null", CELLS),
+    ("cells=[]", "sweep.cells=[]"),
     (" epochs=2", "epochs=2"),
 ]
 
@@ -369,6 +407,7 @@ def test_what_an_answer_says_to_write_is_not_refused_in_turn(typed, advice):
     told = str(refused.value)
     assert told.endswith(f"\n  write: {advice}"), told
     for word in advice.removeprefix("-m ").split(" or "):
+        word = shlex.split(word)[0] if word.startswith("'") else word
         check_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
 
 

@@ -1,17 +1,21 @@
 """The grid: every combination of the values that are asked for, composed and checked before the first job starts."""
 
-import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
-from src.config import SECTIONS, Config, check
+from hydra_plugins.normlab.asked import Asked, read_cells, seeds_word
+from hydra_plugins.normlab.composer import Composer
+from src.bad_input import BadInput
+from src.config import SECTIONS, Config, SweepLimits, check
+from src.models.layers import parameters
 from src.overrides import check_overrides, option_groups
 from src.runs import identity
 
@@ -21,13 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridJob:
-    """One point of the grid: its overrides as Hydra writes them, its configuration and its key."""
+    """One point of the grid: its overrides as Hydra writes them, its configuration and its key.
+
+    `images` is how many it trains on, `parameters` how many its network has.
+    """
 
     overrides: Mapping[str, str]
     config: Config
     key: str
+    images: int
+    parameters: int
 
-    @property
+    @cached_property
     def leaves(self) -> dict[str, Any]:
         """The leaves that decide what it computes."""
         return identity.job_leaves(self.config)
@@ -37,25 +46,44 @@ class Grid:
     """Composes points by Hydra's own loader."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        self._loader, self._config_name = loader, config_name
+        self._loader = loader
         self._parser = OverridesParser.create(config_loader=loader)
         self._groups = option_groups()
-        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
+        self._composer = Composer(loader, config_name, self._groups)
         self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
 
-    def overrides(self, arguments: Sequence[str], params: Mapping[str, Any]) -> list[Override]:
+    def asked(self, arguments: Sequence[str], params: Mapping[str, Any]) -> Asked:
         """What is typed and what a preset says; a typed word wins over the preset's.
 
         Raises:
-            BadInput: for a word that names no key or value.
+            BadInput: for a word that names no key or value, or two that exclude each other.
         """
         typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
+        names |= {"seed", "seeds"} if names & {"seed", "seeds"} else set()  # two ways to say one thing
         preset = self._parser.parse_overrides(
-            [f"{name}={value}" for name, value in params.items() if name not in names]
+            [f"{name}={_as_typed(value)}" for name, value in params.items() if name not in names]
         )
-        check_overrides([*preset, *typed], self._groups)
-        return [*preset, *typed]
+        overrides = [*preset, *typed]
+        check_overrides(overrides, self._groups)
+        return self._resolved(overrides, self._fixed(overrides))
+
+    def _resolved(self, overrides: Sequence[Override], config: Config) -> Asked:
+        """`seeds` becomes what it is short for, and `sweep.cells` its cells: neither is a part of any job."""
+        word = seeds_word(config, {override.key_or_group: override for override in overrides})
+        outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
+        short = [word] if word else []
+        left = self._fixed(outside)  # holds what a preset says outside of its sweeper's params
+        short += ["seeds=null"] if left.seeds is not None else []
+        short += ["sweep.cells=[]"] if _cells(left.sweep) else []
+        outside += self._parser.parse_overrides(short)
+        return Asked(outside, read_cells(_cells(config.sweep), outside, self._groups, self._loader), config)
+
+    def _fixed(self, overrides: Sequence[Override]) -> Config:
+        """The configuration of the words that give one value."""
+        return self.compose(
+            {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
+        )
 
     def jobs(self, points: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
         """The points' jobs, each once.
@@ -63,50 +91,44 @@ class Grid:
         Raises:
             BadInput: where a dataset cannot be read or does not fit.
         """
-        from src.data.sizes import check_sizes
+        from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
         sources: dict[str, Source] = {}  # of each dataset once: describing one may read or download it
         jobs: dict[str, GridJob] = {}
         for overrides, config in zip(points, configs, strict=True):
             data = repr(config.data)
-            sources[data] = source = sources.get(data) or describe(config.data)
-            check_sizes(config.data, source)
+            if data not in sources:
+                sources[data] = describe(config.data)
+                check_sizes(config.data, sources[data])
+            source = sources[data]
             key = identity.job_key(identity.identity(config, source.digest))
-            jobs.setdefault(key, GridJob(overrides, config, key))
+            size = parameters(config.norm.name, config.model.width, source.channels, len(source.classes))
+            jobs.setdefault(key, GridJob(overrides, config, key, train_size(config.data, source), size))
         return list(jobs.values())
 
-    def configs(self, points: Sequence[Mapping[str, str]]) -> list[Config]:
-        """The points' configurations, each of them checked.
+    def configs(self, asked: Asked) -> tuple[list[dict[str, str]], list[Config]]:
+        """The points that are asked for and their configurations, each of them checked.
 
         Raises:
             BadInput: for the first that could not be trained as it is written.
         """
-        configs = [self.compose(overrides) for overrides in points]
-        for config in configs:
-            check(config)
-        return configs
+        points, configs = [], []
+        for point, cell in asked.points():
+            config = self.compose(point)
+            try:
+                check(config)
+            except BadInput as error:
+                if cell is None:
+                    raise
+                raise error.within(cell.place) from error
+            points.append(point)
+            configs.append(config)
+        return points, configs
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """The configuration of one point.
-
-        Hydra composes each combination of group choices once; single values are set on a copy, a hundred times faster,
-        by the same typed nodes.
-        """
-        chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
-        if chosen not in self._composed:
-            words = [f"{name}={value}" for name, value in chosen]
-            composed = self._loader.load_configuration(self._config_name, words, RunMode.RUN)
-            with open_dict(composed):
-                del composed["hydra"]
-            self._composed[chosen] = composed
-        composed = copy.deepcopy(self._composed[chosen])
-        for name, value in overrides.items():
-            if name not in self._groups:
-                OmegaConf.update(composed, name, self._parser.parse_override(f"{name}={value}").value())
-        config = OmegaConf.to_object(composed)
-        assert isinstance(config, Config)
-        return config
+        """The configuration of one point."""
+        return self._composer.compose(overrides)
 
     def unusual(self, job: GridJob) -> list[str]:
         """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
@@ -114,7 +136,7 @@ class Grid:
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
         default, plain = self._plain({}), self._plain(chosen)
         choices = [name for name in names if default.get(name) != job.leaves.get(name)]
-        return [*choices, *identity.varying([plain, job.leaves])]
+        return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
 
     def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
         """The leaves that a choice of options comes with."""
@@ -122,3 +144,12 @@ class Grid:
         if key not in self._leaves:
             self._leaves[key] = identity.job_leaves(self.compose(chosen))
         return self._leaves[key]
+
+
+def _cells(settings: SweepLimits) -> list[str]:
+    return settings.cells
+
+
+def _as_typed(value: Any) -> Any:
+    """A preset's list as it is written in a shell; anything else as it is."""
+    return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value

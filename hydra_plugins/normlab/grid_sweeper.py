@@ -1,16 +1,14 @@
 """What runs: the grid, checked whole before its first job starts, then launched, tracked and compared."""
 
-import math
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -18,14 +16,15 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.normlab.grid import Grid, GridJob
+from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config, SweepLimits, Tracking
 from src.console import SteadyConsole
-from src.overrides import count, expand
+from src.plan import Plan, listed
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside, typical_seconds
 from src.runs.lock import is_owned
-from src.runs.naming import job_on_other_data, plan_job
+from src.runs.naming import KnownFolders, plan_job
 from src.runs.space import check_space
 from src.stopping import Terminated
 from src.tracking.address import check_address
@@ -71,20 +70,17 @@ class GridSweeper(Sweeper):
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The jobs, every one of them checked; duplicates are dropped, and that is said."""
-        overrides = self._grid.overrides(arguments, self._params)
-        fixed = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
-        self._check_number(overrides, self._grid.compose(fixed).sweep)
-        points = expand(overrides)
-        configs = self._grid.configs(points)
+        asked = self._grid.asked(arguments, self._params)
+        self._check_number(asked.number, asked.config.sweep)
+        points, configs = self._grid.configs(asked)
         self._check_surroundings(configs[0])
         jobs = self._grid.jobs(points, configs)
         if len(jobs) < len(points):
             self._say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
         return jobs
 
-    def _check_number(self, overrides: Sequence[Override], sweep: SweepLimits) -> None:
+    def _check_number(self, number: int, sweep: SweepLimits) -> None:
         """Refuse a grid that was hardly meant, before it is expanded."""
-        number = math.prod(count(override) for override in overrides)
         if number > sweep.max_jobs:
             seconds = typical_seconds(self._multirun)
             cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s a job," if seconds else ""
@@ -106,14 +102,19 @@ class GridSweeper(Sweeper):
     def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
         """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
         varies = identity.varying(job.leaves for job in jobs)
-        planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), self._multirun) for job in jobs]
-        return Sweep(
+        known = KnownFolders(self._multirun)
+        planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), known) for job in jobs]
+        sweep = Sweep(
             id=identity.sweep_id(job.key for job in jobs),
             command=shlex.join(["python", "-m", "src.train", *sys.argv[1:]]),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
         )
+        if _plans_only(jobs[0].config):
+            self._show_plan(jobs, sweep)
+            sys.exit(0)
+        return sweep
 
     def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
         """Run what is not finished, track it, compare; returns the exit status.
@@ -125,6 +126,8 @@ class GridSweeper(Sweeper):
         if restart:
             self._check_nobody_trains(sweep)
         check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
+        if isinstance(self._launcher, LocalLauncher) and not all(self._folder(job).finished for job in sweep.jobs):
+            self._launcher.warm_up()  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
         try:
@@ -162,18 +165,16 @@ class GridSweeper(Sweeper):
             self._say(f"{len(there)} earlier attempts are in {self._multirun / 'superseded'} now")
 
     def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
-        """How many jobs there are, and what of them is finished or is not what one might think."""
-        finished = [job for job in sweep.jobs if self._folder(job).finished]
-        varies = ", ".join(sweep.varies) or "nothing"
-        self._say(f"sweep {sweep.id[:8]}: {len(jobs)} jobs, varying {varies}; {len(finished)} finished before")
-        code = identity.code_digest()
-        edited = [job.label for job in finished if self._folder(job).code != code]
-        if edited:
-            self._say(f"trained by other code than stands here now: {_listed(edited)}; resume=restart trains anew")
-        for job, planned in zip(jobs, sweep.jobs, strict=True):
-            other = job_on_other_data(planned, job.config, self._multirun)
-            if other:
-                self._say(f"{planned.label}: the data in {job.config.data.root} has changed since {other.path.name}")
+        """How many jobs there are, what of them is there or is not what one might think, and what the rest costs."""
+        plan = Plan(sweep, jobs, self._multirun)
+        for line in [*plan.summary(), *plan.costs()]:
+            self._say(line)
+
+    def _show_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
+        """The whole plan, which is all that `plan=true` asks for: it goes where results go."""
+        plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
+        for line in [*plan.summary(), *plan.table(), *plan.costs(), "nothing was run: plan=true"]:
+            console.print(line, highlight=False, markup=False)
 
     def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:
         batch = [
@@ -185,10 +186,17 @@ class GridSweeper(Sweeper):
             if batch:
                 self._launcher.launch(batch, initial_job_idx=0)
         except KeyboardInterrupt:
-            return 130
+            return self._stopped(sweep, 130)
         except Terminated:
-            return 143
+            return self._stopped(sweep, 143)
         return 0
+
+    def _stopped(self, sweep: Sweep, status: int) -> int:
+        """Tell what is left and how to go on."""
+        left = [job.label for job in sweep.jobs if not self._folder(job).finished]
+        self._say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
+        self._say(f"  to go on, write: {sweep.command}")
+        return status
 
     def _report(self, sweep: Sweep) -> int:
         """The comparison, which names the jobs that have no result; returns 1 where there are such."""
@@ -216,11 +224,9 @@ class GridSweeper(Sweeper):
 
 
 def _being_trained(names: Sequence[str]) -> BadInput:
-    what = f"resume=restart: another process trains {_listed(names)}"
+    what = f"resume=restart: another process trains {listed(names)}"
     return BadInput(what, "the end of that awaited, or gone on with", "resume=auto")
 
 
-def _listed(names: Iterable[str]) -> str:
-    """Up to five names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _plans_only(config: Config) -> bool:
+    return config.plan

@@ -9,8 +9,13 @@ from src.data.images import Source
 
 def train_size(data: Data, source: Source) -> int:
     """How many images a job trains on."""
-    remaining = source.train - data.validation
-    return remaining if data.limit is None else min(data.limit, remaining)
+    return train_images(source.train, data.validation, data.limit)
+
+
+def train_images(images: int, validation: int, limit: int | None) -> int:
+    """How many of the training file's images are trained on."""
+    remaining = images - validation
+    return remaining if limit is None else min(limit, remaining)
 
 
 def check_sizes(data: Data, source: Source) -> None:

@@ -21,3 +21,13 @@ def layers(width: int) -> tuple[Layer, ...]:
         Layer("conv2", 2 * width, kernel=3, pool=True),
         Layer("conv3", 2 * width, kernel=3),
     )
+
+
+def parameters(norm: str, width: int, channels: int, classes: int) -> int:
+    """How many parameters the network has, for images of so many channels and with such a norm between its layers."""
+    number, incoming = 0, channels
+    for layer in layers(width):
+        number += layer.channels * incoming * layer.kernel**2
+        number += layer.channels * (1 if norm == "none" else 2)  # the convolution's bias, or the norm's gain and bias
+        incoming = layer.channels
+    return number + (incoming + 1) * classes

@@ -174,9 +174,14 @@ def find_job(multirun: Path, key: str) -> JobFolder | None:
     """The folder of a job, whatever its readable part, or None.  A name holds 8 digits of the key, the journal all."""
     for path in sorted((multirun / "jobs").glob(f"*-{key[:8]}")):
         folder = JobFolder(path)
-        if all(record.get("job", key) == key for record in folder.records()[:2]):
+        if holds(folder, key):
             return folder
     return None
+
+
+def holds(job: JobFolder, key: str) -> bool:
+    """Whether a folder is that of a job, as far as its journal tells."""
+    return all(record.get("job", key) == key for record in job.records()[:2])
 
 
 def typical_seconds(multirun: Path) -> float:

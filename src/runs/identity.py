@@ -1,6 +1,5 @@
 """What a job is: the same configuration on the same data is the same job, alone or in any sweep, today or next week."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -8,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config import JOB, KEYS, Config, part_of_a_job
-from src.schema import leaves
+from src.config import KEYS, Config, part_of_a_job
+from src.schema import flat, leaves
 
 CODE_FOLDERS = ("data", "models", "training")
 
 
 def job_leaves(config: Config) -> dict[str, Any]:
     """All leaves that decide what a job computes, by dotted key."""
-    return leaves({name: value for name, value in dataclasses.asdict(config).items() if name in JOB})
+    return {path: value for path, value in flat(config).items() if part_of_a_job(path)}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_same(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether a stored configuration tells the same job as another one, save for the data's content."""
-    return distinguishing(leaves(stored)) == distinguishing(leaves(dataclasses.asdict(config)))
+    return distinguishing(leaves(stored)) == distinguishing(flat(config))
 
 
 def job_key(identity: Mapping[str, Any]) -> str:
@@ -80,8 +79,19 @@ def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys whose value is not the same in all jobs that read them, the norm first, the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    found = [path for path in paths if len({json.dumps(job[path]) for job in jobs if applies(path, job)}) > 1]
-    return sorted(found, key=lambda path: (path == "seed", path != "norm.name", list(KEYS).index(path)))
+    # Most keys are the same everywhere, which is found out without asking thousands of jobs what they read.
+    found = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]
+    return _ordered(path for path in found if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
+
+
+def differing(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What varies between two jobs, as `varying` tells it."""
+    unlike = (path for path, value in job.items() if repr(value) != repr(other[path]))
+    return _ordered(path for path in unlike if applies(path, job) and applies(path, other))
+
+
+def _ordered(paths: Iterable[str]) -> list[str]:
+    return sorted(paths, key=lambda path: (path == "seed", path != "norm.name", list(KEYS).index(path)))
 
 
 def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:

@@ -1,16 +1,17 @@
 """How a job is called, on the disk and in MLflow: the same in whatever sweep it stands."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from src.config import Config
-from src.runs.folder import JobFolder, PlannedJob, find_job
+from src.runs.folder import JobFolder, PlannedJob, holds
 from src.runs.identity import applies, folder_name, format_value, is_same, label
 
 
 def plan_job(
-    key: str, leaves: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], multirun: Path
+    key: str, leaves: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
 ) -> PlannedJob:
     """Name a job by what is not the default in it, and keep the folder that it may have already.
 
@@ -19,33 +20,52 @@ def plan_job(
         leaves: the leaves that decide what it computes.
         varies: the keys that differ between the jobs of its sweep; every job shows them as params, to be sorted by.
         unusual: the keys in which it differs from the default.
-        multirun: where the jobs' folders are.
+        known: the folders that there are.
     """
     name = label(leaves, unusual)
-    known = find_job(multirun, key)
+    folder = known.of(key)
     shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, leaves)]
     return PlannedJob(
         key=key,
-        folder=known.path.name if known else folder_name(name, key),
+        folder=folder.path.name if folder else folder_name(name, key),
         label=name,
         cell=label(leaves, unusual, seed=False),
         params={path: format_value(leaves[path]) for path in shown},
     )
 
 
-def job_on_other_data(job: PlannedJob, config: Config, multirun: Path) -> JobFolder | None:
-    """The latest folder of the same configuration, the data's place included, whose data was not what it is now.
+class KnownFolders:
+    """The jobs' folders under `multirun/jobs`, listed once: a plan asks for thousands of them."""
 
-    None for a job that has a folder itself.
-    """
-    jobs = multirun / "jobs"
-    if config.data.root is None or (jobs / job.folder).exists():
-        return None
-    readable = job.folder.rpartition("-")[0]
-    found = []
-    for path in jobs.glob(f"{readable}-????????"):
-        records = JobFolder(path).records()
-        start = records[0] if records else {}
-        if start and start["config"]["data"]["root"] == config.data.root and is_same(start["config"], config):
-            found.append((start["time"], path))
-    return JobFolder(max(found)[1]) if found else None
+    def __init__(self, multirun: Path) -> None:
+        self.jobs = multirun / "jobs"
+        self.names: list[str] = []
+        self._by_key: dict[str, list[str]] = {}
+        self._by_label: dict[str, list[str]] = {}
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing has run here yet, or can
+            self.names = sorted(path.name for path in self.jobs.iterdir())
+        for name in self.names:
+            readable, _, key8 = name.rpartition("-")
+            self._by_key.setdefault(key8, []).append(name)
+            self._by_label.setdefault(readable, []).append(name)
+
+    def of(self, key: str) -> JobFolder | None:
+        """The folder of a job, as `find_job` finds it."""
+        folders = [JobFolder(self.jobs / name) for name in self._by_key.get(key[:8], [])]
+        return next((folder for folder in folders if holds(folder, key)), None)
+
+    def on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
+        """The latest folder of the same configuration, the data's place included, whose data was not what it is now.
+
+        None for a job that has a folder itself.
+        """
+        names = self._by_label.get(job.folder.rpartition("-")[0], [])
+        if config.data.root is None or not names or job.folder in names:
+            return None
+        found = []
+        for folder in (JobFolder(self.jobs / name) for name in names):
+            records = folder.records()
+            start = records[0] if records else {}
+            if start and start["config"]["data"]["root"] == config.data.root and is_same(start["config"], config):
+                found.append((start["time"], folder.path))
+        return JobFolder(max(found)[1]) if found else None

@@ -3,6 +3,7 @@
 import time
 
 DATA = (
+    "hydra/launcher=basic",  # in the command's own process, which is forked from a warm one
     *("data=synthetic", "data.images=60", "data.test_images=60", "data.validation=20", "data.batch_size=8"),
     *("data.classes=4", "model.width=8", "optimizer.lr=0.02"),
 )

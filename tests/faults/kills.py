@@ -3,6 +3,7 @@
 A moment is chosen by what can be seen from outside and named afterwards by what the dead process has left.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -84,11 +85,10 @@ class Killer:
         while True:
             began, launched = time.monotonic(), time.time_ns()
             striking = len(tally.deaths) < tally.wanted
-            status, told = self.command(folder, launched, random if striking else None)
+            status, told, death = self.command(folder, launched, random if striking else None)
             tally.seconds.append(time.monotonic() - began)
-            if status is not None:
+            if death is None or status == 0:
                 break
-            death = died(folder, launched)
             tally.deaths.append(death)
             try:
                 state = check_after_kill(folder / "multirun", state)
@@ -104,8 +104,8 @@ class Killer:
         except AssertionError as broken:
             tally.violations.append(str(broken))
 
-    def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int | None, str]:
-        """Run the command once; returns its exit status, None where it was killed, and what it said."""
+    def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int, str, Death | None]:
+        """Run the command once; returns its exit status, what it said, and how it was killed, if it was."""
         with (folder / "said").open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", *self.words],
@@ -116,15 +116,17 @@ class Killer:
                 start_new_session=True,
             )
             try:
-                struck = random is not None and self.strike(process, folder, launched, random)
+                death = None if random is None else self.strike(process, folder, launched, random)
                 status = process.wait(PATIENCE)
             finally:
                 process.kill()
         wait_for_children(process.pid)
-        return None if struck and status != 0 else status, (folder / "said").read_text()[-2000:]
+        return status, (folder / "said").read_text()[-2000:], death
 
-    def strike(self, process: "subprocess.Popen[bytes]", folder: Path, launched: int, random: random.Random) -> bool:
-        """Kill at a moment chosen at random; False where the command ended before it."""
+    def strike(
+        self, process: "subprocess.Popen[bytes]", folder: Path, launched: int, random: random.Random
+    ) -> Death | None:
+        """Kill at a moment chosen at random; None where the command ended before it."""
         reached = True
         if random.random() < AT_ANY_TIME:
             delay = random.uniform(0, 1.3 * self.start_seconds)
@@ -135,12 +137,26 @@ class Killer:
                 reached = reached and after_writes(process, folder, random.randint(1, int(1.1 * WRITES_A_JOB)))
                 delay = random.choice([0.0, random.uniform(0, JITTER)])
         if not reached:
-            return False
+            return None
         time.sleep(delay)
         if process.poll() is not None:
-            return False
-        os.kill(self.victim(process), signal.SIGKILL)
-        return True
+            return None
+        victim = self.victim(process)
+        with contextlib.suppress(ProcessLookupError):  # a job that has ended meanwhile
+            os.kill(victim, signal.SIGKILL)
+        if victim == process.pid:
+            process.wait()
+        return died(folder, launched)  # at once: where a job was the victim, the others go on
+
+
+def any_of_them(chance: random.Random) -> Victim:
+    """The command's own process, one of its jobs, or the server that they are forked from."""
+
+    def victim(process: "subprocess.Popen[bytes]") -> int:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return chance.choice([process.pid, *(child.pid for child in children)])
+
+    return victim
 
 
 def until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], pause: float = 0.005) -> bool:

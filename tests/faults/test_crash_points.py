@@ -30,7 +30,7 @@ pytestmark = [
 
 WORDS = (
     "-m norm=bn,gn data=synthetic data.images=300 data.test_images=100 data.validation=50 data.batch_size=32 "
-    "model.width=4 epochs=3"
+    "model.width=4 epochs=3 hydra/launcher=basic"
 )
 # Where the disk is written to, in the modules that a job writes by: the ordinary tests die here.
 WRITES = ("fsync", ".write(", "replace(", "unlink(", "rename(", ".truncate(", "sync_folder(", "write_atomic(")

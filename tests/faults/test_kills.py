@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import clean_environment
 from tests.faults.conftest import SMALL
-from tests.faults.kills import Killer, Tally, measured, until
+from tests.faults.kills import Killer, Tally, any_of_them, measured, until
 from tests.faults.promises import check_store
 
 SIX_RUNS = ("src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", "data.limit=2560", "epochs=4")
@@ -33,22 +33,27 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(uninterrupted, tmp_path, request):
+@pytest.mark.parametrize("victims", ["its one process", "any of its processes"])
+def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(uninterrupted, tmp_path, request, victims):
     kills = request.config.getoption("--kills")
     seed = request.config.getoption("--fault-seed")
     reference, launched = uninterrupted
     start_seconds, job_seconds = measured(reference, launched)
-    killer, tally = Killer(SIX_RUNS, job_seconds, start_seconds), Tally(kills)
+    tally = Tally(kills)
 
     def lane(number):
         chance, sweep = random.Random(f"{seed} {number}"), 0
+        if victims == "its one process":
+            killer = Killer((*SIX_RUNS, "hydra/launcher=basic"), job_seconds, start_seconds)
+        else:
+            killer = Killer((*SIX_RUNS, "hydra.launcher.workers=2"), job_seconds, start_seconds, any_of_them(chance))
         while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
             killer.sweep(tmp_path / f"{number}-{sweep}", reference, chance, tally)
             sweep += 1
 
     with ThreadPoolExecutor(LANES) as pool:
         list(pool.map(lane, range(LANES)))
-    print(tally.table(seed))
+    print(f"\n{victims}", tally.table(seed))
     assert not tally.violations, "\n".join(tally.violations)
     assert len(tally.deaths) >= kills
     assert tally.sweeps >= 1

@@ -85,7 +85,8 @@ def fit(tmp_path: Path) -> Callable[..., Trained]:
         path = tmp_path / "journal.jsonl"
         drop_checkpoints(tmp_path)
         checkpoints = Checkpoints(tmp_path, model=model, optimizer=optimizer, schedule=schedule)
-        with Journal(path) as journal, Progress("job", config.epochs, steps, config.data.batch_size) as progress:
+        progress = Progress("job", config.epochs, steps, config.data.batch_size, lambda report: None)
+        with Journal(path) as journal:
             train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
         return Trained(model, read_journal(path))
 

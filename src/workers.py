@@ -1,0 +1,237 @@
+"""One process a job: whatever a job dies of, it dies of alone.
+
+The processes are forked by a server that has imported everything and started nothing (Python's forkserver), so that a
+job begins at once.  They end when their parent does.
+"""
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from src.config import Config
+from src.progress import Report
+from src.runs.folder import JobFolder
+from src.runs.journal import Journal, stamp
+from src.runs.lock import is_owned, job_lock
+from src.stopping import Terminated
+
+# What the server imports: what every job needs, and what the command's own module does, which each process runs again.
+PRELOAD = ["hydra", "src.overrides", "src.job", "src.comparison.figures", "torch.optim"]
+CONTEXT = multiprocessing.get_context("forkserver")
+GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
+POLL = 0.1  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job to be trained in a folder."""
+
+    name: str
+    config: Config
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: the reason why it has no result, empty where it has one."""
+
+    task: Task
+    error: str = ""
+
+
+class Audience(Protocol):
+    """Whoever shows how far the jobs are."""
+
+    live: bool
+
+    def begin(self, name: str) -> None:
+        """A job begins."""
+
+    def report(self, name: str, report: Report) -> None:
+        """A job has come further."""
+
+    def end(self, name: str, outcome: Outcome) -> None:
+        """A job has ended."""
+
+
+def warm_up() -> None:
+    """Start the server: it imports while its caller does other things."""
+    CONTEXT.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+
+
+@dataclass
+class Worker:
+    """A process that trains a task in one of the slots."""
+
+    task: Task
+    slot: int
+    process: ForkServerProcess = field(init=False)
+    reports: Connection = field(init=False)
+
+    def start(self, environment: dict[str, str], *, live: bool) -> None:
+        """Fork it."""
+        self.reports, sender = CONTEXT.Pipe(duplex=False)
+        arguments = (self.task.config, self.task.folder, sender, environment, live)
+        self.process = CONTEXT.Process(target=_work, args=arguments)
+        self.process.start()
+        sender.close()
+
+    def received(self) -> Iterator[Report]:
+        """What it has told since it was asked last."""
+        with contextlib.suppress(EOFError, OSError):
+            while self.reports.poll():
+                yield self.reports.recv()
+
+    def signal(self, number: int) -> None:
+        """Ask it to stop."""
+        if self.process.pid is not None and self.process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
+
+class Workers:
+    """Trains tasks, so many at once."""
+
+    def __init__(self, environments: Sequence[dict[str, str]], audience: Audience) -> None:
+        """One worker for each environment, whose variables are set in its processes."""
+        self._environments, self._audience = environments, audience
+        self._running: list[Worker] = []
+
+    def run(self, tasks: Sequence[Task], go_on: Callable[[Outcome], bool]) -> Iterator[Outcome]:
+        """The outcomes as they come; `go_on` says after each whether further tasks are begun.
+
+        A signal stops the running tasks at their last checkpoints and is raised again.
+        """
+        waiting = list(tasks)
+        try:
+            while waiting or self._running:
+                while len(self._running) < len(self._environments) and (task := self._next(waiting)) is not None:
+                    waiting.remove(task)
+                    self._start(task)
+                for outcome in self._wait():
+                    if not go_on(outcome):
+                        waiting.clear()
+                    yield outcome
+        except BaseException as stop:
+            self._stop(signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+            raise
+
+    def _next(self, waiting: Sequence[Task]) -> Task | None:
+        """The first that no other command trains; where all are being trained, one whose end is waited for."""
+        free = next((task for task in waiting if not is_owned(task.folder)), None)
+        return free or (waiting[0] if waiting and not self._running else None)
+
+    def _start(self, task: Task) -> None:
+        taken = {worker.slot for worker in self._running}
+        worker = Worker(task, min(set(range(len(self._environments))) - taken))
+        self._running.append(worker)
+        worker.start(self._environments[worker.slot], live=self._audience.live)
+        self._audience.begin(task.name)
+
+    def _wait(self) -> Iterator[Outcome]:
+        """Hand on what is told, until somebody has ended."""
+        waited_for = [thing for worker in self._running for thing in (worker.process.sentinel, worker.reports)]
+        connection.wait(waited_for, POLL)
+        for worker in list(self._running):
+            ended = not worker.process.is_alive()  # asked first: what is told then is all that there will be
+            for report in worker.received():
+                self._audience.report(worker.task.name, report)
+            if ended:
+                self._running.remove(worker)
+                outcome = Outcome(worker.task, _why(worker, "FAILED"))
+                self._audience.end(worker.task.name, outcome)
+                yield outcome
+
+    def _stop(self, number: int) -> None:
+        """Let all stop; who does not within seconds, or at once where the user asks again, is killed."""
+        deadline = time.monotonic() + GRACE
+        try:
+            for worker in self._running:
+                worker.signal(number)
+            for worker in self._running:
+                worker.process.join(max(deadline - time.monotonic(), 0))
+        finally:
+            for worker in self._running:
+                worker.process.kill()
+                worker.process.join()
+                _why(worker, "KILLED")
+
+
+def _why(worker: Worker, status: str) -> str:
+    """Why a process that has ended left no result, which its journal says too from now on; empty where there is one."""
+    job, code = JobFolder(worker.task.folder), worker.process.exitcode or 0
+    if job.finished:
+        return ""
+    with contextlib.suppress(BlockingIOError, OSError), job_lock(job.path, wait=False):
+        records = job.records()
+        if records and records[-1]["kind"] == "stop":
+            return str(records[-1]["error"])
+        if records:
+            with Journal(job.journal, resume=True) as journal:
+                journal.append(stamp("stop", status=status, error=cause(code)))
+        with (job.path / "train.log").open("a") as told:
+            told.write(f"{cause(code)}\n")
+    return cause(code)
+
+
+def cause(code: int) -> str:
+    """What a process died of, by its exit status, which is a signal's number below 0."""
+    if code >= 0:
+        return f"its process ended with exit status {code} and without a result"
+    name = signal.Signals(-code).name
+    return f"its process was ended by {name}" + (", as the system does when memory runs out" if -code == 9 else "")
+
+
+def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:
+    """A process's whole life; what it says goes to the job's log."""
+    _stop_once()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = os.open(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(told, 1)
+    os.dup2(told, 2)
+    faulthandler.enable()
+    from src.job import run_job  # the server has imported it; the parent does without torch
+
+    def tell(report: Report) -> None:
+        with contextlib.suppress(OSError):  # nobody looks on any more
+            reports.send(report)
+
+    try:
+        run_job(config, folder, tell, live=live)
+    except BaseException:
+        sys.exit(1)  # told in its journal and log
+
+
+def _stop_once() -> None:
+    """The first signal stops the job; what follows, such as Ctrl-C that reaches parent and child, is left unheard."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(f"signal {number}")
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
