@@ -1,5 +1,7 @@
 """How long a job takes, judged by those that have finished here."""
 
+import contextlib
+import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,26 +59,30 @@ class Pace:
 
 def seen_in(jobs: Path, names: Iterable[str]) -> list[Seen]:
     """The jobs that finished last among folders below `jobs`."""
-    folders = [JobFolder(jobs / name) for name in names]
-    ended = [(folder.result_path.stat().st_mtime, folder.path) for folder in folders if folder.finished]
+    ended = []
+    for name in names:
+        job = JobFolder(jobs / name)
+        with contextlib.suppress(OSError):  # not finished, or set aside at this moment
+            ended.append((job.result_path.stat().st_mtime, job.path))
     read = [_read(JobFolder(path)) for _, path in sorted(ended, reverse=True)[:NEWEST]]
     return [seen for seen in read if seen is not None]
 
 
 def _read(job: JobFolder) -> Seen | None:
-    """What a finished job took; None where its journal is harmed."""
-    records, result = job.records(), job.result()
-    said = {record["kind"]: record for record in records}
-    epochs = [record["metrics"]["time/train_seconds"] for record in records if record["kind"] == "epoch"]
-    if result is None or not epochs or not {"start", "ready"} <= said.keys():
+    """What a finished job took; None where its files are harmed: an estimate is no reason to fail."""
+    try:
+        seconds = json.loads(job.result_path.read_bytes())["seconds"]
+        records = job.records()
+        said = {record["kind"]: record for record in records}
+        epochs = [record["metrics"]["time/train_seconds"] for record in records if record["kind"] == "epoch"]
+        config, ready = said["start"]["config"], said["ready"]
+        images = train_images(ready["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+        return Seen(
+            norm=config["norm"]["name"],
+            parameters=ready["parameters"],
+            threads=config["threads"],
+            rate=sum(epochs) / (len(epochs) * images),
+            rest=None if "resume" in said else seconds["total"] - seconds["train"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None
-    config, seconds = said["start"]["config"], result["seconds"]
-    data = config["data"]
-    images = train_images(said["ready"]["source"]["train"], data["validation"], data["limit"])
-    return Seen(
-        norm=config["norm"]["name"],
-        parameters=said["ready"]["parameters"],
-        threads=config["threads"],
-        rate=sum(epochs) / (len(epochs) * images),
-        rest=None if "resume" in said else seconds["total"] - seconds["train"],
-    )

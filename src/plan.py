@@ -114,26 +114,26 @@ class Plan:
         """A line a job with its size and state; of many jobs, a line for all seeds of one cell."""
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
-            cells.setdefault(row.job.label if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
+            cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
         lines = [("job", "parameters", "state")]
-        for name, rows in list(cells.items())[:SHOWN]:
+        for rows in list(cells.values())[:SHOWN]:
             counts = Counter(row.state.word for row in rows)
             states = ", ".join(f"{number:,} {word}" for word, number in counts.items())
             one = len(rows) == 1
             lines.append(
                 (
-                    rows[0].job.label if one else f"{name}, {len(rows):,} seeds",
+                    rows[0].job.label if one else f"{rows[0].job.cell}, {len(rows):,} seeds",
                     f"{rows[0].work.parameters:,}",
                     rows[0].text if one else states,
                 )
             )
         wide, middle = max(len(name) for name, _, _ in lines), max(len(size) for _, size, _ in lines)
         said = [f"  {name:<{wide}}  {size:>{middle}}  {state}".rstrip() for name, size, state in lines]
-        more = len(cells) - SHOWN
-        return [
-            *said,
-            *([f"  and {more:,} more lines like these, of {len(self.rows):,} jobs in all"] if more > 0 else []),
-        ]
+        if len(cells) > SHOWN:
+            said.append(f"  and {len(cells) - SHOWN:,} more lines like these, of {len(self.rows):,} jobs in all")
+        if any(restarts(row.work.config) for row in self.rows):
+            said.append("resume=restart: what is there is set aside, and every job trained anew")
+        return said
 
     def costs(self) -> list[str]:
         """Time and disk for what is left."""

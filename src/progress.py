@@ -5,10 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from src.console import SteadyConsole
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Progress:
         self._looked = time.perf_counter()  # when the loss was read last, or the epoch began
         self._seen = 0  # steps of the epoch done then
 
-    def step(self, step: int, history: Tensor) -> None:
+    def step(self, step: int, history: "Tensor") -> None:
         """Tell that a step, counted from 0, is done; `history` holds loss, penalty and hits of each (steps, 3)."""
         now = time.perf_counter()
         if not self._live or now - self._looked < REFRESH:

@@ -16,7 +16,7 @@ from src.models.cnn import CNN
 from src.models.layers import parameters
 from src.models.norms import norm_layer
 from src.plan import SHOWN, Plan, duration
-from src.runs.folder import JobFolder, Sweep, find_job
+from src.runs.folder import Sweep, find_job
 from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.lock import job_lock
@@ -156,9 +156,10 @@ def test_epochs_that_are_journalled_cost_no_more_time(world):
     assert "about 11 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
 
 
-def test_a_job_whose_journal_is_harmed_is_not_judged_by(world):
+@pytest.mark.parametrize("file", ["journal.jsonl", "result.json"])
+def test_a_job_whose_files_are_harmed_is_not_judged_by(world, file):
     job = world.finish(configuration("bn"), {})
-    JobFolder(world.multirun / "jobs" / job.folder).journal.write_bytes(b"no journal\n")
+    (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
     assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: no estimate yet, for no job has finished here"
 
 
