@@ -124,7 +124,7 @@ def test_one_failing_job_stops_no_other(command, tmp_path, store):
     ],
 )
 def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, number, status):
-    words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500"]
+    words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500", "hydra.launcher.workers=1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],
         cwd=tmp_path,

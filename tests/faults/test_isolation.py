@@ -97,6 +97,7 @@ def epochs(tmp_path):
 LONG = ("-m", "norm=bn,gn,ln", "data=synthetic", "data.images=1500", "epochs=40", "hydra.launcher.workers=2")
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
     process = start(tmp_path, *LONG)
     try:
@@ -110,6 +111,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("whom", ["parent", "all"])  # a shell's kill, and a terminal's Ctrl-C
 def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
