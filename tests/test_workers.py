@@ -1,6 +1,8 @@
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hydra_plugins.normlab.local_launcher import Policy, divide
 from src.live import Board, in_words
@@ -84,6 +86,18 @@ def test_without_a_terminal_each_epoch_is_a_line(capsys):
         board.report("bn s0", Report(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
         board.end("bn s0", failed("Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
+
+
+def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
+    board, told = Board(["bn s0", "gn s0", "ln s0"]), Console(width=100, file=io.StringIO())
+    board.begin("bn s0")
+    board.begin("gn s0")
+    board.report("bn s0", Report(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    told.print(board._render())
+    bn, gn, rest = [line.split() for line in told.file.getvalue().splitlines()]
+    assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
+    assert [*gn[:2], *gn[3:]] == ["gn", "s0", "starting"]
+    assert " ".join(rest) == "0 of 3 jobs ended"
 
 
 @pytest.mark.parametrize(
