@@ -26,7 +26,7 @@ NOT_SWEPT = ("experiment", "tracking")  # groups that are no part of what a job 
 
 def option_groups() -> dict[str, list[str]]:
     """The options of each configuration group, as they stand in `conf`."""
-    folders = sorted(path for path in CONF.iterdir() if path.is_dir())
+    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 

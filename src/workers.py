@@ -172,20 +172,28 @@ class Workers:
 
 
 def _why(worker: Worker, status: str) -> str:
-    """Why a process that has ended left no result, which its journal says too from now on; empty where there is one."""
-    job, code = JobFolder(worker.task.folder), worker.process.exitcode or 0
+    """Why a process that has ended left no result."""
+    return told(worker.task.folder, status, cause(worker.process.exitcode or 0))
+
+
+def told(folder: Path, status: str, died: str) -> str:
+    """Why a job that nobody trains any more has no result; empty where there is one.
+
+    Where the job itself could not say it, its journal and log say from now on what it `died` of.
+    """
+    job = JobFolder(folder)
     if job.finished:
         return ""
-    with contextlib.suppress(BlockingIOError, OSError), job_lock(job.path, wait=False):
+    with contextlib.suppress(BlockingIOError, OSError), job_lock(folder, wait=False):
         records = job.records()
         if records and records[-1]["kind"] == "stop":
             return str(records[-1]["error"])
         if records:
             with Journal(job.journal, resume=True) as journal:
-                journal.append(stamp("stop", status=status, error=cause(code)))
-        with (job.path / "train.log").open("a") as told:
-            told.write(f"{cause(code)}\n")
-    return cause(code)
+                journal.append(stamp("stop", status=status, error=died))
+        with (folder / "train.log").open("a") as log:
+            log.write(f"{died}\n")
+    return died
 
 
 def cause(code: int) -> str:
