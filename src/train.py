@@ -147,8 +147,9 @@ def main() -> None:
 
 def refusal(error: Exception) -> str:
     """At most three lines; Hydra's own errors open with what is wrong and go on with their grammar."""
-    if isinstance(error, BadInput):
-        return str(error)
+    for said in (error, error.__cause__):  # Hydra wraps what a launcher's own check raises
+        if isinstance(said, BadInput):
+            return str(said)
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     return "\n".join([f"normlab: {lines[0]}", *(f"  {line}" for line in lines[1:3])])
 

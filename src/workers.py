@@ -23,9 +23,9 @@ from typing import Protocol
 
 from src.config import Config
 from src.progress import Report
-from src.runs.folder import JobFolder
-from src.runs.journal import Journal, stamp
-from src.runs.lock import is_owned, job_lock
+from src.runs.ending import cause, last_record, told
+from src.runs.journal import Record
+from src.runs.lock import is_owned
 from src.stopping import Terminated
 
 # What the server imports: what every job needs, and what the command's own module does, which each process runs again.
@@ -79,6 +79,7 @@ class Worker:
 
     task: Task
     slot: int
+    before: Record | None  # the last line of its journal when it was begun
     process: ForkServerProcess = field(init=False)
     reports: Connection = field(init=False)
 
@@ -137,7 +138,7 @@ class Workers:
 
     def _start(self, task: Task) -> None:
         taken = {worker.slot for worker in self._running}
-        worker = Worker(task, min(set(range(len(self._environments))) - taken))
+        worker = Worker(task, min(set(range(len(self._environments))) - taken), last_record(task.folder))
         self._running.append(worker)
         worker.start(self._environments[worker.slot], live=self._audience.live)
         self._audience.begin(task.name)
@@ -173,35 +174,7 @@ class Workers:
 
 def _why(worker: Worker, status: str) -> str:
     """Why a process that has ended left no result."""
-    return told(worker.task.folder, status, cause(worker.process.exitcode or 0))
-
-
-def told(folder: Path, status: str, died: str) -> str:
-    """Why a job that nobody trains any more has no result; empty where there is one.
-
-    Where the job itself could not say it, its journal and log say from now on what it `died` of.
-    """
-    job = JobFolder(folder)
-    if job.finished:
-        return ""
-    with contextlib.suppress(BlockingIOError, OSError), job_lock(folder, wait=False):
-        records = job.records()
-        if records and records[-1]["kind"] == "stop":
-            return str(records[-1]["error"])
-        if records:
-            with Journal(job.journal, resume=True) as journal:
-                journal.append(stamp("stop", status=status, error=died))
-        with (folder / "train.log").open("a") as log:
-            log.write(f"{died}\n")
-    return died
-
-
-def cause(code: int) -> str:
-    """What a process died of, by its exit status, which is a signal's number below 0."""
-    if code >= 0:
-        return f"its process ended with exit status {code} and without a result"
-    name = signal.Signals(-code).name
-    return f"its process was ended by {name}" + (", as the system does when memory runs out" if -code == 9 else "")
+    return told(worker.task.folder, status, cause(worker.process.exitcode or 0), worker.before)
 
 
 def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:

@@ -93,6 +93,7 @@ QUICK = [
     ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "no part of what a job is"]),
     ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
     ("resume=maybe", ["resume=maybe", "auto, restart"]),
+    ("hydra.launcher.workers=0", ["normlab: hydra.launcher.workers=0", "an integer >= 1"]),
     ("threads=999999999", ["threads=999999999", "<= 1024"]),
     ("seed=range(5,0)", ["seed=range(5,0)", "an empty range"]),
     ("seed=range(0)", ["seed=range(0)", "an empty range"]),

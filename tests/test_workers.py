@@ -7,7 +7,9 @@ from rich.console import Console
 from hydra_plugins.normlab.local_launcher import Policy, divide
 from src.live import Board, in_words
 from src.progress import Report
-from src.workers import Outcome, Task, cause
+from src.runs.ending import cause, last_record, told
+from src.runs.journal import Journal, stamp
+from src.workers import Outcome, Task
 from tests.comparison.conftest import configuration
 
 
@@ -76,6 +78,17 @@ def test_the_machine_is_divided_by_gpus_or_else_by_cores_and_threads(
 )
 def test_an_exit_status_is_told_in_words(code, words):
     assert words in cause(code)
+
+
+def test_a_process_that_dies_before_a_word_is_not_given_the_reason_of_an_earlier_end(tmp_path):
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append(stamp("start"))
+        journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
+    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
+    before = last_record(tmp_path)
+    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", before) == "its process was ended by SIGKILL"
+    assert last_record(tmp_path)["status"] == "FAILED"
+    assert "SIGKILL" in (tmp_path / "train.log").read_text()
 
 
 def test_without_a_terminal_each_epoch_is_a_line(capsys):

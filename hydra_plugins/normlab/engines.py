@@ -25,9 +25,11 @@ from src.config import Config
 from src.data.sizes import train_images
 from src.live import Board
 from src.progress import Progress, Report
+from src.runs.ending import last_record, told
 from src.runs.folder import JobFolder
+from src.runs.journal import Record
 from src.runs.lock import is_owned
-from src.workers import GRACE, Audience, Outcome, Task, Workers, told, warm_up
+from src.workers import GRACE, Audience, Outcome, Task, Workers, warm_up
 
 POLL = 0.25  # seconds between two looks at engine and folders
 
@@ -56,6 +58,7 @@ class Handed:
     task: Task
     handle: Any
     epochs: int  # that have been told
+    before: Record | None  # the last line of its journal when it was handed over
 
 
 class EngineLauncher(LocalLauncher):
@@ -108,13 +111,17 @@ def run(
             while waiting and len(running) < max(engine.places, 1):
                 task = waiting.pop(0)
                 audience.begin(task.name)
-                running.append(Handed(task, _submit(engine, task), _epochs(task)))
+                before = last_record(task.folder)
+                running.append(Handed(task, _submit(engine, task), _epochs(task), before))
             for handed in list(running):
                 died = handed.handle.reason if isinstance(handed.handle, Refused) else engine.ended(handed.handle)
                 follow(handed, audience)
                 if died is not None:
                     running.remove(handed)
-                    outcome = Outcome(handed.task, told(handed.task.folder, "FAILED", died or "it left no result"))
+                    outcome = Outcome(
+                        handed.task,
+                        told(handed.task.folder, "FAILED", died or "it left no result", handed.before),
+                    )
                     audience.end(handed.task.name, outcome)
                     if not go_on(outcome):
                         waiting.clear()
@@ -128,7 +135,7 @@ def run(
         while time.monotonic() < deadline and any(is_owned(handed.task.folder) for handed in running):
             time.sleep(POLL)
         for handed in running:
-            told(handed.task.folder, "KILLED", "the command was stopped")
+            told(handed.task.folder, "KILLED", "the command was stopped", handed.before)
         raise
 
 
