@@ -135,6 +135,7 @@ def _check_server(uri: str, key: str) -> None:
         with urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE):
             pass
     except HTTPError as error:
+        error.close()  # it is the answer too, with its connection
         if error.code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
             what = f"{key}={uri} does not answer: {error.code} {error.reason}"
             raise BadInput(what, "a running MLflow server", WITHOUT) from error

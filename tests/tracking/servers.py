@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.conftest import clean_environment
@@ -67,9 +68,14 @@ class Server:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), urlopen(f"{self.uri}/health", timeout=5):
-            return True
-        return False
+        try:
+            urlopen(f"{self.uri}/health", timeout=5).close()
+        except HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         if self._process is not None:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from urllib.error import HTTPError
 
 import pytest
 from mlflow import MlflowClient
@@ -289,6 +290,8 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
     assert "tracking=none" in str(refusal.value)
     assert not list(tmp_path.iterdir())
     assert not statuses(server, "sweep")
+    answer = refusal.value.__cause__
+    assert not isinstance(answer, HTTPError) or answer.closed
 
 
 @pytest.mark.parametrize(
