@@ -90,8 +90,10 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
         ) from error
 
 
-def check_overrides(overrides: Sequence["Override"], groups: Groups) -> None:
+def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bool = True) -> None:
     """Refuse words that name no key, no option or no possible value; every value of a sweep is looked at.
+
+    An interval can be searched, but is no part of a `grid`.
 
     Raises:
         BadInput: for the first such word.
@@ -108,7 +110,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups) -> None:
         seen[name] = override.input_line or name
         if override.is_sweep_override() and (name in NOT_SWEPT or not (name in groups or part_of_a_job(name))):
             raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=_several(name, groups))
-        values = values_of(override, groups)
+        values = values_of(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
         if name == "data.root" and override.is_sweep_override():
@@ -173,8 +175,10 @@ def _check_form(override: "Override", groups: Groups) -> None:
         raise BadInput(f"{line} would change the name alone", f"choose the option by {section}=...", chosen)
 
 
-def values_of(override: "Override", groups: Groups) -> list[Any]:
+def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
     """The values that one word gives, one or many; of a range, however long, the first and the last.
+
+    Those of an interval are its ends, where it is not meant for a `grid`.
 
     Raises:
         BadInput: where there is none, or where they cannot be counted.
@@ -189,6 +193,8 @@ def values_of(override: "Override", groups: Groups) -> list[Any]:
             options = ", ".join(groups[name]) if name in groups else "glob() for options alone"
             raise BadInput(f"{line}: no option matches", options, _several(name, groups))
         return found
+    if override.is_interval_sweep() and not grid:
+        return [value.start, value.end]
     if not override.is_discrete_sweep():
         raise BadInput(f"{line}: a grid needs single values", "choice() or range()", f"{name}=A,B")
     if not hasattr(value, "step"):  # a list of choices

@@ -135,23 +135,26 @@ class Plan:
             said.append("resume=restart: what is there is set aside, and every job trained anew")
         return said
 
-    def costs(self) -> list[str]:
-        """Time and disk for what is left."""
+    def costs(self, at_once: int = 1) -> list[str]:
+        """Time and disk for what is left, so many jobs at once."""
         left = [row for row in self.rows if row.left]
         if not left:
             return ["nothing is left to train"]
         free = shutil.disk_usage(nearest_folder(self._multirun.absolute())).free
         room = f"disk: about {megabytes(SWEEP + len(left) * JOB)} of {megabytes(free)} that are free"
-        return [f"time: {self._time(left)}", room]
+        return [f"time: {self._time(left, at_once)}", room]
 
-    def _time(self, left: Sequence[Row]) -> str:
+    def _time(self, left: Sequence[Row], at_once: int) -> str:
         known = [row.estimate for row in left if row.estimate]
         if not known:
             return "no estimate yet, for no job has finished here"
-        seconds = duration(sum(estimate.seconds for estimate in known))
+        each = [estimate.seconds for estimate in known]
+        places = min(at_once, len(left))
+        seconds = duration(max(sum(each) / places, *each))
         guessed = sum(not estimate.alike for estimate in known)
         note = f"; {guessed:,} judged by another network, norm or number of threads" if guessed else ""
-        jobs = f"{len(left):,} jobs, one after another" if len(left) > 1 else "1 job"
+        order = f"{places} at once" if places > 1 else "one after another"
+        jobs = f"{len(left):,} jobs, {order}" if len(left) > 1 else "1 job"
         return f"about {seconds} for {jobs}, by those that have finished here{note}"
 
 

@@ -33,7 +33,6 @@ FIXED = {
     "hydra.sweep": FOLDER,
     "hydra.run": FOLDER,
     "hydra.job.chdir": FOLDER,
-    "hydra/sweeper": FOLDER,
     "hydra.sweeper._target_": FOLDER,
     "hydra.job.env_set": "the command is kept in logs; a variable is set in the shell before it",
     "hydra.output_subdir": "a job writes its own configuration",
@@ -75,7 +74,8 @@ def check_command_line() -> None:
         if of_preset and not name and not preset:  # Hydra fails on setting a part of nothing
             way_on = f"{key}={(override.input_line or '').partition('=')[2]}"
             raise BadInput(f"{override.key_or_group} changes a preset, and there is none", "experiment=...", way_on)
-    check_overrides(overrides, groups)
+    another = any(o.key_or_group == "hydra/sweeper" and o.value() != "grid" for o in overrides)
+    check_overrides(overrides, groups, grid=not another)
     for flag in ("cfg", "info", "help"):
         several = [override for override in overrides if override.is_sweep_override()]
         if getattr(arguments, flag) and several:
@@ -109,8 +109,8 @@ def check_hydra_key(override: Override) -> None:
         BadInput: with the reason.
     """
     name = override.key_or_group
-    if name == "hydra/sweeper" and not override.is_delete() and override.value() == "grid":
-        return
+    if name == "hydra/sweeper" and (override.is_delete() or override.value() == "basic"):  # Hydra's own
+        raise BadInput(f"{name} cannot be changed so: {FOLDER}", "grid, or another plugin's", "hydra/sweeper=grid")
     for key, reason in FIXED.items():
         if name == key or name.startswith(f"{key}."):
             raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")

@@ -150,6 +150,16 @@ def test_time_is_estimated_by_the_jobs_that_are_most_alike(world):
     assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
 
 
+def test_jobs_that_run_at_once_share_the_time_but_none_is_shorter_than_it_is(world):
+    world.finish(configuration("bn"), {}, seconds=20.0)
+    three = [configuration("bn", seed) for seed in (1, 2, 3)]
+    assert "about 63 s for 3 jobs, one after another, " in plan(world, three).costs()[0]
+    assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).costs(2)[0]
+    assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).costs(8)[0]
+    longer = [*three, dataclasses.replace(configuration("bn", 4), epochs=30)]
+    assert "about 3.4 min for 4 jobs, 2 at once, " in plan(world, longer).costs(2)[0]
+
+
 def test_epochs_that_are_journalled_cost_no_more_time(world):
     world.finish(configuration("bn"), {}, seconds=30.0)
     advance(world, configuration("bn", 1), 2)

@@ -48,7 +48,10 @@ def test_every_training_command_is_one_that_runs(words):
     ConfigStore.instance().store(name="schema", node=Config)
     overrides = [word for word in shlex.split(words) if "=" in word]
     parsed = OverridesParser.create().parse_overrides(overrides)
-    check_overrides(parsed, option_groups())
+    search = "hydra/sweeper=" in words
+    check_overrides(parsed, option_groups(), grid=not search)
+    if search:
+        return  # there are no points to compose; tests/test_trials.py runs one
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for point in expand(parsed):
             composed = compose("config", [f"{name}={value}" for name, value in point.items()])

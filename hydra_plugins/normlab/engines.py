@@ -11,19 +11,17 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.normlab.local_launcher import LocalLauncher, Policy, _completed
+from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
 from src.data.sizes import train_images
-from src.live import Board
 from src.progress import Progress, Report
 from src.runs.ending import last_record, told
 from src.runs.folder import JobFolder
@@ -85,17 +83,11 @@ class EngineLauncher(LocalLauncher):
     def engine(self, threads: int) -> AbstractContextManager[Engine]:
         """The engine, for jobs of so many threads each."""
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train every job; the returned objectives are validation accuracies, from 0 to 1."""
-        composed = [self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
-        tasks = [replace(task, folder=task.folder.absolute()) for task, _ in composed]
-        stop = Policy(tasks[0].config)
-        with self.engine(max(task.config.threads for task in tasks)) as engine, Board([t.name for t in tasks]) as board:
-            outcomes = list(run(engine, tasks, stop.go_on, board))
-        if stop.reason:
-            board.say(f"{stop.reason}: {len(tasks) - len(outcomes)} jobs were not begun")
-        returns = {task.folder: returned for task, (_, returned) in zip(tasks, composed, strict=True)}
-        return [_completed(returns[outcome.task.folder], outcome) for outcome in outcomes]
+    def _outcomes(
+        self, tasks: Sequence[Task], go_on: Callable[[Outcome], bool], audience: Audience
+    ) -> Iterator[Outcome]:
+        with self.engine(max(task.config.threads for task in tasks)) as engine:
+            yield from run(engine, tasks, go_on, audience)
 
 
 def run(

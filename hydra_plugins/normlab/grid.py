@@ -18,6 +18,7 @@ from src.config import SECTIONS, Config, SweepLimits, check
 from src.models.layers import parameters
 from src.overrides import check_overrides, option_groups
 from src.runs import identity
+from src.tracking.address import check_address
 
 if TYPE_CHECKING:
     from src.data.images import Source
@@ -144,6 +145,20 @@ class Grid:
         if key not in self._leaves:
             self._leaves[key] = identity.job_leaves(self.compose(chosen))
         return self._leaves[key]
+
+
+def check_surroundings(config: Config) -> None:
+    """What all jobs share and no job can do without: the device and the store's address.
+
+    Raises:
+        BadInput: with what is the matter.
+    """
+    if config.device not in ("auto", "cpu"):
+        from src.training.device import pick_device  # imports torch
+
+        pick_device(config.device)
+    if config.tracking.name != "none":
+        check_address(config.tracking)
 
 
 def _cells(settings: SweepLimits) -> list[str]:

@@ -15,7 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.normlab.grid import Grid, GridJob
+from hydra_plugins.normlab.grid import Grid, GridJob, check_surroundings
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config, SweepLimits, Tracking
@@ -27,7 +27,6 @@ from src.runs.lock import is_owned
 from src.runs.naming import KnownFolders, plan_job
 from src.runs.space import check_space
 from src.stopping import Terminated
-from src.tracking.address import check_address
 
 if TYPE_CHECKING:
     from src.tracking.session import Tracker
@@ -73,7 +72,7 @@ class GridSweeper(Sweeper):
         asked = self._grid.asked(arguments, self._params)
         self._check_number(asked.number, asked.config.sweep)
         points, configs = self._grid.configs(asked)
-        self._check_surroundings(configs[0])
+        check_surroundings(configs[0])
         jobs = self._grid.jobs(points, configs)
         if len(jobs) < len(points):
             self._say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
@@ -89,15 +88,6 @@ class GridSweeper(Sweeper):
                 "fewer values",
                 f"sweep.max_jobs={number}",
             )
-
-    def _check_surroundings(self, config: Config) -> None:
-        """What all jobs share and no job can do without: the device and the store's address."""
-        if config.device not in ("auto", "cpu"):
-            from src.training.device import pick_device  # imports torch
-
-            pick_device(config.device)
-        if config.tracking.name != "none":
-            check_address(config.tracking)
 
     def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
         """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
@@ -167,13 +157,19 @@ class GridSweeper(Sweeper):
     def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
         """How many jobs there are, what of them is there or is not what one might think, and what the rest costs."""
         plan = Plan(sweep, jobs, self._multirun)
-        for line in [*plan.summary(), *plan.costs()]:
+        for line in [*plan.summary(), *plan.costs(self._places(jobs))]:
             self._say(line)
+
+    def _places(self, jobs: Sequence[GridJob]) -> int:
+        """How many jobs are trained at once; Hydra's own launcher has one place."""
+        if not isinstance(self._launcher, LocalLauncher):
+            return 1
+        return self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
 
     def _show_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
         """The whole plan, which is all that `plan=true` asks for: it goes where results go."""
         plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-        for line in [*plan.summary(), *plan.table(), *plan.costs(), "nothing was run: plan=true"]:
+        for line in [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs)), "nothing was run: plan=true"]:
             console.print(line, highlight=False, markup=False)
 
     def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> int:

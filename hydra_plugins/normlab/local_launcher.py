@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,17 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
+from hydra_plugins.normlab.grid import Grid
+from hydra_plugins.normlab.trials import Trials, task_in
 from src.bad_input import BadInput
 from src.config import Config
 from src.live import Board
 from src.runs.folder import JobFolder
-from src.workers import Outcome, Task, Workers, warm_up
+from src.workers import Audience, Outcome, Task, Workers, warm_up
+
+SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder, which our sweeper names
 
 
 @dataclass
@@ -41,43 +45,66 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `launch`; a job is always `src/job.py`'s, so the task function is not needed."""
-        self._loader, self._config = hydra_context.config_loader, config
+        self._grid = Grid(hydra_context.config_loader, config.hydra.job.config_name)
+        self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
+        self._trials = Trials(self._grid, self._jobs.parent)
 
     def warm_up(self) -> None:
         """Begin to import what jobs need, while others do something else."""
         warm_up()
 
+    def places(self, threads: int, device: str) -> int:
+        """How many jobs of so many threads each are trained at once."""
+        return len(divide(self._workers, threads, device))
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train every job, in processes of their own; the returned objectives are validation accuracies, 0 to 1."""
+        """Train every job; the objectives are validation accuracies, from 0 to 1, in the jobs' order.
+
+        Hydra would compose each job for 76 ms; the grid's own composer makes the same of it in less than one.
+        """
         self.warm_up()
-        composed = [self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
-        tasks = [task for task, _ in composed]
+        points = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
+        if any(SUBDIR not in point for point in points):  # another sweeper's, which knows nothing of folders
+            with self._trials.tracked(points) as tasks:
+                outcomes = self._train(tasks)
+        else:
+            tasks = [self._task(point) for point in points]
+            outcomes = self._train(tasks)
+        became = {outcome.task.folder: outcome.error for outcome in outcomes}
+        return [
+            self._returned(overrides, task, became.get(task.folder, "it was not begun"))
+            for overrides, task in zip(job_overrides, tasks, strict=True)
+        ]
+
+    def _task(self, point: Mapping[str, str]) -> Task:
+        config = self._grid.compose({name: value for name, value in point.items() if name != SUBDIR})
+        return task_in(self._jobs / point[SUBDIR], config)
+
+    def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """What became of the tasks that were begun, each of them once."""
+        tasks = list({task.folder: task for task in tasks}.values())
         stop = Policy(tasks[0].config)
-        environments = divide(self._workers, max(task.config.threads for task in tasks), tasks[0].config.device)
         with Board([task.name for task in tasks]) as board:
-            outcomes = list(Workers(environments[: len(tasks)], board).run(tasks, stop.go_on))
+            outcomes = list(self._outcomes(tasks, stop.go_on, board))
         if stop.reason:
             board.say(f"{stop.reason}: {len(tasks) - len(outcomes)} jobs were not begun")
-        returns = {task.folder: returned for task, returned in composed}
-        return [_completed(returns[outcome.task.folder], outcome) for outcome in outcomes]
+        return outcomes
 
-    def _compose(self, overrides: Sequence[str], number: int) -> tuple[Task, JobReturn]:
-        composed = self._loader.load_sweep_config(self._config, list(overrides))
-        hydra = composed.hydra
-        with open_dict(composed):
-            hydra.job.id, hydra.job.num = str(number), number
-            folder = Path(hydra.sweep.dir) / str(hydra.sweep.subdir)
-            returned = JobReturn(
-                overrides=overrides,
-                cfg=composed,
-                hydra_cfg=OmegaConf.create({"hydra": hydra}),
-                working_dir=str(folder),
-                task_name=hydra.job.name,
-            )
-            del composed["hydra"]
-        config = OmegaConf.to_object(composed)
-        assert isinstance(config, Config)
-        return Task(folder.name.rpartition("-")[0].replace("_", " ") or folder.name, config, folder), returned
+    def _outcomes(
+        self, tasks: Sequence[Task], go_on: Callable[[Outcome], bool], audience: Audience
+    ) -> Iterator[Outcome]:
+        """The outcomes as they come; `go_on` says after each whether further tasks are begun."""
+        environments = divide(self._workers, max(task.config.threads for task in tasks), tasks[0].config.device)
+        return Workers(environments[: len(tasks)], audience).run(tasks, go_on)
+
+    def _returned(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
+        returned = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
+        result = JobFolder(task.folder).result()
+        if error or result is None:
+            returned.status, returned.return_value = JobStatus.FAILED, RuntimeError(error)
+        else:
+            returned.status, returned.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
+        return returned
 
 
 class Policy:
@@ -119,13 +146,3 @@ def visible_gpus() -> list[str]:
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
     return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
-
-
-def _completed(returned: JobReturn, outcome: Outcome) -> JobReturn:
-    result = JobFolder(outcome.task.folder).result()
-    if outcome.error or result is None:
-        returned.status, value = JobStatus.FAILED, RuntimeError(outcome.error)
-    else:
-        returned.status, value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
-    returned.return_value = value
-    return returned
