@@ -1,6 +1,5 @@
 """A sweep as MLflow sees it: one parent run, one thread that delivers the jobs' folders while they grow."""
 
-import contextlib
 import math
 import re
 import shlex
@@ -9,17 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mlflow.entities import Metric, RunTag
-
 from src.bad_input import BadInput
 from src.config import Tracking
 from src.runs.folder import JobFolder, Sweep
 from src.runs.lock import folder_lock
-from src.tracking import views
 from src.tracking.address import reason, shown, store_uri
-from src.tracking.checks import check_files, remove_partial_files
-from src.tracking.delivery import Delivery, supersede, terminate
+from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
+from src.tracking.sweep_run import SweepRun
 
 PERIOD = 1.0  # seconds between two looks at the folders
 PATIENCE = 60.0  # seconds that a finished sweep waits for a store that takes nothing more
@@ -38,7 +34,7 @@ class Tracker:
         self._uri = store_uri(settings)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
-        self._parent = ""
+        self._parent: SweepRun | None = None
         self._left: list[Delivery] = []  # the jobs that are not delivered to their end
         self._sweep_delivered = False
         self._status, self._ended = 0, 0  # the exit status, and when the sweep ended
@@ -55,7 +51,8 @@ class Tracker:
             # A new store gets its tables, and a sweep its run, from one command alone.
             with folder_lock(_meeting_place(self._uri, self._multirun)):
                 self._store = open_store(self._settings, self._multirun / "artifacts")
-                self._open_parent()
+                self._parent = SweepRun(self._store, self._sweep, self._multirun)
+                self._parent.open()
         except BadInput:
             raise
         except Exception as error:  # as in `_attempt`
@@ -65,69 +62,15 @@ class Tracker:
             ) from (error if shown(self._uri) == self._uri else None)  # a traceback would repeat the password
         jobs, metrics = self._multirun / "jobs", self._settings.system_metrics
         self._left = [
-            Delivery(self._store, self._sweep.id, self._parent, job, JobFolder(jobs / job.folder), metrics)
+            Delivery(self._store, self._sweep.id, self._parent.id, job, JobFolder(jobs / job.folder), metrics)
             for job in self._sweep.jobs
         ]
         self._thread.start()
 
-    def _open_parent(self) -> None:
-        """The sweep's run: the same sweep again reopens it."""
-        client, sweep = self._store.client, self._sweep
-        found, lost = self._store.find(kind="sweep", sweep_id=sweep.id), None
-        if not found:
-            tags = {"kind": "sweep", "sweep_id": sweep.id}
-            try:
-                client.create_run(self._store.experiment_id, sweep.started, tags, run_name=sweep.title)
-            except Exception as error:  # the run may be there all the same, and only the answer lost
-                lost = error
-            found = self._store.find(kind="sweep", sweep_id=sweep.id)
-        if not found:
-            raise lost or OSError("it does not show the run that was made")
-        self._parent = found[0].info.run_id
-        remove_partial_files(found[0])
-        for ghost in found[1:]:
-            supersede(client, ghost)
-        client.update_run(self._parent, status="RUNNING")
-        text = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}.\n\n    {sweep.command}"
-        client.log_batch(self._parent, tags=[RunTag("command", sweep.command), RunTag("mlflow.note.content", text)])
-
-    def _abandon(self) -> None:
-        """Stopped or refused before anything ran: the sweep's run does not stay RUNNING, if that can be had at once."""
-
-        def end() -> None:
-            with contextlib.suppress(Exception):  # as in `_attempt`
-                self._store.client.set_terminated(self._parent, "KILLED")
-
-        if self._parent:
-            ending = threading.Thread(target=end, daemon=True)
-            ending.start()
-            ending.join(STOPPED_PATIENCE)
-            self._parent = ""
-
-    def _publish_views(self) -> None:
-        """Save the sweep's view and link it from the experiment's note; the page works without, if poorly."""
-        store, sweep = self._store, self._sweep
-        seeds = {job.params.get("seed") for job in sweep.jobs}
-        strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
-        made = views.sweep_views(
-            sweep.id,
-            sweep.title,
-            sweep.varies,
-            sweep.started,
-            seeds=len(seeds),
-            penalty=strengths != {"0"},
-            images=len(sweep.jobs),
-        )
-        for name, value in made.items():
-            store.client.set_experiment_tag(store.experiment_id, name, value)
-        tags = store.client.get_experiment(store.experiment_id).tags
-        for name in views.surplus_views(tags):
-            store.client.delete_experiment_tag(store.experiment_id, name)
-        text = views.note(store.experiment_id, tags)
-        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
-
     def _work(self) -> None:
-        published = self._attempt(self._publish_views)
+        assert self._parent is not None
+        publish = self._parent.publish_views
+        published = self._attempt(publish)
         jobs = list(self._left)
         while not self._closing.wait(PERIOD):
             for job in jobs:
@@ -135,7 +78,7 @@ class Tracker:
                     self._attempt(job.advance)
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._sweep_delivered and not published and not self._attempt(self._publish_views) and self._error:
+        if self._sweep_delivered and not published and not self._attempt(publish) and self._error:
             self._say(f"MLflow's page shows its plain view: {self._told(self._error)}")
 
     def _deliver_rest(self) -> bool:
@@ -211,26 +154,17 @@ class Tracker:
             if self._settings.experiment not in (None, "normlab"):
                 words += ["--experiment", self._settings.experiment]
             self._say(f"  write: {shlex.join(words)}")
-        self._say(f"in MLflow: {self._store.page(views.view_key(self._sweep.id))}")
+        assert self._parent is not None
+        for line in self._parent.pages():
+            self._say(line)
 
     def _close_parent(self) -> None:
-        client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [JobFolder(self._multirun / "jobs" / job.folder) for job in self._sweep.jobs]
-        counts = {
-            "sweep/jobs": len(jobs),
-            "sweep/finished": sum(job.finished for job in jobs),
-            "sweep/failed": sum(job.failed for job in jobs),
-        }
-        # One time for all, so that to do this again changes nothing.
-        client.log_batch(self._parent, [Metric(name, value, self._ended, 0) for name, value in counts.items()])
-        files = {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*.*"))}
-        for name in files:
-            client.log_artifact(self._parent, str(folder / name))
-        check_files(client, self._parent, files)
-        for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
-            if run.info.run_id != self._parent:
-                supersede(client, run)  # made by a request that the store took up late
-        terminate(client, self._parent, STATUS.get(self._status, "KILLED"), self._ended)
+        assert self._parent is not None
+        self._parent.close(STATUS.get(self._status, "KILLED"), self._ended)
+
+    def _abandon(self) -> None:
+        if self._parent is not None:
+            self._parent.abandon(STOPPED_PATIENCE)
 
     def _told(self, error: Exception) -> str:
         """What a library says, as a part of a line: the cause, where urllib3 hides it behind the address's parts."""

@@ -26,14 +26,19 @@ class Store:
     uri: str = field(repr=False)  # may hold a password: show it by `shown`
     experiment_id: str
 
-    def page(self, view: str) -> str:
-        """How to see a saved view: its address, and before it the command that serves a store that is no server."""
+    @property
+    def command(self) -> str:
+        """What shows the store: its address where it is a server, else the command that serves it."""
         if self.uri.startswith("http"):
-            return f"{self.uri.rstrip('/')}/{view_link(self.experiment_id, view)}"
-        command = "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+            return self.uri.rstrip("/")
         if shown(self.uri) != self.uri:
-            command = 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
-        return f"{command}, then http://127.0.0.1:5000/{view_link(self.experiment_id, view)}"
+            return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
+        return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+
+    def page(self, view: str) -> str:
+        """The address of a saved view, on the port that MLflow takes where the store is no server."""
+        server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{server}/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
         """The runs that carry all these tags and are not superseded, the newest first."""

@@ -21,18 +21,22 @@ RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
 MAX_IMAGES = 10  # the page shows no more side by side
 MAX_CHARACTERS = 20_000  # of one experiment tag, and of one view by the page's own check
 VIEWS_KEPT = 30  # the page refuses to save a 41st: leave the reader room for views of their own
-LINKS_SHOWN = 4  # the page shows one line of an experiment's note
+SWEEPS_SHOWN = 2  # the page shows one line of an experiment's note
+# What a view shows, as the end of its key: one line a run, one a cell, or the table.
+CURVES, CELLS, TABLE = "", "-cells", "-table"
+LAST_AND_BEST = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/errors")
 MAX_VARIED = 12  # table columns and parallel axes; more are neither legible nor short enough for one tag
 
 
-def view_key(sweep_id: str, *, grouped: bool = False) -> str:
-    """Name a sweep's view in links: the first 8 digits of its id, and `-cells` where seeds are averaged."""
-    return f"{KEY_PREFIX}{sweep_id[:8]}{'-cells' if grouped else ''}"
+def view_key(sweep_id: str, kind: str = CURVES) -> str:
+    """Name a sweep's view in links: the first 8 digits of its id, and the kind where it is not the runs' curves."""
+    return f"{KEY_PREFIX}{sweep_id[:8]}{kind}"
 
 
 def view_link(experiment_id: str, key: str) -> str:
     """Where a server shows a view; to be put behind its address and a slash, or used as it is on its own pages."""
-    return f"{RUNS_PAGE.format(experiment_id)}&viewStateShareKey={key}&compareRunsMode=CHART"
+    mode = "" if key.endswith(TABLE) else "&compareRunsMode=CHART"
+    return f"{RUNS_PAGE.format(experiment_id)}&viewStateShareKey={key}{mode}"
 
 
 def sweep_tag(sweep_id: str) -> str:
@@ -46,7 +50,7 @@ def sweep_view(
     varied: Sequence[str],
     created_ms: int,
     *,
-    grouped: bool = False,
+    kind: str = CURVES,
     penalty: bool = False,
     images: int = MAX_IMAGES,
 ) -> tuple[str, str]:
@@ -54,22 +58,24 @@ def sweep_view(
 
     `varied` names the params that differ between the jobs (a job that lacks one is missing from the parallel axes, so
     every job logs them all); `created_ms` (since 1970) is the sweep's, not the clock's, so that the same sweep gives
-    the same view.  `grouped` draws one mean line with a min-max band a cell instead of one line a run; MLflow draws
-    neither images nor parallel axes then.  `penalty` gives the penalty a chart of its own: it is a row of zeros in a
+    the same view.  The kind `CELLS` draws one mean line with a min-max band a cell instead of one line a run; MLflow
+    draws neither images nor parallel axes then.  `TABLE` is a leaderboard, by accuracy on the validation split: to
+    choose by the test split would spoil it.  `penalty` gives the penalty a chart of its own: it is a row of zeros in a
     sweep without one.  `images` is how many jobs log a picture of their mistakes: it sets that card's height.
     """
     varied = list(varied)[:MAX_VARIED]
-    key = view_key(sweep_id, grouped=grouped)
+    key, grouped = view_key(sweep_id, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varied if param != "seed"] + [
         "tags.`seed`",
-        *(f"metrics.`{metric}`" for metric in ("best/val_accuracy", "test/accuracy", "test/errors")),
+        *(f"metrics.`{metric}`" for metric in LAST_AND_BEST),
     ]
+    # With several seeds, seed 0 of every cell before seed 1 of any: only the first ten runs show their images.
+    order = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
     state = {
         "searchFilter": f'tags.`{sweep_tag(sweep_id)}` = "true"',
-        # With several seeds, seed 0 of every cell before seed 1 of any: only the first ten runs show their images.
-        "orderByKey": "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`",
-        "orderByAsc": True,
+        "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else order,
+        "orderByAsc": kind != TABLE,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -103,12 +109,13 @@ def sweep_views(
     penalty: bool = False,
     images: int = MAX_IMAGES,
 ) -> dict[str, str]:
-    """Make all views of a sweep, as experiment tags: its runs, and its cells if there are several seeds to average."""
-    runs = sweep_view(sweep_id, name, varied, created_ms, penalty=penalty, images=images)
-    if seeds < 2:
-        return dict([runs])
-    cells = sweep_view(sweep_id, f"{name}, mean of {seeds} seeds", varied, created_ms, grouped=True, penalty=penalty)
-    return dict([cells, runs])
+    """Make all views of a sweep, as experiment tags: curves, leaderboard, and the mean per cell of several seeds."""
+    names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
+    kinds = [kind for kind in names if kind != CELLS or seeds > 1]
+    return dict(
+        sweep_view(sweep_id, names[kind], varied, created_ms, kind=kind, penalty=penalty, images=images)
+        for kind in kinds
+    )
 
 
 def surplus_views(tags: Mapping[str, str]) -> list[str]:
@@ -128,9 +135,12 @@ def note(experiment_id: str, tags: Mapping[str, str], base_url: str = "") -> str
     and needs it to begin with words; the rest of the views are a click away under Views.
     """
     runs_page = f"{base_url}{RUNS_PAGE.format(experiment_id)}"
-    shown = [
-        f"[{_link_text(name)}]({base_url}{view_link(experiment_id, key)})" for key, name in _views(tags)[:LINKS_SHOWN]
-    ]
+    sweeps: dict[str, list[str]] = {}
+    for key, name in _views(tags):
+        sweep, _, what = name.rpartition(": ")
+        link = f"[{_link_text(what)}]({base_url}{view_link(experiment_id, key)})"
+        sweeps.setdefault(_link_text(sweep), []).append(link)
+    shown = [f"{name} {', '.join(links)}".strip() for name, links in list(sweeps.items())[:SWEEPS_SHOWN]]
     return "Sweeps, newest first: " + " · ".join([*shown, f"[all runs]({runs_page})"])
 
 
@@ -146,8 +156,9 @@ def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
             dated.append((int(view["createdAt"]), key, str(view["name"])))
         except (ValueError, TypeError, KeyError):
             dated.append((0, key, key))
-    # The averaged view of a sweep has the longer key and, with reverse, stands before the view of its runs.
-    return [(key, name) for _, key, name in sorted(dated, reverse=True)]
+    # The shorter key last, which is that of the curves: they are what a reader wants first.
+    dated.sort(key=lambda item: (-item[0], item[1]))
+    return [(key, name) for _, key, name in dated]
 
 
 def _link_text(name: str) -> str:

@@ -1,9 +1,14 @@
 """Whatever a job dies of, it dies of alone, and its cause is told where one looks for it."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 
 import psutil
@@ -136,3 +141,94 @@ def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_las
     assert seconds < 10  # a hanging job is killed after four
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
     assert [run.status for run in runs] == ["KILLED", "KILLED"]
+
+
+@pytest.mark.slow
+def test_the_same_sweep_started_twice_trains_each_job_once_and_both_end_well(tmp_path):
+    both = [start(tmp_path, *LONG) for _ in range(2)]
+    try:
+        told = [process.communicate(timeout=240) for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    assert [process.returncode for process in both] == [0, 0], told
+    for out, _ in told:
+        assert all(f"\n{norm}" in out for norm in ("bn", "gn", "ln")), out  # both compare all three
+    jobs = [JobFolder(path) for path in tmp_path.glob("multirun/jobs/*")]
+    assert len(jobs) == 3
+    for job in jobs:
+        assert [record["kind"] for record in job.records()] == ["start", "ready", *["epoch"] * 40]
+    check_store(tmp_path)
+
+
+# A job that hears no signal, in a command that would wait ten minutes for it.
+DEAF = """
+import sys
+if "src.train" in sys.orig_argv:
+    import src.workers
+    src.workers.GRACE = 600.0
+if any("forkserver" in word for word in sys.orig_argv):
+    import signal, time
+    import src.job
+
+    def hear_nothing(*_):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        open("deaf", "w").close()
+        time.sleep(600)
+
+    src.job.train = hear_nothing
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(tmp_path):
+    (tmp_path / "deaf-site").mkdir()
+    (tmp_path / "deaf-site/sitecustomize.py").write_text(DEAF)
+    path = os.pathsep.join([str(tmp_path / "deaf-site"), os.environ.get("PYTHONPATH", "")])
+    terminal, of_process = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.train", *LONG, "tracking=none"],
+        cwd=tmp_path,
+        env=clean_environment() | {"PYTHONPATH": path, "TERM": "xterm"},
+        stdin=of_process,
+        stdout=of_process,
+        stderr=of_process,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches all its processes
+    )
+    os.close(of_process)
+    shown = Terminal(terminal)
+    try:
+        wait_until((tmp_path / "deaf").exists, process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.write(terminal, b"\x03")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        os.write(terminal, b"\x03")
+        assert process.wait(timeout=30) == 130, shown.text
+    finally:
+        process.kill()
+        process.wait()
+    psutil.wait_procs(children, timeout=10)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert "Traceback" not in shown.text
+    assert "3 of 3 jobs are left" in shown.text
+    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in shown.text
+
+
+class Terminal:
+    """Reads what a terminal shows, so that whoever writes there does not have to wait."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal, self._shown = terminal, b""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # closed at the other end
+            while part := os.read(self._terminal, 4096):
+                self._shown += part
+
+    @property
+    def text(self) -> str:
+        return self._shown.decode(errors="replace")

@@ -28,10 +28,10 @@ from src.comparison.mistakes import worst_mistakes
 from src.runs.predictions import Predictions
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
-from src.tracking.views import note, sweep_views, view_key
+from src.tracking.views import TABLE, note, sweep_views, view_key, view_link
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
 
 CHROMIUM = Path("/usr/bin/chromium")  # playwright's own download is 170 MB and not for a test to fetch
 CHROMIUM_FLAGS = [
@@ -266,7 +266,7 @@ def test_the_note_leads_to_the_mean_of_the_seeds(page, address, store):
 
     expect.set_options(timeout=60_000)
     page.goto(f"{address}#/experiments/{store.experiment_id}/runs?workflowType=machine_learning")
-    link = page.get_by_role("link", name="norm, two seeds, mean of 2 seeds")
+    link = page.get_by_role("link", name="mean of 2 seeds")
     with page.expect_popup() as popup:
         link.click()
     cells = popup.value
@@ -275,6 +275,20 @@ def test_the_note_leads_to_the_mean_of_the_seeds(page, address, store):
     expect(card(cells, "test/errors").locator(".barlayer .point")).to_have_count(3)
     expect(cells.get_by_test_id("experiment-view-compare-runs-card")).to_have_count(6)  # no images, no parallel axes
     cells.close()
+
+
+def test_the_leaderboard_shows_what_varies_and_the_results_the_best_first(page, address, store):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    page.goto(f"{address}{view_link(store.experiment_id, view_key(SWEEP, TABLE))}")
+    cell = "[role=row][row-index='{}'] [col-id='{}']"
+    last = [0.996 - 0.7 * (0.06 + 0.008 * number) / EPOCHS for number in range(len(JOBS))]
+    for row, accuracy in enumerate(sorted(last, reverse=True)):
+        shown = page.locator(cell.format(row, "metrics.`val/accuracy`")).first
+        expect(shown).to_contain_text(f"{accuracy:.4f}".rstrip("0"))
+    for column in ("params.`norm.name`", "metrics.`best/val_accuracy`", "metrics.`test/errors`"):
+        expect(page.locator(cell.format(0, column)).first).not_to_be_empty()
 
 
 def test_images_carry_the_names_that_mlflow_gives_them(store):

@@ -6,8 +6,11 @@ from itertools import pairwise
 import pytest
 
 from src.tracking.views import (
-    LINKS_SHOWN,
+    CELLS,
+    CURVES,
     MAX_CHARACTERS,
+    SWEEPS_SHOWN,
+    TABLE,
     TAG_PREFIX,
     VIEWS_KEPT,
     note,
@@ -16,6 +19,7 @@ from src.tracking.views import (
     sweep_view,
     sweep_views,
     view_key,
+    view_link,
 )
 
 SWEEP = "0123456789abcdef"
@@ -47,17 +51,18 @@ def test_a_view_filters_by_the_tag_of_its_sweep_and_shows_what_varies():
         "params.`norm.name`",
         "params.`reg.l1`",
         "tags.`seed`",
+        "metrics.`val/accuracy`",
         "metrics.`best/val_accuracy`",
         "metrics.`test/accuracy`",
         "metrics.`test/errors`",
     ]
 
 
-@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("kind", [CURVES, CELLS, TABLE])
 @pytest.mark.parametrize("penalty", [False, True])
 @pytest.mark.parametrize("varied", [[], ["seed"], VARIED])
-def test_every_chart_has_its_section_and_every_metric_its_chart(grouped, penalty, varied):
-    state = state_of(sweep_view(SWEEP, "norms", varied, 5, grouped=grouped, penalty=penalty, images=3))
+def test_every_chart_has_its_section_and_every_metric_its_chart(kind, penalty, varied):
+    state = state_of(sweep_view(SWEEP, "norms", varied, 5, kind=kind, penalty=penalty, images=3))
     sections = {section["uuid"] for section in state["compareRunSections"]}
     charts = state["compareRunCharts"]
     assert {chart["metricSectionId"] for chart in charts} == sections
@@ -78,7 +83,7 @@ def test_every_chart_has_its_section_and_every_metric_its_chart(grouped, penalty
 
 
 def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
-    kinds = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, grouped=True))["compareRunCharts"]}
+    kinds = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, kind=CELLS))["compareRunCharts"]}
     assert kinds == {"LINE", "BAR"}
     images = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, images=6))["compareRunCharts"]}
     assert images == {"LINE", "BAR", "PARALLEL", "IMAGE"}
@@ -87,16 +92,23 @@ def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
 
 
 def test_a_mean_of_seeds_is_drawn_on_an_axis_without_zero():
-    for grouped, scale in ((False, "linear"), (True, "log")):
-        charts = state_of(sweep_view(SWEEP, "n", VARIED, 5, grouped=grouped))["compareRunCharts"]
+    for kind, scale in ((CURVES, "linear"), (CELLS, "log")):
+        charts = state_of(sweep_view(SWEEP, "n", VARIED, 5, kind=kind))["compareRunCharts"]
         assert {chart["scaleType"] for chart in charts if chart.get("metricKey") == "val/accuracy"} == {scale}
 
 
 def test_seeds_are_averaged_only_where_there_are_several():
-    assert list(sweep_views(SWEEP, "norms", VARIED, 5, seeds=1)) == [TAG_PREFIX + view_key(SWEEP)]
-    several = sweep_views(SWEEP, "norms", VARIED, 5, seeds=5)
-    assert list(several) == [TAG_PREFIX + view_key(SWEEP, grouped=True), TAG_PREFIX + view_key(SWEEP)]
-    assert [json.loads(value)["name"] for value in several.values()] == ["norms, mean of 5 seeds", "norms"]
+    names = {TAG_PREFIX + view_key(SWEEP): "norms: curves", TAG_PREFIX + view_key(SWEEP, TABLE): "norms: leaderboard"}
+    for seeds, more in ((1, {}), (5, {TAG_PREFIX + view_key(SWEEP, CELLS): "norms: mean of 5 seeds"})):
+        made = sweep_views(SWEEP, "norms", VARIED, 5, seeds=seeds)
+        assert {tag: json.loads(view)["name"] for tag, view in made.items()} == names | more
+
+
+def test_the_leaderboard_is_a_table_by_validation_accuracy_the_best_first():
+    state = state_of(sweep_view(SWEEP, "norms", VARIED, 5, kind=TABLE))
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val/accuracy`", False)
+    assert "compareRunsMode" not in view_link("7", view_key(SWEEP, TABLE))
+    assert all(view_link("7", view_key(SWEEP, kind)).endswith("compareRunsMode=CHART") for kind in (CURVES, CELLS))
 
 
 def test_the_largest_view_fits_into_a_tag():
@@ -112,16 +124,18 @@ def test_the_oldest_views_go_and_a_readers_own_stay():
     assert surplus_views(tags) == [TAG_PREFIX + "sweep-bad", TAG_PREFIX + "sweep-00000000"]
 
 
-def test_the_note_is_one_line_of_words_then_the_newest_views_first():
+def test_the_note_is_one_line_of_words_then_the_newest_sweeps_views_first():
     views: dict[str, str] = {}
     for number in range(6):
         views |= sweep_views(f"{number:08x}", f"sweep [{number}]", VARIED, 1000 + number, seeds=2)
     text = note("7", views)
     assert "\n" not in text
-    assert text.startswith("Sweeps, newest first: [sweep (5), mean of 2 seeds](#/experiments/7/runs?workflowType=")
-    assert "[sweep (5)](#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=sweep-00000005&" in text
-    assert text.count("](") == LINKS_SHOWN + 1
-    positions = [text.index(name) for name in ("sweep (5), mean", "[sweep (5)]", "sweep (4), mean", "[sweep (4)]")]
+    assert text.startswith(
+        "Sweeps, newest first: sweep (5) [curves](#/experiments/7/runs?workflowType=machine_learning&"
+    )
+    assert text.count("](") == 3 * SWEEPS_SHOWN + 1
+    words = ["sweep (5) [curves]", "[mean of 2 seeds]", "[leaderboard]", "sweep (4) [curves]"]
+    positions = [text.index(word) for word in words]
     assert all(one < other for one, other in pairwise(positions))
     assert text.endswith("[all runs](#/experiments/7/runs?workflowType=machine_learning)")
 

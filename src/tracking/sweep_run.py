@@ -1,0 +1,125 @@
+"""A sweep's own run in MLflow, the parent of its jobs': opened, described, given its views and files, and ended."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+from mlflow.entities import Metric, RunTag
+
+from src.runs.folder import JobFolder, Sweep
+from src.tracking import views
+from src.tracking.checks import check_files, remove_partial_files
+from src.tracking.delivery import supersede, terminate
+from src.tracking.store import Store
+
+VERDICT = "verdict.txt"  # in the sweep's folder: what the comparison has found, a sentence a line
+
+
+class SweepRun:
+    """The run of one sweep in an open store."""
+
+    def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
+        self._store, self._sweep, self._multirun = store, sweep, multirun
+        self.id = ""  # while it is not open
+
+    def open(self) -> None:
+        """Make it, or take it up again where the same sweep has one."""
+        client, sweep = self._store.client, self._sweep
+        found, lost = self._store.find(kind="sweep", sweep_id=sweep.id), None
+        if not found:
+            tags = {"kind": "sweep", "sweep_id": sweep.id}
+            try:
+                client.create_run(self._store.experiment_id, sweep.started, tags, run_name=sweep.title)
+            except Exception as error:  # the run may be there all the same, and only the answer lost
+                lost = error
+            found = self._store.find(kind="sweep", sweep_id=sweep.id)
+        if not found:
+            raise lost or OSError("it does not show the run that was made")
+        self.id = found[0].info.run_id
+        remove_partial_files(found[0])
+        for ghost in found[1:]:
+            supersede(client, ghost)
+        client.update_run(self.id, status="RUNNING")
+        self._describe([])
+
+    def _describe(self, verdict: list[str]) -> None:
+        """What the run's page says of the sweep; it shows four lines before it is opened."""
+        sweep = self._sweep
+        what = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
+        text = "\n\n".join([*([" ".join(verdict)] if verdict else []), what, f"    {sweep.command}"])
+        tags = [RunTag("command", sweep.command), RunTag("mlflow.note.content", text)]
+        self._store.client.log_batch(self.id, tags=tags)
+
+    def publish_views(self) -> None:
+        """Save the sweep's views and link them from the experiment's note; the page works without, if poorly."""
+        store, sweep = self._store, self._sweep
+        seeds = {job.params.get("seed") for job in sweep.jobs}
+        strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
+        made = views.sweep_views(
+            sweep.id,
+            sweep.title,
+            sweep.varies,
+            sweep.started,
+            seeds=len(seeds),
+            penalty=strengths != {"0"},
+            images=len(sweep.jobs),
+        )
+        for name, value in made.items():
+            store.client.set_experiment_tag(store.experiment_id, name, value)
+        tags = store.client.get_experiment(store.experiment_id).tags
+        for name in views.surplus_views(tags):
+            store.client.delete_experiment_tag(store.experiment_id, name)
+        text = views.note(store.experiment_id, tags)
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
+
+    def pages(self) -> list[str]:
+        """How to see the sweep, a line a view."""
+        seeds = {job.params.get("seed") for job in self._sweep.jobs}
+        kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
+        if len(seeds) > 1:
+            kinds["means"] = views.CELLS
+        links = {name: self._store.page(views.view_key(self._sweep.id, kind)) for name, kind in kinds.items()}
+        wide = max(map(len, links))
+        return [f"in MLflow: {self._store.command}", *(f"  {name:<{wide}}  {link}" for name, link in links.items())]
+
+    def close(self, status: str, ended: int) -> None:
+        """Give it the sweep's numbers, verdict and files, and end it.
+
+        Args:
+            status: MLflow's word for how the sweep has ended.
+            ended: when, in milliseconds since 1970: one time for all, so that to do this again changes nothing.
+
+        Raises:
+            OSError: where a file did not arrive.
+        """
+        client, folder = self._store.client, self._sweep.folder(self._multirun)
+        jobs = [JobFolder(self._multirun / "jobs" / job.folder) for job in self._sweep.jobs]
+        counts = {
+            "sweep/jobs": len(jobs),
+            "sweep/finished": sum(job.finished for job in jobs),
+            "sweep/failed": sum(job.failed for job in jobs),
+        }
+        client.log_batch(self.id, [Metric(name, value, ended, 0) for name, value in counts.items()])
+        if (folder / VERDICT).exists():
+            self._describe((folder / VERDICT).read_text().splitlines())
+        files = {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*.*"))}
+        for name in files:
+            client.log_artifact(self.id, str(folder / name))
+        check_files(client, self.id, files)
+        for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
+            if run.info.run_id != self.id:
+                supersede(client, run)  # made by a request that the store took up late
+        terminate(client, self.id, status, ended)
+
+    def abandon(self, patience: float) -> None:
+        """Stopped or refused before anything ran: it does not stay RUNNING, if that can be had within seconds."""
+
+        def end() -> None:
+            with contextlib.suppress(Exception):  # whatever a store may raise
+                self._store.client.set_terminated(self.id, "KILLED")
+
+        if self.id:
+            ending = threading.Thread(target=end, daemon=True)
+            ending.start()
+            ending.join(patience)
+            self.id = ""
