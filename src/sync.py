@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.compare import choose_sweeps
 from src.config import Tracking
 from src.runs.folder import MULTIRUN, JobFolder
+from src.runs.manifests import choose_sweeps
 from src.tracking.address import check_address, refuse_secrets
 
 

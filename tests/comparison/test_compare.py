@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.compare import choose_sweeps, compare, default_out
+from src.compare import compare, default_out
+from src.runs.manifests import choose_sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 
