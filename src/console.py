@@ -1,6 +1,14 @@
-"""Where a command speaks."""
+"""Where a command speaks, and where it shows that it is busy."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import Progress
+
+Item = TypeVar("Item")
+SOON = 2.0  # seconds after which a wait is shown
 
 
 class SteadyConsole(Console):
@@ -9,3 +17,17 @@ class SteadyConsole(Console):
     def on_broken_pipe(self) -> None:
         """Say no more; rich would end the program instead."""
         self.quiet = True
+
+
+def patiently(items: Sequence[Item], doing: str) -> Iterator[Item]:
+    """The items one by one; on a terminal a bar shows how far one is, once it has taken a while."""
+    console = SteadyConsole(stderr=True)
+    if not console.is_terminal:
+        yield from items
+        return
+    began = time.monotonic()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(doing, total=len(items), visible=False)
+        for done, item in enumerate(items):
+            progress.update(task, completed=done, visible=time.monotonic() - began > SOON)
+            yield item

@@ -352,7 +352,7 @@ WAYS_ON = [
     ("schedule=linear", "schedule=constant"),
     ("tracking=mlflow", "tracking=sqlite"),
     ("tracking=[sqlite,none]", "tracking=none"),
-    ("experiment=", "experiment=group_sizes"),
+    ("experiment=", "experiment=assignment"),
     ("normalization=bn", "norm=bn"),
     ("nrom=bn,gn", "norm=bn,gn"),
     ("lr=0.1", "optimizer.lr=0.1"),

@@ -105,7 +105,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("models", {"models"}),
         ("training", {"data", "models", "runs", "training"}),
         ("runs", {"runs"}),
-        ("comparison", {"data", "runs", "comparison"}),
+        ("comparison", {"data", "runs", "comparison", "src.console"}),
         ("tracking", {"runs", "comparison", "tracking"}),
     ],
 )

@@ -196,7 +196,7 @@ class GridSweeper(Sweeper):
 
     def _report(self, sweep: Sweep) -> int:
         """The comparison, which names the jobs that have no result; returns 1 where there are such."""
-        from src.compare import compare
+        from src.comparison.comparison import compare
 
         try:
             comparison = compare([sweep], self._multirun, sweep.folder(self._multirun), SteadyConsole())

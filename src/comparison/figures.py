@@ -1,49 +1,118 @@
-"""Curves and confusion matrices; legible without colour, and the same bytes for the same numbers."""
+"""All figures of a comparison, and a run's confusion matrix; the same bytes for the same numbers."""
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from src.comparison.colours import HUES, colour
+from src.comparison.curves import curves
+from src.comparison.forest import forest
+from src.comparison.heat_map import heat_map
 from src.comparison.mistakes import confusion
-from src.comparison.records import Cell
+from src.comparison.records import Records
+from src.comparison.reliability import reliability
+from src.comparison.swept import accuracy_by, swept_numbers, weights_by
 from src.runs.predictions import Predictions
+
+if TYPE_CHECKING:
+    from src.comparison.atlas import Atlas
+    from src.comparison.verdicts import Verdicts
+
+__all__ = ["Drawing", "confusion_matrix", "curves", "drawings", "png", "svg"]
 
 DPI = 120
 COUNTS_UP_TO = 30  # classes; more leave no room for numbers in the cells
-MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))  # one a norm, as the hue
-LINES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 2)),
-    (0, (1, 1.2)),
-    (0, (6, 2, 1, 2)),
-    (0, (9, 3)),
-    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
-)
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
 DIAGONAL = "#e9eef3"
-PANELS = (
-    ("train/loss", "training loss, without penalty"),
-    ("val/loss", "validation loss"),
-    ("train/accuracy", "training accuracy, %"),
-    ("val/accuracy", "validation accuracy, %"),
-)
 
 
 def png(figure: Figure) -> bytes:
     """A figure as PNG, without date and version: equal figures give equal bytes."""
+    return _saved(figure, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG, letters as outlines, without date and version: equal figures give equal bytes."""
+    with mpl.rc_context({"svg.hashsalt": "normlab"}):
+        return _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a folder's name in a label; a box stands for the letter
+        figure.savefig(buffer, **options)
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a comparison: its heading, and in words what it shows, for those who do not see it."""
+
+    heading: str
+    words: str
+    figure: Figure
+
+    @cached_property
+    def png(self) -> bytes:
+        """As PNG; drawn once."""
+        return png(self.figure)
+
+    @cached_property
+    def svg(self) -> bytes:
+        """As SVG; drawn once."""
+        return svg(self.figure)
+
+
+def drawings(records: Records, verdicts: "Verdicts", groups: "Sequence[Atlas]") -> dict[str, Drawing]:
+    """Everything that these numbers can show, by file name without ending; nothing that they cannot.
+
+    Always `curves`; `differences` where there are pairs; `accuracy_by_KEY` for each swept number, `weights_by_l1`,
+    `heat_map` for two swept keys; `reliability` (with the dataset's digest where there are several).
+    """
+    cells = records.cells
+    found = {
+        "curves": Drawing(
+            "Loss and accuracy by epoch",
+            "Four panels, training and validation: the mean over seeds by epoch, a line a cell, a band from the lowest "
+            "to the highest seed.",
+            curves(cells),
+        )
+    }
+    if verdicts.pairs:
+        words = "Forest plot: a row a pair of cells, the difference of their test accuracies with its 95 % interval."
+        found["differences"] = Drawing("Differences with their intervals", words, forest(cells, verdicts.pairs))
+    for path in swept_numbers(records):
+        words = (
+            f"Test and validation accuracy against {path}, a line a norm, with a bar from the lowest to the highest."
+        )
+        found[f"accuracy_by_{path}".replace(".", "_")] = Drawing(
+            f"Accuracy by {path}", words, accuracy_by(records, path)
+        )
+    if (heat := heat_map(records)) is not None:
+        words = "Heat map of the mean test accuracy over two swept keys, with its numbers."
+        found["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat)
+    if "reg.l1" in swept_numbers(records) and (weights := weights_by(records)) is not None:
+        words = "The sum of the weights' magnitudes and the share of weights close to zero, against reg.l1."
+        found["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
+    for group in groups:
+        if group.calibration:
+            suffix = f"_{group.source['digest'][:8]}" if len(groups) > 1 else ""
+            words = "Reliability diagrams, a panel a cell: accuracy against confidence beside the diagonal."
+            drawn = reliability(group.cells, group.calibration)
+            found[f"reliability{suffix}"] = Drawing("Reliability diagrams", words, drawn)
+    return found
 
 
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
@@ -119,81 +188,3 @@ def _accuracies(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
         if total:
             share = f"{counts[row, row] / total:.1%}"
             axes.text(len(counts) - 0.35, row, share, ha="left", va="center", fontsize=8.5, color="#444444")
-
-
-def curves(cells: Sequence[Cell]) -> Figure:
-    """Loss and accuracy by epoch, training left and validation right, one line a cell.
-
-    A line is the mean over seeds; where there are several, a band goes from the lowest to the highest.
-    Hue and marker name the norm, shade and line style the rest, so that they can be told apart without colour.
-    The loss is that of the data alone, which stays comparable across penalties.
-    """
-    rows = math.ceil(len(cells) / _legend_columns(cells))
-    figure = Figure(figsize=(9.6, 6.4 + 0.24 * rows), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True)
-    styles = _line_styles(cells)
-    for axes, (metric, title) in zip(panels.flat, PANELS, strict=True):
-        for cell, line in zip(cells, styles, strict=True):
-            _curve(axes, cell, metric, line)
-        _dress(axes, title, is_loss=metric.endswith("loss"))
-    for axes in panels[1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    longest = max(len(job.epochs) for cell in cells for job in cell.jobs)
-    panels[0, 0].set_xlim(0.85 if longest > 1 else 0.5, longest + (0.15 if longest > 1 else 0.5))
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=_legend_columns(cells), frameon=False, handlelength=4.2
-    )
-    return figure
-
-
-def _legend_columns(cells: Sequence[Cell]) -> int:
-    widest = max(len(cell.label) for cell in cells)
-    return max(1, min(len(cells), 105 // (widest + 12)))
-
-
-def _line_styles(cells: Sequence[Cell]) -> list[Any]:
-    """Solid for the first cell of each norm, then ever more broken."""
-    seen: dict[str, int] = {}
-    styles = []
-    for cell in cells:
-        norm = str(cell.leaves["norm.name"])
-        styles.append(LINES[seen.get(norm, 0) % len(LINES)])
-        seen[norm] = seen.get(norm, 0) + 1
-    return styles
-
-
-def _curve(axes: Axes, cell: Cell, metric: str, line: Any) -> None:
-    runs = [[record["metrics"][metric] for record in job.epochs] for job in cell.jobs]
-    length = min(map(len, runs))
-    values = np.array([run[:length] for run in runs]) * (1 if metric.endswith("loss") else 100)  # (seeds, epochs)
-    epochs = np.arange(1, length + 1)
-    own = colour(cell.leaves)
-    count = f" (n = {len(runs)})" if len(runs) > 1 else ""
-    axes.plot(
-        epochs,
-        values.mean(axis=0),
-        color=own,
-        linestyle=line,
-        linewidth=1.8,
-        marker=MARKERS.get(str(cell.leaves["norm.name"]), "*"),
-        markersize=5,
-        markevery=max(1, length // 12),
-        label=cell.label + count,
-    )
-    if len(runs) > 1:
-        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=own, alpha=0.15, linewidth=0)
-
-
-def _dress(axes: Axes, title: str, *, is_loss: bool) -> None:
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.grid(color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if is_loss and all((np.asarray(line.get_ydata()) > 0).all() for line in axes.lines):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from src.config import KEYS, part_of_a_job
+from src.console import patiently
 from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep, find_job
 from src.runs.identity import code_digest, label, varying
+from src.runs.lock import is_owned
 
 # What a result must hold to be compared.
 RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")
@@ -71,7 +73,7 @@ def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
     planned = {job.key: job for sweep in sweeps for job in sweep.jobs}
     finished: list[FinishedJob] = []
     unfinished: list[Unfinished] = []
-    for plan in planned.values():
+    for plan in patiently(list(planned.values()), "reading the runs"):
         job = _load(_folder(plan, multirun), plan)
         if isinstance(job, Unfinished):
             unfinished.append(job)
@@ -128,9 +130,11 @@ def _why_unfinished(folder: JobFolder) -> str:
     if not records:
         return "not started"
     last = records[-1]
-    if last["kind"] == "stop":
+    if last["kind"] == "stop" and not is_owned(folder.path):
         return f"{last['status']}: {last['error']}; see {folder.path / 'train.log'}"
     epochs = sum(record["kind"] == "epoch" for record in records)
+    if is_owned(folder.path):
+        return f"still running; {epochs} epoch{'' if epochs == 1 else 's'} in its journal"
     return f"no result; {epochs} epoch{'' if epochs == 1 else 's'} in its journal"
 
 

@@ -1,6 +1,6 @@
 """The comparison as a table: one row a cell, accuracies on the validation and the test split, with their spread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,19 @@ from src.runs.identity import format_value, short_name
 SELECTION_RULE = "test: once, after the last epoch; choices belong to validation"
 
 
-def as_frame(records: Records) -> pd.DataFrame:
+def as_frame(records: Records, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
     """One row a cell, in the order of the cells; accuracies from 0 to 1, what one seed cannot tell is missing.
 
     Columns: `cell`, `norm.name` and what else varies, `n`, `val/accuracy` and `test/accuracy` (means over seeds, each
     with its `sd`; `ci95` is the half-width of the t interval of the mean), `test/loss`, `test/errors`, `parameters`,
-    `seconds` (training alone, mean) and `other code` (jobs trained by other code than stands here now).
+    `seconds` (training alone, mean), `other code` (jobs trained by other code than stands here now), and `letters`
+    where they are given by cell: cells that share one cannot be told apart.
     """
     varies = dict.fromkeys(["norm.name", *records.varies])
     other = set(records.other_code)
     frame: pd.DataFrame = pd.DataFrame([_row(cell, list(varies), other) for cell in records.cells])
+    if letters:
+        frame["letters"] = [letters.get(cell.label, "") for cell in records.cells]
     return frame
 
 
@@ -97,7 +100,7 @@ def print_table(records: Records, frame: pd.DataFrame, console: Console) -> None
 
 def notes(records: Records, frame: pd.DataFrame) -> list[str]:
     """What a reader must know to read the numbers rightly, a sentence each."""
-    found = []
+    found = ["cells that share a letter cannot be told apart"] if "letters" in frame else []
     if frame["parameters"].nunique() == 1:
         found.append(f"{frame['parameters'].iloc[0]:,} parameters each")
     if (frame["n"] > 1).any():
@@ -139,7 +142,8 @@ def _label_column() -> Column:
 
 
 def _numbers(frame: pd.DataFrame) -> list[Column]:
-    columns = [
+    columns = [Column("", lambda row: str(row["letters"]), numeric=False)] if "letters" in frame else []
+    columns += [
         Column("n", lambda row: f"{row['n']}"),
         Column("validation\naccuracy %", lambda row: _accuracy(row, "val/accuracy")),
         Column("test\naccuracy %", lambda row: _accuracy(row, "test/accuracy")),

@@ -15,6 +15,7 @@ from src.runs.lock import job_lock
 from src.schema import leaves
 
 MULTIRUN = Path("multirun")
+VERDICT = "verdict.txt"  # in a sweep's folder: what the comparison has found, a sentence a line
 # A job's files that MLflow shows, in the order in which they are delivered.
 ARTIFACTS = (
     "config.yaml",

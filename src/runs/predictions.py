@@ -48,5 +48,6 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
 
 def load_predictions(path: Path) -> Predictions:
     """Read what `save_predictions` wrote."""
-    with np.load(path, allow_pickle=False) as stored:
+    # Opened here: numpy would leave a harmed file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return Predictions(stored["label"], stored["predicted"], stored["probabilities"])

@@ -6,13 +6,11 @@ from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 
-from src.runs.folder import JobFolder, Sweep
+from src.runs.folder import VERDICT, JobFolder, Sweep
 from src.tracking import views
 from src.tracking.checks import check_files, remove_partial_files
 from src.tracking.delivery import supersede, terminate
 from src.tracking.store import Store
-
-VERDICT = "verdict.txt"  # in the sweep's folder: what the comparison has found, a sentence a line
 
 
 class SweepRun:

@@ -41,8 +41,10 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
     assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
-    assert f"written to {out}: table.csv, curves.png, wrong_by_all.png, wrong_by_one.png" in done.stdout
-    for name in ("curves.png", "wrong_by_all.png", "wrong_by_one.png"):
+    assert f"written to {out}: table.csv, curves.csv, curves.png, differences.png, " in done.stdout
+    assert "has the highest test accuracy" in done.stdout
+    assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
+    for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
         Image.open(out / name).verify()
     assert (tmp_path / "a/t.csv").read_bytes() == (out / "table.csv").read_bytes()
     assert pd.read_csv(out / "table.csv")["n"].tolist() == [3, 3]
@@ -50,12 +52,24 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     assert stored["sweeps"] == [six.id]
     assert stored["cells"][1]["cell"] == "gn"
     assert sorted(path.name for path in out.iterdir()) == [
+        "curves.csv",
         "curves.png",
+        "differences.png",
         "manifest.json",
+        "reliability.png",
+        "report.html",
+        "report.md",
+        "suspected_labels.png",
+        "svg",
         "table.csv",
+        "verdict.txt",
         "wrong_by_all.png",
         "wrong_by_one.png",
     ]
+
+
+def stored_verdict(tmp_path):
+    return json.loads((tmp_path / "all.json").read_text())["verdict"]
 
 
 def test_a_link_is_written_through_and_stays_a_link(world, six, tmp_path):
@@ -218,7 +232,9 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
     compare([six], world.multirun, tmp_path, console)
     assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
     assert "All 6 runs get 2" in console.export_text(clear=False)
-    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["curves.png", "table.csv"]
+    written = {path.name for path in tmp_path.glob("*.*")}
+    assert {"curves.png", "table.csv", "report.html"} <= written
+    assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
 
 
 def test_two_datasets_are_told_apart(world, tmp_path):

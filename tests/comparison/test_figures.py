@@ -1,4 +1,6 @@
 import io
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.comparison.colours import colour
-from src.comparison.figures import confusion_matrix, curves, png
+from src.comparison.figures import confusion_matrix, curves, png, svg
 from src.comparison.mistakes import confusion
 from src.comparison.records import load_records
 from src.runs.predictions import Predictions
@@ -44,6 +46,10 @@ def test_equal_figures_are_equal_bytes_without_date_or_version(predictions):
     once, again = (png(confusion_matrix(predictions, ["a", "b", "c", "d"])) for _ in range(2))
     assert once == again
     assert set(Image.open(io.BytesIO(once)).info) == {"dpi"}
+    first, second = (svg(confusion_matrix(predictions, ["a", "b", "c", "d"])) for _ in range(2))
+    assert first == second
+    assert b"<svg" in first
+    assert not re.search(rb"<dc:date>|Matplotlib v", first)
 
 
 def test_curves_are_the_means_over_seeds_with_a_band(world, six):
@@ -86,3 +92,20 @@ def test_a_loss_of_zero_can_be_drawn(world):
     figure = curves(records.cells)
     assert figure.axes[0].get_yscale() == "linear"
     assert png(figure)[:4] == b"\x89PNG"
+
+
+def test_of_very_many_cells_the_best_by_validation_are_drawn(world, six):
+    cells = load_records([six], world.multirun).cells
+    many = [replace(cells[k % 2], label=f"cell {k}") for k in range(60)]  # of bn the validation accuracy is higher
+    figure = curves(many)
+    assert [line.get_label() for line in figure.axes[0].lines] == [f"cell {k} (n = 3)" for k in range(0, 48, 2)]
+    assert "24 cells" in figure.get_suptitle()
+
+
+def test_a_label_is_drawn_letter_by_letter(world, six):
+    cell = load_records([six], world.multirun).cells[0]
+    for label in ("$\\frac{", "_hidden", "漢 <b>&", "a" * 500):
+        figure = curves([replace(cell, label=label)])
+        assert len(figure.legends[0].get_texts()) == 1
+        assert png(figure)[:4] == b"\x89PNG"
+        assert b"<svg" in svg(figure)

@@ -1,0 +1,1 @@
+"""Measurements that are quoted in the README, each a command."""

@@ -1,0 +1,156 @@
+"""How long `python -m src.compare` takes, and how much memory, for 6 to 1,000 job folders of 50 epochs.
+
+    python -m benchmarks.comparison                     6, 100 and 1,000 jobs
+    python -m benchmarks.comparison --jobs 1000 --json comparison.json
+
+The folders are made of made-up numbers in a temporary place; the test images are MNIST's.  Seconds are the command's
+own, from the shell's point of view, beside those of a command that only imports the same modules.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.data.images import Source
+from src.data.sources import describe, load
+from src.runs import identity
+from src.runs.environment import environment
+from src.runs.files import write_json
+from src.runs.folder import PlannedJob, Sweep
+from src.runs.journal import Journal, stamp
+from src.runs.predictions import Predictions, save_predictions
+
+EPOCHS = 50
+STRENGTHS = 20  # values of reg.l1; with the ten seeds and five norms of the largest sweep, 1,000 jobs
+SEEDS = 10
+NORMS = [
+    Norm("bn", eps=1e-5, momentum=0.1),
+    Norm("gn", eps=1e-5, groups=4),
+    Norm("ln", eps=1e-5),
+    Norm("in", eps=1e-5),
+    Norm("none"),
+]
+IMPORTS = "import src.compare, src.comparison.figures, pandas, scipy.stats"
+
+
+def configurations(jobs: int) -> list[Config]:
+    """So many jobs: the seeds within the norms within the strengths; six are three norms with and without L1."""
+    norms, seeds = (NORMS[:3], 1) if jobs <= 6 else (NORMS, SEEDS)
+    strengths = [0.0, *(1e-6 * 1.5**step for step in range(STRENGTHS - 1))]
+    grid = [(norm, l1, seed) for l1 in strengths for norm in norms for seed in range(seeds)]
+    return [configuration(*point) for point in grid[:jobs]]
+
+
+def configuration(norm: Norm, l1: float, seed: int) -> Config:
+    """A job on MNIST."""
+    config = Config(
+        norm=norm,
+        reg=Regularization(l1=l1),
+        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Schedule("constant"),
+        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
+        model=Model("cnn", width=16),
+        epochs=EPOCHS,
+        seed=seed,
+        threads=1,
+    )
+    config.tracking.name = "none"
+    check(config)
+    return config
+
+
+def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
+    """Write the folders and the manifest that finished jobs leave."""
+    source = describe(configs[0].data)
+    labels = load(configs[0].data).test_labels
+    varies = identity.varying(identity.job_leaves(config) for config in configs)
+    jobs = [make_job(multirun, config, source, labels, varies) for config in configs]
+    key = identity.sweep_id(job.key for job in jobs)
+    Sweep(key, "python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5", 1, varies, jobs).write(multirun)
+
+
+def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray, varies: Sequence[str]) -> PlannedJob:
+    """Write one job's folder: a hundredth of the test images, more or less, is wrong."""
+    what, leaves = identity.identity(config, source.digest), identity.job_leaves(config)
+    key, label = identity.job_key(what), identity.label(leaves, varies)
+    folder = multirun / "jobs" / identity.folder_name(label, key)
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(int(key[:8], 16))
+    with Journal(folder / "journal.jsonl") as journal:
+        journal.append(stamp("start", config=asdict(config), environment=environment(), code=identity.code_digest()))
+        cell = identity.cell_key(what)
+        journal.append(stamp("ready", job=key, cell=cell, source=asdict(source), parameters=14_714, device="cpu"))
+        for epoch in range(1, config.epochs + 1):
+            loss = 0.3 / epoch + chance.normal(0, 0.002) + 0.02
+            names = ("train/loss", "train/penalty", "train/accuracy", "val/loss", "val/accuracy", "time/train_seconds")
+            values = (loss, 0.1, 1 - loss / 4, 1.2 * loss, 1 - loss / 3, 9.0)
+            journal.append(stamp("epoch", epoch=epoch, metrics=dict(zip(names, values, strict=True))))
+    wrong = chance.random(len(labels)) < chance.uniform(0.008, 0.012)
+    predicted = np.where(wrong, (labels + chance.integers(1, 10, len(labels))) % 10, labels).astype(np.int64)
+    probabilities = chance.dirichlet(np.full(10, 0.02), len(labels)).astype(np.float32)
+    probabilities[np.arange(len(labels)), predicted] += 1
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    save_predictions(folder / "predictions.npz", Predictions(labels.astype(np.int64), predicted, probabilities))
+    errors = int(wrong.sum())
+    metrics = {"test/loss": 0.03, "test/accuracy": 1 - errors / len(labels), "test/errors": errors, "val/loss": 0.03}
+    metrics |= {"val/accuracy": 0.99, "best/val_accuracy": 0.99}
+    seconds = {"train": 450.0, "total": 460.0}
+    write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds, "finished": 1_700_000_000_000})
+    cell_label = identity.label(leaves, varies, seed=False)
+    return PlannedJob(key, folder.name, label, cell_label, {path: str(leaves[path]) for path in varies})
+
+
+def measured(words: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Run a command in a folder; returns its seconds and its peak memory in MB."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *words], cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser("python -m benchmarks.comparison", description=__doc__)
+    parser.add_argument("--jobs", type=int, action="append", help="how many; may repeat (default: 6, 100, 1000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+    arguments = parser.parse_args()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    print(f"{'jobs':>6} {'imports s':>10} {'compare s':>10} {'after imports s':>16} {'peak MB':>9}")
+    rows = []
+    for jobs in arguments.jobs or [6, 100, 1000]:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            make_sweep(folder / "multirun", configurations(jobs))
+            measured(["-m", "src.compare"], folder)  # once for the disk's cache
+            imports, _ = measured(["-c", IMPORTS], folder)
+            seconds, peak = measured(["-m", "src.compare"], folder)
+        row = {
+            "jobs": jobs,
+            "imports": imports,
+            "seconds": seconds,
+            "after_imports": seconds - imports,
+            "peak_mb": peak,
+        }
+        rows.append(row)
+        print(f"{jobs:>6} {imports:>10.2f} {seconds:>10.2f} {seconds - imports:>16.2f} {peak:>9.0f}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

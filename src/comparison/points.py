@@ -1,0 +1,36 @@
+"""Differences of accuracies (0 to 1) as they are told: in percentage points."""
+
+from collections.abc import Sequence
+
+
+def points(difference: float) -> str:
+    """Two decimals; one digit of what would be rounded to nothing."""
+    rounded = f"{100 * difference:.2f}"
+    if float(rounded) == 0:
+        return f"{100 * difference:.1g}" if abs(difference) > 1e-9 else "0"
+    return rounded
+
+
+def interval(low: float, high: float) -> str:
+    """Such as `[0.08, 0.33]`."""
+    return f"[{points(low)}, {points(high)}]"
+
+
+def by(difference: float, low: float | None, high: float | None) -> str:
+    """By how much the better one is better: `0.21 points [0.08, 0.33]` for -0.0021 as for 0.0021."""
+    if low is None or high is None:
+        return f"{points(abs(difference))} points"
+    ends = interval(low, high) if difference >= 0 else interval(-high, -low)
+    return f"{points(abs(difference))} points {ends}"
+
+
+def joined(names: Sequence[str], most: int = 3) -> str:
+    """`a`, `a and b`, `a, b and c`; of more than so many the first ones and how many others there are."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 seed`, `5 seeds`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

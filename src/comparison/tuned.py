@@ -1,0 +1,102 @@
+"""Each level of a setting at its own best other settings: chosen on validation, reported on test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from src.bad_input import BadInput
+from src.comparison.pairs import Pair
+from src.comparison.pairwise import as_pairs, compare_cells
+from src.comparison.points import counted, joined
+from src.comparison.records import Cell, Records
+from src.comparison.statistics import Summary, summarise
+from src.runs.identity import format_value, short_name
+
+
+@dataclass(frozen=True)
+class TunedLevel:
+    """A level at its best; accuracies from 0 to 1."""
+
+    level: str
+    cell: str  # the label of the chosen cell
+    settings: int  # how many the choice was made from
+    runs: int  # finished runs of all of them
+    validation: float  # mean over seeds, which the choice was made by
+    test: Summary
+    dataset: str  # first digits of its digest
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The levels beside each other, and what may be said of them."""
+
+    key: str
+    rows: tuple[TunedLevel, ...]
+    pairs: tuple[Pair, ...]  # of the chosen cells, Holm over these
+    sentences: tuple[str, ...]
+
+
+def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]] | None = None) -> Tuned:
+    """Choose for each level of a key the cell with the highest mean validation accuracy, and compare the chosen.
+
+    Args:
+        records: what is compared.
+        key: a dotted key, or its last part: `norm`, `l1`.
+        right: by run which test images it gets right, for cells of one seed; without it they are not compared.
+
+    Raises:
+        BadInput: for a key that does not vary.
+    """
+    path = _path(records, key)
+    levels: dict[tuple[str, Any], list[Cell]] = {}
+    for cell in records.cells:
+        levels.setdefault((cell.source["digest"], cell.leaves.get(path)), []).append(cell)
+    chosen = {level: max(cells, key=_validation) for level, cells in levels.items()}
+    rows = tuple(
+        TunedLevel(
+            level=format_value(level[1]),
+            cell=chosen[level].label,
+            settings=len(cells),
+            runs=sum(len(cell.jobs) for cell in cells),
+            validation=_validation(chosen[level]),
+            test=summarise(chosen[level].values("test/accuracy")),
+            dataset=level[0][:8],
+        )
+        for level, cells in levels.items()
+    )
+    groups: dict[str, list[Cell]] = {}
+    for (digest, _), cell in chosen.items():
+        groups.setdefault(digest, []).append(cell)
+    pairs = as_pairs([compare_cells(cells, right or {}) for cells in groups.values()])
+    name = short_name(path, records.varies)
+    return Tuned(path, rows, pairs, (_rule(name), _budget(name, rows), *(pair.words for pair in pairs)))
+
+
+def _path(records: Records, key: str) -> str:
+    found = [path for path in records.varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
+    if len(found) == 1:
+        return found[0]
+    names = [short_name(path, records.varies) for path in records.varies]
+    what = f"--tuned {key}: it does not vary here" if not found else f"--tuned {key} is {' or '.join(found)}"
+    raise BadInput(what, ", ".join(names) or "what a sweep varies", f"--tuned {(found or names or ['norm'])[0]}")
+
+
+def _validation(cell: Cell) -> float:
+    return summarise(cell.values("val/accuracy")).mean
+
+
+def _rule(name: str) -> str:
+    return f"Each {name} at its own best other settings: chosen by mean validation accuracy, reported on test."
+
+
+def _budget(name: str, rows: Sequence[TunedLevel]) -> str:
+    if len({(row.settings, row.runs) for row in rows}) == 1:
+        given = f"{counted(rows[0].settings, 'setting')} and {counted(rows[0].runs, 'run')}"
+        return f"Equal budgets: every {name} was given {given}."
+    given = joined(
+        [f"{row.level} {counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows], 8
+    )
+    return f"Unequal budgets, which favour who was given more to choose from: {given}."

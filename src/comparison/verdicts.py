@@ -1,0 +1,199 @@
+"""What can be said of the cells of a comparison: pair by pair, in letters, in three sentences; what would say more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from src.comparison.effects import Effect, factor_effects
+from src.comparison.letters import LETTERS, letters
+from src.comparison.more_seeds import more_seeds
+from src.comparison.pairs import Pair
+from src.comparison.pairwise import Compared, as_pairs, compare_cells
+from src.comparison.points import counted, joined, points
+from src.comparison.records import Cell, Records
+from src.comparison.statistics import summarise
+from src.runs.folder import Sweep
+
+__all__ = ["Effect", "Pair", "Verdicts", "judge"]
+FIRST_SEEDS = 5  # to begin with, where one seed says nothing of how much seeds matter
+LISTED = 10  # sentences about single pairs that are left out
+
+
+class Answer(Protocol):
+    """What a run said of the test images."""
+
+    @property
+    def wrong(self) -> npt.NDArray[np.bool_]:
+        """Which images are misclassified (N,)."""
+        ...
+
+
+class Answered(Protocol):
+    """The runs that were tested on one dataset, such as a `PerImage`."""
+
+    @property
+    def runs(self) -> Mapping[str, Answer]:
+        """Every run's answers by its name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All that is said; accuracies and differences from 0 to 1, words in percentage points."""
+
+    pairs: tuple[Pair, ...]
+    letters: Mapping[str, str]  # by cell; cells that share one cannot be told apart; empty for very many cells
+    opening: tuple[str, ...]  # at most three sentences
+    more: str | None  # the shell commands that add the missing seeds, a line each; None where nothing is to be added
+    left_out: tuple[str, ...]  # what could not be compared, and why
+    effects: tuple[Effect, ...]
+
+
+def judge(sweeps: Sequence[Sweep], records: Records, groups: Sequence[Answered]) -> Verdicts:
+    """Compare every two cells that were tested on the same images.
+
+    Cells with several seeds in common are paired by seed (t interval), those with one by image (exact McNemar), which
+    compares two networks and not two methods.  All pairs together hold a false verdict in at most 5 % of comparisons
+    (Holm 1979).
+
+    Args:
+        sweeps: whose commands can add seeds.
+        records: the finished jobs of the sweeps.
+        groups: the runs' answers, by dataset; where they are missing, single seeds cannot be compared.
+    """
+    right = {name: ~run.wrong for group in groups for name, run in group.runs.items()}
+    compared = [compare_cells(cells, right) for cells in by_test_set(records.cells)]
+    pairs = as_pairs(compared)
+    return Verdicts(
+        pairs,
+        _letters(compared, pairs),
+        _opening(compared, pairs),
+        _more(sweeps, compared, pairs),
+        tuple(_left_out(compared, right)),
+        factor_effects(records),
+    )
+
+
+def by_test_set(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells that were tested on the same images."""
+    found: dict[tuple[str, int], list[Cell]] = {}
+    for cell in cells:
+        found.setdefault((cell.source["digest"], cell.source["test"]), []).append(cell)
+    return [tuple(group) for group in found.values()]
+
+
+def _means(group: Compared) -> dict[str, float]:
+    """Mean test accuracy over all seeds of each cell, the best first."""
+    means = {cell.label: summarise(cell.values("test/accuracy")).mean for cell in group.cells}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
+def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, str]:
+    """Of cells tested on different images none share a letter: nothing is said of them."""
+    given: dict[str, str] = {}
+    left = LETTERS
+    told_apart = {(pair.first, pair.second) for pair in pairs if pair.decided}
+    for group in compared:
+        order = {name: position for position, name in enumerate(_means(group))}
+        decided = [(order[one], order[other]) for one, other in told_apart if one in order and other in order]
+        found = letters(len(order), sorted(decided), left)
+        if found is None:
+            return {}
+        given |= dict(zip(order, found, strict=True))
+        left = left[len(set().union(*found)) :]
+    return given
+
+
+def _opening(compared: Sequence[Compared], pairs: Sequence[Pair]) -> tuple[str, ...]:
+    several = [group for group in compared if len(group.cells) > 1]
+    if not several:
+        names = joined([cell.label for group in compared for cell in group.cells])
+        return (f"There is nothing to compare {names} with.",) if names else ()
+    one = len(compared) == 1
+    best = " ".join(_best(group, pairs, "" if one else f"On {group.images:,} images, ") for group in several[:1])
+    if len(several) > 1:
+        best = "; ".join(_best(group, pairs, _place(group)).rstrip(".") for group in several) + "."
+    return (best, "; ".join(_span(group, "" if one else _place(group)) for group in several) + ".", _basis(pairs))
+
+
+def _place(group: Compared) -> str:
+    data = group.cells[0].jobs[0].start["config"]["data"]["name"]
+    return f"on {data} {group.cells[0].source['digest'][:8]}: "
+
+
+def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
+    means = _means(group)
+    best = next(iter(means))
+    # In the order of the means, so that the nearest rivals are named.
+    rivals: dict[str, Pair] = {}
+    for pair in pairs:
+        if pair.first == best or pair.second == best:
+            rivals[pair.second if pair.first == best else pair.first] = pair
+    alike = [name for name in means if name in rivals and not rivals[name].decided]
+    begins = f"{place}{best} has the highest test accuracy, {100 * means[best]:.2f} %"
+    others = len(rivals) - len(alike)
+    if not rivals:
+        return f"{begins}, but it can be compared with no other cell."
+    if not alike:
+        return f"{begins}, and can be told from {'the other cell' if others == 1 else f'all {others:,} others'}."
+    behind = f"; {counted(others, 'cell')} can" if others else ""
+    return f"{begins}, but cannot be told from {joined(alike)}{behind}."
+
+
+def _span(group: Compared, place: str) -> str:
+    means = list(_means(group).items())
+    (best, top), (worst, bottom) = means[0], means[-1]
+    ends = f"{100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
+    begins = f"{place}the means" if place else "The means"
+    return f"{begins} span {points(top - bottom)} points, from {ends}"
+
+
+def _basis(pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return "No two cells could be compared."
+    n = sorted({pair.n for pair in pairs})
+    images = joined([f"{count:,}" for count in sorted({pair.images for pair in pairs})])
+    family = f"Holm's correction over {counted(len(pairs), 'pair')}" if len(pairs) > 1 else "one pair"
+    if n == [1]:
+        return (
+            f"This is about these trained networks on {images} test images (one seed, exact McNemar, {family}), "
+            "not about the methods: another seed could turn it round."
+        )
+    seeds = f"{n[0]} to {n[-1]}" if len(n) > 1 else f"{n[0]}"
+    single = "; pairs with one common seed are about single networks" if n[0] == 1 else ""
+    return f"This rests on {seeds} seeds, {images} test images and {family}, at 5 %{single}."
+
+
+def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
+    """For all pairs of methods that are undecided; with one seed in common or none, they all are."""
+    needed = [pair.seeds for pair in pairs if pair.n > 1 and pair.seeds is not None]
+    if any(pair.n == 1 for pair in pairs) or any(group.without for group in compared):
+        needed.append(FIRST_SEEDS)
+    return more_seeds(sweeps, max(needed)) if needed else None
+
+
+def _left_out(compared: Sequence[Compared], right: Mapping[str, object]) -> Iterator[str]:
+    if len(compared) > 1:
+        sets = [f"{_place(group).removeprefix('on ').rstrip(': ')} ({len(group.cells):,})" for group in compared]
+        yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
+    for group in compared:
+        for first, second, n in group.without[:LISTED]:
+            one, other = group.cells[first], group.cells[second]
+            why = "they have no seed in common"
+            if n == 1:
+                common = ~np.isnan(group.accuracies[first] + group.accuracies[second])
+                missing = [name for cell in (one, other) for name in _unread(group, cell, common, right)]
+                why = f"they have one seed in common, and the predictions of {joined(missing)} are missing or harmed"
+            yield f"{one.label} and {other.label} are not compared: {why}."
+        if len(group.without) > LISTED:
+            yield f"{counted(len(group.without) - LISTED, 'more pair')} of cells cannot be compared for such reasons."
+
+
+def _unread(group: Compared, cell: Cell, common: npt.NDArray[np.bool_], right: Mapping[str, object]) -> list[str]:
+    seeds = sorted({int(job.leaves["seed"]) for each in group.cells for job in each.jobs})
+    chosen = {seed for seed, there in zip(seeds, common, strict=True) if there}
+    names = [cell.name(job) for job in cell.jobs if int(job.leaves["seed"]) in chosen]
+    return [name for name in names if name not in right]
