@@ -128,7 +128,7 @@ def test_there_is_no_estimate_before_anything_has_finished(world):
     advance(world, configuration("bn"), 1)
     seconds, disk = plan(world, [configuration("bn")]).costs()
     assert seconds == "time: no estimate yet, for no job has finished here"
-    assert disk.startswith("disk: about 5 MB of ")
+    assert disk.startswith("disk: about 12 MB of ")
 
 
 def test_nothing_costs_nothing(world):
