@@ -11,6 +11,7 @@ from src.runs.folder import JobFolder, PlannedJob
 from src.runs.identity import identity, job_key
 from src.tracking.store import Store, open_store
 from tests.comparison.conftest import DATA, configuration
+from tests.tracking.pages import CHROMIUM, CHROMIUM_FLAGS
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,28 @@ def planned(job) -> PlannedJob:
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")
     return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun" / "artifacts")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is NOT tested")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: what MLflow's page shows is NOT tested")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
+        # One profile for all tests, so that the page's scripts are compiled once; cards off screen are not mounted.
+        yield browser.new_context(viewport={"width": 1600, "height": 3600})
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A new window; at the end nothing unexpected may stand in its log."""
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
+    yield page
+    page.close()
+    assert [problem for problem in problems if "/users/current" not in problem] == []  # one that every page asks for

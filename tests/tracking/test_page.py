@@ -4,17 +4,9 @@ Their formats are the page's own and undocumented: this is what notices that an 
 About 45 s on two busy cores, most of it the server's start and the page's first load.
 """
 
-import contextlib
 import gzip
 import io
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,20 +21,11 @@ from src.runs.predictions import Predictions
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.views import TABLE, note, sweep_views, view_key, view_link
+from tests.tracking.pages import mlflow_ui
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
 
-CHROMIUM = Path("/usr/bin/chromium")  # playwright's own download is 170 MB and not for a test to fetch
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
 COLORS = {"bn": ("#1f77b4", "#7fb5dc"), "gn": ("#d9601a", "#f0a878"), "ln": ("#2e8b45", "#8cc79b")}
 SWEEP = "3f9c2a71d0e845b6"
@@ -138,67 +121,6 @@ def write_job(client, run: str, number: int, params: dict[str, str], started: in
     client.set_terminated(run, "FINISHED", started + 51_000)
 
 
-@contextlib.contextmanager
-def mlflow_ui(store: Store):
-    """Serve the store as `mlflow ui` does, on a free port; yield the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    log_path = store.folder / "server.log"
-    with log_path.open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "--workers", "1"],  # four by default: four times the start's work on two cores
-            cwd=store.folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # the web worker is its child: one signal to the group ends both
-        )
-        try:
-            deadline = time.monotonic() + 90
-            while not answers(address + "health"):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail("mlflow ui did not start:\n" + log_path.read_text()[-2000:])
-                time.sleep(0.2)
-            yield address
-        finally:
-            stop(server)
-
-
-def answers(address: str) -> bool:
-    """Tell whether a server is there."""
-    try:
-        with urllib.request.urlopen(address, timeout=2):
-            return True
-    except OSError:
-        return False
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """End a server and its children, kindly first."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(10)
-            return
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is NOT tested")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: what MLflow's page shows is NOT tested")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
-        # One profile for all tests, so that the page's scripts are compiled once; cards off screen are not mounted.
-        yield browser.new_context(viewport={"width": 1600, "height": 3600})
-        browser.close()
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_sweep(tmp_path_factory.mktemp("store"), JOBS, ["norm.name", "seed"], "norm, two seeds")
@@ -206,21 +128,8 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(browser, store):  # the browser first: without one the server need not start
-    with mlflow_ui(store) as address:
+    with mlflow_ui(store.uri, store.folder) as address:
         yield address
-
-
-@pytest.fixture
-def page(browser):
-    """A new window; at the end nothing unexpected may stand in its log."""
-    page = browser.new_page()
-    page.set_default_timeout(60_000)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
-    yield page
-    page.close()
-    assert [problem for problem in problems if "/users/current" not in problem] == []  # one that every page asks for
 
 
 def open_view(page, address, store, key):

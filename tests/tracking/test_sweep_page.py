@@ -1,0 +1,49 @@
+"""A whole sweep on MLflow's real page: its verdict, its report, its links.  About a minute on two cores."""
+
+import re
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.tracking.pages import mlflow_ui
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+SWEEP = "-m norm=bn,gn reg.l1=0,1e-5 seeds=2 data=synthetic data.images=600 data.validation=100 epochs=2"
+
+
+def test_a_sweep_shows_verdict_report_and_links(browser, page, command, tmp_path):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    done = command("src.train", *SWEEP.split())
+    assert done.returncode == 0, done.stderr
+    links = dict(re.findall(r"^  (\w+) +(http://\S+)$", done.stderr, re.M))
+    assert sorted(links) == ["curves", "leaderboard", "means"]
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    (parent,) = client.search_runs(["1"], "tags.kind = 'sweep'")
+    client._tracking_client.store.engine.dispose()
+    verdict = next(tmp_path.glob("multirun/sweeps/*/verdict.txt")).read_text().split("\n")[0]
+    with mlflow_ui(uri, tmp_path) as address:
+        page.goto(f"{address}#/experiments/1/runs/{parent.info.run_id}")
+        expect(page.get_by_test_id("note-editor-preview-content")).to_contain_text(verdict)
+        page.goto(f"{address}#/experiments/1/runs/{parent.info.run_id}/artifacts/report.html")
+        report = page.frame_locator("iframe.mlflow-html-iframe")
+        expect(report.get_by_text(verdict).first).to_be_visible()
+        expect(report.locator("canvas").first).to_be_visible()  # curves that can be hovered
+        expect(report.locator("img").first).to_be_visible()
+        for link in links.values():
+            page.goto(link.replace("http://127.0.0.1:5000/", address))
+            expect(page.get_by_test_id("experiment-view-table-run-color").first).to_be_visible()
+        began = time.monotonic()
+        page.goto(f"{address}#/experiments/1/runs?workflowType=machine_learning")
+        for name in ("curves", "mean of 2 seeds", "leaderboard"):
+            expect(page.get_by_role("link", name=name)).to_be_visible()
+        assert time.monotonic() - began < 60
