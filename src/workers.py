@@ -29,7 +29,8 @@ from src.runs.lock import is_owned
 from src.stopping import Terminated
 
 # What the server imports: what every job needs, and what the command's own module does, which each process runs again.
-PRELOAD = ["hydra", "src.overrides", "src.job", "src.comparison.figures", "torch.optim"]
+# The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
+PRELOAD = ["hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver")
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks

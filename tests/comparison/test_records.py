@@ -5,6 +5,7 @@ import pytest
 
 from src.comparison.records import load_records
 from src.runs.journal import stamp
+from src.runs.lock import job_lock
 
 
 def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
@@ -72,6 +73,18 @@ def harmed_jobs(world, count):
 
 def mending(folder):
     return f"its result or journal is harmed: delete {folder} to train it again"
+
+
+def test_a_job_that_somebody_trains_is_still_running(world):
+    config = world.configuration("gn")
+    folder, journal = world.start(config)
+    journal.close()
+    sweep = world.sweep([world.plan(config)])
+    with job_lock(folder):
+        (job,) = load_records([sweep], world.multirun).unfinished
+    assert job.reason == "still running; 0 epochs in its journal"
+    (job,) = load_records([sweep], world.multirun).unfinished
+    assert job.reason == "no result; 0 epochs in its journal"
 
 
 def test_harmed_files_are_named_with_what_mends_them(world):

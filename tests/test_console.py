@@ -1,0 +1,46 @@
+"""A long wait is shown on a terminal, and nowhere else."""
+
+import io
+import sys
+import time
+
+import pytest
+
+from src import console
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", Screen())
+    return sys.stderr
+
+
+def slowly(items):
+    for item in console.patiently(items, "reading"):
+        time.sleep(0.05)
+        yield item
+
+
+def test_a_wait_that_takes_long_has_a_bar(screen, monkeypatch):
+    monkeypatch.setattr(console, "SOON", 0.1)
+    assert list(slowly(range(10))) == list(range(10))
+    assert "reading" in screen.getvalue()
+
+
+def test_a_short_one_has_none(screen):
+    assert list(slowly(range(3))) == [0, 1, 2]
+    assert "reading" not in screen.getvalue()
+
+
+def test_without_a_terminal_nothing_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr(console, "SOON", 0.0)
+    assert list(slowly(range(3))) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
