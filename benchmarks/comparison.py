@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
 from src.data.images import Source
@@ -32,8 +33,8 @@ from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 
 EPOCHS = 50
-STRENGTHS = 20  # values of reg.l1; with the ten seeds and five norms of the largest sweep, 1,000 jobs
-SEEDS = 10
+STRENGTHS = 200  # values of reg.l1 at most
+SEEDS = 10  # of each cell; one where there are six jobs, or --seeds says so
 NORMS = [
     Norm("bn", eps=1e-5, momentum=0.1),
     Norm("gn", eps=1e-5, groups=4),
@@ -41,13 +42,13 @@ NORMS = [
     Norm("in", eps=1e-5),
     Norm("none"),
 ]
-IMPORTS = "import src.compare, src.comparison.figures, pandas, scipy.stats"
+IMPORTS = "import src.compare, src.comparison.figures, src.comparison.report, src.comparison.interactive"
 
 
-def configurations(jobs: int) -> list[Config]:
+def configurations(jobs: int, seeds: int) -> list[Config]:
     """So many jobs: the seeds within the norms within the strengths; six are three norms with and without L1."""
-    norms, seeds = (NORMS[:3], 1) if jobs <= 6 else (NORMS, SEEDS)
-    strengths = [0.0, *(1e-6 * 1.5**step for step in range(STRENGTHS - 1))]
+    norms, seeds = (NORMS[:3], 1) if jobs <= 6 else (NORMS, seeds)
+    strengths = [0.0, *(1e-6 * 1.05**step for step in range(STRENGTHS - 1))]
     grid = [(norm, l1, seed) for l1 in strengths for norm in norms for seed in range(seeds)]
     return [configuration(*point) for point in grid[:jobs]]
 
@@ -102,6 +103,8 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     probabilities[np.arange(len(labels)), predicted] += 1
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     save_predictions(folder / "predictions.npz", Predictions(labels.astype(np.int64), predicted, probabilities))
+    weights = {"classifier.weight": chance.normal(0, 0.1, (10, 32)).astype(np.float32)}
+    save_file(weights, folder / "weights.safetensors")
     errors = int(wrong.sum())
     metrics = {"test/loss": 0.03, "test/accuracy": 1 - errors / len(labels), "test/errors": errors, "val/loss": 0.03}
     metrics |= {"val/accuracy": 0.99, "best/val_accuracy": 0.99}
@@ -127,6 +130,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser("python -m benchmarks.comparison", description=__doc__)
     parser.add_argument("--jobs", type=int, action="append", help="how many; may repeat (default: 6, 100, 1000)")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of each cell of a large sweep (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
@@ -135,7 +139,7 @@ def main() -> None:
     for jobs in arguments.jobs or [6, 100, 1000]:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            make_sweep(folder / "multirun", configurations(jobs))
+            make_sweep(folder / "multirun", configurations(jobs, arguments.seeds))
             measured(["-m", "src.compare"], folder)  # once for the disk's cache
             imports, _ = measured(["-c", IMPORTS], folder)
             seconds, peak = measured(["-m", "src.compare"], folder)

@@ -3,9 +3,9 @@
     python -m benchmarks.course_loop
     python -m benchmarks.course_loop --workers 2 --epochs 1
 
-torchvision's MNIST and transforms, a DataLoader, `.item()` in every step, the test set after every epoch, one run after
-another.  Network, batches, epochs, optimizer and schedule are those of normlab's defaults; like in normlab, 5,000 of the
-training images are held back.  Written once and then left as it is, so that ratios to it can be compared over time.
+torchvision's MNIST and transforms, a DataLoader, `.item()` in every step, the test set after every epoch, one run
+after another.  Network, batches, epochs, optimizer and schedule are those of normlab's defaults; like in normlab, 5,000
+of the training images are held back.  Written once and then left as it is, so that ratios can be compared over time.
 """
 
 import argparse

@@ -80,7 +80,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from src.comparison.assignment import write_assignment
 
         write_assignment(comparison.report, comparison.groups, out / "assignment", arguments.budget)
-        console.print(f"written to {out / 'assignment'}: README.md and its pictures", highlight=False, soft_wrap=True)
+        line = f"written to {out / 'assignment'}: README.md and its pictures"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     _write_files(arguments, comparison, comparison.report)
     return 0
 

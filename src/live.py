@@ -68,7 +68,7 @@ class Board:
         numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
         table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
-        for name, report in self._running.items():
+        for name, report in list(self._running.items()):
             if report is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
             else:

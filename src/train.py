@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import Config
 from src.overrides import CONF, check_overrides, check_text, option_groups, parse, values_of
-from src.stopping import Terminated, raise_on_sigterm
+from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.tracking.address import refuse_secrets
 
 FOLDER = "the sweeper decides which folder a job has"
@@ -139,6 +139,11 @@ def main() -> None:
             raise
         print(BadInput(f"{error.filename}: {error.strerror}", "a current folder to write in"), file=sys.stderr)
         sys.exit(2)
+    except JobFailed as error:  # of a sweeper that bears none
+        if wants_traceback:
+            raise
+        print(f"normlab: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Terminated:

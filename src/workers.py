@@ -30,7 +30,7 @@ from src.stopping import Terminated
 
 # What the server imports: what every job needs, and what the command's own module does, which each process runs again.
 # The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
-PRELOAD = ["hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
+PRELOAD = ["src.deaf", "hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver")
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks
@@ -92,6 +92,11 @@ class Worker:
         self.process.start()
         sender.close()
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return hasattr(self, "process") and self.process.pid is not None
+
     def received(self) -> Iterator[Report]:
         """What it has told since it was asked last."""
         with contextlib.suppress(EOFError, OSError):
@@ -100,7 +105,8 @@ class Worker:
 
     def signal(self, number: int) -> None:
         """Ask it to stop."""
-        if self.process.pid is not None and self.process.is_alive():
+        assert self.process.pid is not None
+        if self.process.is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
@@ -161,13 +167,15 @@ class Workers:
     def _stop(self, number: int) -> None:
         """Let all stop; who does not within seconds, or at once where the user asks again, is killed."""
         deadline = time.monotonic() + GRACE
+        # One that waits for the server to be ready has no process yet; what is forked later ends with this process.
+        started = [worker for worker in self._running if worker.started]
         try:
-            for worker in self._running:
+            for worker in started:
                 worker.signal(number)
-            for worker in self._running:
+            for worker in started:
                 worker.process.join(max(deadline - time.monotonic(), 0))
         finally:
-            for worker in self._running:
+            for worker in started:
                 worker.process.kill()
                 worker.process.join()
                 _why(worker, "KILLED")

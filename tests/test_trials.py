@@ -16,6 +16,7 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
 from src.overrides import CONF
+from src.stopping import JobFailed
 
 SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
 SMALL += ["model.width=4"]
@@ -51,7 +52,7 @@ def test_the_objectives_come_in_the_order_of_the_jobs_whoever_ends_first(launche
     longer = [["epochs=100" if word == "epochs=1" else word for word in job] for job in batch("bn")]
     first, second, same = launcher.launch([*longer, *batch("gn", "gn")], initial_job_idx=0)
     results = {path.name.split("_")[0]: json.loads((path / "result.json").read_text()) for path in jobs(tmp_path)}
-    assert first.return_value == results["bn"]["metrics"]["val/accuracy"]
+    assert first.return_value == results["bn"]["metrics"]["val/accuracy"] != second.return_value
     assert second.return_value == same.return_value == results["gn"]["metrics"]["val/accuracy"]
     assert results["bn"]["finished"] > results["gn"]["finished"]
 
@@ -81,10 +82,13 @@ def test_a_job_that_fails_or_is_not_begun_has_no_objective(launcher, monkeypatch
     broken = ["optimizer=sgd", "optimizer.lr=1e30", "sweep.on_failure=stop"]
     returns = launcher.launch(batch("bn", "gn", "ln", "none", more=broken), initial_job_idx=0)
     assert [returned.status for returned in returns] == [JobStatus.FAILED] * 4
-    with pytest.raises(RuntimeError, match="Diverged"):
+    with pytest.raises(JobFailed, match="Diverged"):
         _ = returns[0].return_value
-    with pytest.raises(RuntimeError, match="not begun"):
+    with pytest.raises(JobFailed, match="not begun"):
         _ = returns[3].return_value
+    (later,) = launcher.launch(batch("in"), initial_job_idx=4)  # another batch of the same sweeper
+    with pytest.raises(JobFailed, match="not begun"):
+        _ = later.return_value
 
 
 @pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])
@@ -127,6 +131,8 @@ def test_optuna_searches(command, tmp_path):
     runs = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])
     assert len(runs) == 5
     assert {run.info.status for run in runs} == {"FINISHED"}
+    assert "has the highest test accuracy" in done.stdout
+    assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
     again = command("src.train", "-m", *words)
     assert again.returncode == 0, again.stderr
     assert {path: (path / "result.json").read_bytes() for path in results} == results

@@ -127,8 +127,7 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
-            status = self._launch(jobs, sweep)
-            status = max(status, self._report(sweep))
+            status = self._launch(jobs, sweep) or self._report(sweep)  # who stops does not wait for figures
         except KeyboardInterrupt:
             status = 130
         except Terminated:

@@ -19,6 +19,7 @@ from src.bad_input import BadInput
 from src.config import Config
 from src.live import Board
 from src.runs.folder import JobFolder
+from src.stopping import JobFailed
 from src.workers import Audience, Outcome, Task, Workers, warm_up
 
 SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder, which our sweeper names
@@ -42,6 +43,7 @@ class LocalLauncher(Launcher):
         if workers is not None and workers < 1:
             raise BadInput(f"hydra.launcher.workers={workers} cannot be used", "an integer >= 1", "without it")
         self._workers = workers
+        self._policy: Policy | None = None  # of all batches that a sweeper launches
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `launch`; a job is always `src/job.py`'s, so the task function is not needed."""
@@ -83,7 +85,9 @@ class LocalLauncher(Launcher):
     def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
         """What became of the tasks that were begun, each of them once."""
         tasks = list({task.folder: task for task in tasks}.values())
-        stop = Policy(tasks[0].config)
+        stop = self._policy = self._policy or Policy(tasks[0].config)
+        if stop.reason:  # in an earlier batch
+            return []
         with Board([task.name for task in tasks]) as board:
             outcomes = list(self._outcomes(tasks, stop.go_on, board))
         if stop.reason:
@@ -101,7 +105,7 @@ class LocalLauncher(Launcher):
         returned = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
         result = JobFolder(task.folder).result()
         if error or result is None:
-            returned.status, returned.return_value = JobStatus.FAILED, RuntimeError(error)
+            returned.status, returned.return_value = JobStatus.FAILED, JobFailed(f"{task.name}: {error}")
         else:
             returned.status, returned.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
         return returned

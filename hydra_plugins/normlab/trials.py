@@ -7,10 +7,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
 
 from hydra_plugins.normlab.grid import Grid, GridJob, check_surroundings
 from src.bad_input import BadInput
-from src.config import Config, check
+from src.config import Config, Tracking, check
 from src.console import SteadyConsole
 from src.runs import identity
 from src.runs.folder import JobFolder, Sweep, read_sweep
@@ -41,8 +45,8 @@ class Trials:
             BadInput: for a point that could not be trained as it is written.
         """
         batch = [self._job(point) for point in points]
-        config = batch[0].config
-        if not self._jobs:
+        config, first = batch[0].config, not self._jobs
+        if first:
             check_surroundings(config)
         self._jobs |= {job.key: job for job in batch}
         sweep = self._sweep()
@@ -55,10 +59,18 @@ class Trials:
             return
         from src.tracking.session import Tracker  # imports mlflow
 
-        tracker = Tracker(config.tracking, sweep, self._multirun, _say)
-        status = 1
+        said: list[str] = []
+        tracker = Tracker(config.tracking, sweep, self._multirun, said.append)
         try:
             tracker.open()
+        except BadInput as refusal:
+            if first:
+                raise
+            _say(str(refusal))  # it was there before: the study goes on, and its end tries again
+            yield tasks
+            return
+        status = 1
+        try:
             yield tasks
             status = int(not all(JobFolder(task.folder).finished for task in tasks))
         except KeyboardInterrupt:
@@ -68,7 +80,9 @@ class Trials:
             status = 143
             raise
         finally:
-            tracker.close(status)
+            delivered = tracker.close(status)
+            for line in () if delivered else said:  # where to look is told once, at the study's end
+                _say(line)
 
     def _job(self, point: Mapping[str, str]) -> GridJob:
         config = self._grid.compose(point)
@@ -81,7 +95,7 @@ class Trials:
 
     def _sweep(self) -> Sweep:
         """All trials so far, also those of the same command before: a study may be gone on with."""
-        command = shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
+        command = typed()
         varies = identity.varying(job.leaves for job in self._jobs.values())
         known = KnownFolders(self._multirun)
         planned = [plan_job(j.key, j.leaves, varies, self._grid.unusual(j), known) for j in self._jobs.values()]
@@ -92,6 +106,48 @@ class Trials:
             kept = [job for job in before.jobs if job.key not in self._jobs]
             sweep = replace(sweep, varies=list(dict.fromkeys([*before.varies, *varies])), jobs=[*kept, *planned])
         return sweep
+
+
+def typed() -> str:
+    """The command; the same one again goes on with the same sweep."""
+    return shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
+
+
+class StudyEnd(Callback):
+    """Compares a study's trials when its sweeper has ended; a grid does so itself."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Hydra's call, unless an error has ended the study."""
+        multirun = Path(config.hydra.sweep.dir).parent
+        manifest = multirun / "sweeps" / identity.sweep_id([typed()])[:8] / "manifest.json"
+        if not manifest.exists():
+            return
+        from src.comparison.comparison import compare
+
+        sweep, status = read_sweep(manifest), 1
+        try:
+            comparison = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole())
+            status = int(bool(comparison.records.unfinished))
+        except Exception as error:  # the trials are finished all the same
+            _say(f"the comparison could not be made: {error}")
+        delivered = self._delivered(config.tracking, sweep, multirun, status)
+        status = status or (0 if delivered else 3)
+        if status:
+            sys.exit(status)  # Hydra makes a warning of any other exception
+
+    def _delivered(self, tracking: DictConfig, sweep: Sweep, multirun: Path, status: int) -> bool:
+        if tracking.name == "none":
+            return True
+        from src.tracking.session import Tracker  # imports mlflow
+
+        settings = Tracking(tracking.name, tracking.uri, tracking.experiment, tracking.system_metrics)
+        tracker = Tracker(settings, sweep, multirun, _say)
+        try:
+            tracker.open()
+        except BadInput as refusal:
+            _say(str(refusal))
+            return False
+        return tracker.close(status)
 
 
 def _say(line: str) -> None:

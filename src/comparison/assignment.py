@@ -17,7 +17,6 @@ from src.comparison.per_image import PerImage
 from src.comparison.records import Cell
 from src.comparison.report import Report, escape_markdown
 from src.comparison.table_rows import table_rows
-from src.runs.folder import FinishedJob
 from src.runs.identity import folder_name
 from src.runs.predictions import load_predictions
 
@@ -93,10 +92,9 @@ def _mistakes(group: PerImage, wanted: dict[str, str]) -> dict[str, bytes]:
 def _text(report: Report, grids: dict[str, str], budget: int | None) -> str:
     cells = report.records.cells
     table = table_rows(report.records, report.frame)
-    job = cells[0].jobs[0]
     parts = [
         "# Normalisation and regularisation: a comparison",
-        _setting(job, len(cells)),
+        _setting(report, len(cells)),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
         _table(table.headings, table.rows),
@@ -116,13 +114,16 @@ def _text(report: Report, grids: dict[str, str], budget: int | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _setting(job: FinishedJob, models: int) -> str:
-    config, source = job.start["config"], job.start["source"]
-    data, epochs, optimizer = config["data"], config["epochs"], config["optimizer"]["name"]
+def _setting(report: Report, models: int) -> str:
+    common = dict(report.facts.common)
+    data, epochs, optimizer, batch, held_back = (
+        common.get(path, "several")
+        for path in ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
+    )
     return (
-        f"{models} models on {data['name']}, {epochs} epochs of {optimizer}, batch {data['batch_size']}.  The curves "
-        f"are those of {data['validation']:,} images that are held back from training; the {source['test']:,} test "
-        "images are looked at once, after the last epoch."
+        f"{models} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  The curves "
+        f"are those of images that are held back from training ({held_back}); the test images are looked at once, "
+        "after the last epoch."
     )
 
 

@@ -54,7 +54,7 @@ class Comparison:
 
 def _pair(pair: Any) -> dict[str, Any]:
     names = ("first", "second", "difference", "low", "high", "p", "p_holm", "method", "n", "superiority", "decided")
-    return {name: getattr(pair, name) for name in (*names, "words")}
+    return {name: getattr(pair, name) for name in (*names, "wilcoxon", "bootstrap", "words")}
 
 
 def compare(sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console) -> Comparison:
@@ -122,11 +122,16 @@ def _say(console: Console, line: str) -> None:
 
 
 def _say_verdict(verdicts: "Verdicts", console: Console) -> None:
+    from src.comparison.statistics import ALPHA  # imports scipy
+
     console.print()
     for sentence in verdicts.opening:
         console.print(sentence, highlight=False, markup=False)
-    for effect in verdicts.effects[:EFFECTS]:
+    decided_first = sorted(verdicts.effects, key=lambda effect: (effect.p_holm is None, (effect.p_holm or 0) >= ALPHA))
+    for effect in decided_first[:EFFECTS]:
         console.print(f"  {effect.words}", highlight=False, markup=False)
+    if len(verdicts.effects) > EFFECTS:
+        _say(console, f"  and {len(verdicts.effects) - EFFECTS:,} more effects, in the report")
     for sentence in verdicts.left_out:
         _say(console, sentence)
     if verdicts.more:

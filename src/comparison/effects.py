@@ -13,6 +13,7 @@ from src.comparison.statistics import ALPHA, holm, rounding_sd, t_interval
 from src.runs.identity import format_value, short_name
 
 Seeds = Mapping[int, float]  # test accuracy by seed
+CONTRASTS = 400  # at most so many combinations of levels of the factors in question
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,17 @@ class Effect:
     @property
     def words(self) -> str:
         """A sentence in percentage points."""
-        mean = f", averaged over {joined(self.over)} ({counted(self.settings, 'setting')})" if self.over else ""
+        over = f"{joined(self.over)} ({counted(self.settings, 'setting')})"
+        where = "averaged over" if self.settings > 1 else "at one setting of"
+        mean = f", {where} {over if self.settings > 1 else joined(self.over)}" if self.over else ""
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
             return f"{self._subject()} {size}{mean}; one seed: no interval, another could turn it round"
         ends = f"{points(self.difference)} points {interval(self.low, self.high)}"
         if self.p_holm is None or self.p_holm >= ALPHA:
-            return f"{self._subject()} {ends}{mean}, which cannot be told from none ({self.n} seeds)"
+            alone = self.p is not None and self.p < ALPHA
+            doubt = "would be a difference alone, not among all effects" if alone else "which cannot be told from none"
+            return f"{self._subject()} {ends}{mean}, {doubt} ({self.n} seeds)"
         if self.interaction:
             return f"{self._subject()} {ends}{mean} ({self.n} seeds)"
         better = "better" if self.difference > 0 else "worse"
@@ -94,6 +99,8 @@ def _effects(
             rest = tuple(value for place, value in enumerate(key) if place not in places)
             by_values.setdefault(tuple(key[place] for place in places), {})[rest] = seeds
         levels = [list(dict.fromkeys(key[place] for key in table)) for place in places]
+        if np.prod([len(values) for values in levels]) > CONTRASTS:
+            continue  # a search, say: nearly every value is a level of its own
         base = tuple(values[0] for values in levels)
         names = [short_name(factors[place], factors) for place in chosen]
         others = tuple(short_name(path, factors) for place, path in enumerate(factors) if place not in chosen)

@@ -41,6 +41,8 @@ def forest(cells: Sequence[Cell], pairs: "Sequence[Pair]") -> Figure:
     numbers.spines["right"].set_visible(False)
     dress(axes, "")
     title = "difference of test accuracy, points, with its 95 % interval; filled: decided (Holm)"
+    if any(pair.n == 1 for _, _, pair, _ in rows):
+        title += "; one seed: networks, not methods"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # over the names too, which may leave the axes little room
     axes.set_xlabel("← the first is worse        the first is better →")
     if len(rows) < len(pairs):

@@ -13,6 +13,7 @@ from src.comparison.records import Cell, Records
 from src.comparison.swept import numbers_of, swept_numbers
 from src.runs.identity import format_value
 
+LEVELS = 30  # of a key; more have no room for their numbers
 LONG = 7  # letters of a value that stands straight below its column
 Grid = npt.NDArray[np.float64]
 """Mean test accuracy in percent (rows, columns), NaN where no cell has finished."""
@@ -36,6 +37,8 @@ def heat_map(records: Records) -> Figure | None:
         groups = {norm: [cell for cell in records.cells if norm_of(cell) == norm] for norm in norms}
         rows, row_path = [format_value(value) for value in numbers_of(records.cells, numbers[1])], numbers[1]
     columns = [format_value(value) for value in numbers_of(records.cells, numbers[0])]
+    if max(len(rows), len(columns)) > LEVELS:
+        return None
     grids = {name: _grid(cells, (row_path, rows), (numbers[0], columns)) for name, cells in groups.items()}
     grids = {name: grid for name, grid in grids.items() if not np.isnan(grid).all()}
     return _draw_grids(grids, (row_path, rows), (numbers[0], columns)) if grids else None

@@ -54,7 +54,7 @@ class Pair:
         if self.seeds is None or self.resolves is None:
             return words
         more = counted(self.seeds - self.n, "more seed")
-        return f"{words}; about {more} would resolve {100 * self.resolves:g} points"
+        return f"{words}; about {more} would show {100 * self.resolves:g} points in four of five tries"
 
     def _of_networks(self) -> str:
         images = f"{self.images:,} test images"

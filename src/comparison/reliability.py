@@ -20,7 +20,8 @@ def reliability(cells: Sequence[Cell], calibration: Mapping[str, Calibration]) -
     """A panel a cell: accuracy against mean confidence, a point a bin, larger for more images.
 
     On the diagonal the cell is right as often as it is sure, below it overconfident; the grey stems are the gaps whose
-    mean, weighted by images, is the expected calibration error (Guo et al. 2017).
+    mean, weighted by images, is a single run's expected calibration error (Guo et al. 2017).  With several seeds the
+    stems are those of all runs together, and the error told is the mean of the runs' own.
     """
     known = [cell for cell in cells if cell.label in calibration]
     drawn = best(known, SHOWN)

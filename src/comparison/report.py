@@ -70,8 +70,7 @@ class Report:
         """Runs and comparisons that are missing, and why."""
         unfinished = [f"Not finished: {job.label}: {job.reason}" for job in self.records.unfinished]
         unreadable = [f"Left out of the atlas: {problem}" for group in self.groups for problem in group.unreadable]
-        other = [f"Trained by other code than stands here now: {name}" for name in self.records.other_code]
-        found = [*self.verdicts.left_out, *unfinished, *unreadable, *other]
+        found = [*self.verdicts.left_out, *unfinished, *unreadable]
         rest = [f"and {len(found) - LEFT_OUT:,} more"] if len(found) > LEFT_OUT else []
         return found[:LEFT_OUT] + rest
 

@@ -101,6 +101,8 @@ def print_table(records: Records, frame: pd.DataFrame, console: Console) -> None
 def notes(records: Records, frame: pd.DataFrame) -> list[str]:
     """What a reader must know to read the numbers rightly, a sentence each."""
     found = ["cells that share a letter cannot be told apart"] if "letters" in frame else []
+    if found and len({cell.source["digest"] for cell in records.cells}) > 1:
+        found[0] += "; those of different datasets are not compared"
     if frame["parameters"].nunique() == 1:
         found.append(f"{frame['parameters'].iloc[0]:,} parameters each")
     if (frame["n"] > 1).any():

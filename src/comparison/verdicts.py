@@ -12,7 +12,7 @@ from src.comparison.letters import LETTERS, letters
 from src.comparison.more_seeds import more_seeds
 from src.comparison.pairs import Pair
 from src.comparison.pairwise import Compared, as_pairs, compare_cells
-from src.comparison.points import counted, joined, points
+from src.comparison.points import counted, interval, joined, points
 from src.comparison.records import Cell, Records
 from src.comparison.statistics import summarise
 from src.runs.folder import Sweep
@@ -92,7 +92,12 @@ def _means(group: Compared) -> dict[str, float]:
 
 
 def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, str]:
-    """Of cells tested on different images none share a letter: nothing is said of them."""
+    """By cell; none at all where two cells on the same images could not be compared, of whom they would say something.
+
+    Of cells tested on different images none share a letter: nothing is said of them.
+    """
+    if not pairs or any(group.without for group in compared):
+        return {}
     given: dict[str, str] = {}
     left = LETTERS
     told_apart = {(pair.first, pair.second) for pair in pairs if pair.decided}
@@ -116,7 +121,8 @@ def _opening(compared: Sequence[Compared], pairs: Sequence[Pair]) -> tuple[str, 
     best = " ".join(_best(group, pairs, "" if one else f"On {group.images:,} images, ") for group in several[:1])
     if len(several) > 1:
         best = "; ".join(_best(group, pairs, _place(group)).rstrip(".") for group in several) + "."
-    return (best, "; ".join(_span(group, "" if one else _place(group)) for group in several) + ".", _basis(pairs))
+    spans = "; ".join(_span(group, pairs, "" if one else _place(group)) for group in several)
+    return (best, f"{spans}.", _basis(pairs))
 
 
 def _place(group: Compared) -> str:
@@ -133,22 +139,33 @@ def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
         if pair.first == best or pair.second == best:
             rivals[pair.second if pair.first == best else pair.first] = pair
     alike = [name for name in means if name in rivals and not rivals[name].decided]
-    begins = f"{place}{best} has the highest test accuracy, {100 * means[best]:.2f} %"
-    others = len(rivals) - len(alike)
+    # Means are over all seeds, pairs over the common ones: they can point in opposite directions.
+    ahead = [name for name, pair in rivals.items() if pair.decided and (pair.difference > 0) != (pair.first == best)]
+    behind, unknown = len(rivals) - len(alike) - len(ahead), len(means) - 1 - len(rivals)
+    said = f"{place}{best} has the highest test accuracy, {100 * means[best]:.2f} %"
     if not rivals:
-        return f"{begins}, but it can be compared with no other cell."
-    if not alike:
-        return f"{begins}, and can be told from {'the other cell' if others == 1 else f'all {others:,} others'}."
-    behind = f"; {counted(others, 'cell')} can" if others else ""
-    return f"{begins}, but cannot be told from {joined(alike)}{behind}."
+        return f"{said}, but it can be compared with no other cell."
+    if behind == len(means) - 1:
+        return f"{said}, and can be told from {'the other cell' if behind == 1 else f'all {behind:,} others'}."
+    said += f", but cannot be told from {joined(alike)}" if alike else ""
+    said += f"; it is better than {counted(behind, 'cell')}" if behind else ""
+    said += f"; on the seeds in common {joined(ahead)} is better" if ahead else ""
+    return said + (f"; with {counted(unknown, 'cell')} it cannot be compared." if unknown else ".")
 
 
-def _span(group: Compared, place: str) -> str:
+def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
+    """The range of the means; it grows with their number, so the ends' own difference is told with its interval."""
     means = list(_means(group).items())
     (best, top), (worst, bottom) = means[0], means[-1]
     ends = f"{100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
     begins = f"{place}the means" if place else "The means"
-    return f"{begins} span {points(top - bottom)} points, from {ends}"
+    said = f"{begins} span {points(top - bottom)} points, from {ends}"
+    for pair in pairs:
+        if {pair.first, pair.second} == {best, worst}:
+            sign = 1 if pair.first == best else -1
+            low, high = sorted((sign * pair.low, sign * pair.high))
+            return f"{said}, a difference with the 95 % interval {interval(low, high)}"
+    return said
 
 
 def _basis(pairs: Sequence[Pair]) -> str:

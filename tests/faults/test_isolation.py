@@ -71,11 +71,11 @@ def test_four_ways_to_die_leave_the_other_jobs_alone_and_are_told_truly(command,
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def start(tmp_path, *words):
+def start(tmp_path, *words, **variables):
     return subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],
         cwd=tmp_path,
-        env=clean_environment(),
+        env=clean_environment() | variables,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -232,3 +232,35 @@ class Terminal:
     @property
     def text(self) -> str:
         return self._shown.decode(errors="replace")
+
+
+# The process that jobs are forked from takes long to import what they need.
+SLOW = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "hydra":
+            open("importing", "w").close()
+            time.sleep(4)
+if any("forkserver" in word for word in sys.orig_argv):
+    sys.meta_path.insert(0, Slow())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_first_job_could_begin_is_answered_in_words(tmp_path, number, status):
+    (tmp_path / "slow-site").mkdir()
+    (tmp_path / "slow-site/sitecustomize.py").write_text(SLOW)
+    path = os.pathsep.join([str(tmp_path / "slow-site"), os.environ.get("PYTHONPATH", "")])
+    process = start(tmp_path, *LONG, "tracking=none", PYTHONPATH=path)
+    try:
+        wait_until((tmp_path / "importing").exists, process)
+        time.sleep(2)  # by now the command waits for the process that jobs are forked from
+        os.killpg(process.pid, number)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status, told
+    assert "Traceback" not in told
+    assert "3 of 3 jobs are left" in told
