@@ -1,10 +1,7 @@
 """A long wait is shown on a terminal, and nowhere else."""
 
 import io
-import sys
 import time
-
-import pytest
 
 from src import console
 
@@ -16,26 +13,23 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.fixture
-def screen(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("sys.stderr", Screen())
-    return sys.stderr
-
-
 def slowly(items):
     for item in console.patiently(items, "reading"):
         time.sleep(0.05)
         yield item
 
 
-def test_a_wait_that_takes_long_has_a_bar(screen, monkeypatch):
+def test_a_wait_that_takes_long_has_a_bar(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr(console, "SOON", 0.1)
     assert list(slowly(range(10))) == list(range(10))
     assert "reading" in screen.getvalue()
 
 
-def test_a_short_one_has_none(screen):
+def test_a_short_one_has_none(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
     assert list(slowly(range(3))) == [0, 1, 2]
     assert "reading" not in screen.getvalue()
 

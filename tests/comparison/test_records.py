@@ -78,7 +78,8 @@ def mending(folder):
 def test_a_job_that_somebody_trains_is_still_running(world):
     config = world.configuration("gn")
     folder, journal = world.start(config)
-    journal.close()
+    with journal:
+        pass
     sweep = world.sweep([world.plan(config)])
     with job_lock(folder):
         (job,) = load_records([sweep], world.multirun).unfinished

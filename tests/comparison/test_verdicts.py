@@ -86,7 +86,7 @@ def test_cells_tested_on_different_images_are_not_compared(world):
     verdicts = judged(world, world.sweep(jobs))
     assert verdicts.pairs == ()
     assert verdicts.left_out[0].startswith("Cells tested on different images are not compared")
-    assert not set.intersection(*map(set, verdicts.letters.values()))
+    assert verdicts.letters == {}  # nothing was compared
 
 
 def test_a_difference_is_told_with_its_direction_and_interval():
@@ -99,7 +99,7 @@ def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
     (pair,) = of_accuracies([0.990, 0.991, 0.989], [0.991, 0.990, 0.989]).pairs
     assert pair.words == (
         "m0 and m1 cannot be told apart (difference 0 points [-0.25, 0.25]); "
-        "about 7 more seeds would resolve 0.1 points"
+        "about 7 more seeds would show 0.1 points in four of five tries"
     )
     # The paired differences' sd is 0.1 points too: 10 seeds are enough, 9 are not.
     assert power.TTestPower().power(1.0, nobs=10, alpha=0.05) >= 0.8 > power.TTestPower().power(1.0, nobs=9, alpha=0.05)
@@ -129,7 +129,7 @@ def test_the_opening_names_the_best_the_span_and_what_it_rests_on():
     first, span, basis = verdicts.opening
     assert "has the highest test accuracy, 99.0" in first
     assert "cannot be told from m" in first
-    assert first.endswith("; 1 cell can.")
+    assert first.endswith("; it is better than 1 cell.")
     assert span.startswith("The means span 2.0")
     assert basis == "This rests on 5 seeds, 10,000 test images and Holm's correction over 3 pairs, at 5 %."
 
@@ -231,3 +231,24 @@ def test_many_cells_of_one_seed_are_compared_as_two_are():
 def test_no_finished_run_yields_no_verdict_at_all():
     verdicts = judge([], simulation.make_records(np.empty((0, 3))), [])
     assert (verdicts.pairs, verdicts.opening, verdicts.more, verdicts.left_out) == ((), (), None, ())
+
+
+def test_no_letter_is_given_where_some_cells_could_not_be_compared(world):
+    jobs = [world.finish(world.configuration("bn", seed), {seed: 0.9}) for seed in (0, 1)]
+    jobs += [world.finish(world.configuration("gn", seed), {seed: 0.9}) for seed in (2, 3)]
+    verdicts = judged(world, world.sweep(jobs))
+    assert verdicts.pairs == ()
+    assert verdicts.letters == {}
+
+
+def test_a_higher_mean_over_other_seeds_does_not_turn_a_pair_round(world):
+    """Bn is worse than gn on each common seed, and has the higher mean by the seeds that it has alone."""
+    jobs = [world.finish(world.configuration("bn", seed), dict.fromkeys(range(20), 0.9)) for seed in range(3)]
+    jobs += [world.finish(world.configuration("bn", seed), {}) for seed in range(3, 20)]
+    jobs += [world.finish(world.configuration("gn", seed), dict.fromkeys(range(8), 0.9)) for seed in range(3)]
+    verdicts = judged(world, world.sweep(jobs))
+    (pair,) = verdicts.pairs
+    assert pair.decided
+    assert "bn has the highest test accuracy" in verdicts.opening[0]
+    assert "on the seeds in common gn is better" in verdicts.opening[0]
+    assert "can be told from" not in verdicts.opening[0]
