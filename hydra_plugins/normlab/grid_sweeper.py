@@ -116,7 +116,8 @@ class GridSweeper(Sweeper):
         if restart:
             self._check_nobody_trains(sweep)
         check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
-        if isinstance(self._launcher, LocalLauncher) and not all(self._folder(job).finished for job in sweep.jobs):
+        to_train = restart or not all(self._folder(job).finished for job in sweep.jobs)
+        if isinstance(self._launcher, LocalLauncher) and to_train:
             self._launcher.warm_up()  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
@@ -127,7 +128,9 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
-            status = self._launch(jobs, sweep) or self._report(sweep)  # who stops does not wait for figures
+            status = self._launch(jobs, sweep) or self._report(
+                sweep, changed=to_train
+            )  # who stops does not wait for figures
         except KeyboardInterrupt:
             status = 130
         except Terminated:
@@ -193,12 +196,13 @@ class GridSweeper(Sweeper):
         self._say(f"  to go on, write: {sweep.command}")
         return status
 
-    def _report(self, sweep: Sweep) -> int:
+    def _report(self, sweep: Sweep, *, changed: bool) -> int:
         """The comparison, which names the jobs that have no result; returns 1 where there are such."""
         from src.comparison.comparison import compare
 
         try:
-            comparison = compare([sweep], self._multirun, sweep.folder(self._multirun), SteadyConsole())
+            out = sweep.folder(self._multirun)
+            comparison = compare([sweep], self._multirun, out, SteadyConsole(), changed=changed)
         except Exception as error:  # the jobs are finished all the same: a full disk, say, must not hide that
             self._say(f"the comparison could not be made: {error}")
             return 1

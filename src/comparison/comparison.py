@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from src.comparison.report import Report
     from src.comparison.verdicts import Verdicts
 
+REPORT = "report.html"
 PAIRS = 1_000  # that the JSON holds; of a thousand cells there are half a million
 EFFECTS = 6  # lines that are printed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared; without a finished run there is no report."""
+    """What was compared; without a finished run, or where it stands already, there is no report."""
 
     records: Records
     report: "Report | None" = None
@@ -57,8 +58,12 @@ def _pair(pair: Any) -> dict[str, Any]:
     return {name: getattr(pair, name) for name in (*names, "wilcoxon", "bootstrap", "words")}
 
 
-def compare(sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console) -> Comparison:
+def compare(
+    sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console, *, changed: bool = True
+) -> Comparison:
     """Print the comparison of the finished jobs and write table, figures, galleries and report into `out`.
+
+    Where nothing has `changed` since they were written, the files stay as they are, and no report is returned.
 
     Raises:
         BadInput: where `out` cannot be written.
@@ -79,13 +84,24 @@ def compare(sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console
     print_table(records, frame, console)
     _say_verdict(verdicts, console)
     _say_unfinished(records, console)
-    galleries = [_say_images(group, console, several=len(groups) > 1) for group in groups]
+    for group in groups:
+        _say_images(group, console, several=len(groups) > 1)
+    if not changed and _newer(out / REPORT, records):
+        _say(console, f"as before in {out}: {REPORT} and what it shows")
+        return Comparison(records)
+    galleries = [_galleries(group, console, several=len(groups) > 1) for group in groups]
     report = _report(sweeps, records, frame, groups, verdicts, galleries)
     files = _files(report)
     write_all(out, files)
     shown = [name for name in files if not name.startswith("svg/")]
     _say(console, f"written to {out}: {', '.join(shown)}")
     return Comparison(records, report, groups)
+
+
+def _newer(report: Path, records: Records) -> bool:
+    """Whether a report is there, and was written after all results: the command that should have may have been killed."""
+    results = [job.folder.result_path for cell in records.cells for job in cell.jobs]
+    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in results)
 
 
 def _report(
@@ -114,7 +130,7 @@ def _files(report: "Report") -> dict[str, bytes]:
     for of_group in report.galleries:
         files |= {f"{name}.png": picture for name, picture in of_group.items()}
     files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.verdicts.opening).encode()
-    return files | {"report.md": markdown(report), "report.html": html(report)}
+    return files | {"report.md": markdown(report), REPORT: html(report)}
 
 
 def _say(console: Console, line: str) -> None:
@@ -145,15 +161,19 @@ def _say_unfinished(records: Records, console: Console) -> None:
         _say(console, f"not finished: {job.label}: {' '.join(job.reason.split())}")
 
 
-def _say_images(group: "PerImage", console: Console, *, several: bool) -> dict[str, bytes]:
-    """Tell of one dataset's images and return its galleries as PNG by file name without ending."""
-    from src.comparison.galleries import picture_png
-
+def _say_images(group: "PerImage", console: Console, *, several: bool) -> None:
+    """Tell of one dataset's images."""
     console.print()
     if several:
         console.print(f"{group.data.name}, {group.source['digest'][:8]}:", highlight=False, markup=False)
     for line in group.sentences():
         console.print(line, highlight=False, markup=False)
+
+
+def _galleries(group: "PerImage", console: Console, *, several: bool) -> dict[str, bytes]:
+    """One dataset's galleries as PNG by file name without ending."""
+    from src.comparison.galleries import picture_png
+
     if len(group.runs) < 2:
         return {}  # a single run's own mistakes stand in its folder
     try:

@@ -237,6 +237,24 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
     assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
 
 
+def test_what_has_not_changed_is_not_written_again(world, six, tmp_path):
+    def again():
+        console = Console(file=io.StringIO(), width=120, record=True)
+        return compare([six], world.multirun, tmp_path, console, changed=False), console.export_text()
+
+    assert again()[0].report is not None  # nothing stood there
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    found, said = again()
+    assert found.report is None
+    assert found.records.unfinished == ()
+    assert f"as before in {tmp_path}" in said
+    assert "has the highest test accuracy" in said
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+    result = next(world.multirun.glob("jobs/*/result.json"))
+    result.write_bytes(result.read_bytes())  # by a command that was killed before its comparison
+    assert again()[0].report is not None
+
+
 def test_two_datasets_are_told_apart(world, tmp_path):
     from dataclasses import replace
 
