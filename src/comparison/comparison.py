@@ -99,7 +99,7 @@ def compare(
 
 
 def _newer(report: Path, records: Records) -> bool:
-    """Whether a report is there, and was written after all results: the command that should have may have been killed."""
+    """Whether a report is there and younger than all results: a command that was killed may not have come to it."""
     results = [job.folder.result_path for cell in records.cells for job in cell.jobs]
     return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in results)
 
