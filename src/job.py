@@ -81,7 +81,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
                         journal.append(stamp("stop", status=status, error=reason))
                     raise
         except BaseException as error:
-            print(f"{display_name(job)}: {': '.join(outcome(error))}", file=sys.stderr)
+            print(f"{job.display_name}: {': '.join(outcome(error))}", file=sys.stderr)
             raise
 
 
@@ -95,11 +95,6 @@ def is_same_job(job: JobFolder, config: Config) -> bool:
     """Whether a folder's journal begins with this configuration."""
     records = job.records()
     return bool(records) and records[0]["kind"] == "start" and is_same(records[0]["config"], config)
-
-
-def display_name(job: JobFolder) -> str:
-    """How a job is called while it runs: its folder's name without the key."""
-    return job.path.name.rpartition("-")[0].replace("_", " ") or job.path.name
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:
@@ -142,7 +137,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     if not journal.has("ready"):
         journal.append(stamp("ready", **ready, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
-    progress = Progress(display_name(job), config.epochs, steps, config.data.batch_size, listener, live=live)
+    progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
     train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
     return finish(job, model, splits, images, device, began)
 

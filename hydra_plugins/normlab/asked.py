@@ -2,6 +2,8 @@
 
 import math
 import re
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,11 @@ from src.suggestions import Groups
 
 # A word of a cell: what stands in quotes or brackets may hold spaces.
 WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
+
+
+def typed() -> str:
+    """The command, as it can be typed again."""
+    return shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
 
 
 @dataclass(frozen=True)

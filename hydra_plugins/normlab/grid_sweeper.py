@@ -1,6 +1,5 @@
 """What runs: the grid, checked whole before its first job starts, then launched, tracked and compared."""
 
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.normlab.asked import typed
 from hydra_plugins.normlab.grid import Grid, GridJob, check_surroundings
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
@@ -96,7 +96,7 @@ class GridSweeper(Sweeper):
         planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), known) for job in jobs]
         sweep = Sweep(
             id=identity.sweep_id(job.key for job in jobs),
-            command=shlex.join(["python", "-m", "src.train", *sys.argv[1:]]),
+            command=typed(),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
@@ -128,9 +128,8 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
-            status = self._launch(jobs, sweep) or self._report(
-                sweep, changed=to_train
-            )  # who stops does not wait for figures
+            # Who stops does not wait for figures.
+            status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train)
         except KeyboardInterrupt:
             status = 130
         except Terminated:

@@ -1,7 +1,6 @@
 """The jobs that another sweeper than ours asks for, such as Optuna's: one sweep, which grows by its batches."""
 
 import contextlib
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from hydra_plugins.normlab.asked import typed
 from hydra_plugins.normlab.grid import Grid, GridJob, check_surroundings
 from src.bad_input import BadInput
 from src.config import Config, Tracking, check
@@ -25,8 +25,8 @@ from src.workers import Task
 
 
 def task_in(folder: Path, config: Config) -> Task:
-    """What is to be trained in a folder, called by the folder's name without the key."""
-    return Task(folder.name.rpartition("-")[0].replace("_", " ") or folder.name, config, folder)
+    """What is to be trained in a folder."""
+    return Task(JobFolder(folder).display_name, config, folder)
 
 
 class Trials:
@@ -95,7 +95,7 @@ class Trials:
 
     def _sweep(self) -> Sweep:
         """All trials so far, also those of the same command before: a study may be gone on with."""
-        command = typed()
+        command = typed()  # the same one again goes on with the same sweep
         varies = identity.varying(job.leaves for job in self._jobs.values())
         known = KnownFolders(self._multirun)
         planned = [plan_job(j.key, j.leaves, varies, self._grid.unusual(j), known) for j in self._jobs.values()]
@@ -106,11 +106,6 @@ class Trials:
             kept = [job for job in before.jobs if job.key not in self._jobs]
             sweep = replace(sweep, varies=list(dict.fromkeys([*before.varies, *varies])), jobs=[*kept, *planned])
         return sweep
-
-
-def typed() -> str:
-    """The command; the same one again goes on with the same sweep."""
-    return shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
 
 
 class StudyEnd(Callback):

@@ -40,9 +40,11 @@ class Effect:
     @property
     def words(self) -> str:
         """A sentence in percentage points."""
-        over = f"{joined(self.over)} ({counted(self.settings, 'setting')})"
-        where = "averaged over" if self.settings > 1 else "at one setting of"
-        mean = f", {where} {over if self.settings > 1 else joined(self.over)}" if self.over else ""
+        mean = ""
+        if self.over:
+            others = joined(self.over)
+            averaged = f"averaged over {others} ({counted(self.settings, 'setting')})"
+            mean = f", {averaged}" if self.settings > 1 else f", at one setting of {others}"
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
             return f"{self._subject()} {size}{mean}; one seed: no interval, another could turn it round"

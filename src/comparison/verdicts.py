@@ -164,7 +164,7 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
         if {pair.first, pair.second} == {best, worst}:
             sign = 1 if pair.first == best else -1
             low, high = sorted((sign * pair.low, sign * pair.high))
-            return f"{said}, a difference with the 95 % interval {interval(low, high)}"
+            return f"{said}, a difference with the 95 % interval {interval(low, high)} for this pair alone"
     return said
 
 

@@ -36,6 +36,11 @@ class JobFolder:
     path: Path
 
     @property
+    def display_name(self) -> str:
+        """How the job is called while it runs: its folder's name without the key."""
+        return self.path.name.rpartition("-")[0].replace("_", " ") or self.path.name
+
+    @property
     def journal(self) -> Path:
         """Where the job writes while it trains."""
         return self.path / "journal.jsonl"

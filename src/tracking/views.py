@@ -156,7 +156,7 @@ def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
             dated.append((int(view["createdAt"]), key, str(view["name"])))
         except (ValueError, TypeError, KeyError):
             dated.append((0, key, key))
-    # The shorter key last, which is that of the curves: they are what a reader wants first.
+    # Of one sweep the shortest key first, which is that of the curves: they are what a reader wants first.
     dated.sort(key=lambda item: (-item[0], item[1]))
     return [(key, name) for _, key, name in dated]
 

@@ -62,7 +62,9 @@ def test_colours_of_an_image_are_kept(predictions):
     assert tile_colours(picture, 1, 1) == [(200, 0, 0)]
 
 
-def test_labels_say_true_predicted_confidence_and_index(grey, predictions, monkeypatch):
+@pytest.fixture
+def words(monkeypatch):
+    """All that is drawn in letters."""
     said = []
     draw = ImageDraw.ImageDraw.text
 
@@ -71,8 +73,12 @@ def test_labels_say_true_predicted_confidence_and_index(grey, predictions, monke
         draw(self, place, words, *rest, **named)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
+    return said
+
+
+def test_labels_say_true_predicted_confidence_and_index(grey, predictions, words):
     mistake_grid(grey, predictions, np.array([21]), NAMES, 5)
-    assert said == ["b", " > ", "c", "81%", "#21"]
+    assert words == ["b", " > ", "c", "81%", "#21"]
 
 
 @pytest.mark.parametrize("columns", [1, 5])
@@ -99,20 +105,6 @@ def answered(world, tmp_path, *seeds, classes=4):
         start = {"source": {"test": len(LABELS), "classes": NAMES[:classes]}}
         jobs.append(SimpleNamespace(folder=SimpleNamespace(path=folder), leaves={"seed": seed}, start=start))
     return read_answers([Cell("key", "cell", tuple(jobs))]).cells["cell"]
-
-
-@pytest.fixture
-def words(monkeypatch):
-    """All that is drawn in letters."""
-    said = []
-    draw = ImageDraw.ImageDraw.text
-
-    def listen(self, place, words, *rest, **named):
-        said.append(words)
-        draw(self, place, words, *rest, **named)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
-    return said
 
 
 def corners(picture, columns, rows):
