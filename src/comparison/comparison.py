@@ -87,14 +87,12 @@ def compare(
     for group in groups:
         _say_images(group, console, several=len(groups) > 1)
     if not changed and _newer(out / REPORT, records):
-        _say(console, f"as before in {out}: {REPORT} and what it shows")
+        _say_place(out, console)
         return Comparison(records)
     galleries = [_galleries(group, console, several=len(groups) > 1) for group in groups]
     report = _report(sweeps, records, frame, groups, verdicts, galleries)
-    files = _files(report)
-    write_all(out, files)
-    shown = [name for name in files if not name.startswith("svg/")]
-    _say(console, f"written to {out}: {', '.join(shown)}")
+    write_all(out, _files(report))
+    _say_place(out, console)
     return Comparison(records, report, groups)
 
 
@@ -135,6 +133,11 @@ def _files(report: "Report") -> dict[str, bytes]:
 
 def _say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _say_place(out: Path, console: Console) -> None:
+    """The same whether the files are new or stood there: what a finished sweep prints is what it printed before."""
+    _say(console, f"in {out}: {REPORT} and report.md, tables as CSV, figures and galleries")
 
 
 def _say_verdict(verdicts: "Verdicts", console: Console) -> None:

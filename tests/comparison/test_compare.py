@@ -41,7 +41,7 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
     assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
-    assert f"written to {out}: table.csv, curves.csv, curves.png, differences.png, " in done.stdout
+    assert f"\nin {out}: report.html and report.md, tables as CSV, figures and galleries\n" in done.stdout
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
     for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
@@ -242,12 +242,13 @@ def test_what_has_not_changed_is_not_written_again(world, six, tmp_path):
         console = Console(file=io.StringIO(), width=120, record=True)
         return compare([six], world.multirun, tmp_path, console, changed=False), console.export_text()
 
-    assert again()[0].report is not None  # nothing stood there
+    found, first = again()
+    assert found.report is not None  # nothing stood there
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     found, said = again()
     assert found.report is None
     assert found.records.unfinished == ()
-    assert f"as before in {tmp_path}" in said
+    assert said == first
     assert "has the highest test accuracy" in said
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
     result = next(world.multirun.glob("jobs/*/result.json"))
