@@ -131,6 +131,7 @@ def read_answers(cells: Sequence[Cell]) -> Everyone:
                 found = _predictions(job, shape, label)
             except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
                 what = str(error) if type(error) is ValueError else type(error).__name__
+                what = "missing" if isinstance(error, FileNotFoundError) else what
                 unreadable.append(f"{job.folder.path / 'predictions.npz'}: {what}")
                 continue
             label = found.label.astype(np.int64) if label is None else label

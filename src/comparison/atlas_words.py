@@ -17,9 +17,9 @@ LEFT_OUT = 3  # at most so many lines for runs that are left out
 
 def sentences(group: Atlas) -> list[str]:
     """A line each: what all runs get wrong, what one cell alone does, disagreement, confusions, suspected labels."""
-    lines = [f"cannot be read and left out: {problem}" for problem in group.unreadable[:LEFT_OUT]]
+    lines = [f"left out of what follows: {problem}" for problem in group.unreadable[:LEFT_OUT]]
     if len(group.unreadable) > LEFT_OUT:
-        lines.append(f"and {len(group.unreadable) - LEFT_OUT:,} more cannot be read and are left out")
+        lines.append(f"and {len(group.unreadable) - LEFT_OUT:,} more are left out")
     if not group.runs:
         return lines
     total = f"{len(group.labels):,} test images"

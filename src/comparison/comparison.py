@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 PAIRS = 1_000  # that the JSON holds; of a thousand cells there are half a million
 EFFECTS = 6  # lines that are printed
+UNFINISHED = 10  # lines that are printed
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def compare(
     """
     records = load_records(sweeps, multirun)
     if not records.cells:
-        _say_unfinished(records, console)
+        _say_unfinished(records, sweeps, console)
         console.print("no run has finished yet: nothing to compare", highlight=False)
         return Comparison(records)
     # Slow to import, and needed from here on alone.
@@ -83,7 +84,7 @@ def compare(
     frame = as_frame(records, verdicts.letters)
     print_table(records, frame, console)
     _say_verdict(verdicts, console)
-    _say_unfinished(records, console)
+    _say_unfinished(records, sweeps, console)
     for group in groups:
         _say_images(group, console, several=len(groups) > 1)
     if not changed and _newer(out / REPORT, records):
@@ -159,9 +160,15 @@ def _say_verdict(verdicts: "Verdicts", console: Console) -> None:
             _say(console, f"  {line}")
 
 
-def _say_unfinished(records: Records, console: Console) -> None:
-    for job in records.unfinished:
+def _say_unfinished(records: Records, sweeps: Sequence[Sweep], console: Console) -> None:
+    for job in records.unfinished[:UNFINISHED]:
         _say(console, f"not finished: {job.label}: {' '.join(job.reason.split())}")
+    if len(records.unfinished) > UNFINISHED:
+        _say(console, f"and {len(records.unfinished) - UNFINISHED:,} more are not finished")
+    if records.unfinished:
+        _say(console, "the same command again trains what is missing, and that alone:")
+        for command in dict.fromkeys(sweep.command for sweep in sweeps):
+            _say(console, f"  {command}")
 
 
 def _say_images(group: "PerImage", console: Console, *, several: bool) -> None:

@@ -190,6 +190,21 @@ def test_no_finished_run_is_exit_1(world):
     assert "no run has finished yet" in done.stdout
 
 
+def test_of_many_unfinished_jobs_the_first_are_named_and_the_command_that_trains_them(world, tmp_path):
+    jobs = [world.fail(world.configuration(seed=seed), "FAILED", "Diverged: in epoch 1") for seed in range(12)]
+    sweep = world.sweep(jobs)
+    console = Console(file=io.StringIO(), width=200, record=True)
+    compare([sweep, sweep], world.multirun, tmp_path, console)
+    said = console.export_text().splitlines()
+    assert sum(line.startswith("not finished: ") for line in said) == 10
+    assert said[10:13] == [
+        "and 2 more are not finished",
+        "the same command again trains what is missing, and that alone:",
+        f"  {sweep.command}",
+    ]
+    assert said[13].startswith("no run has finished")
+
+
 def test_sweeps_are_chosen_by_the_first_digits_of_their_id(world, six):
     other = world.sweep(six.jobs[:2], started=0)
     assert choose_sweeps(world.multirun, []) == [six]

@@ -217,7 +217,7 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = per_image(load_records([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert group.sentences()[0] == f"cannot be read and left out: {path}: {reason}"
+    assert group.sentences()[0] == f"left out of what follows: {path}: {reason}"
     assert group.by_all.tolist() == [7, 10]
 
 
@@ -235,7 +235,8 @@ def test_nothing_readable_leaves_the_reasons_alone(world, six):
         predictions_of(world, six, position).unlink()
     (group,) = per_image(load_records([six], world.multirun))
     lines = group.sentences()
-    assert lines[-1] == "and 3 more cannot be read and are left out"
+    assert lines[0] == f"left out of what follows: {predictions_of(world, six, 0)}: missing"
+    assert lines[-1] == "and 3 more are left out"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
     assert group.disagreement.shape == (0, 0)

@@ -1,0 +1,119 @@
+"""Where the time goes that is no training: shell to first step, shell to error message, and the parts of a sweep.
+
+    python -m benchmarks.startup                        the README's main line, in parts that add up to the whole
+    python -m benchmarks.startup --rounds 5 --json startup.json
+    python -m benchmarks.startup data.limit=64 epochs=1 seeds=10       another sweep, by its overrides
+
+A sweep's parts are seconds of workers: two workers have two seconds in each second of the clock.  They come from the
+times in the jobs' journals.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.ratios import show_machine, write
+from src.runs.folder import JobFolder
+
+ROOT = Path(__file__).parents[1]
+MAIN_LINE = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
+
+
+def shell(words: Sequence[str], place: Path) -> tuple[float, float]:
+    """Run a command in a folder; the time when it began, in seconds since 1970, and its seconds."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    began = time.time()
+    subprocess.run([sys.executable, "-m", *words], cwd=place, env=environment, capture_output=True, check=False)
+    return began, time.time() - began
+
+
+def error_message(line: str) -> float:
+    """Seconds from the shell to the end of a command that is refused."""
+    with tempfile.TemporaryDirectory() as place:
+        _, seconds = shell(["src.train", *line.split()], Path(place))
+        assert not any(Path(place).iterdir())
+    return seconds
+
+
+def first_step() -> float:
+    """Seconds from the shell until a job of its own is about to take its first step."""
+    with tempfile.TemporaryDirectory() as place:
+        began, _ = shell(["src.train", "data.limit=64", "epochs=1"], Path(place))
+        (times,) = journals(Path(place))
+    return times["ready"] - began
+
+
+def journals(place: Path) -> list[dict[str, float]]:
+    """Of each job the times of its `start`, `ready`, last epoch and `end`, and the seconds in which it trained."""
+    found = []
+    for folder in (place / "multirun/jobs").iterdir():
+        job = JobFolder(folder)
+        records, result = job.records(), job.result()
+        assert result is not None
+        times = {record["kind"]: record["time"] / 1000 for record in records}
+        trained = sum(record["metrics"]["time/train_seconds"] for record in records if record["kind"] == "epoch")
+        found.append({**times, "end": result["finished"] / 1000, "trained": trained})
+    return found
+
+
+def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], float, int]:
+    """Seconds of workers by what they went into, all of a sweep's, and how many jobs it had."""
+    with tempfile.TemporaryDirectory() as place:
+        line = ["src.train", "-m", *overrides, f"hydra.launcher.workers={workers}"]
+        began, seconds = shell(line, Path(place))
+        jobs = journals(Path(place))
+    whole = workers * seconds
+
+    def spent(since: str, until: str) -> float:
+        return sum(job[until] - job[since] for job in jobs)
+
+    trained = sum(job["trained"] for job in jobs)
+    found = {
+        "until the first job begins": workers * (min(job["start"] for job in jobs) - began),
+        "data and network": spent("start", "ready"),
+        "training steps": trained,
+        "validation, checkpoints": spent("ready", "epoch") - trained,
+        "test, pictures, weights": spent("epoch", "end"),
+        "after the last job": workers * (began + seconds - max(job["end"] for job in jobs)),
+    }
+    return {**found, "between jobs, and idle": whole - sum(found.values())}, whole, len(jobs)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser("python -m benchmarks.startup", description=__doc__)
+    parser.add_argument("overrides", nargs="*", default=MAIN_LINE, help="the sweep (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    arguments = parser.parse_args()
+    show_machine()
+    single: dict[str, list[float]] = {"shell to first step": [], "shell to error message": []}
+    for _ in range(arguments.rounds):
+        single["shell to first step"].append(first_step())
+        single["shell to error message"].append(error_message("norm=batchnrom"))
+    for name, values in single.items():
+        print(f"{name:30} {median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})", flush=True)
+    sweeps = [parts(arguments.overrides, arguments.workers) for _ in range(arguments.rounds)]
+    found, whole, jobs = sorted(sweeps, key=lambda sweep: sweep[1])[len(sweeps) // 2]
+    print(f"\nthe sweep of median time, {jobs} jobs, {arguments.workers} workers: {whole / arguments.workers:.1f} s")
+    rows: dict[str, Any] = {}
+    for name, seconds in found.items():
+        rows[name] = seconds
+        print(f"{name:30} {seconds:6.1f} s of workers {seconds / whole:6.1%} {seconds / jobs:6.2f} s a job")
+    print(f"{'together':30} {sum(found.values()):6.1f}")
+    inside = ("data and network", "validation, checkpoints", "test, pictures, weights", "between jobs, and idle")
+    overhead = sum(found[name] for name in inside) / jobs
+    print(f"{'a job without its steps':30} {overhead:6.2f} s")
+    write(arguments.json, {"single": single, "sweeps": [sweep[0] for sweep in sweeps], "overhead": overhead})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""normlab's training step against the bare loop, per norm and penalty, and against the machine's own matrix product.
+
+    python -m benchmarks.step
+    python -m benchmarks.step --pairs 40 --steps 150 --norm gn --json step.json
+
+The bare loop is what is left when nothing is watched: the same network, optimizer, schedule and penalty on batches that
+lie ready, nothing read, nothing logged.  Both run on one thread, in turns, in one process.  The share of the machine is
+the convolutions' and linear layers' floating-point operations a second, forward and backward, over those of a matrix
+product of 1024 x 1024 on one thread, measured in the same turns.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, write
+from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.data.sources import load
+from src.data.splits import Split, Splits, make_splits
+from src.job import make_model
+from src.progress import Progress
+from src.runs.checkpoint import Checkpoints
+from src.runs.journal import Journal, stamp
+from src.training.loop import train
+from src.training.optimizers import make_optimizer, make_schedule
+from src.training.penalties import penalised
+
+NORMS = {
+    "bn": Norm("bn", eps=1e-5, momentum=0.1),
+    "gn": Norm("gn", eps=1e-5, groups=4),
+    "ln": Norm("ln", eps=1e-5),
+    "none": Norm("none"),
+}
+PENALTIES = {"": Regularization(), "l1": Regularization(l1=1e-5), "l2": Regularization(l2=1e-4)}
+SIDE = 1024  # of the matrices
+PRODUCTS = 8  # of them at a time
+
+
+def configuration(norm: str, penalty: str) -> Config:
+    """The README's job, one epoch of it."""
+    config = Config(
+        norm=NORMS[norm],
+        reg=PENALTIES[penalty],
+        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Schedule("onecycle", warmup=0.25),
+        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
+        model=Model("cnn", width=16),
+        epochs=1,
+        threads=1,
+    )
+    config.tracking.name = "none"
+    check(config)
+    return config
+
+
+def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+    """A new network with its optimizer and schedule."""
+    model = make_model(config, load(config.data)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, config.optimizer, decay=0.0)
+    return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
+
+
+def ours(config: Config, splits: Splits, steps: int) -> float:
+    """Seconds a step of normlab's training loop, from its own record of the epoch."""
+    model, optimizer, schedule = parts(config, steps)
+    few = Splits(splits.train, Split(splits.validation.images[:64], splits.validation.labels[:64]), splits.test)
+    with tempfile.TemporaryDirectory() as place, Journal(Path(place, "journal.jsonl")) as journal:
+        journal.append(stamp("start"))
+        checkpoints = Checkpoints(Path(place), model=model, optimizer=optimizer, schedule=schedule)
+        progress = Progress("step", 1, steps, config.data.batch_size, lambda report: None)
+        train(model, few, optimizer, schedule, config, checkpoints, journal, progress)
+        record = checkpoints.restore()
+    assert record is not None
+    return float(record["metrics"]["time/train_seconds"]) / steps
+
+
+def bare(config: Config, splits: Splits, steps: int) -> float:
+    """Seconds a step of the loop with nothing around it."""
+    model, optimizer, schedule = parts(config, steps)
+    order = torch.randperm(len(splits.train)).split(config.data.batch_size)
+    batches = [(splits.train.images[chosen], splits.train.labels[chosen]) for chosen in order]
+    weights = penalised(model)
+    model.train()
+    began = time.perf_counter()
+    for images, labels in batches:
+        loss = F.cross_entropy(model(images), labels)
+        if config.reg.l1 > 0:
+            loss = loss + config.reg.l1 * sum(weight.abs().sum() for weight in weights)
+        if config.reg.l2 > 0:
+            loss = loss + config.reg.l2 / 2 * sum(weight.square().sum() for weight in weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return (time.perf_counter() - began) / steps
+
+
+def product() -> float:
+    """Seconds for `PRODUCTS` matrix products of 2 * SIDE**3 operations each."""
+    left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    out = torch.empty(SIDE, SIDE)
+    began = time.perf_counter()
+    for _ in range(PRODUCTS):
+        torch.mm(left, right, out=out)
+    return time.perf_counter() - began
+
+
+def operations(config: Config, batch: int) -> int:
+    """Floating-point operations of a step's convolutions and linear layers, forward and backward."""
+    model = make_model(config, load(config.data))
+    with FlopCounterMode(display=False) as counter:
+        model(torch.randn(batch, 1, 28, 28)).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser("python -m benchmarks.step", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=30, help="of each norm and penalty (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--norm", action="append", choices=list(NORMS), help="may repeat (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    show_machine()
+    print(f"{'':8} {'ms':>6} {'bare':>6} {'share':>6}  normlab / bare")
+    rows = {}
+    for norm in arguments.norm or NORMS:
+        for penalty in PENALTIES:
+            config = configuration(norm, penalty)
+            config.data.limit = arguments.steps * config.data.batch_size
+            splits = make_splits(config.data, load(config.data))
+            contestants: dict[str, Callable[[], float]] = {
+                "normlab": lambda config=config, splits=splits: ours(config, splits, arguments.steps),
+                "bare": lambda config=config, splits=splits: bare(config, splits, arguments.steps),
+                "product": product,
+            }
+            for measure in contestants.values():
+                measure()  # the first of each pays for what is made once
+            seconds = in_turns(contestants, arguments.pairs)
+            peak = PRODUCTS * 2 * SIDE**3 / median(seconds["product"])
+            done = operations(config, config.data.batch_size) / median(seconds["normlab"])
+            row = {
+                "seconds": seconds,
+                "ratio": ratio(seconds["normlab"], seconds["bare"]),
+                "bare_against_itself": against_itself(seconds["bare"]),
+                "gflops": done / 1e9,
+                "product_gflops": peak / 1e9,
+            }
+            name = " ".join([norm, penalty]).strip()
+            rows[name] = row
+            ms, plain = median(seconds["normlab"]) * 1e3, median(seconds["bare"]) * 1e3
+            print(f"{name:8} {ms:>6.2f} {plain:>6.2f} {done / peak:>6.1%}  {row['ratio']}", flush=True)
+            print(f"{'':30}bare against itself {row['bare_against_itself']}", flush=True)
+    print(f"the matrix product: {peak / 1e9:.0f} GFLOP/s on one thread")
+    write(arguments.json, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
