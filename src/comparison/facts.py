@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from src.comparison.records import Cell, Records, leaves_of
 from src.config import KEYS
@@ -69,7 +68,7 @@ def _environment(jobs: Sequence[FinishedJob]) -> Rows:
     """What the jobs' journals say of where they ran; where they differ, every value with its number of jobs."""
     found: dict[str, dict[str, int]] = {}
     for job in jobs:
-        start: dict[str, Any] = job.start
+        start = job.start
         said = {**start["environment"], "device": start["device"], "code of data, models and training": start["code"]}
         for name, value in said.items():
             counts = found.setdefault(name, {})

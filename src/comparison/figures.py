@@ -53,6 +53,7 @@ def _saved(figure: Figure, **options: Any) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a folder's name in a label; a box stands for the letter
         figure.savefig(buffer, **options)
+    figure.set_layout_engine("none")  # the layout stands, and to find it anew for the other format takes a third of it
     return buffer.getvalue()
 
 

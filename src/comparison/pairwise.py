@@ -134,7 +134,8 @@ def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
 def _pairs_of(group: Compared, p_holm: Floats, among: int, undecided: int) -> Iterator[Pair]:
     labels = [cell.label for cell in group.cells]
     enough = _Enough(ALPHA / max(undecided, 1), int(group.n.max(initial=1)))
-    mcnemar_on = f"exact McNemar on {group.images:,} images"
+    images = group.images
+    mcnemar_on = f"exact McNemar on {images:,} images"
     columns = (group.first, group.second, group.n, group.difference, group.low, group.high, group.p, p_holm, group.sd)
     for first, second, n, difference, low, high, p, corrected, sd in zip(
         *(column.tolist() for column in columns), strict=True
@@ -148,7 +149,7 @@ def _pairs_of(group: Compared, p_holm: Floats, among: int, undecided: int) -> It
             seeds, step = enough.seeds(sd, n) if corrected >= ALPHA else (None, None)
         yield Pair(
             *(labels[first], labels[second], difference, low, high, p, corrected, method, n, beats, among),
-            *(seeds, step, values, group.images),
+            *(seeds, step, values, images),
         )
 
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ class Cell:
     label: str  # unique among the cells loaded together, such as `gn l1=1e-05`
     jobs: tuple[FinishedJob, ...]
 
-    @property
-    def leaves(self) -> dict[str, Any]:
+    @cached_property
+    def leaves(self) -> Mapping[str, Any]:
         """The configuration's leaves that all its jobs share, by dotted key."""
         return {path: value for path, value in leaves_of(self.jobs[0]).items() if path != "seed"}
 

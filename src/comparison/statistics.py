@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ LEVEL = 0.95
 ALPHA = 0.05
 POWER = 0.8
 WILCOXON_FROM = 6  # differences: 2 / 2**6 is the first power that is below 0.05
+ALL_SIGNS = 13  # differences: 2**13 changes of sign are the last number below the 9,999 that scipy would otherwise draw
 BCA_FROM = 20  # differences
 
 Floats = npt.NDArray[np.float64]
@@ -107,16 +109,30 @@ def superiority(differences: Sequence[float]) -> float:
     return float(np.mean((signs + 1) / 2))
 
 
-def signed_rank(differences: Sequence[float]) -> float | None:
+@cache  # the report asks once for the page and once for the text
+def signed_rank(differences: tuple[float, ...]) -> float | None:
     """Wilcoxon's signed-rank test (1945): p, two-sided; None below 6 differences, where it cannot fall below 0.05.
 
-    Exact; with zeros and ties by all changes of sign up to 13 differences, by the normal approximation beyond.
+    Zeros are dropped.  Exact by all changes of sign up to 13 differences; beyond, exact without ties and by the normal
+    approximation with them.
     """
     if len(differences) < WILCOXON_FROM:
         return None
     # Differences that are the same number of images can differ in the last bit, which would hide a tie.
     values = np.round(differences, 12)
-    return float(stats.wilcoxon(values).pvalue) if np.any(values) else 1.0
+    values = values[values != 0]
+    if len(values) == 0:
+        return 1.0
+    if len(values) > ALL_SIGNS:
+        return float(stats.wilcoxon(values).pvalue)
+    # What stats.wilcoxon does where there are ties, but with all changes of sign at once: 2 ms for ten seeds, not 76.
+    found = stats.permutation_test(
+        (np.copysign(stats.rankdata(np.abs(values)), values),),
+        lambda ranks, axis: np.where(ranks > 0, ranks, 0).sum(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+    )
+    return float(found.pvalue)
 
 
 def bca(differences: Sequence[float]) -> tuple[float, float] | None:

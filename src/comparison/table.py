@@ -184,7 +184,7 @@ def _total(widths: Iterable[int]) -> int:
 
 def _widths(column: Column, frame: pd.DataFrame) -> tuple[int, int]:
     """The characters that a column needs at least, and those in which nothing of it is wrapped."""
-    lines = [*column.heading.split("\n"), *(column.text(row) for _, row in frame.iterrows())]
+    lines = [*column.heading.split("\n"), *(column.text(row) for row in frame.to_dict("records"))]
     widest = max(map(cell_len, lines))
     words = [word for line in lines for word in line.split()]
     return max(map(cell_len, words)) if column.wraps else widest, widest
@@ -221,6 +221,6 @@ def _table(frame: pd.DataFrame, columns: list[Column], width: int) -> Table:
     table.width = min(most, max(least, width))
     for column in columns:
         table.add_column(Text(column.heading), justify="right" if column.numeric else "left", no_wrap=not column.wraps)
-    for _, row in frame.iterrows():
+    for row in frame.to_dict("records"):
         table.add_row(*(Text(column.text(row)) for column in columns))
     return table

@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -89,19 +90,19 @@ class FinishedJob:
     def _records(self) -> list[Record]:
         return self.folder.records()
 
-    @property
-    def start(self) -> Record:
+    @cached_property
+    def start(self) -> Mapping[str, Any]:
         """What the job was: configuration, environment and code, then job, cell, source and parameters."""
         said = {record["kind"]: record for record in reversed(self._records)}  # the first of each kind
         return {**said["ready"], **said["start"]}
 
-    @property
-    def leaves(self) -> dict[str, Any]:
+    @cached_property
+    def leaves(self) -> Mapping[str, Any]:
         """The configuration's leaves that decide what the job computes, by dotted key."""
         return parts_of_a_job(leaves(self.start["config"]))
 
-    @property
-    def epochs(self) -> list[Record]:
+    @cached_property
+    def epochs(self) -> Sequence[Record]:
         """One record an epoch, with `epoch` and `metrics`."""
         return [record for record in self._records if record["kind"] == "epoch"]
 

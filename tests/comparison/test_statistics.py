@@ -120,16 +120,24 @@ def test_two_seeds_detect_nothing_among_half_a_million_pairs():
 
 
 def test_wilcoxons_test_needs_six_seeds_to_be_able_to_say_anything():
-    assert signed_rank([0.01] * 5) is None
-    assert signed_rank([0.01, 0.02, 0.03, 0.04, 0.05, 0.06]) == pytest.approx(2 / 2**6)
+    assert signed_rank((0.01,) * 5) is None
+    assert signed_rank((0.01, 0.02, 0.03, 0.04, 0.05, 0.06)) == pytest.approx(2 / 2**6)
 
 
 def test_wilcoxons_test_of_no_difference_at_all_says_so():
-    assert signed_rank([0.0] * 7) == 1.0
+    assert signed_rank((0.0,) * 7) == 1.0
+
+
+@pytest.mark.parametrize("n", [6, 9, 12, 14, 25])
+@pytest.mark.parametrize("ties", [True, False])
+def test_wilcoxons_test_is_scipys(n, ties):
+    chance = np.random.default_rng(n)
+    values = chance.integers(1, 6, n) * chance.choice([-1, 1, 1], n) / 1e4 if ties else chance.normal(0.1, 1, n)
+    assert signed_rank(tuple(values)) == pytest.approx(stats.wilcoxon(np.round(values, 12)).pvalue)
 
 
 def test_ties_that_rounding_hides_are_ties():
-    assert signed_rank([0.1, 0.2, 0.3 - 0.2, 0.4, 0.5, -0.6, 0.7]) == signed_rank([0.1, 0.2, 0.1, 0.4, 0.5, -0.6, 0.7])
+    assert signed_rank((0.1, 0.2, 0.3 - 0.2, 0.4, 0.5, -0.6, 0.7)) == signed_rank((0.1, 0.2, 0.1, 0.4, 0.5, -0.6, 0.7))
 
 
 def test_a_tie_counts_half_in_the_chance_to_be_better():
