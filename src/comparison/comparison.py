@@ -142,6 +142,7 @@ def _say_place(out: Path, console: Console) -> None:
 
 
 def _say_verdict(verdicts: "Verdicts", console: Console) -> None:
+    from src.comparison.points import counted
     from src.comparison.statistics import ALPHA  # imports scipy
 
     console.print()
@@ -151,7 +152,7 @@ def _say_verdict(verdicts: "Verdicts", console: Console) -> None:
     for effect in decided_first[:EFFECTS]:
         console.print(f"  {effect.words}", highlight=False, markup=False)
     if len(verdicts.effects) > EFFECTS:
-        _say(console, f"  and {len(verdicts.effects) - EFFECTS:,} more effects, in the report")
+        _say(console, f"  and {counted(len(verdicts.effects) - EFFECTS, 'more effect')}, in the report")
     for sentence in verdicts.left_out:
         _say(console, sentence)
     if verdicts.more:

@@ -12,6 +12,8 @@ from src.tracking.checks import check_files, remove_partial_files
 from src.tracking.delivery import supersede, terminate
 from src.tracking.store import Store
 
+LOADED = 100  # runs that MLflow's page asks for at a time
+
 
 class SweepRun:
     """The run of one sweep in an open store."""
@@ -78,7 +80,10 @@ class SweepRun:
             kinds["means"] = views.CELLS
         links = {name: self._store.page(views.view_key(self._sweep.id, kind)) for name, kind in kinds.items()}
         wide = max(map(len, links))
-        return [f"in MLflow: {self._store.command}", *(f"  {name:<{wide}}  {link}" for name, link in links.items())]
+        lines = [f"in MLflow: {self._store.command}", *(f"  {name:<{wide}}  {link}" for name, link in links.items())]
+        if len(self._sweep.jobs) > LOADED:
+            lines.append(f"  its page loads {LOADED} runs at a time, and means are of those: Load more, below the list")
+        return lines
 
     def close(self, status: str, ended: int) -> None:
         """Give it the sweep's numbers, verdict and files, and end it.

@@ -4,10 +4,12 @@ import pytest
 
 from src.bad_input import BadInput
 from src.config import Tracking
+from src.runs.folder import PlannedJob, Sweep
 from src.runs.journal import encode
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
+from src.tracking.sweep_run import SweepRun
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
@@ -144,6 +146,15 @@ def test_a_job_in_a_later_sweep_is_the_same_run_with_a_further_tag(store, planne
     run = the_run(store, planned)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert {name for name in run.data.tags if name.startswith("sweep.")} == {"sweep.55555555", "sweep.66666666"}
+
+
+@pytest.mark.parametrize("jobs", [100, 101])
+def test_a_sweep_that_the_page_does_not_load_whole_says_so(store, tmp_path, jobs):
+    planned = [PlannedJob(f"{seed:064x}", f"bn_s{seed}", "bn", "bn", {"seed": str(seed)}) for seed in range(jobs)]
+    run = SweepRun(store, Sweep("5" * 64, "python -m src.train -m", 1, ["norm.name", "seed"], planned), tmp_path)
+    lines = run.pages()
+    assert [line.split()[0] for line in lines[1:4]] == ["curves", "leaderboard", "means"]
+    assert ("Load more" in lines[-1]) == (jobs > 100)
 
 
 def test_the_environment_names_the_store_unless_the_configuration_does(monkeypatch, tmp_path):
