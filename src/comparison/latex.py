@@ -1,11 +1,14 @@
 """The comparison's table in LaTeX, for a paper: needs the package booktabs alone."""
 
 import re
+import textwrap
 
 import pandas as pd
 
 from src.comparison.records import Records
-from src.comparison.table_rows import table_notes, table_rows
+from src.comparison.table_rows import TableRows, table_notes, table_rows
+
+WIDTH = 10  # characters of a line of a heading
 
 # What TeX would read as a command; everything else, of any script, is left to the document's fonts.
 SPECIAL = {
@@ -39,11 +42,11 @@ def latex(records: Records, frame: pd.DataFrame) -> bytes:
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
-        r"  \centering",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"  \caption{{{escape(said)}}}",
-        rf"  \begin{{tabular}}{{{''.join('r' if numeric else 'l' for numeric in table.numeric)}}}",
+        rf"  \begin{{tabular}}{{@{{}}{''.join('r' if numeric else 'l' for numeric in table.numeric)}@{{}}}}",
         r"    \toprule",
-        _row(table.headings),
+        _headings(table),
         r"    \midrule",
         *map(_row, table.rows),
         r"    \bottomrule",
@@ -51,6 +54,16 @@ def latex(records: Records, frame: pd.DataFrame) -> bytes:
         r"\end{table}",
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _headings(table: TableRows) -> str:
+    """On several lines, so that the table of a sweep of two things is no wider than a page."""
+    stacked = []
+    for heading, numeric in zip(table.headings, table.numeric, strict=True):
+        kept = heading.replace(", ", ",\N{NO-BREAK SPACE}")  # a unit stays with its word
+        lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, WIDTH, break_long_words=False))
+        stacked.append(rf"\shortstack[{'r' if numeric else 'l'}]{{{lines}}}")
+    return "    " + " & ".join(stacked) + r" \\"
 
 
 def _row(texts: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ def body(text):
 
 def test_every_row_has_as_many_columns_as_are_declared(records):
     text = latex(records, as_frame(records, {"bn": "a", "gn": "b"})).decode()
-    declared = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text).group(1)
+    declared = re.search(r"\\begin\{tabular\}\{@\{\}([lr]+)@\{\}\}", text).group(1)
     rows = [text.split(r"\toprule")[1].split(r"\midrule")[0].strip(), *body(text)]
     assert len(rows) == 3
     assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(declared)}
@@ -62,9 +62,10 @@ def test_the_caption_tells_the_rule_and_the_code(world, records):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: the table is NOT typeset")
-def test_latex_typesets_it(records, tmp_path):
+def test_latex_typesets_it_within_the_margins(records, tmp_path):
     table = latex(records, as_frame(records, {"bn": "a", "gn": "b"})).decode()
     page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
     (tmp_path / "page.tex").write_text(page)
-    subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "page.pdf").exists()
+    assert b"Overfull" not in done.stdout
