@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from src.bad_input import BadInput
+from src.collector import collect_rarely
 from src.comparison.comparison import Comparison, compare
 from src.comparison.output import check_files, stdout_is_among, write
 from src.runs.folder import MULTIRUN, Sweep
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command."""
+    collect_rarely()
     arguments = _parser().parse_args()
     try:
         sys.exit(_run(arguments))

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from src.bad_input import BadInput
+from src.collector import collect_rarely
 from src.config import Tracking
 from src.runs.folder import MULTIRUN, JobFolder
 from src.runs.manifests import choose_sweeps
@@ -22,6 +23,7 @@ from src.tracking.address import check_address, refuse_secrets
 def main() -> None:
     """The command."""
     description, _, examples = (__doc__ or "").partition("\n\n")
+    collect_rarely()
     parser = argparse.ArgumentParser(
         "python -m src.sync",
         description=description,

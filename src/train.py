@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
+from src.collector import collect_rarely
 from src.config import Config
 from src.overrides import CONF, check_overrides, check_text, option_groups, parse, values_of
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
@@ -122,6 +123,7 @@ def main() -> None:
     Exit status: 0 when all is done, 1 for a failed job, 2 for bad input, 3 where every job is finished and MLflow lacks
     something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM.
     """
+    collect_rarely()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
     ConfigStore.instance().store(name="schema", node=Config)

@@ -6,6 +6,7 @@ job begins at once.  They end when their parent does.
 
 import contextlib
 import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
@@ -30,7 +31,7 @@ from src.stopping import Terminated
 
 # What the server imports: what every job needs, and what the command's own module does, which each process runs again.
 # The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
-PRELOAD = ["src.deaf", "hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
+PRELOAD = ["src.fork_server", "hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver")
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks
@@ -188,6 +189,7 @@ def _why(worker: Worker, status: str) -> str:
 
 def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:
     """A process's whole life; what it says goes to the job's log."""
+    gc.freeze()  # what the server has imported is neither looked through nor, page by page, copied
     _stop_once()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
