@@ -40,7 +40,7 @@ def typed(module):
 def test_the_two_lines_stand_near_the_top():
     top = (PROJECT / "README.md").read_text().splitlines()[:15]
     assert "    pip install -e . && python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5" in top
-    assert "    pip install -e '.[test]' && pytest" in top
+    assert "    pip install -e '.[test]' && pytest -n 2 --dist loadfile" in top
 
 
 @pytest.mark.parametrize("words", typed("train"))
