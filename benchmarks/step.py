@@ -54,6 +54,7 @@ def configuration(norm: str, penalty: str) -> Config:
         data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
         model=Model("cnn", width=16),
         epochs=1,
+        seed=0,
         threads=1,
     )
     config.tracking.name = "none"
