@@ -1,5 +1,6 @@
 """In which part of its work a command was killed, by what it has left."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,10 @@ def _phase(folder: Path, launched: int) -> tuple[str, bool]:
 def _part_of_a_job(job: JobFolder, launched: int) -> str:
     records = job.records()
     epochs = sum(record["kind"] == "epoch" for record in records)
-    newest = max((checkpoint_epoch(path) or 0 for path in job.path.glob("checkpoint-*")), default=0)
+    newest = 0
+    for path in job.path.glob("checkpoint-*"):
+        with contextlib.suppress(FileNotFoundError):  # where another job was the victim, this one goes on and drops it
+            newest = max(newest, checkpoint_epoch(path) or 0)
     if not stepping(job, launched):
         return BEFORE_STEP
     if newest > epochs:
