@@ -13,6 +13,8 @@ from typing import Any
 
 from scipy import stats
 
+ROOT = Path(__file__).parents[1]
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -40,6 +42,11 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
 def against_itself(values: Sequence[float]) -> Ratio:
     """The ratio of each measurement to the one before it: what noise alone makes of two equal things."""
     return ratio(values[1:], values[:-1])
+
+
+def environment() -> dict[str, str]:
+    """The variables with which a command of this checkout runs in another folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -9,7 +9,6 @@ How long `src.compare` takes for so many folders is what `benchmarks.comparison`
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -17,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.ratios import show_machine, write
-from benchmarks.startup import ROOT, journals
+from benchmarks.ratios import environment, show_machine, write
+from benchmarks.startup import journals
 
 LOOK = 0.5  # seconds
 
@@ -28,13 +27,12 @@ def sweep(jobs: int, workers: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         words = ["src.train", "-m", "data.limit=64", "epochs=1", f"seeds={jobs}", f"sweep.max_jobs={jobs}"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         began = time.time()
         with (place / "log").open("w") as log:
             process = psutil.Popen(
                 [sys.executable, "-m", *words, f"hydra.launcher.workers={workers}"],
                 cwd=place,
-                env=environment,
+                env=environment(),
                 stdout=log,
                 stderr=log,
             )

@@ -9,7 +9,6 @@ times in the jobs' journals.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,18 +18,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.ratios import show_machine, write
+from benchmarks.ratios import environment, show_machine, write
 from src.runs.folder import JobFolder
 
-ROOT = Path(__file__).parents[1]
 MAIN_LINE = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 
 
 def shell(words: Sequence[str], place: Path) -> tuple[float, float]:
     """Run a command in a folder; the time when it began, in seconds since 1970, and its seconds."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     began = time.time()
-    subprocess.run([sys.executable, "-m", *words], cwd=place, env=environment, capture_output=True, check=False)
+    subprocess.run([sys.executable, "-m", *words], cwd=place, env=environment(), capture_output=True, check=False)
     return began, time.time() - began
 
 

@@ -13,7 +13,6 @@ images.  The course loop and Lightning run with the better number of DataLoader 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,10 +22,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from benchmarks.ratios import Ratio, against_itself, ratio, show_machine, write
+from benchmarks.ratios import Ratio, against_itself, environment, ratio, show_machine, write
 from src.runs.folder import JobFolder
 
-ROOT = Path(__file__).parents[1]
 MAIN_LINE = ["src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5"]
 BASELINES = {"course": "benchmarks.course_loop", "lightning": "benchmarks.lightning_template"}
 WANTED = {"bn": 0.990, "gn": 0.987, "ln": 0.987}
@@ -48,7 +46,7 @@ def run(words: list[str]) -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", *words],
             cwd=place,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,

@@ -154,7 +154,7 @@ def _numbers(frame: pd.DataFrame) -> list[Column]:
         columns.append(Column("95 %", lambda row: _points(row["test/accuracy ci95"]), gives_way=1))
     columns += [
         Column("test\nerrors", lambda row: f"{row['test/errors']:.{int(row['n'] > 1)}f}", gives_way=1),
-        Column("test\nloss", lambda row: _loss(row["test/loss"]), gives_way=2),
+        Column("test\nloss", lambda row: loss_text(row["test/loss"]), gives_way=2),
         Column("training\nseconds", lambda row: f"{row['seconds']:.1f}", gives_way=2),
     ]
     if frame["parameters"].nunique() > 1:
@@ -204,7 +204,7 @@ def _accuracy(row: Any, metric: str) -> str:
     return f"{100 * row[metric]:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
 
 
-def _loss(loss: float) -> str:
+def loss_text(loss: float) -> str:
     """Four decimals; a run that all but diverged may have a loss of any length."""
     return f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from src.comparison.records import Records
-from src.comparison.table import SELECTION_RULE, notes
+from src.comparison.table import SELECTION_RULE, loss_text, notes
 from src.runs.identity import format_value, short_name
 
 
@@ -45,7 +45,7 @@ def table_rows(records: Records, frame: pd.DataFrame) -> TableRows:
     if (frame["n"] > 1).any():
         columns["95 % of the mean"] = [_points(row["test/accuracy ci95"]) for row in _rows(frame)]
     columns["test errors"] = [f"{row['test/errors']:.{int(row['n'] > 1)}f}" for row in _rows(frame)]
-    columns["test loss"] = [f"{row['test/loss']:.4f}" for row in _rows(frame)]
+    columns["test loss"] = [loss_text(row["test/loss"]) for row in _rows(frame)]
     columns["training, s"] = [f"{row['seconds']:.1f}" for row in _rows(frame)]
     if frame["parameters"].nunique() > 1:
         columns["parameters"] = [f"{row['parameters']:,}" for row in _rows(frame)]

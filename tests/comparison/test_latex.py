@@ -38,6 +38,12 @@ def test_the_numbers_are_those_of_the_table(records):
         assert f"{accuracy:.2f} $\\pm$ {sd:.2f}" in cells
 
 
+def test_a_loss_of_any_length_fits(records):
+    frame = as_frame(records)
+    frame.loc[0, "test/loss"] = 3.5e30
+    assert "& 3.5e+30 &" in latex(records, frame).decode()
+
+
 def test_without_letters_there_is_no_column_for_them(records):
     text = latex(records, as_frame(records)).decode()
     assert "letter" not in text
