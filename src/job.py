@@ -22,8 +22,7 @@ from src.comparison.galleries import mistake_grid, picture_png
 from src.comparison.mistakes import per_class, worst_mistakes
 from src.config import Config
 from src.data.images import Images
-from src.data.sources import load
-from src.data.splits import Splits, make_splits
+from src.data.splits import Splits, load_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
 from src.progress import Listener, Progress, print_epochs
@@ -124,8 +123,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # to set it imports torch's compiler: 1 s
         torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
-    images = load(config.data)
-    splits = make_splits(config.data, images)
+    images, splits = load_splits(config.data)
     model = make_model(config, images).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, decay=config.reg.l2)
     steps = len(splits.train) // config.data.batch_size

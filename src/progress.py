@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from src.console import SteadyConsole
 
@@ -30,6 +30,16 @@ class Report:
     line: str = ""
 
 
+class Steps(Protocol):
+    """An epoch's steps so far."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def steps(self, last: int) -> "Tensor":
+        """Loss, penalty and hits of the `last` ones (steps, 3)."""
+
+
 Listener = Callable[[Report], None]
 
 
@@ -52,13 +62,13 @@ class Progress:
         self._looked = time.perf_counter()  # when the loss was read last, or the epoch began
         self._seen = 0  # steps of the epoch done then
 
-    def step(self, step: int, history: "Tensor") -> None:
-        """Tell that a step, counted from 0, is done; `history` holds loss, penalty and hits of each (steps, 3)."""
+    def step(self, history: Steps) -> None:
+        """Tell that one more step of the epoch is done."""
         now = time.perf_counter()
         if not self._live or now - self._looked < REFRESH:
             return
-        done = step + 1
-        loss, _, hits = history[max(done - 50, 0) : done].mean(dim=0).tolist()
+        done = len(history)
+        loss, _, hits = history.steps(50).mean(dim=0).tolist()
         rate = (done - self._seen) * self._batch_size / (now - self._looked)
         self._looked, self._seen = now, done
         share = (self._epoch - 1 + done / self._steps) / self._epochs

@@ -7,6 +7,7 @@ job begins at once.  They end when their parent does.
 import contextlib
 import faulthandler
 import gc
+import json
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from src.config import Config
+from src.config import Config, Data
 from src.progress import Report
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Record
@@ -31,8 +32,17 @@ from src.stopping import Terminated
 
 # What the server imports: what every job needs, and what the command's own module does, which each process runs again.
 # The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
-PRELOAD = ["src.fork_server", "hydra", "src.overrides", "src.job", "src.comparison.figures", "torch._dynamo"]
+PRELOAD = [
+    "src.fork_server",
+    "hydra",
+    "src.overrides",
+    "src.job",
+    "src.comparison.figures",
+    "torch._dynamo",
+    "src.data.shared",
+]
 CONTEXT = multiprocessing.get_context("forkserver")
+SHARED_DATA = "NORMLAB_SHARED_DATA"  # read by src/data/shared.py
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks
 
@@ -69,10 +79,14 @@ class Audience(Protocol):
         """A job has ended."""
 
 
-def warm_up() -> None:
-    """Start the server: it imports while its caller does other things."""
+def warm_up(data: Data) -> None:
+    """Start the server: it imports, and reads the images that jobs share, while its caller does other things."""
     CONTEXT.set_forkserver_preload(PRELOAD)
-    forkserver.ensure_running()
+    os.environ[SHARED_DATA] = json.dumps(asdict(data))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ[SHARED_DATA]
 
 
 @dataclass

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
-from src.config import Config
+from src.config import Config, Data
 from src.data.sizes import train_images
 from src.progress import Progress, Report
 from src.runs.ending import last_record, told
@@ -76,7 +76,7 @@ class EngineLauncher(LocalLauncher):
             chosen = config.hydra.runtime.choices["hydra/launcher"]
             raise BadInput(f"hydra/launcher={chosen} needs: pip install 'normlab[{extra}]'")
 
-    def warm_up(self) -> None:
+    def warm_up(self, data: Data) -> None:
         """Nothing is trained in this process's children."""
 
     @abstractmethod
@@ -174,7 +174,7 @@ def train_here(config: Config, folder: Path, place: Path) -> str:
         Why there is no result; empty where there is one.
     """
     os.chdir(place)
-    warm_up()
+    warm_up(config.data)
     # The server that jobs are forked from may have begun under another choice of the engine's.
     environment = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
     (outcome,) = Workers([environment], Nobody()).run([Task("", config, folder)], lambda _: True)

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.normlab.asked import typed
-from hydra_plugins.normlab.grid import Grid, GridJob, check_surroundings
+from hydra_plugins.normlab.grid import GridJob, check_surroundings, grid_of
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config, SweepLimits, Tracking
@@ -53,7 +53,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
-        self._grid = Grid(hydra_context.config_loader, config.hydra.job.config_name)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name)
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -118,7 +118,7 @@ class GridSweeper(Sweeper):
         check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
         to_train = restart or not all(self._folder(job).finished for job in sweep.jobs)
         if isinstance(self._launcher, LocalLauncher) and to_train:
-            self._launcher.warm_up()  # while the store is opened
+            self._launcher.warm_up(config.data)  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
         try:

@@ -13,10 +13,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.normlab.grid import Grid
+from hydra_plugins.normlab.grid import grid_of
 from hydra_plugins.normlab.trials import Trials, task_in
 from src.bad_input import BadInput
-from src.config import Config
+from src.config import Config, Data
 from src.live import Board
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
@@ -47,13 +47,13 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `launch`; a job is always `src/job.py`'s, so the task function is not needed."""
-        self._grid = Grid(hydra_context.config_loader, config.hydra.job.config_name)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name)
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 
-    def warm_up(self) -> None:
-        """Begin to import what jobs need, while others do something else."""
-        warm_up()
+    def warm_up(self, data: Data) -> None:
+        """Begin to import and to read what jobs need, while others do something else."""
+        warm_up(data)
 
     def places(self, threads: int, device: str) -> int:
         """How many jobs of so many threads each are trained at once."""
@@ -64,7 +64,6 @@ class LocalLauncher(Launcher):
 
         Hydra would compose each job for 76 ms; the grid's own composer makes the same of it in less than one.
         """
-        self.warm_up()
         points = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
         if any(SUBDIR not in point for point in points):  # another sweeper's, which knows nothing of folders
             with self._trials.tracked(points) as tasks:
@@ -88,6 +87,7 @@ class LocalLauncher(Launcher):
         stop = self._policy = self._policy or Policy(tasks[0].config)
         if stop.reason:  # in an earlier batch
             return []
+        self.warm_up(tasks[0].config.data)
         with Board([task.name for task in tasks]) as board:
             outcomes = list(self._outcomes(tasks, stop.go_on, board))
         if stop.reason:

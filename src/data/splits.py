@@ -1,6 +1,8 @@
 """Images as tensors in memory: training, validation and test."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 from src.config import Data
 from src.data.idx import Bytes
 from src.data.images import Images
+from src.data.sources import load
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: torch.device) -> "Split":
+        """The same on a device; where it is there already, without a copy."""
+        return Split(self.images.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -29,6 +36,22 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+
+
+def load_splits(data: Data) -> tuple[Images, Splits]:
+    """A dataset and its parts; the last ones stay in memory, and are for nobody to write to.
+
+    Raises:
+        BadInput: as `load` does.
+    """
+    return _load_splits(*astuple(replace(data, batch_size=1)))  # which is no part of them
+
+
+@functools.lru_cache(maxsize=1)
+def _load_splits(*fields: Any) -> tuple[Images, Splits]:
+    data = Data(*fields)
+    images = load(data)
+    return images, make_splits(data, images)
 
 
 def make_splits(data: Data, images: Images) -> Splits:

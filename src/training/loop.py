@@ -16,6 +16,7 @@ from src.progress import Progress
 from src.runs.checkpoint import Checkpoints
 from src.runs.journal import Journal, stamp
 from src.training.evaluate import predict, score
+from src.training.history import History
 from src.training.penalties import penalised, penalty
 from src.training.streams import generator, stream_seed
 
@@ -45,15 +46,15 @@ def train(
     l2 = 0.0 if config.optimizer.name == "adamw" else reg.l2  # AdamW decays the weights itself
     weights = penalised(model)
     device = weights[0].device
+    train_split = splits.train.to(device)  # all of it, so that no step waits for a copy
     first = resume(checkpoints, journal) + 1
     for epoch in range(first, config.epochs + 1):
         torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
         order = torch.randperm(len(splits.train), generator=generator(config.seed, "order", epoch))
-        history = torch.zeros(len(order) // batch_size, 3, device=device)  # each step's loss, penalty and hits
+        history = History()
         started = time.perf_counter()
         model.train()
-        for step, (images, labels) in enumerate(batches(splits.train, order, batch_size)):
-            images, labels = images.to(device), labels.to(device)  # (N, C, H, W), (N,)
+        for images, labels in batches(train_split, order.to(device), batch_size):  # (N, C, H, W), (N,)
             logits = model(images)  # (N, classes)
             loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
             extra = penalty(weights, reg.l1, l2)
@@ -61,9 +62,9 @@ def train(
             (loss + extra).backward()
             optimizer.step()
             schedule.step()
-            history[step] = observe(logits.detach(), labels, extra.detach())
-            progress.step(step, history)
-        train_metrics = summarise(history, epoch, batch_size)  # reads the device, so the clock stops behind it
+            history.append(logits, labels, extra)
+            progress.step(history)
+        train_metrics = summarise(history.steps(), epoch, batch_size)  # reads the device, so the clock stops behind it
         seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
@@ -87,27 +88,22 @@ def resume(checkpoints: Checkpoints, journal: Journal) -> int:
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Images (batch, C, H, W) and labels (batch,) in the given order; the incomplete last batch is left out."""
+    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as they lie in memory: whole rows are gathered fastest
     for start in range(0, len(order) - batch_size + 1, batch_size):
         chosen = order[start : start + batch_size]
-        yield split.images[chosen], split.labels[chosen]
+        yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
 
 
-def observe(logits: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
-    """A step's loss without penalty and label smoothing, its penalty and its hits (3,): comparable across strengths."""
-    return torch.stack([F.cross_entropy(logits, labels), extra, (logits.argmax(dim=1) == labels).sum()])
-
-
-def summarise(history: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
+def summarise(steps: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
     """Mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
 
     Raises:
         Diverged: where a loss or a penalty is not finite.
     """
-    history = history.cpu().double()
-    finite = history.isfinite().all(dim=1)
+    finite = steps.isfinite().all(dim=1)
     if not finite.all():
         step = int(finite.int().argmin())
-        loss, extra, _ = history[step].tolist()
+        loss, extra, _ = steps[step].tolist()
         raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {extra:g}")
-    loss, extra, hits = history.mean(dim=0).tolist()
+    loss, extra, hits = steps.mean(dim=0).tolist()
     return {"train/loss": loss, "train/penalty": extra, "train/accuracy": hits / batch_size}

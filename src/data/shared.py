@@ -1,0 +1,20 @@
+"""Imported last by the process that jobs are forked from: reads the images, so that all jobs share one copy of them.
+
+A job that asks for others reads those for itself, and one whose images cannot be read says so itself.
+"""
+
+import contextlib
+import json
+import os
+
+import torch
+
+from src.config import Data
+from src.data.splits import load_splits
+
+VARIABLE = "NORMLAB_SHARED_DATA"  # the `data` part of a configuration as JSON
+
+if VARIABLE in os.environ:
+    torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
+    with contextlib.suppress(Exception):
+        load_splits(Data(**json.loads(os.environ.pop(VARIABLE))))
