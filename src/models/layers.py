@@ -5,20 +5,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution: output channels, kernel side and stride in pixels, and whether a 2 x 2 maximum follows."""
+    """One convolution without padding: output channels, kernel side and stride in pixels."""
 
     name: str
     channels: int
     kernel: int
     stride: int = 1
-    pool: bool = False
 
 
 def layers(width: int) -> tuple[Layer, ...]:
-    """The convolutions of the network, in order; `width` is the number of channels of the first."""
+    """The convolutions of the network, in order; `width` is the number of channels of the first.
+
+    Images of 28 pixels a side become 12, 5 and 3 pixels, those of 32 become 14, 6 and 4.
+    """
     return (
-        Layer("conv1", width, kernel=5, stride=2),
-        Layer("conv2", 2 * width, kernel=3, pool=True),
+        Layer("conv1", width, kernel=6, stride=2),
+        Layer("conv2", 2 * width, kernel=4, stride=2),
         Layer("conv3", 2 * width, kernel=3),
     )
 

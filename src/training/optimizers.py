@@ -14,12 +14,13 @@ def make_optimizer(model: nn.Module, settings: config.Optimizer, decay: float) -
     """The chosen optimizer over all parameters.
 
     `decay` is AdamW's decoupled weight decay and falls on the same weights as a penalty; the other optimizers have
-    none, since an L2 penalty is part of their loss.
+    none, since an L2 penalty is part of their loss.  Where torch has a fused step, one kernel for all parameters, it
+    is taken: of a small network's step the optimizer's many small operations are otherwise a tenth.
     """
     lr = settings.lr
     if settings.name == "sgd":
         return torch.optim.SGD(
-            model.parameters(), lr, momentum=settings.momentum or 0.0, nesterov=bool(settings.nesterov)
+            model.parameters(), lr, momentum=settings.momentum or 0.0, nesterov=bool(settings.nesterov), fused=True
         )
     assert settings.eps is not None
     if settings.name == "rmsprop":
@@ -31,11 +32,11 @@ def make_optimizer(model: nn.Module, settings: config.Optimizer, decay: float) -
     assert settings.beta2 is not None
     betas = (settings.beta1, settings.beta2)
     if settings.name == "adam":
-        return torch.optim.Adam(model.parameters(), lr, betas=betas, eps=settings.eps)
+        return torch.optim.Adam(model.parameters(), lr, betas=betas, eps=settings.eps, fused=True)
     weights = penalised(model)
     others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr, betas=betas, eps=settings.eps)
+    return torch.optim.AdamW(groups, lr, betas=betas, eps=settings.eps, fused=True)
 
 
 def make_schedule(

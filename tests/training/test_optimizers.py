@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -55,15 +56,20 @@ def result(settings: Optimizer) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("name", "theirs"),
     [
-        ("sgd", lambda weights: torch.optim.SGD(weights, 0.1, momentum=0.9, nesterov=True)),
-        ("adam", lambda weights: torch.optim.Adam(weights, 0.02, betas=(0.9, 0.999), eps=1e-8)),
-        ("adamw", lambda weights: torch.optim.AdamW(weights, 0.02, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)),
-        ("rmsprop", lambda weights: torch.optim.RMSprop(weights, 0.003, alpha=0.99, eps=1e-8, momentum=0.5)),
+        ("sgd", partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True)),
+        ("adam", partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.999), eps=1e-8)),
+        ("adamw", partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)),
+        ("rmsprop", partial(torch.optim.RMSprop, lr=0.003, alpha=0.99, eps=1e-8, momentum=0.5)),
     ],
 )
 def test_an_optimizer_is_torchs_own(name, theirs):
-    reference = network()
-    assert torch.equal(result(OPTIMIZERS[name]), moved(theirs(reference.parameters()), reference))
+    def their_result(**options):
+        reference = network()
+        return moved(theirs(reference.parameters(), **options), reference)
+
+    fused = {} if name == "rmsprop" else {"fused": True}
+    assert torch.equal(result(OPTIMIZERS[name]), their_result(**fused))
+    torch.testing.assert_close(result(OPTIMIZERS[name]), their_result(foreach=False), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name, changes in CHANGES.items() for key in changes])

@@ -83,8 +83,8 @@ def test_adamw_decays_the_same_weights_by_itself():
     ours = make_optimizer(model, Optimizer("adamw", lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
     weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
-    theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5)
-    undecayed = torch.optim.AdamW(rest, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.0)
+    theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5, fused=True)
+    undecayed = torch.optim.AdamW(rest, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.0, fused=True)
     for _ in range(3):
         step(model, ours)
         undecayed.zero_grad()
@@ -97,7 +97,7 @@ def test_adamw_decays_the_same_weights_by_itself():
 def test_without_l2_adam_and_adamw_decay_nothing(name):
     model, reference = network(), network()
     ours = make_optimizer(model, Optimizer(name, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
-    theirs = torch.optim.Adam(reference.parameters(), lr=0.01)
+    theirs = torch.optim.Adam(reference.parameters(), lr=0.01, fused=True)
     for _ in range(3):
         step(model, ours)
         step(reference, theirs)
