@@ -133,7 +133,7 @@ def main() -> None:
     """The command: trains six models; the last line is their accuracies as JSON."""
     parser = argparse.ArgumentParser("python -m benchmarks.lightning_template")
     parser.add_argument("--workers", type=int, default=0, help="DataLoader workers (default: 0)")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     unpack(Path("data"))
     runs = {}

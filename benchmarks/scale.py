@@ -26,7 +26,7 @@ def sweep(jobs: int, workers: int) -> dict[str, float]:
     """One sweep: its seconds, seconds a job between first start and last end, and PSS in MB."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        words = ["src.train", "-m", "data.limit=64", "epochs=1", f"seeds={jobs}", f"sweep.max_jobs={jobs}"]
+        words = ["src.train", "-m", "data.limit=128", "epochs=1", f"seeds={jobs}", f"sweep.max_jobs={jobs}"]
         began = time.time()
         with (place / "log").open("w") as log:
             process = psutil.Popen(

@@ -2,7 +2,7 @@
 
     python -m benchmarks.startup                        the README's main line, in parts that add up to the whole
     python -m benchmarks.startup --rounds 5 --json startup.json
-    python -m benchmarks.startup data.limit=64 epochs=1 seeds=10       another sweep, by its overrides
+    python -m benchmarks.startup data.limit=128 epochs=1 seeds=10       another sweep, by its overrides
 
 A sweep's parts are seconds of workers: two workers have two seconds in each second of the clock.  They come from the
 times in the jobs' journals.
@@ -42,7 +42,7 @@ def error_message(line: str) -> float:
 def first_step() -> float:
     """Seconds from the shell until a job of its own is about to take its first step."""
     with tempfile.TemporaryDirectory() as place:
-        began, _ = shell(["src.train", "data.limit=64", "epochs=1"], Path(place))
+        began, _ = shell(["src.train", "data.limit=128", "epochs=1"], Path(place))
         (times,) = journals(Path(place))
     return times["ready"] - began
 

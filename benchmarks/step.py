@@ -51,7 +51,7 @@ def configuration(norm: str, penalty: str) -> Config:
         reg=PENALTIES[penalty],
         optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
         schedule=Schedule("onecycle", warmup=0.25),
-        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
+        data=Data("mnist", batch_size=128, validation=5000, split_seed=0),
         model=Model("cnn", width=16),
         epochs=1,
         seed=0,

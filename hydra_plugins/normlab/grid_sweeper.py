@@ -128,6 +128,10 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
+            if to_train:
+                from src.comparison.comparison import warm_up
+
+                warm_up()  # while the server that jobs are forked from does the same
             # Who stops does not wait for figures.
             status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train)
         except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """A comparison of finished runs: printed, written into a folder, and returned."""
 
+import importlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ REPORT = "report.html"
 PAIRS = 1_000  # that the JSON holds; of a thousand cells there are half a million
 EFFECTS = 6  # lines that are printed
 UNFINISHED = 10  # lines that are printed
+SLOW = ("per_image", "table", "verdicts", "figures", "report", "galleries", "interactive")  # to import
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,16 @@ def compare(
     write_all(out, _files(report))
     _say_place(out, console)
     return Comparison(records, report, groups)
+
+
+def warm_up() -> None:
+    """Begin to import what a comparison needs, which takes 1.5 seconds, while others do something else."""
+
+    def work() -> None:
+        for name in SLOW:
+            importlib.import_module(f"src.comparison.{name}")
+
+    threading.Thread(target=work, name="imports", daemon=True).start()
 
 
 def _newer(report: Path, records: Records) -> bool:

@@ -5,23 +5,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution without padding: output channels, kernel side and stride in pixels."""
+    """A convolution: output channels; kernel side, stride and padding in pixels; whether a 2 x 2 maximum follows."""
 
     name: str
     channels: int
     kernel: int
     stride: int = 1
+    padding: int = 0
+    pool: bool = False
 
 
 def layers(width: int) -> tuple[Layer, ...]:
     """The convolutions of the network, in order; `width` is the number of channels of the first.
 
-    Images of 28 pixels a side become 12, 5 and 3 pixels, those of 32 become 14, 6 and 4.
+    Images of 28 pixels a side become 12, pooled 6, then 4 pixels; those of 32 become 14, pooled 7, then 5.
     """
     return (
-        Layer("conv1", width, kernel=6, stride=2),
-        Layer("conv2", 2 * width, kernel=4, stride=2),
-        Layer("conv3", 2 * width, kernel=3),
+        Layer("conv1", width, kernel=6, stride=2, pool=True),
+        Layer("conv2", 2 * width, kernel=3),
+        Layer("conv3", 2 * width, kernel=3, padding=1),
     )
 
 

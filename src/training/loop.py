@@ -46,6 +46,7 @@ def train(
     l2 = 0.0 if config.optimizer.name == "adamw" else reg.l2  # AdamW decays the weights itself
     weights = penalised(model)
     device = weights[0].device
+    extra = torch.zeros((), device=device)  # what a penalty adds to the loss
     train_split = splits.train.to(device)  # all of it, so that no step waits for a copy
     first = resume(checkpoints, journal) + 1
     for epoch in range(first, config.epochs + 1):
@@ -57,9 +58,11 @@ def train(
         for images, labels in batches(train_split, order.to(device), batch_size):  # (N, C, H, W), (N,)
             logits = model(images)  # (N, classes)
             loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
-            extra = penalty(weights, reg.l1, l2)
+            if reg.l1 or l2:
+                extra = penalty(weights, reg.l1, l2)
+                loss = loss + extra
             optimizer.zero_grad()
-            (loss + extra).backward()
+            loss.backward()
             optimizer.step()
             schedule.step()
             history.append(logits, labels, extra)
