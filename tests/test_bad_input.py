@@ -183,7 +183,7 @@ def test_a_plan_is_told_before_slow_imports_and_leaves_nothing(tmp_path):
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert "14 jobs, varying norm.name, norm.groups, seed; 0 finished before" in lines[0]
-    assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,634", "to", "train"] for seed in (0, 1)]
+    assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
     assert lines[-1] == "nothing was run: plan=true"
     assert files_below(tmp_path) == []
 
@@ -218,7 +218,7 @@ def test_no_preset_is_shown_as_any_other_choice(command):
 
 def test_a_folder_that_cannot_be_written_to_is_named(command, tmp_path):
     (tmp_path / "multirun").touch()  # as good as no permission, and root is refused too
-    done = command("src.train", "data.limit=64", "epochs=1", "tracking=none")
+    done = command("src.train", "data.limit=128", "epochs=1", "tracking=none")
     assert done.returncode == 2, done.stderr
     assert "multirun" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
@@ -231,7 +231,7 @@ def test_the_folder_with_a_comma_that_an_answer_names_is_trained_on(command, tmp
     folder.mkdir()
     for file in MNIST.glob("*.gz"):
         shutil.copy(file, folder)
-    small = ("data.limit=64", "epochs=1", "tracking=none")
+    small = ("data.limit=128", "epochs=1", "tracking=none")
     refused = command("src.train", "-m", f"data.root={folder}", *small)
     assert refused.returncode == 2, refused.stderr
     assert f"{tmp_path / 'mine'} and all" in refused.stderr

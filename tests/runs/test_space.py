@@ -90,7 +90,7 @@ def test_a_read_only_disk_is_found_by_writing(mount):
 def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options, words, tracking):
     disk = mount(options)
     done = subprocess.run(
-        [sys.executable, "-m", "src.train", "epochs=1", "data.limit=64", f"tracking={tracking}"],
+        [sys.executable, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}"],
         cwd=disk,
         env=clean_environment(),
         capture_output=True,

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -71,6 +72,8 @@ def test_a_step_calls_little_more_than_the_bare_loop_and_never_waits_for_the_dev
     ours, bare = a_step(fit, config), a_bare_step(config)
     print(ours - bare, bare - ours)
     assert not READS & (ours - bare).keys()
+
+
 def test_a_read_would_be_seen():
     with Operators() as operators:
         torch.ones(2).sum().item()
