@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -16,9 +16,8 @@ from omegaconf import DictConfig
 
 from hydra_plugins.normlab.asked import typed
 from hydra_plugins.normlab.grid import GridJob, check_surroundings, grid_of
-from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
-from src.config import Config, SweepLimits, Tracking
+from src.config import Config, Data, SweepLimits, Tracking
 from src.console import SteadyConsole
 from src.plan import Plan, listed
 from src.runs import identity
@@ -41,6 +40,21 @@ class GridSweeperConf:
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="normlab")
+
+
+@runtime_checkable
+class JobProcesses(Protocol):
+    """What our launchers have and Hydra's own lack.
+
+    Asked for by its methods: Hydra runs the modules of its plugins a second time when it scans them, and a class of the
+    first time is not that of the second.
+    """
+
+    def warm_up(self, data: Data) -> None:
+        """Begin to import and to read what jobs need, while others do something else."""
+
+    def places(self, threads: int, device: str) -> int:
+        """How many jobs of so many threads each are trained at once."""
 
 
 class GridSweeper(Sweeper):
@@ -117,7 +131,7 @@ class GridSweeper(Sweeper):
             self._check_nobody_trains(sweep)
         check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
         to_train = restart or not all(self._folder(job).finished for job in sweep.jobs)
-        if isinstance(self._launcher, LocalLauncher) and to_train:
+        if isinstance(self._launcher, JobProcesses) and to_train:
             self._launcher.warm_up(config.data)  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
@@ -167,7 +181,7 @@ class GridSweeper(Sweeper):
 
     def _places(self, jobs: Sequence[GridJob]) -> int:
         """How many jobs are trained at once; Hydra's own launcher has one place."""
-        if not isinstance(self._launcher, LocalLauncher):
+        if not isinstance(self._launcher, JobProcesses):
             return 1
         return self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from src.data.splits import Split
 
-BATCH = 125  # images at once, which stay in the cache; part of no result, since no layer looks across the batch
+BATCH = 250  # images at once, which stay in the cache; part of no result, since no layer looks across the batch
 
 
 @torch.inference_mode()
