@@ -36,5 +36,5 @@ def _thumbnail(png: bytes) -> bytes:
         small = image.convert("RGB")
     small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", lossless=True)
+    small.save(buffer, "WEBP", lossless=True, method=1, quality=0)  # a tenth of the time for a sixth more bytes
     return buffer.getvalue()
