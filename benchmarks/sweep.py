@@ -1,7 +1,8 @@
 """The README's six runs by normlab, by the loop that courses teach and by a Lightning template, in turns.
 
     pip install -e '.[bench]'
-    python -m benchmarks.sweep                          three rounds, about 40 minutes on two cores
+    python -m benchmarks.sweep                          three rounds, about 25 minutes on two cores
+    python -m benchmarks.sweep --epochs 8 --rounds 1    until all six runs are as accurate as wanted
     python -m benchmarks.sweep --rounds 1 --json sweep.json
     python -m benchmarks.sweep --only course --only normlab
 
@@ -36,7 +37,7 @@ class Outcome:
 
     seconds: float
     accuracy: float
-    until: float
+    until: float | None  # never
 
 
 def run(words: list[str]) -> Outcome:
@@ -55,8 +56,14 @@ def run(words: list[str]) -> Outcome:
         if done.returncode:
             raise SystemExit(f"{' '.join(words)} ended with {done.returncode}\n{done.stderr[-2000:]}")
         runs = ours(Path(place)) if words[0] == MAIN_LINE[0] else json.loads(done.stdout.splitlines()[-1])
-    until = max(first_time(name, run["reached"]) - began for name, run in runs.items())
-    return Outcome(seconds, mean(run["accuracy"] for run in runs.values()), until)
+    reached = [first_time(name, run["reached"]) for name, run in runs.items()]
+    until = max(reached) - began
+    return Outcome(seconds, mean(run["accuracy"] for run in runs.values()), until if until < float("inf") else None)
+
+
+def baseline(name: str, workers: int, epochs: int) -> list[str]:
+    """Its command with so many DataLoader workers."""
+    return [BASELINES[name], "--workers", str(workers), "--epochs", str(epochs)]
 
 
 def ours(place: Path) -> dict[str, Any]:
@@ -78,38 +85,47 @@ def first_time(name: str, reached: list[tuple[float, float]]) -> float:
     return min((when for when, accuracy in reached if accuracy >= WANTED[name[:2]]), default=float("inf"))
 
 
+def shown(seconds: float | None) -> str:
+    """Seconds until something happened, or that it never did."""
+    return "never" if seconds is None else f"{seconds:.1f} s"
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser("python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=4, help="of every run (default: %(default)s)")
     parser.add_argument("--only", action="append", choices=["normlab", *BASELINES], help="may repeat")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
     arguments = parser.parse_args()
     show_machine()
     names = arguments.only or ["normlab", *BASELINES]
-    lines = {"normlab": MAIN_LINE}
+    lines = {"normlab": [*MAIN_LINE, f"epochs={arguments.epochs}"]}
     outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
     for turn in range(arguments.rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             if name not in lines:
-                tried = {workers: run([BASELINES[name], "--workers", str(workers)]) for workers in (0, 2)}
+                tried = {workers: run(baseline(name, workers, arguments.epochs)) for workers in (0, 2)}
                 for workers, outcome in tried.items():
                     print(f"round 1: {name} with {workers} workers {outcome.seconds:.1f} s", flush=True)
                 best = min(tried, key=lambda workers: tried[workers].seconds)
-                lines[name] = [BASELINES[name], "--workers", str(best)]
+                lines[name] = baseline(name, best, arguments.epochs)
                 outcomes[name].append(tried[best])
             else:
                 outcomes[name].append(run(lines[name]))
             last = outcomes[name][-1]
-            print(f"round {turn + 1}: {name} {last.seconds:.1f} s, {last.accuracy:.2%}, {last.until:.1f} s", flush=True)
+            print(
+                f"round {turn + 1}: {name} {last.seconds:.1f} s, {last.accuracy:.2%}, {shown(last.until)}", flush=True
+            )
     print(f"\n{'':12} {'seconds':>8} {'test accuracy':>14} {'until accurate':>15}  times normlab's seconds")
     ratios: dict[str, Ratio] = {}
     for name in names:
         of = outcomes[name]
         seconds = [outcome.seconds for outcome in of]
         row = f"{name:12} {median(seconds):>8.1f} {mean(o.accuracy for o in of):>14.2%}"
-        row += f" {median(o.until for o in of):>15.1f}"
+        times = [outcome.until for outcome in of if outcome.until is not None]
+        row += f" {shown(median(times) if len(times) == len(of) else None):>15}"
         if name != "normlab" and "normlab" in names:
             ratios[name] = ratio(seconds, [outcome.seconds for outcome in outcomes["normlab"]])
             row += f"  {ratios[name]}"
