@@ -120,6 +120,7 @@ class Config:
     seed: int = key(at_least=0, at_most=2**32 - 1)
     seeds: int | None = key(None, at_least=1, at_most=2**32)  # short for a range of `seed`; a job's own is null
     threads: int = key(at_least=1, at_most=1024)
+    precision: str = key("float32", choices=("float32", "bfloat16"))
     deterministic: bool = key(False)
     device: str = key("auto")
     resume: str = key("auto", choices=("auto", "restart"))
@@ -129,7 +130,10 @@ class Config:
 KEYS = schema(Config)
 SECTIONS = tuple(item.name for item in dataclasses.fields(Config) if f"{item.name}.name" in KEYS)
 # What a job is: nothing else enters its identity, and nothing else can be swept.
-JOB = ("norm", "reg", "optimizer", "schedule", "data", "model", "epochs", "seed", "threads", "deterministic")
+JOB = (
+    *("norm", "reg", "optimizer", "schedule", "data", "model"),
+    *("epochs", "seed", "threads", "precision", "deterministic"),
+)
 
 
 def part_of_a_job(path: str) -> bool:

@@ -39,10 +39,10 @@ PRELOAD = [
     "src.job",
     "src.comparison.figures",
     "torch._dynamo",
-    "src.data.shared",
+    "src.shared",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
-SHARED_DATA = "NORMLAB_SHARED_DATA"  # read by src/data/shared.py
+SHARED_DATA = "NORMLAB_SHARED_DATA"  # read by src/shared.py
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks
 

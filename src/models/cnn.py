@@ -1,6 +1,7 @@
 """A small convolutional network for images, the same under every norm."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.models.layers import layers
@@ -49,6 +50,6 @@ class CNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, C, H, W)."""
         features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) of 28 x 28 pixels
-        pooled = self.dropout(features.amax(dim=(2, 3)))  # (N, 2 * width)
-        logits: Tensor = self.classifier(pooled)  # (N, classes)
+        pooled = F.max_pool2d(features, features.shape[2:]).flatten(1)  # (N, 2 * width)
+        logits: Tensor = self.classifier(self.dropout(pooled))  # (N, classes)
         return logits

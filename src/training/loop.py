@@ -47,6 +47,7 @@ def train(
     weights = penalised(model)
     device = weights[0].device
     extra = torch.zeros((), device=device)  # what a penalty adds to the loss
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     train_split = splits.train.to(device)  # all of it, so that no step waits for a copy
     first = resume(checkpoints, journal) + 1
     for epoch in range(first, config.epochs + 1):
@@ -56,7 +57,8 @@ def train(
         started = time.perf_counter()
         model.train()
         for images, labels in batches(train_split, order.to(device), batch_size):  # (N, C, H, W), (N,)
-            logits = model(images)  # (N, classes)
+            with autocast:
+                logits = model(images).float()  # (N, classes)
             loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
             if reg.l1 or l2:
                 extra = penalty(weights, reg.l1, l2)

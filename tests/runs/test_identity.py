@@ -95,6 +95,7 @@ CHANGES = {
     "model.width": 8,
     "epochs": 4,
     "threads": 2,
+    "precision": "bfloat16",
     "deterministic": True,
 }
 

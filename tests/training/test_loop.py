@@ -60,6 +60,22 @@ def test_deterministic_algorithms_can_be_asked_for(config, fit):
     assert identical(fit(config), plain)
 
 
+def test_bfloat16_trains_nearly_alike_and_leaves_float32(config, fit):
+    config.optimizer = ADAM
+    plain, seen = fit(config), []
+    config.precision = "bfloat16"
+
+    def observe(model, images, logits):
+        seen.append((model.training, logits.dtype))
+
+    trained = fit(config, observe)
+    assert not identical(trained, plain)
+    assert {value.dtype for value in trained.weights.values()} <= {torch.float32, torch.int64}
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
+    for one, other in zip(trained.metrics, plain.metrics, strict=True):
+        assert one["train/loss"] == pytest.approx(other["train/loss"], rel=0.1)
+
+
 def test_another_seed_gives_another_network(config, fit):
     first = fit(config)
     config.seed = 1

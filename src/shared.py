@@ -1,4 +1,4 @@
-"""Imported last by the process that jobs are forked from: reads the images, so that all jobs share one copy of them.
+"""Imported last by the process that jobs are forked from: what all jobs share, their images above all.
 
 A job that asks for others reads those for itself, and one whose images cannot be read says so itself.
 """
@@ -11,9 +11,11 @@ import torch
 
 from src.config import Data
 from src.data.splits import load_splits
+from src.runs.environment import environment
 
 VARIABLE = "NORMLAB_SHARED_DATA"  # the `data` part of a configuration as JSON
 
+environment()  # stays in memory, and what it asks git takes 10 ms
 if VARIABLE in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):
