@@ -80,7 +80,16 @@ def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], flo
         "test, pictures, weights": spent("epoch", "end"),
         "after the last job": workers * (began + seconds - max(job["end"] for job in jobs)),
     }
-    return {**found, "between jobs, and idle": whole - sum(found.values())}, whole, len(jobs)
+    idle = idle_at_the_end(jobs, workers)
+    return {**found, "idle at the end": idle, "between jobs": whole - idle - sum(found.values())}, whole, len(jobs)
+
+
+def idle_at_the_end(jobs: Sequence[dict[str, float]], workers: int) -> float:
+    """Seconds that workers wait for the last job of another one; each job is that of the worker free for longest."""
+    ends = [min(job["start"] for job in jobs)] * workers
+    for job in sorted(jobs, key=lambda job: job["start"]):
+        ends[ends.index(min(ends))] = job["end"]
+    return sum(max(ends) - end for end in ends)
 
 
 def main() -> None:
@@ -106,7 +115,7 @@ def main() -> None:
         rows[name] = seconds
         print(f"{name:30} {seconds:6.1f} s of workers {seconds / whole:6.1%} {seconds / jobs:6.2f} s a job")
     print(f"{'together':30} {sum(found.values()):6.1f}")
-    inside = ("data and network", "validation, checkpoints", "test, pictures, weights", "between jobs, and idle")
+    inside = ("data and network", "validation, checkpoints", "test, pictures, weights", "between jobs")
     overhead = sum(found[name] for name in inside) / jobs
     print(f"{'a job without its steps':30} {overhead:6.2f} s")
     write(arguments.json, {"single": single, "sweeps": [sweep[0] for sweep in sweeps], "overhead": overhead})
