@@ -12,11 +12,10 @@ import torch
 from src.config import Data
 from src.data.splits import load_splits
 from src.runs.environment import environment
-
-VARIABLE = "NORMLAB_SHARED_DATA"  # the `data` part of a configuration as JSON
+from src.workers import SHARED_DATA
 
 environment()  # stays in memory, and what it asks git takes 10 ms
-if VARIABLE in os.environ:
+if SHARED_DATA in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):
-        load_splits(Data(**json.loads(os.environ.pop(VARIABLE))))
+        load_splits(Data(**json.loads(os.environ.pop(SHARED_DATA))))

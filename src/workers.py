@@ -42,7 +42,7 @@ PRELOAD = [
     "src.shared",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
-SHARED_DATA = "NORMLAB_SHARED_DATA"  # read by src/shared.py
+SHARED_DATA = "NORMLAB_SHARED_DATA"  # the variable that tells src/shared.py the `data` of a configuration, as JSON
 GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
 POLL = 0.1  # seconds between two looks
 

@@ -43,7 +43,7 @@ def train(
         Diverged: where the loss is no longer finite, naming epoch and step.
     """
     reg, batch_size = config.reg, config.data.batch_size
-    l2 = 0.0 if config.optimizer.name == "adamw" else reg.l2  # AdamW decays the weights itself
+    strengths = (reg.l1, 0.0 if config.optimizer.name == "adamw" else reg.l2)  # AdamW decays the weights itself
     weights = penalised(model)
     device = weights[0].device
     extra = torch.zeros((), device=device)  # what a penalty adds to the loss
@@ -60,8 +60,8 @@ def train(
             with autocast:
                 logits = model(images).float()  # (N, classes)
             loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
-            if reg.l1 or l2:
-                extra = penalty(weights, reg.l1, l2)
+            if any(strengths):
+                extra = penalty(weights, *strengths)
                 loss = loss + extra
             optimizer.zero_grad()
             loss.backward()
