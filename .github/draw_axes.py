@@ -17,7 +17,7 @@ NORMS = {
     "ln": ("LayerNorm: all channels\nof one image", lambda n, c: n == 0),
     "in": ("InstanceNorm: one channel\nof one image", lambda n, c: (n == 0) & (c == 0)),
 }
-COLOURS = {"bn": "#0072b2", "gn": "#d55e00", "ln": "#009e73", "in": "#b0569b"}  # as in src/comparison/colours.py
+COLOURS = {"bn": "#0072b2", "gn": "#d55e00", "ln": "#009e73", "in": "#b0569b"}  # as in src/pictures/colours.py
 
 
 def draw() -> Figure:

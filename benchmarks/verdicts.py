@@ -41,20 +41,6 @@ class Row:
     error: float
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Which images a run gets wrong (N,)."""
-
-    wrong: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The answers of runs by their names."""
-
-    runs: Mapping[str, Answer]
-
-
 def make_records(accuracies: Floats) -> Records:
     """Finished jobs (cells, seeds) with these test accuracies, as they are read from folders, which are not written."""
     source = {"digest": "0" * 64, "test": IMAGES, "classes": list("0123456789")}
@@ -77,7 +63,7 @@ def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) 
     """A sweep whose runs vary normally about their cells' true means, counted in whole images."""
     runs = np.array(means)[:, None] + generator.normal(0, RUN_SD, (len(means), seeds))
     runs += generator.normal(0, SEED_SD, seeds)
-    return judge([], make_records(np.round(runs * IMAGES) / IMAGES), [])
+    return judge([], make_records(np.round(runs * IMAGES) / IMAGES), {})
 
 
 def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
@@ -87,12 +73,8 @@ def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
     chance = np.clip(1 - (1 - ease) * (1 - accuracy[:, None]) / (1 - ease.mean()), 0, 1)
     right = generator.random((CELLS, IMAGES)) < chance
     records = make_records(right.mean(axis=1)[:, None])
-    return judge([], records, [answered(records, right)])
-
-
-def answered(records: Records, right: npt.NDArray[np.bool_]) -> Answered:
-    """The answers of one run a cell (cells, N)."""
-    return Answered({f"{cell.label} s0": Answer(~row) for cell, row in zip(records.cells, right, strict=True)})
+    runs = [f"{cell.label} s0" for cell in records.cells]
+    return judge([], records, dict(zip(runs, right, strict=True)))
 
 
 def share(what: str, seeds: int, values: Sequence[float]) -> Row:

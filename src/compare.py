@@ -23,12 +23,12 @@ from rich.console import Console
 
 from src.bad_input import BadInput
 from src.collector import collect_rarely
-from src.comparison.comparison import Comparison, compare
 from src.comparison.output import check_files, stdout_is_among, write
 from src.runs.folder import MULTIRUN, Sweep
 from src.runs.manifests import choose_sweeps
 
 if TYPE_CHECKING:
+    from src.comparison.comparison import Comparison
     from src.comparison.report import Report
 
 
@@ -73,6 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=stdout_is_among(files))
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
+    from src.comparison.comparison import compare  # takes a second to import, which a refusal does not wait for
+
     comparison = compare(sweeps, arguments.multirun, out, console)
     if comparison.report is None:
         return 1
@@ -81,14 +83,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.assignment:
         from src.comparison.assignment import write_assignment
 
-        write_assignment(comparison.report, comparison.groups, out / "assignment", arguments.budget)
+        write_assignment(comparison.report, out / "assignment", arguments.budget)
         line = f"written to {out / 'assignment'}: README.md and its pictures"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     _write_files(arguments, comparison, comparison.report)
     return 0
 
 
-def _write_files(arguments: argparse.Namespace, comparison: Comparison, report: "Report") -> None:
+def _write_files(arguments: argparse.Namespace, comparison: "Comparison", report: "Report") -> None:
     from src.comparison.curves_csv import curves_csv
     from src.comparison.latex import latex
     from src.comparison.table import csv_content
@@ -105,10 +107,10 @@ def _write_files(arguments: argparse.Namespace, comparison: Comparison, report: 
 
 def _say_tuned(report: "Report", key: str, console: Console) -> None:
     """What each value of a key comes to with the other settings that suit it best."""
+    from src.comparison.atlas import right_by_run
     from src.comparison.tuned import tuned
 
-    right = {name: ~run.wrong for group in report.groups for name, run in group.runs.items()}
-    found = tuned(report.records, key, right)
+    found = tuned(report.records, key, right_by_run(report.atlases))
     console.print()
     for row in found.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""

@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 Item = TypeVar("Item")
 SOON = 2.0  # seconds after which a wait is shown
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class SteadyConsole(Console):
@@ -31,3 +32,13 @@ def patiently(items: Sequence[Item], doing: str) -> Iterator[Item]:
         for done, item in enumerate(items):
             progress.update(task, completed=done, visible=time.monotonic() - began > SOON)
             yield item
+
+
+def in_words(seconds: float) -> str:
+    """A length of time in its two largest units, such as `2 min 5 s`."""
+    rest, words = max(round(seconds), 0), []
+    for size, unit in UNITS:
+        if rest >= size:
+            words.append(f"{rest // size} {unit}")
+        rest %= size
+    return " ".join(words[:2]) or "0 s"

@@ -1,15 +1,12 @@
 """What one job does, from its configuration to its result; everything it leaves is in its folder."""
 
 import contextlib
-import csv
-import io
 import logging
 import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,22 +15,22 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save
 
-from src.comparison.galleries import mistake_grid, picture_png
-from src.comparison.mistakes import per_class, worst_mistakes
 from src.config import Config
 from src.data.images import Images
 from src.data.splits import Splits, load_splits
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
 from src.progress import Listener, Progress, print_epochs
-from src.runs.checkpoint import Checkpoints, Unreadable, drop_checkpoints, load_checkpoint
+from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.environment import environment
 from src.runs.files import remove_partial_files, write_atomic, write_json
 from src.runs.folder import JobFolder
-from src.runs.identity import cell_key, code_digest, identity, is_same, job_key
+from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
+from src.runs.log import job_log
 from src.runs.predictions import Predictions, save_predictions
+from src.runs.resume import can_resume, is_same_job
 from src.stopping import Terminated
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
@@ -88,27 +85,6 @@ def outcome(error: BaseException) -> tuple[str, str]:
     """The status and the reason of a job that an error has ended."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"  # sys.exit is no signal
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def is_same_job(job: JobFolder, config: Config) -> bool:
-    """Whether a folder's journal begins with this configuration."""
-    records = job.records()
-    return bool(records) and records[0]["kind"] == "start" and is_same(records[0]["config"], config)
-
-
-def can_resume(job: JobFolder, config: Config) -> bool:
-    """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
-    records = job.records()
-    if not is_same_job(job, config):
-        return False
-    try:
-        newest = load_checkpoint(job.path)
-    except Unreadable:
-        return True  # nothing of it is thrown away: the job fails when it restores it, and says why
-    if records[0]["code"] != code_digest():
-        return False
-    journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
-    return newest is None or int(newest["epoch"]) <= journalled + 1
 
 
 def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
@@ -171,13 +147,15 @@ def finish(
 
     `began` is when the job did, by `time.perf_counter`.
     """
+    from src.pictures.mistakes import write_mistakes  # imports matplotlib, for the end alone
+
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
     log_probabilities = predict(model, splits.test, device)
     loss, accuracy = score(log_probabilities, splits.test.labels)
     predictions = Predictions(
         splits.test.labels.numpy(), log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
     )
-    write_pictures(job.path, predictions, images)
+    write_mistakes(job.path, predictions, images)
     save_predictions(job.path / "predictions.npz", predictions)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomic(job.path / "weights.safetensors", save(weights))
@@ -195,48 +173,3 @@ def finish(
     write_json(job.result_path, {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000})
     drop_checkpoints(job.path)  # after the result, which needs them no more
     return float(metrics["val/accuracy"])
-
-
-def write_pictures(folder: Path, predictions: Predictions, images: Images) -> None:
-    """The worst mistakes, the confusion matrix and the accuracy of each class."""
-    from src.comparison.figures import confusion_matrix, png  # imports matplotlib, for the end alone
-
-    classes = images.source.classes
-    for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
-        chosen = worst_mistakes(predictions, rows * columns)
-        grid = mistake_grid(images.test_images, predictions, chosen, classes, columns)
-        write_atomic(folder / name, picture_png(grid))
-    write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
-    table = io.StringIO()
-    rows_ = per_class(predictions, classes)
-    writer = csv.DictWriter(table, fieldnames=list(rows_[0]))
-    writer.writeheader()
-    writer.writerows(rows_)
-    write_atomic(folder / "per_class.csv", table.getvalue().encode())
-
-
-@contextlib.contextmanager
-def job_log(path: Path, resume: bool) -> Iterator[None]:
-    """Everything logged meanwhile, warnings too, goes to a job's `train.log`."""
-    handler = LogFile(path, mode="a" if resume else "w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.setLevel(level)
-        root.removeHandler(handler)
-        with contextlib.suppress(OSError):  # as in `LogFile`
-            handler.close()
-
-
-class LogFile(logging.FileHandler):
-    """A log that lacks a line where the disk is full: what a job itself cannot write there, the job tells."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
-        pass

@@ -6,7 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from src.runs.folder import Sweep
+from tests.world import World, configuration
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -54,3 +58,43 @@ def clean_environment() -> dict[str, str]:
 def files_below(folder: Path) -> list[str]:
     """Every file and folder below `folder`, as relative paths."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "multirun")
+
+
+@pytest.fixture
+def six(world: World) -> Sweep:
+    """Norms bn and gn, three seeds each; image 7 is wrong in all six runs, image 50 in bn s1 alone."""
+    jobs = []
+    for norm, extra in (("bn", (1, 2, 4)), ("gn", (3, 5, 9))):
+        for seed, count in enumerate(extra):
+            wrong = {7: 0.99} | {10 + k: 0.6 for k in range(count)}
+            if (norm, seed) == ("bn", 1):
+                wrong[50] = 0.8
+            jobs.append(world.finish(configuration(norm, seed), wrong, val=0.95 - 0.01 * count, seconds=2.0 + seed))
+    return world.sweep(jobs)
+
+
+@pytest.fixture
+def grey():
+    """Thirty plain images, each of its own brightness."""
+    return np.broadcast_to((8 * np.arange(30, dtype=np.uint8))[:, None, None, None], (30, 1, 28, 28)).copy()
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """All that is drawn in letters, by Pillow."""
+    from PIL import ImageDraw
+
+    said = []
+    draw = ImageDraw.ImageDraw.text
+
+    def listen(self, place, words, *rest, **named):
+        said.append(words)
+        draw(self, place, words, *rest, **named)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
+    return said

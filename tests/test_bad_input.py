@@ -16,8 +16,7 @@ from src.bad_input import BadInput
 from src.config import Data
 from src.data.images import Source
 from src.data.sizes import check_sizes
-from src.overrides import as_one_word, check_overrides, check_text, option_groups, values_of
-from src.train import parse
+from src.sweep.overrides import as_one_word, check_overrides, check_text, option_groups, parse, values_of
 from tests.conftest import clean_environment, files_below
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.

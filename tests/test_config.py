@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.config import KEYS, SECTIONS, Config, check
-from src.overrides import CONF, option_groups
 from src.schema import leaves
-from src.suggestions import NODES
+from src.sweep.overrides import CONF, option_groups
+from src.sweep.suggestions import NODES
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = option_groups()

@@ -1,7 +1,9 @@
-"""A long wait is shown on a terminal, and nowhere else."""
+"""A long wait is shown on a terminal, and nowhere else; a time is told in words."""
 
 import io
 import time
+
+import pytest
 
 from src import console
 
@@ -38,3 +40,11 @@ def test_without_a_terminal_nothing_is_shown(monkeypatch, capsys):
     monkeypatch.setattr(console, "SOON", 0.0)
     assert list(slowly(range(3))) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3600, "1 h"), (7265, "2 h 1 min"), (200_000, "2 d 7 h")],
+)
+def test_a_time_is_told_in_its_two_largest_units(seconds, words):
+    assert console.in_words(seconds) == words

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from src.compare import _parser
 from src.config import Config, check
-from src.overrides import CONF, check_overrides, expand, option_groups
+from src.sweep.overrides import CONF, check_overrides, expand, option_groups
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [

@@ -1,6 +1,8 @@
 """What runs: the grid, checked whole before its first job starts, then launched, tracked and compared."""
 
+import importlib
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +16,19 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.normlab.asked import typed
-from hydra_plugins.normlab.grid import GridJob, check_surroundings, grid_of
 from src.bad_input import BadInput
 from src.config import Config, Data, SweepLimits, Tracking
 from src.console import SteadyConsole
-from src.plan import Plan, listed
 from src.runs import identity
-from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside, typical_seconds
+from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside
 from src.runs.lock import is_owned
 from src.runs.naming import KnownFolders, plan_job
 from src.runs.space import check_space
 from src.stopping import Terminated
+from src.sweep.command_line import typed
+from src.sweep.grid import GridJob, check_surroundings, grid_of
+from src.sweep.pace import typical_seconds
+from src.sweep.plan import Plan, listed
 
 if TYPE_CHECKING:
     from src.tracking.session import Tracker
@@ -50,7 +53,7 @@ class JobProcesses(Protocol):
     first time is not that of the second.
     """
 
-    def warm_up(self, data: Data) -> None:
+    def prepare(self, data: Data) -> None:
         """Begin to import and to read what jobs need, while others do something else."""
 
     def places(self, threads: int, device: str) -> int:
@@ -76,7 +79,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Train what is asked for; leaves by SystemExit where not all went well."""
         jobs = self._jobs(arguments)
-        sweep = self._plan(jobs)
+        sweep = self._named(jobs)
         status = self._run(jobs, sweep, jobs[0].config)
         if status:
             sys.exit(status)
@@ -95,7 +98,7 @@ class GridSweeper(Sweeper):
     def _check_number(self, number: int, sweep: SweepLimits) -> None:
         """Refuse a grid that was hardly meant, before it is expanded."""
         if number > sweep.max_jobs:
-            seconds = typical_seconds(self._multirun)
+            seconds = typical_seconds(self._multirun / "jobs")
             cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s a job," if seconds else ""
             raise BadInput(
                 f"{number:,} jobs{cost} are more than sweep.max_jobs={sweep.max_jobs}",
@@ -103,22 +106,18 @@ class GridSweeper(Sweeper):
                 f"sweep.max_jobs={number}",
             )
 
-    def _plan(self, jobs: Sequence[GridJob]) -> Sweep:
+    def _named(self, jobs: Sequence[GridJob]) -> Sweep:
         """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
         varies = identity.varying(job.leaves for job in jobs)
         known = KnownFolders(self._multirun)
         planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), known) for job in jobs]
-        sweep = Sweep(
+        return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
             command=typed(),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
         )
-        if _plans_only(jobs[0].config):
-            self._show_plan(jobs, sweep)
-            sys.exit(0)
-        return sweep
 
     def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
         """Run what is not finished, track it, compare; returns the exit status.
@@ -126,13 +125,16 @@ class GridSweeper(Sweeper):
         Whatever ends it, the runs in MLflow get their true status.  What is no part of a job is the same in all of them
         and read from `config`.
         """
+        if config.plan:
+            self._show_plan(jobs, sweep)
+            return 0
         restart = config.resume == "restart"
         if restart:
             self._check_nobody_trains(sweep)
-        check_space(self._multirun, sum(restart or not self._folder(job).finished for job in sweep.jobs))
-        to_train = restart or not all(self._folder(job).finished for job in sweep.jobs)
-        if isinstance(self._launcher, JobProcesses) and to_train:
-            self._launcher.warm_up(config.data)  # while the store is opened
+        to_train = sum(restart or not self._folder(job).finished for job in sweep.jobs)
+        check_space(self._multirun, to_train)
+        if to_train and isinstance(self._launcher, JobProcesses):
+            self._launcher.prepare(config.data)  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)
         status, delivered = 1, True
         try:
@@ -143,11 +145,9 @@ class GridSweeper(Sweeper):
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
             if to_train:
-                from src.comparison.comparison import warm_up
-
-                warm_up()  # while the server that jobs are forked from does the same
+                _import_ahead()  # while the server that jobs are forked from does the same
             # Who stops does not wait for figures.
-            status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train)
+            status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train > 0)
         except KeyboardInterrupt:
             status = 130
         except Terminated:
@@ -244,5 +244,7 @@ def _being_trained(names: Sequence[str]) -> BadInput:
     return BadInput(what, "the end of that awaited, or gone on with", "resume=auto")
 
 
-def _plans_only(config: Config) -> bool:
-    return config.plan
+def _import_ahead() -> None:
+    """Begin to import what the comparison needs, which takes 1.5 seconds."""
+    written = ("src.comparison.written",)
+    threading.Thread(target=importlib.import_module, args=written, name="imports", daemon=True).start()

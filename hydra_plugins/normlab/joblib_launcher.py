@@ -15,9 +15,10 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.normlab.engines import EngineLauncher, train_here
-from hydra_plugins.normlab.local_launcher import cores
+from hydra_plugins.normlab.engine_launcher import EngineLauncher
 from src.config import Config
+from src.workers.engines import train_here
+from src.workers.places import cores
 
 
 @dataclass

@@ -1,8 +1,5 @@
 """Where it runs: processes on this machine, one a job, as many at once as it has room for."""
 
-import os
-import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +10,16 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.normlab.grid import grid_of
-from hydra_plugins.normlab.trials import Trials, task_in
 from src.bad_input import BadInput
-from src.config import Config, Data
-from src.live import Board
+from src.config import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
-from src.workers import Audience, Outcome, Task, Workers, warm_up
+from src.sweep.grid import grid_of
+from src.sweep.trials import Trials, task_in
+from src.workers.board import Board
+from src.workers.places import divide
+from src.workers.policy import Policy
+from src.workers.processes import Audience, Outcome, Task, Workers, start_server
 
 SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder, which our sweeper names
 
@@ -37,7 +36,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Hydra's interface to `src/workers.py`."""
+    """Hydra's interface to `src/workers/processes.py`."""
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
@@ -51,9 +50,9 @@ class LocalLauncher(Launcher):
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 
-    def warm_up(self, data: Data) -> None:
+    def prepare(self, data: Data) -> None:
         """Begin to import and to read what jobs need, while others do something else."""
-        warm_up(data)
+        start_server(data)
 
     def places(self, threads: int, device: str) -> int:
         """How many jobs of so many threads each are trained at once."""
@@ -84,10 +83,10 @@ class LocalLauncher(Launcher):
     def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
         """What became of the tasks that were begun, each of them once."""
         tasks = list({task.folder: task for task in tasks}.values())
-        stop = self._policy = self._policy or Policy(tasks[0].config)
+        stop = self._policy = self._policy or Policy(tasks[0].config.sweep)
         if stop.reason:  # in an earlier batch
             return []
-        self.warm_up(tasks[0].config.data)
+        self.prepare(tasks[0].config.data)
         with Board([task.name for task in tasks]) as board:
             outcomes = list(self._outcomes(tasks, stop.go_on, board))
         if stop.reason:
@@ -109,44 +108,3 @@ class LocalLauncher(Launcher):
         else:
             returned.status, returned.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
         return returned
-
-
-class Policy:
-    """When a sweep whose jobs fail goes on no further."""
-
-    def __init__(self, config: Config) -> None:
-        self._sweep = config.sweep
-        self._causes: dict[str, int] = {}
-        self.reason = ""
-
-    def go_on(self, outcome: Outcome) -> bool:
-        """Whether further jobs are begun after one has ended so."""
-        if outcome.error and not self.reason:
-            kind = re.sub(r"\d+", "#", outcome.error)  # in whatever step it was
-            self._causes[kind] = self._causes.get(kind, 0) + 1
-            if self._sweep.on_failure == "stop":
-                self.reason = "sweep.on_failure=stop and a job has failed"
-            elif self._causes[kind] >= self._sweep.same_failures:
-                self.reason = f"{self._causes[kind]} jobs have failed alike (sweep.same_failures)"
-        return not self.reason
-
-
-def divide(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
-    """The machine's parts: the environment of each worker, with a GPU of its own where there are GPUs."""
-    gpus = visible_gpus() if device in ("auto", "cuda") else []
-    single = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
-    number = workers or len(gpus) or (1 if single else max(cores() // threads, 1))
-    return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(number)]
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def visible_gpus() -> list[str]:
-    """The NVIDIA GPUs that may be used, as CUDA_VISIBLE_DEVICES names them, without importing torch."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]

@@ -11,9 +11,10 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.normlab.engines import EngineLauncher, train_here
+from hydra_plugins.normlab.engine_launcher import EngineLauncher
 from src.bad_input import BadInput
 from src.config import Config
+from src.workers.engines import train_here
 
 
 @dataclass

@@ -7,18 +7,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from src.bad_input import BadInput
+from src.comparison.atlas import Atlas
+from src.comparison.columns import table_rows
 from src.comparison.curves import curve, draw_curve, legend_columns
-from src.comparison.figures import png
-from src.comparison.galleries import mistake_grid, picture_png
 from src.comparison.looks import dress, line_styles, norm_of
-from src.comparison.mistakes import worst_mistakes
 from src.comparison.output import write_all
-from src.comparison.per_image import PerImage
 from src.comparison.records import Cell
 from src.comparison.report import Report, escape_markdown
-from src.comparison.table_rows import table_rows
+from src.pictures.rendering import png
+from src.pictures.tiles import mistake_grid, picture_png
 from src.runs.identity import folder_name
-from src.runs.predictions import load_predictions
+from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5
 # What each norm takes the mean and variance of, in an activation (N, C, H, W).
@@ -33,14 +32,13 @@ EXPLANATION = """Each norm subtracts a mean, divides by the root of a variance p
 gain and a bias for each channel.  They differ in the values that a mean and variance are taken of:"""
 
 
-def write_assignment(report: Report, groups: Sequence[PerImage], folder: Path, budget: int | None = None) -> None:
+def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
     """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes for each model into a folder.
 
-    A model of several seeds shows the mistakes of its first.
+    A model of several seeds shows the mistakes of its first; where the images cannot be found any more, there are none.
 
     Args:
         report: a comparison with at least one cell.
-        groups: its runs by dataset; of images that cannot be found any more there are no grids.
         folder: where.
         budget: parameters that a model may have; None where the course sets none.
     """
@@ -48,8 +46,8 @@ def write_assignment(report: Report, groups: Sequence[PerImage], folder: Path, b
     files = {"loss.png": png(_graph(cells, "val/loss")), "accuracy.png": png(_graph(cells, "val/accuracy"))}
     grids = {cell.label: f"misclassified_{folder_name(cell.label, cell.key)}.png" for cell in cells}
     there: dict[str, bytes] = {}
-    for group in groups:
-        there |= _mistakes(group, grids)
+    for atlas in report.atlases:
+        there |= _mistakes(atlas, grids)
     files |= {grids[label]: picture for label, picture in there.items()}
     text = _text(report, {label: grids[label] for label in there}, budget)
     write_all(folder, {**files, "README.md": text.encode()})
@@ -72,19 +70,19 @@ def _graph(cells: Sequence[Cell], metric: str) -> Figure:
     return figure
 
 
-def _mistakes(group: PerImage, wanted: dict[str, str]) -> dict[str, bytes]:
+def _mistakes(atlas: Atlas, wanted: dict[str, str]) -> dict[str, bytes]:
     """The ten most confident mistakes of each model that was tested on these images, as PNG by the model's label."""
     found: dict[str, bytes] = {}
     try:
-        images = group.test_images()
+        images = atlas.test_images()
     except BadInput:
         return found
-    for cell in group.cells:
-        job = next((job for job in cell.jobs if cell.name(job) in group.runs), None)
+    for cell in atlas.cells:
+        job = next((job for job in cell.jobs if cell.name(job) in atlas.runs), None)
         if job is not None and cell.label in wanted:
             predictions = load_predictions(job.folder.path / "predictions.npz")
             chosen = worst_mistakes(predictions, MISTAKES)
-            grid = mistake_grid(images, predictions, chosen, group.source["classes"], COLUMNS)
+            grid = mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS)
             found[cell.label] = picture_png(grid)
     return found
 

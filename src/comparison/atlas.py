@@ -1,26 +1,27 @@
 """Which test images which runs and cells get wrong, and what that says of the cells and of the labels."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from src.comparison.answers import Answers, Bools, CellAnswers, Everyone
+from src.bad_input import BadInput
+from src.comparison.answers import Answers, Bools, CellAnswers, Everyone, read_answers
 from src.comparison.calibration import Calibration
 from src.comparison.labels import Suspect, suspected_labels
 from src.comparison.mistakes import (
     ConfusionDifference,
-    Indices,
     by_one_alone,
-    confusion,
     confusion_differences,
     disagreement,
 )
-from src.comparison.records import Cell
+from src.comparison.records import Cell, Records
 from src.config import Data
+from src.data.idx import Bytes
+from src.runs.predictions import Indices, confusion
 
 MATRIX = 100  # at most so many cells for the JSON to hold how often each two of them disagree
 
@@ -104,7 +105,7 @@ class Atlas:
         """How often each class (row) is taken for each class (column), by cell, mean over its runs."""
         n = len(self.source["classes"])
         return {
-            name: np.mean([confusion(run, n) for run in cell.runs.values()], axis=0)
+            name: np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
             for name, cell in self.answers.items()
         }
 
@@ -126,6 +127,19 @@ class Atlas:
     def calibration(self) -> dict[str, Calibration]:
         """Each cell's, over its runs; a run's own is in its answers."""
         return {name: cell.calibration for name, cell in self.answers.items()}
+
+    def test_images(self) -> Bytes:
+        """The images themselves (N, C, H, W).
+
+        Raises:
+            BadInput: where they cannot be found any more, or are no longer those of the runs.
+        """
+        from src.data.sources import load
+
+        images = load(self.data)
+        if images.source.digest != self.source["digest"]:
+            raise BadInput(f"{images.source.place} no longer holds the images that these runs were tested on")
+        return images.test_images
 
     def as_json(self) -> dict[str, Any]:
         """Everything that the sentences tell, complete; shares from 0 to 1, classes by position."""
@@ -151,3 +165,22 @@ class Atlas:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def read_atlases(records: Records) -> list[Atlas]:
+    """The finished runs by the dataset that they were tested on; each run's predictions are read once."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in records.cells:
+        groups.setdefault(cell.source["digest"], []).append(cell)
+    return [_read(tuple(cells)) for cells in groups.values()]
+
+
+def _read(cells: tuple[Cell, ...]) -> Atlas:
+    known = {field.name for field in fields(Data)}
+    stored = {name: value for name, value in cells[0].jobs[0].start["config"]["data"].items() if name in known}
+    return Atlas(cells[0].source, Data(**stored), cells, read_answers(cells))
+
+
+def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
+    """Which images each run gets right (N,), by its name."""
+    return {name: ~run.wrong for atlas in atlases for name, run in atlas.runs.items()}

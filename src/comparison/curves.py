@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from src.comparison.colours import colour
 from src.comparison.looks import LINES, best, dress, line_styles, marker, norm_of, plain
 from src.comparison.records import Cell
+from src.pictures.colours import colour
 
 SHOWN = 24  # at most so many cells; more lines cannot be told apart
 PANELS = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from src.comparison.records import Cell, Records, leaves_of
+from src.comparison.records import Cell, Records
 from src.config import KEYS
 from src.runs.folder import FinishedJob, Sweep
 from src.runs.identity import applies, format_value
@@ -37,7 +37,7 @@ def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     """The keys with one value in all jobs that read them, and those with several."""
     found: dict[str, dict[str, None]] = {}
     for job in jobs:
-        leaves = leaves_of(job)
+        leaves = job.leaves
         for path, value in leaves.items():
             if path in KEYS and applies(path, leaves) and (value is not None or path != "data.root"):
                 found.setdefault(path, {})[format_value(value)] = None

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.comparison.colours import colour
 from src.comparison.looks import INK, dress, marker, norm_of, plain
 from src.comparison.records import Cell
+from src.pictures.colours import colour
 
 if TYPE_CHECKING:
     from src.comparison.pairs import Pair

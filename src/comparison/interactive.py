@@ -13,14 +13,15 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from src.comparison.colours import colour
 from src.comparison.curves import PANELS, Curve, curve
-from src.comparison.looks import best, line_styles, norm_of
+from src.comparison.looks import best, line_styles, marker, norm_of
 from src.comparison.records import Cell
+from src.pictures.colours import colour
 
 SHOWN = 40  # at most so many cells; the page stays quick
 DASHES = ("solid", "dashed", "dotted", "dotdash", [9, 3], "dashdot")  # as in `looks.LINES`
-MARKERS = {"none": "x", "bn": "circle", "gn": "square", "ln": "diamond", "in": "inverted_triangle"}
+# Those of `looks.MARKERS`, as Bokeh calls them.
+MARKERS = {"x": "x", "o": "circle", "s": "square", "D": "diamond", "^": "triangle", "v": "inverted_triangle"}
 POINTS = 60  # epochs; with more a line carries no points
 
 
@@ -131,7 +132,7 @@ def _line(panel: figure, cell: Cell, found: Curve, position: int, style: int) ->
     points = Scatter(
         x="epoch",
         y="mean",
-        marker=Value(MARKERS.get(norm_of(cell), "star")),
+        marker=Value(MARKERS.get(marker(norm_of(cell)), "star")),
         size=7 if length <= POINTS else 3,
         line_color=own,
         fill_color=own,

@@ -5,8 +5,8 @@ import textwrap
 
 import pandas as pd
 
+from src.comparison.columns import TableRows, table_notes, table_rows
 from src.comparison.records import Records
-from src.comparison.table_rows import TableRows, table_notes, table_rows
 
 WIDTH = 10  # characters of a line of a heading
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from src.comparison.colours import HUES
 from src.comparison.records import Cell
+from src.pictures.colours import HUES
 
 MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))  # one a norm, as the hue
 OTHER_MARKER = "*"

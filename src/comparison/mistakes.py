@@ -1,57 +1,15 @@
-"""Which test images are misclassified, and for what they are taken: in one run, across runs and across cells."""
+"""How cells differ in the test images that they misclassify, and in what they take them for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from src.comparison.answers import Answers, Bools, Classes
-from src.runs.predictions import Predictions
+from src.comparison.answers import Bools, Classes
+from src.runs.predictions import Indices
 
 IMAGES_AT_ONCE = 256  # while answers are compared; bounds the memory, not the result
-
-Indices = npt.NDArray[np.int64]
-"""Positions in the test file (n,)."""
-
-
-def worst_mistakes(predictions: Predictions, count: int) -> Indices:
-    """At most `count` misclassified images, the most confident mistake first, equal ones by index."""
-    wrong = np.flatnonzero(predictions.wrong)
-    order = np.argsort(-predictions.confidence[wrong], kind="stable")
-    return wrong[order[:count]].astype(np.int64)
-
-
-def confusion(predictions: Predictions | Answers, n_classes: int) -> npt.NDArray[np.int64]:
-    """How many images of each class (row) were taken for each class (column): (n_classes, n_classes)."""
-    pairs = predictions.label.astype(np.int64) * n_classes + predictions.predicted
-    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
-def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a class: images, errors, accuracy from 0 to 1, and the class it was most often taken for, how often.
-
-    A class without images has no accuracy, one without errors was taken for none: None.
-    """
-    counts = confusion(predictions, len(classes))
-    rows: list[dict[str, Any]] = []
-    for position, name in enumerate(classes):
-        images, hits = int(counts[position].sum()), int(counts[position, position])
-        others = counts[position].copy()
-        others[position] = 0
-        times = int(others.max())
-        rows.append(
-            {
-                "class": name,
-                "images": images,
-                "errors": images - hits,
-                "accuracy": hits / images if images else None,
-                "mostly taken for": classes[int(others.argmax())] if times else None,
-                "times": times,
-            }
-        )
-    return rows
 
 
 @dataclass(frozen=True)

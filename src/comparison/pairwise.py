@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from src.comparison.answers import Bools
 from src.comparison.pairs import Pair
 from src.comparison.records import Cell
 from src.comparison.statistics import (
@@ -21,7 +21,6 @@ from src.comparison.statistics import (
     t_interval,
 )
 
-Bools = npt.NDArray[np.bool_]
 # What more seeds are asked to resolve: the first of these that so many seeds in all are enough for.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FINER = (0.0005, 0.0002, 0.0001)  # where 0.1 points would have shown already

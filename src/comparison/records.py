@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS
 from src.console import patiently
-from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep, find_job
+from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep
 from src.runs.identity import code_digest, label, varying
 from src.runs.lock import is_owned
+from src.runs.naming import KnownFolders
 
 # What a result must hold to be compared.
 RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")
@@ -29,7 +30,7 @@ class Cell:
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
         """The configuration's leaves that all its jobs share, by dotted key."""
-        return {path: value for path, value in leaves_of(self.jobs[0]).items() if path != "seed"}
+        return {path: value for path, value in self.jobs[0].leaves.items() if path != "seed"}
 
     @property
     def source(self) -> Mapping[str, Any]:
@@ -87,22 +88,13 @@ def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
 def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
     """What the sweeps vary, whether or not every value has finished, and what differs between them."""
     asked = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # one of an old schema may be gone
-    found = asked.union(varying(map(leaves_of, finished))) - {"seed"}
+    found = asked.union(varying(job.leaves for job in finished)) - {"seed"}
     return tuple(sorted(found, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
-
-
-def leaves_of(job: FinishedJob) -> dict[str, Any]:
-    """The leaves of a job's configuration by dotted key, as the present schema has them.
-
-    A key that came later is off in an older job; one that is gone says nothing any more.
-    """
-    off = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
-    return off | {path: value for path, value in job.leaves.items() if path in off}
 
 
 def _folder(plan: PlannedJob, multirun: Path) -> JobFolder:
     folder = JobFolder(multirun / "jobs" / plan.folder)
-    return folder if folder.path.exists() else find_job(multirun, plan.key) or folder
+    return folder if folder.path.exists() else KnownFolders(multirun).of(plan.key) or folder
 
 
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
@@ -143,7 +135,7 @@ def _cells(jobs: Iterable[FinishedJob], varies: tuple[str, ...]) -> tuple[Cell, 
     groups: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         groups.setdefault(job.start["cell"], []).append(job)
-    names = {key: label(leaves_of(group[0]), varies, seed=False) for key, group in groups.items()}
+    names = {key: label(group[0].leaves, varies, seed=False) for key, group in groups.items()}
     often = Counter(names.values())
     return tuple(
         # The same leaves on other data, or two keys with the same last part: the cell's key tells them apart.

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.comparison.calibration import Calibration
-from src.comparison.colours import colour
 from src.comparison.looks import best, dress, marker, norm_of, plain
 from src.comparison.records import Cell
+from src.pictures.colours import colour
 
 SHOWN = 12  # at most so many cells
 COLUMNS = 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -14,14 +14,13 @@ from markupsafe import Markup
 
 from src.comparison.atlas import Atlas
 from src.comparison.atlas_words import sentences
+from src.comparison.columns import TableRows, table_notes, table_rows
 from src.comparison.facts import Facts, facts
 from src.comparison.figures import Drawing
+from src.comparison.interactive import interactive
 from src.comparison.records import Records
-from src.comparison.table_rows import TableRows, table_notes, table_rows
+from src.comparison.verdicts import Verdicts
 from src.runs.folder import Sweep
-
-if TYPE_CHECKING:
-    from src.comparison.verdicts import Verdicts
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # at most so many rows
@@ -40,10 +39,10 @@ class Report:
     sweeps: Sequence[Sweep]
     records: Records  # with at least one cell
     frame: pd.DataFrame
-    groups: Sequence[Atlas]
-    verdicts: "Verdicts"
+    atlases: Sequence[Atlas]
+    verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without ending
-    galleries: Sequence[Mapping[str, bytes]] = field(default=())  # of each group: PNG by file name without ending
+    galleries: Sequence[Mapping[str, bytes]] = field(default=())  # of each atlas: PNG by file name without ending
 
     @property
     def title(self) -> str:
@@ -69,7 +68,7 @@ class Report:
     def left_out(self) -> list[str]:
         """Runs and comparisons that are missing, and why."""
         unfinished = [f"Not finished: {job.label}: {job.reason}" for job in self.records.unfinished]
-        unreadable = [f"Left out of the atlas: {problem}" for group in self.groups for problem in group.unreadable]
+        unreadable = [f"Left out of the atlas: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
         found = [*self.verdicts.left_out, *unfinished, *unreadable]
         rest = [f"and {len(found) - LEFT_OUT:,} more"] if len(found) > LEFT_OUT else []
         return found[:LEFT_OUT] + rest
@@ -77,8 +76,6 @@ class Report:
 
 def html(report: Report) -> bytes:
     """One file without requests to anywhere; about 1.3 MB of it is the plotting library."""
-    from src.comparison.interactive import interactive  # imports Bokeh, for this alone
-
     environment = _environment(autoescape=True)
     environment.filters["data_uri"] = _data_uri
     return _render(environment, "report.html.j2", report, curves=interactive(report.records.cells))
@@ -104,8 +101,8 @@ def _render(environment: jinja2.Environment, name: str, report: Report, **more: 
     galleries = [{name: GALLERIES[_kind(name)] for name in of} for of in report.galleries]
     text = environment.get_template(name).render(
         report=report,
-        sentences=[sentences(group) for group in report.groups],
-        galleries=galleries or [{} for _ in report.groups],
+        sentences=[sentences(atlas) for atlas in report.atlases],
+        galleries=galleries or [{} for _ in report.atlases],
         pairs_shown=PAIRS,
         suspects_shown=SUSPECTS,
         **more,

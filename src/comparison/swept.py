@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.comparison.colours import colour
 from src.comparison.looks import INK, LINES, dress, line_styles, marker, norm_of, plain
 from src.comparison.records import Cell, Records
 from src.comparison.weights import SMALL, cell_weights
+from src.pictures.colours import colour
 from src.runs.identity import format_value, label
 
 LINES_SHOWN = 8

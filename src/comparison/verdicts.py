@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from src.comparison.answers import Bools
 from src.comparison.effects import Effect, factor_effects
 from src.comparison.letters import LETTERS, letters
 from src.comparison.more_seeds import more_seeds
@@ -22,24 +21,6 @@ FIRST_SEEDS = 5  # to begin with, where one seed says nothing of how much seeds 
 LISTED = 10  # sentences about single pairs that are left out
 
 
-class Answer(Protocol):
-    """What a run said of the test images."""
-
-    @property
-    def wrong(self) -> npt.NDArray[np.bool_]:
-        """Which images are misclassified (N,)."""
-        ...
-
-
-class Answered(Protocol):
-    """The runs that were tested on one dataset, such as a `PerImage`."""
-
-    @property
-    def runs(self) -> Mapping[str, Answer]:
-        """Every run's answers by its name."""
-        ...
-
-
 @dataclass(frozen=True)
 class Verdicts:
     """All that is said; accuracies and differences from 0 to 1, words in percentage points."""
@@ -52,7 +33,7 @@ class Verdicts:
     effects: tuple[Effect, ...]
 
 
-def judge(sweeps: Sequence[Sweep], records: Records, groups: Sequence[Answered]) -> Verdicts:
+def judge(sweeps: Sequence[Sweep], records: Records, right: Mapping[str, Bools]) -> Verdicts:
     """Compare every two cells that were tested on the same images.
 
     Cells with several seeds in common are paired by seed (t interval), those with one by image (exact McNemar), which
@@ -62,9 +43,9 @@ def judge(sweeps: Sequence[Sweep], records: Records, groups: Sequence[Answered])
     Args:
         sweeps: whose commands can add seeds.
         records: the finished jobs of the sweeps.
-        groups: the runs' answers, by dataset; where they are missing, single seeds cannot be compared.
+        right: which test images each run gets right (N,), by its name; where it is missing, single seeds cannot be
+            compared.
     """
-    right = {name: ~run.wrong for group in groups for name, run in group.runs.items()}
     compared = [compare_cells(cells, right) for cells in by_test_set(records.cells)]
     pairs = as_pairs(compared)
     return Verdicts(
@@ -192,7 +173,7 @@ def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence
     return more_seeds(sweeps, max(needed)) if needed else None
 
 
-def _left_out(compared: Sequence[Compared], right: Mapping[str, object]) -> Iterator[str]:
+def _left_out(compared: Sequence[Compared], right: Mapping[str, Bools]) -> Iterator[str]:
     if len(compared) > 1:
         sets = [f"{_place(group).removeprefix('on ').rstrip(': ')} ({len(group.cells):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
@@ -209,7 +190,7 @@ def _left_out(compared: Sequence[Compared], right: Mapping[str, object]) -> Iter
             yield f"{counted(len(group.without) - LISTED, 'more pair')} of cells cannot be compared for such reasons."
 
 
-def _unread(group: Compared, cell: Cell, common: npt.NDArray[np.bool_], right: Mapping[str, object]) -> list[str]:
+def _unread(group: Compared, cell: Cell, common: Bools, right: Mapping[str, Bools]) -> list[str]:
     seeds = sorted({int(job.leaves["seed"]) for each in group.cells for job in each.jobs})
     chosen = {seed for seed, there in zip(seeds, common, strict=True) if there}
     names = [cell.name(job) for job in cell.jobs if int(job.leaves["seed"]) in chosen]

@@ -1,7 +1,6 @@
 """The folders that jobs and sweeps leave: `multirun/jobs/<readable>-<key8>` and `multirun/sweeps/<id8>`."""
 
 import json
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from src.runs.files import remove_partial_files, sync_folder, write_json
-from src.runs.identity import parts_of_a_job, short_name
+from src.runs.identity import short_name, stored_leaves
 from src.runs.journal import Record, read_journal
 from src.runs.lock import job_lock
-from src.schema import leaves
 
 MULTIRUN = Path("multirun")
+REPORT = "report.html"  # in a sweep's folder: the comparison, whole
 VERDICT = "verdict.txt"  # in a sweep's folder: what the comparison has found, a sentence a line
 # A job's files that MLflow shows, in the order in which they are delivered.
 ARTIFACTS = (
@@ -99,7 +98,7 @@ class FinishedJob:
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
         """The configuration's leaves that decide what the job computes, by dotted key."""
-        return parts_of_a_job(leaves(self.start["config"]))
+        return stored_leaves(self.start["config"])
 
     @cached_property
     def epochs(self) -> Sequence[Record]:
@@ -177,21 +176,6 @@ def set_aside(job: JobFolder, multirun: Path) -> None:
         sync_folder(job.path.parent)
 
 
-def find_job(multirun: Path, key: str) -> JobFolder | None:
-    """The folder of a job, whatever its readable part, or None.  A name holds 8 digits of the key, the journal all."""
-    for path in sorted((multirun / "jobs").glob(f"*-{key[:8]}")):
-        folder = JobFolder(path)
-        if holds(folder, key):
-            return folder
-    return None
-
-
 def holds(job: JobFolder, key: str) -> bool:
     """Whether a folder is that of a job, as far as its journal tells."""
     return all(record.get("job", key) == key for record in job.records()[:2])
-
-
-def typical_seconds(multirun: Path) -> float:
-    """The median time that the jobs finished here took, in seconds; 0 where there is none."""
-    results = [result for path in (multirun / "jobs").glob("*") if (result := JobFolder(path).result()) is not None]
-    return float(statistics.median([result["seconds"]["total"] for result in results] or [0.0]))

@@ -18,6 +18,15 @@ def job_leaves(config: Config) -> dict[str, Any]:
     return {path: value for path, value in flat(config).items() if part_of_a_job(path)}
 
 
+def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a configuration that a job has stored, as the present schema has them.
+
+    A key that came later is off in an older job; one that is gone says nothing any more.
+    """
+    off = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
+    return off | {path: value for path, value in leaves(config).items() if path in off}
+
+
 def identity(config: Config, dataset: str) -> dict[str, Any]:
     """The leaves that differ from the schema's "off", with the dataset's digest in place of its path.
 
@@ -121,8 +130,3 @@ def folder_name(label: str, key: str) -> str:
     """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
     readable = re.sub(r"[^A-Za-z0-9.+-]+", "_", label)[:60].strip("._-")
     return f"{readable}-{key[:8]}"
-
-
-def parts_of_a_job(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaves among `values` that decide what a job computes."""
-    return {path: value for path, value in values.items() if part_of_a_job(path)}

@@ -50,7 +50,7 @@ class KnownFolders:
             self._by_label.setdefault(readable, []).append(name)
 
     def of(self, key: str) -> JobFolder | None:
-        """The folder of a job, as `find_job` finds it."""
+        """The folder of a job, whatever its readable part; a name holds 8 digits of the key, the journal all."""
         folders = [JobFolder(self.jobs / name) for name in self._by_key.get(key[:8], [])]
         return next((folder for folder in folders if holds(folder, key)), None)
 

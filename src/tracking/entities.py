@@ -6,10 +6,9 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
-from src.comparison.colours import colour
-from src.runs.identity import parts_of_a_job
+from src.pictures.colours import colour
+from src.runs.identity import stored_leaves
 from src.runs.journal import Record
-from src.schema import leaves
 
 
 def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
@@ -33,7 +32,7 @@ def job_tags(start: Record) -> dict[str, str]:
         "env.threads": str(start["config"]["threads"]),
         "mlflow.source.name": "src/train.py",
         "mlflow.source.type": "LOCAL",
-        "mlflow.runColor": colour(parts_of_a_job(leaves(start["config"]))),
+        "mlflow.runColor": colour(stored_leaves(start["config"])),
         **{f"env.{name}": value for name, value in environment.items()},
     }
     if commit:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.comparison.conftest import configuration
+from tests.world import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 

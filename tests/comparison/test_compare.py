@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.compare import compare, default_out
+from src.compare import default_out
+from src.comparison.comparison import compare
 from src.runs.manifests import choose_sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,7 +154,7 @@ def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_
 def test_nothing_heavy_is_imported():
     code = (
         "import sys, src.compare; light = set(sys.modules);"
-        "import src.comparison.figures, src.comparison.table, src.comparison.per_image;"
+        "import src.comparison.figures, src.comparison.table, src.comparison.atlas;"
         "assert not {'matplotlib', 'pandas', 'scipy', 'numpy', 'PIL'} & light, 'slow to start';"
         "bad = {'torch', 'hydra', 'mlflow', 'omegaconf', 'matplotlib.pyplot', 'src.models.cnn'} & set(sys.modules);"
         "assert not bad, bad;"

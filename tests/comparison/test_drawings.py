@@ -10,18 +10,18 @@ import pytest
 from matplotlib.colors import to_hex
 from safetensors.numpy import save_file
 
+from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.calibration import calibrate
-from src.comparison.colours import colour
 from src.comparison.curves_csv import curves_csv
 from src.comparison.figures import drawings
 from src.comparison.forest import ROWS, forest
 from src.comparison.heat_map import heat_map
-from src.comparison.per_image import per_image
 from src.comparison.records import load_records
 from src.comparison.reliability import reliability
 from src.comparison.swept import accuracy_by, swept_numbers, weights_by
 from src.comparison.verdicts import judge
 from src.comparison.weights import read_weights
+from src.pictures.colours import colour
 
 STRENGTHS = (0.0, 1e-5, 1e-3)
 
@@ -53,8 +53,8 @@ def test_a_comparison_is_drawn_with_all_that_its_numbers_can_show(world, grid, r
     for cell in records.cells:
         for job in cell.jobs:
             write_weights(job.folder.path, conv=[[0.5, 0.0]])
-    groups = per_image(records)
-    found = drawings(records, judge([grid], records, groups), groups)
+    groups = read_atlases(records)
+    found = drawings(records, judge([grid], records, right_by_run(groups)), groups)
     names = ["curves", "differences", "accuracy_by_reg_l1", "heat_map", "weights_by_l1", "reliability"]
     assert list(found) == names
     for drawing in found.values():
@@ -67,12 +67,12 @@ def test_a_comparison_is_drawn_with_all_that_its_numbers_can_show(world, grid, r
 def test_a_single_run_has_curves_and_a_reliability_diagram_alone(world):
     sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
     records = load_records([sweep], world.multirun)
-    groups = per_image(records)
-    assert list(drawings(records, judge([sweep], records, groups), groups)) == ["curves", "reliability"]
+    groups = read_atlases(records)
+    assert list(drawings(records, judge([sweep], records, right_by_run(groups)), groups)) == ["curves", "reliability"]
 
 
 def test_the_forest_begins_with_the_pairs_against_the_best_cell(world, grid, records):
-    pairs = judge([grid], records, per_image(records)).pairs
+    pairs = judge([grid], records, right_by_run(read_atlases(records))).pairs
     axes = forest(records.cells, pairs).axes[0]
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert len(rows) == len(pairs) == 15
@@ -80,7 +80,7 @@ def test_the_forest_begins_with_the_pairs_against_the_best_cell(world, grid, rec
 
 
 def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(world, grid, records):
-    pairs = judge([grid], records, per_image(records)).pairs
+    pairs = judge([grid], records, right_by_run(read_atlases(records))).pairs
     pair = next(pair for pair in pairs if (pair.first, pair.second) == ("bn l1=0", "gn l1=0"))
     colours = {cell.label: colour(cell.leaves) for cell in records.cells}
     for p_holm, filled in ((0.01, True), (0.2, False)):
@@ -93,7 +93,7 @@ def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(
 
 
 def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, records):
-    pairs = judge([grid], records, per_image(records)).pairs
+    pairs = judge([grid], records, right_by_run(read_atlases(records))).pairs
     figure = forest(records.cells, pairs * 3)
     assert len(figure.axes[0].get_yticklabels()) == ROWS
     assert figure.get_supxlabel() == f"{ROWS} of 45 pairs"

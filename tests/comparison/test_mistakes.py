@@ -1,78 +1,7 @@
 import numpy as np
-import pandas as pd
 import pytest
 
-from src.comparison.mistakes import (
-    by_one_alone,
-    confusion,
-    confusion_differences,
-    disagreement,
-    per_class,
-    worst_mistakes,
-)
-from src.runs.predictions import Predictions
-
-
-@pytest.fixture
-def random():
-    """1,000 predictions of 5 classes, a third of them wrong."""
-    source = np.random.default_rng(3)
-    probabilities = source.dirichlet(np.ones(5), size=1000).astype(np.float32)
-    predicted = probabilities.argmax(axis=1)
-    return Predictions(np.where(source.random(1000) < 0.67, predicted, (predicted + 1) % 5), predicted, probabilities)
-
-
-def test_worst_mistakes_are_those_that_a_plain_sort_finds(random):
-    rows = [(-random.probabilities[k].max(), k) for k in range(1000) if random.predicted[k] != random.label[k]]
-    assert worst_mistakes(random, 25).tolist() == [index for _, index in sorted(rows)[:25]]
-    assert worst_mistakes(random, 2000).tolist() == [index for _, index in sorted(rows)]
-
-
-def test_equal_confidence_is_ordered_by_index(world):
-    predictions = world.predict(np.arange(20) % 4, {9: 0.7, 3: 0.7, 15: 0.8, 4: 0.7}, 4)
-    assert worst_mistakes(predictions, 3).tolist() == [15, 3, 4]
-
-
-def test_no_mistakes_are_none(world):
-    perfect = world.predict(np.arange(20) % 4, {}, 4)
-    assert worst_mistakes(perfect, 25).tolist() == []
-    assert worst_mistakes(perfect, 25).dtype == np.int64
-
-
-def test_confusion_is_pandas_crosstab(random):
-    expected = pd.crosstab(random.label, random.predicted).to_numpy()
-    np.testing.assert_array_equal(confusion(random, 5), expected)
-
-
-def test_confusion_has_rows_for_classes_that_never_occur(random):
-    assert confusion(random, 7).shape == (7, 7)
-    assert confusion(random, 7)[5:].sum() == 0
-
-
-def test_confusion_of_labels_in_bytes_does_not_overflow():
-    label = np.full(300, 99, dtype=np.uint8)
-    predictions = Predictions(label, label, np.zeros((300, 100), dtype=np.float32))  # type: ignore[arg-type]
-    assert confusion(predictions, 100)[99, 99] == 300
-
-
-def test_per_class_counts_as_pandas_does(random):
-    frame = pd.DataFrame({"label": random.label, "predicted": random.predicted})
-    rows = per_class(random, "abcde")
-    for position, row in enumerate(rows):
-        mine = frame[frame.label == position]
-        wrong = mine[mine.predicted != position]
-        assert row["class"] == "abcde"[position]
-        assert (row["images"], row["errors"]) == (len(mine), len(wrong))
-        assert row["accuracy"] == pytest.approx((mine.predicted == position).mean())
-        assert row["times"] == wrong.predicted.value_counts().max()
-        assert row["mostly taken for"] == "abcde"[wrong.predicted.value_counts().idxmax()]
-
-
-def test_a_class_without_images_or_errors_says_none(world):
-    rows = per_class(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
-    assert rows[0] == {"class": "a", "images": 2, "errors": 0, "accuracy": 1.0, "mostly taken for": None, "times": 0}
-    assert rows[1]["mostly taken for"] == "c"
-    assert rows[2]["accuracy"] is None
+from src.comparison.mistakes import by_one_alone, confusion_differences, disagreement
 
 
 def test_one_cell_alone_is_wrong_where_all_others_are_right():

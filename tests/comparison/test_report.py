@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.figures import drawings
-from src.comparison.galleries import picture_png
-from src.comparison.per_image import per_image
+from src.comparison.galleries import galleries
 from src.comparison.records import Unfinished, load_records
 from src.comparison.report import Report, escape_markdown, fenced, html, markdown
 from src.comparison.table import as_frame
 from src.comparison.verdicts import judge
+from src.pictures.tiles import picture_png
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -21,11 +22,11 @@ HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
 def report_of(world, sweep, records=None, **said):
     """The report of a sweep; `said` stands in place of what the verdicts say of it."""
     records = records or load_records([sweep], world.multirun)
-    groups = per_image(records)
-    galleries = [{name: picture_png(found) for name, found in group.galleries().items()} for group in groups]
-    verdicts = replace(judge([sweep], records, groups), **said)
-    frame, drawn = as_frame(records, verdicts.letters), drawings(records, verdicts, groups)
-    return Report([sweep], records, frame, groups, verdicts, drawn, galleries)
+    atlases = read_atlases(records)
+    pictures = [{name: picture_png(found) for name, found in galleries(group).items()} for group in atlases]
+    verdicts = replace(judge([sweep], records, right_by_run(atlases)), **said)
+    frame, drawn = as_frame(records, verdicts.letters), drawings(records, verdicts, atlases)
+    return Report([sweep], records, frame, atlases, verdicts, drawn, pictures)
 
 
 class Page(HTMLParser):
@@ -75,7 +76,7 @@ def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(wor
         "Loss and accuracy by epoch",
         report.verdicts.effects[0].words,
         report.verdicts.pairs[0].words,
-        f"All {len(report.groups[0].runs)} runs get",
+        f"All {len(report.atlases[0].runs)} runs get",
         "expected calibration error, points",
         "Ours.",
         "Not finished: ln l1=0 s0: FAILED: no memory",
@@ -168,7 +169,7 @@ def test_each_dataset_has_its_own_atlas(world):
     report = report_of(world, sweep)
     assert len({name for name in report.figures if name.startswith("reliability_")}) == 2
     text = Page(html(report)).text
-    for group in report.groups:
+    for group in report.atlases:
         assert f"synthetic, {group.source['digest'][:8]}" in text
 
 

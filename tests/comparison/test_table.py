@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from src.comparison.printed_table import print_table
 from src.comparison.records import load_records
-from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content, print_table
+from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content
 from src.runs.identity import format_value
 
 

@@ -8,8 +8,8 @@ from scipy import stats
 from statsmodels.stats import contingency_tables, power
 
 from benchmarks import verdicts as simulation
+from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.more_seeds import command_for, more_seeds
-from src.comparison.per_image import per_image
 from src.comparison.records import load_records
 from src.comparison.verdicts import judge
 from src.runs.folder import PlannedJob, Sweep
@@ -17,11 +17,11 @@ from src.runs.folder import PlannedJob, Sweep
 
 def judged(world, sweep):
     records = load_records([sweep], world.multirun)
-    return judge([sweep], records, per_image(records))
+    return judge([sweep], records, right_by_run(read_atlases(records)))
 
 
 def of_accuracies(*rows):
-    return judge([], simulation.make_records(np.array(rows)), [])
+    return judge([], simulation.make_records(np.array(rows)), {})
 
 
 def sweep_of(command, seeds=(0, 1, 2), cells=("bn", "gn")):
@@ -220,7 +220,8 @@ def test_the_intervals_cover_a_known_difference():
 def test_many_cells_of_one_seed_are_compared_as_two_are():
     right = np.random.default_rng(0).random((60, 10_000)) < 0.99
     records = simulation.make_records(right.mean(axis=1)[:, None])
-    verdicts = judge([], records, [simulation.answered(records, right)])
+    runs = [f"{cell.label} s0" for cell in records.cells]
+    verdicts = judge([], records, dict(zip(runs, right, strict=True)))
     assert len(verdicts.pairs) == len(list(combinations(range(60), 2)))
     pair = verdicts.pairs[777]
     one, other = right[int(pair.first[1:])], right[int(pair.second[1:])]
@@ -229,7 +230,7 @@ def test_many_cells_of_one_seed_are_compared_as_two_are():
 
 
 def test_no_finished_run_yields_no_verdict_at_all():
-    verdicts = judge([], simulation.make_records(np.empty((0, 3))), [])
+    verdicts = judge([], simulation.make_records(np.empty((0, 3))), {})
     assert (verdicts.pairs, verdicts.opening, verdicts.more, verdicts.left_out) == ((), (), None, ())
 
 

@@ -23,7 +23,7 @@ WARM = (
     "src.tracking.session",
     "src.comparison.figures",
     "src.comparison.table",
-    "src.comparison.per_image",
+    "src.comparison.atlas",
     "torch._inductor.config",  # asking torch for deterministic algorithms imports it
     "hydra.core.plugins",
 )

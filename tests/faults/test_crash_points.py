@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import src.compare
+import src.comparison.atlas
 import src.comparison.figures
-import src.comparison.per_image
 import src.comparison.table
 import src.job  # with all of these imported, a forked child starts at once
 import src.tracking.session

@@ -11,10 +11,10 @@ import pytest
 
 from src.job import run_job
 from src.runs.folder import JobFolder
-from tests.comparison.conftest import configuration
 from tests.faults.commands import SWEEP
 from tests.faults.job_folders import same_numbers
 from tests.faults.promises import check_store
+from tests.world import configuration
 
 pytest_plugins = ["tests.faults.fixtures"]
 # The process that runs the tests has threads of its own, which its children do not need.

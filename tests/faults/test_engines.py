@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import clean_environment
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
-from tests.test_engines import needs, with_site
+from tests.workers.test_engines import needs, with_site
 
 pytestmark = pytest.mark.slow
 

@@ -165,8 +165,8 @@ def test_the_same_sweep_started_twice_trains_each_job_once_and_both_end_well(tmp
 DEAF = """
 import sys
 if "src.train" in sys.orig_argv:
-    import src.workers
-    src.workers.GRACE = 600.0
+    import src.workers.processes
+    src.workers.processes.GRACE = 600.0
 if any("forkserver" in word for word in sys.orig_argv):
     import signal, time
     import src.job

@@ -14,7 +14,7 @@ from src.runs.checkpoint import GENERATIONS, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.journal import encode
 from src.runs.lock import is_owned
-from tests.comparison.conftest import configuration
+from tests.world import configuration
 
 # The process that runs the tests has threads of its own, which its children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -10,8 +10,8 @@ from src.job import run_job
 from src.runs.folder import JobFolder, PlannedJob
 from src.runs.identity import identity, job_key
 from src.tracking.store import Store, open_store
-from tests.comparison.conftest import DATA, configuration
 from tests.tracking.pages import CHROMIUM, CHROMIUM_FLAGS
+from tests.world import DATA, configuration
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.comparison.galleries import mistake_grid
-from src.comparison.mistakes import worst_mistakes
-from src.runs.predictions import Predictions
+from src.pictures.tiles import mistake_grid
+from src.runs.predictions import Predictions, worst_mistakes
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
 from src.tracking.views import TABLE, note, sweep_views, view_key, view_link

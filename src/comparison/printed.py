@@ -1,0 +1,60 @@
+"""What a comparison says on a screen beside its table."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from src.comparison.atlas import Atlas
+from src.comparison.atlas_words import sentences
+from src.comparison.points import counted
+from src.comparison.records import Records
+from src.comparison.statistics import ALPHA
+from src.comparison.verdicts import Verdicts
+from src.runs.folder import Sweep
+
+EFFECTS = 6  # lines that are printed
+UNFINISHED = 10  # lines that are printed
+
+
+def say(console: Console, line: str) -> None:
+    """A line, as long as it is: paths and commands are copied from it."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_verdict(verdicts: Verdicts, console: Console) -> None:
+    """What can be said of the cells, what each factor does, and what would say more."""
+    console.print()
+    for sentence in verdicts.opening:
+        console.print(sentence, highlight=False, markup=False)
+    decided_first = sorted(verdicts.effects, key=lambda effect: (effect.p_holm is None, (effect.p_holm or 0) >= ALPHA))
+    for effect in decided_first[:EFFECTS]:
+        console.print(f"  {effect.words}", highlight=False, markup=False)
+    if len(verdicts.effects) > EFFECTS:
+        say(console, f"  and {counted(len(verdicts.effects) - EFFECTS, 'more effect')}, in the report")
+    for sentence in verdicts.left_out:
+        say(console, sentence)
+    if verdicts.more:
+        say(console, "More seeds would tell more; choose how many, then stop:")
+        for line in verdicts.more.splitlines():
+            say(console, f"  {line}")
+
+
+def say_unfinished(records: Records, sweeps: Sequence[Sweep], console: Console) -> None:
+    """The jobs that cannot be compared, why, and how to train them."""
+    for job in records.unfinished[:UNFINISHED]:
+        say(console, f"not finished: {job.label}: {' '.join(job.reason.split())}")
+    if len(records.unfinished) > UNFINISHED:
+        say(console, f"and {len(records.unfinished) - UNFINISHED:,} more are not finished")
+    if records.unfinished:
+        say(console, "the same command again trains what is missing, and that alone:")
+        for command in dict.fromkeys(sweep.command for sweep in sweeps):
+            say(console, f"  {command}")
+
+
+def say_images(atlas: Atlas, console: Console, *, several: bool) -> None:
+    """Tell of one dataset's images."""
+    console.print()
+    if several:
+        console.print(f"{atlas.data.name}, {atlas.source['digest'][:8]}:", highlight=False, markup=False)
+    for line in sentences(atlas):
+        console.print(line, highlight=False, markup=False)

@@ -1,0 +1,56 @@
+"""What a comparison writes: drawn once, and then given as files by name."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+
+from src.bad_input import BadInput
+from src.comparison.atlas import Atlas
+from src.comparison.curves_csv import curves_csv
+from src.comparison.figures import drawings
+from src.comparison.galleries import galleries
+from src.comparison.printed import say
+from src.comparison.records import Records
+from src.comparison.report import Report, html, markdown
+from src.comparison.table import csv_content
+from src.comparison.verdicts import Verdicts
+from src.pictures.tiles import picture_png
+from src.runs.folder import REPORT, VERDICT, Sweep
+
+
+def draw(
+    sweeps: Sequence[Sweep],
+    records: Records,
+    frame: pd.DataFrame,
+    atlases: Sequence[Atlas],
+    verdicts: Verdicts,
+    console: Console,
+) -> Report:
+    """The report with its figures and galleries; where a gallery cannot be drawn, the console says why."""
+    drawn = [_galleries(atlas, console, several=len(atlases) > 1) for atlas in atlases]
+    return Report(sweeps, records, frame, atlases, verdicts, drawings(records, verdicts, atlases), drawn)
+
+
+def _galleries(atlas: Atlas, console: Console, *, several: bool) -> dict[str, bytes]:
+    """One dataset's galleries as PNG by file name without ending."""
+    if len(atlas.runs) < 2:
+        return {}  # a single run's own mistakes stand in its folder
+    try:
+        drawn = galleries(atlas)
+    except BadInput as missing:
+        say(console, f"no galleries: {str(missing).splitlines()[0]}")
+        return {}
+    suffix = f"-{atlas.data.name}-{atlas.source['digest'][:8]}" if several else ""
+    return {f"{name}{suffix}": picture_png(picture) for name, picture in drawn.items()}
+
+
+def files(report: Report) -> dict[str, bytes]:
+    """Everything that is written, by name; the report last, so that what it links is there."""
+    found = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.records.cells)}
+    found |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
+    found |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
+    for pictures in report.galleries:
+        found |= {f"{name}.png": picture for name, picture in pictures.items()}
+    found[VERDICT] = "".join(f"{sentence}\n" for sentence in report.verdicts.opening).encode()
+    return found | {"report.md": markdown(report), REPORT: html(report)}

@@ -1,0 +1,1 @@
+"""What is drawn of a single job, and what all drawings have in common."""

@@ -1,0 +1,28 @@
+"""What a job's folder shows of its mistakes."""
+
+import csv
+import io
+from pathlib import Path
+
+from src.data.images import Images
+from src.pictures.confusion_matrix import confusion_matrix
+from src.pictures.rendering import png
+from src.pictures.tiles import mistake_grid, picture_png
+from src.runs.files import write_atomic
+from src.runs.predictions import Predictions, per_class, worst_mistakes
+
+
+def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> None:
+    """The worst mistakes, the confusion matrix and the accuracy of each class."""
+    classes = images.source.classes
+    for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
+        chosen = worst_mistakes(predictions, rows * columns)
+        grid = mistake_grid(images.test_images, predictions, chosen, classes, columns)
+        write_atomic(folder / name, picture_png(grid))
+    write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
+    table = io.StringIO()
+    rows_ = per_class(predictions, classes)
+    writer = csv.DictWriter(table, fieldnames=list(rows_[0]))
+    writer.writeheader()
+    writer.writerows(rows_)
+    write_atomic(folder / "per_class.csv", table.getvalue().encode())

@@ -1,0 +1,33 @@
+"""A job's `train.log`."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def job_log(path: Path, resume: bool) -> Iterator[None]:
+    """Everything logged meanwhile, warnings too, goes to a job's `train.log`."""
+    handler = LogFile(path, mode="a" if resume else "w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        root.removeHandler(handler)
+        with contextlib.suppress(OSError):  # as in `LogFile`
+            handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log that lacks a line where the disk is full: what a job itself cannot write there, the job tells."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
+        pass

@@ -1,0 +1,27 @@
+"""Whether what a job has left can be gone on with."""
+
+from src.config import Config
+from src.runs.checkpoint import Unreadable, load_checkpoint
+from src.runs.folder import JobFolder
+from src.runs.identity import code_digest, is_same
+
+
+def is_same_job(job: JobFolder, config: Config) -> bool:
+    """Whether a folder's journal begins with this configuration."""
+    records = job.records()
+    return bool(records) and records[0]["kind"] == "start" and is_same(records[0]["config"], config)
+
+
+def can_resume(job: JobFolder, config: Config) -> bool:
+    """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
+    records = job.records()
+    if not is_same_job(job, config):
+        return False
+    try:
+        newest = load_checkpoint(job.path)
+    except Unreadable:
+        return True  # nothing of it is thrown away: the job fails when it restores it, and says why
+    if records[0]["code"] != code_digest():
+        return False
+    journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
+    return newest is None or int(newest["epoch"]) <= journalled + 1

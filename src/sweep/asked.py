@@ -1,0 +1,104 @@
+"""What a command asks for: the words outside any cell, times the cells of `sweep.cells`."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override
+
+from src.bad_input import BadInput
+from src.config import Config, part_of_a_job
+from src.sweep.overrides import NOT_SWEPT, check_overrides, check_text, count, expand, parse
+from src.sweep.suggestions import Groups
+
+# A word of a cell: what stands in quotes or brackets may hold spaces.
+WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A line of `sweep.cells`, which may stand for several combinations itself."""
+
+    line: str
+    overrides: Sequence[Override]
+
+    @property
+    def place(self) -> str:
+        """How a refusal names it."""
+        return f"in the cell {self.line!r}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A grid before it is expanded, and the configuration of what does not vary in it."""
+
+    outside: Sequence[Override]
+    cells: Sequence[Cell]
+    config: Config
+
+    @property
+    def number(self) -> int:
+        """How many combinations there are; no range is listed for it."""
+        inside = sum(math.prod(count(override) for override in cell.overrides) for cell in self.cells)
+        return math.prod(count(override) for override in self.outside) * (inside if self.cells else 1)
+
+    def points(self) -> Iterator[tuple[dict[str, str], Cell | None]]:
+        """Every combination as Hydra would write it, with the cell that it comes from."""
+        outside = expand(self.outside)
+        if not self.cells:
+            yield from ((point, None) for point in outside)
+        for cell in self.cells:
+            yield from ((inside | point, cell) for inside in expand(cell.overrides) for point in outside)
+
+
+def read_cells(lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader) -> list[Cell]:
+    """The lines of `sweep.cells`, each held to what typed words are held to.
+
+    Raises:
+        BadInput: naming the line, for a word that cannot stand in it, or not beside those outside.
+    """
+    given = {override.key_or_group: override.input_line for override in outside}
+    cells = []
+    for line in lines:
+        words = WORD.findall(line)
+        if not words:
+            raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each", "norm=none")
+        try:
+            check_text(words, groups)
+            cell = Cell(line, [parse(word, groups, loader) for word in words])
+            check_overrides(cell.overrides, groups)
+        except BadInput as error:
+            raise error.within(f"in the cell {line!r}") from error
+        for override in cell.overrides:
+            _check_place(override, cell, given, groups)
+        cells.append(cell)
+    return cells
+
+
+def _check_place(override: Override, cell: Cell, given: Mapping[str, str | None], groups: Groups) -> None:
+    name, word = override.key_or_group, override.input_line
+    if name in NOT_SWEPT or not (name in groups or part_of_a_job(name)):
+        raise BadInput(f"{cell.place}: {name} is no part of what a job is", "what can be swept", f"{word} outside it")
+    if name in given:
+        what = f"{name} is given {cell.place} and outside it, as {given[name]}"
+        raise BadInput(what, "one of them", f"the command without {given[name]}")
+
+
+def seeds_word(config: Config, given: Mapping[str, Override]) -> str | None:
+    """The word that `seeds` is short for; None where `seed` says more, or there is neither.
+
+    Args:
+        config: the configuration in which a preset's or a typed `seeds` stands.
+        given: the overrides by name; one of a preset is not among them where another was typed in its place.
+
+    Raises:
+        BadInput: for both in one place.
+    """
+    if config.seeds is None:
+        return None
+    if "seed" in given and "seeds" in given:
+        both = f"{given['seeds'].input_line} and {given['seed'].input_line}"
+        raise BadInput(f"the seed is given twice: {both}", "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
+    return None if "seed" in given else f"seed=range(0,{config.seeds})"

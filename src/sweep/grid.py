@@ -1,0 +1,173 @@
+"""The grid: every combination of the values that are asked for, composed and checked before the first job starts."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from src.bad_input import BadInput
+from src.config import SECTIONS, Config, check
+from src.models.layers import parameters
+from src.runs import identity
+from src.sweep.asked import Asked, read_cells, seeds_word
+from src.sweep.composer import Composer
+from src.sweep.overrides import check_overrides, option_groups
+from src.tracking.address import check_address
+
+if TYPE_CHECKING:
+    from src.data.images import Source
+
+
+@dataclass(frozen=True)
+class GridJob:
+    """One point of the grid: its overrides as Hydra writes them, its configuration and its key.
+
+    `images` is how many it trains on, `parameters` how many its network has.
+    """
+
+    overrides: Mapping[str, str]
+    config: Config
+    key: str
+    images: int
+    parameters: int
+
+    @cached_property
+    def leaves(self) -> dict[str, Any]:
+        """The leaves that decide what it computes."""
+        return identity.job_leaves(self.config)
+
+
+class Grid:
+    """Composes points by Hydra's own loader."""
+
+    def __init__(self, loader: ConfigLoader, config_name: str) -> None:
+        self._loader = loader
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._groups = option_groups()
+        self._composer = Composer(loader, config_name, self._groups)
+        self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+
+    def asked(self, arguments: Sequence[str], params: Mapping[str, Any]) -> Asked:
+        """What is typed and what a preset says; a typed word wins over the preset's.
+
+        Raises:
+            BadInput: for a word that names no key or value, or two that exclude each other.
+        """
+        typed = self._parser.parse_overrides(list(arguments))
+        names = {override.key_or_group for override in typed}
+        names |= {"seed", "seeds"} if names & {"seed", "seeds"} else set()  # two ways to say one thing
+        preset = self._parser.parse_overrides(
+            [f"{name}={_as_typed(value)}" for name, value in params.items() if name not in names]
+        )
+        overrides = [*preset, *typed]
+        check_overrides(overrides, self._groups)
+        return self._resolved(overrides, self._fixed(overrides))
+
+    def _resolved(self, overrides: Sequence[Override], config: Config) -> Asked:
+        """`seeds` becomes what it is short for, and `sweep.cells` its cells: neither is a part of any job."""
+        word = seeds_word(config, {override.key_or_group: override for override in overrides})
+        outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
+        short = [word] if word else []
+        left = self._fixed(outside)  # holds what a preset says outside of its sweeper's params
+        short += ["seeds=null"] if left.seeds is not None else []
+        short += ["sweep.cells=[]"] if left.sweep.cells else []
+        outside += self._parser.parse_overrides(short)
+        return Asked(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
+
+    def _fixed(self, overrides: Sequence[Override]) -> Config:
+        """The configuration of the words that give one value."""
+        return self.compose(
+            {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
+        )
+
+    def jobs(self, points: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
+        """The points' jobs, each once.
+
+        Raises:
+            BadInput: where a dataset cannot be read or does not fit.
+        """
+        from src.data.sizes import check_sizes, train_size
+        from src.data.sources import describe
+
+        sources: dict[str, Source] = {}  # of each dataset once: describing one may read or download it
+        jobs: dict[str, GridJob] = {}
+        for overrides, config in zip(points, configs, strict=True):
+            data = repr(config.data)
+            if data not in sources:
+                sources[data] = describe(config.data)
+                check_sizes(config.data, sources[data])
+            source = sources[data]
+            key = identity.job_key(identity.identity(config, source.digest))
+            size = parameters(config.norm.name, config.model.width, source.channels, len(source.classes))
+            jobs.setdefault(key, GridJob(overrides, config, key, train_size(config.data, source), size))
+        return list(jobs.values())
+
+    def configs(self, asked: Asked) -> tuple[list[dict[str, str]], list[Config]]:
+        """The points that are asked for and their configurations, each of them checked.
+
+        Raises:
+            BadInput: for the first that could not be trained as it is written.
+        """
+        points, configs = [], []
+        for point, cell in asked.points():
+            config = self.compose(point)
+            try:
+                check(config)
+            except BadInput as error:
+                if cell is None:
+                    raise
+                raise error.within(cell.place) from error
+            points.append(point)
+            configs.append(config)
+        return points, configs
+
+    def compose(self, overrides: Mapping[str, str]) -> Config:
+        """The configuration of one point."""
+        return self._composer.compose(overrides)
+
+    def unusual(self, job: GridJob) -> list[str]:
+        """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
+        names = [f"{section}.name" for section in SECTIONS]
+        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
+        default, plain = self._plain({}), self._plain(chosen)
+        choices = [name for name in names if default.get(name) != job.leaves.get(name)]
+        return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
+
+    def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
+        """The leaves that a choice of options comes with."""
+        key = tuple(chosen.items())
+        if key not in self._leaves:
+            self._leaves[key] = identity.job_leaves(self.compose(chosen))
+        return self._leaves[key]
+
+
+@functools.lru_cache(maxsize=1)
+def grid_of(loader: ConfigLoader, config_name: str) -> Grid:
+    """The same grid for the sweeper and its launcher, which Hydra sets up apart: to compose takes 80 ms a choice."""
+    return Grid(loader, config_name)
+
+
+def check_surroundings(config: Config) -> None:
+    """What all jobs share and no job can do without: the device and the store's address.
+
+    Raises:
+        BadInput: with what is the matter.
+    """
+    if config.device not in ("auto", "cpu"):
+        from src.training.device import pick_device  # imports torch
+
+        pick_device(config.device)
+    if config.tracking.name != "none":
+        check_address(config.tracking)
+
+
+def _as_typed(value: Any) -> Any:
+    """A preset's list as it is written in a shell; anything else as it is."""
+    return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value

@@ -1,0 +1,94 @@
+"""How long a job takes, judged by those that have finished here."""
+
+import contextlib
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.data.sizes import train_images
+from src.runs.folder import JobFolder
+
+NEWEST = 100  # finished jobs that an estimate looks at
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a finished job took: seconds an image and epoch of training, and seconds for everything besides."""
+
+    norm: str
+    parameters: int
+    threads: int
+    rate: float
+    rest: float | None  # not known where the job was interrupted: its clock runs from the last start
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that a job will take, and whether the same network with the same norm and threads was seen to."""
+
+    seconds: float
+    alike: bool
+
+
+class Pace:
+    """Estimates by the most similar jobs that have been seen: the same network, else the same norm, else any."""
+
+    def __init__(self, seen: Sequence[Seen]) -> None:
+        self._seen = seen
+        self._known: dict[tuple[str, int, int], tuple[float, float, bool]] = {}
+
+    def estimate(self, norm: str, parameters: int, threads: int, passes: int) -> Estimate | None:
+        """What a job takes that trains on `passes` images, counted once an epoch; None where nothing was seen."""
+        if not self._seen:
+            return None
+        kind = norm, parameters, threads
+        if kind not in self._known:
+            self._known[kind] = self._measured(*kind)
+        rate, rest, alike = self._known[kind]
+        return Estimate(rate * passes + rest, alike)
+
+    def _measured(self, norm: str, parameters: int, threads: int) -> tuple[float, float, bool]:
+        same_norm = [seen for seen in self._seen if seen.norm == norm]
+        alike = [seen for seen in same_norm if (seen.parameters, seen.threads) == (parameters, threads)]
+        chosen = alike or same_norm or self._seen
+        rests = [seen.rest for seen in chosen if seen.rest is not None]
+        return statistics.median(seen.rate for seen in chosen), statistics.median(rests or [0.0]), bool(alike)
+
+
+def seen_in(jobs: Path, names: Iterable[str]) -> list[Seen]:
+    """The jobs that finished last among folders below `jobs`."""
+    ended = []
+    for name in names:
+        job = JobFolder(jobs / name)
+        with contextlib.suppress(OSError):  # not finished, or set aside at this moment
+            ended.append((job.result_path.stat().st_mtime, job.path))
+    read = [_read(JobFolder(path)) for _, path in sorted(ended, reverse=True)[:NEWEST]]
+    return [seen for seen in read if seen is not None]
+
+
+def typical_seconds(jobs: Path) -> float:
+    """The median time that the jobs finished below `jobs` took, in seconds; 0 where there is none."""
+    results = [result for path in jobs.glob("*") if (result := JobFolder(path).result()) is not None]
+    return float(statistics.median([result["seconds"]["total"] for result in results] or [0.0]))
+
+
+def _read(job: JobFolder) -> Seen | None:
+    """What a finished job took; None where its files are harmed: an estimate is no reason to fail."""
+    try:
+        seconds = json.loads(job.result_path.read_bytes())["seconds"]
+        records = job.records()
+        said = {record["kind"]: record for record in records}
+        epochs = [record["metrics"]["time/train_seconds"] for record in records if record["kind"] == "epoch"]
+        config, ready = said["start"]["config"], said["ready"]
+        images = train_images(ready["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+        return Seen(
+            norm=config["norm"]["name"],
+            parameters=ready["parameters"],
+            threads=config["threads"],
+            rate=sum(epochs) / (len(epochs) * images),
+            rest=None if "resume" in said else seconds["total"] - seconds["train"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None

@@ -1,0 +1,1 @@
+"""Jobs become processes, on this machine or by an engine on others."""

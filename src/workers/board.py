@@ -1,0 +1,98 @@
+"""The jobs of a sweep while they run: a table on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
+
+from src.console import SteadyConsole, in_words
+from src.runs.folder import JobFolder
+
+if TYPE_CHECKING:
+    from src.progress import Report
+    from src.workers.processes import Outcome
+
+
+class Board:
+    """Shows a line for each running job, and one for each that has ended; a context manager."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._console = SteadyConsole(file=sys.stderr)
+        self.live = self._console.is_terminal
+        self._names = names
+        self._running: dict[str, Report | None] = {}
+        self._ended = 0
+        self._started = time.monotonic()
+        self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def begin(self, name: str) -> None:
+        """A job begins."""
+        self._running[name] = None
+
+    def report(self, name: str, report: "Report") -> None:
+        """A job has come further."""
+        self._running[name] = report
+        if report.line and not self.live:
+            self.say(report.line)
+
+    def end(self, name: str, outcome: "Outcome") -> None:
+        """A job has ended: a line stays."""
+        self._running.pop(name, None)
+        self._ended += 1
+        self.say(f"{name}  FAILED: {outcome.error}" if outcome.error else finished_line(name, outcome))
+
+    def say(self, line: str) -> None:
+        """A line above the table."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> "Board":
+        if self.live:
+            self._table.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._table.stop()
+
+    def _render(self) -> RenderableType:
+        numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
+        name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
+        table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
+        for name, report in list(self._running.items()):
+            if report is None:
+                table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
+            else:
+                table.add_row(
+                    name,
+                    ProgressBar(1, report.done),
+                    f"epoch {min(report.epoch, report.epochs)}/{report.epochs}",
+                    f"loss {report.loss:.3f}",
+                    f"acc {report.accuracy:.3f}",
+                    f"{report.rate:,.0f} img/s",
+                )
+        left = self.seconds_left()
+        words = [f"{self._ended} of {len(self._names)} jobs ended", *([f"about {in_words(left)} left"] if left else [])]
+        return Group(table, Text(", ".join(words)))
+
+    def seconds_left(self) -> float | None:
+        """Seconds until all have ended, if the rest goes as what was done since the start; None before that tells."""
+        done = self._ended + sum(report.done for report in self._running.values() if report is not None)
+        spent = time.monotonic() - self._started
+        return spent / done * (len(self._names) - done) if done > 0.05 and spent > 2 else None
+
+
+def finished_line(name: str, outcome: "Outcome") -> str:
+    """What a finished job has come to."""
+    result = JobFolder(outcome.task.folder).result()
+    assert result is not None
+    metrics, seconds = result["metrics"], result["seconds"]["total"]
+    accuracy = f"val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
+    return f"{name}  finished in {in_words(seconds)}  {accuracy}"

@@ -1,0 +1,21 @@
+"""Imported last by the process that jobs are forked from: what all jobs share, their images above all.
+
+A job that asks for others reads those for itself, and one whose images cannot be read says so itself.
+"""
+
+import contextlib
+import json
+import os
+
+import torch
+
+from src.config import Data
+from src.data.splits import load_splits
+from src.runs.environment import environment
+from src.workers.processes import SHARED_DATA
+
+environment()  # stays in memory, and what it asks git takes 10 ms
+if SHARED_DATA in os.environ:
+    torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
+    with contextlib.suppress(Exception):
+        load_splits(Data(**json.loads(os.environ.pop(SHARED_DATA))))

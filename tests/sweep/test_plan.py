@@ -1,0 +1,240 @@
+"""What a command says before anything runs, made of job folders with made-up numbers."""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from src.config import Config
+from src.data.sources import load
+from src.models.cnn import CNN
+from src.models.layers import parameters
+from src.models.norms import norm_layer
+from src.runs.folder import Sweep
+from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
+from src.runs.journal import stamp
+from src.runs.lock import job_lock
+from src.runs.naming import KnownFolders, plan_job
+from src.sweep.plan import SHOWN, Plan
+from tests.conftest import files_below
+from tests.world import NORMS, World, configuration
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job as the grid hands it over."""
+
+    config: Config
+    images: int = 30
+    parameters: int = 15_002
+
+
+def plan(world: World, configs: Sequence[Config]) -> Plan:
+    known = KnownFolders(world.multirun)
+    leaves = [job_leaves(config) for config in configs]
+    varies = varying(leaves)
+    keys = [job_key(identity(config, load(config.data).source.digest)) for config in configs]
+    jobs = [plan_job(key, leaf, varies, ["reg.l1"], known) for key, leaf in zip(keys, leaves, strict=True)]
+    sweep = Sweep(sweep_id(keys), "python -m src.train", 1, varies, jobs)
+    return Plan(sweep, [Work(config) for config in configs], world.multirun)
+
+
+def advance(world: World, config: Config, epochs: int, *, error: str = "", code: str | None = None) -> None:
+    """A job that has journalled so many epochs, and broken off where there is an error."""
+    _, journal = world.start(config, code=code)
+    with journal:
+        for epoch in range(1, epochs + 1):
+            journal.append(stamp("epoch", epoch=epoch, metrics={"time/train_seconds": 1.0}))
+        if error:
+            journal.append(stamp("stop", status="FAILED", error=error))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("width", "channels", "classes"), [(16, 1, 10), (3, 3, 7)])
+def test_the_size_that_is_told_is_that_of_the_network(norm, width, channels, classes):
+    chosen = dataclasses.replace(NORMS[norm], groups=1 if norm == "gn" else None)
+    network = CNN(channels, classes, width, norm_layer(chosen), 0.0, torch.Generator())
+    assert parameters(norm, width, channels, classes) == sum(weights.numel() for weights in network.parameters())
+
+
+def test_it_is_told_how_far_each_job_has_come(world):
+    world.finish(configuration("bn"), {})
+    world.finish(configuration("gn"), {}, code="0" * 64)
+    advance(world, configuration("ln"), 2)
+    advance(world, configuration("in"), 1, error="Diverged: the loss is nan")
+    advance(world, configuration("bn", 1), 2, code="0" * 64)
+    advance(world, configuration("gn", 1), 0)
+    before = files_below(world.multirun)
+    asked = [("bn", 0), ("gn", 0), ("ln", 0), ("in", 0), ("bn", 1), ("gn", 1), ("none", 0)]
+    found = plan(world, [configuration(*job) for job in asked])
+    assert [row.text for row in found.rows] == [
+        "finished",
+        "finished by other code",
+        "half done: 2 of 3 epochs",
+        "failed: 1 of 3 epochs: Diverged: the loss is nan",
+        "to train: 2 of 3 epochs by other code do not count",
+        "to train",
+        "to train",
+    ]
+    said = found.summary()
+    assert said[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
+    assert "half done: ln l1=0 s0 (2 of 3 epochs)" in said
+    assert "trained by other code than stands here now: gn l1=0 s0; resume=restart trains anew" in said
+    assert files_below(world.multirun) == before
+
+
+def test_a_job_that_another_process_trains_is_told(world):
+    advance(world, configuration("bn"), 1)
+    folder = world.multirun / "jobs" / world.plan(configuration("bn")).folder
+    with job_lock(folder):
+        (row,) = plan(world, [configuration("bn")]).rows
+    assert row.text == "being trained: by another process, 1 of 3 epochs"
+
+
+def test_a_journal_without_a_line_is_a_job_to_train(world):
+    config = configuration("bn")
+    (world.multirun / "jobs" / world.plan(config).folder).mkdir(parents=True)
+    assert [row.text for row in plan(world, [config]).rows] == ["to train"]
+
+
+def test_a_sweep_that_grows_trains_only_what_is_new(world):
+    for norm in ("gn", "ln"):
+        world.finish(configuration(norm), {})
+    found = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
+    assert [row.job.label for row in found.rows if row.left] == ["bn l1=0 s0"]
+    assert "2 finished before" in found.summary()[0]
+
+
+def test_restarting_trains_what_is_finished_too(world):
+    world.finish(configuration("bn"), {}, seconds=3.0)
+    config = dataclasses.replace(configuration("bn"), resume="restart")
+    found = plan(world, [config])
+    assert [row.left for row in found.rows] == [True]
+    assert found.table()[-1] == "resume=restart: what is there is set aside, and every job trained anew"
+    assert "about 4 s for 1 job" in found.costs()[0]
+
+
+def test_there_is_no_estimate_before_anything_has_finished(world):
+    advance(world, configuration("bn"), 1)
+    seconds, disk = plan(world, [configuration("bn")]).costs()
+    assert seconds == "time: no estimate yet, for no job has finished here"
+    assert disk.startswith("disk: about 12 MB of ")
+
+
+def test_nothing_costs_nothing(world):
+    world.finish(configuration("bn"), {})
+    assert plan(world, [configuration("bn")]).costs() == ["nothing is left to train"]
+
+
+def test_time_is_estimated_by_the_jobs_that_are_most_alike(world):
+    """3 epochs of 30 images and 1 s besides: 2 s of training with bn, 20 s with gn, 4 s on average over all."""
+    world.finish(configuration("bn"), {}, seconds=2.0)
+    world.finish(configuration("gn"), {}, seconds=20.0)
+    world.finish(configuration("ln"), {}, seconds=4.0)
+    assert "about 3 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
+    assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).costs()[0]
+    (guess, _) = plan(world, [configuration("none")]).costs()
+    assert "about 5 s" in guess
+    assert "1 judged by another network" in guess
+    longer = dataclasses.replace(configuration("bn", 1), epochs=30)
+    assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
+
+
+def test_jobs_that_run_at_once_share_the_time_but_none_is_shorter_than_it_is(world):
+    world.finish(configuration("bn"), {}, seconds=20.0)
+    three = [configuration("bn", seed) for seed in (1, 2, 3)]
+    assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).costs()[0]
+    assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).costs(2)[0]
+    assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).costs(8)[0]
+    longer = [*three, dataclasses.replace(configuration("bn", 4), epochs=30)]
+    assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).costs(2)[0]
+
+
+def test_epochs_that_are_journalled_cost_no_more_time(world):
+    world.finish(configuration("bn"), {}, seconds=30.0)
+    advance(world, configuration("bn", 1), 2)
+    assert "about 11 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
+
+
+@pytest.mark.parametrize("file", ["journal.jsonl", "result.json"])
+def test_a_job_whose_files_are_harmed_is_not_judged_by(world, file):
+    job = world.finish(configuration("bn"), {})
+    (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
+    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: no estimate yet, for no job has finished here"
+
+
+def test_few_jobs_have_a_line_each_and_many_a_line_a_cell(world):
+    few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table()
+    assert few == [
+        "  job         parameters  state",
+        "  bn l1=0 s0      15,002  to train",
+        "  gn l1=0 s0      15,002  to train",
+        "  ln l1=0 s0      15,002  to train",
+    ]
+    world.finish(configuration("bn", 1), {})
+    many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table()
+    assert many[1:] == [
+        "  bn l1=0, 30 seeds      15,002  29 to train, 1 finished",
+        "  gn l1=0, 30 seeds      15,002  30 to train",
+    ]
+    cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table()
+    assert len(cells) == 1 + SHOWN + 1
+    assert cells[-1] == "  and 30 more lines like these, of 50 jobs in all"
+
+
+def test_data_that_has_changed_is_told_for_a_few_jobs_by_name(world, tmp_path):
+    def at(seed):
+        config = configuration("bn", seed)
+        config.data.root = str(tmp_path)
+        return config
+
+    configs = [at(seed) for seed in range(8)]
+    for config in configs:
+        advance(world, config, 1)
+    for folder in list((world.multirun / "jobs").iterdir()):
+        folder.rename(folder.with_name(f"{folder.name[:-8]}00000000"))
+    said = plan(world, configs).summary()
+    assert sum("has changed since" in line for line in said) == 5
+    assert said[-1] == "and so for 3 more"
+
+
+@pytest.mark.slow
+def test_ten_thousand_jobs_are_planned_in_seconds_and_leave_nothing(command, tmp_path):
+    grids = (
+        ("seed=range(0,10000)",),
+        ("norm=bn,gn,ln", "reg.l1=0,1e-6,2e-6,5e-6,1e-5,2e-5,5e-5,1e-4,2e-4,5e-4", "seed=range(0,334)"),
+    )
+    for words in grids:
+        began = time.perf_counter()
+        done = command("src.train", "-m", *words, "sweep.max_jobs=10020", "plan=true")
+        assert done.returncode == 0, done.stderr
+        assert time.perf_counter() - began < 15
+    assert "10,020 jobs" in done.stdout
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 1e9  # of the largest so far
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_sweep_that_grows_leaves_what_is_finished_as_it_is(command, tmp_path):
+    def results():
+        return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("multirun/jobs/*/result.json")}
+
+    small = ("data=synthetic", "data.images=200", "data.validation=50", "epochs=1", "tracking=none")
+    done = command("src.train", "-m", "norm=gn,ln", *small)
+    assert done.returncode == 0, done.stderr
+    first, there = results(), files_below(tmp_path)
+    assert len(first) == 2
+    planned = command("src.train", "-m", "norm=bn,gn,ln", *small, "plan=true")
+    assert planned.returncode == 0, planned.stderr
+    assert [line.split()[-1] for line in planned.stdout.splitlines()[2:5]] == ["train", "finished", "finished"]
+    assert "for 1 job," in planned.stdout
+    assert files_below(tmp_path) == there
+    done = command("src.train", "-m", "norm=bn,gn,ln", *small)
+    assert done.returncode == 0, done.stderr
+    assert "3 jobs, varying norm.name; 2 finished before" in done.stderr
+    assert first.items() <= results().items()
+    assert len(results()) == 3

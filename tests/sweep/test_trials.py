@@ -1,0 +1,139 @@
+"""Another sweeper than ours drives the launcher: its jobs are named, resumed and tracked as a grid's are."""
+
+import json
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus
+from hydra.types import HydraContext
+from mlflow import MlflowClient
+from omegaconf import OmegaConf
+
+from hydra_plugins.normlab.local_launcher import LocalLauncher
+from src.bad_input import BadInput
+from src.config import Config
+from src.stopping import JobFailed
+from src.sweep.overrides import CONF
+
+SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
+SMALL += ["model.width=4"]
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """A launcher as Hydra sets it up, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train", "hydra/sweeper=other"])
+    ConfigStore.instance().store(name="schema", node=Config)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", return_hydra_config=True, overrides=["hydra.job.name=train"])
+        OmegaConf.set_readonly(config, False)
+        config.hydra.job.config_name = "config"
+        context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
+        made = LocalLauncher(workers=2)
+        made.setup(hydra_context=context, task_function=lambda _: None, config=config)
+        yield made
+    HydraConfig.instance().cfg = None
+
+
+def batch(*norms, more=()):
+    return [[*SMALL, "tracking=none", f"norm={norm}", *more] for norm in norms]
+
+
+def manifest(tmp_path):
+    (file,) = (tmp_path / "multirun/sweeps").glob("*/manifest.json")
+    return json.loads(file.read_text())
+
+
+def test_the_objectives_come_in_the_order_of_the_jobs_whoever_ends_first(launcher, tmp_path):
+    longer = [["epochs=100" if word == "epochs=1" else word for word in job] for job in batch("bn")]
+    first, second, same = launcher.launch([*longer, *batch("gn", "gn")], initial_job_idx=0)
+    results = {path.name.split("_")[0]: json.loads((path / "result.json").read_text()) for path in jobs(tmp_path)}
+    assert first.return_value == results["bn"]["metrics"]["val/accuracy"] != second.return_value
+    assert second.return_value == same.return_value == results["gn"]["metrics"]["val/accuracy"]
+    assert results["bn"]["finished"] > results["gn"]["finished"]
+
+
+def jobs(tmp_path):
+    return sorted((tmp_path / "multirun/jobs").iterdir())
+
+
+def test_batches_make_one_sweep_and_a_job_is_trained_once(launcher, tmp_path):
+    launcher.launch(batch("bn", "gn"), initial_job_idx=0)
+    before = {path: (path / "result.json").read_bytes() for path in jobs(tmp_path)}
+    launcher.launch(batch("gn", "ln"), initial_job_idx=2)
+    assert [job["label"].split()[0] for job in manifest(tmp_path)["jobs"]] == ["bn", "gn", "ln"]
+    assert manifest(tmp_path)["varies"] == ["norm.name"]
+    assert all((path / "result.json").read_bytes() == result for path, result in before.items())
+    assert len(jobs(tmp_path)) == 3
+
+
+def test_a_study_gone_on_with_keeps_the_trials_it_had(launcher, tmp_path):
+    launcher.launch(batch("bn"), initial_job_idx=0)
+    launcher._trials._jobs.clear()  # another process of the same command
+    launcher.launch(batch("gn"), initial_job_idx=0)
+    assert [job["label"].split()[0] for job in manifest(tmp_path)["jobs"]] == ["bn", "gn"]
+
+
+def test_a_job_that_fails_or_is_not_begun_has_no_objective(launcher, monkeypatch):
+    broken = ["optimizer=sgd", "optimizer.lr=1e30", "sweep.on_failure=stop"]
+    returns = launcher.launch(batch("bn", "gn", "ln", "none", more=broken), initial_job_idx=0)
+    assert [returned.status for returned in returns] == [JobStatus.FAILED] * 4
+    with pytest.raises(JobFailed, match="Diverged"):
+        _ = returns[0].return_value
+    with pytest.raises(JobFailed, match="not begun"):
+        _ = returns[3].return_value
+    (later,) = launcher.launch(batch("in"), initial_job_idx=4)  # another batch of the same sweeper
+    with pytest.raises(JobFailed, match="not begun"):
+        _ = later.return_value
+
+
+@pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])
+def test_what_belongs_to_a_grid_is_refused(launcher, tmp_path, word):
+    with pytest.raises(BadInput, match="belong to a grid"):
+        launcher.launch(batch("bn", more=[word]), initial_job_idx=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_value_that_cannot_be_is_refused_before_anything_runs(launcher, tmp_path):
+    with pytest.raises(BadInput, match="does not divide"):
+        launcher.launch(batch("bn", "gn", more=["norm.groups=5"])[1:], initial_job_idx=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interval_is_for_a_search_and_not_for_the_grid(command):
+    done = command("src.train", "hydra/sweeper=absent", "reg.l1=interval(-1,1)")
+    assert done.returncode == 2
+    assert "reg.l1=-1" in done.stderr
+    done = command("src.train", "-m", "hydra/sweeper=absent", "reg.l1=interval(0,1)")
+    assert done.returncode == 2
+    assert "hydra/sweeper" in done.stderr
+
+
+@pytest.mark.filterwarnings(
+    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+def test_optuna_searches(command, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'normlab[optuna]'")
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.direction=maximize"]
+    search += ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
+    words = [*SMALL, *search, "norm=bn,gn", "reg.l1=tag(log,interval(1e-6,1e-3))"]
+    done = command("src.train", "-m", *words)
+    assert done.returncode == 0, done.stderr
+    best = OmegaConf.load(tmp_path / "multirun/jobs/optimization_results.yaml")
+    results = {path: (path / "result.json").read_bytes() for path in jobs(tmp_path) if path.is_dir()}
+    assert len(results) == 4
+    assert best.best_value == max(json.loads(result)["metrics"]["val/accuracy"] for result in results.values())
+    runs = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])
+    assert len(runs) == 5
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert "has the highest test accuracy" in done.stdout
+    assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
+    again = command("src.train", "-m", *words)
+    assert again.returncode == 0, again.stderr
+    assert {path: (path / "result.json").read_bytes() for path in results} == results
+    assert len(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])) == 5

@@ -1,0 +1,36 @@
+"""Sweeper and launcher, which Hydra makes apart and from modules that it runs twice, know each other."""
+
+import subprocess
+import sys
+
+import pytest
+
+from src.sweep.overrides import CONF
+
+MADE_BY_HYDRA = """
+import sys
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from src.config import Config
+
+ConfigStore.instance().store(name="schema", node=Config)
+with initialize_config_dir(sys.argv[1], version_base="1.3"):
+    config = compose("config", sys.argv[2:], return_hydra_config=True)
+    config.hydra.job.config_name = "config"
+    config.hydra.job.name = "train"
+    context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
+    sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
+module = sys.modules[type(sweeper).__module__]
+launcher = sweeper._launcher
+print(isinstance(launcher, module.JobProcesses), getattr(launcher, "_grid", None) is sweeper._grid)
+"""
+
+
+@pytest.mark.parametrize(("launcher", "known"), [("local", "True True"), ("basic", "False False")])
+def test_the_sweeper_knows_a_launcher_that_starts_while_it_does_other_things(launcher, known):
+    words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF), f"hydra/launcher={launcher}"]
+    done = subprocess.run(words, cwd=CONF.parent, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == known

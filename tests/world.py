@@ -1,0 +1,164 @@
+"""Job folders made of made-up numbers, as real jobs leave them."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.data.sources import load
+from src.runs.files import write_json
+from src.runs.folder import PlannedJob, Sweep
+from src.runs.identity import cell_key, code_digest, folder_name, identity, job_key, job_leaves, label, sweep_id
+from src.runs.journal import Journal, stamp
+from src.runs.predictions import Predictions, save_predictions
+
+DATA = Data(
+    name="synthetic",
+    batch_size=8,
+    validation=10,
+    split_seed=0,
+    classes=4,
+    channels=1,
+    size=28,
+    images=40,
+    test_images=100,
+    noise=0.5,
+)
+NORMS = {
+    "none": Norm("none"),
+    "bn": Norm("bn", eps=1e-5, momentum=0.1),
+    "gn": Norm("gn", eps=1e-5, groups=4),
+    "ln": Norm("ln", eps=1e-5),
+    "in": Norm("in", eps=1e-5),
+}
+
+
+def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 0.0, data: Data = DATA) -> Config:
+    config = Config(
+        norm=replace(NORMS[norm]),
+        reg=Regularization(l1=l1, l2=l2),
+        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Schedule("constant"),
+        data=replace(data),
+        model=Model("cnn", width=8),
+        epochs=3,
+        seed=seed,
+        threads=1,
+    )
+    config.tracking.name = "none"
+    check(config)
+    return config
+
+
+def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> Predictions:
+    """Right with 0.9, save for the given images: the next class, with the given confidence."""
+    label_ = labels.astype(np.int64)
+    predicted = label_.copy()
+    confidence = np.full(len(label_), 0.9)
+    for index, sure in wrong.items():
+        predicted[index] = (label_[index] + 1) % classes
+        confidence[index] = sure
+    probabilities = np.repeat(((1 - confidence) / (classes - 1))[:, None], classes, axis=1)
+    probabilities[np.arange(len(label_)), predicted] = confidence
+    return Predictions(label_, predicted, probabilities.astype(np.float32))
+
+
+class World:
+    """A `multirun` folder in which jobs appear at a call."""
+
+    data = DATA
+    configuration = staticmethod(configuration)
+    predict = staticmethod(predict)
+
+    def __init__(self, multirun: Path) -> None:
+        self.multirun = multirun
+        self._code = code_digest()
+
+    def plan(self, config: Config) -> PlannedJob:
+        leaves = identity(config, load(config.data).source.digest)
+        name = label(job_leaves(config), ["reg.l1"])
+        cell = label(job_leaves(config), ["reg.l1"], seed=False)
+        return PlannedJob(
+            key=job_key(leaves),
+            folder=folder_name(name, job_key(leaves)),
+            label=name,
+            cell=cell,
+            params={"norm.name": config.norm.name},
+        )
+
+    def start(self, config: Config, *, code: str | None = None) -> tuple[Path, Journal]:
+        folder = self.multirun / "jobs" / self.plan(config).folder
+        folder.mkdir(parents=True)
+        source = load(config.data).source
+        leaves = identity(config, source.digest)
+        journal = Journal(folder / "journal.jsonl")
+        journal.append(stamp("start", config=asdict(config), environment={"python": "3.11"}, code=code or self._code))
+        journal.append(
+            stamp(
+                "ready",
+                job=job_key(leaves),
+                cell=cell_key(leaves),
+                source=asdict(source),
+                parameters=15_000 + len(config.norm.name),
+                device="cpu",
+            )
+        )
+        return folder, journal
+
+    def finish(
+        self,
+        config: Config,
+        wrong: dict[int, float],
+        *,
+        val: float = 0.9,
+        code: str | None = None,
+        seconds: float = 2.0,
+    ) -> PlannedJob:
+        """A finished job whose validation accuracy climbs to `val` and which misclassifies `wrong`."""
+        folder, journal = self.start(config, code=code)
+        with journal:
+            for epoch in range(1, config.epochs + 1):
+                lack = (1 - val) * 2 ** (config.epochs - epoch)
+                journal.append(
+                    stamp(
+                        "epoch",
+                        epoch=epoch,
+                        metrics={
+                            "train/loss": 4 * lack,
+                            "train/penalty": 0.5,
+                            "train/accuracy": 1 - 1.2 * lack,
+                            "val/loss": 3 * lack,
+                            "val/accuracy": 1 - lack,
+                            "time/train_seconds": seconds / config.epochs,
+                        },
+                    )
+                )
+        images = load(config.data)
+        predictions = predict(images.test_labels, wrong, len(images.source.classes))
+        save_predictions(folder / "predictions.npz", predictions)
+        accuracy = 1 - len(wrong) / len(predictions)
+        metrics = {
+            "test/loss": 3 * (1 - accuracy),
+            "test/accuracy": accuracy,
+            "test/errors": len(wrong),
+            "val/loss": 3 * (1 - val),
+            "val/accuracy": val,
+            "best/val_accuracy": val,
+        }
+        seconds_ = {"train": seconds, "total": seconds + 1}
+        write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds_, "finished": 1_700_000_000_000})
+        return self.plan(config)
+
+    def fail(self, config: Config, status: str, error: str) -> PlannedJob:
+        _, journal = self.start(config)
+        with journal:
+            journal.append(stamp("stop", status=status, error=error))
+        return self.plan(config)
+
+    def sweep(self, jobs: list[PlannedJob], started: int = 1) -> Sweep:
+        sweep = Sweep(sweep_id(job.key for job in jobs), "python -m src.train", started, ["norm.name", "seed"], jobs)
+        sweep.write(self.multirun)
+        return sweep
