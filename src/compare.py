@@ -19,11 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from src.bad_input import BadInput
 from src.collector import collect_rarely
 from src.comparison.output import check_files, stdout_is_among, write
+from src.console import SteadyConsole
 from src.runs.folder import MULTIRUN, Sweep
 from src.runs.manifests import choose_sweeps
 
@@ -70,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         way_on = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", way_on)
-    console = Console(stderr=stdout_is_among(files))
+    console = SteadyConsole(stderr=stdout_is_among(files))
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
     from src.comparison.comparison import compare  # takes a second to import, which a refusal does not wait for
@@ -105,7 +104,7 @@ def _write_files(arguments: argparse.Namespace, comparison: "Comparison", report
         write(arguments.json, (json.dumps(comparison.as_json(), indent=2, allow_nan=False) + "\n").encode())
 
 
-def _say_tuned(report: "Report", key: str, console: Console) -> None:
+def _say_tuned(report: "Report", key: str, console: SteadyConsole) -> None:
     """What each value of a key comes to with the other settings that suit it best."""
     from src.comparison.atlas import right_by_run
     from src.comparison.tuned import tuned

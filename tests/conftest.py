@@ -38,16 +38,21 @@ def command(tmp_path) -> Command:
     """`command("src.train", "norm=gn")` is `python -m src.train norm=gn`, typed in an empty folder."""
 
     def run(module: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", module, *words],
-            cwd=tmp_path,
-            env=clean_environment() | variables,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        return python(tmp_path, "-m", module, *words, **variables)
 
     return run
+
+
+def python(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """What Python says to these words, typed in a folder."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=clean_environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 def clean_environment() -> dict[str, str]:

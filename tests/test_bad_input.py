@@ -5,7 +5,6 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +16,7 @@ from src.config import Data
 from src.data.images import Source
 from src.data.sizes import check_sizes
 from src.sweep.overrides import as_one_word, check_overrides, check_text, option_groups, parse, values_of
-from tests.conftest import clean_environment, files_below
+from tests.conftest import files_below, python
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -152,14 +151,7 @@ QUICK = [
 
 @pytest.mark.parametrize(("typed", "words"), QUICK, ids=[typed[:60] for typed, _ in QUICK])
 def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, words):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_SLOW_IMPORTS, *typed.split()],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = python(tmp_path, "-c", WITHOUT_SLOW_IMPORTS, *typed.split())
     assert done.returncode == 2, done.stderr
     assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
     assert done.stdout == ""
@@ -170,14 +162,7 @@ def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, word
 
 
 def test_a_plan_is_told_before_slow_imports_and_leaves_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_SLOW_IMPORTS, "experiment=group_sizes", "seeds=2", "plan=true"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = python(tmp_path, "-c", WITHOUT_SLOW_IMPORTS, "experiment=group_sizes", "seeds=2", "plan=true")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()

@@ -106,8 +106,13 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("pictures", {"data", "runs", "pictures"}),
         ("comparison", {"data", "runs", "pictures", "comparison", "src.console"}),
         ("tracking", {"runs", "pictures", "tracking"}),
+        ("src.job", {"data", "models", "training", "pictures", "runs", "src.progress", "src.stopping"}),
         ("workers", {"data", "runs", "workers", "src.job", *SMALL}),
         ("sweep", {"data", "models", "training", "runs", "workers", "tracking", "comparison", "sweep", *SMALL}),
+        ("normlab", {"runs", "workers", "tracking", "comparison", "sweep", *SMALL}),
+        ("src.train", {"sweep", "src.job", *SMALL}),
+        ("src.compare", {"runs", "comparison", *SMALL}),
+        ("src.sync", {"runs", "tracking", *SMALL}),
     ],
 )
 def test_a_room_imports_only_what_stands_below_it(chosen, allowed):

@@ -87,7 +87,7 @@ class LocalLauncher(Launcher):
         if stop.reason:  # in an earlier batch
             return []
         self.prepare(tasks[0].config.data)
-        with Board([task.name for task in tasks]) as board:
+        with Board(len(tasks)) as board:
             outcomes = list(self._outcomes(tasks, stop.go_on, board))
         if stop.reason:
             board.say(f"{stop.reason}: {len(tasks) - len(outcomes)} jobs were not begun")

@@ -16,7 +16,6 @@ from src.comparison.records import Cell, Records
 from src.comparison.statistics import summarise
 from src.runs.folder import Sweep
 
-__all__ = ["Effect", "Pair", "Verdicts", "judge"]
 FIRST_SEEDS = 5  # to begin with, where one seed says nothing of how much seeds matter
 LISTED = 10  # sentences about single pairs that are left out
 

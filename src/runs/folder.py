@@ -61,12 +61,6 @@ class JobFolder:
         records = [] if self.finished else self.records()
         return bool(records) and records[-1].get("status") == "FAILED"
 
-    @property
-    def code(self) -> str | None:
-        """The digest of the code that trains or trained it."""
-        records = self.records()
-        return records[0].get("code") if records else None
-
     def records(self) -> list[Record]:
         """What the journal holds now."""
         return read_journal(self.journal)

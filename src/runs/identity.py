@@ -1,5 +1,6 @@
 """What a job is: the same configuration on the same data is the same job, alone or in any sweep, today or next week."""
 
+import functools
 import hashlib
 import json
 import re
@@ -69,8 +70,12 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+@functools.cache
 def code_digest() -> str:
-    """A digest of the code that decides a job's numbers, so that results of edited code can be told apart."""
+    """A digest of the code that decides a job's numbers, so that results of edited code can be told apart.
+
+    As it was when the process asked first: what is edited later is not what it has imported.
+    """
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(path for name in CODE_FOLDERS for path in (source / name).glob("*.py")):
@@ -128,5 +133,6 @@ def format_value(value: Any) -> str:
 
 def folder_name(label: str, key: str) -> str:
     """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
-    readable = re.sub(r"[^A-Za-z0-9.+-]+", "_", label)[:60].strip("._-")
-    return f"{readable}-{key[:8]}"
+    start, _, last = label.rpartition(" ")  # the seed, which is never cut off
+    readable = [re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("._-") for words in (start, last)]
+    return f"{'_'.join(filter(None, (readable[0][: 59 - len(readable[1])], readable[1][:59])))}-{key[:8]}"

@@ -21,6 +21,7 @@ class Seen:
     parameters: int
     threads: int
     rate: float
+    total: float
     rest: float | None  # not known where the job was interrupted: its clock runs from the last start
 
 
@@ -69,9 +70,9 @@ def seen_in(jobs: Path, names: Iterable[str]) -> list[Seen]:
 
 
 def typical_seconds(jobs: Path) -> float:
-    """The median time that the jobs finished below `jobs` took, in seconds; 0 where there is none."""
-    results = [result for path in jobs.glob("*") if (result := JobFolder(path).result()) is not None]
-    return float(statistics.median([result["seconds"]["total"] for result in results] or [0.0]))
+    """The median time that the jobs finished last below `jobs` took, in seconds; 0 where there is none."""
+    seen = seen_in(jobs, [path.name for path in jobs.glob("*")])
+    return statistics.median([one.total for one in seen] or [0.0])
 
 
 def _read(job: JobFolder) -> Seen | None:
@@ -88,6 +89,7 @@ def _read(job: JobFolder) -> Seen | None:
             parameters=ready["parameters"],
             threads=config["threads"],
             rate=sum(epochs) / (len(epochs) * images),
+            total=float(seconds["total"]),
             rest=None if "resume" in said else seconds["total"] - seconds["train"],
         )
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):

@@ -60,6 +60,9 @@ class Tracker:
             raise BadInput(
                 f"the store {shown(self._uri)} cannot be used: {self._told(error)}", write="tracking=none"
             ) from (error if shown(self._uri) == self._uri else None)  # a traceback would repeat the password
+        except BaseException:  # a signal
+            self._abandon()
+            raise
         jobs, metrics = self._multirun / "jobs", self._settings.system_metrics
         self._left = [
             Delivery(self._store, self._sweep.id, self._parent.id, job, JobFolder(jobs / job.folder), metrics)

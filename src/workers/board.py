@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -17,36 +17,36 @@ from src.runs.folder import JobFolder
 
 if TYPE_CHECKING:
     from src.progress import Report
-    from src.workers.processes import Outcome
+    from src.workers.processes import Outcome, Task
 
 
 class Board:
     """Shows a line for each running job, and one for each that has ended; a context manager."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, jobs: int) -> None:
         self._console = SteadyConsole(file=sys.stderr)
         self.live = self._console.is_terminal
-        self._names = names
-        self._running: dict[str, Report | None] = {}
+        self._jobs = jobs
+        self._running: dict[Path, tuple[str, Report | None]] = {}  # by folder: names can be alike
         self._ended = 0
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
-    def begin(self, name: str) -> None:
+    def begin(self, task: "Task") -> None:
         """A job begins."""
-        self._running[name] = None
+        self._running[task.folder] = task.name, None
 
-    def report(self, name: str, report: "Report") -> None:
+    def report(self, task: "Task", report: "Report") -> None:
         """A job has come further."""
-        self._running[name] = report
+        self._running[task.folder] = task.name, report
         if report.line and not self.live:
             self.say(report.line)
 
-    def end(self, name: str, outcome: "Outcome") -> None:
+    def end(self, outcome: "Outcome") -> None:
         """A job has ended: a line stays."""
-        self._running.pop(name, None)
+        self._running.pop(outcome.task.folder, None)
         self._ended += 1
-        self.say(f"{name}  FAILED: {outcome.error}" if outcome.error else finished_line(name, outcome))
+        self.say(f"{outcome.task.name}  FAILED: {outcome.error}" if outcome.error else finished_line(outcome))
 
     def say(self, line: str) -> None:
         """A line above the table."""
@@ -66,7 +66,7 @@ class Board:
         numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
         table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
-        for name, report in list(self._running.items()):
+        for name, report in list(self._running.values()):
             if report is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
             else:
@@ -79,20 +79,20 @@ class Board:
                     f"{report.rate:,.0f} img/s",
                 )
         left = self.seconds_left()
-        words = [f"{self._ended} of {len(self._names)} jobs ended", *([f"about {in_words(left)} left"] if left else [])]
+        words = [f"{self._ended} of {self._jobs} jobs ended", *([f"about {in_words(left)} left"] if left else [])]
         return Group(table, Text(", ".join(words)))
 
     def seconds_left(self) -> float | None:
         """Seconds until all have ended, if the rest goes as what was done since the start; None before that tells."""
-        done = self._ended + sum(report.done for report in self._running.values() if report is not None)
+        done = self._ended + sum(report.done for _, report in self._running.values() if report is not None)
         spent = time.monotonic() - self._started
-        return spent / done * (len(self._names) - done) if done > 0.05 and spent > 2 else None
+        return spent / done * (self._jobs - done) if done > 0.05 and spent > 2 else None
 
 
-def finished_line(name: str, outcome: "Outcome") -> str:
+def finished_line(outcome: "Outcome") -> str:
     """What a finished job has come to."""
     result = JobFolder(outcome.task.folder).result()
     assert result is not None
     metrics, seconds = result["metrics"], result["seconds"]["total"]
     accuracy = f"val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
-    return f"{name}  finished in {in_words(seconds)}  {accuracy}"
+    return f"{outcome.task.name}  finished in {in_words(seconds)}  {accuracy}"

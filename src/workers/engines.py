@@ -63,7 +63,7 @@ def run(
         while waiting or running:
             while waiting and len(running) < max(engine.places, 1):
                 task = waiting.pop(0)
-                audience.begin(task.name)
+                audience.begin(task)
                 before = last_record(task.folder)
                 running.append(Handed(task, _submit(engine, task), _epochs(task), before))
             for handed in list(running):
@@ -75,7 +75,7 @@ def run(
                         handed.task,
                         told(handed.task.folder, "FAILED", died or "it left no result", handed.before),
                     )
-                    audience.end(handed.task.name, outcome)
+                    audience.end(outcome)
                     if not go_on(outcome):
                         waiting.clear()
                     yield outcome
@@ -110,7 +110,7 @@ def follow(handed: Handed, audience: Audience) -> None:
     """Tell of the epochs that a job's journal has gained."""
     records, config = JobFolder(handed.task.folder).records(), handed.task.config
     sizes = [record["source"]["train"] for record in records if record["kind"] == "ready"]
-    listener = functools.partial(audience.report, handed.task.name)
+    listener = functools.partial(audience.report, handed.task)
     progress = Progress(handed.task.name, config.epochs, 1, config.data.batch_size, listener)
     for record in records if sizes else ():
         if record["kind"] == "epoch" and record["epoch"] > handed.epochs:
@@ -147,11 +147,11 @@ class Nobody:
 
     live = False
 
-    def begin(self, name: str) -> None:  # noqa: D102
+    def begin(self, task: Task) -> None:  # noqa: D102
         pass
 
-    def report(self, name: str, report: Report) -> None:  # noqa: D102
+    def report(self, task: Task, report: Report) -> None:  # noqa: D102
         pass
 
-    def end(self, name: str, outcome: Outcome) -> None:  # noqa: D102
+    def end(self, outcome: Outcome) -> None:  # noqa: D102
         pass

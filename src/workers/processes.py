@@ -68,13 +68,13 @@ class Audience(Protocol):
 
     live: bool
 
-    def begin(self, name: str) -> None:
+    def begin(self, task: Task) -> None:
         """A job begins."""
 
-    def report(self, name: str, report: Report) -> None:
+    def report(self, task: Task, report: Report) -> None:
         """A job has come further."""
 
-    def end(self, name: str, outcome: Outcome) -> None:
+    def end(self, outcome: Outcome) -> None:
         """A job has ended."""
 
 
@@ -162,7 +162,7 @@ class Workers:
         worker = Worker(task, min(set(range(len(self._environments))) - taken), last_record(task.folder))
         self._running.append(worker)
         worker.start(self._environments[worker.slot], live=self._audience.live)
-        self._audience.begin(task.name)
+        self._audience.begin(task)
 
     def _wait(self) -> Iterator[Outcome]:
         """Hand on what is told, until somebody has ended."""
@@ -171,11 +171,11 @@ class Workers:
         for worker in list(self._running):
             ended = not worker.process.is_alive()  # asked first: what is told then is all that there will be
             for report in worker.received():
-                self._audience.report(worker.task.name, report)
+                self._audience.report(worker.task, report)
             if ended:
                 self._running.remove(worker)
                 outcome = Outcome(worker.task, _why(worker, "FAILED"))
-                self._audience.end(worker.task.name, outcome)
+                self._audience.end(outcome)
                 yield outcome
 
     def _stop(self, number: int) -> None:
@@ -207,9 +207,9 @@ def _work(config: Config, folder: Path, reports: Connection, environment: dict[s
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     folder.mkdir(parents=True, exist_ok=True)
-    told = os.open(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(told, 1)
-    os.dup2(told, 2)
+    log = os.open(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     faulthandler.enable()
     from src.job import run_job  # the server has imported it; the parent does without torch
 

@@ -12,9 +12,11 @@ import torch
 from src.config import Data
 from src.data.splits import load_splits
 from src.runs.environment import environment
+from src.runs.identity import code_digest
 from src.workers.processes import SHARED_DATA
 
 environment()  # stays in memory, and what it asks git takes 10 ms
+code_digest()  # the code that jobs run is what was imported here, whatever is edited while a sweep goes on
 if SHARED_DATA in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):

@@ -2,8 +2,6 @@ import gzip
 import hashlib
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from src.data.idx import Bytes, parse_idx, read_file, unpack
 from src.data.idx_folder import FILES, find_file
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
+from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
 PICTURES = np.arange(3 * 4 * 5).reshape(3, 4, 5)
-NOBODY, SKIP = 65534, 77
 
 
 def read(path: Path, axes: int = 3) -> Bytes:
@@ -198,25 +196,6 @@ def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
 
 
 def load_without_privileges(root: Path) -> str:
-    """What a user without root's rights is told who reads the set; root gives its own up once all is imported."""
-    code = f"""
-import os, sys
-from src.bad_input import BadInput
-from src.config import Data
-from src.data.sources import load
-if os.geteuid() == 0:
-    try:
-        os.setgroups([])
-        os.setgid({NOBODY})
-        os.setuid({NOBODY})
-    except PermissionError:
-        sys.exit({SKIP})
-try:
-    load(Data(name="idx", root={str(root)!r}, batch_size=1, validation=1, split_seed=0))
-except BadInput as error:
-    sys.exit(str(error))
-"""
-    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    if done.returncode == SKIP:
-        pytest.skip("root may not give up its rights here, and root may read everything")
-    return done.stderr
+    """What a user without root's rights is told who reads the set."""
+    data = f'Data(name="idx", root={str(root)!r}, batch_size=1, validation=1, split_seed=0)'
+    return refusal_without_privileges("from src.config import Data\nfrom src.data.sources import load", f"load({data})")

@@ -2,13 +2,11 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import clean_environment
+from tests.conftest import python
 
 SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=2")
 
@@ -17,14 +15,7 @@ SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100
 def finished_sweep(tmp_path_factory) -> Path:
     """What the real command has left for two small jobs.  Not to be changed: `planted` is a copy."""
     folder = tmp_path_factory.mktemp("finished_sweep")
-    done = subprocess.run(
-        [sys.executable, "-m", "src.train", *SMALL],
-        cwd=folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = python(folder, "-m", "src.train", *SMALL)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.config import Norm
+from src.config import KEYS, Norm
 from src.models.cnn import CNN
 from src.models.norms import norm_layer
 
@@ -18,6 +18,11 @@ NORMS = {
     "in": Norm("in", eps=EPS),
 }
 WITH_STATISTICS = ["bn", "gn", "ln", "in"]
+
+
+def test_every_norm_is_tested():
+    assert list(NORMS) == list(KEYS["norm.name"].choices)
+    assert [name for name in NORMS if name != "none"] == WITH_STATISTICS
 
 
 @pytest.fixture

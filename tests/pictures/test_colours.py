@@ -2,6 +2,7 @@ import colorsys
 
 import pytest
 
+from src.config import KEYS
 from src.pictures.colours import HUES, colour
 
 
@@ -11,6 +12,10 @@ def leaves(norm, l1=0.0, l2=0.0):
 
 def hls(text):
     return colorsys.rgb_to_hls(*(int(text[start : start + 2], 16) / 255 for start in (1, 3, 5)))
+
+
+def test_every_norm_has_a_hue():
+    assert list(KEYS["norm.name"].choices) == list(HUES)
 
 
 @pytest.mark.parametrize("norm", list(HUES))

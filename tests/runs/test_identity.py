@@ -159,6 +159,13 @@ def test_folders_of_different_jobs_differ_whatever_they_are_called():
     assert folder_name("x" * 100, "0" * 64) != folder_name("x" * 100, "1" * 64)
 
 
+def test_a_folders_name_ends_in_the_seed_however_long_the_rest_is():
+    words = "gn " + " ".join(f"key{k}=0.0001" for k in range(20))
+    names = [folder_name(f"{words} s{seed}", "0" * 64) for seed in (3, 14)]
+    assert [name.rpartition("-")[0][-4:].lstrip("_0123456789key.") for name in names] == ["s3", "s14"]
+    assert max(map(len, names)) <= 60 + 9
+
+
 def test_a_label_names_the_norm_what_is_shown_and_the_seed():
     leaves = job_leaves(configuration())
     assert label(leaves, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
@@ -196,13 +203,24 @@ def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monk
     source = Path(identity.__file__).parents[1]
     shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
     monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
-    before = code_digest()
+    before = code_digest.__wrapped__()
     (tmp_path / "src" / "comparison" / "figures.py").write_text("# another colour\n")
-    assert code_digest() == before
+    assert code_digest.__wrapped__() == before
     for room in ("data", "models", "training"):
         path = tmp_path / "src" / room / "__init__.py"
         content = path.read_bytes()
         path.write_bytes(content + b"# edited\n")
-        assert code_digest() != before
+        assert code_digest.__wrapped__() != before
         path.write_bytes(content)
-        assert code_digest() == before
+        assert code_digest.__wrapped__() == before
+
+
+def test_a_process_tells_the_code_that_it_has_imported_not_what_was_edited_since(tmp_path, monkeypatch):
+    source = Path(identity.__file__).parents[1]
+    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+    code_digest.cache_clear()
+    before = code_digest()
+    (tmp_path / "src" / "models" / "__init__.py").write_text("# edited\n")
+    assert code_digest() == before != code_digest.__wrapped__()
+    code_digest.cache_clear()

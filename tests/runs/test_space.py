@@ -10,10 +10,10 @@ import pytest
 
 from src.bad_input import BadInput
 from src.runs.space import JOB, SWEEP, check_space
-from tests.conftest import clean_environment, files_below
+from tests.conftest import files_below, python
+from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
-NOBODY, SKIP = 65534, 77
 SMALL = 4 * 2**20  # bytes
 
 Mount = Callable[[str], Path]
@@ -89,14 +89,7 @@ def test_a_read_only_disk_is_found_by_writing(mount):
 @pytest.mark.parametrize(("options", "words"), [("size=4m", "MB are free in"), ("ro", "nothing can be written to")])
 def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options, words, tracking):
     disk = mount(options)
-    done = subprocess.run(
-        [sys.executable, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}"],
-        cwd=disk,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = python(disk, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}")
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
     assert words in done.stderr
@@ -111,27 +104,11 @@ def test_a_folder_of_somebody_else_is_found_by_writing(tmp_path):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)  # what pytest makes is closed to others
     (tmp_path / "theirs").chmod(0o555)
-    code = f"""
-import os, sys
-from pathlib import Path
-from src.bad_input import BadInput
-from src.runs.space import check_space
-if os.geteuid() == 0:
-    try:
-        os.setgroups([])
-        os.setgid({NOBODY})
-        os.setuid({NOBODY})
-    except PermissionError:
-        sys.exit({SKIP})
-try:
-    check_space(Path({str(tmp_path / "theirs" / "multirun")!r}), 1)
-except BadInput as error:
-    sys.exit(str(error))
-"""
-    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    if done.returncode == SKIP:
-        pytest.skip("root may not give up its rights here, and root may write everywhere")
-    assert done.stderr.splitlines() == [
+    told = refusal_without_privileges(
+        "from pathlib import Path\nfrom src.runs.space import check_space",
+        f"check_space(Path({str(tmp_path / 'theirs' / 'multirun')!r}), 1)",
+    )
+    assert told.splitlines() == [
         f"normlab: nothing can be written to {tmp_path / 'theirs'}: Permission denied",
         "  allowed: a current folder to write in",
     ]

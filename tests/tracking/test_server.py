@@ -30,8 +30,8 @@ from tests.tracking.servers import (
     SHORT,
     TRUNCATED,
     Proxy,
-    Server,
     no_fault,
+    serving,
 )
 
 pytestmark = pytest.mark.filterwarnings(
@@ -45,12 +45,8 @@ PATIENCE = 1.0
 
 @pytest.fixture(scope="session")
 def running(migrated, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(migrated, folder / "mlflow.db")
-    server = Server(folder)
-    server.start()
-    yield server
-    server.kill()
+    with serving(migrated, tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from src.runs.folder import JobFolder
 from src.tracking.session import PATIENCE
 from tests.conftest import clean_environment
 from tests.faults.promises import check_store
-from tests.tracking.servers import HANG, Proxy, Server, no_fault
+from tests.tracking.servers import HANG, Proxy, no_fault, serving
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,12 +26,8 @@ GRID = ("-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500")
 
 @pytest.fixture
 def server(migrated, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(migrated, folder / "mlflow.db")
-    server = Server(folder)
-    server.start()
-    yield server
-    server.kill()
+    with serving(migrated, tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture

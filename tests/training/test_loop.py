@@ -13,14 +13,9 @@ from src.data.splits import make_splits
 from src.training.loop import Diverged
 from src.training.penalties import penalised
 from src.training.streams import generator, stream_seed
+from tests import world
 
-NORMS = {
-    "none": Norm("none"),
-    "bn": Norm("bn", eps=1e-5, momentum=0.1),
-    "gn": Norm("gn", eps=1e-5, groups=2),
-    "ln": Norm("ln", eps=1e-5),
-    "in": Norm("in", eps=1e-5),
-}
+NORMS = world.NORMS | {"gn": Norm("gn", eps=1e-5, groups=2)}
 ADAM = Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
 STILL = Optimizer("sgd", lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
 STEPS = 130 // 16

@@ -10,14 +10,9 @@ from src.models.cnn import CNN
 from src.models.norms import norm_layer
 from src.training.optimizers import make_optimizer
 from src.training.penalties import penalised, penalty
+from tests import world
 
-NORMS = {
-    "none": Norm("none"),
-    "bn": Norm("bn", eps=1e-5, momentum=0.1),
-    "gn": Norm("gn", eps=1e-5, groups=2),
-    "ln": Norm("ln", eps=1e-5),
-    "in": Norm("in", eps=1e-5),
-}
+NORMS = world.NORMS | {"gn": Norm("gn", eps=1e-5, groups=2)}
 
 
 def network(norm: str = "bn") -> CNN:

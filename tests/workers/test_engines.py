@@ -9,7 +9,7 @@ import pytest
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
 from src.sweep.overrides import option_groups
-from src.workers.engines import run
+from src.workers.engines import Nobody, run
 from src.workers.processes import Task
 from tests.world import configuration
 
@@ -65,27 +65,19 @@ class Engine:
         self.stopped.append(handle)
 
 
-class Listener:
-    live = False
-
-    def begin(self, name): ...
-    def report(self, name, report): ...
-    def end(self, name, outcome): ...
-
-
 def two_tasks(tmp_path):
     return [Task(name, configuration(), tmp_path / name) for name in ("a", "b")]
 
 
 def test_a_node_that_dies_is_told_in_the_journal_of_its_job(tmp_path):
-    outcomes = list(run(Engine("Ray: NodeDiedError"), two_tasks(tmp_path), lambda outcome: True, Listener()))
+    outcomes = list(run(Engine("Ray: NodeDiedError"), two_tasks(tmp_path), lambda outcome: True, Nobody()))
     assert [outcome.error for outcome in outcomes] == ["Ray: NodeDiedError"] * 2
     last = JobFolder(tmp_path / "a").records()[-1]
     assert (last["kind"], last["status"], last["error"]) == ("stop", "FAILED", "Ray: NodeDiedError")
 
 
 def test_no_further_job_is_handed_over_once_that_is_decided(tmp_path):
-    outcomes = list(run(Engine("it died"), two_tasks(tmp_path), lambda outcome: False, Listener()))
+    outcomes = list(run(Engine("it died"), two_tasks(tmp_path), lambda outcome: False, Nobody()))
     assert [outcome.task.name for outcome in outcomes] == ["a"]
     assert not (tmp_path / "b").exists()
 
@@ -93,7 +85,7 @@ def test_no_further_job_is_handed_over_once_that_is_decided(tmp_path):
 def test_a_stop_is_handed_on_and_told(tmp_path):
     engine = Engine("")
     with pytest.raises(KeyboardInterrupt):
-        list(run(engine, two_tasks(tmp_path), lambda outcome: True, Listener()))
+        list(run(engine, two_tasks(tmp_path), lambda outcome: True, Nobody()))
     assert engine.stopped == [tmp_path / "a"]
     assert JobFolder(tmp_path / "a").records()[-1]["status"] == "KILLED"
 

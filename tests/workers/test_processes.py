@@ -14,8 +14,12 @@ from src.workers.processes import Outcome, Task
 from tests.world import configuration
 
 
+def task(name: str, folder: str = "") -> Task:
+    return Task(name, configuration(), Path(folder or name))
+
+
 def failed(error: str) -> Outcome:
-    return Outcome(Task("bn s0", configuration(), Path("bn")), error)
+    return Outcome(task("bn s0"), error)
 
 
 def policy(on_failure: str = "continue", same_failures: int = 3) -> Policy:
@@ -93,22 +97,31 @@ def test_a_process_that_dies_before_a_word_is_not_given_the_reason_of_an_earlier
 
 
 def test_without_a_terminal_each_epoch_is_a_line(capsys):
-    with Board(["bn s0"]) as board:
+    with Board(1) as board:
         assert not board.live
-        board.begin("bn s0")
-        board.report("bn s0", Report(0.25, 1, 2, 0.5, 0.9, 1000))
-        board.report("bn s0", Report(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
-        board.end("bn s0", failed("Diverged: here"))
+        board.begin(task("bn s0"))
+        board.report(task("bn s0"), Report(0.25, 1, 2, 0.5, 0.9, 1000))
+        board.report(task("bn s0"), Report(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
+        board.end(failed("Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
 
 
 def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
-    board, told = Board(["bn s0", "gn s0", "ln s0"]), Console(width=100, file=io.StringIO())
-    board.begin("bn s0")
-    board.begin("gn s0")
-    board.report("bn s0", Report(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    board, told = Board(3), Console(width=100, file=io.StringIO())
+    board.begin(task("bn s0"))
+    board.begin(task("gn s0"))
+    board.report(task("bn s0"), Report(0.25, 1, 2, 0.5, 0.9, 12_345.6))
     told.print(board._render())
     bn, gn, rest = [line.split() for line in told.file.getvalue().splitlines()]
     assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
     assert [*gn[:2], *gn[3:]] == ["gn", "s0", "starting"]
     assert " ".join(rest) == "0 of 3 jobs ended"
+
+
+def test_jobs_whose_names_are_alike_have_a_line_each():
+    board, told = Board(2), Console(width=100, file=io.StringIO())
+    for folder in ("first", "second"):
+        board.begin(task("gn s0", folder))
+    board.report(task("gn s0", "first"), Report(0.5, 1, 2, 0.5, 0.9, 1000))
+    told.print(board._render())
+    assert told.file.getvalue().count("gn s0") == 2
