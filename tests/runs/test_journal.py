@@ -193,3 +193,19 @@ def test_what_was_written_in_another_form_is_kept_to_the_byte(path):
 def test_the_first_line_is_that_of_an_attempt(path):
     assert first_line(path) == b""
     assert first_line(written(path)) == path.read_bytes().splitlines()[0]
+
+
+def test_it_knows_which_kinds_of_records_it_holds(tmp_path):
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append(stamp("start"))
+        assert journal.has("start")
+        assert not journal.has("ready")
+        assert not journal.has("stop")
+
+
+def test_an_earlier_epoch_that_is_computed_again_is_left_as_it_is(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        for epoch in (1, 2, 1):
+            journal.append(stamp("epoch", epoch=epoch, metrics={}))
+    assert [record["epoch"] for record in read_journal(path)] == [1, 2]

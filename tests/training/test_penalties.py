@@ -106,3 +106,9 @@ def test_decay_is_adamws_alone(name):
     step(model, make_optimizer(model, settings, decay=0.0))
     step(other, make_optimizer(other, settings, decay=0.5))
     assert same(model, other)
+
+
+def test_a_penalty_without_strength_is_zero_without_a_graph():
+    found = penalty(penalised(network()), 0.0, 0.0)
+    assert found == 0
+    assert not found.requires_grad
