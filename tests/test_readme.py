@@ -51,7 +51,7 @@ def test_every_training_command_is_one_that_runs(words):
     search = "hydra/sweeper=" in words
     check_overrides(parsed, option_groups(), grid=not search)
     if search:
-        return  # there are no points to compose; tests/test_trials.py runs one
+        return  # there are no points to compose; tests/sweep/test_trials.py runs one
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for point in expand(parsed):
             composed = compose("config", [f"{name}={value}" for name, value in point.items()])

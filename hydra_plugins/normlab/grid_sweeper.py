@@ -33,6 +33,8 @@ from src.sweep.plan import Plan, listed
 if TYPE_CHECKING:
     from src.tracking.session import Tracker
 
+COMPARISON = "src.comparison.written"  # imports all that a comparison needs
+
 
 @dataclass
 class GridSweeperConf:
@@ -144,8 +146,8 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep)
             self._say_plan(jobs, sweep)
-            if to_train:
-                _import_ahead()  # while the server that jobs are forked from does the same
+            if to_train:  # the comparison takes 1.5 s to import: so long as jobs run, that costs nobody
+                threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
             # Who stops does not wait for figures.
             status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train > 0)
         except KeyboardInterrupt:
@@ -242,9 +244,3 @@ class GridSweeper(Sweeper):
 def _being_trained(names: Sequence[str]) -> BadInput:
     what = f"resume=restart: another process trains {listed(names)}"
     return BadInput(what, "the end of that awaited, or gone on with", "resume=auto")
-
-
-def _import_ahead() -> None:
-    """Begin to import what the comparison needs, which takes 1.5 seconds."""
-    written = ("src.comparison.written",)
-    threading.Thread(target=importlib.import_module, args=written, name="imports", daemon=True).start()

@@ -11,6 +11,7 @@ from typing import Any
 from src.config import KEYS, Config, part_of_a_job
 from src.schema import flat, leaves
 
+LONGEST_NAME = 60  # letters of a label in a folder's name
 CODE_FOLDERS = ("data", "models", "training")
 
 
@@ -133,6 +134,11 @@ def format_value(value: Any) -> str:
 
 def folder_name(label: str, key: str) -> str:
     """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
-    start, _, last = label.rpartition(" ")  # the seed, which is never cut off
-    readable = [re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("._-") for words in (start, last)]
-    return f"{'_'.join(filter(None, (readable[0][: 59 - len(readable[1])], readable[1][:59])))}-{key[:8]}"
+    words, _, seed = label.rpartition(" ")
+    end = _safe(seed)[:LONGEST_NAME]
+    readable = f"{_safe(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off
+    return f"{readable}-{key[:8]}"
+
+
+def _safe(words: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("._-")

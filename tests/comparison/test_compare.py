@@ -132,6 +132,16 @@ def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(world, 
     assert [path.name for path in six.folder(world.multirun).iterdir()] == ["manifest.json"]
 
 
+def test_a_reader_who_goes_away_does_not_cost_the_report(world, six):
+    words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, told = process.communicate(timeout=60)
+    assert b"Traceback" not in told
+    assert (six.folder(world.multirun) / "report.html").exists()
+
+
 def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
     (tmp_path / "table.csv").mkdir()
     done = run("--multirun", world.multirun, "--out", tmp_path)

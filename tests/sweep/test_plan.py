@@ -19,6 +19,7 @@ from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.lock import job_lock
 from src.runs.naming import KnownFolders, plan_job
+from src.sweep.pace import typical_seconds
 from src.sweep.plan import SHOWN, Plan
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
@@ -165,6 +166,9 @@ def test_a_job_whose_files_are_harmed_is_not_judged_by(world, file):
     job = world.finish(configuration("bn"), {})
     (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
     assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: no estimate yet, for no job has finished here"
+    assert typical_seconds(world.multirun / "jobs") == 0
+    world.finish(configuration("gn"), {}, seconds=5.0)
+    assert typical_seconds(world.multirun / "jobs") == 6  # and a second besides
 
 
 def test_few_jobs_have_a_line_each_and_many_a_line_a_cell(world):
