@@ -183,5 +183,5 @@ def _check_groups(groups: int, width: int) -> None:
             raise BadInput(
                 f"norm.groups={groups} does not divide the {layer.channels} channels of layer {layer.name}",
                 ", ".join(map(str, divisors)),
-                f"norm=gn norm.groups={max(n for n in divisors if n <= max(groups, 1))}",
+                f"norm=gn norm.groups={max(n for n in divisors if n < groups)}",
             )

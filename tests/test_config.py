@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, SECTIONS, Config, check
+from src.config import KEYS, SECTIONS, Config, check, part_of_a_job
 from src.schema import leaves
 from src.sweep.overrides import CONF, option_groups
 from src.sweep.suggestions import NODES
@@ -234,6 +234,25 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
             assert way_on
             config.norm.groups = int(way_on[1])
             check(config)
+            assert config.norm.groups == max(number for number in range(1, groups) if width % number == 0)
+
+
+# What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
+OFF = {
+    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
+    **dict.fromkeys(("deterministic", "plan", "tracking.system_metrics"), False),
+    **{"precision": "float32", "device": "auto", "resume": "auto"},
+    **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
+}
+
+
+def test_what_is_off_stays_what_it_is():
+    assert {path: item.default for path, item in KEYS.items() if item.default not in (None, "???")} == OFF
+
+
+def test_a_job_is_what_it_computes_and_not_where_or_how_it_is_asked_for():
+    assert all(map(part_of_a_job, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
+    assert not any(map(part_of_a_job, ("tracking.uri", "tracking.name", "sweep.cells", "device", "resume", "plan")))
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])

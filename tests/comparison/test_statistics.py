@@ -12,6 +12,7 @@ from src.comparison.statistics import (
     detectable,
     holm,
     mcnemar,
+    rounding_sd,
     signed_rank,
     summarise,
     superiority,
@@ -155,3 +156,29 @@ def test_the_bootstrap_waits_for_twenty_seeds():
 
 def test_equal_values_have_no_bootstrap():
     assert bca([0.01] * 30) is None
+
+
+def test_the_interval_of_a_difference_is_bonetts_and_prices_by_hand():
+    low, high = accuracy_difference_interval(np.array([9]), np.array([3]), 22)
+    first, second = 10 / 24, 4 / 24
+    half_width = 1.959963985 * math.sqrt((first + second - (first - second) ** 2) / 24)
+    assert low == pytest.approx([0.25 - half_width])
+    assert high == pytest.approx([0.25 + half_width])
+
+
+def test_counting_whole_images_spreads_as_rounding_does():
+    generator = np.random.default_rng(0)
+    exact = generator.uniform(size=(2, 200_000))
+    rounding = np.diff(np.round(exact * 50) / 50 - exact, axis=0)
+    assert rounding_sd(50) == pytest.approx(rounding.std(), rel=0.01)
+    assert rounding_sd(10_000, 1) == pytest.approx(1 / 10_000 / 12**0.5)
+
+
+def test_more_than_twenty_seeds_have_a_bootstrap_too():
+    values = tuple(np.random.default_rng(1).normal(0.5, 0.1, 30))
+    low, high = bca(values)
+    assert low < np.mean(values) < high
+
+
+def test_what_seeds_detect_is_at_the_usual_level():
+    assert detectable(np.array([5])) == detectable(np.array([5]), 0.05)

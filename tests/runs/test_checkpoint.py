@@ -9,6 +9,7 @@ from src.runs.checkpoint import (
     FORMAT,
     GENERATIONS,
     HEADER,
+    Checkpoints,
     Unreadable,
     drop_checkpoints,
     load_checkpoint,
@@ -144,3 +145,37 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
     assert capsys.readouterr().out == ""
+
+
+def test_an_older_format_is_refused_too(tmp_path):
+    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT - 1, b"of long ago"))
+    with pytest.raises(Unreadable, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_file_says_what_it_is_and_in_which_format(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    assert (tmp_path / GENERATIONS[1]).read_bytes().startswith(b"normlab checkpoint 1\n")
+
+
+def test_generations_take_turns_however_many_epochs_there_are(tmp_path):
+    for epoch in range(1, 7):
+        save_checkpoint(tmp_path, epoch, state(epoch))
+        (tmp_path / GENERATIONS[epoch % 2]).unlink()
+        assert (load_checkpoint(tmp_path) or {"epoch": 0})["epoch"] == epoch - 1
+        save_checkpoint(tmp_path, epoch, state(epoch))
+
+
+def test_all_parts_come_back_as_they_were_with_the_record_of_their_epoch(tmp_path):
+    made, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    before = other.weight.clone()
+    assert Checkpoints(tmp_path, model=other).restore() is None
+    assert torch.equal(other.weight, before)
+    Checkpoints(tmp_path, model=made).save({"epoch": 1, "metrics": {"val/loss": 0.5}})
+    assert Checkpoints(tmp_path, model=other).restore() == {"epoch": 1, "metrics": {"val/loss": 0.5}}
+    assert torch.equal(other.weight, made.weight)
+
+
+def test_what_is_not_there_need_not_be_dropped(tmp_path):
+    drop_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -10,13 +10,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.runs import identity
 from src.runs.identity import (
+    applies,
     cell_key,
     code_digest,
+    differing,
     folder_name,
     format_value,
+    is_same,
     job_key,
     job_leaves,
     label,
+    short_name,
+    stored_leaves,
     sweep_id,
     varying,
 )
@@ -224,3 +229,94 @@ def test_a_process_tells_the_code_that_it_has_imported_not_what_was_edited_since
     (tmp_path / "src" / "models" / "__init__.py").write_text("# edited\n")
     assert code_digest() == before != code_digest.__wrapped__()
     code_digest.cache_clear()
+
+
+def of(change: Callable[[Config], None] = lambda config: None) -> dict:
+    return job_leaves(configuration(change))
+
+
+def stored(change: Callable[[Config], None] = lambda config: None) -> dict:
+    return dataclasses.asdict(configuration(change))
+
+
+def test_a_stored_configuration_has_the_leaves_of_today():
+    old = stored()
+    del old["reg"]["label_smoothing"]
+    old["reg"]["gone"] = 3
+    assert stored_leaves(old) == of()
+
+
+def test_the_same_job_is_known_again_wherever_its_data_lies():
+    config = configuration()
+    assert is_same(stored(lambda config: setattr(config.data, "root", "/elsewhere")), config)
+    assert not is_same(stored(lambda config: setattr(config.reg, "l1", 1e-4)), config)
+    assert not is_same(stored(lambda config: setattr(config.reg, "l1", 0.0)), config)  # fewer that are not off
+    assert not is_same(stored(lambda config: setattr(config.reg, "l2", 1e-4)), config)  # more
+
+
+def other_norm(config: Config) -> None:
+    config.norm = Norm("bn", eps=1e-5, momentum=0.1)
+
+
+def test_a_key_applies_where_the_choice_reads_it():
+    assert applies("norm.groups", of())
+    assert not applies("norm.groups", of(other_norm))
+    assert applies("seed", of())
+    assert applies("reg.l1", of(other_norm))
+
+
+def test_what_only_one_of_them_reads_does_not_differ_between_two_jobs():
+    assert differing(of(), of()) == []
+    assert differing(of(), of(other_norm)) == ["norm.name"]
+    for first, second in ((0, 1), (1, 0)):
+        jobs = [
+            of(lambda config, seed=seed: vars(config).update(seed=seed, epochs=3 - seed)) for seed in (first, second)
+        ]
+        assert differing(*jobs) == ["epochs", "seed"]
+
+
+def test_what_only_some_jobs_read_varies_where_those_differ():
+    four, two = of(), of(lambda config: setattr(config.norm, "groups", 2))
+    assert varying([four, of(other_norm)]) == ["norm.name"]
+    assert varying([four, two, of(other_norm)]) == ["norm.name", "norm.groups"]
+    assert varying([four, four]) == varying([four]) == varying([]) == []
+
+
+def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
+    def change(config: Config) -> None:
+        config.norm = Norm("gn", eps=1e-5, groups=2)
+        config.reg.l1, config.data.limit, config.epochs, config.threads, config.seed = 0.0, 9, 9, 9, 9
+
+    found = ["norm.name", "norm.groups", "reg.l1", "data.limit", "epochs", "threads", "seed"]
+    assert varying([of(), of(change), of(other_norm)]) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "among", "short"),
+    [
+        ("reg.l1", ["reg.l1", "reg.l2"], "l1"),
+        ("norm.name", ["norm.name", "optimizer.name"], "norm"),
+        ("norm.eps", ["norm.eps", "optimizer.eps"], "norm.eps"),
+        ("norm.eps", ["norm.eps", "optimizer.lr", "seed"], "eps"),
+        ("optimizer.momentum", ["norm.momentum", "optimizer.momentum", "norm.eps"], "optimizer.momentum"),
+        ("seed", ["norm.eps", "seed"], "seed"),
+        ("epochs", ["schedule.step_epochs", "epochs"], "epochs"),
+    ],
+)
+def test_a_key_is_called_by_its_last_part_unless_another_ends_alike(path, among, short):
+    assert short_name(path, among) == short
+
+
+def test_a_number_that_is_none_names_no_job():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        job_key({"reg.l1": float("nan")})
+
+
+def test_a_label_without_its_seed_is_the_cells():
+    assert label(of(), ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
+
+
+def test_a_folders_readable_part_has_sixty_letters_at_most_and_no_fewer():
+    assert folder_name(f"{'n' * 99} s0", DIGEST) == f"{'n' * 58}_s0-dddddddd"
+    assert folder_name(f"{'n' * 58} s0", DIGEST) == f"{'n' * 58}_s0-dddddddd"
+    assert folder_name(f"n {'s' * 99}", DIGEST) == f"{'s' * 60}-dddddddd"
