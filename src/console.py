@@ -42,3 +42,8 @@ def in_words(seconds: float) -> str:
             words.append(f"{rest // size} {unit}")
         rest %= size
     return " ".join(words[:2]) or "0 s"
+
+
+def say(line: str) -> None:
+    """A line for who looks on, beside the results."""
+    SteadyConsole(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)

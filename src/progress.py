@@ -18,7 +18,7 @@ REFRESH = 0.5  # seconds between two looks at the loss, each of which waits for 
 
 
 @dataclass(frozen=True)
-class Report:
+class Update:
     """Where a job stands; `line` tells of an epoch that has just ended."""
 
     done: float  # share of all its steps, 0 to 1
@@ -40,10 +40,10 @@ class Steps(Protocol):
         """Loss, penalty and hits of the `last` ones (steps, 3)."""
 
 
-Listener = Callable[[Report], None]
+Listener = Callable[[Update], None]
 
 
-def print_epochs(report: Report) -> None:
+def print_epochs(report: Update) -> None:
     """A line an epoch on the error stream."""
     if report.line:
         SteadyConsole(file=sys.stderr).print(report.line, highlight=False, markup=False, soft_wrap=True)
@@ -72,7 +72,7 @@ class Progress:
         rate = (done - self._seen) * self._batch_size / (now - self._looked)
         self._looked, self._seen = now, done
         share = (self._epoch - 1 + done / self._steps) / self._epochs
-        self._listener(Report(share, self._epoch, self._epochs, loss, hits / self._batch_size, rate))
+        self._listener(Update(share, self._epoch, self._epochs, loss, hits / self._batch_size, rate))
 
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:
         """Tell that an epoch, counted from 1, is done."""
@@ -85,4 +85,4 @@ class Progress:
         )
         log.info(line)
         loss, accuracy = metrics["train/loss"], metrics["train/accuracy"]
-        self._listener(Report(epoch / self._epochs, epoch, self._epochs, loss, accuracy, rate, line))
+        self._listener(Update(epoch / self._epochs, epoch, self._epochs, loss, accuracy, rate, line))

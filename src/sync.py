@@ -15,7 +15,7 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.collector import collect_rarely
 from src.config import Tracking
-from src.runs.folder import MULTIRUN, JobFolder
+from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.tracking.address import check_address, refuse_secrets
 
@@ -59,10 +59,9 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
 
     delivered = True
     for sweep in sweeps:
-        failed = any(not JobFolder(multirun / "jobs" / job.folder).finished for job in sweep.jobs)
         tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr))
         tracker.open()
-        delivered &= tracker.close(int(failed))
+        delivered &= tracker.close()
     return 0 if delivered else 3
 
 

@@ -18,14 +18,14 @@ from omegaconf import DictConfig
 
 from src.bad_input import BadInput
 from src.config import Config, Data, SweepLimits, Tracking
-from src.console import SteadyConsole
+from src.console import SteadyConsole, say
 from src.runs import identity
 from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside
 from src.runs.lock import is_owned
-from src.runs.naming import KnownFolders, plan_job
 from src.runs.space import check_space
 from src.stopping import Terminated
 from src.sweep.command_line import typed
+from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan, listed
@@ -68,7 +68,6 @@ class GridSweeper(Sweeper):
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._params = dict(params or {})
-        self._console = SteadyConsole(stderr=True, soft_wrap=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
@@ -94,7 +93,7 @@ class GridSweeper(Sweeper):
         check_surroundings(configs[0])
         jobs = self._grid.jobs(points, configs)
         if len(jobs) < len(points):
-            self._say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
+            say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
         return jobs
 
     def _check_number(self, number: int, sweep: SweepLimits) -> None:
@@ -109,10 +108,8 @@ class GridSweeper(Sweeper):
             )
 
     def _named(self, jobs: Sequence[GridJob]) -> Sweep:
-        """The sweep and its jobs by name: a job's name says in what it is not the default, whatever sweep it is in."""
-        varies = identity.varying(job.leaves for job in jobs)
-        known = KnownFolders(self._multirun)
-        planned = [plan_job(job.key, job.leaves, varies, self._grid.unusual(job), known) for job in jobs]
+        """The sweep and its jobs by name."""
+        varies, planned = self._grid.planned(jobs, self._multirun)
         return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
             command=typed(),
@@ -149,14 +146,14 @@ class GridSweeper(Sweeper):
             if to_train:  # the comparison takes 1.5 s to import: so long as jobs run, that costs nobody
                 threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
             # Who stops does not wait for figures.
-            status = self._launch(jobs, sweep) or self._report(sweep, changed=to_train > 0)
+            status = self._launch(jobs, sweep) or report(sweep, self._multirun, changed=to_train > 0)
         except KeyboardInterrupt:
             status = 130
         except Terminated:
             status = 143
         finally:
             if tracker:
-                delivered = tracker.close(status)
+                delivered = tracker.close(stopped=status > 1)
         return status or (0 if delivered else 3)
 
     def _check_nobody_trains(self, sweep: Sweep) -> None:
@@ -173,13 +170,13 @@ class GridSweeper(Sweeper):
             except BlockingIOError as error:  # begun since it was looked at
                 raise _being_trained([folder.path.name]) from error
         if there:
-            self._say(f"{len(there)} earlier attempts are in {self._multirun / 'superseded'} now")
+            say(f"{len(there)} earlier attempts are in {self._multirun / 'superseded'} now")
 
     def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
         """How many jobs there are, what of them is there or is not what one might think, and what the rest costs."""
         plan = Plan(sweep, jobs, self._multirun)
         for line in [*plan.summary(), *plan.costs(self._places(jobs))]:
-            self._say(line)
+            say(line)
 
     def _places(self, jobs: Sequence[GridJob]) -> int:
         """How many jobs are trained at once; Hydra's own launcher has one place."""
@@ -211,34 +208,19 @@ class GridSweeper(Sweeper):
     def _stopped(self, sweep: Sweep, status: int) -> int:
         """Tell what is left and how to go on."""
         left = [job.label for job in sweep.jobs if not self._folder(job).finished]
-        self._say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
-        self._say(f"  to go on, write: {sweep.command}")
+        say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
+        say(f"  to go on, write: {sweep.command}")
         return status
-
-    def _report(self, sweep: Sweep, *, changed: bool) -> int:
-        """The comparison, which names the jobs that have no result; returns 1 where there are such."""
-        from src.comparison.comparison import compare
-
-        try:
-            out = sweep.folder(self._multirun)
-            comparison = compare([sweep], self._multirun, out, SteadyConsole(), changed=changed)
-        except Exception as error:  # the jobs are finished all the same: a full disk, say, must not hide that
-            self._say(f"the comparison could not be made: {error}")
-            return 1
-        return int(bool(comparison.records.unfinished))
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
         if settings.name == "none":
             return None
         from src.tracking.session import Tracker  # imports mlflow, which a mistyped command does not wait for
 
-        return Tracker(settings, sweep, self._multirun, self._say)
+        return Tracker(settings, sweep, self._multirun, say)
 
     def _folder(self, job: PlannedJob) -> JobFolder:
-        return JobFolder(self._multirun / "jobs" / job.folder)
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False)
+        return job.at(self._multirun)
 
 
 def _being_trained(names: Sequence[str]) -> BadInput:

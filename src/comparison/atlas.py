@@ -18,7 +18,7 @@ from src.comparison.mistakes import (
     confusion_differences,
     disagreement,
 )
-from src.comparison.records import Cell, Records
+from src.comparison.records import Cell, Records, by_dataset
 from src.config import Data
 from src.data.idx import Bytes
 from src.runs.predictions import Indices, confusion
@@ -34,6 +34,11 @@ class Atlas:
     data: Data
     cells: tuple[Cell, ...]
     everyone: Everyone
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`."""
+        return self.cells[0].dataset
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -169,10 +174,7 @@ def _number(value: float) -> float | None:
 
 def read_atlases(records: Records) -> list[Atlas]:
     """The finished runs by the dataset that they were tested on; each run's predictions are read once."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in records.cells:
-        groups.setdefault(cell.source["digest"], []).append(cell)
-    return [_read(tuple(cells)) for cells in groups.values()]
+    return [_read(cells) for cells in by_dataset(records.cells)]
 
 
 def _read(cells: tuple[Cell, ...]) -> Atlas:

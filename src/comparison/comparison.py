@@ -20,6 +20,7 @@ from src.runs.folder import REPORT, Sweep
 if TYPE_CHECKING:
     from src.comparison.report import Report
 
+SOURCE = Path(__file__).parent.parent
 PAIRS = 1_000  # that the JSON holds; of a thousand cells there are half a million
 
 
@@ -88,6 +89,10 @@ def compare(
 
 
 def _newer(report: Path, records: Records) -> bool:
-    """Whether a report is there and younger than all results: a command that was killed may not have come to it."""
-    results = [job.folder.result_path for cell in records.cells for job in cell.jobs]
-    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in results)
+    """Whether a report is there and younger than all results and all code, which its words tell of.
+
+    A command that was killed may not have come to it.
+    """
+    told = [job.folder.result_path for cell in records.cells for job in cell.jobs]
+    told += [path for path in SOURCE.rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
+    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in told)

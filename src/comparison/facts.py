@@ -57,7 +57,7 @@ def _data(cells: Sequence[Cell]) -> Rows:
     for cell in cells:
         source = cell.source
         channels = {1: "grey", 3: "colour"}.get(source["channels"], f"{source['channels']} channels")
-        rows[f"{cell.leaves['data.name']}, {source['digest'][:8]}"] = (
+        rows[cell.dataset] = (
             f"{source['train']:,} images to train and validate on, {source['test']:,} to test on, {channels}, "
             f"{source['size']} x {source['size']} pixels, {len(source['classes'])} classes"
         )

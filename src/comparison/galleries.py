@@ -1,6 +1,8 @@
 """The atlas in pictures: which of its images are shown, and beside them which cells."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -9,14 +11,28 @@ from src.comparison.answers import CellAnswers
 from src.comparison.atlas import Atlas
 from src.comparison.labels import Suspect
 from src.comparison.side_by_side import side_by_side
+from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
 ROWS = 20  # at most so many images in a gallery
 COLUMNS = 16  # at most so many cells in a gallery
 
 
-def galleries(atlas: Atlas) -> dict[str, Image.Image]:
-    """Pictures by file name without ending, a row an image and a column a cell.
+@dataclass(frozen=True)
+class Gallery:
+    """A picture with a row an image and a column a cell, and in words what its images have in common."""
+
+    words: str
+    picture: Image.Image
+
+    @cached_property
+    def png(self) -> bytes:
+        """As PNG; written once."""
+        return picture_png(self.picture)
+
+
+def galleries(atlas: Atlas) -> dict[str, Gallery]:
+    """All galleries by file name without ending.
 
     `wrong_by_all`, `wrong_by_one` and `right_by_one` (one cell alone; with two cells the one's alone right is the
     other's alone wrong, and only the latter is drawn), `suspected_labels`; those of which there is nothing to show
@@ -32,15 +48,19 @@ def galleries(atlas: Atlas) -> dict[str, Image.Image]:
         heading += "" if all_shown else f" ({COLUMNS} of {len(atlas.answers):,} cells are shown)"
         return side_by_side(images, columns, chosen, atlas.source["classes"], heading, suspects)
 
-    drawn = {"wrong_by_all": picture(atlas.by_all[:ROWS], f"Wrong in all {len(atlas.runs)} runs")}
+    everyone = picture(atlas.by_all[:ROWS], f"Wrong in all {len(atlas.runs)} runs")
+    drawn = {"wrong_by_all": Gallery("images that every run gets wrong", everyone)}
     if len(atlas.answers) > 1:
-        drawn["wrong_by_one"] = picture(_in_turn(atlas.by_cell_alone_wrong), "Wrong in one cell alone")
+        one = picture(_in_turn(atlas.by_cell_alone_wrong), "Wrong in one cell alone")
+        drawn["wrong_by_one"] = Gallery("images that one cell alone gets wrong", one)
     if len(atlas.answers) > 2:
-        drawn["right_by_one"] = picture(_in_turn(atlas.by_cell_alone_right), "Right in one cell alone")
+        one = picture(_in_turn(atlas.by_cell_alone_right), "Right in one cell alone")
+        drawn["right_by_one"] = Gallery("images that one cell alone gets right", one)
     suspects = atlas.suspected[:ROWS]
     chosen = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: what most runs see instead, to be judged by eye"
-    return drawn | {"suspected_labels": picture(chosen, heading, suspects)}
+    labels = Gallery("images whose label may be wrong", picture(chosen, heading, suspects))
+    return drawn | {"suspected_labels": labels}
 
 
 def _columns(atlas: Atlas, chosen: Indices) -> dict[str, CellAnswers]:

@@ -55,6 +55,6 @@ def say_images(atlas: Atlas, console: Console, *, several: bool) -> None:
     """Tell of one dataset's images."""
     console.print()
     if several:
-        console.print(f"{atlas.data.name}, {atlas.source['digest'][:8]}:", highlight=False, markup=False)
+        console.print(f"{atlas.dataset}:", highlight=False, markup=False)
     for line in sentences(atlas):
         console.print(line, highlight=False, markup=False)

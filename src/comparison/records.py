@@ -1,6 +1,5 @@
 """The jobs of one or several sweeps as they are compared: finished ones in cells, a cell's jobs differing by seed."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,6 @@ from src.console import patiently
 from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep
 from src.runs.identity import code_digest, label, varying
 from src.runs.lock import is_owned
-from src.runs.naming import KnownFolders
-
-# What a result must hold to be compared.
-RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,11 @@ class Cell:
         source: Mapping[str, Any] = self.jobs[0].start["source"]
         return source
 
+    @property
+    def dataset(self) -> str:
+        """The dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`."""
+        return f"{self.leaves['data.name']} {self.source['digest'][:8]}"
+
     def name(self, job: FinishedJob) -> str:
         """The name of one of its jobs, such as `gn l1=1e-05 s0`."""
         return f"{self.label} s{job.leaves['seed']}"
@@ -45,6 +45,14 @@ class Cell:
     def values(self, metric: str) -> list[float]:
         """A metric of the results, such as `test/accuracy`, one value a job."""
         return [float(job.result["metrics"][metric]) for job in self.jobs]
+
+
+def by_dataset(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells whose jobs learned from, and were tested on, the same images."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.source["digest"], []).append(cell)
+    return [tuple(group) for group in found.values()]
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
     finished: list[FinishedJob] = []
     unfinished: list[Unfinished] = []
     for plan in patiently(list(planned.values()), "reading the runs"):
-        job = _load(_folder(plan, multirun), plan)
+        job = _load(plan.at(multirun), plan)
         if isinstance(job, Unfinished):
             unfinished.append(job)
         else:
@@ -92,30 +100,16 @@ def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[s
     return tuple(sorted(found, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
-def _folder(plan: PlannedJob, multirun: Path) -> JobFolder:
-    folder = JobFolder(multirun / "jobs" / plan.folder)
-    return folder if folder.path.exists() else KnownFolders(multirun).of(plan.key) or folder
-
-
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
     job = FinishedJob(folder)
     try:
         if not folder.finished:
             return Unfinished(plan.label, _why_unfinished(folder))
-        if _whole(job, plan):
+        if job.is_whole(plan.key):
             return job
     except OSError as error:
         return Unfinished(plan.label, f"cannot be read: {error}")
-    except (ValueError, KeyError, TypeError):
-        pass  # a result that is no JSON, or lacks what it should hold
     return Unfinished(plan.label, f"its result or journal is harmed: delete {folder.path} to train it again")
-
-
-def _whole(job: FinishedJob, plan: PlannedJob) -> bool:
-    """Whether a finished job's journal and result are its own, and hold all that is compared."""
-    numbers = [job.result["seconds"]["train"], *(job.result["metrics"][name] for name in RESULTS)]
-    complete = len(job.epochs) == job.start["config"]["epochs"] and job.start["job"] == plan.key
-    return complete and all(math.isfinite(number) for number in numbers)
 
 
 def _why_unfinished(folder: JobFolder) -> str:

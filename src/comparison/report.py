@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from src.comparison.atlas_words import sentences
 from src.comparison.columns import TableRows, table_notes, table_rows
 from src.comparison.facts import Facts, facts
 from src.comparison.figures import Drawing
+from src.comparison.galleries import Gallery
 from src.comparison.interactive import interactive
 from src.comparison.records import Records
 from src.comparison.verdicts import Verdicts
@@ -24,12 +25,6 @@ from src.runs.folder import Sweep
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # at most so many rows
-GALLERIES = {
-    "wrong_by_all": "images that every run gets wrong",
-    "wrong_by_one": "images that one cell alone gets wrong",
-    "right_by_one": "images that one cell alone gets right",
-    "suspected_labels": "images whose label may be wrong",
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Report:
     atlases: Sequence[Atlas]
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without ending
-    galleries: Sequence[Mapping[str, bytes]] = field(default=())  # of each atlas: PNG by file name without ending
+    galleries: Sequence[Mapping[str, Gallery]]  # of each atlas, by file name without ending
 
     @property
     def title(self) -> str:
@@ -98,21 +93,14 @@ def _environment(**options: Any) -> jinja2.Environment:
 
 def _render(environment: jinja2.Environment, name: str, report: Report, **more: Any) -> bytes:
     environment.filters["points"] = _points
-    galleries = [{name: GALLERIES[_kind(name)] for name in of} for of in report.galleries]
     text = environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
-        galleries=galleries or [{} for _ in report.atlases],
         pairs_shown=PAIRS,
         suspects_shown=SUSPECTS,
         **more,
     )
     return text.encode()
-
-
-def _kind(name: str) -> str:
-    """Which gallery a file holds; with several datasets its name goes on behind a dash."""
-    return name.partition("-")[0]
 
 
 def _points(share: float, sign: bool = False) -> str:

@@ -11,7 +11,7 @@ from src.bad_input import BadInput
 from src.comparison.pairs import Pair
 from src.comparison.pairwise import as_pairs, compare_cells
 from src.comparison.points import counted, joined
-from src.comparison.records import Cell, Records
+from src.comparison.records import Cell, Records, by_dataset
 from src.comparison.statistics import Summary, summarise
 from src.runs.identity import format_value, short_name
 
@@ -65,10 +65,7 @@ def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]]
         )
         for level, cells in levels.items()
     )
-    groups: dict[str, list[Cell]] = {}
-    for (digest, _), cell in chosen.items():
-        groups.setdefault(digest, []).append(cell)
-    pairs = as_pairs([compare_cells(cells, right or {}) for cells in groups.values()])
+    pairs = as_pairs([compare_cells(cells, right or {}) for cells in by_dataset(chosen.values())])
     name = short_name(path, records.varies)
     return Tuned(path, rows, pairs, (_rule(name), _budget(name, rows), *(pair.words for pair in pairs)))
 

@@ -12,7 +12,7 @@ from src.comparison.more_seeds import more_seeds
 from src.comparison.pairs import Pair
 from src.comparison.pairwise import Compared, as_pairs, compare_cells
 from src.comparison.points import counted, interval, joined, points
-from src.comparison.records import Cell, Records
+from src.comparison.records import Cell, Records, by_dataset
 from src.comparison.statistics import summarise
 from src.runs.folder import Sweep
 
@@ -45,7 +45,7 @@ def judge(sweeps: Sequence[Sweep], records: Records, right: Mapping[str, Bools])
         right: which test images each run gets right (N,), by its name; where it is missing, single seeds cannot be
             compared.
     """
-    compared = [compare_cells(cells, right) for cells in by_test_set(records.cells)]
+    compared = [compare_cells(cells, right) for cells in by_dataset(records.cells)]
     pairs = as_pairs(compared)
     return Verdicts(
         pairs,
@@ -55,14 +55,6 @@ def judge(sweeps: Sequence[Sweep], records: Records, right: Mapping[str, Bools])
         tuple(_left_out(compared, right)),
         factor_effects(records),
     )
-
-
-def by_test_set(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """The cells that were tested on the same images."""
-    found: dict[tuple[str, int], list[Cell]] = {}
-    for cell in cells:
-        found.setdefault((cell.source["digest"], cell.source["test"]), []).append(cell)
-    return [tuple(group) for group in found.values()]
 
 
 def _means(group: Compared) -> dict[str, float]:
@@ -106,8 +98,7 @@ def _opening(compared: Sequence[Compared], pairs: Sequence[Pair]) -> tuple[str, 
 
 
 def _place(group: Compared) -> str:
-    data = group.cells[0].jobs[0].start["config"]["data"]["name"]
-    return f"on {data} {group.cells[0].source['digest'][:8]}: "
+    return f"on {group.cells[0].dataset}: "
 
 
 def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
@@ -174,7 +165,7 @@ def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence
 
 def _left_out(compared: Sequence[Compared], right: Mapping[str, Bools]) -> Iterator[str]:
     if len(compared) > 1:
-        sets = [f"{_place(group).removeprefix('on ').rstrip(': ')} ({len(group.cells):,})" for group in compared]
+        sets = [f"{group.cells[0].dataset} ({len(group.cells):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
         for first, second, n in group.without[:LISTED]:

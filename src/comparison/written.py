@@ -9,13 +9,12 @@ from src.bad_input import BadInput
 from src.comparison.atlas import Atlas
 from src.comparison.curves_csv import curves_csv
 from src.comparison.figures import drawings
-from src.comparison.galleries import galleries
+from src.comparison.galleries import Gallery, galleries
 from src.comparison.printed import say
 from src.comparison.records import Records
 from src.comparison.report import Report, html, markdown
 from src.comparison.table import csv_content
 from src.comparison.verdicts import Verdicts
-from src.pictures.tiles import picture_png
 from src.runs.folder import REPORT, VERDICT, Sweep
 
 
@@ -32,8 +31,8 @@ def draw(
     return Report(sweeps, records, frame, atlases, verdicts, drawings(records, verdicts, atlases), drawn)
 
 
-def _galleries(atlas: Atlas, console: Console, *, several: bool) -> dict[str, bytes]:
-    """One dataset's galleries as PNG by file name without ending."""
+def _galleries(atlas: Atlas, console: Console, *, several: bool) -> dict[str, Gallery]:
+    """One dataset's galleries by file name without ending."""
     if len(atlas.runs) < 2:
         return {}  # a single run's own mistakes stand in its folder
     try:
@@ -41,8 +40,8 @@ def _galleries(atlas: Atlas, console: Console, *, several: bool) -> dict[str, by
     except BadInput as missing:
         say(console, f"no galleries: {str(missing).splitlines()[0]}")
         return {}
-    suffix = f"-{atlas.data.name}-{atlas.source['digest'][:8]}" if several else ""
-    return {f"{name}{suffix}": picture_png(picture) for name, picture in drawn.items()}
+    suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
+    return {f"{name}{suffix}": gallery for name, gallery in drawn.items()}
 
 
 def files(report: Report) -> dict[str, bytes]:
@@ -51,6 +50,6 @@ def files(report: Report) -> dict[str, bytes]:
     found |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     found |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in report.galleries:
-        found |= {f"{name}.png": picture for name, picture in pictures.items()}
+        found |= {f"{name}.png": gallery.png for name, gallery in pictures.items()}
     found[VERDICT] = "".join(f"{sentence}\n" for sentence in report.verdicts.opening).encode()
     return found | {"report.md": markdown(report), REPORT: html(report)}

@@ -1,6 +1,7 @@
 """The folders that jobs and sweeps leave: `multirun/jobs/<readable>-<key8>` and `multirun/sweeps/<id8>`."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from src.runs.lock import job_lock
 MULTIRUN = Path("multirun")
 REPORT = "report.html"  # in a sweep's folder: the comparison, whole
 VERDICT = "verdict.txt"  # in a sweep's folder: what the comparison has found, a sentence a line
+RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")  # what a result must hold to be compared
 # A job's files that MLflow shows, in the order in which they are delivered.
 ARTIFACTS = (
     "config.yaml",
@@ -106,6 +108,15 @@ class FinishedJob:
         assert result is not None
         return result
 
+    def is_whole(self, key: str) -> bool:
+        """Whether journal and result are those of the job that a key names, and hold all that is compared."""
+        try:
+            numbers = [self.result["seconds"]["train"], *(self.result["metrics"][name] for name in RESULTS)]
+            complete = len(self.epochs) == self.start["config"]["epochs"] and self.start["job"] == key
+            return complete and all(math.isfinite(number) for number in numbers)
+        except (ValueError, KeyError, TypeError):  # no JSON, or it lacks what it should hold
+            return False
+
 
 @dataclass(frozen=True)
 class PlannedJob:
@@ -119,6 +130,10 @@ class PlannedJob:
     label: str
     cell: str
     params: dict[str, str]
+
+    def at(self, multirun: Path) -> JobFolder:
+        """Its folder, whether it is there or not."""
+        return JobFolder(multirun / "jobs" / self.folder)
 
 
 @dataclass(frozen=True)

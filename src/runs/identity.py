@@ -12,7 +12,7 @@ from src.config import KEYS, Config, part_of_a_job
 from src.schema import flat, leaves
 
 LONGEST_NAME = 60  # letters of a label in a folder's name
-CODE_FOLDERS = ("data", "models", "training")
+CODE = ("job.py", "data/*.py", "models/*.py", "training/*.py")  # what decides a job's numbers, below src
 
 
 def job_leaves(config: Config) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def code_digest() -> str:
     """
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(path for name in CODE_FOLDERS for path in (source / name).glob("*.py")):
+    for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
         digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.runs.folder import Sweep, read_sweep
+from src.runs.naming import as_called_now
 
 
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
@@ -18,12 +19,13 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     if not manifests:
         raise BadInput(f"there is no sweep in {multirun / 'sweeps'} yet", write="python -m src.train -m norm=bn,gn,ln")
     if not ids:
-        return [max((_read(path) for path in manifests), key=lambda sweep: sweep.started)]
+        latest = max((_read(path) for path in manifests), key=lambda sweep: sweep.started)
+        return [as_called_now(latest, multirun)]
     chosen = [_read(_manifest(prefix, manifests)) for prefix in ids]
     for prefix, sweep in zip(ids, chosen, strict=True):
         if not sweep.id.startswith(prefix.lower()):
             raise _unknown(prefix, manifests)
-    return list({sweep.id: sweep for sweep in chosen}.values())
+    return [as_called_now(sweep, multirun) for sweep in {sweep.id: sweep for sweep in chosen}.values()]
 
 
 def _manifest(prefix: str, manifests: Sequence[Path]) -> Path:

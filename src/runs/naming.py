@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from src.config import Config
-from src.runs.folder import JobFolder, PlannedJob, holds
+from src.runs.folder import JobFolder, PlannedJob, Sweep, holds
 from src.runs.identity import applies, folder_name, format_value, is_same, label
 
 
@@ -32,6 +33,15 @@ def plan_job(
         cell=label(leaves, unusual, seed=False),
         params={path: format_value(leaves[path]) for path in shown},
     )
+
+
+def as_called_now(sweep: Sweep, multirun: Path) -> Sweep:
+    """A sweep of which some folders may have been renamed since: their keys tell whose they are."""
+    if all(job.at(multirun).path.exists() for job in sweep.jobs):
+        return sweep
+    known = KnownFolders(multirun)
+    jobs = [replace(job, folder=found.path.name) if (found := known.of(job.key)) else job for job in sweep.jobs]
+    return replace(sweep, jobs=jobs)
 
 
 class KnownFolders:

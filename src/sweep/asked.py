@@ -18,7 +18,7 @@ WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellLine:
     """A line of `sweep.cells`, which may stand for several combinations itself."""
 
     line: str
@@ -35,7 +35,7 @@ class Asked:
     """A grid before it is expanded, and the configuration of what does not vary in it."""
 
     outside: Sequence[Override]
-    cells: Sequence[Cell]
+    cells: Sequence[CellLine]
     config: Config
 
     @property
@@ -44,7 +44,7 @@ class Asked:
         inside = sum(math.prod(count(override) for override in cell.overrides) for cell in self.cells)
         return math.prod(count(override) for override in self.outside) * (inside if self.cells else 1)
 
-    def points(self) -> Iterator[tuple[dict[str, str], Cell | None]]:
+    def points(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Every combination as Hydra would write it, with the cell that it comes from."""
         outside = expand(self.outside)
         if not self.cells:
@@ -53,7 +53,9 @@ class Asked:
             yield from ((inside | point, cell) for inside in expand(cell.overrides) for point in outside)
 
 
-def read_cells(lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader) -> list[Cell]:
+def read_cells(
+    lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
+) -> list[CellLine]:
     """The lines of `sweep.cells`, each held to what typed words are held to.
 
     Raises:
@@ -67,7 +69,7 @@ def read_cells(lines: Sequence[str], outside: Sequence[Override], groups: Groups
             raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each", "norm=none")
         try:
             check_text(words, groups)
-            cell = Cell(line, [parse(word, groups, loader) for word in words])
+            cell = CellLine(line, [parse(word, groups, loader) for word in words])
             check_overrides(cell.overrides, groups)
         except BadInput as error:
             raise error.within(f"in the cell {line!r}") from error
@@ -77,7 +79,7 @@ def read_cells(lines: Sequence[str], outside: Sequence[Override], groups: Groups
     return cells
 
 
-def _check_place(override: Override, cell: Cell, given: Mapping[str, str | None], groups: Groups) -> None:
+def _check_place(override: Override, cell: CellLine, given: Mapping[str, str | None], groups: Groups) -> None:
     name, word = override.key_or_group, override.input_line
     if name in NOT_SWEPT or not (name in groups or part_of_a_job(name)):
         raise BadInput(f"{cell.place}: {name} is no part of what a job is", "what can be swept", f"{word} outside it")

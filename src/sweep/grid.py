@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -16,6 +17,8 @@ from src.bad_input import BadInput
 from src.config import SECTIONS, Config, check
 from src.models.layers import parameters
 from src.runs import identity
+from src.runs.folder import PlannedJob
+from src.runs.naming import KnownFolders, plan_job
 from src.sweep.asked import Asked, read_cells, seeds_word
 from src.sweep.composer import Composer
 from src.sweep.overrides import check_overrides, option_groups
@@ -139,6 +142,11 @@ class Grid:
         default, plain = self._plain({}), self._plain(chosen)
         choices = [name for name in names if default.get(name) != job.leaves.get(name)]
         return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
+
+    def planned(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
+        """What varies between jobs, and the jobs by name: it says in what one is not the default, in any sweep."""
+        varies, known = identity.varying(job.leaves for job in jobs), KnownFolders(multirun)
+        return varies, [plan_job(job.key, job.leaves, varies, self.unusual(job), known) for job in jobs]
 
     def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
         """The leaves that a choice of options comes with."""

@@ -43,21 +43,22 @@ class Delivery:
         self._attempt = 0  # the time of the first record of the attempt that `_run` shows
         self._run = ""
         self._data = ""
-        self._records = 0  # how many of the attempt's records are delivered
+        self._delivered = 0  # how many of the attempt's records are delivered
         self.ended = False
 
     @property
     def lacking(self) -> str:
         """The job and how many of its epochs are not delivered, in words; nothing where all is."""
         records = self._folder.records()
-        if (self.ended and len(records) == self._records) or not records:
+        if (self.ended and len(records) == self._delivered) or not records:
             return ""
-        epochs = sum(record["kind"] == "epoch" for record in records[self._records :])
+        epochs = sum(record["kind"] == "epoch" for record in records[self._delivered :])
         return f"{self._job.label} ({epochs} epochs)" if epochs else self._job.label
 
     def advance(self) -> None:
-        """Deliver what is new in the folder."""
-        self._deliver(last=False)
+        """Deliver what is new in the folder; a finished job has nothing new."""
+        if not (self.ended and self._folder.finished):
+            self._deliver(last=False)
 
     def close(self) -> None:
         """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
@@ -82,12 +83,12 @@ class Delivery:
             return
         if records[0]["time"] != self._attempt:
             self._open(records[0])
-        if self.ended and len(records) == self._records:
+        if self.ended and len(records) == self._delivered:
             return
         if self.ended:
             self._reopen()
-        self._log_records(records[self._records :])
-        self._records = len(records)
+        self._log_records(records[self._delivered :])
+        self._delivered = len(records)
         if result is not None:
             self._finish(result, records)
         elif records[-1]["kind"] == "stop":
@@ -118,7 +119,7 @@ class Delivery:
         self._log(tags=changed, params=missing)
         self._data = start["config"]["data"]["name"]
         self.ended = run.info.status == "FINISHED"
-        self._records = len(self._folder.records()) if self.ended else 0
+        self._delivered = len(self._folder.records()) if self.ended else 0
         if not self.ended:
             self._reopen()
         if self._system_metrics and not self._folder.finished:

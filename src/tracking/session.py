@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.folder import JobFolder, Sweep
+from src.runs.folder import Sweep
 from src.runs.lock import folder_lock
 from src.tracking.address import reason, shown, store_uri
 from src.tracking.delivery import Delivery
@@ -21,7 +21,6 @@ PERIOD = 1.0  # seconds between two looks at the folders
 PATIENCE = 60.0  # seconds that a finished sweep waits for a store that takes nothing more
 STOPPED_PATIENCE = 2.0  # the same where the user wants to be gone
 NOTICE = 5.0  # seconds after which a wait is told
-STATUS = {0: "FINISHED", 1: "FAILED"}
 LONGEST_REASON = 200  # characters of what a library says
 NAMED = 5  # jobs that are told by name
 
@@ -37,7 +36,7 @@ class Tracker:
         self._parent: SweepRun | None = None
         self._left: list[Delivery] = []  # the jobs that are not delivered to their end
         self._sweep_delivered = False
-        self._status, self._ended = 0, 0  # the exit status, and when the sweep ended
+        self._stopped = False  # by the user, who wants to be gone
         self._patience, self._deadline = PATIENCE, math.inf
         self._error: Exception | None = None
 
@@ -63,9 +62,9 @@ class Tracker:
         except BaseException:  # a signal
             self._abandon()
             raise
-        jobs, metrics = self._multirun / "jobs", self._settings.system_metrics
+        metrics = self._settings.system_metrics
         self._left = [
-            Delivery(self._store, self._sweep.id, self._parent.id, job, JobFolder(jobs / job.folder), metrics)
+            Delivery(self._store, self._sweep.id, self._parent.id, job, job.at(self._multirun), metrics)
             for job in self._sweep.jobs
         ]
         self._thread.start()
@@ -86,10 +85,11 @@ class Tracker:
 
     def _deliver_rest(self) -> bool:
         """Bring what is left to its end; a job that fails holds no other up."""
+        assert self._parent is not None
         for job in list(self._left):
             if self._attempt(job.close):
                 self._left.remove(job)
-        self._sweep_delivered = self._sweep_delivered or self._attempt(self._close_parent)
+        self._sweep_delivered = self._sweep_delivered or self._attempt(self._parent.close)
         return self._sweep_delivered and not self._left
 
     def _attempt(self, step: Callable[[], None]) -> bool:
@@ -104,15 +104,15 @@ class Tracker:
         except Exception as error:
             self._error = error
             return False
-        if self._closing.is_set() and self._status in STATUS:
+        if self._closing.is_set() and not self._stopped:
             self._deadline = time.monotonic() + self._patience
         return True
 
-    def close(self, status: int) -> bool:
+    def close(self, *, stopped: bool = False) -> bool:
         """Deliver the rest, give the sweep's run its true status, and say what could not be delivered.
 
         Args:
-            status: the exit status so far; a stopped sweep waits for its store a few seconds only.
+            stopped: whether the user has stopped the sweep; it waits for its store a few seconds only.
 
         Returns:
             Whether all is delivered.
@@ -120,8 +120,8 @@ class Tracker:
         if self._thread.ident is None:  # stopped or refused while the store was being opened
             self._abandon()
             return False
-        self._status, self._ended = status, time.time_ns() // 1_000_000
-        self._patience = PATIENCE if status in STATUS else STOPPED_PATIENCE
+        self._stopped = stopped
+        self._patience = STOPPED_PATIENCE if stopped else PATIENCE
         self._deadline = time.monotonic() + self._patience
         self._closing.set()
         try:
@@ -160,10 +160,6 @@ class Tracker:
         assert self._parent is not None
         for line in self._parent.pages():
             self._say(line)
-
-    def _close_parent(self) -> None:
-        assert self._parent is not None
-        self._parent.close(STATUS.get(self._status, "KILLED"), self._ended)
 
     def _abandon(self) -> None:
         if self._parent is not None:

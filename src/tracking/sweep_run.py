@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
@@ -21,6 +22,7 @@ class SweepRun:
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
         self.id = ""  # while it is not open
+        self._began = 0  # milliseconds since 1970
 
     def open(self) -> None:
         """Make it, or take it up again where the same sweep has one."""
@@ -35,7 +37,7 @@ class SweepRun:
             found = self._store.find(kind="sweep", sweep_id=sweep.id)
         if not found:
             raise lost or OSError("it does not show the run that was made")
-        self.id = found[0].info.run_id
+        self.id, self._began = found[0].info.run_id, found[0].info.start_time
         remove_partial_files(found[0])
         for ghost in found[1:]:
             supersede(client, ghost)
@@ -85,18 +87,17 @@ class SweepRun:
             lines.append(f"  its page loads {LOADED} runs at a time, and means are of those: Load more, below the list")
         return lines
 
-    def close(self, status: str, ended: int) -> None:
+    def close(self) -> None:
         """Give it the sweep's numbers, verdict and files, and end it.
 
-        Args:
-            status: MLflow's word for how the sweep has ended.
-            ended: when, in milliseconds since 1970: one time for all, so that to do this again changes nothing.
+        How and when the sweep has ended is told by the jobs' folders, so that to do this again changes nothing.
 
         Raises:
             OSError: where a file did not arrive.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [JobFolder(self._multirun / "jobs" / job.folder) for job in self._sweep.jobs]
+        jobs = [job.at(self._multirun) for job in self._sweep.jobs]
+        ended = max(self._began, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(jobs),
             "sweep/finished": sum(job.finished for job in jobs),
@@ -112,7 +113,7 @@ class SweepRun:
         for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
             if run.info.run_id != self.id:
                 supersede(client, run)  # made by a request that the store took up late
-        terminate(client, self.id, status, ended)
+        terminate(client, self.id, how_ended(jobs), ended)
 
     def abandon(self, patience: float) -> None:
         """Stopped or refused before anything ran: it does not stay RUNNING, if that can be had within seconds."""
@@ -126,3 +127,21 @@ class SweepRun:
             ending.start()
             ending.join(patience)
             self.id = ""
+
+
+def how_ended(jobs: Sequence[JobFolder]) -> str:
+    """MLflow's word for how a sweep of these jobs, which nobody trains any more, has ended."""
+    unfinished = [job for job in jobs if not job.finished]
+    if not unfinished:
+        return "FINISHED"
+    begun = [records[-1] for job in unfinished if (records := job.records())]
+    stopped = not begun or any(record.get("status") == "KILLED" for record in begun)
+    return "KILLED" if stopped else "FAILED"
+
+
+def last_time(job: JobFolder) -> int:
+    """When a job was last heard of, in milliseconds since 1970; 0 for one that was not begun."""
+    times = [record["time"] for record in job.records()[-1:]]
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # a result that somebody has harmed
+        times += [result["finished"]] if (result := job.result()) else []
+    return max(times, default=0)

@@ -128,17 +128,17 @@ def surplus_views(tags: Mapping[str, str]) -> list[str]:
     return ours[: max(0, total - VIEWS_KEPT)]
 
 
-def note(experiment_id: str, tags: Mapping[str, str], base_url: str = "") -> str:
+def note(experiment_id: str, tags: Mapping[str, str]) -> str:
     """Write the experiment's note: one line of plain words, then links to the newest views among `tags`.
 
-    An empty `base_url` makes links that work on whichever server shows the page.  The page shows the first line only
-    and needs it to begin with words; the rest of the views are a click away under Views.
+    The links work on whichever server shows the page.  The page shows the first line only and needs it to begin with
+    words; the rest of the views are a click away under Views.
     """
-    runs_page = f"{base_url}{RUNS_PAGE.format(experiment_id)}"
+    runs_page = RUNS_PAGE.format(experiment_id)
     sweeps: dict[str, list[str]] = {}
     for key, name in _views(tags):
         sweep, _, what = name.rpartition(": ")
-        link = f"[{_link_text(what)}]({base_url}{view_link(experiment_id, key)})"
+        link = f"[{_link_text(what)}]({view_link(experiment_id, key)})"
         sweeps.setdefault(_link_text(sweep), []).append(link)
     shown = [f"{name} {', '.join(links)}".strip() for name, links in list(sweeps.items())[:SWEEPS_SHOWN]]
     return "Sweeps, newest first: " + " · ".join([*shown, f"[all runs]({runs_page})"])

@@ -16,7 +16,7 @@ from src.console import SteadyConsole, in_words
 from src.runs.folder import JobFolder
 
 if TYPE_CHECKING:
-    from src.progress import Report
+    from src.progress import Update
     from src.workers.processes import Outcome, Task
 
 
@@ -27,7 +27,7 @@ class Board:
         self._console = SteadyConsole(file=sys.stderr)
         self.live = self._console.is_terminal
         self._jobs = jobs
-        self._running: dict[Path, tuple[str, Report | None]] = {}  # by folder: names can be alike
+        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: names can be alike
         self._ended = 0
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -36,7 +36,7 @@ class Board:
         """A job begins."""
         self._running[task.folder] = task.name, None
 
-    def report(self, task: "Task", report: "Report") -> None:
+    def report(self, task: "Task", report: "Update") -> None:
         """A job has come further."""
         self._running[task.folder] = task.name, report
         if report.line and not self.live:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from src.config import Config
 from src.data.sizes import train_images
-from src.progress import Progress, Report
+from src.progress import Progress, Update
 from src.runs.ending import last_record, told
 from src.runs.folder import JobFolder
 from src.runs.journal import Record
@@ -150,7 +150,7 @@ class Nobody:
     def begin(self, task: Task) -> None:  # noqa: D102
         pass
 
-    def report(self, task: Task, report: Report) -> None:  # noqa: D102
+    def report(self, task: Task, report: Update) -> None:  # noqa: D102
         pass
 
     def end(self, outcome: Outcome) -> None:  # noqa: D102

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Protocol
 
 from src.config import Config, Data
-from src.progress import Report
+from src.progress import Update
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Record
 from src.runs.lock import is_owned
@@ -71,7 +71,7 @@ class Audience(Protocol):
     def begin(self, task: Task) -> None:
         """A job begins."""
 
-    def report(self, task: Task, report: Report) -> None:
+    def report(self, task: Task, report: Update) -> None:
         """A job has come further."""
 
     def end(self, outcome: Outcome) -> None:
@@ -111,7 +111,7 @@ class Worker:
         """Whether there is a process."""
         return hasattr(self, "process") and self.process.pid is not None
 
-    def received(self) -> Iterator[Report]:
+    def received(self) -> Iterator[Update]:
         """What it has told since it was asked last."""
         with contextlib.suppress(EOFError, OSError):
             while self.reports.poll():
@@ -213,7 +213,7 @@ def _work(config: Config, folder: Path, reports: Connection, environment: dict[s
     faulthandler.enable()
     from src.job import run_job  # the server has imported it; the parent does without torch
 
-    def tell(report: Report) -> None:
+    def tell(report: Update) -> None:
         with contextlib.suppress(OSError):  # nobody looks on any more
             reports.send(report)
 

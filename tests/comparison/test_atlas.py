@@ -250,7 +250,7 @@ def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch
     assert module._in_turn(found).tolist() == [5, 6, 1]
     drawn = galleries(trio)
     assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
-    assert drawn["wrong_by_all"].height < drawn["wrong_by_one"].height
+    assert drawn["wrong_by_all"].picture.height < drawn["wrong_by_one"].picture.height
 
 
 def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeypatch):
@@ -261,7 +261,7 @@ def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeyp
     ]
     (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
     assert list(module._columns(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
-    assert galleries(group)["wrong_by_one"].width < 500
+    assert galleries(group)["wrong_by_one"].picture.width < 500
 
 
 def test_images_that_are_no_longer_the_same_are_refused(group):

@@ -6,6 +6,7 @@ import pytest
 from src.comparison.records import load_records
 from src.runs.journal import stamp
 from src.runs.lock import job_lock
+from src.runs.manifests import choose_sweeps
 
 
 def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
@@ -157,7 +158,10 @@ def test_a_renamed_folder_is_found_by_its_key(world):
     job = world.finish(world.configuration(), {})
     folder = world.multirun / "jobs" / job.folder
     folder.rename(folder.with_name(f"renamed-{job.key[:8]}"))
-    assert len(load_records([world.sweep([job])], world.multirun).cells) == 1
+    sweep = world.sweep([job])
+    sweep.write(world.multirun)
+    for ids in ([], [sweep.id]):
+        assert len(load_records(choose_sweeps(world.multirun, ids), world.multirun).cells) == 1
 
 
 def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):

@@ -13,7 +13,6 @@ from src.comparison.records import Unfinished, load_records
 from src.comparison.report import Report, escape_markdown, fenced, html, markdown
 from src.comparison.table import as_frame
 from src.comparison.verdicts import judge
-from src.pictures.tiles import picture_png
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -23,7 +22,7 @@ def report_of(world, sweep, records=None, **said):
     """The report of a sweep; `said` stands in place of what the verdicts say of it."""
     records = records or load_records([sweep], world.multirun)
     atlases = read_atlases(records)
-    pictures = [{name: picture_png(found) for name, found in galleries(group).items()} for group in atlases]
+    pictures = [galleries(group) for group in atlases]
     verdicts = replace(judge([sweep], records, right_by_run(atlases)), **said)
     frame, drawn = as_frame(records, verdicts.letters), drawings(records, verdicts, atlases)
     return Report([sweep], records, frame, atlases, verdicts, drawn, pictures)
@@ -170,7 +169,7 @@ def test_each_dataset_has_its_own_atlas(world):
     assert len({name for name in report.figures if name.startswith("reliability_")}) == 2
     text = Page(html(report)).text
     for group in report.atlases:
-        assert f"synthetic, {group.source['digest'][:8]}" in text
+        assert f"synthetic {group.source['digest'][:8]}" in text
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,18 @@ def test_a_job_that_fails_or_is_not_begun_has_no_objective(launcher, monkeypatch
         _ = later.return_value
 
 
+@pytest.mark.parametrize("name", ["journal.jsonl", "result.json"])
+@pytest.mark.parametrize("content", ["", "{}\n", "no JSON\n"])
+def test_a_finished_trial_that_somebody_harmed_is_no_objective(launcher, tmp_path, name, content):
+    launcher.launch(batch("bn"), initial_job_idx=0)
+    (folder,) = jobs(tmp_path)
+    (folder / name).write_text(content)
+    with pytest.raises(BadInput, match="its result or journal is harmed") as refusal:
+        launcher.launch(batch("bn"), initial_job_idx=1)
+    assert f"rm -r multirun/jobs/{folder.name}" in str(refusal.value)
+    assert (folder / name).read_text() == content
+
+
 @pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])
 def test_what_belongs_to_a_grid_is_refused(launcher, tmp_path, word):
     with pytest.raises(BadInput, match="belong to a grid"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from src.progress import Report
+from src.progress import Update
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Journal, stamp
 from src.workers.board import Board
@@ -100,8 +100,8 @@ def test_without_a_terminal_each_epoch_is_a_line(capsys):
     with Board(1) as board:
         assert not board.live
         board.begin(task("bn s0"))
-        board.report(task("bn s0"), Report(0.25, 1, 2, 0.5, 0.9, 1000))
-        board.report(task("bn s0"), Report(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
+        board.report(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 1000))
+        board.report(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
         board.end(failed("Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
 
@@ -110,7 +110,7 @@ def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
     board, told = Board(3), Console(width=100, file=io.StringIO())
     board.begin(task("bn s0"))
     board.begin(task("gn s0"))
-    board.report(task("bn s0"), Report(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    board.report(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 12_345.6))
     told.print(board._render())
     bn, gn, rest = [line.split() for line in told.file.getvalue().splitlines()]
     assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
@@ -122,6 +122,6 @@ def test_jobs_whose_names_are_alike_have_a_line_each():
     board, told = Board(2), Console(width=100, file=io.StringIO())
     for folder in ("first", "second"):
         board.begin(task("gn s0", folder))
-    board.report(task("gn s0", "first"), Report(0.5, 1, 2, 0.5, 0.9, 1000))
+    board.report(task("gn s0", "first"), Update(0.5, 1, 2, 0.5, 0.9, 1000))
     told.print(board._render())
     assert told.file.getvalue().count("gn s0") == 2
