@@ -75,7 +75,7 @@ def notes(records: Records, frame: pd.DataFrame) -> list[str]:
     if (frame["n"] == 1).any():
         half_width, images = _chance(records)
         found.append(
-            f"n = 1: one seed does not rank methods; the choice of the {images:,} test images alone makes each single "
+            f"one seed (n = 1) does not rank methods; the choice of the {images:,} test images alone makes each single "
             f"accuracy uncertain by up to ±{100 * half_width:.2f} points (95 %, Wilson), and intervals of single "
             "accuracies do not compare rows, which are tested on the same images"
         )
