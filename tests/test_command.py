@@ -45,6 +45,7 @@ def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compa
     line = ("-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", *SMALL)
     done = command("src.train", *line)
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     client, sweeps, jobs = store()
     (sweep,) = sweeps.values()
     assert sweep.info.status == "FINISHED"
