@@ -30,8 +30,8 @@ from src.runs.journal import Record
 from src.runs.lock import is_owned
 from src.stopping import Terminated
 
-# What the server imports: what every job needs, and what the command's own module imports, which each process runs again
-# (not that module itself: Python warns of one that it runs and that is there already).
+# What the server imports: what every job needs, and what the command's own module imports, which each process runs
+# again (not that module itself: Python warns where what it runs is there already).
 # The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
 PRELOAD = [
     "src.workers.fork_server",
