@@ -1,6 +1,7 @@
 """Another sweeper than ours drives the launcher: its jobs are named, resumed and tracked as a grid's are."""
 
 import json
+import shutil
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -16,6 +17,7 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
 from src.stopping import JobFailed
+from src.sweep.finish import StudyEnd
 from src.sweep.overrides import CONF
 
 SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
@@ -114,6 +116,39 @@ def test_a_value_that_cannot_be_is_refused_before_anything_runs(launcher, tmp_pa
     with pytest.raises(BadInput, match="does not divide"):
         launcher.launch(batch("bn", "gn", more=["norm.groups=5"])[1:], initial_job_idx=0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # as below
+def test_a_studys_batches_are_one_sweep_in_mlflow_and_compared_at_its_end(launcher, tmp_path, migrated, capsys):
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for first, norms in ((0, ("bn",)), (1, ("gn", "bn"))):
+        jobs_of_batch = [[word for word in job if word != "tracking=none"] for job in batch(*norms)]
+        launcher.launch(jobs_of_batch, initial_job_idx=first)
+    experiment = client.get_experiment_by_name("normlab")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["kind"] for run in runs) == ["job", "job", "sweep"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert not list(tmp_path.glob("multirun/sweeps/*/report.html"))
+    StudyEnd().on_multirun_end(compose("config", return_hydra_config=True))
+    assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
+    said = capsys.readouterr()
+    assert "has the highest test accuracy" in said.out
+    assert said.err.count("in MLflow: ") == 1  # where to look is told once
+    assert len(client.search_runs([experiment.experiment_id])) == 3
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # as below
+def test_a_study_with_a_job_that_failed_says_so_at_its_end(launcher, tmp_path, migrated, capsys):
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    broken = [[*SMALL, "norm=bn", "optimizer=sgd", "optimizer.lr=1e30"]]
+    launcher.launch(broken, initial_job_idx=0)
+    with pytest.raises(SystemExit) as end:
+        StudyEnd().on_multirun_end(compose("config", return_hydra_config=True))
+    assert end.value.code == 1
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("normlab").experiment_id])
+    assert {run.info.status for run in runs} == {"FAILED"}
 
 
 def test_an_interval_is_for_a_search_and_not_for_the_grid(command):
