@@ -16,17 +16,17 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from hydra_plugins.normlab.engine_launcher import EngineLauncher
+from hydra_plugins.normlab.local_launcher import LocalLauncherConf
 from src.config import Config
 from src.workers.engines import train_here
 from src.workers.places import cores
 
 
 @dataclass
-class JoblibLauncherConf:
-    """`hydra.launcher`: how many jobs at once; null takes the cores divided by a job's threads."""
+class JoblibLauncherConf(LocalLauncherConf):
+    """`hydra.launcher`: as the local launcher's."""
 
     _target_: str = "hydra_plugins.normlab.joblib_launcher.JoblibLauncher"
-    workers: int | None = None
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="joblib_keys", node=JoblibLauncherConf, provider="normlab")
