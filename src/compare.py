@@ -9,7 +9,7 @@
     python -m src.compare --json -                          as JSON alone; what is printed goes to the error stream
 
 The sweep's folder gets report.html, report.md, table, figures and galleries.  Exit status: 0; 1 where no run has
-finished yet; 2 for bad input.
+finished yet; 2 for bad input; 130 for Ctrl-C.
 """
 
 import argparse
@@ -40,6 +40,8 @@ def main() -> None:
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,7 +90,7 @@ def outcome(error: BaseException) -> tuple[str, str]:
 def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
     began = time.perf_counter()
     if journal.has("start"):
-        journal.append(stamp("resume", environment=environment()))
+        journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
     else:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
     torch.set_num_threads(config.threads)

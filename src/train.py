@@ -38,8 +38,9 @@ def job(composed: DictConfig) -> float:
 def main() -> None:
     """The command.
 
-    Exit status: 0 when all is done, 1 for a failed job, 2 for bad input, 3 where every job is finished and MLflow lacks
-    something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM.
+    Exit status: 0 when all is done, 1 for a failed job or a comparison that could not be made, 2 for bad input, 3 where
+    every job is finished and MLflow lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for
+    SIGTERM.
     """
     collect_rarely()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -10,10 +10,11 @@ import numpy as np
 from src.comparison.points import by, counted, interval, joined, points
 from src.comparison.records import Records
 from src.comparison.statistics import ALPHA, holm, rounding_sd, t_interval
-from src.runs.identity import format_value, short_name
+from src.runs.identity import applies, format_value, short_name
 
 Seeds = Mapping[int, float]  # test accuracy by seed
 CONTRASTS = 400  # at most so many combinations of levels of the factors in question
+UNREAD = object()  # stands for a key's value in a cell that does not read it: no level
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def factor_effects(records: Records) -> tuple[Effect, ...]:
     images = 0
     for cell in records.cells:
         leaves = cell.leaves
-        key = (cell.source["digest"], cell.source["test"], *(leaves.get(path) for path in factors))
+        values = (leaves[path] if applies(path, leaves) else UNREAD for path in factors)
+        key = (cell.source["digest"], cell.source["test"], *values)
         table[key] = {int(job.leaves["seed"]): float(job.result["metrics"]["test/accuracy"]) for job in cell.jobs}
         images = max(images, int(cell.source["test"]))
     found = [*_effects(table, factors, 1, images), *_effects(table, factors, 2, images)]
@@ -100,8 +102,8 @@ def _effects(
         for key, seeds in table.items():
             rest = tuple(value for place, value in enumerate(key) if place not in places)
             by_values.setdefault(tuple(key[place] for place in places), {})[rest] = seeds
-        levels = [list(dict.fromkeys(key[place] for key in table)) for place in places]
-        if np.prod([len(values) for values in levels]) > CONTRASTS:
+        levels = [list(dict.fromkeys(key[place] for key in table if key[place] is not UNREAD)) for place in places]
+        if not all(levels) or np.prod([len(values) for values in levels]) > CONTRASTS:
             continue  # a search, say: nearly every value is a level of its own
         base = tuple(values[0] for values in levels)
         names = [short_name(factors[place], factors) for place in chosen]

@@ -65,14 +65,18 @@ def _data(cells: Sequence[Cell]) -> Rows:
 
 
 def _environment(jobs: Sequence[FinishedJob]) -> Rows:
-    """What the jobs' journals say of where they ran; where they differ, every value with its number of jobs."""
+    """What the jobs' journals say of where they ran; where they differ, every value with its number of jobs.
+
+    One that was stopped and went on elsewhere counts for both.
+    """
     found: dict[str, dict[str, int]] = {}
     for job in jobs:
-        start = job.start
-        said = {**start["environment"], "device": start["device"], "code of data, models and training": start["code"]}
-        for name, value in said.items():
+        code = {"code of data, models, training and job.py": job.start["code"]}
+        said = {(name, str(value)) for place in job.environments for name, value in {**place, **code}.items()}
+        for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in said)]):
             counts = found.setdefault(name, {})
-            counts[str(value)] = counts.get(str(value), 0) + 1
+            for value in sorted(value for other, value in said if other == name):
+                counts[value] = counts.get(value, 0) + 1
     return tuple((name, _counted(counts)) for name, counts in found.items())
 
 

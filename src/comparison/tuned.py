@@ -13,7 +13,7 @@ from src.comparison.pairwise import as_pairs, compare_cells
 from src.comparison.points import counted, joined
 from src.comparison.records import Cell, Records, by_dataset
 from src.comparison.statistics import Summary, summarise
-from src.runs.identity import format_value, short_name
+from src.runs.identity import applies, format_value, short_name
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]]
     path = _path(records, key)
     levels: dict[tuple[str, Any], list[Cell]] = {}
     for cell in records.cells:
-        levels.setdefault((cell.source["digest"], cell.leaves.get(path)), []).append(cell)
+        if applies(path, cell.leaves):
+            levels.setdefault((cell.source["digest"], cell.leaves[path]), []).append(cell)
     chosen = {level: max(cells, key=_validation) for level, cells in levels.items()}
     rows = tuple(
         TunedLevel(

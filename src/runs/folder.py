@@ -91,6 +91,15 @@ class FinishedJob:
         said = {record["kind"]: record for record in reversed(self._records)}  # the first of each kind
         return {**said["ready"], **said["start"]}
 
+    @property
+    def environments(self) -> list[Mapping[str, Any]]:
+        """Where it began, and each place where it went on: versions, machine, commit and device."""
+        began = {**self.start["environment"], "device": self.start["device"]}
+        resumed = [record for record in self._records if record["kind"] == "resume"]
+        devices = [record.get("device", began["device"]) for record in resumed]  # older journals do not say
+        later = zip(resumed, devices, strict=True)
+        return [began, *({**record["environment"], "device": device} for record, device in later)]
+
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
         """The configuration's leaves that decide what the job computes, by dotted key."""

@@ -1,7 +1,7 @@
 """What was typed after the command, checked word by word and expanded into a grid.
 
 Hydra's parser turns each word into an `Override`; this module says what is wrong with it before anything is composed,
-and what every combination is.  It works on Hydra's objects without importing Hydra.
+and what every combination is.  It works on Hydra's objects and imports Hydra only to parse.
 """
 
 import itertools

@@ -68,18 +68,14 @@ class Trials:
             say(str(refusal))  # it was there before: the study goes on, and its end tries again
             yield tasks
             return
-        status = 1
+        stopped = False
         try:
             yield tasks
-            status = int(not all(JobFolder(task.folder).finished for task in tasks))
-        except KeyboardInterrupt:
-            status = 130
-            raise
-        except Terminated:
-            status = 143
+        except (KeyboardInterrupt, Terminated):
+            stopped = True
             raise
         finally:
-            delivered = tracker.close(stopped=status > 1)
+            delivered = tracker.close(stopped=stopped)
             for line in () if delivered else said:  # where to look is told once, at the study's end
                 say(line)
 

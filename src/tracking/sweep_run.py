@@ -8,6 +8,7 @@ from pathlib import Path
 from mlflow.entities import Metric, RunTag
 
 from src.runs.folder import VERDICT, JobFolder, Sweep
+from src.runs.lock import is_owned
 from src.tracking import views
 from src.tracking.checks import check_files, remove_partial_files
 from src.tracking.delivery import supersede, terminate
@@ -113,7 +114,8 @@ class SweepRun:
         for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
             if run.info.run_id != self.id:
                 supersede(client, run)  # made by a request that the store took up late
-        terminate(client, self.id, how_ended(jobs), ended)
+        if not any(is_owned(job.path) for job in jobs):  # otherwise whoever trains them will end it
+            terminate(client, self.id, how_ended(jobs, self._sweep.started), ended)
 
     def abandon(self, patience: float) -> None:
         """Stopped or refused before anything ran: it does not stay RUNNING, if that can be had within seconds."""
@@ -129,14 +131,21 @@ class SweepRun:
             self.id = ""
 
 
-def how_ended(jobs: Sequence[JobFolder]) -> str:
-    """MLflow's word for how a sweep of these jobs, which nobody trains any more, has ended."""
+def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
+    """MLflow's word for how a sweep has ended, of jobs that nobody trains any more.
+
+    Args:
+        jobs: all of its folders.
+        started: when it was asked for last, in milliseconds since 1970: who stopped a job before, stopped another
+            command.
+    """
     unfinished = [job for job in jobs if not job.finished]
     if not unfinished:
         return "FINISHED"
-    begun = [records[-1] for job in unfinished if (records := job.records())]
-    stopped = not begun or any(record.get("status") == "KILLED" for record in begun)
-    return "KILLED" if stopped else "FAILED"
+    last = [records[-1] for job in unfinished if (records := job.records())]
+    stopped = any(record.get("status") == "KILLED" and record["time"] >= started for record in last)
+    begun = any(job.path.exists() for job in unfinished)  # one that died at once has a folder and no journal
+    return "KILLED" if stopped or not begun else "FAILED"
 
 
 def last_time(job: JobFolder) -> int:

@@ -77,3 +77,21 @@ def test_an_effect_that_is_the_same_in_all_seeds_has_finite_numbers(world):
     for effect in factor_effects(records_of(world, same)):
         assert effect.low < 0 < effect.high
         assert "cannot be told from none" in effect.words
+
+
+@pytest.mark.parametrize("none_first", [True, False])
+def test_a_cell_that_does_not_read_a_key_is_no_level_of_it_wherever_it_stands(world, none_first):
+    def cells(norm, groups=None):
+        for l1, counts in ((0.0, (5, 7, 6)), (1e-5, (6, 9, 9))):
+            for seed, count in enumerate(counts):
+                config = world.configuration(norm, seed, l1)
+                config.norm.groups = groups
+                yield world.finish(config, dict.fromkeys(range(count + (groups or 0)), 0.9))
+
+    parts = [list(cells("none")), [*cells("gn", 2), *cells("gn", 4)]]
+    jobs = [job for part in (parts if none_first else parts[::-1]) for job in part]
+    effects = factor_effects(load_records([world.sweep(jobs)], world.multirun))
+    (groups,) = [effect for effect in effects if effect.factor == "groups"]
+    assert (groups.level, groups.against, groups.settings) == ("4", "2", 2)
+    assert groups.difference == pytest.approx(-0.02)
+    assert not any("null" in (effect.level, effect.against) for effect in effects)

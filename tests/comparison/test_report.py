@@ -81,7 +81,7 @@ def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(wor
         "Not finished: ln l1=0 s0: FAILED: no memory",
         "bn, gn",
         "optimizer.lr",
-        "code of data, models and training",
+        "code of data, models, training and job.py",
         grid.command,
         more,
     ]

@@ -173,20 +173,6 @@ def test_changed_data_is_another_job_and_said_so(forked, empty):
     check_store(empty)
 
 
-@pytest.mark.slow
-def test_data_changed_after_the_plan_fails_what_has_not_begun(forked, empty):
-    root, words = own_data(empty)
-    running = forked.start(empty, "norm=bn,gn", *words, "epochs=100")
-    eventually(lambda: epochs_below(empty))
-    change(root)
-    done = running.wait()
-    assert done.status in (0, 1), done.said
-    assert JobFolder(only_job(empty, "bn")).finished
-    if done.status:
-        assert "is not what it was when this job was planned" in done.said
-    check_store(empty)
-
-
 def project(folder):
     """A copy of the code, to be edited."""
     for name in ("src", "conf", "hydra_plugins"):

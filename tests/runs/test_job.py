@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
+from src.comparison.facts import _environment
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.data.sources import load
 from src.data.splits import make_splits
@@ -269,3 +270,29 @@ def test_deterministic_algorithms_are_asked_for_as_configured(deterministic, fin
 
 def test_the_test_accuracy_stands_in_the_jobs_log(finished):
     assert "test accuracy" in (finished / "train.log").read_text()
+
+
+def test_data_that_is_not_what_was_planned_is_not_trained_on(tmp_path):
+    folder = tmp_path / "bn_s0-00000000"  # named, when it was planned, by the key of other data
+    with pytest.raises(RuntimeError, match="is not what it was when this job was planned"):
+        run_job(small_job(), folder)
+    (_, stop) = JobFolder(folder).records()
+    assert stop["status"] == "FAILED"
+    assert not JobFolder(folder).finished
+
+
+def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
+    from src.runs.journal import encode, read_journal
+
+    copy = tmp_path / "job"
+    copy.mkdir()
+    records = read_journal(finished / "journal.jsonl")
+    elsewhere = {**records[0]["environment"], "torch": "9.9"}
+    resumed = {"kind": "resume", "time": records[-1]["time"], "environment": elsewhere, "device": "cuda"}
+    (copy / "journal.jsonl").write_bytes(b"".join(map(encode, [*records, resumed])))
+    began, later = FinishedJob(JobFolder(copy)).environments
+    assert began == {**records[0]["environment"], "device": "cpu"}
+    assert later == {**elsewhere, "device": "cuda"}
+    assert dict(_environment([FinishedJob(JobFolder(finished)), FinishedJob(JobFolder(copy))]))["torch"] == (
+        f"{began['torch']} (2 runs), 9.9 (1 run)"
+    )

@@ -1,11 +1,14 @@
+import shutil
+
 import pytest
 
 from src.config import Tracking
 from src.runs.folder import Sweep
 from src.runs.journal import Journal, stamp
+from src.runs.lock import job_lock
 from src.stopping import Terminated
 from src.tracking.session import Tracker
-from src.tracking.sweep_run import SweepRun
+from src.tracking.sweep_run import SweepRun, how_ended
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -77,6 +80,28 @@ def test_who_delivers_a_broken_sweep_later_says_of_it_what_its_own_command_said(
 
 
 def test_a_sweep_stopped_before_its_first_job_was_not_a_failure(delivered, job):
+    shutil.rmtree(job.path)
+    assert delivered(stopped=True)[0].info.status == "KILLED"
+
+
+def test_a_job_that_died_before_its_first_line_was_not_stopped(delivered, job):
     job.result_path.unlink()
     job.journal.unlink()
-    assert delivered(stopped=True)[0].info.status == "KILLED"
+    (job.path / "train.log").write_text("sbatch: error: no such partition\n")
+    assert delivered()[0].info.status == "FAILED"
+
+
+def test_a_job_stopped_by_an_earlier_command_does_not_make_this_one_stopped(job):
+    job.result_path.unlink()
+    with Journal(job.journal, resume=True) as journal:
+        journal.append(stamp("stop", status="KILLED", error="last week"))
+    later = job.records()[-1]["time"] + 1
+    assert how_ended([job], later) == "FAILED"
+    assert how_ended([job], later - 1) == "KILLED"
+
+
+def test_a_sweep_that_another_command_still_trains_is_not_ended(delivered, job):
+    job.result_path.unlink()
+    with job_lock(job.path):
+        assert delivered()[0].info.status == "RUNNING"
+    assert delivered()[0].info.status == "FAILED"
