@@ -114,15 +114,16 @@ def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
 
 def _why_unfinished(folder: JobFolder) -> str:
     records = folder.records()
-    if not records:
-        return "not started"
-    last = records[-1]
-    if last["kind"] == "stop" and not is_owned(folder.path):
-        return f"{last['status']}: {last['error']}; see {folder.path / 'train.log'}"
     epochs = sum(record["kind"] == "epoch" for record in records)
+    journalled = f"{epochs} epoch{'' if epochs == 1 else 's'} in its journal"
     if is_owned(folder.path):
-        return f"still running; {epochs} epoch{'' if epochs == 1 else 's'} in its journal"
-    return f"no result; {epochs} epoch{'' if epochs == 1 else 's'} in its journal"
+        return f"still running; {journalled}"
+    if not records:
+        return f"ended before its first line; see {folder.log}" if folder.stillborn else "not started"
+    last = records[-1]
+    if last["kind"] == "stop":
+        return f"{last['status']}: {last['error']}; see {folder.log}"
+    return f"no result; {journalled}"
 
 
 def _cells(jobs: Iterable[FinishedJob], varies: tuple[str, ...]) -> tuple[Cell, ...]:

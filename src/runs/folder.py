@@ -61,7 +61,17 @@ class JobFolder:
     def failed(self) -> bool:
         """Whether the job broke off by itself."""
         records = [] if self.finished else self.records()
-        return bool(records) and records[-1].get("status") == "FAILED"
+        return self.stillborn or (bool(records) and records[-1].get("status") == "FAILED")
+
+    @property
+    def stillborn(self) -> bool:
+        """Whether it ended before the first line of its journal, as where an engine refuses it; its log says why."""
+        return not self.finished and not self.records() and self.log.exists()
+
+    @property
+    def log(self) -> Path:
+        """What the job has said, and what others have found out about its end."""
+        return self.path / "train.log"
 
     def records(self) -> list[Record]:
         """What the journal holds now."""

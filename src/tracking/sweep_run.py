@@ -144,7 +144,7 @@ def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
         return "FINISHED"
     last = [records[-1] for job in unfinished if (records := job.records())]
     stopped = any(record.get("status") == "KILLED" and record["time"] >= started for record in last)
-    begun = any(job.path.exists() for job in unfinished)  # one that died at once has a folder and no journal
+    begun = last or any(job.stillborn for job in unfinished)
     return "KILLED" if stopped or not begun else "FAILED"
 
 

@@ -184,3 +184,12 @@ def test_jobs_of_other_code_are_told(world):
 def test_manifests_are_read_as_written(world, six):
     stored = json.loads((six.folder(world.multirun) / "manifest.json").read_text())
     assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]
+
+
+def test_a_job_that_an_engine_refused_is_not_told_as_never_started(world):
+    job = world.plan(world.configuration())
+    log = job.at(world.multirun).log
+    log.parent.mkdir(parents=True)
+    log.write_text("not taken: sbatch: error\n")
+    (unfinished,) = load_records([world.sweep([job])], world.multirun).unfinished
+    assert unfinished.reason == f"ended before its first line; see {log}"

@@ -88,7 +88,9 @@ def test_a_job_that_died_before_its_first_line_was_not_stopped(delivered, job):
     job.result_path.unlink()
     job.journal.unlink()
     (job.path / "train.log").write_text("sbatch: error: no such partition\n")
-    assert delivered()[0].info.status == "FAILED"
+    run, points = delivered()
+    assert run.info.status == "FAILED"
+    assert [value for value, _ in points["sweep/failed"]] == [1]
 
 
 def test_a_job_stopped_by_an_earlier_command_does_not_make_this_one_stopped(job):
