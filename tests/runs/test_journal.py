@@ -209,3 +209,10 @@ def test_an_earlier_epoch_that_is_computed_again_is_left_as_it_is(tmp_path):
         for epoch in (1, 2, 1):
             journal.append(stamp("epoch", epoch=epoch, metrics={}))
     assert [record["epoch"] for record in read_journal(path)] == [1, 2]
+
+
+def test_a_time_is_a_whole_number_of_milliseconds():
+    before = time.time_ns() // 1_000_000
+    told = stamp("epoch")["time"]
+    assert isinstance(told, int)
+    assert before <= told <= time.time_ns() // 1_000_000
