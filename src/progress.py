@@ -58,12 +58,11 @@ class Progress:
         """Steps are those of an epoch; they are told only where somebody looks on, `live`."""
         self._name, self._epochs, self._steps, self._batch_size = name, epochs, steps, batch_size
         self._listener, self._live = listener, live
-        self._epoch = 1
         self._looked = time.perf_counter()  # when the loss was read last, or the epoch began
         self._seen = 0  # steps of the epoch done then
 
-    def step(self, history: Steps) -> None:
-        """Tell that one more step of the epoch is done."""
+    def step(self, epoch: int, history: Steps) -> None:
+        """Tell that one more step of the epoch, counted from 1, is done."""
         now = time.perf_counter()
         if not self._live or now - self._looked < REFRESH:
             return
@@ -71,12 +70,11 @@ class Progress:
         loss, _, hits = history.steps(50).mean(dim=0).tolist()
         rate = (done - self._seen) * self._batch_size / (now - self._looked)
         self._looked, self._seen = now, done
-        share = (self._epoch - 1 + done / self._steps) / self._epochs
-        self._listener(Update(share, self._epoch, self._epochs, loss, hits / self._batch_size, rate))
+        share = (epoch - 1 + done / self._steps) / self._epochs
+        self._listener(Update(share, epoch, self._epochs, loss, hits / self._batch_size, rate))
 
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:
         """Tell that an epoch, counted from 1, is done."""
-        self._epoch = epoch + 1
         self._looked, self._seen = time.perf_counter(), 0  # what validation took is no training
         rate = images / metrics["time/train_seconds"]
         line = (

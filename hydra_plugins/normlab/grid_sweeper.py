@@ -24,7 +24,7 @@ from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside
 from src.runs.lock import is_owned
 from src.runs.space import check_space
 from src.stopping import Terminated
-from src.sweep.command_line import typed
+from src.sweep.command_line import going_on, typed
 from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
@@ -209,7 +209,7 @@ class GridSweeper(Sweeper):
         """Tell what is left and how to go on."""
         left = [job.label for job in sweep.jobs if not self._folder(job).finished]
         say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
-        say(f"  to go on, write: {sweep.command}")
+        say(f"  to go on, write: {going_on(sweep.command)}")
         return status
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":

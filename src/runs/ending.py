@@ -17,8 +17,8 @@ def last_record(folder: Path) -> Record | None:
 def told(folder: Path, status: str, died: str, before: Record | None) -> str:
     """Why a job that nobody trains any more has no result; empty where there is one.
 
-    Where the job itself could not say it, its journal and log say from now on what it `died` of.  What stood there
-    `before`, its last line then, is the reason of an earlier end.
+    Where the job itself could not say it, its journal and log say from now on what it `died` of; one that was stopped
+    before it began is left as it was.  What stood there `before`, its last line then, is the reason of an earlier end.
     """
     job = JobFolder(folder)
     if job.finished:
@@ -27,6 +27,8 @@ def told(folder: Path, status: str, died: str, before: Record | None) -> str:
         records = job.records()
         if records and records[-1]["kind"] == "stop" and records[-1] != before:
             return str(records[-1]["error"])
+        if not records and status == "KILLED":
+            return died
         if records:
             with Journal(job.journal, resume=True) as journal:
                 journal.append(stamp("stop", status=status, error=died))

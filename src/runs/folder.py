@@ -66,7 +66,7 @@ class JobFolder:
     @property
     def stillborn(self) -> bool:
         """Whether it ended before the first line of its journal, as where an engine refuses it; its log says why."""
-        return not self.finished and not self.records() and self.log.exists()
+        return not self.finished and not self.records() and self.log.exists() and self.log.stat().st_size > 0
 
     @property
     def log(self) -> Path:

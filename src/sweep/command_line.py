@@ -31,6 +31,11 @@ def typed() -> str:
     return shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
 
 
+def going_on(command: str) -> str:
+    """The command that goes on where this one stopped: `resume=restart` would set its finished jobs aside again."""
+    return shlex.join(word for word in shlex.split(command) if not word.startswith("resume="))
+
+
 def check_command_line() -> None:
     """Refuse words that Hydra would take in silence or answer at length.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.folder import Sweep
+from src.runs.folder import MULTIRUN, Sweep
 from src.runs.lock import folder_lock
 from src.tracking.address import reason, shown, store_uri
 from src.tracking.delivery import Delivery
@@ -152,6 +152,8 @@ class Tracker:
             why = self._told(self._error) if self._error else "no answer in time"
             self._say(f"not delivered to MLflow: {', '.join(left)}: {why}")
             words = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
+            if self._multirun != MULTIRUN:
+                words += ["--multirun", str(self._multirun)]
             if self._settings.uri:
                 words += ["--uri", self._settings.uri]
             if self._settings.experiment not in (None, "normlab"):

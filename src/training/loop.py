@@ -68,7 +68,7 @@ def train(
             optimizer.step()
             schedule.step()
             history.append(logits, labels, extra)
-            progress.step(history)
+            progress.step(epoch, history)
         train_metrics = summarise(history.steps(), epoch, batch_size)  # reads the device, so the clock stops behind it
         seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)

@@ -29,6 +29,7 @@ class Board:
         self._jobs = jobs
         self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: names can be alike
         self._ended = 0
+        self._before = 0.0  # jobs' worth of steps that an earlier command has done
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -38,6 +39,9 @@ class Board:
 
     def report(self, task: "Task", report: "Update") -> None:
         """A job has come further."""
+        _, last = self._running[task.folder]
+        if last is None:
+            self._before += (report.epoch - 1) / report.epochs
         self._running[task.folder] = task.name, report
         if report.line and not self.live:
             self.say(report.line)
@@ -73,7 +77,7 @@ class Board:
                 table.add_row(
                     name,
                     ProgressBar(1, report.done),
-                    f"epoch {min(report.epoch, report.epochs)}/{report.epochs}",
+                    f"epoch {report.epoch}/{report.epochs}",
                     f"loss {report.loss:.3f}",
                     f"acc {report.accuracy:.3f}",
                     f"{report.rate:,.0f} img/s",
@@ -85,8 +89,8 @@ class Board:
     def seconds_left(self) -> float | None:
         """Seconds until all have ended, if the rest goes as what was done since the start; None before that tells."""
         done = self._ended + sum(report.done for _, report in self._running.values() if report is not None)
-        spent = time.monotonic() - self._started
-        return spent / done * (self._jobs - done) if done > 0.05 and spent > 2 else None
+        here, spent = done - self._before, time.monotonic() - self._started
+        return spent / here * (self._jobs - done) if here > 0.05 and spent > 2 else None
 
 
 def finished_line(outcome: "Outcome") -> str:

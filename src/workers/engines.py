@@ -65,7 +65,8 @@ def run(
                 task = waiting.pop(0)
                 audience.begin(task)
                 before = last_record(task.folder)
-                running.append(Handed(task, _submit(engine, task), _epochs(task), before))
+                epochs = _epochs(JobFolder(task.folder).records())
+                running.append(Handed(task, _submit(engine, task), epochs, before))
             for handed in list(running):
                 died = handed.handle.reason if isinstance(handed.handle, Refused) else engine.ended(handed.handle)
                 follow(handed, audience)
@@ -109,6 +110,8 @@ def _submit(engine: Engine, task: Task) -> Any:
 def follow(handed: Handed, audience: Audience) -> None:
     """Tell of the epochs that a job's journal has gained."""
     records, config = JobFolder(handed.task.folder).records(), handed.task.config
+    if _epochs(records) < handed.epochs:  # of other code: the job has begun again
+        handed.epochs = 0
     sizes = [record["source"]["train"] for record in records if record["kind"] == "ready"]
     listener = functools.partial(audience.report, handed.task)
     progress = Progress(handed.task.name, config.epochs, 1, config.data.batch_size, listener)
@@ -119,8 +122,8 @@ def follow(handed: Handed, audience: Audience) -> None:
             progress.epoch(record["epoch"], record["metrics"], images)
 
 
-def _epochs(task: Task) -> int:
-    return sum(record["kind"] == "epoch" for record in JobFolder(task.folder).records())
+def _epochs(records: Sequence[Record]) -> int:
+    return sum(record["kind"] == "epoch" for record in records)
 
 
 def train_here(config: Config, folder: Path, place: Path) -> str:

@@ -175,7 +175,8 @@ class Workers:
                 self._audience.report(worker.task, report)
             if ended:
                 self._running.remove(worker)
-                outcome = Outcome(worker.task, _why(worker, "FAILED"))
+                died = cause(worker.process.exitcode or 0)
+                outcome = Outcome(worker.task, told(worker.task.folder, "FAILED", died, worker.before))
                 self._audience.end(outcome)
                 yield outcome
 
@@ -193,12 +194,7 @@ class Workers:
             for worker in started:
                 worker.process.kill()
                 worker.process.join()
-                _why(worker, "KILLED")
-
-
-def _why(worker: Worker, status: str) -> str:
-    """Why a process that has ended left no result."""
-    return told(worker.task.folder, status, cause(worker.process.exitcode or 0), worker.before)
+                told(worker.task.folder, "KILLED", "the command was stopped", worker.before)
 
 
 def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:

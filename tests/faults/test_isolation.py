@@ -122,7 +122,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
 def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
     tmp_path, number, status, whom
 ):
-    process = start(tmp_path, *LONG)
+    process = start(tmp_path, "resume=restart", *LONG)
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
         asked = time.monotonic()
@@ -137,6 +137,7 @@ def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_las
     assert process.returncode == status, told
     assert "3 of 3 jobs are left" in told
     assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in told
+    assert "resume=restart" not in told  # that would begin again
     assert "Traceback" not in told
     assert seconds < 10  # a hanging job is killed after four
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
@@ -213,6 +214,9 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
     psutil.wait_procs(children, timeout=10)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert "Traceback" not in shown.text
+    begun = [job.records()[-1] for path in tmp_path.glob("multirun/jobs/*") if (job := JobFolder(path)).records()]
+    assert begun
+    assert {(last["status"], last["error"]) for last in begun} == {("KILLED", "the command was stopped")}
     assert "3 of 3 jobs are left" in shown.text
     assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in shown.text
 

@@ -217,7 +217,7 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(server, proxy, t
 
 
 def test_a_server_that_stays_away_is_named_with_the_way_on(
-    server, proxy, tracker, deliver, give_up, job, said, promised
+    server, proxy, tracker, deliver, give_up, job, said, promised, tmp_path
 ):
     go_on, records = unfinish(job)
     one = tracker(proxy.uri)
@@ -227,7 +227,8 @@ def test_a_server_that_stays_away_is_named_with_the_way_on(
     go_on(records + 1)
     assert give_up(one) < PATIENCE + 1.5
     assert "not delivered to MLflow: gn l1=0.0001 s0 (3 epochs), the sweep's own run: " in missing(said)[-2]
-    assert missing(said)[-1] == f"  write: python -m src.sync --sweep {SWEEP[:8]} --uri {proxy.uri}"
+    way_on = f"python -m src.sync --sweep {SWEEP[:8]} --multirun {tmp_path / 'multirun'} --uri {proxy.uri}"
+    assert missing(said)[-1] == f"  write: {way_on}"
     assert statuses(server) == [("RUNNING", False, False)]
     proxy.fault = no_fault
     assert deliver(proxy.uri)

@@ -9,7 +9,8 @@ import pytest
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
 from src.sweep.overrides import option_groups
-from src.workers.engines import Nobody, run
+from src.tracking.sweep_run import how_ended
+from src.workers.engines import Handed, Nobody, follow, run
 from src.workers.processes import Task
 from tests.world import configuration
 
@@ -88,6 +89,61 @@ def test_a_stop_is_handed_on_and_told(tmp_path):
         list(run(engine, two_tasks(tmp_path), lambda outcome: True, Nobody()))
     assert engine.stopped == [tmp_path / "a"]
     assert JobFolder(tmp_path / "a").records()[-1]["status"] == "KILLED"
+
+
+class Queue(Engine):
+    """Takes jobs and begins none of them."""
+
+    def submit(self, config, folder):
+        return folder
+
+
+def test_a_job_that_was_stopped_in_an_engine_s_queue_has_not_failed(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        list(run(Queue(""), two_tasks(tmp_path), lambda outcome: True, Nobody()))
+    job = JobFolder(tmp_path / "a")
+    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
+
+
+def test_a_job_that_an_engine_has_refused_has_failed(tmp_path):
+    (outcome,) = run(Queue("sbatch: no such partition"), two_tasks(tmp_path)[:1], lambda outcome: True, Nobody())
+    assert outcome.error == "sbatch: no such partition"
+    job = JobFolder(tmp_path / "a")
+    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
+
+
+class Listener(Nobody):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.epochs = list[int]()
+
+    def report(self, task, report):
+        self.epochs.append(report.epoch)
+
+
+def test_the_epochs_of_a_job_that_begins_again_are_told_again(tmp_path):
+    metrics = dict.fromkeys(("train/loss", "train/accuracy", "val/loss", "val/accuracy", "time/train_seconds"), 0.5)
+
+    def write(folder, epochs):
+        with Journal(folder / "journal.jsonl") as journal:
+            journal.append(stamp("start"))
+            journal.append(stamp("ready", source={"train": 100}))
+            for epoch in range(1, epochs + 1):
+                journal.append(stamp("epoch", epoch=epoch, metrics=metrics))
+
+    task, listener = Task("a", configuration(), tmp_path / "a"), Listener()
+    task.folder.mkdir()
+    write(task.folder, epochs=2)
+    handed = Handed(task, "handle", epochs=2, before=None)
+    follow(handed, listener)
+    assert listener.epochs == []
+    task.folder.rename(tmp_path / "set aside")  # as for a job of other code
+    task.folder.mkdir()
+    write(task.folder, epochs=1)
+    follow(handed, listener)
+    follow(handed, listener)
+    assert listener.epochs == [1]
 
 
 SBATCH = """#!/bin/sh

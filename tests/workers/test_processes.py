@@ -2,11 +2,13 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from src.progress import Update
+from src.progress import Progress, Update
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Journal, stamp
+from src.training.history import History
 from src.workers.board import Board
 from src.workers.places import divide
 from src.workers.policy import Policy
@@ -116,6 +118,26 @@ def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
     assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
     assert [*gn[:2], *gn[3:]] == ["gn", "s0", "starting"]
     assert " ".join(rest) == "0 of 3 jobs ended"
+
+
+def test_a_job_that_goes_on_is_shown_where_it_is():
+    told = list[Update]()
+    progress = Progress("bn s0", epochs=5, steps=10, batch_size=100, listener=told.append, live=True)
+    history = History()
+    history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
+    progress._looked -= 10  # the last look is long ago
+    progress.step(4, history)
+    assert (told[0].epoch, told[0].done) == (4, pytest.approx(3.1 / 5))
+
+
+def test_the_time_left_counts_only_what_this_command_has_done():
+    board = Board(2)
+    board._started -= 10  # seconds ago
+    board.begin(task("bn s0"))
+    board.report(task("bn s0"), Update(0.9, 10, 10, 0.5, 0.9, 1000))  # which begins at its last epoch
+    assert board.seconds_left() is None
+    board.end(failed("one epoch has taken ten seconds"))
+    assert board.seconds_left() == pytest.approx(100, rel=0.1)
 
 
 def test_jobs_whose_names_are_alike_have_a_line_each():
