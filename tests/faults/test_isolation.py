@@ -122,7 +122,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
 def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
     tmp_path, number, status, whom
 ):
-    process = start(tmp_path, "resume=restart", *LONG)
+    process = start(tmp_path, *LONG, "resume=restart")
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
         asked = time.monotonic()
