@@ -25,12 +25,12 @@ from safetensors.numpy import save_file
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
 from src.data.images import Source
 from src.data.sources import describe, load
-from src.runs import identity
+from src.runs import identity, naming
 from src.runs.environment import environment
 from src.runs.files import write_json
-from src.runs.folder import PlannedJob, Sweep
 from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
+from src.runs.sweep import PlannedJob, Sweep
 
 EPOCHS = 50
 STRENGTHS = 200  # values of reg.l1 at most
@@ -84,8 +84,8 @@ def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
 def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray, varies: Sequence[str]) -> PlannedJob:
     """Write one job's folder: a hundredth of the test images, more or less, is wrong."""
     what, leaves = identity.identity(config, source.digest), identity.job_leaves(config)
-    key, label = identity.job_key(what), identity.label(leaves, varies)
-    folder = multirun / "jobs" / identity.folder_name(label, key)
+    key, label = identity.job_key(what), naming.label(leaves, varies)
+    folder = multirun / "jobs" / naming.folder_name(label, key)
     folder.mkdir(parents=True)
     chance = np.random.default_rng(int(key[:8], 16))
     with Journal(folder / "journal.jsonl") as journal:
@@ -110,7 +110,7 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     metrics |= {"val/accuracy": 0.99, "best/val_accuracy": 0.99}
     seconds = {"train": 450.0, "total": 460.0}
     write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds, "finished": 1_700_000_000_000})
-    cell_label = identity.label(leaves, varies, seed=False)
+    cell_label = naming.label(leaves, varies, seed=False)
     return PlannedJob(key, folder.name, label, cell_label, {path: str(leaves[path]) for path in varies})
 
 

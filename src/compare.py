@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
 from src.collector import collect_rarely
-from src.comparison.output import check_files, stdout_is_among, write
+from src.comparison.output import check_outputs, stdout_is_among, write
 from src.console import SteadyConsole
-from src.runs.folder import MULTIRUN, Sweep
+from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
+from src.runs.sweep import Sweep
 
 if TYPE_CHECKING:
     from src.comparison.comparison import Comparison
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
-    files = check_files({f"--{name}": getattr(arguments, name) for name in options})
+    files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         way_on = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", way_on)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 from tests.world import World, configuration
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -20,9 +20,10 @@ from src.bad_input import BadInput
 from src.config import Config, Data, SweepLimits, Tracking
 from src.console import SteadyConsole, say
 from src.runs import identity
-from src.runs.folder import JobFolder, PlannedJob, Sweep, set_aside
+from src.runs.folder import JobFolder, set_aside
 from src.runs.lock import is_owned
 from src.runs.space import check_space
+from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
 from src.sweep.command_line import going_on, typed
 from src.sweep.finish import report

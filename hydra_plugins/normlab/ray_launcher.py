@@ -40,6 +40,10 @@ class RayLauncher(EngineLauncher):
         super().__init__()
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
+    def places(self, threads: int, device: str) -> int:
+        """How many jobs are trained at once; a cluster elsewhere is not asked for a plan: one after another."""
+        return 1 if self._address else super().places(threads, device)
+
     @contextlib.contextmanager
     def engine(self, threads: int) -> Iterator["Cluster"]:
         """The cluster at the address, or one on this machine that ends with the sweep.

@@ -16,7 +16,7 @@ from src.comparison.records import Cell
 from src.comparison.report import Report, escape_markdown
 from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.runs.identity import folder_name
+from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5

@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.comparison.records import Records
 from src.comparison.table import SELECTION_RULE, notes
-from src.runs.identity import format_value, short_name
+from src.runs.naming import format_value, short_name
 
 Row = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from src.comparison.printed_table import print_table
 from src.comparison.records import Records, load_records
 from src.comparison.table import SELECTION_RULE, as_frame, json_content, notes
 from src.comparison.verdicts import judge
-from src.runs.folder import REPORT, Sweep
+from src.runs.sweep import REPORT, Sweep
 
 if TYPE_CHECKING:
     from src.comparison.report import Report

@@ -10,7 +10,8 @@ import numpy as np
 from src.comparison.points import by, counted, interval, joined, points
 from src.comparison.records import Records
 from src.comparison.statistics import ALPHA, holm, rounding_sd, t_interval
-from src.runs.identity import applies, format_value, short_name
+from src.runs.identity import applies
+from src.runs.naming import format_value, short_name
 
 Seeds = Mapping[int, float]  # test accuracy by seed
 CONTRASTS = 400  # at most so many combinations of levels of the factors in question

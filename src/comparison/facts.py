@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from src.comparison.records import Cell, Records
 from src.config import KEYS
-from src.runs.folder import FinishedJob, Sweep
-from src.runs.identity import applies, format_value
+from src.runs.folder import FinishedJob
+from src.runs.identity import applies
+from src.runs.naming import format_value
+from src.runs.sweep import Sweep
 
 Rows = tuple[tuple[str, str], ...]
 """A name and what it holds, in words."""

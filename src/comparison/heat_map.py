@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from src.comparison.looks import INK, norm_of
 from src.comparison.records import Cell, Records
 from src.comparison.swept import numbers_of, swept_numbers
-from src.runs.identity import format_value
+from src.runs.naming import format_value
 
 LEVELS = 30  # of a key; more have no room for their numbers
 LONG = 7  # letters of a value that stands straight below its column

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from src.config import SweepLimits
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 
 # The seed within a line of `sweep.cells`.
 IN_A_CELL = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")

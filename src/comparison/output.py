@@ -10,7 +10,7 @@ from src.runs.files import write_atomic
 STDOUT = Path("-")
 
 
-def check_files(named: dict[str, Path | None]) -> list[Path]:
+def check_outputs(named: dict[str, Path | None]) -> list[Path]:
     """Refuse at once what the command could not write at its end; returns those that are asked for.
 
     Args:

@@ -10,7 +10,7 @@ from src.comparison.points import counted
 from src.comparison.records import Records
 from src.comparison.statistics import ALPHA
 from src.comparison.verdicts import Verdicts
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 
 EFFECTS = 6  # lines that are printed
 UNFINISHED = 10  # lines that are printed

@@ -9,9 +9,11 @@ from typing import Any
 
 from src.config import KEYS
 from src.console import patiently
-from src.runs.folder import FinishedJob, JobFolder, PlannedJob, Sweep
-from src.runs.identity import code_digest, label, varying
+from src.runs.folder import FinishedJob, JobFolder
+from src.runs.identity import code_digest, varying
 from src.runs.lock import is_owned
+from src.runs.naming import label
+from src.runs.sweep import PlannedJob, Sweep
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from src.comparison.galleries import Gallery
 from src.comparison.interactive import interactive
 from src.comparison.records import Records
 from src.comparison.verdicts import Verdicts
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # at most so many rows

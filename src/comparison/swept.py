@@ -11,7 +11,7 @@ from src.comparison.looks import INK, LINES, dress, line_styles, marker, norm_of
 from src.comparison.records import Cell, Records
 from src.comparison.weights import SMALL, cell_weights
 from src.pictures.colours import colour
-from src.runs.identity import format_value, label
+from src.runs.naming import format_value, label
 
 LINES_SHOWN = 8
 TICKS = 12
@@ -50,7 +50,7 @@ def weights_by(records: Records, path: str = "reg.l1") -> Figure | None:
     if not any(found.values()):
         return None
     measures: list[Measure] = [
-        ("sum of |weight|, after training", lambda cell: [one.norm for one in found[cell.key]]),
+        ("sum of |weight|, after training", lambda cell: [one.magnitude for one in found[cell.key]]),
         (f"|weight| < {SMALL:g}, % of all", lambda cell: [100 * one.sparsity for one in found[cell.key]]),
     ]
     return _by(records, path, measures)

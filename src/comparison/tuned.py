@@ -13,7 +13,8 @@ from src.comparison.pairwise import as_pairs, compare_cells
 from src.comparison.points import counted, joined
 from src.comparison.records import Cell, Records, by_dataset
 from src.comparison.statistics import Summary, summarise
-from src.runs.identity import applies, format_value, short_name
+from src.runs.identity import applies
+from src.runs.naming import format_value, short_name
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from src.comparison.pairwise import Compared, as_pairs, compare_cells
 from src.comparison.points import counted, interval, joined, points
 from src.comparison.records import Cell, Records, by_dataset
 from src.comparison.statistics import summarise
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 
 FIRST_SEEDS = 5  # to begin with, where one seed says nothing of how much seeds matter
 LISTED = 10  # sentences about single pairs that are left out

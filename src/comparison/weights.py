@@ -18,7 +18,7 @@ SMALL = 1e-3
 class Weights:
     """Of all weights that penalties fall on, those of two or more dimensions."""
 
-    norm: float  # sum of magnitudes
+    magnitude: float  # sum of magnitudes
     sparsity: float  # share whose magnitude is below SMALL, 0 to 1
 
 

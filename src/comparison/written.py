@@ -15,7 +15,7 @@ from src.comparison.records import Records
 from src.comparison.report import Report, html, markdown
 from src.comparison.table import csv_content
 from src.comparison.verdicts import Verdicts
-from src.runs.folder import REPORT, VERDICT, Sweep
+from src.runs.sweep import REPORT, VERDICT, Sweep
 
 
 def draw(

@@ -17,10 +17,10 @@ def make_images(
     standard deviation is `noise` times the pattern's.
     """
     patterns = np.random.default_rng(STREAMS["patterns"]).normal(size=(classes, channels, COARSE, COARSE))
-    smooth = patterns.repeat(size // COARSE, axis=2).repeat(size // COARSE, axis=3)  # (classes, C, size, size)
+    blocks = patterns.repeat(size // COARSE, axis=2).repeat(size // COARSE, axis=3)  # (classes, C, size, size)
     random = np.random.default_rng(STREAMS[stream])
     labels = random.integers(classes, size=count).astype(np.uint8)
     moves = random.integers(-2, 3, size=(count, 2))
-    pictures = np.stack([np.roll(smooth[k], tuple(move), axis=(1, 2)) for k, move in zip(labels, moves, strict=True)])
+    pictures = np.stack([np.roll(blocks[k], tuple(move), axis=(1, 2)) for k, move in zip(labels, moves, strict=True)])
     pictures += noise * random.normal(size=pictures.shape)
     return np.clip(128 + 48 * pictures, 0, 255).astype(np.uint8), labels

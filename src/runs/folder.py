@@ -1,22 +1,20 @@
-"""The folders that jobs and sweeps leave: `multirun/jobs/<readable>-<key8>` and `multirun/sweeps/<id8>`."""
+"""The folder that a job leaves: `multirun/jobs/<readable>-<key8>`."""
 
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import remove_partial_files, sync_folder, write_json
-from src.runs.identity import short_name, stored_leaves
+from src.runs.files import sync_folder
+from src.runs.identity import stored_leaves
 from src.runs.journal import Record, read_journal
 from src.runs.lock import job_lock
 
 MULTIRUN = Path("multirun")
-REPORT = "report.html"  # in a sweep's folder: the comparison, whole
-VERDICT = "verdict.txt"  # in a sweep's folder: what the comparison has found, a sentence a line
 RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")  # what a result must hold to be compared
 # A job's files that MLflow shows, in the order in which they are delivered.
 ARTIFACTS = (
@@ -135,59 +133,6 @@ class FinishedJob:
             return complete and all(math.isfinite(number) for number in numbers)
         except (ValueError, KeyError, TypeError):  # no JSON, or it lacks what it should hold
             return False
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """A job of a sweep: the key that names it, its folder's name under `multirun/jobs`, and how it is shown.
-
-    `cell` is the label without the seed; `params` are the leaves that vary in the sweep or differ from the defaults.
-    """
-
-    key: str
-    folder: str
-    label: str
-    cell: str
-    params: dict[str, str]
-
-    def at(self, multirun: Path) -> JobFolder:
-        """Its folder, whether it is there or not."""
-        return JobFolder(multirun / "jobs" / self.folder)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A set of jobs that were asked for by one command."""
-
-    id: str
-    command: str
-    started: int  # milliseconds since 1970, of the last time that it was asked for
-    varies: list[str]  # dotted keys, the norm first and the seed last
-    jobs: list[PlannedJob] = field(default_factory=list)
-
-    @property
-    def title(self) -> str:
-        """A short name, such as `norm x l1 1a2b3c4d`: what varies, and the first digits of its id."""
-        names = [short_name(path, self.varies) for path in self.varies]
-        return f"{' x '.join(names) or self.jobs[0].label} {self.id[:8]}"
-
-    def folder(self, multirun: Path) -> Path:
-        """Where its manifest, table and figures stand."""
-        return multirun / "sweeps" / self.id[:8]
-
-    def write(self, multirun: Path) -> None:
-        """Write the manifest."""
-        folder = self.folder(multirun)
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(folder, shared=True)  # the same sweep may have been started twice
-        jobs = [vars(job) for job in self.jobs]
-        write_json(folder / "manifest.json", {**vars(self), "jobs": jobs})
-
-
-def read_sweep(manifest: Path) -> Sweep:
-    """The sweep that a manifest describes."""
-    stored = json.loads(manifest.read_bytes())
-    return Sweep(**{**stored, "jobs": [PlannedJob(**job) for job in stored["jobs"]]})
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:

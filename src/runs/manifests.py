@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.runs.folder import Sweep, read_sweep
-from src.runs.naming import as_called_now
+from src.runs.known_folders import as_called_now
+from src.runs.sweep import Sweep, read_sweep
 
 
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:

@@ -1,81 +1,44 @@
-"""How a job is called, on the disk and in MLflow: the same in whatever sweep it stands."""
+"""How jobs, keys and values are called: in labels, tables and folders' names."""
 
-import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from src.config import Config
-from src.runs.folder import JobFolder, PlannedJob, Sweep, holds
-from src.runs.identity import applies, folder_name, format_value, is_same, label
+from src.runs.identity import applies
+
+LONGEST_NAME = 60  # letters of a label in a folder's name
 
 
-def plan_job(
-    key: str, leaves: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
-) -> PlannedJob:
-    """Name a job by what is not the default in it, and keep the folder that it may have already.
-
-    Args:
-        key: the job's key.
-        leaves: the leaves that decide what it computes.
-        varies: the keys that differ between the jobs of its sweep; every job shows them as params, to be sorted by.
-        unusual: the keys in which it differs from the default.
-        known: the folders that there are.
-    """
-    name = label(leaves, unusual)
-    folder = known.of(key)
-    shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, leaves)]
-    return PlannedJob(
-        key=key,
-        folder=folder.path.name if folder else folder_name(name, key),
-        label=name,
-        cell=label(leaves, unusual, seed=False),
-        params={path: format_value(leaves[path]) for path in shown},
-    )
+def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
+    """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
+    paths = [path for path in shown if path not in ("norm.name", "seed") and applies(path, job)]
+    words = [str(job["norm.name"]), *(f"{short_name(path, paths)}={format_value(job[path])}" for path in paths)]
+    return " ".join([*words, f"s{job['seed']}"] if seed else words)
 
 
-def as_called_now(sweep: Sweep, multirun: Path) -> Sweep:
-    """A sweep of which some folders may have been renamed since: their keys tell whose they are."""
-    if all(job.at(multirun).path.exists() for job in sweep.jobs):
-        return sweep
-    known = KnownFolders(multirun)
-    jobs = [replace(job, folder=found.path.name) if (found := known.of(job.key)) else job for job in sweep.jobs]
-    return replace(sweep, jobs=jobs)
+def short_name(path: str, among: Iterable[str]) -> str:
+    """A dotted key by its last part, a group's choice by its group; whole where another key among them ends alike."""
+    last = path.removesuffix(".name").rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) <= 1 else path
 
 
-class KnownFolders:
-    """The jobs' folders under `multirun/jobs`, listed once: a plan asks for thousands of them."""
+def format_value(value: Any) -> str:
+    """A value as it is typed: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
-    def __init__(self, multirun: Path) -> None:
-        self.jobs = multirun / "jobs"
-        self.names: list[str] = []
-        self._by_key: dict[str, list[str]] = {}
-        self._by_label: dict[str, list[str]] = {}
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing has run here yet, or can
-            self.names = sorted(path.name for path in self.jobs.iterdir())
-        for name in self.names:
-            readable, _, key8 = name.rpartition("-")
-            self._by_key.setdefault(key8, []).append(name)
-            self._by_label.setdefault(readable, []).append(name)
 
-    def of(self, key: str) -> JobFolder | None:
-        """The folder of a job, whatever its readable part; a name holds 8 digits of the key, the journal all."""
-        folders = [JobFolder(self.jobs / name) for name in self._by_key.get(key[:8], [])]
-        return next((folder for folder in folders if holds(folder, key)), None)
+def folder_name(label: str, key: str) -> str:
+    """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
+    words, _, seed = label.rpartition(" ")
+    end = _safe(seed)[:LONGEST_NAME]
+    readable = f"{_safe(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off
+    return f"{readable}-{key[:8]}"
 
-    def on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
-        """The latest folder of the same configuration, the data's place included, whose data was not what it is now.
 
-        None for a job that has a folder itself.
-        """
-        names = self._by_label.get(job.folder.rpartition("-")[0], [])
-        if config.data.root is None or not names or job.folder in names:
-            return None
-        found = []
-        for folder in (JobFolder(self.jobs / name) for name in names):
-            records = folder.records()
-            start = records[0] if records else {}
-            if start and start["config"]["data"]["root"] == config.data.root and is_same(start["config"], config):
-                found.append((start["time"], folder.path))
-        return JobFolder(max(found)[1]) if found else None
+def _safe(words: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("._-")

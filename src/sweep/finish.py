@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from src.bad_input import BadInput
 from src.config import Tracking
 from src.console import SteadyConsole, say
-from src.runs.folder import Sweep, read_sweep
 from src.runs.identity import sweep_id
+from src.runs.sweep import Sweep, read_sweep
 from src.sweep.command_line import typed
 
 

@@ -17,8 +17,8 @@ from src.bad_input import BadInput
 from src.config import SECTIONS, Config, check
 from src.models.layers import parameters
 from src.runs import identity
-from src.runs.folder import PlannedJob
-from src.runs.naming import KnownFolders, plan_job
+from src.runs.known_folders import KnownFolders, plan_job
+from src.runs.sweep import PlannedJob
 from src.sweep.asked import Asked, read_cells, seeds_word
 from src.sweep.composer import Composer
 from src.sweep.overrides import check_overrides, option_groups

@@ -22,7 +22,7 @@ class Seen:
     threads: int
     rate: float
     total: float
-    rest: float | None  # not known where the job was interrupted: its clock runs from the last start
+    rest: float | None  # not known where the job was interrupted: its clock, the total's, runs from the last start
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _read(job: JobFolder) -> Seen | None:
             parameters=ready["parameters"],
             threads=config["threads"],
             rate=sum(epochs) / (len(epochs) * images),
-            total=float(seconds["total"]),
+            total=max(seconds["total"], seconds["train"]),
             rest=None if "resume" in said else seconds["total"] - seconds["train"],
         )
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):

@@ -5,34 +5,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from src.config import Config
 from src.console import in_words
-from src.runs.folder import JobFolder, PlannedJob, Sweep
+from src.runs.folder import JobFolder
 from src.runs.identity import code_digest
+from src.runs.known_folders import KnownFolders
 from src.runs.lock import is_owned
-from src.runs.naming import KnownFolders
 from src.runs.space import JOB, SWEEP, megabytes, nearest_folder
+from src.runs.sweep import PlannedJob, Sweep
+from src.sweep.grid import GridJob
 from src.sweep.pace import Estimate, Pace, seen_in
 
 SHOWN = 20  # rows of the table
-
-
-class Work(Protocol):
-    """A job as the grid knows it."""
-
-    @property
-    def config(self) -> Config:
-        """What it is."""
-
-    @property
-    def images(self) -> int:
-        """How many it trains on."""
-
-    @property
-    def parameters(self) -> int:
-        """How many its network has."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +34,7 @@ class Row:
     """A job, how far it has come, and how long the rest of it will take where that can be told."""
 
     job: PlannedJob
-    work: Work
+    point: GridJob
     state: State
     estimate: Estimate | None
     other: JobFolder | None  # its folder before the data changed
@@ -57,7 +42,7 @@ class Row:
     @property
     def left(self) -> bool:
         """Whether it has still to be trained."""
-        return not self.state.word.startswith("finished") or restarts(self.work.config)
+        return not self.state.word.startswith("finished") or restarts(self.point.config)
 
     @property
     def text(self) -> str:
@@ -73,22 +58,22 @@ def restarts(config: Config) -> bool:
 class Plan:
     """The jobs of a sweep as they stand now; looks and changes nothing."""
 
-    def __init__(self, sweep: Sweep, works: Sequence[Work], multirun: Path) -> None:
+    def __init__(self, sweep: Sweep, points: Sequence[GridJob], multirun: Path) -> None:
         self._sweep, self._multirun = sweep, multirun
         self._known, self._code = KnownFolders(multirun), code_digest()
         self._names = set(self._known.names)
         self._pace = Pace(seen_in(self._known.jobs, self._known.names))
-        self.rows = [self._row(job, work) for job, work in zip(sweep.jobs, works, strict=True)]
+        self.rows = [self._row(job, point) for job, point in zip(sweep.jobs, points, strict=True)]
 
-    def _row(self, job: PlannedJob, work: Work) -> Row:
-        config = work.config
+    def _row(self, job: PlannedJob, point: GridJob) -> Row:
+        config = point.config
         state = State("to train")
         if job.folder in self._names:
             state = state_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts(config) else config.epochs - state.epochs
-        passes = work.images * max(epochs, 0)
-        estimate = self._pace.estimate(config.norm.name, work.parameters, config.threads, passes)
-        return Row(job, work, state, estimate, self._known.on_other_data(job, config))
+        passes = point.images * max(epochs, 0)
+        estimate = self._pace.estimate(config.norm.name, point.parameters, config.threads, passes)
+        return Row(job, point, state, estimate, self._known.on_other_data(job, config))
 
     def summary(self) -> list[str]:
         """What is said before every sweep."""
@@ -105,7 +90,7 @@ class Plan:
         if edited:
             said.append(f"trained by other code than stands here now: {listed(edited)}; resume=restart trains anew")
         moved = [
-            f"{row.job.label}: the data in {row.work.config.data.root} has changed since {row.other.path.name}"
+            f"{row.job.label}: the data in {row.point.config.data.root} has changed since {row.other.path.name}"
             for row in self.rows
             if row.other
         ]
@@ -124,7 +109,7 @@ class Plan:
             lines.append(
                 (
                     rows[0].job.label if one else f"{rows[0].job.cell}, {len(rows):,} seeds",
-                    f"{rows[0].work.parameters:,}",
+                    f"{rows[0].point.parameters:,}",
                     rows[0].text if one else states,
                 )
             )
@@ -132,7 +117,7 @@ class Plan:
         said = [f"  {name:<{wide}}  {size:>{middle}}  {state}".rstrip() for name, size, state in lines]
         if len(cells) > SHOWN:
             said.append(f"  and {len(cells) - SHOWN:,} more lines like these, of {len(self.rows):,} jobs in all")
-        if any(restarts(row.work.config) for row in self.rows):
+        if any(restarts(row.point.config) for row in self.rows):
             said.append("resume=restart: what is there is set aside, and every job trained anew")
         return said
 

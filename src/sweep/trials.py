@@ -11,8 +11,9 @@ from src.bad_input import BadInput
 from src.config import Config, check
 from src.console import say
 from src.runs import identity
-from src.runs.folder import FinishedJob, JobFolder, Sweep, read_sweep
+from src.runs.folder import FinishedJob, JobFolder
 from src.runs.space import check_space
+from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
 from src.sweep.command_line import typed
 from src.sweep.grid import Grid, GridJob, check_surroundings

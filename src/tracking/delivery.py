@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from src.runs.folder import ARTIFACTS, JobFolder, PlannedJob
+from src.runs.folder import ARTIFACTS, JobFolder
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
+from src.runs.sweep import PlannedJob
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.checks import check_files, check_metrics, remove_partial_files
 from src.tracking.entities import dataset, epoch_metrics, job_tags

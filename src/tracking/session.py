@@ -10,8 +10,9 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.folder import MULTIRUN, Sweep
+from src.runs.folder import MULTIRUN
 from src.runs.lock import folder_lock
+from src.runs.sweep import Sweep
 from src.tracking.address import reason, shown, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
@@ -54,7 +55,7 @@ class Tracker:
                 self._parent.open()
         except BadInput:
             raise
-        except Exception as error:  # as in `_attempt`
+        except Exception as error:  # as in `_try`
             self._abandon()
             raise BadInput(
                 f"the store {shown(self._uri)} cannot be used: {self._told(error)}", write="tracking=none"
@@ -72,27 +73,27 @@ class Tracker:
     def _work(self) -> None:
         assert self._parent is not None
         publish = self._parent.publish_views
-        published = self._attempt(publish)
+        published = self._try(publish)
         jobs = list(self._left)
         while not self._closing.wait(PERIOD):
             for job in jobs:
                 if not self._closing.is_set():
-                    self._attempt(job.advance)
+                    self._try(job.advance)
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._sweep_delivered and not published and not self._attempt(publish) and self._error:
+        if self._sweep_delivered and not published and not self._try(publish) and self._error:
             self._say(f"MLflow's page shows its plain view: {self._told(self._error)}")
 
     def _deliver_rest(self) -> bool:
         """Bring what is left to its end; a job that fails holds no other up."""
         assert self._parent is not None
         for job in list(self._left):
-            if self._attempt(job.close):
+            if self._try(job.close):
                 self._left.remove(job)
-        self._sweep_delivered = self._sweep_delivered or self._attempt(self._parent.close)
+        self._sweep_delivered = self._sweep_delivered or self._try(self._parent.close)
         return self._sweep_delivered and not self._left
 
-    def _attempt(self, step: Callable[[], None]) -> bool:
+    def _try(self, step: Callable[[], None]) -> bool:
         """Take a step, and return whether it went well; none is begun after the deadline, which each success puts off.
 
         Whatever a store may raise is kept for `close` to tell.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 
-from src.runs.folder import VERDICT, JobFolder, Sweep
+from src.runs.folder import JobFolder
 from src.runs.lock import is_owned
+from src.runs.sweep import VERDICT, Sweep
 from src.tracking import views
 from src.tracking.checks import check_files, remove_partial_files
 from src.tracking.delivery import supersede, terminate

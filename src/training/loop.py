@@ -69,7 +69,7 @@ def train(
             schedule.step()
             history.append(logits, labels, extra)
             progress.step(epoch, history)
-        train_metrics = summarise(history.steps(), epoch, batch_size)  # reads the device, so the clock stops behind it
+        train_metrics = means(history.steps(), epoch, batch_size)  # reads the device, so the clock stops behind it
         seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
@@ -99,7 +99,7 @@ def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tens
         yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
 
 
-def summarise(steps: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
+def means(steps: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
     """Mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
 
     Raises:

@@ -9,7 +9,7 @@ from scipy import stats
 from src.comparison.printed_table import print_table
 from src.comparison.records import load_records
 from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content
-from src.runs.identity import format_value
+from src.runs.naming import format_value
 
 
 def printed(records, frame, width=120):

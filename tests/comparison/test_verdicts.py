@@ -12,7 +12,7 @@ from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.more_seeds import command_for, more_seeds
 from src.comparison.records import load_records
 from src.comparison.verdicts import judge
-from src.runs.folder import PlannedJob, Sweep
+from src.runs.sweep import PlannedJob, Sweep
 
 
 def judged(world, sweep):

@@ -1,11 +1,9 @@
 import dataclasses
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.runs import identity
@@ -14,13 +12,9 @@ from src.runs.identity import (
     cell_key,
     code_digest,
     differing,
-    folder_name,
-    format_value,
     is_same,
     job_key,
     job_leaves,
-    label,
-    short_name,
     stored_leaves,
     sweep_id,
     varying,
@@ -132,63 +126,6 @@ def test_a_sweep_is_a_set_of_jobs():
     assert sweep_id(keys) != sweep_id(keys[:4])
 
 
-NASTY = [
-    "gn l1=1e-05 s0",
-    "ln lr=1e+05",
-    "../../etc/passwd",
-    "a/b\\c",
-    "name with  spaces\tand\nlines",
-    "größe=数字 🙂",
-    "$(reboot) `id` ; * ? ~ ! & | < > ' \" # ( ) [ ] { } , : @ %",
-    "x" * 7000,
-    "..",
-    ".hidden",
-    "con",
-]
-
-
-@pytest.mark.parametrize("words", NASTY, ids=range(len(NASTY)))
-def test_a_folders_name_is_safe_in_shells_in_hydra_and_on_disks(words, tmp_path):
-    name = folder_name(words, "0123456789abcdef" * 4)
-    assert name.endswith("-01234567")
-    assert len(name) <= 80
-    assert re.fullmatch(r"[A-Za-z0-9.=+_-]+", name)
-    (tmp_path / "jobs" / name).mkdir(parents=True)
-    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [name]
-    (override,) = OverridesParser.create().parse_overrides([f"hydra.sweep.subdir={name}"])
-    assert override.value() == name
-    assert not override.is_sweep_override()
-
-
-def test_folders_of_different_jobs_differ_whatever_they_are_called():
-    assert folder_name("x" * 100, "0" * 64) != folder_name("x" * 100, "1" * 64)
-
-
-def test_a_folders_name_ends_in_the_seed_however_long_the_rest_is():
-    words = "gn " + " ".join(f"key{k}=0.0001" for k in range(20))
-    names = [folder_name(f"{words} s{seed}", "0" * 64) for seed in (3, 14)]
-    assert [name.rpartition("-")[0][-4:].lstrip("_0123456789key.") for name in names] == ["s3", "s14"]
-    assert max(map(len, names)) <= 80
-
-
-def test_a_label_names_the_norm_what_is_shown_and_the_seed():
-    leaves = job_leaves(configuration())
-    assert label(leaves, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
-    assert label(leaves, ["reg.l1"], seed=False) == "gn l1=1e-05"
-
-
-@pytest.mark.parametrize(
-    ("value", "typed"), [(0.0, "0"), (1e-5, "1e-05"), (True, "true"), (3, "3"), (0.02, "0.02"), (100000.0, "100000")]
-)
-def test_a_value_is_shown_as_it_is_typed(value, typed):
-    assert format_value(value) == typed
-
-
-@pytest.mark.parametrize("value", [0.1 + 0.2, 0.0123456789, 1 / 3, 1234567.0, 1e-7, 5e-324])
-def test_a_shown_number_is_the_number(value):
-    assert float(format_value(value)) == value
-
-
 def test_what_varies_is_told_norm_first_and_seed_last():
     jobs = [
         job_leaves(configuration(change))
@@ -291,32 +228,6 @@ def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
     assert varying([of(), of(change), of(other_norm)]) == found
 
 
-@pytest.mark.parametrize(
-    ("path", "among", "short"),
-    [
-        ("reg.l1", ["reg.l1", "reg.l2"], "l1"),
-        ("norm.name", ["norm.name", "optimizer.name"], "norm"),
-        ("norm.eps", ["norm.eps", "optimizer.eps"], "norm.eps"),
-        ("norm.eps", ["norm.eps", "optimizer.lr", "seed"], "eps"),
-        ("optimizer.momentum", ["norm.momentum", "optimizer.momentum", "norm.eps"], "optimizer.momentum"),
-        ("seed", ["norm.eps", "seed"], "seed"),
-        ("epochs", ["schedule.step_epochs", "epochs"], "epochs"),
-    ],
-)
-def test_a_key_is_called_by_its_last_part_unless_another_ends_alike(path, among, short):
-    assert short_name(path, among) == short
-
-
 def test_a_number_that_is_none_names_no_job():
     with pytest.raises(ValueError, match="not JSON compliant"):
         job_key({"reg.l1": float("nan")})
-
-
-def test_a_label_without_its_seed_is_the_cells():
-    assert label(of(), ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
-
-
-def test_a_folders_readable_part_has_sixty_letters_at_most_and_no_fewer():
-    assert folder_name(f"{'n' * 99} s0", DIGEST) == f"{'n' * 58}_s0-dddddddd"
-    assert folder_name(f"{'n' * 58} s0", DIGEST) == f"{'n' * 58}_s0-dddddddd"
-    assert folder_name(f"n {'s' * 99}", DIGEST) == f"{'s' * 60}-dddddddd"

@@ -1,26 +1,91 @@
-from src.runs.folder import JobFolder
-from src.runs.journal import Journal, stamp
-from src.runs.naming import KnownFolders
+import re
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from src.runs.naming import folder_name, format_value, label, short_name
+
+JOB = {"norm.name": "gn", "norm.groups": 4, "reg.l1": 1e-5, "optimizer.name": "adam", "seed": 0}
+KEY = "d" * 64
 
 
-def test_without_a_folder_of_jobs_none_is_known(tmp_path):
-    assert KnownFolders(tmp_path / "nowhere").names == []
+NASTY = [
+    "gn l1=1e-05 s0",
+    "ln lr=1e+05",
+    "../../etc/passwd",
+    "a/b\\c",
+    "name with  spaces\tand\nlines",
+    "größe=数字 🙂",
+    "$(reboot) `id` ; * ? ~ ! & | < > ' \" # ( ) [ ] { } , : @ %",
+    "x" * 7000,
+    "..",
+    ".hidden",
+    "con",
+]
 
 
-def test_a_job_is_found_by_its_key_whatever_it_is_called(tmp_path):
-    mine, other = "a" * 64, "b" * 64
-    for name in ("bn_s0-aaaaaaaa", "bn_s0-bbbbbbbb"):
-        (tmp_path / "jobs" / name).mkdir(parents=True)
-    known = KnownFolders(tmp_path)
-    assert known.of(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
-    assert known.of(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
-    assert known.of("c" * 64) is None
+@pytest.mark.parametrize("words", NASTY, ids=range(len(NASTY)))
+def test_a_folders_name_is_safe_in_shells_in_hydra_and_on_disks(words, tmp_path):
+    name = folder_name(words, "0123456789abcdef" * 4)
+    assert name.endswith("-01234567")
+    assert len(name) <= 80
+    assert re.fullmatch(r"[A-Za-z0-9.=+_-]+", name)
+    (tmp_path / "jobs" / name).mkdir(parents=True)
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [name]
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.sweep.subdir={name}"])
+    assert override.value() == name
+    assert not override.is_sweep_override()
 
 
-def test_another_job_whose_key_begins_alike_is_not_taken_for_it(tmp_path):
-    folder = tmp_path / "jobs" / "bn_s0-aaaaaaaa"
-    folder.mkdir(parents=True)
-    with Journal(folder / "journal.jsonl") as journal:
-        journal.append(stamp("start"))
-        journal.append(stamp("ready", job="a" * 8 + "0" * 56))
-    assert KnownFolders(tmp_path).of("a" * 64) is None
+def test_folders_of_different_jobs_differ_whatever_they_are_called():
+    assert folder_name("x" * 100, "0" * 64) != folder_name("x" * 100, "1" * 64)
+
+
+def test_a_folders_name_ends_in_the_seed_however_long_the_rest_is():
+    words = "gn " + " ".join(f"key{k}=0.0001" for k in range(20))
+    names = [folder_name(f"{words} s{seed}", "0" * 64) for seed in (3, 14)]
+    assert [name.rpartition("-")[0][-4:].lstrip("_0123456789key.") for name in names] == ["s3", "s14"]
+    assert max(map(len, names)) <= 80
+
+
+def test_a_label_names_the_norm_what_is_shown_and_the_seed():
+    assert label(JOB, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
+    assert label(JOB, ["reg.l1"], seed=False) == "gn l1=1e-05"
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"), [(0.0, "0"), (1e-5, "1e-05"), (True, "true"), (3, "3"), (0.02, "0.02"), (100000.0, "100000")]
+)
+def test_a_value_is_shown_as_it_is_typed(value, typed):
+    assert format_value(value) == typed
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 0.0123456789, 1 / 3, 1234567.0, 1e-7, 5e-324])
+def test_a_shown_number_is_the_number(value):
+    assert float(format_value(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "among", "short"),
+    [
+        ("reg.l1", ["reg.l1", "reg.l2"], "l1"),
+        ("norm.name", ["norm.name", "optimizer.name"], "norm"),
+        ("norm.eps", ["norm.eps", "optimizer.eps"], "norm.eps"),
+        ("norm.eps", ["norm.eps", "optimizer.lr", "seed"], "eps"),
+        ("optimizer.momentum", ["norm.momentum", "optimizer.momentum", "norm.eps"], "optimizer.momentum"),
+        ("seed", ["norm.eps", "seed"], "seed"),
+        ("epochs", ["schedule.step_epochs", "epochs"], "epochs"),
+    ],
+)
+def test_a_key_is_called_by_its_last_part_unless_another_ends_alike(path, among, short):
+    assert short_name(path, among) == short
+
+
+def test_a_label_without_its_seed_is_the_cells():
+    assert label(JOB, ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
+
+
+def test_a_folders_readable_part_has_sixty_letters_at_most_and_no_fewer():
+    assert folder_name(f"{'n' * 99} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
+    assert folder_name(f"{'n' * 58} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
+    assert folder_name(f"n {'s' * 99}", KEY) == f"{'s' * 60}-dddddddd"

@@ -4,7 +4,6 @@ import dataclasses
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,24 +13,16 @@ from src.data.sources import load
 from src.models.cnn import CNN
 from src.models.layers import parameters
 from src.models.norms import norm_layer
-from src.runs.folder import Sweep
 from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
+from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.lock import job_lock
-from src.runs.naming import KnownFolders, plan_job
+from src.runs.sweep import Sweep
+from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import SHOWN, Plan
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
-
-
-@dataclass(frozen=True)
-class Work:
-    """A job as the grid hands it over."""
-
-    config: Config
-    images: int = 30
-    parameters: int = 15_002
 
 
 def plan(world: World, configs: Sequence[Config]) -> Plan:
@@ -41,7 +32,9 @@ def plan(world: World, configs: Sequence[Config]) -> Plan:
     keys = [job_key(identity(config, load(config.data).source.digest)) for config in configs]
     jobs = [plan_job(key, leaf, varies, ["reg.l1"], known) for key, leaf in zip(keys, leaves, strict=True)]
     sweep = Sweep(sweep_id(keys), "python -m src.train", 1, varies, jobs)
-    return Plan(sweep, [Work(config) for config in configs], world.multirun)
+    return Plan(
+        sweep, [GridJob({}, config, key, 30, 15_002) for key, config in zip(keys, configs, strict=True)], world.multirun
+    )
 
 
 def advance(world: World, config: Config, epochs: int, *, error: str = "", code: str | None = None) -> None:

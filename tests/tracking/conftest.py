@@ -7,8 +7,9 @@ import pytest
 
 from src.config import Tracking
 from src.job import run_job
-from src.runs.folder import JobFolder, PlannedJob
+from src.runs.folder import JobFolder
 from src.runs.identity import identity, job_key
+from src.runs.sweep import PlannedJob
 from src.tracking.store import Store, open_store
 from tests.tracking.pages import CHROMIUM, CHROMIUM_FLAGS
 from tests.world import DATA, configuration

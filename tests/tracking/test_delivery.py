@@ -4,8 +4,8 @@ import pytest
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.folder import PlannedJob, Sweep
 from src.runs.journal import encode
+from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store

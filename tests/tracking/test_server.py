@@ -13,7 +13,7 @@ from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.folder import Sweep
+from src.runs.sweep import Sweep
 from src.tracking import address, session
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store

@@ -3,9 +3,9 @@ import shutil
 import pytest
 
 from src.config import Tracking
-from src.runs.folder import Sweep
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
+from src.runs.sweep import Sweep
 from src.stopping import Terminated
 from src.tracking.session import Tracker
 from src.tracking.sweep_run import SweepRun, how_ended

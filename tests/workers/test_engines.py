@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.normlab.ray_launcher import RayLauncher
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
 from src.sweep.overrides import option_groups
@@ -144,6 +145,12 @@ def test_the_epochs_of_a_job_that_begins_again_are_told_again(tmp_path):
     follow(handed, listener)
     follow(handed, listener)
     assert listener.epochs == [1]
+
+
+def test_a_plan_counts_the_places_of_this_machine_and_not_those_of_a_cluster_elsewhere(monkeypatch):
+    monkeypatch.setattr("src.workers.places.cores", lambda: 4)
+    here, elsewhere = (RayLauncher(address, cpus=None, gpus=0, init={}) for address in (None, "10.0.0.1:6379"))
+    assert (here.places(2, "cpu"), elsewhere.places(2, "cpu")) == (2, 1)
 
 
 SBATCH = """#!/bin/sh

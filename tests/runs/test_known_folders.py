@@ -1,0 +1,26 @@
+from src.runs.folder import JobFolder
+from src.runs.journal import Journal, stamp
+from src.runs.known_folders import KnownFolders
+
+
+def test_without_a_folder_of_jobs_none_is_known(tmp_path):
+    assert KnownFolders(tmp_path / "nowhere").names == []
+
+
+def test_a_job_is_found_by_its_key_whatever_it_is_called(tmp_path):
+    mine, other = "a" * 64, "b" * 64
+    for name in ("bn_s0-aaaaaaaa", "bn_s0-bbbbbbbb"):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+    known = KnownFolders(tmp_path)
+    assert known.of(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
+    assert known.of(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
+    assert known.of("c" * 64) is None
+
+
+def test_another_job_whose_key_begins_alike_is_not_taken_for_it(tmp_path):
+    folder = tmp_path / "jobs" / "bn_s0-aaaaaaaa"
+    folder.mkdir(parents=True)
+    with Journal(folder / "journal.jsonl") as journal:
+        journal.append(stamp("start"))
+        journal.append(stamp("ready", job="a" * 8 + "0" * 56))
+    assert KnownFolders(tmp_path).of("a" * 64) is None
