@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.comparison.looks import INK, dress, marker, norm_of, plain
+from src.comparison.points import hundredths
 from src.comparison.records import Cell
 from src.pictures.colours import colour
 
@@ -78,10 +79,6 @@ def _row(axes: Axes, place: int, cell: Cell, pair: "Pair", sign: int) -> None:
 
 
 def _written(pair: "Pair", sign: int) -> str:
-    low, high = sorted((sign * pair.low, sign * pair.high))
-    return f"{_signed(sign * pair.difference)} [{_signed(low)}, {_signed(high)}]"
-
-
-def _signed(difference: float) -> str:
-    """In points; nothing is +0.00."""
-    return f"{round(100 * difference, 2) + 0.0:+.2f}"
+    ends = sorted((sign * pair.low, sign * pair.high))
+    difference, low, high = (hundredths(value, sign=True) for value in (sign * pair.difference, *ends))
+    return f"{difference} [{low}, {high}]"

@@ -11,6 +11,12 @@ def points(difference: float) -> str:
     return rounded
 
 
+def hundredths(share: float, sign: bool = False) -> str:
+    """A share from 0 to 1 in hundredths, as percent and points are written; with a sign nothing is +0.00."""
+    value = round(100 * share, 2) + 0.0
+    return f"{value:+.2f}" if sign else f"{value:.2f}"
+
+
 def interval(low: float, high: float) -> str:
     """Such as `[0.08, 0.33]`."""
     return f"[{points(low)}, {points(high)}]"

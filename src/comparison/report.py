@@ -19,6 +19,7 @@ from src.comparison.facts import Facts, facts
 from src.comparison.figures import Drawing
 from src.comparison.galleries import Gallery
 from src.comparison.interactive import interactive
+from src.comparison.points import hundredths
 from src.comparison.records import Records
 from src.comparison.verdicts import Verdicts
 from src.runs.sweep import Sweep
@@ -92,7 +93,7 @@ def _environment(**options: Any) -> jinja2.Environment:
 
 
 def _render(environment: jinja2.Environment, name: str, report: Report, **more: Any) -> bytes:
-    environment.filters["points"] = _points
+    environment.filters["hundredths"] = hundredths
     text = environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
@@ -101,12 +102,6 @@ def _render(environment: jinja2.Environment, name: str, report: Report, **more: 
         **more,
     )
     return text.encode()
-
-
-def _points(share: float, sign: bool = False) -> str:
-    """A share from 0 to 1 in hundredths, as percent and points are written."""
-    value = round(100 * share, 2) + 0.0
-    return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
 def _data_uri(png: bytes) -> str:

@@ -154,7 +154,7 @@ def test_weights_are_counted_without_gains_and_biases(records):
     write_weights(job.folder.path, conv=[[[0.5, -0.25]], [[0.0, 0.0005]]], gain=[100.0, 0.0])
     found = read_weights(job)
     assert found is not None
-    assert found.norm == pytest.approx(0.7505)
+    assert found.magnitude == pytest.approx(0.7505)
     assert found.sparsity == 0.5
 
 
