@@ -76,6 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
     from src.comparison.comparison import compare  # takes a second to import, which a refusal does not wait for
+    from src.comparison.printed import say
 
     comparison = compare(sweeps, arguments.multirun, out, console)
     if comparison.report is None:
@@ -86,8 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from src.comparison.assignment import write_assignment
 
         write_assignment(comparison.report, out / "assignment", arguments.budget)
-        line = f"written to {out / 'assignment'}: README.md and its pictures"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"written to {out / 'assignment'}: README.md and its pictures")
     _write_files(arguments, comparison, comparison.report)
     return 0
 
@@ -110,6 +110,7 @@ def _write_files(arguments: argparse.Namespace, comparison: "Comparison", report
 def _say_tuned(report: "Report", key: str, console: SteadyConsole) -> None:
     """What each value of a key comes to with the other settings that suit it best."""
     from src.comparison.atlas import right_by_run
+    from src.comparison.printed import say
     from src.comparison.tuned import tuned
 
     found = tuned(report.records, key, right_by_run(report.atlases))
@@ -117,7 +118,7 @@ def _say_tuned(report: "Report", key: str, console: SteadyConsole) -> None:
     for row in found.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
         accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
-        console.print(f"{row.level}: {row.cell}, {accuracies}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"{row.level}: {row.cell}, {accuracies}")
     for sentence in found.sentences:
         console.print(sentence, highlight=False, markup=False)
 

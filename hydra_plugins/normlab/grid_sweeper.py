@@ -113,7 +113,7 @@ class GridSweeper(Sweeper):
         varies, planned = self._grid.planned(jobs, self._multirun)
         return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
-            command=typed(),
+            command=going_on(typed()),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
@@ -210,7 +210,7 @@ class GridSweeper(Sweeper):
         """Tell what is left and how to go on."""
         left = [job.label for job in sweep.jobs if not self._folder(job).finished]
         say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
-        say(f"  to go on, write: {going_on(sweep.command)}")
+        say(f"  to go on, write: {sweep.command}")
         return status
 
     def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":

@@ -57,7 +57,7 @@ def _cells(atlas: Atlas) -> Iterator[str]:
         else:
             yield f"{name}: expected calibration error {error} (points, {BINS} bins)"
     if len(atlas.answers) > len(shown):
-        yield f"  and {len(atlas.answers) - len(shown):,} more cells with fewer such images"
+        yield f"  and {len(atlas.answers) - len(shown):,} more cells with no more such images"
 
 
 def _disagreement(atlas: Atlas) -> Iterator[str]:

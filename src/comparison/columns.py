@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from src.comparison.records import Records
-from src.comparison.table import SELECTION_RULE, notes
+from src.comparison.table import notes
 from src.runs.naming import format_value, short_name
 
 Row = Mapping[str, Any]
@@ -56,7 +56,7 @@ def table_rows(records: Records, frame: pd.DataFrame) -> TableRows:
 
 def table_notes(records: Records, frame: pd.DataFrame) -> list[str]:
     """What must be known to read the table rightly, in whole sentences."""
-    found = [SELECTION_RULE, *notes(records, frame)]
+    found = notes(records, frame)
     return [f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith(".") else ".") for words in found]
 
 

@@ -1,7 +1,7 @@
 """A comparison of finished runs: printed, written into a folder, and returned."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +9,11 @@ from rich.console import Console
 
 from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.output import write_all
-from src.comparison.pairs import Pair
+from src.comparison.pairs import Pair, clearest
 from src.comparison.printed import say, say_images, say_unfinished, say_verdict
 from src.comparison.printed_table import print_table
 from src.comparison.records import Records, load_records
-from src.comparison.table import SELECTION_RULE, as_frame, json_content, notes
+from src.comparison.table import as_frame, json_content, notes
 from src.comparison.verdicts import judge
 from src.runs.sweep import REPORT, Sweep
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from src.comparison.report import Report
 
 SOURCE = Path(__file__).parent.parent
-PAIRS = 1_000  # that the JSON holds; of a thousand cells there are half a million
+PAIRS = 1_000  # that the JSON holds, the clearest; of a thousand cells there are half a million
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Comparison:
         frame, verdicts = self.report.frame, self.report.verdicts
         return {
             "sweeps": [sweep.id for sweep in self.report.sweeps],
-            "rule": SELECTION_RULE,
             "notes": notes(self.records, frame),
             "verdict": list(verdicts.opening),
             "cells": json_content(frame),
-            "pairs": [_pair(pair) for pair in verdicts.pairs[:PAIRS]],
-            "effects": [effect.words for effect in verdicts.effects],
+            "pairs": [_pair(pair) for pair in clearest(verdicts.pairs, PAIRS)],
+            "pairs in all": len(verdicts.pairs),
+            "effects": [asdict(effect) | {"words": effect.words} for effect in verdicts.effects],
             "more": verdicts.more,
             "left out": list(verdicts.left_out),
             "unfinished": [vars(job) for job in self.records.unfinished],

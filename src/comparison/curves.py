@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from src.comparison.looks import LINES, best, dress, line_styles, marker, norm_of, plain
+from src.comparison.looks import best, dress, line_styles, look, marker, norm_of, plain
 from src.comparison.records import Cell
 from src.pictures.colours import colour
 
@@ -35,11 +35,11 @@ class Curve:
 
 
 def curve(cell: Cell, metric: str) -> Curve:
-    """A metric's course, as long as that of the seed with the fewest epochs."""
+    """A metric's course."""
     runs = [[record["metrics"][metric] for record in job.epochs] for job in cell.jobs]
-    length = min(map(len, runs))
-    values = np.array([run[:length] for run in runs]) * (1 if metric.endswith("loss") else 100)  # (seeds, epochs)
-    return Curve(np.arange(1, length + 1), values.mean(axis=0), values.min(axis=0), values.max(axis=0), len(runs))
+    values = np.array(runs) * (1 if metric.endswith("loss") else 100)  # (seeds, epochs)
+    epochs = np.arange(1, values.shape[1] + 1)
+    return Curve(epochs, values.mean(axis=0), values.min(axis=0), values.max(axis=0), len(runs))
 
 
 def curves(cells: Sequence[Cell]) -> Figure:
@@ -84,17 +84,17 @@ def legend_columns(cells: Sequence[Cell]) -> int:
 
 
 def draw_curve(axes: Axes, cell: Cell, found: Curve, style: int) -> None:
-    """A line, and where there are several seeds its band; `style` is a position in `LINES`."""
+    """A line, and where there are several seeds its band; `style` is that of `look`."""
     own = colour(cell.leaves)
     count = f" (n = {found.n})" if found.n > 1 else ""
     axes.plot(
         found.epochs,
         found.mean,
         color=own,
-        linestyle=LINES[style],
         linewidth=1.8,
         marker=marker(norm_of(cell)),
         markersize=5,
+        **look(style),
         markevery=max(1, len(found.epochs) // 12),
         label=plain(cell.label) + count,
     )

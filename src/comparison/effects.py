@@ -49,7 +49,7 @@ class Effect:
             mean = f", {averaged}" if self.settings > 1 else f", at one setting of {others}"
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
-            return f"{self._subject()} {size}{mean}; one seed: no interval, another could turn it round"
+            return f"{self._subject()} {size}{mean}; one seed in common: no interval, another could turn it round"
         ends = f"{points(self.difference)} points {interval(self.low, self.high)}"
         if self.p_holm is None or self.p_holm >= ALPHA:
             alone = self.p is not None and self.p < ALPHA

@@ -56,7 +56,8 @@ def drawings(records: Records, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
         found["differences"] = Drawing("Differences with their intervals", words, forest(cells, verdicts.pairs))
     for path in swept_numbers(records):
         words = (
-            f"Test and validation accuracy against {path}, a line a norm, with a bar from the lowest to the highest."
+            f"Test and validation accuracy against {path}, a line for each norm and setting of what else varies, "
+            "with a bar from the lowest run to the highest."
         )
         found[f"accuracy_by_{path}".replace(".", "_")] = Drawing(
             f"Accuracy by {path}", words, accuracy_by(records, path)

@@ -1,7 +1,7 @@
 """A heat map of two swept keys."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from src.comparison.looks import INK, norm_of
-from src.comparison.records import Cell, Records
+from src.comparison.points import joined
+from src.comparison.records import Cell, Records, balanced, by_dataset
 from src.comparison.swept import numbers_of, swept_numbers
-from src.runs.naming import format_value
+from src.runs.identity import applies, varying
+from src.runs.naming import format_value, short_name
 
 LEVELS = 30  # of a key; more have no room for their numbers
 LONG = 7  # letters of a value that stands straight below its column
@@ -24,24 +26,39 @@ Axis = tuple[str, list[str]]
 def heat_map(records: Records) -> Figure | None:
     """Mean test accuracy over two swept keys: two numbers in a panel for each norm, or the norms and one number.
 
-    None where fewer are swept.  What else varies is averaged over.
+    None where fewer are swept.  What else varies is averaged over, each dataset by itself, as far as it was trained at
+    all places of a panel (`balanced`); a panel where nothing was is left out.
     """
     numbers = swept_numbers(records)
     norms = list(dict.fromkeys(norm_of(cell) for cell in records.cells))
     if not numbers or (len(numbers) == 1 and len(norms) == 1):
         return None
     if len(numbers) == 1:
-        groups = {"": list(records.cells)}
         rows, row_path = [*norms], "norm.name"
     else:
-        groups = {norm: [cell for cell in records.cells if norm_of(cell) == norm] for norm in norms}
         rows, row_path = [format_value(value) for value in numbers_of(records.cells, numbers[1])], numbers[1]
     columns = [format_value(value) for value in numbers_of(records.cells, numbers[0])]
     if max(len(rows), len(columns)) > LEVELS:
         return None
-    grids = {name: _grid(cells, (row_path, rows), (numbers[0], columns)) for name, cells in groups.items()}
-    grids = {name: grid for name, grid in grids.items() if not np.isnan(grid).all()}
-    return _draw_grids(grids, (row_path, rows), (numbers[0], columns)) if grids else None
+    others = [path for path in records.varies if path not in (numbers[0], row_path, "norm.name")]
+    grids, over = dict[str, Grid](), dict[str, None]()
+    for name, cells in _panels(records.cells, by_norm=len(numbers) > 1).items():
+        placed = [cell for cell in cells if numbers_of([cell], numbers[0]) and applies(row_path, cell.leaves)]
+        if even := balanced(placed, others, (row_path, numbers[0])):
+            grids[name] = _grid(even, (row_path, rows), (numbers[0], columns))
+            found = varying(cell.leaves for cell in even)
+            over |= dict.fromkeys(short_name(path, records.varies) for path in found if path in others)
+    return _draw_grids(grids, (row_path, rows), (numbers[0], columns), list(over)) if grids else None
+
+
+def _panels(cells: Iterable[Cell], *, by_norm: bool) -> dict[str, list[Cell]]:
+    """The cells of each panel by its title: one for each dataset, and `by_norm` one for each norm."""
+    datasets = by_dataset(cells)
+    found: dict[str, list[Cell]] = {}
+    for cell in (cell for group in datasets for cell in group):
+        title = [norm_of(cell)] * by_norm + [f"on {cell.dataset}"] * (len(datasets) > 1)
+        found.setdefault(" ".join(title), []).append(cell)
+    return found
 
 
 def _grid(cells: Iterable[Cell], row: Axis, column: Axis) -> Grid:
@@ -62,7 +79,7 @@ def _as_typed(value: Any) -> str:
     return format_value(float(value)) if isinstance(value, int | float) else format_value(value)
 
 
-def _draw_grids(grids: dict[str, Grid], row: Axis, column: Axis) -> Figure:
+def _draw_grids(grids: dict[str, Grid], row: Axis, column: Axis, over: Sequence[str]) -> Figure:
     height = 1.4 + 0.42 * len(row[1])
     width = 1.8 + 0.8 * len(column[1])
     across = max(1, min(len(grids), int(12 // width)))
@@ -87,5 +104,5 @@ def _draw_grids(grids: dict[str, Grid], row: Axis, column: Axis) -> Figure:
         axes.set_title(name, fontsize=11, loc="left")
     for axes in panels.flat[len(grids) :]:
         axes.set_axis_off()
-    figure.suptitle("test accuracy, %, mean over seeds", fontsize=11)
+    figure.suptitle(f"test accuracy, %, mean over {joined(['seeds', *over])}", fontsize=11)
     return figure

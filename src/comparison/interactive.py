@@ -59,7 +59,7 @@ def interactive(cells: Sequence[Cell]) -> Interactive:
     script, places = components(tuple(panels), wrap_script=False)
     svg_dashes = ("none", "7 3", "2 2", "8 3 2 3", "12 4", "5 2 2 2 2 2")
     toggles = [
-        Toggle(position, cell.label, colour(cell.leaves), svg_dashes[style])
+        Toggle(position, cell.label, colour(cell.leaves), svg_dashes[style % len(svg_dashes)])
         for position, (cell, style) in enumerate(zip(drawn, styles, strict=True))
     ]
     library = "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
@@ -127,7 +127,7 @@ def _line(panel: figure, cell: Cell, found: Curve, position: int, style: int) ->
     if found.n > 1:
         band = VArea(x="epoch", y1="low", y2="high", fill_color=own, fill_alpha=0.15)
         panel.add_glyph(source, band, level="underlay", **common)
-    line = Line(x="epoch", y="mean", line_color=own, line_width=2, line_dash=DASHES[style])
+    line = Line(x="epoch", y="mean", line_color=own, line_width=2, line_dash=DASHES[style % len(DASHES)])
     panel.add_glyph(source, line, **common)
     points = Scatter(
         x="epoch",
@@ -135,6 +135,6 @@ def _line(panel: figure, cell: Cell, found: Curve, position: int, style: int) ->
         marker=Value(MARKERS.get(marker(norm_of(cell)), "star")),
         size=7 if length <= POINTS else 3,
         line_color=own,
-        fill_color=own,
+        fill_color=own if style < len(DASHES) else "white",
     )
     return panel.add_glyph(source, points, **common)

@@ -19,6 +19,7 @@ LINES: tuple[Any, ...] = (
     (0, (9, 3)),
     (0, (4, 1.5, 1, 1.5, 1, 1.5)),
 )
+FILLS = ("full", "none", "left", "top")  # of markers
 LONGEST = 48  # letters of a label in a figure
 INK, FRAME = "#222222", "#e4e7ea"
 
@@ -29,13 +30,18 @@ def marker(norm: str) -> str:
 
 
 def line_styles(norms: Sequence[str]) -> list[int]:
-    """For each line of a norm a position in `LINES`: solid for the first one of each norm, then ever more broken."""
+    """For each line how many of its norm stand before it, which `look` makes a style of."""
     seen: dict[str, int] = {}
     styles = []
     for norm in norms:
-        styles.append(seen.get(norm, 0) % len(LINES))
+        styles.append(seen.get(norm, 0))
         seen[norm] = seen.get(norm, 0) + 1
     return styles
+
+
+def look(style: int) -> dict[str, Any]:
+    """Solid for the first line of a norm, then ever more broken; then the same with markers that are filled less."""
+    return {"linestyle": LINES[style % len(LINES)], "fillstyle": FILLS[style // len(LINES) % len(FILLS)]}
 
 
 def norm_of(cell: Cell) -> str:
@@ -55,7 +61,9 @@ def best(cells: Sequence[Cell], most: int) -> list[Cell]:
 def plain(label: str) -> str:
     """A label as matplotlib draws it letter by letter: a dollar would begin a formula, an underscore hide it."""
     words = " ".join(label.split())
-    words = (words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}...").replace("$", r"\$")
+    if len(words) > LONGEST:  # the norm stands at the beginning, what tells two labels apart often at the end
+        words = f"{words[: LONGEST // 3]}...{words[3 + LONGEST // 3 - LONGEST :]}"
+    words = words.replace("$", r"\$")
     return f" {words}" if words.startswith("_") else words
 
 

@@ -22,8 +22,7 @@ def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
     kept = [
         _without_seed(word) if word.startswith("sweep.cells=") else word
         for word in words
-        # `resume=restart` would train the finished runs anew.
-        if word.partition("=")[0] not in ("seed", "seeds", "plan", "resume")
+        if word.partition("=")[0] not in ("seed", "seeds")
     ]
     whole = list(seeds) == list(range(len(seeds)))
     kept.append(f"seeds={len(seeds)}" if whole else f"seed={','.join(map(str, seeds))}")
@@ -39,8 +38,7 @@ def seeds_of(sweep: Sweep) -> set[int]:
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
     """The commands, a line each, after which all sweeps have the same seeds and at least so many.
 
-    Where all were asked for that already, the commands as they are: some jobs have not finished.  None where no command
-    can add them.
+    None where no command can add them, or all were asked for already: what is missing then has not finished.
     """
     there = [seeds_of(sweep) for sweep in sweeps]
     wanted = set().union(*there)
@@ -50,7 +48,7 @@ def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
     while len(wanted) < total:
         wanted.add(next(unused))
     lacking = [sweep for sweep, seeds in zip(sweeps, there, strict=True) if seeds < wanted]
-    lines = [command_for(sweep, sorted(wanted)) for sweep in lacking or sweeps]
+    lines = [command_for(sweep, sorted(wanted)) for sweep in lacking]
     return "\n".join(line for line in lines if line) or None
 
 

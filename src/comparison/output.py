@@ -11,7 +11,7 @@ STDOUT = Path("-")
 
 
 def check_outputs(named: dict[str, Path | None]) -> list[Path]:
-    """Refuse at once what the command could not write at its end; returns those that are asked for.
+    """Refuse at once a folder, and results that would be mixed; returns those that are asked for.
 
     Args:
         named: by option; None where it was not given.

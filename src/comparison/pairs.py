@@ -1,5 +1,6 @@
 """Two cells beside each other: the difference of their test accuracies, how sure it is, and that in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.comparison.points import by, counted, interval, points
@@ -73,10 +74,13 @@ class Pair:
     def _doubt(self) -> str:
         ends = interval(self.low, self.high)
         if self.p < ALPHA:
-            size = f"{points(abs(self.difference))} points {interval(*self._ends())}"
+            size = by(self.difference, self.low, self.high)
             return f": {size} would be a difference alone, not among {self.among:,} comparisons"
         stricter = "; the exact test is stricter than the interval" if self.low > 0 or self.high < 0 else ""
         return f" (difference {points(self.difference)} points {ends}{stricter})"
 
-    def _ends(self) -> tuple[float, float]:
-        return (self.low, self.high) if self.difference >= 0 else (-self.high, -self.low)
+
+def clearest(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    """At most so many pairs, those with the smallest p, in the order in which they stand."""
+    chosen = sorted(range(len(pairs)), key=lambda k: (pairs[k].p_holm, pairs[k].p))[:most]
+    return [pairs[k] for k in sorted(chosen)]

@@ -22,10 +22,8 @@ def interval(low: float, high: float) -> str:
     return f"[{points(low)}, {points(high)}]"
 
 
-def by(difference: float, low: float | None, high: float | None) -> str:
+def by(difference: float, low: float, high: float) -> str:
     """By how much the better one is better: `0.21 points [0.08, 0.33]` for -0.0021 as for 0.0021."""
-    if low is None or high is None:
-        return f"{points(abs(difference))} points"
     ends = interval(low, high) if difference >= 0 else interval(-high, -low)
     return f"{points(abs(difference))} points {ends}"
 

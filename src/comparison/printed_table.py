@@ -12,7 +12,7 @@ from rich.text import Text
 
 from src.comparison.columns import Column, Row, label_column, number_columns, rows, varied_columns
 from src.comparison.records import Records
-from src.comparison.table import SELECTION_RULE, notes
+from src.comparison.table import notes
 
 
 def print_table(records: Records, frame: pd.DataFrame, console: Console) -> None:
@@ -24,7 +24,7 @@ def print_table(records: Records, frame: pd.DataFrame, console: Console) -> None
         short = [label_column(), *(column for column in numbers if column.gives_way < 2)]
         columns = _fitting(short, 1, shown, console.width)
     console.print(_table(columns, shown, console.width), crop=False)
-    lines = [SELECTION_RULE, *notes(records, frame)]
+    lines = notes(records, frame)
     left_out = [column.on_screen.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
     if left_out:
         lines.append(f"too narrow for: {', '.join(left_out)} (table.csv has them)")

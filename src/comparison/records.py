@@ -10,7 +10,7 @@ from typing import Any
 from src.config import KEYS
 from src.console import patiently
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import code_digest, varying
+from src.runs.identity import applies, code_digest, varying
 from src.runs.lock import is_owned
 from src.runs.naming import label
 from src.runs.sweep import PlannedJob, Sweep
@@ -50,11 +50,29 @@ class Cell:
 
 
 def by_dataset(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
-    """The cells whose jobs learned from, and were tested on, the same images."""
+    """The cells whose jobs took their training images out of the same ones, and were tested on the same."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         found.setdefault(cell.source["digest"], []).append(cell)
     return [tuple(group) for group in found.values()]
+
+
+def balanced(cells: Sequence[Cell], others: Iterable[str], at: Iterable[str]) -> list[Cell]:
+    """The cells whose `others` and data were trained at every combination of `at` that there is (dotted keys).
+
+    Of these a mean over `others` may be taken: a setting whose run was lost makes no place look better or worse.
+    """
+    others, at = list(others), list(at)
+    settings: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    rest = {cell.key: (cell.source["digest"], *_read(cell, others)) for cell in cells}
+    for cell in cells:
+        settings.setdefault(_read(cell, at), set()).add(rest[cell.key])
+    everywhere = set.intersection(*settings.values()) if settings else set()
+    return [cell for cell in cells if rest[cell.key] in everywhere]
+
+
+def _read(cell: Cell, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(repr(cell.leaves[path]) if applies(path, cell.leaves) else "" for path in paths)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from src.comparison.facts import Facts, facts
 from src.comparison.figures import Drawing
 from src.comparison.galleries import Gallery
 from src.comparison.interactive import interactive
+from src.comparison.pairs import clearest
 from src.comparison.points import hundredths
 from src.comparison.records import Records
 from src.comparison.verdicts import Verdicts
@@ -97,7 +98,7 @@ def _render(environment: jinja2.Environment, name: str, report: Report, **more: 
     text = environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
-        pairs_shown=PAIRS,
+        pairs=clearest(report.verdicts.pairs, PAIRS),
         suspects_shown=SUSPECTS,
         **more,
     )

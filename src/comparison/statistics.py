@@ -29,8 +29,12 @@ class Summary:
     half_width: float | None  # of the 95 % t interval of the mean
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
     """Mean, standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
+
+    Args:
+        values: one a seed.
+        least_sd: what a standard deviation is taken for that is smaller, in the interval alone (`rounding_sd`).
 
     Raises:
         ValueError: for no values at all.
@@ -42,7 +46,7 @@ def summarise(values: Sequence[float]) -> Summary:
         return Summary(1, mean, None, None)
     sd = float(np.std(values, ddof=1))
     quantile = float(stats.t.ppf((1 + LEVEL) / 2, df=len(values) - 1))
-    return Summary(len(values), mean, sd, quantile * sd / len(values) ** 0.5)
+    return Summary(len(values), mean, sd, quantile * max(sd, least_sd) / len(values) ** 0.5)
 
 
 def accuracy_half_width(accuracy: float, images: int) -> float:
@@ -109,12 +113,12 @@ def superiority(differences: Sequence[float]) -> float:
     return float(np.mean((signs + 1) / 2))
 
 
-@cache  # the report asks once for the page and once for the text
+@cache  # page and JSON ask several times
 def signed_rank(differences: tuple[float, ...]) -> float | None:
     """Wilcoxon's signed-rank test (1945): p, two-sided; None below 6 differences, where it cannot fall below 0.05.
 
-    Zeros are dropped.  Exact by all changes of sign up to 13 differences; beyond, exact without ties and by the normal
-    approximation with them.
+    Zeros are dropped.  Exact by all changes of sign up to 13 differences, and without ties up to 50; else by the normal
+    approximation.
     """
     if len(differences) < WILCOXON_FROM:
         return None
@@ -135,10 +139,11 @@ def signed_rank(differences: tuple[float, ...]) -> float | None:
     return float(found.pvalue)
 
 
-def bca(differences: Sequence[float]) -> tuple[float, float] | None:
+@cache
+def bca(differences: tuple[float, ...]) -> tuple[float, float] | None:
     """The 95 % BCa bootstrap interval of the mean (Efron 1987), without the t interval's normality.
 
-    None below 20 values, where it is too short (it covers 71 % at n = 3 and 82 % at n = 5), and where all are equal.
+    None below 20 values, where it is too short (README tells how rarely it then covers), and where all are equal.
     The same values give the same interval: its random numbers have a fixed seed.
     """
     if len(differences) < BCA_FROM or np.ptp(differences) == 0:

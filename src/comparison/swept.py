@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.comparison.looks import INK, LINES, dress, line_styles, marker, norm_of, plain
-from src.comparison.records import Cell, Records
+from src.comparison.looks import INK, dress, line_styles, look, marker, norm_of, plain
+from src.comparison.records import Cell, Records, balanced
 from src.comparison.weights import SMALL, cell_weights
 from src.pictures.colours import colour
 from src.runs.naming import format_value, label
@@ -80,14 +80,15 @@ def _by(records: Records, path: str, measures: Sequence[Measure]) -> Figure:
     columns = max(1, min(len(lines), 3, 105 // (max(map(len, labels)) + 12)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
     if any(len(line) > len(numbers_of(line, path)) for line in lines.values()):
-        figure.suptitle("mean over all other settings, bars from the lowest run to the highest", fontsize=10)
+        figure.suptitle("mean over the other settings, bars from the lowest run to the highest", fontsize=10)
     return figure
 
 
 def _lines(records: Records, path: str) -> dict[str, list[Cell]]:
     """The cells that hold a number for this key, by the name of their line.
 
-    A line is what else tells cells apart, each dataset by itself; where these are too many to be told apart, a norm.
+    A line is what else tells cells apart, each dataset by itself; where these are too many to be told apart, a norm,
+    with the other settings that were trained at all its values (`balanced`).  Of a search, which has none, with all.
     """
     others = [other for other in records.varies if other != path]
     cells = [cell for cell in records.cells if numbers_of([cell], path)]
@@ -97,11 +98,11 @@ def _lines(records: Records, path: str) -> dict[str, list[Cell]]:
         words = label(cell.leaves, shown, seed=False)
         return f"{words} {cell.source['digest'][:6]}" if several else words
 
-    names = {name(cell, others) for cell in cells}
+    few = len({name(cell, others) for cell in cells}) <= LINES_SHOWN
     lines: dict[str, list[Cell]] = {}
     for cell in cells:
-        lines.setdefault(name(cell, others if len(names) <= LINES_SHOWN else ["norm.name"]), []).append(cell)
-    return lines
+        lines.setdefault(name(cell, others if few else ["norm.name"]), []).append(cell)
+    return {name: balanced(line, others, [path]) or line for name, line in lines.items()}
 
 
 def _width(place: dict[float, float]) -> float:
@@ -138,8 +139,8 @@ def _line(
         means,
         yerr=np.maximum([below, above], 0),  # rounding may leave a mean outside its equal values
         color=own,
-        linestyle=LINES[style],
         marker=marker(norm),
+        **look(style),
         markersize=6,
         capsize=3,
         linewidth=1.8,

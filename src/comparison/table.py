@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from src.comparison.records import Cell, Records
-from src.comparison.statistics import accuracy_half_width, summarise
+from src.comparison.statistics import accuracy_half_width, rounding_sd, summarise
 
 SELECTION_RULE = "test: once, after the last epoch; choices belong to validation"
 
@@ -28,7 +28,8 @@ def as_frame(records: Records, letters: Mapping[str, str] | None = None) -> pd.D
 
 
 def _row(cell: Cell, varies: list[str], other_code: set[str]) -> dict[str, Any]:
-    val, test = summarise(cell.values("val/accuracy")), summarise(cell.values("test/accuracy"))
+    val = summarise(cell.values("val/accuracy"))
+    test = summarise(cell.values("test/accuracy"), rounding_sd(cell.source["test"], 1))
     return {
         "cell": cell.label,
         **{path: cell.leaves.get(path) for path in varies},
@@ -64,10 +65,12 @@ def _plain(value: Any) -> Any:
 
 
 def notes(records: Records, frame: pd.DataFrame) -> list[str]:
-    """What a reader must know to read the numbers rightly, a sentence each."""
-    found = ["cells that share a letter cannot be told apart"] if "letters" in frame else []
-    if found and len({cell.source["digest"] for cell in records.cells}) > 1:
-        found[0] += "; those of different datasets are not compared"
+    """What a reader must know to read the numbers rightly, a sentence each; the first is the rule of selection."""
+    found = [SELECTION_RULE]
+    if "letters" in frame:
+        several = len({cell.source["digest"] for cell in records.cells}) > 1
+        apart = "; those of different datasets are not compared" if several else ""
+        found.append(f"cells that share a letter cannot be told apart{apart}")
     if frame["parameters"].nunique() == 1:
         found.append(f"{frame['parameters'].iloc[0]:,} parameters each")
     if (frame["n"] > 1).any():
@@ -79,9 +82,8 @@ def notes(records: Records, frame: pd.DataFrame) -> list[str]:
             f"accuracy uncertain by up to ±{100 * half_width:.2f} points (95 %, Wilson), and intervals of single "
             "accuracies do not compare rows, which are tested on the same images"
         )
-    if records.other_code:
-        jobs = frame["n"].sum()
-        found.append(f"* trained by other code than stands here now: {len(records.other_code)} of {jobs} runs")
+    if other := frame["other code"].sum():
+        found.append(f"* trained by other code than stands here now: {other} of {frame['n'].sum()} runs")
     return found
 
 

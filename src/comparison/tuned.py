@@ -56,9 +56,10 @@ def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]]
         if applies(path, cell.leaves):
             levels.setdefault((cell.source["digest"], cell.leaves[path]), []).append(cell)
     chosen = {level: max(cells, key=_validation) for level, cells in levels.items()}
+    several = len({digest for digest, _ in levels}) > 1
     rows = tuple(
         TunedLevel(
-            level=format_value(level[1]),
+            level=format_value(level[1]) + (f" on {cells[0].dataset}" if several else ""),
             cell=chosen[level].label,
             settings=len(cells),
             runs=sum(len(cell.jobs) for cell in cells),
@@ -69,7 +70,8 @@ def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]]
     )
     pairs = as_pairs([compare_cells(cells, right or {}) for cells in by_dataset(chosen.values())])
     name = short_name(path, records.varies)
-    return Tuned(path, rows, pairs, (_rule(name), _budget(name, rows), *(pair.words for pair in pairs)))
+    budget = _budget(name, rows, len(records.unfinished))
+    return Tuned(path, rows, pairs, (_rule(name), budget, *(pair.words for pair in pairs)))
 
 
 def _path(records: Records, key: str) -> str:
@@ -92,11 +94,14 @@ def _rule(name: str) -> str:
     )
 
 
-def _budget(name: str, rows: Sequence[TunedLevel]) -> str:
+def _budget(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:
     if len({(row.settings, row.runs) for row in rows}) == 1:
         given = f"{counted(rows[0].settings, 'setting')} and {counted(rows[0].runs, 'run')}"
         return f"Equal budgets: every {name} was given {given}."
     given = joined(
         [f"{row.level} {counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows], 8
     )
+    if unfinished:
+        missing = counted(unfinished, "run")
+        return f"The choice was made from what has finished, which is not the same for all: {given}; {missing} missing."
     return f"Unequal budgets, which favour who was given more to choose from: {given}."

@@ -46,14 +46,14 @@ def judge(sweeps: Sequence[Sweep], records: Records, right: Mapping[str, Bools])
             compared.
     """
     compared = [compare_cells(cells, right) for cells in by_dataset(records.cells)]
-    pairs = as_pairs(compared)
+    pairs, effects = as_pairs(compared), factor_effects(records)
     return Verdicts(
         pairs,
         _letters(compared, pairs),
-        _opening(compared, pairs),
+        _opening(compared, pairs, records),
         _more(sweeps, compared, pairs),
-        tuple(_left_out(compared, right)),
-        factor_effects(records),
+        tuple(_left_out(compared, right, records, effects)),
+        effects,
     )
 
 
@@ -84,21 +84,17 @@ def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, s
     return given
 
 
-def _opening(compared: Sequence[Compared], pairs: Sequence[Pair]) -> tuple[str, ...]:
+def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], records: Records) -> tuple[str, ...]:
     several = [group for group in compared if len(group.cells) > 1]
     if not several:
         names = joined([cell.label for group in compared for cell in group.cells])
         return (f"There is nothing to compare {names} with.",) if names else ()
-    one = len(compared) == 1
-    best = " ".join(_best(group, pairs, "" if one else f"On {group.images:,} images, ") for group in several[:1])
-    if len(several) > 1:
-        best = "; ".join(_best(group, pairs, _place(group)).rstrip(".") for group in several) + "."
-    spans = "; ".join(_span(group, pairs, "" if one else _place(group)) for group in several)
-    return (best, f"{spans}.", _basis(pairs))
-
-
-def _place(group: Compared) -> str:
-    return f"on {group.cells[0].dataset}: "
+    places = ["" if len(compared) == 1 else f"on {group.cells[0].dataset}: " for group in several]
+    best = "; ".join(_best(group, pairs, place) for group, place in zip(several, places, strict=True))
+    spans = "; ".join(_span(group, pairs, place) for group, place in zip(several, places, strict=True))
+    missing, runs = len(records.unfinished), sum(len(cell.jobs) for cell in records.cells)
+    lack = f"; {missing:,} of {counted(runs + missing, 'run')} not finished and not counted" if missing else ""
+    return (f"{best}.", f"{spans}.", f"{_basis(pairs)}{lack}.")
 
 
 def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
@@ -115,13 +111,13 @@ def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
     behind, unknown = len(rivals) - len(alike) - len(ahead), len(means) - 1 - len(rivals)
     said = f"{place}{best} has the highest test accuracy, {100 * means[best]:.2f} %"
     if not rivals:
-        return f"{said}, but it can be compared with no other cell."
+        return f"{said}, but it can be compared with no other cell"
     if behind == len(means) - 1:
-        return f"{said}, and can be told from {'the other cell' if behind == 1 else f'all {behind:,} others'}."
+        return f"{said}, and can be told from {'the other cell' if behind == 1 else f'all {behind:,} others'}"
     said += f", but cannot be told from {joined(alike)}" if alike else ""
     said += f"; it is better than {counted(behind, 'cell')}" if behind else ""
     said += f"; on the seeds in common {joined(ahead)} is better" if ahead else ""
-    return said + (f"; with {counted(unknown, 'cell')} it cannot be compared." if unknown else ".")
+    return said + (f"; with {counted(unknown, 'cell')} it cannot be compared" if unknown else "")
 
 
 def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
@@ -135,24 +131,29 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
         if {pair.first, pair.second} == {best, worst}:
             sign = 1 if pair.first == best else -1
             low, high = sorted((sign * pair.low, sign * pair.high))
-            return f"{said}, a difference with the 95 % interval {interval(low, high)} for this pair alone"
+            # The means are over all seeds of a cell, the pair over those that both have.
+            same = all(pair.n == len(cell.jobs) for cell in group.cells if cell.label in (best, worst))
+            common = (
+                "" if same else f" of {points(sign * pair.difference)} points on the {counted(pair.n, 'common seed')}"
+            )
+            return f"{said}, a difference{common} with the 95 % interval {interval(low, high)} for this pair alone"
     return said
 
 
 def _basis(pairs: Sequence[Pair]) -> str:
     if not pairs:
-        return "No two cells could be compared."
+        return "No two cells could be compared"
     n = sorted({pair.n for pair in pairs})
     images = joined([f"{count:,}" for count in sorted({pair.images for pair in pairs})])
     family = f"Holm's correction over {counted(len(pairs), 'pair')}" if len(pairs) > 1 else "one pair"
     if n == [1]:
         return (
             f"This is about these trained networks on {images} test images (one seed, exact McNemar, {family}), "
-            "not about the methods: another seed could turn it round."
+            "not about the methods: another seed could turn it round"
         )
     seeds = f"{n[0]} to {n[-1]}" if len(n) > 1 else f"{n[0]}"
     single = "; pairs with one common seed are about single networks" if n[0] == 1 else ""
-    return f"This rests on {seeds} seeds, {images} test images and {family}, at 5 %{single}."
+    return f"This rests on {seeds} seeds, {images} test images and {family}, at 5 %{single}"
 
 
 def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
@@ -163,7 +164,9 @@ def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence
     return more_seeds(sweeps, max(needed)) if needed else None
 
 
-def _left_out(compared: Sequence[Compared], right: Mapping[str, Bools]) -> Iterator[str]:
+def _left_out(
+    compared: Sequence[Compared], right: Mapping[str, Bools], records: Records, effects: Sequence[Effect]
+) -> Iterator[str]:
     if len(compared) > 1:
         sets = [f"{group.cells[0].dataset} ({len(group.cells):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
@@ -178,6 +181,8 @@ def _left_out(compared: Sequence[Compared], right: Mapping[str, Bools]) -> Itera
             yield f"{one.label} and {other.label} are not compared: {why}."
         if len(group.without) > LISTED:
             yield f"{counted(len(group.without) - LISTED, 'more pair')} of cells cannot be compared for such reasons."
+    if len(records.varies) > 1 and not effects and any(len(group.cells) > 1 for group in compared):
+        yield "What each factor does cannot be told: no settings were trained at two of its levels with a common seed."
 
 
 def _unread(group: Compared, cell: Cell, common: Bools, right: Mapping[str, Bools]) -> list[str]:

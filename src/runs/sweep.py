@@ -35,7 +35,7 @@ class Sweep:
     """A set of jobs that were asked for by one command."""
 
     id: str
-    command: str
+    command: str  # that goes on with it
     started: int  # milliseconds since 1970, of the last time that it was asked for
     varies: list[str]  # dotted keys, the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)

@@ -32,7 +32,7 @@ def typed() -> str:
 
 
 def going_on(command: str) -> str:
-    """The command that goes on where this one stopped: `resume=restart` would set its finished jobs aside again."""
+    """The command that goes on with what this one does: `resume=restart` would set its finished jobs aside again."""
     return shlex.join(word for word in shlex.split(command) if not word.startswith("resume="))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from src.comparison.curves_csv import curves_csv
 from src.comparison.figures import drawings
 from src.comparison.forest import ROWS, forest
 from src.comparison.heat_map import heat_map
+from src.comparison.looks import LONGEST, line_styles, look, plain
 from src.comparison.records import load_records
 from src.comparison.reliability import reliability
 from src.comparison.swept import accuracy_by, swept_numbers, weights_by
@@ -144,6 +146,78 @@ def test_two_swept_numbers_have_a_panel_a_norm_with_gaps_where_nothing_has_finis
     assert [text.get_text() for text in figure.axes[0].texts] == ["99.00", "none", "99.00", "99.00"]
 
 
+def numbers_in(axes: Any) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_the_heat_map_averages_over_settings_that_stand_in_all_its_squares_alone(world):
+    """The worse setting of one corner has not finished: that corner is not the better for it."""
+    wrong = {"constant": 2, "cosine": 40}
+    jobs = []
+    for l1, l2, schedule in itertools.product((0.0, 1e-5), (0.0, 1e-4), wrong):
+        config = world.configuration(l1=l1, l2=l2)
+        config.schedule.name = schedule
+        lost = (l1, l2, schedule) == (1e-5, 1e-4, "cosine")
+        jobs.append(world.plan(config) if lost else world.finish(config, dict.fromkeys(range(wrong[schedule]), 0.9)))
+    records = load_records([world.sweep(jobs)], world.multirun)
+    figure: Any = heat_map(records)
+    assert numbers_in(figure.axes[0]) == ["98.00"] * 4
+    assert figure.get_suptitle() == "test accuracy, %, mean over seeds"
+
+
+def test_the_heat_map_says_what_it_averages_over(world):
+    jobs = []
+    for l1, l2, schedule in itertools.product((0.0, 1e-5), (0.0, 1e-4), ("constant", "cosine")):
+        config = world.configuration(l1=l1, l2=l2)
+        config.schedule.name = schedule
+        jobs.append(world.finish(config, dict.fromkeys(range(2 + 2 * (schedule == "cosine")), 0.9)))
+    figure: Any = heat_map(load_records([world.sweep(jobs)], world.multirun))
+    assert numbers_in(figure.axes[0]) == ["97.00"] * 4
+    assert figure.get_suptitle() == "test accuracy, %, mean over seeds and schedule"
+
+
+def test_the_heat_map_keeps_datasets_apart(world):
+    jobs = [
+        world.finish(
+            world.configuration(norm, l1=l1, data=replace(world.data, noise=noise)), dict.fromkeys(range(count), 0.9)
+        )
+        for norm in ("bn", "gn")
+        for l1 in (0.0, 1e-5)
+        for noise, count in ((0.5, 2), (0.6, 42))
+    ]
+    records = load_records([world.sweep(jobs)], world.multirun)
+    records = replace(records, varies=("norm.name", "reg.l1"))  # as where only the files differ
+    figure: Any = heat_map(records)
+    assert [numbers_in(axes) for axes in figure.axes] == [["98.00"] * 4, ["58.00"] * 4]
+    assert all("on synthetic " in axes.get_title(loc="left") for axes in figure.axes)
+
+
+def test_a_norm_s_line_over_many_settings_keeps_those_that_stand_at_all_its_values(world):
+    strengths = [10.0**-power for power in range(1, 10)]
+    jobs = []
+    for l1, (place, l2) in itertools.product((0.0, 1e-5), enumerate(strengths)):
+        config = world.configuration(l1=l1, l2=l2)
+        lost = l1 > 0 and place == 0  # the worst one
+        jobs.append(world.plan(config) if lost else world.finish(config, dict.fromkeys(range(60 - 6 * place), 0.9)))
+    figure: Any = accuracy_by(load_records([world.sweep(jobs)], world.multirun), "reg.l1")
+    (line,) = figure.axes[0].containers
+    means = line[0].get_ydata()
+    assert means[0] == pytest.approx(means[1])
+
+
+def test_no_two_lines_of_a_norm_look_alike():
+    looks = [repr(look(style)) for style in line_styles(["bn"] * 24)]
+    assert len(set(looks)) == 24
+    assert line_styles(["bn", "gn", "bn"]) == [0, 0, 1]
+
+
+def test_a_long_label_keeps_its_norm_and_its_end():
+    labels = [f"gn l1=1e-05 l2=0.0001 dropout=0.1 label_smoothing={value} lr=0.02" for value in (0.1, 0.2)]
+    shown = [plain(label) for label in labels]
+    assert shown[0] != shown[1]
+    assert all(len(words) == LONGEST and words.startswith("gn l1=1e-05") for words in shown)
+
+
 def test_one_swept_number_alone_has_no_heat_map(world):
     jobs = [world.finish(world.configuration(l1=l1), {7: 0.9}) for l1 in STRENGTHS]
     assert heat_map(load_records([world.sweep(jobs)], world.multirun)) is None
@@ -220,4 +294,4 @@ def test_more_settings_than_can_be_told_apart_are_averaged_over_for_each_norm(wo
     lines = figure.axes[0].containers
     assert [line.get_label() for line in lines] == ["bn", "gn"]
     np.testing.assert_allclose(lines[0][0].get_ydata(), [96.5, 96.5])  # 1 to 6 of 100 images are wrong
-    assert "all other settings" in figure.get_suptitle()
+    assert "mean over the other settings" in figure.get_suptitle()

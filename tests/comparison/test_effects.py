@@ -65,7 +65,7 @@ def test_only_seeds_that_all_its_cells_have_count(world):
 def test_one_seed_has_no_interval_and_says_so(world):
     effects = factor_effects(records_of(world, {cell: counts[:1] for cell, counts in WRONG.items()}))
     assert all((effect.low, effect.high, effect.p_holm) == (None, None, None) for effect in effects)
-    assert all("one seed: no interval" in effect.words for effect in effects)
+    assert all("one seed in common: no interval" in effect.words for effect in effects)
 
 
 def test_one_factor_alone_has_no_effects_beside_the_pairs(world):

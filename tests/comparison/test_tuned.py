@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from src.bad_input import BadInput
-from src.comparison.records import load_records
+from src.comparison.records import Unfinished, load_records
 from src.comparison.tuned import tuned
 
 
@@ -43,6 +45,14 @@ def test_unequal_budgets_are_said(world):
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1, 1))]
     (said,) = [line for line in tuned(records_of(world, cells), "norm").sentences if "budgets" in line]
     assert said.endswith("bn 2 settings and 4 runs and gn 1 setting and 2 runs.")
+
+
+def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal(world):
+    cells = [("bn", 0.0, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1,))]
+    records = replace(records_of(world, cells), unfinished=(Unfinished("gn s1", "FAILED"),))
+    said = tuned(records, "norm").sentences[1]
+    assert "budgets" not in said
+    assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run; 1 run missing.")
 
 
 def test_any_varying_key_can_be_tuned_for(records):

@@ -10,6 +10,7 @@ from statsmodels.stats import contingency_tables, power
 from benchmarks import verdicts as simulation
 from src.comparison.atlas import read_atlases, right_by_run
 from src.comparison.more_seeds import command_for, more_seeds
+from src.comparison.pairs import clearest
 from src.comparison.records import load_records
 from src.comparison.verdicts import judge
 from src.runs.sweep import PlannedJob, Sweep
@@ -156,7 +157,7 @@ def test_letters_agree_with_the_pairs():
     [
         ("-m norm=bn,gn seeds=3", "-m norm=bn,gn seeds=8"),
         ("-m norm=bn,gn seed=0,1,2", "-m norm=bn,gn seeds=8"),
-        ("'seed=range(0,3)' norm=bn,gn resume=restart", "norm=bn,gn seeds=8"),
+        ("'seed=range(0,3)' norm=bn,gn", "norm=bn,gn seeds=8"),
         ("experiment=norms", "experiment=norms seeds=8"),
         ("'data.root=\"a b\"' seeds=3", "'data.root=\"a b\"' seeds=8"),
         (
@@ -181,9 +182,47 @@ def test_sweeps_with_other_seeds_each_get_what_they_lack():
     assert more_seeds([first, second], 6) == "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
 
 
-def test_seeds_that_were_asked_for_and_have_not_finished_are_asked_for_again():
-    sweep = sweep_of("python -m src.train norm=bn,gn seeds=3 resume=restart")
-    assert more_seeds([sweep], 3) == "python -m src.train norm=bn,gn seeds=3"
+def test_seeds_that_were_asked_for_and_have_not_finished_are_not_called_more():
+    assert more_seeds([sweep_of("python -m src.train norm=bn,gn seeds=3")], 3) is None
+
+
+def test_runs_that_have_not_finished_are_counted_beside_the_verdict(world):
+    jobs = [world.finish(world.configuration(norm, seed), {1: 0.9}) for norm in ("bn", "gn") for seed in (0, 1)]
+    lost = [world.plan(world.configuration("gn", seed)) for seed in (2, 3)]
+    assert "not finished" not in " ".join(judged(world, world.sweep(jobs)).opening)
+    opening = judged(world, world.sweep([*jobs, *lost])).opening
+    assert opening[-1].endswith(", at 5 %; 2 of 6 runs not finished and not counted.")
+
+
+def test_the_means_range_and_a_difference_on_other_seeds_are_told_apart(world):
+    """All of bn's seeds are better on average; on the common ones gn is."""
+    wrong = {"bn": {0: 20, 1: 21, 2: 1, 3: 1, 4: 1}, "gn": {0: 10, 1: 9}}
+    jobs = [
+        world.finish(world.configuration(norm, seed), dict.fromkeys(range(count), 0.9))
+        for norm, counts in wrong.items()
+        for seed, count in counts.items()
+    ]
+    span = judged(world, world.sweep(jobs)).opening[1]
+    assert span.startswith(
+        "The means span 0.70 points, from 90.50 % (gn) to 91.20 % (bn), a difference of -11.00 points"
+    )
+    assert "on the 2 common seeds with the 95 % interval [-" in span
+
+
+def test_where_no_factor_can_be_told_that_is_said(world):
+    seeds = {("bn", 0.0): 0, ("bn", 1e-5): 1, ("gn", 0.0): 2, ("gn", 1e-5): 3}
+    jobs = [world.finish(world.configuration(norm, seed, l1), {1: 0.9}) for (norm, l1), seed in seeds.items()]
+    verdicts = judged(world, world.sweep(jobs))
+    assert verdicts.effects == ()
+    assert verdicts.left_out[-1].startswith("What each factor does cannot be told")
+
+
+def test_of_very_many_pairs_the_clearest_are_kept_in_their_order():
+    pairs = of_accuracies([0.990, 0.991, 0.992], [0.990, 0.991, 0.991], [0.9, 0.901, 0.9], [0.8, 0.801, 0.8]).pairs
+    kept = clearest(pairs, 5)
+    assert [pair for pair in pairs if pair in kept] == kept
+    assert [(pair.first, pair.second) for pair in pairs if pair not in kept] == [("m0", "m1")]
+    assert clearest(pairs, 6) == list(pairs)
 
 
 def test_more_jobs_than_a_command_may_ask_for_are_allowed_by_it():
