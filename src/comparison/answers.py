@@ -44,7 +44,7 @@ class CellAnswers:
     runs: Mapping[str, Answers]  # by the run's name; at least one
     predicted: Classes  # (N,)
     confidence: npt.NDArray[np.float32]  # in that class, mean over all its runs (N,)
-    votes: Classes  # runs that predict that class (N,)
+    votes: npt.NDArray[np.int16]  # runs that predict that class (N,)
     calibration: Calibration
 
     @property
@@ -65,20 +65,6 @@ class CellAnswers:
     def _errors(self) -> npt.NDArray[np.int64]:
         errors: npt.NDArray[np.int64] = np.sum([run.wrong for run in self.runs.values()], axis=0, dtype=np.int64)
         return errors
-
-
-@dataclass(frozen=True)
-class Everyone:
-    """All runs that were tested on one dataset."""
-
-    cells: Mapping[str, CellAnswers]  # by the cell's label; cells without a readable run are not here
-    probabilities: npt.NDArray[np.float64]  # mean over all runs (N, classes)
-    unreadable: tuple[str, ...]  # runs whose predictions are left out, and why
-
-    @property
-    def runs(self) -> dict[str, Answers]:
-        """Every run's answers by its name, in the order of the cells."""
-        return {name: run for cell in self.cells.values() for name, run in cell.runs.items()}
 
 
 @dataclass
@@ -115,10 +101,14 @@ class _Sums:
         )
 
 
-def read_answers(cells: Sequence[Cell]) -> Everyone:
+def read_answers(cells: Sequence[Cell]) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
     """Read the stored predictions of runs that were tested on the same dataset.
 
     One run's probabilities are held at a time; of each run 6 bytes an image stay, of each cell 8.
+
+    Returns:
+        Each cell's answers by its label, where a run can be read; the mean probabilities of all runs (N, classes); the
+        runs that are left out, and why.
     """
     shape = (cells[0].source["test"], len(cells[0].source["classes"]))
     total, label = np.zeros(shape), None
@@ -139,7 +129,7 @@ def read_answers(cells: Sequence[Cell]) -> Everyone:
         if sums.runs:
             read[cell.label] = sums.cell()
             total += sums.probabilities
-    return Everyone(read, total / max(sum(len(cell.runs) for cell in read.values()), 1), tuple(unreadable))
+    return read, total / max(sum(len(cell.runs) for cell in read.values()), 1), tuple(unreadable)
 
 
 def self_confidence(label: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -47,7 +47,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     grids = {cell.label: f"misclassified_{folder_name(cell.label, cell.key)}.png" for cell in cells}
     there: dict[str, bytes] = {}
     for atlas in report.atlases:
-        there |= _mistakes(atlas, grids)
+        there |= _mistakes(atlas)
     files |= {grids[label]: picture for label, picture in there.items()}
     text = _text(report, {label: grids[label] for label in there}, budget)
     write_all(folder, {**files, "README.md": text.encode()})
@@ -70,7 +70,7 @@ def _graph(cells: Sequence[Cell], metric: str) -> Figure:
     return figure
 
 
-def _mistakes(atlas: Atlas, wanted: dict[str, str]) -> dict[str, bytes]:
+def _mistakes(atlas: Atlas) -> dict[str, bytes]:
     """The ten most confident mistakes of each model that was tested on these images, as PNG by the model's label."""
     found: dict[str, bytes] = {}
     try:
@@ -79,7 +79,7 @@ def _mistakes(atlas: Atlas, wanted: dict[str, str]) -> dict[str, bytes]:
         return found
     for cell in atlas.cells:
         job = next((job for job in cell.jobs if cell.name(job) in atlas.runs), None)
-        if job is not None and cell.label in wanted:
+        if job is not None:
             predictions = load_predictions(job.folder.path / "predictions.npz")
             chosen = worst_mistakes(predictions, MISTAKES)
             grid = mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.comparison.answers import Answers, Bools, CellAnswers, Everyone, read_answers
+from src.comparison.answers import Answers, Bools, CellAnswers, read_answers
 from src.comparison.calibration import Calibration
 from src.comparison.labels import Suspect, suspected_labels
 from src.comparison.mistakes import (
@@ -33,27 +33,19 @@ class Atlas:
     source: Mapping[str, Any]
     data: Data
     cells: tuple[Cell, ...]
-    everyone: Everyone
+    answers: Mapping[str, CellAnswers]  # by the cell's label; a cell without a readable run has none
+    probabilities: npt.NDArray[np.float64]  # mean over all runs (N, classes)
+    unreadable: tuple[str, ...]  # runs whose predictions are missing or harmed, and why
 
     @property
     def dataset(self) -> str:
         """The dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`."""
         return self.cells[0].dataset
 
-    @property
-    def unreadable(self) -> tuple[str, ...]:
-        """Runs whose predictions are missing or harmed, and why."""
-        return self.everyone.unreadable
-
     @cached_property
     def runs(self) -> dict[str, Answers]:
         """Every run's answers by its name, in the order of the cells."""
-        return self.everyone.runs
-
-    @property
-    def answers(self) -> Mapping[str, CellAnswers]:
-        """Every cell's answers by its label; a cell without a readable run has none."""
-        return self.everyone.cells
+        return {name: run for cell in self.answers.values() for name, run in cell.runs.items()}
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -126,7 +118,7 @@ class Atlas:
         """Suspected label errors, the most suspicious first; one run alone suspects nothing."""
         if len(self.runs) < 2:
             return ()
-        return suspected_labels(list(self.runs.values()), self.everyone.probabilities)
+        return suspected_labels(list(self.runs.values()), self.probabilities)
 
     @property
     def calibration(self) -> dict[str, Calibration]:
@@ -180,7 +172,7 @@ def read_atlases(records: Records) -> list[Atlas]:
 def _read(cells: tuple[Cell, ...]) -> Atlas:
     known = {field.name for field in fields(Data)}
     stored = {name: value for name, value in cells[0].jobs[0].start["config"]["data"].items() if name in known}
-    return Atlas(cells[0].source, Data(**stored), cells, read_answers(cells))
+    return Atlas(cells[0].source, Data(**stored), cells, *read_answers(cells))
 
 
 def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:

@@ -68,10 +68,14 @@ def drawings(records: Records, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
     if "reg.l1" in swept_numbers(records) and (weights := weights_by(records)) is not None:
         words = "The sum of the weights' magnitudes and the share of weights close to zero, against reg.l1."
         found["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
-    for atlas in atlases:
+    for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            suffix = f"_{atlas.source['digest'][:8]}" if len(atlases) > 1 else ""
             words = "Reliability diagrams, a panel a cell: accuracy against confidence beside the diagonal."
             drawn = reliability(atlas.cells, atlas.calibration)
-            found[f"reliability{suffix}"] = Drawing("Reliability diagrams", words, drawn)
+            found[name] = Drawing("Reliability diagrams", words, drawn)
     return found
+
+
+def reliability_names(atlases: Sequence[Atlas]) -> list[str]:
+    """The file name of each atlas's reliability diagrams."""
+    return [f"reliability_{atlas.source['digest'][:8]}" if len(atlases) > 1 else "reliability" for atlas in atlases]

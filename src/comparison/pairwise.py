@@ -40,6 +40,7 @@ class Compared:
     high: Floats
     p: Floats
     sd: Floats  # of the paired differences; NaN for one seed
+    seeds: tuple[int, ...]  # all that any cell has
     accuracies: Floats  # (cells, seeds), NaN where there is none
     without: tuple[tuple[int, int, int], ...]  # pairs that are not compared, by position, with their common seeds
 
@@ -81,7 +82,9 @@ def compare_cells(cells: Sequence[Cell], right: Mapping[str, Bools]) -> Compared
     low[single], high[single] = accuracy_difference_interval(one[single], other[single], images)
     p[single] = mcnemar(one[single], other[single])
     spread[single] = np.nan
-    return Compared(tuple(cells), first, second, count, difference, low, high, p, spread, accuracies, without)
+    return Compared(
+        tuple(cells), first, second, count, difference, low, high, p, spread, tuple(seeds), accuracies, without
+    )
 
 
 def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:

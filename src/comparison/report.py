@@ -16,7 +16,7 @@ from src.comparison.atlas import Atlas
 from src.comparison.atlas_words import sentences
 from src.comparison.columns import TableRows, table_notes, table_rows
 from src.comparison.facts import Facts, facts
-from src.comparison.figures import Drawing
+from src.comparison.figures import Drawing, reliability_names
 from src.comparison.galleries import Gallery
 from src.comparison.interactive import interactive
 from src.comparison.pairs import clearest
@@ -98,6 +98,7 @@ def _render(environment: jinja2.Environment, name: str, report: Report, **more: 
     text = environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
+        reliability=reliability_names(report.atlases),
         pairs=clearest(report.verdicts.pairs, PAIRS),
         suspects_shown=SUSPECTS,
         **more,

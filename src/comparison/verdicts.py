@@ -186,7 +186,6 @@ def _left_out(
 
 
 def _unread(group: Compared, cell: Cell, common: Bools, right: Mapping[str, Bools]) -> list[str]:
-    seeds = sorted({int(job.leaves["seed"]) for each in group.cells for job in each.jobs})
-    chosen = {seed for seed, there in zip(seeds, common, strict=True) if there}
+    chosen = {seed for seed, there in zip(group.seeds, common, strict=True) if there}
     names = [cell.name(job) for job in cell.jobs if int(job.leaves["seed"]) in chosen]
     return [name for name in names if name not in right]
