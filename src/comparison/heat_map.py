@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from src.comparison.looks import INK, norm_of
 from src.comparison.points import joined
-from src.comparison.records import Cell, Records, balanced, by_dataset
+from src.comparison.records import Cell, Records, averaged, balanced, by_dataset
 from src.comparison.swept import numbers_of, swept_numbers
-from src.runs.identity import applies, varying
+from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 
 LEVELS = 30  # of a key; more have no room for their numbers
@@ -46,8 +46,8 @@ def heat_map(records: Records) -> Figure | None:
         placed = [cell for cell in cells if numbers_of([cell], numbers[0]) and applies(row_path, cell.leaves)]
         if even := balanced(placed, others, (row_path, numbers[0])):
             grids[name] = _grid(even, (row_path, rows), (numbers[0], columns))
-            found = varying(cell.leaves for cell in even)
-            over |= dict.fromkeys(short_name(path, records.varies) for path in found if path in others)
+            found = averaged(even, others, (row_path, numbers[0]))
+            over |= dict.fromkeys(short_name(path, records.varies) for path in found)
     return _draw_grids(grids, (row_path, rows), (numbers[0], columns), list(over)) if grids else None
 
 

@@ -57,18 +57,31 @@ def by_dataset(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
     return [tuple(group) for group in found.values()]
 
 
-def balanced(cells: Sequence[Cell], others: Iterable[str], at: Iterable[str]) -> list[Cell]:
+def averaged(cells: Sequence[Cell], others: Iterable[str], at: Sequence[str]) -> list[str]:
+    """Which of the `others` a mean at each combination of `at` goes over (dotted keys).
+
+    What has one value at each place belongs to it, such as the learning rate to its optimizer, or all of a search.
+    """
+    places = _by_place(cells, at)
+    return [path for path in others if any(len({_read(cell, [path]) for cell in each}) > 1 for each in places)]
+
+
+def balanced(cells: Sequence[Cell], others: Iterable[str], at: Sequence[str]) -> list[Cell]:
     """The cells whose `others` and data were trained at every combination of `at` that there is (dotted keys).
 
     Of these a mean over `others` may be taken: a setting whose run was lost makes no place look better or worse.
     """
-    others, at = list(others), list(at)
-    settings: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    rest = {cell.key: (cell.source["digest"], *_read(cell, others)) for cell in cells}
+    paths = averaged(cells, others, at)
+    rest = {cell.key: (cell.source["digest"], *_read(cell, paths)) for cell in cells}
+    settings = [{rest[cell.key] for cell in each} for each in _by_place(cells, at)]
+    return [cell for cell in cells if all(rest[cell.key] in there for there in settings)]
+
+
+def _by_place(cells: Iterable[Cell], at: Sequence[str]) -> list[list[Cell]]:
+    places: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        settings.setdefault(_read(cell, at), set()).add(rest[cell.key])
-    everywhere = set.intersection(*settings.values()) if settings else set()
-    return [cell for cell in cells if rest[cell.key] in everywhere]
+        places.setdefault(_read(cell, at), []).append(cell)
+    return list(places.values())
 
 
 def _read(cell: Cell, paths: Iterable[str]) -> tuple[str, ...]:

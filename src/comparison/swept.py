@@ -88,7 +88,8 @@ def _lines(records: Records, path: str) -> dict[str, list[Cell]]:
     """The cells that hold a number for this key, by the name of their line.
 
     A line is what else tells cells apart, each dataset by itself; where these are too many to be told apart, a norm,
-    with the other settings that were trained at all its values (`balanced`).  Of a search, which has none, with all.
+    with the other settings that were trained at all its values (`balanced`); where there is none, as in a search, with
+    whatever was.
     """
     others = [other for other in records.varies if other != path]
     cells = [cell for cell in records.cells if numbers_of([cell], path)]

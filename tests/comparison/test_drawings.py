@@ -176,6 +176,18 @@ def test_the_heat_map_says_what_it_averages_over(world):
     assert figure.get_suptitle() == "test accuracy, %, mean over seeds and schedule"
 
 
+def test_what_goes_with_a_value_of_an_axis_is_no_setting_to_average_over(world):
+    """As the learning rate that each optimizer's file brings along."""
+    jobs = []
+    for l1, (lr, name) in itertools.product((0.0, 1e-5), ((0.02, "adam"), (0.1, "rmsprop"))):
+        config = world.configuration(l1=l1)
+        config.optimizer.lr, config.optimizer.name = lr, name
+        jobs.append(world.finish(config, dict.fromkeys(range(2), 0.9)))
+    figure: Any = heat_map(load_records([world.sweep(jobs)], world.multirun))
+    assert numbers_in(figure.axes[0]) == ["98.00"] * 4
+    assert figure.get_suptitle() == "test accuracy, %, mean over seeds"
+
+
 def test_the_heat_map_keeps_datasets_apart(world):
     jobs = [
         world.finish(
