@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from src.runs.sweep import Sweep
 if TYPE_CHECKING:
     from src.comparison.comparison import Comparison
     from src.comparison.report import Report
+    from src.comparison.tuned import Tuned
 
 
 def main() -> None:
@@ -81,18 +83,19 @@ def _run(arguments: argparse.Namespace) -> int:
     comparison = compare(sweeps, arguments.multirun, out, console)
     if comparison.report is None:
         return 1
-    if arguments.tuned:
-        _say_tuned(comparison.report, arguments.tuned, console)
+    tuned = _tuned(comparison.report, arguments.tuned, console) if arguments.tuned else None
     if arguments.assignment:
         from src.comparison.assignment import write_assignment
 
         write_assignment(comparison.report, out / "assignment", arguments.budget)
         say(console, f"written to {out / 'assignment'}: README.md and its pictures")
-    _write_files(arguments, comparison, comparison.report)
+    _write_files(arguments, comparison, comparison.report, tuned)
     return 0
 
 
-def _write_files(arguments: argparse.Namespace, comparison: "Comparison", report: "Report") -> None:
+def _write_files(
+    arguments: argparse.Namespace, comparison: "Comparison", report: "Report", tuned: "Tuned | None"
+) -> None:
     from src.comparison.curves_csv import curves_csv
     from src.comparison.latex import latex
     from src.comparison.table import csv_content
@@ -104,11 +107,12 @@ def _write_files(arguments: argparse.Namespace, comparison: "Comparison", report
     if arguments.latex is not None:
         write(arguments.latex, latex(report.records, report.frame))
     if arguments.json is not None:
-        write(arguments.json, (json.dumps(comparison.as_json(), indent=2, allow_nan=False) + "\n").encode())
+        everything = comparison.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
+        write(arguments.json, (json.dumps(everything, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _say_tuned(report: "Report", key: str, console: SteadyConsole) -> None:
-    """What each value of a key comes to with the other settings that suit it best."""
+def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
+    """What each value of a key comes to with the other settings that suit it best; it is printed too."""
     from src.comparison.atlas import right_by_run
     from src.comparison.printed import say
     from src.comparison.tuned import tuned
@@ -121,6 +125,7 @@ def _say_tuned(report: "Report", key: str, console: SteadyConsole) -> None:
         say(console, f"{row.level}: {row.cell}, {accuracies}")
     for sentence in found.sentences:
         console.print(sentence, highlight=False, markup=False)
+    return found
 
 
 def default_out(sweeps: Sequence[Sweep], multirun: Path) -> Path:

@@ -114,6 +114,14 @@ def test_a_file_is_replaced_whole_not_overwritten_in_place(world, six, tmp_path)
     assert old.read_text().startswith("cell,norm.name")
 
 
+def test_what_was_tuned_for_is_in_the_json_too(world, six, tmp_path):
+    done = run("--multirun", world.multirun, "--tuned", "norm", "--json", tmp_path / "all.json")
+    assert done.returncode == 0, done.stderr
+    tuned = json.loads((tmp_path / "all.json").read_text())["tuned"]
+    assert [row["level"] for row in tuned["rows"]] == ["bn", "gn"]
+    assert all(" ".join(words.split()) in " ".join(done.stdout.split()) for words in tuned["sentences"])
+
+
 def test_a_dash_is_the_standard_output_alone(world, six):
     done = run("--multirun", world.multirun, "--json", "-")
     assert done.returncode == 0
