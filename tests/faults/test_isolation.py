@@ -215,8 +215,10 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert "Traceback" not in shown.text
     begun = [job.records()[-1] for path in tmp_path.glob("multirun/jobs/*") if (job := JobFolder(path)).records()]
-    assert begun
-    assert {(last["status"], last["error"]) for last in begun} == {("KILLED", "the command was stopped")}
+    assert {last["status"] for last in begun} == {"KILLED"}
+    # The one that is deaf; the other may have been stopped before it was.
+    reasons = {last["error"] for last in begun}
+    assert "the command was stopped" in reasons <= {"the command was stopped", "KeyboardInterrupt"}
     assert "3 of 3 jobs are left" in shown.text
     assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in shown.text
 
