@@ -45,6 +45,13 @@ def test_no_values_are_refused():
         summarise([])
 
 
+def test_a_spread_below_the_least_that_is_believed_widens_the_interval_alone():
+    equal, spread = summarise([0.9, 0.9], least_sd=0.01), summarise([0.88, 0.92], least_sd=0.01)
+    assert equal.sd == 0
+    assert equal.half_width == pytest.approx(stats.t.ppf(0.975, df=1) * 0.01 / 2**0.5)
+    assert spread == summarise([0.88, 0.92])
+
+
 @pytest.mark.parametrize(("accuracy", "images"), [(0.989, 10_000), (0.5, 100), (1.0, 1000), (0.0, 50)])
 def test_the_chance_in_the_images_is_wilsons(accuracy, images):
     z = 1.959963984540054
