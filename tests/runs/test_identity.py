@@ -219,6 +219,11 @@ def test_what_only_some_jobs_read_varies_where_those_differ():
     assert varying([four, four]) == varying([four]) == varying([]) == []
 
 
+def test_what_no_job_reads_does_not_vary():
+    bn = of(other_norm)
+    assert varying([bn, bn | {"norm.groups": 2}]) == []
+
+
 def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
     def change(config: Config) -> None:
         config.norm = Norm("gn", eps=1e-5, groups=2)
