@@ -54,12 +54,12 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
         BadInput: where there is no such sweep, or no store.
     """
     sweeps = choose_sweeps(multirun, ids)
-    check_address(settings)
+    check_address(settings, "--uri")
     from src.tracking.session import Tracker  # imports mlflow
 
     delivered = True
     for sweep in sweeps:
-        tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr))
+        tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr), by_sync=True)
         tracker.open()
         delivered &= tracker.close()
     return 0 if delivered else 3

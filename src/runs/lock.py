@@ -76,3 +76,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a file, made empty where it is missing, while it is read and replaced; others wait.
+
+    Who has waited reads it by its path: the file that was waited for may be replaced by then.
+    """
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -10,13 +10,10 @@ import socket
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from http.client import HTTPException
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
-from urllib.request import urlopen
 
 from src.bad_input import BadInput, masked
 from src.config import Tracking
@@ -31,14 +28,38 @@ EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 WITHOUT = "tracking=none to go on without"
 
 
+# The store that a bare `mlflow ui` shows.  Relative: the current folder's name may hold ? or #.
+DEFAULT = "sqlite:///mlflow.db"
+
+
 def store_uri(settings: Tracking) -> str:
-    """The store's address: the configuration's, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder."""
-    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
+    """The store's address: the configuration's, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+
+    Raises:
+        BadInput: where `~` names a user who does not exist.
+    """
+    uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
+    head, slashes, path = uri.partition(":///")
+    if not (head.startswith("sqlite") and path.startswith("~")):
+        return uri
+    try:
+        return f"{head}{slashes}{Path(path).expanduser()}"
+    except RuntimeError as error:
+        raise BadInput(f"{uri}: {error}", "sqlite:///FILE") from error
 
 
-def default_uri() -> str:
-    """The store that a bare `mlflow ui` shows."""
-    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store; None for another store, and for SQLite's own kind of address."""
+    scheme, colon, place = uri.partition(":///")
+    path, _, query = place.partition("?")
+    if not colon or scheme.partition("+")[0] != "sqlite" or (path.startswith("file:") and "uri=" in query):
+        return None
+    return Path(path)
+
+
+def is_database(uri: str) -> bool:
+    """Whether a store is a database that this process opens itself."""
+    return uri.partition(":")[0].partition("+")[0] in DATABASES
 
 
 def shown(uri: str) -> str:
@@ -47,9 +68,15 @@ def shown(uri: str) -> str:
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """The line of what a library says of a store that names the error, without what the address keeps secret."""
+    """The line of what a library says of a store that names the error, without what the address keeps secret.
+
+    Where urllib3 hides the cause behind the address's parts, it is the cause alone.
+    """
     lines = (str(error).strip() or type(error).__name__).splitlines()
     said = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's: (sqlite3.XError) ...
+    cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", said)
+    if cause:
+        said = cause[2].strip("'\" ,") or cause[1]
     for secret in sorted(_secrets(uri), key=len, reverse=True):
         said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", said)
     return said
@@ -92,14 +119,18 @@ def _refusal(key: str, uri: str) -> BadInput:
     return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", way_on)
 
 
-def check_address(settings: Tracking) -> None:
+def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
     """Refuse a password in the address, a store that MLflow cannot open and a silent server; nothing is created.
+
+    Args:
+        settings: holds the address.
+        typed: how the user names it, where `settings` holds one.
 
     Raises:
         BadInput: naming the way on.  A password is never repeated.
     """
     uri = store_uri(settings)
-    key = "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
+    key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != DEFAULT else "the store"
     scheme = uri.partition(":")[0].partition("+")[0]
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _refusal(key, uri)
@@ -131,17 +162,21 @@ def _check_scheme(uri: str, key: str) -> None:
 
 
 def _check_server(uri: str, key: str) -> None:
+    """Ask as MLflow's client asks: with its certificates, proxies, log-in and plugins."""
+    from mlflow.utils.credentials import get_default_host_creds  # imports mlflow, which training needs anyway
+    from mlflow.utils.rest_utils import http_request
+
     try:
-        with urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE):
-            pass
-    except HTTPError as error:
-        error.close()  # it is the answer too, with its connection
-        if error.code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
-            what = f"{key}={uri} does not answer: {error.code} {error.reason}"
-            raise BadInput(what, "a running MLflow server", WITHOUT) from error
-    except (URLError, OSError, ValueError, HTTPException) as error:
-        why = getattr(error, "reason", error)
-        raise BadInput(f"{key}={uri} does not answer: {why}", "a running MLflow server", WITHOUT) from error
+        answer = http_request(
+            get_default_host_creds(uri), "/health", "GET", timeout=PROBE, max_retries=0, raise_on_status=False
+        )
+    except Exception as error:  # whatever MLflow, requests or a plugin may raise
+        what = f"{key}={uri} does not answer: {reason(error, uri)}"
+        raise BadInput(what, "a running MLflow server", WITHOUT) from error
+    with answer:
+        if answer.status_code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
+            what = f"{key}={uri} does not answer: {answer.status_code} {answer.reason}"
+            raise BadInput(what, "a running MLflow server", WITHOUT)
 
 
 def _check_port(parts: SplitResult, usual: int | None, shown: str) -> None:
@@ -161,15 +196,17 @@ def _check_file(uri: str, key: str) -> None:
     place, _, query = uri.partition("://")[2].partition("?")
     if place.startswith("/file:") and "uri=" in query:
         return  # SQLite's own kind of address
-    path = Path(place[1:])
     told = f"{key}={shown(uri)}"
     if not place.startswith("/") or place in ("/", "/:memory:"):
         raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", "tracking.uri=sqlite:///mlflow.db")
+    if query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query):
+        raise BadInput(f"{told}: what follows a ? is not part of the file's name", "a path without ?", WITHOUT)
     try:
-        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        path = Path(place[1:]).resolve()  # a link may name a file that is not there yet
+        nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         if path.is_dir() or (nearest != path and not nearest.is_dir()):
             raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
-        made_here = uri == default_uri() and not path.exists()  # in a folder that src/runs/space.py tries
+        made_here = uri == DEFAULT and not path.exists()  # in a folder that src/runs/space.py tries
         if not made_here and not os.access(nearest, os.W_OK):
             raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", WITHOUT)
         if path.exists():  # rw: opened as it is, never made
@@ -177,10 +214,10 @@ def _check_file(uri: str, key: str) -> None:
                 tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
                 if "alembic_version" in tables:
                     _check_version(database.execute("SELECT version_num FROM alembic_version").fetchall(), told)
-    except (OSError, ValueError, sqlite3.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+    except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:  # RuntimeError: a link to itself
+        what = (error.strerror if isinstance(error, OSError) else None) or str(error)
         allowed = "a SQLite database that nobody has locked"
-        raise BadInput(f"{told} cannot be opened: {why}", allowed, WITHOUT) from error
+        raise BadInput(f"{told} cannot be opened: {what}", allowed, WITHOUT) from error
 
 
 def _check_version(found: list[tuple[str]], told: str) -> None:

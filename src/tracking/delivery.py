@@ -5,12 +5,9 @@ leaves (MLflow knows a metric by key, time, step, run and value).
 """
 
 import logging
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -18,10 +15,12 @@ from src.runs.folder import ARTIFACTS, JobFolder
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
 from src.runs.sweep import PlannedJob
-from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
-from src.tracking.checks import check_files, check_metrics, remove_partial_files
+from src.tracking.ending import supersede, terminate
 from src.tracking.entities import dataset, epoch_metrics, job_tags
-from src.tracking.images import LOGGED_IMAGES_TAG, image_files
+from src.tracking.files import LACKS, Undelivered, check_files, missing_files, remove_partial_files, send_files
+from src.tracking.images import LOGGED_IMAGES_TAG
+from src.tracking.job_files import image_paths, job_files
+from src.tracking.metrics import check_metrics
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
@@ -35,9 +34,10 @@ class Delivery:
     """Brings one job's run up to what its folder holds, as often as it is asked to."""
 
     def __init__(
-        self, store: Store, sweep_id: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
+        self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
-        self._store, self._sweep_id, self._parent = store, sweep_id, parent
+        """`mark` names the sweep among those of all who use the store, and `parent` is its run."""
+        self._store, self._mark, self._parent = store, mark, parent
         self._job, self._folder = job, folder
         self._system_metrics = system_metrics
         self._monitor: SystemMetricsMonitor | None = None
@@ -45,7 +45,13 @@ class Delivery:
         self._run = ""
         self._data = ""
         self._delivered = 0  # how many of the attempt's records are delivered
+        self._lacks = ""  # what of the ended run can never arrive, and why
         self.ended = False
+
+    @property
+    def label(self) -> str:
+        """How the job is called."""
+        return self._job.label
 
     @property
     def lacking(self) -> str:
@@ -62,8 +68,14 @@ class Delivery:
             self._deliver(last=False)
 
     def close(self) -> None:
-        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
+        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died.
+
+        Raises:
+            Undelivered: after the run has ended, naming the files that cannot be delivered, however often it is tried.
+        """
         self._deliver(last=not is_owned(self._folder.path))  # asked first: what is read then is all that there will be
+        if self._lacks:
+            raise Undelivered(self._lacks)
 
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
@@ -102,24 +114,25 @@ class Delivery:
             "mlflow.parentRunId": self._parent,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
-            sweep_tag(self._sweep_id): "true",
+            sweep_tag(self._mark): "true",
         }
         runs = self._runs()
-        of_attempt = [run for run in runs if run.data.tags.get("attempt") == attempt]
+        of_attempt = [run for run in runs if run.data.tags.get("attempt") == attempt] or self._old_runs(attempt)
         if of_attempt:
             run = max(of_attempt, key=lambda run: run.info.status == "FINISHED")
-            remove_partial_files(run)
         else:
             tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
-            run = client.create_run(self._store.experiment_id, start["time"], tags, run_name=self._job.label)
+            run = client.get_run(self._store.create_run(start["time"], tags, self._job.label))
             runs = self._runs()  # a request sent twice makes two
+        run = self._store.place_files(run)
+        remove_partial_files(run)
         self._run = run.info.run_id
         self._supersede_others(runs)
         changed = {name: value for name, value in mine.items() if run.data.tags.get(name) != value}
         missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
         self._log(tags=changed, params=missing)
         self._data = start["config"]["data"]["name"]
-        self.ended = run.info.status == "FINISHED"
+        self.ended = run.info.status == "FINISHED" and self._has_files(run)
         self._delivered = len(self._folder.records()) if self.ended else 0
         if not self.ended:
             self._reopen()
@@ -128,12 +141,30 @@ class Delivery:
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
-        """A job that was stopped goes on."""
+        """A job that was stopped goes on, or a finished one's run gets what it lacks."""
         self.ended = False
         client = self._store.client
         client.update_run(self._run, status="RUNNING")
-        if "error" in client.get_run(self._run).data.tags:
-            client.delete_tag(self._run, "error")
+        for name in {"error", LACKS} & client.get_run(self._run).data.tags.keys():
+            client.delete_tag(self._run, name)
+
+    def _old_runs(self, attempt: str) -> list[Run]:
+        """The attempt's runs that were made before folders had an identity; from now on they belong to the folder."""
+        found = self._store.find_old(kind="job", job_key=self._job.key)
+        mine = [run for run in found if run.data.tags.get("attempt") == attempt]
+        for run in mine:
+            self._store.adopt(run)
+        return mine
+
+    def _has_files(self, run: Run) -> bool:
+        """Whether a finished run has the job's files; where the folder has lost some, nothing better can be sent."""
+        result = self._folder.result()
+        paths = {name: self._folder.path / name for name in ARTIFACTS}
+        if result is None or not all(path.is_file() for path in paths.values()):
+            return True
+        images = dict.fromkeys(image_paths(self._job.key, result["finished"]))
+        sizes = {name: path.stat().st_size for name, path in paths.items()}
+        return not missing_files(self._store.client, run.info.run_id, {**images, **sizes})
 
     def _watch(self) -> None:
         """Sample the machine's load until the run ends; a monitor that the store has failed gives up by itself."""
@@ -170,35 +201,32 @@ class Delivery:
                 self._log(tags={"parameters": str(record["parameters"]), "env.device": record["device"]})
 
     def _finish(self, result: Mapping[str, Any], records: list[Record]) -> None:
-        """The numbers at the end, the files, and only when the store has them all the status."""
+        """The numbers at the end, the files, and the status when the store has all of them or refuses the rest."""
         client, finished = self._store.client, result["finished"]
         shown = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in shown]
         self._log(metrics=final)
-        sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
-        for name in ARTIFACTS:
-            client.log_artifact(self._run, str(self._folder.path / name))
-        png = (self._folder.path / "misclassified.png").read_bytes()
-        images = image_files(png, self._job.key, IMAGE_KEY, IMAGE_STEP, finished)
-        self._log_images(images)
-        check_files(client, self._run, sizes | {name: len(content) for name, content in images.items()})
-        check_metrics(client, self._run, epoch_metrics(records) + final)
-        self._terminate("FINISHED", finished)
-
-    def _log_images(self, images: Mapping[str, bytes]) -> None:
-        """The worst mistakes in the form that the page lays side by side with those of other runs."""
-        with tempfile.TemporaryDirectory() as scratch:
-            for name, content in images.items():
-                path = Path(scratch, name)
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
-            self._store.client.log_artifacts(self._run, scratch)
+        lost = [name for name in ARTIFACTS if not (self._folder.path / name).is_file()]
+        with job_files(self._folder, self._job.key, finished) as files:
+            sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
+            lacks = send_files(client, self._run, files)
         self._log(tags=dict([LOGGED_IMAGES_TAG]))
+        check_files(client, self._run, {name: size for name, size in sizes.items() if name not in lacks})
+        check_metrics(client, self._run, epoch_metrics(records) + final)
+        self._lack(lacks)
+        if lost:
+            self._log(tags={"error": f"the job's folder has lost {', '.join(lost)}"})
+        self._terminate("FAILED" if lost else "FINISHED", finished)
+
+    def _lack(self, lacks: Mapping[str, str]) -> None:
+        """Note which files the run lacks, and why."""
+        self._lacks = "; ".join(f"{name}: {reason}" for name, reason in lacks.items())
+        self._log(tags={LACKS: self._lacks[:5000]} if lacks else {})
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
         """A job that failed or was stopped: its reason and its log."""
         self._log(tags={"error": error[:5000]})
-        self._store.client.log_artifact(self._run, str(self._folder.path / "train.log"))
+        self._lack(send_files(self._store.client, self._run, {"train.log": self._folder.log}))
         self._terminate(status, time)
 
     def _terminate(self, status: str, time: int | None) -> None:
@@ -212,25 +240,3 @@ class Delivery:
             raise OSError("the params did not arrive")
         terminate(self._store.client, self._run, status, time)
         self.ended = True
-
-
-def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
-    """Give a run its last status, and look whether it has it.
-
-    Raises:
-        OSError: where it has not.
-    """
-    client.set_terminated(run_id, status, time)
-    if client.get_run(run_id).info.status != status:
-        raise OSError(f"the status {status} did not arrive")
-
-
-def supersede(client: MlflowClient, run: Run) -> None:
-    """Take a run that another one replaces out of every view, but keep what it logged."""
-    run_id = run.info.run_id
-    client.set_tag(run_id, "superseded", "true")
-    for name in run.data.tags:
-        if name.startswith("sweep."):
-            client.delete_tag(run_id, name)
-    if run.info.status == "RUNNING":
-        client.set_terminated(run_id, "KILLED")

@@ -25,9 +25,15 @@ def image_files(png: bytes, job_key: str, image_key: str, step: int, timestamp_m
     """
     if not re.fullmatch(r"[a-zA-Z0-9_\-./ ]+", image_key):
         raise ValueError(f"image key {image_key!r}: MLflow takes letters, digits and _ - . / space")
+    image, thumbnail = image_names(job_key, image_key, step, timestamp_ms)
+    return {image: png, thumbnail: _thumbnail(png)}
+
+
+def image_names(job_key: str, image_key: str, step: int, timestamp_ms: int) -> tuple[str, str]:
+    """The artifact paths of an image and of its thumbnail."""
     identity = uuid5(NAMESPACE_URL, f"normlab:image/{job_key}/{image_key}/{step}")
     name = f"images/{image_key.replace('/', '~')}+step+{step}+timestamp+{timestamp_ms}+{identity}"
-    return {f"{name}.png": png, f"{name}+compressed.webp": _thumbnail(png)}
+    return f"{name}.png", f"{name}+compressed.webp"
 
 
 def _thumbnail(png: bytes) -> bytes:

@@ -1,30 +1,38 @@
 """The MLflow store that a sweep is tracked in."""
 
 import contextlib
+import getpass
+import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
+from mlflow.exceptions import MlflowException
 from sqlalchemy import NullPool, create_engine
 
 from src.bad_input import BadInput
 from src.config import Tracking
 from src.runs.files import sync_folder
-from src.tracking.address import DATABASES, EXAMPLES, default_uri, reason, shown, store_uri
+from src.runs.multirun import Multirun, identify, keep
+from src.tracking.address import DEFAULT, EXAMPLES, is_database, reason, shown, sqlite_file, store_uri
+from src.tracking.database import ASKED, FILES, MULTIRUN, PLACE, bring_along, lost_identity, place_files
 from src.tracking.views import view_link
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open store and the experiment in it."""
+    """An open store, the experiment in it, and the folder that its runs come from."""
 
     client: MlflowClient
     uri: str = field(repr=False)  # may hold a password: show it by `shown`
     experiment_id: str
+    multirun: Multirun
+    shared: bool  # whether other people's folders deliver to this experiment too
+    keeps_files: bool  # whether it has a place of its own for runs' files; else they lie in the folder
 
     @property
     def command(self) -> str:
@@ -33,7 +41,7 @@ class Store:
             return self.uri.rstrip("/")
         if shown(self.uri) != self.uri:
             return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
-        return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+        return "mlflow ui" if self.uri == DEFAULT else f"mlflow ui --backend-store-uri {self.uri}"
 
     def page(self, view: str) -> str:
         """The address of a saved view, on the port that MLflow takes where the store is no server."""
@@ -41,16 +49,44 @@ class Store:
         return f"{server}/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
-        """The runs that carry all these tags and are not superseded, the newest first."""
+        """The folder's runs that carry all these tags and are not superseded, the newest first."""
+        return self._find({MULTIRUN: self.multirun.id, **tags})
+
+    def find_old(self, **tags: str) -> list[Run]:
+        """The same of runs that were made before folders had an identity; they may be anybody's."""
+        return [run for run in self._find(tags) if MULTIRUN not in run.data.tags]
+
+    def _find(self, tags: Mapping[str, str]) -> list[Run]:
         wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
         runs = self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY)
         return [run for run in runs if "superseded" not in run.data.tags]
 
+    def create_run(self, started: int, tags: Mapping[str, str], name: str) -> str:
+        """Make a run of the folder; returns its id."""
+        owner = {MULTIRUN: self.multirun.id, "project": self.multirun.name, **_user()}
+        run = self.client.create_run(self.experiment_id, started, {**owner, **tags}, run_name=name)
+        return str(run.info.run_id)
 
-def open_store(settings: Tracking, artifacts: Path) -> Store:
+    def adopt(self, run: Run) -> None:
+        """Take a run that was made before folders had an identity for the folder's own."""
+        self.client.set_tag(run.info.run_id, MULTIRUN, self.multirun.id)
+
+    def place_files(self, run: Run) -> Run:
+        """Let the files of a run of the folder lie in it, where the store has no place of its own for files."""
+        run_id = run.info.run_id
+        if self.keeps_files or run.info.artifact_uri == f"{self.multirun.artifacts}/{run_id}/artifacts":
+            return run
+        place_files(self.uri, self.multirun, run_id)
+        return self.client.get_run(run_id)
+
+
+def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experiment") -> Store:
     """Open the store and the experiment, making what is missing.
 
-    `artifacts` is where a local store's files go.
+    Args:
+        settings: name the store and the experiment.
+        folder: the `multirun` folder that runs come from; it is made where the store can be opened.
+        typed: how the user writes another experiment.
 
     Raises:
         BadInput: where the store cannot be opened or the experiment was deleted.
@@ -64,32 +100,106 @@ def open_store(settings: Tracking, artifacts: Path) -> Store:
             _try_database(uri)
             _make_database(uri)
             client = MlflowClient(tracking_uri=uri)
+            client.get_experiment_by_name(name)  # a new database gets its tables
+            multirun = _known(uri, identify(folder))
+            experiment = _experiment(client, name, multirun, local=is_database(uri))
+            if not experiment.experiment_id:
+                raise OSError("its answer names no experiment")
+            if experiment.lifecycle_stage == "deleted":
+                raise _deleted(experiment, uri, typed)
+            multirun = keep(multirun)
+            shared = _sign(client, experiment, name, multirun, local=is_database(uri))
+    except BadInput:
+        raise
+    except Exception as error:  # whatever a store, its driver or its server may raise
+        raise unusable(error, uri, "cannot be opened", typed) from (error if shown(uri) == uri else None)
+    return Store(client, uri, experiment.experiment_id, multirun, shared, FILES not in experiment.tags)
+
+
+def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.experiment") -> BadInput:
+    """The refusal of a store that has raised an error, with the way on; a password is never repeated."""
+    status = error.get_http_status_code() if isinstance(error, MlflowException) else None
+    missing = (error.name or "") if isinstance(error, ImportError) else ""
+    allowed, write = EXAMPLES, "tracking=none"
+    if missing:
+        write = f"pip install {missing}, or {write}"
+    elif "mlflow db upgrade" in str(error):
+        write = f"mlflow db upgrade {shown(uri)}, or {write}"
+    elif status == 401:
+        allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
+    elif status == 403:
+        allowed, write = "an experiment that you may write to", f"{typed}=NAME, or {write}"
+    return BadInput(f"the store {shown(uri)} {what}: {reason(error, uri)}", allowed, write)
+
+
+def _known(uri: str, multirun: Multirun) -> Multirun:
+    """A folder as a database store knows it, with its runs brought along from where it was."""
+    if not is_database(uri):
+        return multirun
+    multirun = lost_identity(uri, multirun)
+    if not multirun.new:
+        multirun = keep(multirun)  # first: a command that is killed from here on finds what was decided
+    bring_along(uri, multirun)
+    return multirun
+
+
+def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
+    """The experiment that the folder has asked for by this name before, whatever it is called now; else that name's.
+
+    Of a `local` store the files lie in the folders of those who use it.
+    """
+    if not multirun.new:
+        asked = f"tags.`{_asked(name, multirun)}` = 'true'"
+        found = client.search_experiments(ViewType.ALL, filter_string=asked)
+        if found:
+            return found[0]
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location, tags = (multirun.artifacts, {FILES: "true"}) if local else (None, {})
+        try:
+            made = client.create_experiment(name, artifact_location=location, tags=tags)
+            return client.get_experiment(made)
+        except MlflowException:  # somebody else was faster, perhaps
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
-                location = None if uri.startswith("http") else artifacts.absolute().as_uri()
-                return Store(client, uri, client.create_experiment(name, artifact_location=location))
-    except Exception as error:  # whatever a store, its driver or its server may raise
-        missing = error.name if isinstance(error, ImportError) else ""
-        old = "mlflow db upgrade" in str(error)
-        first = f"pip install {missing}, or " if missing else f"mlflow db upgrade {shown(uri)}, or " if old else ""
-        raise BadInput(
-            f"the store {shown(uri)} cannot be opened: {reason(error, uri)}",
-            EXAMPLES,
-            f"{first}tracking=none",
-        ) from (error if shown(uri) == uri else None)  # a traceback would repeat the password
-    if experiment.lifecycle_stage == "deleted":
-        raise BadInput(
-            f"the experiment {name} was deleted from {shown(uri)}",
-            "another name, or that one restored",
-            f"mlflow experiments restore --experiment-id {experiment.experiment_id}",
-        )
-    return Store(client, uri, experiment.experiment_id)
+                raise
+    return experiment
+
+
+def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
+    """Note in the experiment that the folder delivers to it; returns whether other folders do too."""
+    place = str(multirun.path) if local else multirun.name  # a path tells strangers more than they need
+    mine = {f"{PLACE}{multirun.id}": place, _asked(name, multirun): "true"}
+    for key, value in mine.items():
+        if experiment.tags.get(key) != value:
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    return any(key.startswith(PLACE) and key not in mine for key in experiment.tags)
+
+
+def _asked(name: str, multirun: Multirun) -> str:
+    return f"{ASKED}{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _deleted(experiment: Experiment, uri: str, typed: str) -> BadInput:
+    restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+    elsewhere = "" if uri in (DEFAULT, os.environ.get("MLFLOW_TRACKING_URI")) else f"MLFLOW_TRACKING_URI={shown(uri)} "
+    return BadInput(
+        f"the experiment {experiment.name} was deleted from {shown(uri)}",
+        f"another name ({typed}=NAME), or that one restored",
+        elsewhere + restore,
+    )
+
+
+def _user() -> dict[str, str]:
+    """The user's name as MLflow's page shows it."""
+    with contextlib.suppress(Exception):  # a container's user may have no name
+        return {"mlflow.user": getpass.getuser()}
+    return {}
 
 
 def _try_database(uri: str) -> None:
     """Connect once: MLflow tries a database that refuses it ten times, for two minutes, and says so each time."""
-    scheme = uri.partition(":")[0].partition("+")[0]
-    if scheme in DATABASES and scheme != "sqlite":  # a file is tried with the address
+    if is_database(uri) and not uri.startswith("sqlite"):  # a file is tried with the address
         create_engine(uri, poolclass=NullPool).connect().close()
 
 
@@ -99,14 +209,15 @@ def _make_database(uri: str) -> None:
     MLflow makes the tables in 2.5 seconds of migrations, and a store that was killed in the midst of them never opens
     again.  Whoever calls this holds the folder (`src/runs/lock.py`).
     """
-    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    if not uri.startswith("sqlite:///") or "uri=" in uri or path.exists():
+    file = sqlite_file(uri)
+    if file is None or file.exists():
         return
+    path = file.resolve()  # a link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     for left in path.parent.glob(f"{new.name}*"):  # by a command that was killed
         left.unlink()
-    MlflowClient(tracking_uri=f"sqlite:///{new}").get_experiment_by_name("normlab")
+    MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
     new.replace(path)
     sync_folder(path.parent)
 

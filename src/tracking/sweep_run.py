@@ -5,14 +5,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from src.runs.folder import JobFolder
 from src.runs.lock import is_owned
 from src.runs.sweep import VERDICT, Sweep
 from src.tracking import views
-from src.tracking.checks import check_files, remove_partial_files
-from src.tracking.delivery import supersede, terminate
+from src.tracking.ending import supersede, terminate
+from src.tracking.files import LACKS, Undelivered, check_files, remove_partial_files, send_files
 from src.tracking.store import Store
 
 LOADED = 100  # runs that MLflow's page asks for at a time
@@ -23,28 +24,48 @@ class SweepRun:
 
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
+        self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # while it is not open
         self._began = 0  # milliseconds since 1970
+
+    @property
+    def title(self) -> str:
+        """The sweep's, and whose it is where several people share the experiment."""
+        return f"{self._sweep.title} ({self._store.multirun.name})" if self._store.shared else self._sweep.title
 
     def open(self) -> None:
         """Make it, or take it up again where the same sweep has one."""
         client, sweep = self._store.client, self._sweep
-        found, lost = self._store.find(kind="sweep", sweep_id=sweep.id), None
+        found, lost = self._store.find(kind="sweep", sweep_id=sweep.id) or self._old_runs(), None
         if not found:
             tags = {"kind": "sweep", "sweep_id": sweep.id}
             try:
-                client.create_run(self._store.experiment_id, sweep.started, tags, run_name=sweep.title)
+                self._store.create_run(sweep.started, tags, self.title)
             except Exception as error:  # the run may be there all the same, and only the answer lost
                 lost = error
             found = self._store.find(kind="sweep", sweep_id=sweep.id)
         if not found:
             raise lost or OSError("it does not show the run that was made")
-        self.id, self._began = found[0].info.run_id, found[0].info.start_time
-        remove_partial_files(found[0])
+        run = self._store.place_files(found[0])
+        self.id, self._began = run.info.run_id, run.info.start_time
+        remove_partial_files(run)
         for ghost in found[1:]:
             supersede(client, ghost)
         client.update_run(self.id, status="RUNNING")
         self._describe([])
+
+    def _old_runs(self) -> list[Run]:
+        """The sweep's runs that were made before folders had an identity, if jobs of this folder belong to them."""
+        found = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
+        begun = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if found else []
+        attempts = {str(records[0].get("time")) for records in begun if records}
+        mine = []
+        for run in found:
+            jobs = self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})
+            if any(job.data.tags.get("attempt") in attempts for job in jobs):
+                self._store.adopt(run)
+                mine.append(run)
+        return mine
 
     def _describe(self, verdict: list[str]) -> None:
         """What the run's page says of the sweep; it shows four lines before it is opened."""
@@ -60,8 +81,8 @@ class SweepRun:
         seeds = {job.params.get("seed") for job in sweep.jobs}
         strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
         made = views.sweep_views(
-            sweep.id,
-            sweep.title,
+            self.mark,
+            self.title,
             sweep.varies,
             sweep.started,
             seeds=len(seeds),
@@ -72,7 +93,8 @@ class SweepRun:
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
         for name in views.surplus_views(tags):
-            store.client.delete_experiment_tag(store.experiment_id, name)
+            with contextlib.suppress(MlflowException):  # somebody else who shares the experiment was faster
+                store.client.delete_experiment_tag(store.experiment_id, name)
         text = views.note(store.experiment_id, tags)
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
 
@@ -82,7 +104,7 @@ class SweepRun:
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if len(seeds) > 1:
             kinds["means"] = views.CELLS
-        links = {name: self._store.page(views.view_key(self._sweep.id, kind)) for name, kind in kinds.items()}
+        links = {name: self._store.page(views.view_key(self.mark, kind)) for name, kind in kinds.items()}
         wide = max(map(len, links))
         lines = [f"in MLflow: {self._store.command}", *(f"  {name:<{wide}}  {link}" for name, link in links.items())]
         if len(self._sweep.jobs) > LOADED:
@@ -96,6 +118,7 @@ class SweepRun:
 
         Raises:
             OSError: where a file did not arrive.
+            Undelivered: after the run has ended, naming the files that the store refuses for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job.at(self._multirun) for job in self._sweep.jobs]
@@ -108,15 +131,22 @@ class SweepRun:
         client.log_batch(self.id, [Metric(name, value, ended, 0) for name, value in counts.items()])
         if (folder / VERDICT).exists():
             self._describe((folder / VERDICT).read_text().splitlines())
-        files = {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*.*"))}
-        for name in files:
-            client.log_artifact(self.id, str(folder / name))
-        check_files(client, self.id, files)
+        files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if path.is_file()}
+        sizes = {name: path.stat().st_size for name, path in files.items()}
+        lacks = send_files(client, self.id, files)
+        check_files(client, self.id, {name: size for name, size in sizes.items() if name not in lacks})
+        told = "; ".join(f"{name}: {reason}" for name, reason in lacks.items())
+        if lacks:
+            client.set_tag(self.id, LACKS, told[:5000])
+        elif LACKS in client.get_run(self.id).data.tags:
+            client.delete_tag(self.id, LACKS)
         for run in self._store.find(kind="sweep", sweep_id=self._sweep.id):
             if run.info.run_id != self.id:
                 supersede(client, run)  # made by a request that the store took up late
         if not any(is_owned(job.path) for job in jobs):  # otherwise whoever trains them will end it
             terminate(client, self.id, how_ended(jobs, self._sweep.started), ended)
+        if lacks:
+            raise Undelivered(told)
 
     def abandon(self, patience: float) -> None:
         """Stopped or refused before anything ran: it does not stay RUNNING, if that can be had within seconds."""

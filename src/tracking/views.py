@@ -28,9 +28,14 @@ LAST_AND_BEST = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/err
 MAX_VARIED = 12  # table columns and parallel axes; more are neither legible nor short enough for one tag
 
 
-def view_key(sweep_id: str, kind: str = CURVES) -> str:
-    """Name a sweep's view in links: the first 8 digits of its id, and the kind where it is not the runs' curves."""
-    return f"{KEY_PREFIX}{sweep_id[:8]}{kind}"
+def sweep_mark(sweep_id: str, multirun_id: str) -> str:
+    """Name a sweep among those of everybody who uses the store: the first 8 digits of its id and of its folder's."""
+    return f"{sweep_id[:8]}-{multirun_id[:8]}"
+
+
+def view_key(mark: str, kind: str = CURVES) -> str:
+    """Name a sweep's view in links: the sweep's mark, and the kind where it is not the runs' curves."""
+    return f"{KEY_PREFIX}{mark}{kind}"
 
 
 def view_link(experiment_id: str, key: str) -> str:
@@ -39,13 +44,13 @@ def view_link(experiment_id: str, key: str) -> str:
     return f"{RUNS_PAGE.format(experiment_id)}&viewStateShareKey={key}{mode}"
 
 
-def sweep_tag(sweep_id: str) -> str:
+def sweep_tag(mark: str) -> str:
     """Name the tag that every job of the sweep carries with the value "true": what a view filters by."""
-    return f"sweep.{sweep_id[:8]}"
+    return f"sweep.{mark}"
 
 
 def sweep_view(
-    sweep_id: str,
+    mark: str,
     name: str,
     varied: Sequence[str],
     created_ms: int,
@@ -64,7 +69,7 @@ def sweep_view(
     sweep without one.  `images` is how many jobs log a picture of their mistakes: it sets that card's height.
     """
     varied = list(varied)[:MAX_VARIED]
-    key, grouped = view_key(sweep_id, kind), kind == CELLS
+    key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varied if param != "seed"] + [
         "tags.`seed`",
@@ -73,7 +78,7 @@ def sweep_view(
     # With several seeds, seed 0 of every cell before seed 1 of any: only the first ten runs show their images.
     order = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
     state = {
-        "searchFilter": f'tags.`{sweep_tag(sweep_id)}` = "true"',
+        "searchFilter": f'tags.`{sweep_tag(mark)}` = "true"',
         "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else order,
         "orderByAsc": kind != TABLE,
         "startTime": "ALL",
@@ -100,7 +105,7 @@ def sweep_view(
 
 
 def sweep_views(
-    sweep_id: str,
+    mark: str,
     name: str,
     varied: Sequence[str],
     created_ms: int,
@@ -113,8 +118,7 @@ def sweep_views(
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
     kinds = [kind for kind in names if kind != CELLS or seeds > 1]
     return dict(
-        sweep_view(sweep_id, names[kind], varied, created_ms, kind=kind, penalty=penalty, images=images)
-        for kind in kinds
+        sweep_view(mark, names[kind], varied, created_ms, kind=kind, penalty=penalty, images=images) for kind in kinds
     )
 
 

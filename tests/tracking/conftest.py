@@ -38,7 +38,7 @@ def planned(job) -> PlannedJob:
 @pytest.fixture
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")
-    return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun" / "artifacts")
+    return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from src.tracking.views import (
     VIEWS_KEPT,
     note,
     surplus_views,
+    sweep_mark,
     sweep_tag,
     sweep_view,
     sweep_views,
@@ -22,7 +23,7 @@ from src.tracking.views import (
     view_link,
 )
 
-SWEEP = "0123456789abcdef"
+SWEEP = "01234567-89abcdef"
 VARIED = ["norm.name", "reg.l1"]
 
 
@@ -31,10 +32,15 @@ def state_of(tag):
     return json.loads(view["state"])
 
 
+def test_a_sweep_has_a_mark_of_its_own_in_each_folder():
+    assert sweep_mark("01234567" * 8, "89abcdef" * 4) == SWEEP
+    assert sweep_mark("01234567" * 8, "f" * 32) != SWEEP
+
+
 def test_a_view_is_one_tag_that_the_same_sweep_repeats():
     tag = sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
     assert tag == sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
-    assert tag[0] == "mlflow.sharedViewState.sweep-01234567"
+    assert tag[0] == "mlflow.sharedViewState.sweep-01234567-89abcdef"
     view = json.loads(tag[1])
     assert {key: view[key] for key in ("name", "createdAt", "updatedAt")} == {
         "name": "norms",
@@ -45,8 +51,8 @@ def test_a_view_is_one_tag_that_the_same_sweep_repeats():
 
 def test_a_view_filters_by_the_tag_of_its_sweep_and_shows_what_varies():
     state = state_of(sweep_view(SWEEP, "norms", [*VARIED, "seed"], 5))
-    assert sweep_tag(SWEEP) == "sweep.01234567"
-    assert state["searchFilter"] == 'tags.`sweep.01234567` = "true"'
+    assert sweep_tag(SWEEP) == "sweep.01234567-89abcdef"
+    assert state["searchFilter"] == 'tags.`sweep.01234567-89abcdef` = "true"'
     assert state["selectedColumns"] == [
         "params.`norm.name`",
         "params.`reg.l1`",

@@ -1,0 +1,123 @@
+"""Which `multirun` folder this is: it has an identity, which it keeps when it is moved and which no copy of it shares.
+
+Several people may deliver to one MLflow store.  The identity tells their runs apart: a command touches only the runs of
+its own folder.
+"""
+
+import json
+import platform
+import re
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from src.runs.files import write_json
+from src.runs.lock import file_lock
+
+FILE = "identity.json"
+KINDS = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """A `multirun` folder, and the identities of the folders that it was copied from, the latest last."""
+
+    path: Path  # absolute, links followed
+    project: Path  # absolute: the folder in which the user finds it
+    id: str  # 32 hexadecimal digits
+    copied_from: tuple[str, ...] = ()
+    original: str = ""  # the place of the folder that this one is a copy of
+    new: bool = False  # no file holds this identity yet
+    news: str = ""  # a move or a copy that was just noticed, for the user
+
+    @property
+    def artifacts(self) -> str:
+        """The address of the folder for the files of its runs, in a store that has no place of its own for files."""
+        return (self.path / "artifacts").as_uri()
+
+    @property
+    def name(self) -> str:
+        """A short name that tells it from the folders of other people, such as `project 1a2b`."""
+        return f"{self.project.name} {self.id[:4]}".strip()
+
+
+def identify(folder: Path) -> Multirun:
+    """Read a folder's identity, and find out whether the folder was moved or copied; `keep` makes the answer last.
+
+    A folder that was renamed or moved keeps its identity; a copy gets a new one.  A folder from another machine counts
+    as a copy, since nobody can look whether the original is still there.
+    """
+    path, project = folder.resolve(), folder.absolute().parent
+    known = _read(path / FILE)
+    if known is None:
+        return Multirun(path, project, uuid.uuid4().hex, new=True)
+    stored = Multirun(path, project, known["id"], tuple(known["copied_from"]), known["original"])
+    if known["place"] == str(path) and _same_folder(path, known):
+        return stored
+    if _moved(path, known):
+        return replace(stored, news=f"{path} was {known['place']} before; its runs in MLflow follow it")
+    return replace(
+        stored,
+        id=uuid.uuid4().hex,
+        copied_from=(*stored.copied_from, stored.id),
+        original=known["place"],
+        news=f"{path} is a copy of {known['place']}: it gets runs of its own in MLflow",
+    )
+
+
+def keep(multirun: Multirun) -> Multirun:
+    """Write a folder's identity, where it is not written yet; where another command was faster, its identity counts.
+
+    Raises:
+        OSError: where the folder cannot be made or written to.
+    """
+    multirun.path.mkdir(parents=True, exist_ok=True)
+    content = {
+        "id": multirun.id,
+        "place": str(multirun.path),
+        "machine": platform.node(),
+        "inode": multirun.path.stat().st_ino,
+        "copied_from": list(multirun.copied_from),
+        "original": multirun.original,
+    }
+    with file_lock(multirun.path / FILE):
+        known = _read(multirun.path / FILE)
+        if known is not None and known["place"] == str(multirun.path) and known["id"] != multirun.id:
+            return replace(multirun, id=known["id"], copied_from=tuple(known["copied_from"]), new=False)
+        if known != content:
+            write_json(multirun.path / FILE, content)
+    return replace(multirun, new=False)
+
+
+def _same_folder(path: Path, known: dict[str, Any]) -> bool:
+    """Whether a folder at the known path is the known one, not another machine's copy under the same path."""
+    return bool(known["machine"] == platform.node() or known["inode"] == path.stat().st_ino)
+
+
+def _moved(path: Path, known: dict[str, Any]) -> bool:
+    """Whether the folder itself came here: it has left its old place, or is still seen there through a link."""
+    original = Path(known["place"])
+    try:
+        (original / FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _same_folder(path, known)
+    except OSError:  # another user's folder, say: nobody can tell
+        return False
+    there = _read(original / FILE)
+    if there is not None and there["id"] != known["id"]:  # another folder has taken its place
+        return _same_folder(path, known)
+    return original.samefile(path)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What an identity file holds; None where there is none, or where it is harmed."""
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(known, dict) or not all(isinstance(known.get(name), kind) for name, kind in KINDS.items()):
+        return None
+    identities = [known["id"], *known["copied_from"]]
+    whole = all(isinstance(each, str) and re.fullmatch("[0-9a-f]{32}", each) for each in identities)
+    return {name: known[name] for name in KINDS} if whole else None
