@@ -28,17 +28,13 @@ EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 WITHOUT = "tracking=none to go on without"
 
 
-# The store that a bare `mlflow ui` shows.  Relative: the current folder's name may hold ? or #.
-DEFAULT = "sqlite:///mlflow.db"
-
-
 def store_uri(settings: Tracking) -> str:
     """The store's address: the configuration's, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
 
     Raises:
         BadInput: where `~` names a user who does not exist.
     """
-    uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
+    uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
     head, slashes, path = uri.partition(":///")
     if not (head.startswith("sqlite") and path.startswith("~")):
         return uri
@@ -46,6 +42,12 @@ def store_uri(settings: Tracking) -> str:
         return f"{head}{slashes}{Path(path).expanduser()}"
     except RuntimeError as error:
         raise BadInput(f"{uri}: {error}", "sqlite:///FILE") from error
+
+
+def default_uri() -> str:
+    """The store that a bare `mlflow ui` shows; without its folder where an address would misread the folder's name."""
+    place = str(Path.cwd() / "mlflow.db")
+    return f"sqlite:///{place if place.isprintable() and not re.search('[?%]', place) else 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -130,7 +132,7 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         BadInput: naming the way on.  A password is never repeated.
     """
     uri = store_uri(settings)
-    key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != DEFAULT else "the store"
+    key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = uri.partition(":")[0].partition("+")[0]
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _refusal(key, uri)
@@ -199,14 +201,14 @@ def _check_file(uri: str, key: str) -> None:
     told = f"{key}={shown(uri)}"
     if not place.startswith("/") or place in ("/", "/:memory:"):
         raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", "tracking.uri=sqlite:///mlflow.db")
-    if query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query):
-        raise BadInput(f"{told}: what follows a ? is not part of the file's name", "a path without ?", WITHOUT)
+    if "%" in place or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
+        raise BadInput(f"{told}: an address misreads ? and % in a file's name", "a path without them", WITHOUT)
     try:
         path = Path(place[1:]).resolve()  # a link may name a file that is not there yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         if path.is_dir() or (nearest != path and not nearest.is_dir()):
             raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
-        made_here = uri == DEFAULT and not path.exists()  # in a folder that src/runs/space.py tries
+        made_here = uri == default_uri() and not path.exists()  # in a folder that src/runs/space.py tries
         if not made_here and not os.access(nearest, os.W_OK):
             raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", WITHOUT)
         if path.exists():  # rw: opened as it is, never made

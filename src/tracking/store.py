@@ -18,7 +18,7 @@ from src.bad_input import BadInput
 from src.config import Tracking
 from src.runs.files import sync_folder
 from src.runs.multirun import Multirun, identify, keep
-from src.tracking.address import DEFAULT, EXAMPLES, is_database, reason, shown, sqlite_file, store_uri
+from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, sqlite_file, store_uri
 from src.tracking.database import ASKED, FILES, MULTIRUN, PLACE, bring_along, lost_identity, place_files
 from src.tracking.views import view_link
 
@@ -41,7 +41,7 @@ class Store:
             return self.uri.rstrip("/")
         if shown(self.uri) != self.uri:
             return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
-        return "mlflow ui" if self.uri == DEFAULT else f"mlflow ui --backend-store-uri {self.uri}"
+        return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
 
     def page(self, view: str) -> str:
         """The address of a saved view, on the port that MLflow takes where the store is no server."""
@@ -182,7 +182,9 @@ def _asked(name: str, multirun: Multirun) -> str:
 
 def _deleted(experiment: Experiment, uri: str, typed: str) -> BadInput:
     restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
-    elsewhere = "" if uri in (DEFAULT, os.environ.get("MLFLOW_TRACKING_URI")) else f"MLFLOW_TRACKING_URI={shown(uri)} "
+    elsewhere = (
+        "" if uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI")) else f"MLFLOW_TRACKING_URI={shown(uri)} "
+    )
     return BadInput(
         f"the experiment {experiment.name} was deleted from {shown(uri)}",
         f"another name ({typed}=NAME), or that one restored",

@@ -52,7 +52,9 @@ def check_store(
     multirun = folder / "multirun"
     damaged = readable(multirun)
     runs = read_runs(folder / "mlflow.db", artifact_root)
-    active = [run for run in runs if run.lifecycle == "active"]
+    # Other people's folders may deliver to the same store; a run without an owner is somebody's mistake.
+    owners = json.loads((multirun / "identity.json").read_bytes())["id"], None
+    active = [run for run in runs if run.lifecycle == "active" and run.tags.get("multirun") in owners]
     sweeps = [json.loads(path.read_bytes()) for path in sorted(multirun.glob("sweeps/*/manifest.json"))]
     jobs = {job["key"]: JobFolder(multirun / "jobs" / job["folder"]) for sweep in sweeps for job in sweep["jobs"]}
     found = [*one_run_each(active, sweeps), *damaged, *no_temporary_files(multirun)]

@@ -12,6 +12,7 @@ from src.runs.identity import identity, job_key
 from src.runs.sweep import PlannedJob
 from src.tracking.store import Store, open_store
 from tests.tracking.pages import CHROMIUM, CHROMIUM_FLAGS
+from tests.tracking.servers import Proxy, serving
 from tests.world import DATA, configuration
 
 
@@ -64,3 +65,23 @@ def page(browser):
     yield page
     page.close()
     assert [problem for problem in problems if "/users/current" not in problem] == []  # one that every page asks for
+
+
+@pytest.fixture(scope="session")
+def running(migrated, tmp_path_factory):
+    with serving(migrated, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    """The server, with an empty store."""
+    running.empty()
+    return running
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = Proxy(server)
+    yield proxy
+    proxy.close()

@@ -33,6 +33,8 @@ LOST = "lost"  # done, and the answer is lost
 TRUNCATED = "truncated"  # done, and half of the answer arrives as if it were whole
 SHORT = "short"  # done, and half of the answer arrives, its length told rightly
 GARBAGE = (HTML, EMPTY, TRUNCATED, SHORT)
+# Answers that are final, as a proxy or a log-in before the server gives them.
+UNAUTHORIZED, FORBIDDEN, TOO_LARGE = "401", "403", "413"
 
 
 def free_port() -> int:
@@ -181,6 +183,8 @@ class Proxy:
             _reset(handler.connection)
         elif fault == ERROR:
             _send(handler, 500, b"Internal Server Error\n\n  at line 1\n  at line 2")
+        elif fault in (UNAUTHORIZED, FORBIDDEN, TOO_LARGE):
+            _send(handler, int(fault), b"<html><h1>nginx says no</h1></html>")
         elif fault == HTML:
             _send(handler, 200, b"<html>\n<body>\nPlease log in.\n</body>\n</html>")
         elif fault == EMPTY:

@@ -160,7 +160,7 @@ def test_a_sweep_that_the_page_does_not_load_whole_says_so(store, tmp_path, jobs
 def test_the_environment_names_the_store_unless_the_configuration_does(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert store_uri(Tracking("sqlite")) == "sqlite:///mlflow.db"
+    assert store_uri(Tracking("sqlite")) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert store_uri(Tracking("sqlite")) == "http://127.0.0.1:5000"
     assert store_uri(Tracking("sqlite", uri="sqlite:///mine.db")) == "sqlite:///mine.db"

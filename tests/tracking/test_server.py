@@ -21,6 +21,7 @@ from tests.tracking.servers import (
     CUT,
     EMPTY,
     ERROR,
+    FORBIDDEN,
     GARBAGE,
     GONE,
     HANG,
@@ -28,10 +29,11 @@ from tests.tracking.servers import (
     LATE,
     LOST,
     SHORT,
+    TOO_LARGE,
     TRUNCATED,
+    UNAUTHORIZED,
     Proxy,
     no_fault,
-    serving,
 )
 
 pytestmark = pytest.mark.filterwarnings(
@@ -41,26 +43,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 SWEEP = "5" * 64
 PATIENCE = 1.0
-
-
-@pytest.fixture(scope="session")
-def running(migrated, tmp_path_factory):
-    with serving(migrated, tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    """The server, with an empty store."""
-    running.empty()
-    return running
-
-
-@pytest.fixture
-def proxy(server):
-    proxy = Proxy(server)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture(autouse=True)
@@ -436,6 +418,73 @@ def test_an_artifact_that_never_arrives_keeps_a_run_from_being_finished(
     proxy.fault = no_fault
     assert deliver(proxy.uri)
     promised(server)
+
+
+def tags_of(server, kind):
+    client, experiment = client_of(server)
+    (run,) = client.search_runs([experiment], f"tags.kind = '{kind}'")
+    return run.data.tags
+
+
+def test_a_file_that_the_server_refuses_for_good_holds_nothing_up(
+    server, proxy, deliver, tracker, said, sweep, tmp_path
+):
+    """As nginx does by default with all that is larger than 1 MB."""
+    folder = sweep.folder(tmp_path / "multirun")
+    (folder / "report.html").write_text("<html>")
+    (folder / "table.csv").write_text("norm\n")
+    large = ("weights.safetensors", "report.html")
+    proxy.fault = lambda request: TOO_LARGE if request.uploads and request.path.endswith(large) else None
+    began = time.monotonic()
+    assert not deliver(proxy.uri)
+    assert time.monotonic() - began < session.PATIENCE / 2
+    assert statuses(server) == statuses(server, "sweep") == [FINISHED]
+    assert tags_of(server, "job")["not_delivered"] == "weights.safetensors: 413 Request Entity Too Large"
+    assert tags_of(server, "sweep")["not_delivered"] == "report.html: 413 Request Entity Too Large"
+    told = missing(said)
+    assert told[:2] == [
+        "not delivered to MLflow: gn l1=0.0001 s0: weights.safetensors: 413 Request Entity Too Large",
+        "not delivered to MLflow: the sweep's own run: report.html: 413 Request Entity Too Large",
+    ]
+    assert "client_max_body_size" in told[2]
+    assert "python -m src.sync" in told[3]
+    files = {path.name for path in server.artifacts.rglob("*") if path.is_file()}
+    assert {"table.csv", "manifest.json", "predictions.npz", "train.log"} <= files
+    proxy.fault = no_fault
+    assert deliver(proxy.uri)
+    assert "not_delivered" not in tags_of(server, "job") | tags_of(server, "sweep")
+    assert statuses(server) == statuses(server, "sweep") == [FINISHED]
+
+
+def test_a_job_whose_folder_lost_a_file_holds_nothing_up(server, deliver, said, job):
+    (job.path / "predictions.npz").unlink()
+    began = time.monotonic()
+    assert not deliver(server.uri)
+    assert time.monotonic() - began < session.PATIENCE / 2
+    assert statuses(server) == [("FAILED", False, False)]
+    assert tags_of(server, "job")["error"] == "the job's folder has lost predictions.npz"
+    assert statuses(server, "sweep") == [FINISHED]
+    assert "predictions.npz: there is no file " in missing(said)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way_on"), [(UNAUTHORIZED, "MLFLOW_TRACKING_USERNAME"), (FORBIDDEN, "tracking.experiment=NAME")]
+)
+def test_a_server_that_wants_a_log_in_says_how(server, proxy, tracker, deliver, said, job, kind, way_on):
+    proxy.fault = lambda request: kind
+    with pytest.raises(BadInput, match=way_on):
+        deliver(proxy.uri)
+    go_on, records = unfinish(job)
+    proxy.fault = no_fault
+    one = tracker(proxy.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
+    proxy.fault = lambda request: kind  # a token that has run out
+    go_on(records + 1)
+    began = time.monotonic()
+    assert not one.close()
+    assert time.monotonic() - began < session.PATIENCE / 2
+    assert any(line.startswith(f"  {kind}: ") and way_on in line for line in said)
 
 
 def test_metrics_that_something_between_has_swallowed_are_missed(server, proxy, deliver, promised):

@@ -1,0 +1,251 @@
+"""Several folders and one store, and one folder in several places: everybody's runs stay their own."""
+
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.tracking._tracking_service import utils
+
+from src.config import Tracking
+from src.runs.journal import encode, read_journal
+from src.runs.multirun import FILE, identify, keep
+from src.runs.sweep import Sweep
+from src.tracking import session
+from src.tracking.session import Tracker
+from tests.faults.promises import check_store
+from tests.faults.stored import read_runs
+
+# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+SWEEP = "5" * 64
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(session, "PERIOD", 0.05)
+
+
+@pytest.fixture
+def project(tmp_path, trained, planned, migrated, monkeypatch):
+    """Makes a project's folder with one finished job, and perhaps a database of its own."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def make(name, *, database=True):
+        folder = tmp_path / name
+        shutil.copytree(trained, folder / "multirun/jobs/job")
+        sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
+        sweep.write(folder / "multirun")
+        if database:
+            shutil.copy(migrated, folder / "mlflow.db")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def deliver(planned, monkeypatch):
+    """What a command that has nothing to train does in a folder; returns the lines that it says."""
+
+    def run(folder, uri=None, experiment="normlab"):
+        utils._artifact_repos_cache.clear()  # a command is a process of its own, and MLflow keeps this by run alone
+        monkeypatch.chdir(folder)
+        said = []
+        sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
+        tracker = Tracker(Tracking("sqlite", uri, experiment), sweep, Path("multirun"), said.append)
+        tracker.open()
+        assert tracker.close(), said
+        return said
+
+    return run
+
+
+def identity(folder):
+    return json.loads((folder / "multirun" / FILE).read_bytes())["id"]
+
+
+def runs_of(folder, database, artifact_root=None):
+    """The runs of a folder in a database that are not superseded."""
+    runs = read_runs(database, artifact_root)
+    return [run for run in runs if run.tags.get("multirun") == identity(folder) and "superseded" not in run.tags]
+
+
+def files_of(run):
+    return sorted(path.name for path in run.artifacts.rglob("*") if path.is_file())
+
+
+def test_two_people_with_one_database_keep_their_own_runs_and_files(project, deliver, tmp_path, migrated):
+    shared = shutil.copy(migrated, tmp_path / "shared.db")
+    uri = f"sqlite:///{shared}"
+    a, b = project("a", database=False), project("b", database=False)
+    for folder in (a, b, a, b):
+        deliver(folder, uri)
+    assert identity(a) != identity(b)
+    for folder in (a, b):
+        runs = runs_of(folder, shared)
+        assert sorted((run.tags["kind"], run.status) for run in runs) == [("job", "FINISHED"), ("sweep", "FINISHED")]
+        assert all(run.artifacts.is_relative_to(folder / "multirun/artifacts") for run in runs)
+        assert all("weights.safetensors" in files_of(run) for run in runs if run.tags["kind"] == "job")
+    runs = read_runs(shared)
+    assert not [run for run in runs if "superseded" in run.tags]
+    assert len({name for run in runs for name in run.tags if name.startswith("sweep.")}) == 2  # a view shows one
+    assert {run.name for run in runs if run.tags["kind"] == "sweep"} == {
+        "norm 55555555",
+        f"norm 55555555 (b {identity(b)[:4]})",
+    }
+
+
+def test_two_people_with_one_server_keep_their_own_runs(project, deliver, server, tmp_path):
+    a, b = project("a", database=False), project("b", database=False)
+    for folder in (a, b, a):
+        deliver(folder, server.uri)
+    experiment = MlflowClient(server.uri).get_experiment_by_name("normlab")
+    views = [key for key in experiment.tags if key.startswith("mlflow.sharedViewState.sweep-")]
+    assert len(views) == 4  # curves and leaderboard of each
+    assert str(tmp_path) not in json.dumps(experiment.tags)  # nobody else has to know where a folder is
+    for folder in (a, b):
+        server.copy(folder / "mlflow.db")
+        check_store(folder, artifact_root=server.artifacts)
+
+
+@pytest.mark.parametrize("how", ["renamed", "moved below", "copied", "copied and the original removed"])
+def test_a_project_in_another_place_goes_on_there(project, deliver, tmp_path, how):
+    original = project("orig")
+    deliver(original)
+    before = {run.id for run in runs_of(original, original / "mlflow.db")}
+    old = identity(original)
+    # MLflow keeps an open database by its address, which does not hold such a folder's name: one in this process.
+    new = tmp_path / ("what? #1%20" if how == "renamed" else "new #1") / "below"
+    new.parent.mkdir()
+    untouched = {}
+    if how.startswith("copied"):
+        shutil.copytree(original, new)
+        if how == "copied":
+            untouched = {path: path.stat().st_mtime_ns for path in original.rglob("*")}
+        else:
+            shutil.rmtree(original)
+    else:
+        original.rename(new)
+    said = deliver(new)
+    assert any(str(original) in line for line in said) == (how != "nothing")
+    assert (identity(new) == old) == (how != "copied")
+    runs = runs_of(new, new / "mlflow.db")
+    assert {run.id for run in runs} == before  # nothing is delivered twice
+    assert all(run.artifacts.is_relative_to(new) for run in runs)
+    check_store(new)
+    assert {path: path.stat().st_mtime_ns for path in untouched} == untouched
+    assert not original.exists() or how == "copied"
+    assert not any(str(original) in line for line in deliver(new))  # it is told once
+
+
+def test_a_copy_that_shares_its_originals_database_leaves_it_alone(project, deliver, tmp_path, migrated):
+    shared = shutil.copy(migrated, tmp_path / "shared.db")
+    a = project("a", database=False)
+    deliver(a, f"sqlite:///{shared}")
+    first = {run.id for run in runs_of(a, shared)}
+    b = Path(shutil.copytree(a, tmp_path / "b"))
+    deliver(b, f"sqlite:///{shared}")
+    assert {run.id for run in runs_of(a, shared)} == first
+    assert not {run.id for run in runs_of(b, shared)} & first
+    check_store_of(shared, a, b)
+
+
+def check_store_of(database, *folders):
+    """The promises, for several folders that share a database."""
+    for folder in folders:
+        shutil.copy(database, folder / "mlflow.db")
+        check_store(folder)
+        (folder / "mlflow.db").unlink()
+
+
+def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
+    folder = tmp_path / "multirun"
+    first = keep(identify(folder))
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    assert identify(folder).id == first.id  # a shared folder: the same path and the same inode
+    away = tmp_path / "away"
+    shutil.copytree(folder, away)
+    shutil.rmtree(folder)
+    copy = identify(away)
+    assert copy.id != first.id
+    assert copy.copied_from == (first.id,)
+
+
+def test_a_folder_whose_original_cannot_be_looked_at_is_a_copy(tmp_path):
+    known = {"machine": os.uname().nodename, "inode": 1, "copied_from": [], "original": ""}
+    (tmp_path / "loop").symlink_to("loop")  # as good as a folder without permission, which root has everywhere
+    folder = tmp_path / "multirun"
+    folder.mkdir()
+    (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
+    assert identify(folder).copied_from == ("a" * 32,)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'])
+def test_a_harmed_identity_is_found_again_in_the_projects_own_database(project, deliver, content):
+    folder = project("p")
+    deliver(folder)
+    before = identity(folder)
+    (folder / "multirun" / FILE).write_bytes(content)
+    deliver(folder)
+    assert identity(folder) == before
+    check_store(folder)
+
+
+def test_files_that_were_removed_are_delivered_again(project, deliver):
+    folder = project("p")
+    deliver(folder)
+    shutil.rmtree(folder / "multirun/artifacts")
+    deliver(folder)
+    check_store(folder)
+
+
+def test_an_experiment_that_was_renamed_is_found(project, deliver):
+    folder = project("p")
+    deliver(folder)
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client.rename_experiment(client.get_experiment_by_name("normlab").experiment_id, "my study")
+    deliver(folder)
+    deliver(folder, experiment="my study")  # by its new name too
+    deliver(folder)
+    assert client.get_experiment_by_name("normlab") is None
+    check_store(folder)
+
+
+def test_runs_from_before_folders_had_an_identity_are_gone_on_with(project, deliver, planned):
+    folder = project("p")
+    deliver(folder)
+    before = {run.id for run in runs_of(folder, folder / "mlflow.db")}
+    forget_identity(folder)
+    moved = folder.rename(folder.with_name("q"))
+    deliver(moved)
+    assert {run.id for run in runs_of(moved, moved / "mlflow.db")} == before
+    check_store(moved)
+
+
+def forget_identity(folder):
+    """Bring a store and a folder to what they were before folders had an identity."""
+    (folder / "multirun" / FILE).unlink()
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("DELETE FROM tags WHERE key = 'multirun'")
+        database.execute("DELETE FROM experiment_tags WHERE key LIKE 'normlab.%'")
+    database.close()
+
+
+def test_old_runs_on_a_server_are_adopted_by_the_folder_that_made_them(project, deliver, server):
+    a, b = project("a", database=False), project("b", database=False)
+    journal = b / "multirun/jobs/job/journal.jsonl"
+    records = read_journal(journal)
+    journal.write_bytes(b"".join(encode({**record, "time": record["time"] + 1}) for record in records))
+    deliver(a, server.uri)
+    runs = {run.id for run in runs_of(a, server.database, server.artifacts)}
+    (a / "multirun" / FILE).unlink()
+    for run in runs:
+        MlflowClient(server.uri).delete_tag(run, "multirun")
+    deliver(b, server.uri)
+    assert not {run.id for run in runs_of(b, server.database, server.artifacts)} & runs
+    deliver(a, server.uri)
+    assert {run.id for run in runs_of(a, server.database, server.artifacts)} == runs
