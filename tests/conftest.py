@@ -18,6 +18,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the slow fault tests go on."""
     parser.addoption("--kills", type=int, default=8, help="how often a sweep is killed at a random moment")
+    parser.addoption("--sweeps", type=int, default=3, help="how many sweeps each of two people asks for")
     parser.addoption("--points", type=int, default=12, help="at how many statements a sweep is killed")
     parser.addoption("--fault-seed", type=int, default=1, help="what decides where")
 

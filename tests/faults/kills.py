@@ -21,6 +21,7 @@ from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
 from tests.faults.phases import Death, died, done_step
 from tests.faults.promises import Snapshot, check_after_kill, check_store, snapshot
+from tests.tracking.servers import Server
 
 PATIENCE = 300.0  # seconds for one command; a sweep of six takes half a minute
 AT_ANY_TIME = 0.08  # share of the kills that may fall into the start-up; the others wait for a job's first step
@@ -71,12 +72,14 @@ class Killer:
         job_seconds: from a job's first step to its last artifact, to aim by.
         start_seconds: from the command to the first step of its first job.
         victim: which process to kill, given the command's.
+        server: that the runs are delivered to, which others may use too; by default they go to the folder's own store.
     """
 
     words: tuple[str, ...]
     job_seconds: float
     start_seconds: float
     victim: Victim = itself
+    server: Server | None = None
 
     def sweep(self, folder: Path, reference: Path, random: random.Random, tally: Tally) -> None:
         """From an empty folder to a finished sweep; what is broken is told in the tally."""
@@ -100,17 +103,21 @@ class Killer:
             return
         tally.sweeps += 1
         try:
-            check_store(folder, reference, before=state)
+            if self.server is not None:
+                self.server.copy(folder / "mlflow.db")
+            root = None if self.server is None else self.server.artifacts
+            check_store(folder, reference, before=state, artifact_root=root)
         except AssertionError as broken:
             tally.violations.append(str(broken))
 
     def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int, str, Death | None]:
         """Run the command once; returns its exit status, what it said, and how it was killed, if it was."""
+        variables = {} if self.server is None else {"MLFLOW_TRACKING_URI": self.server.uri}
         with (folder / "said").open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", *self.words],
                 cwd=folder,
-                env=clean_environment(),
+                env=clean_environment() | variables,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,

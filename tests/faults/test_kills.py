@@ -18,6 +18,7 @@ from tests.conftest import clean_environment
 from tests.faults.conftest import SMALL
 from tests.faults.kills import Killer, Tally, any_of_them, measured, until
 from tests.faults.promises import check_store
+from tests.tracking.servers import serving
 
 SIX_RUNS = ("src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", "data.limit=2560", "epochs=4")
 LANES = 2  # commands at once, as many as the smallest machine has cores
@@ -57,6 +58,33 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(unint
     assert not tally.violations, "\n".join(tally.violations)
     assert len(tally.deaths) >= kills
     assert tally.sweeps >= 1
+
+
+@pytest.mark.slow
+# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+def test_two_people_who_share_a_server_and_are_killed_keep_their_promises(uninterrupted, migrated, tmp_path, request):
+    kills = request.config.getoption("--kills")
+    seed = request.config.getoption("--fault-seed")
+    reference, launched = uninterrupted
+    start_seconds, job_seconds = measured(reference, launched)
+    tally = Tally(kills)
+    (tmp_path / "server").mkdir()
+
+    def person(name):
+        chance, sweep = random.Random(f"{seed} {name}"), 0
+        words = (*SIX_RUNS, "hydra.launcher.workers=2")
+        killer = Killer(words, job_seconds, start_seconds, any_of_them(chance), server)
+        while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
+            killer.sweep(tmp_path / f"{name}-{sweep}", reference, chance, tally)
+            sweep += 1
+
+    with serving(migrated, tmp_path / "server") as server, ThreadPoolExecutor(LANES) as pool:
+        list(pool.map(person, ("anna", "ben")))
+    print("\ntwo people, one server", tally.table(seed))
+    assert not tally.violations, "\n".join(tally.violations)
+    assert len(tally.deaths) >= kills
+    assert tally.sweeps >= 2
 
 
 @pytest.mark.slow
