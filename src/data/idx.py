@@ -87,7 +87,9 @@ def _wrong_size(path: Path, seen: str, expected: int, shape: tuple[int, ...]) ->
 
 def _check_memory(path: Path, size: int) -> None:
     """Refuse a file whose images could not be trained on with all of the memory that there is."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = math.inf
+    with contextlib.suppress(OSError, ValueError):  # a system that does not say
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, ValueError):  # of a container; elsewhere there is no such file, or it says max
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     if IN_MEMORY * size > memory:
