@@ -1,6 +1,7 @@
 """The one answer to what cannot be done."""
 
 import re
+import shlex
 
 LONGEST_LINE = 300  # characters
 # What stands before the @ of an address; in a file's path an @ is a letter like others.
@@ -20,6 +21,12 @@ class BadInput(Exception):
         """The same refusal, saying where in the command it stands."""
         what, allowed, write = self._parts
         return BadInput(f"{place}: {what}", allowed, write.removeprefix("-m "))
+
+
+def as_one_word(name: str, value: str) -> str:
+    """How to type a value that holds what Hydra or the shell would read as something else."""
+    quoted = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)  # Hydra's escapes
+    return shlex.quote(f'{name}="{quoted}"')
 
 
 def masked(text: str) -> str:

@@ -56,17 +56,17 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
         Its accuracy on the validation split, from 0 to 1, after the last epoch.
     """
     job = JobFolder(folder)
-    with job_lock(folder):
-        done = job.result()
-        if done is not None:
-            if not is_same_job(job, config):
-                raise RuntimeError(f"{folder} holds another job, or its journal is harmed: delete it to train anew")
-            return float(done["metrics"]["val/accuracy"])
-        remove_partial_files(folder)
-        resume = can_resume(job, config)
-        if not resume:
-            drop_checkpoints(folder)  # before the journal that they belong to is begun anew
-        try:
+    try:
+        with job_lock(folder):
+            done = job.result()
+            if done is not None:
+                if not is_same_job(job, config):
+                    raise RuntimeError(f"{folder} holds another job, or its journal is harmed: delete it to train anew")
+                return float(done["metrics"]["val/accuracy"])
+            remove_partial_files(folder)
+            resume = can_resume(job, config)
+            if not resume:
+                drop_checkpoints(folder)  # before the journal that they belong to is begun anew
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
                     return _run(config, job, journal, listener, live)
@@ -76,9 +76,9 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
                     with contextlib.suppress(OSError):  # a full disk, say; the epochs that stand there count
                         journal.append(stamp("stop", status=status, error=reason))
                     raise
-        except BaseException as error:
-            print(f"{job.display_name}: {': '.join(outcome(error))}", file=sys.stderr)
-            raise
+    except BaseException as error:
+        print(f"{job.display_name}: {': '.join(outcome(error))}", file=sys.stderr)  # a worker's goes to train.log
+        raise
 
 
 def outcome(error: BaseException) -> tuple[str, str]:

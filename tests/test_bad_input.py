@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, as_one_word
 from src.config import Data
 from src.data.images import Source
 from src.data.sizes import check_sizes
-from src.sweep.overrides import as_one_word, check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
 from tests.conftest import files_below, python
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.

@@ -132,7 +132,8 @@ class GridSweeper(Sweeper):
         if restart:
             self._check_nobody_trains(sweep)
         to_train = sum(restart or not self._folder(job).finished for job in sweep.jobs)
-        check_space(self._multirun, to_train)
+        inside = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
+        check_space(self._multirun, to_train, inside)
         if to_train and isinstance(self._launcher, JobProcesses):
             self._launcher.prepare(config.data)  # while the store is opened
         tracker = self._tracker(config.tracking, sweep)

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from src.bad_input import BadInput
-from src.data.idx_folder import FILES, find_file, read_folder
+from src.data.idx_folder import packed_only, read_folder
+from src.data.idx_names import find_set, folder_with_set
 from src.data.images import Images, as_images
+from src.data.refusals import root_word, unreadable
 
 PATIENCE = 30  # seconds without a byte before a server counts as gone
 
@@ -23,20 +25,30 @@ def download_folder(root: str | None) -> Path:
     """The folder that the user named, else normlab's in the user's cache folder.
 
     Raises:
-        BadInput: where it names a user who does not exist.
+        BadInput: where it names a user who does not exist, or has a name that no report could show.
     """
     try:
-        return Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
+        folder = Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
+        str(folder.absolute()).encode()
     except RuntimeError as error:
         raise BadInput(f"data.root={root}: {error}", "an existing folder", "data.root=FOLDER") from error
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(error.object).decode(errors="backslashreplace")
+        way_on = "data.root=LINK, where LINK is a link to it"
+        raise BadInput(f"data.root={shown}: its name is not UTF-8", "a name that reports can show", way_on) from error
+    return folder
 
 
 def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
     """Fashion-MNIST and KMNIST, which come in MNIST's format."""
     try:
-        for file in FILES:
-            find_file(root, file, name)
-    except BadInput:
+        find_set(root, name, packed=packed_only(name))
+    except BadInput as error:
+        if isinstance(error.__cause__, OSError):  # the files may be there, but cannot be looked at
+            raise
+        near = folder_with_set(root, name) if root.is_dir() else None
+        if near is not None and not packed_only(name):
+            raise BadInput(f"data.root={root} holds no {name}, but {near} holds a set", "", root_word(near)) from None
         _download(name, root, lambda dataset: dataset(root, download=True))
     return read_folder(root, name, classes)
 
@@ -59,11 +71,17 @@ def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
 
     patience = socket.getdefaulttimeout()
     before: set[Path] | None = None
+    if os.path.lexists(root) and not root.is_dir():
+        what = f"data.root={root} is no folder"
+        raise BadInput(what, "a folder to download to and read from", root_word(root.absolute().parent))
     try:
         before = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(PATIENCE)
         return make(getattr(torchvision.datasets, name))
+    except PermissionError as error:
+        _remove_new(root, before)
+        raise unreadable(Path(error.filename or root), error) from error
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
         _remove_new(root, before)
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]

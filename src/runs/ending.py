@@ -4,6 +4,7 @@ import contextlib
 import signal
 from pathlib import Path
 
+from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, Record, stamp
 from src.runs.lock import job_lock
@@ -23,7 +24,7 @@ def told(folder: Path, status: str, died: str, before: Record | None) -> str:
     job = JobFolder(folder)
     if job.finished:
         return ""
-    with contextlib.suppress(BlockingIOError, OSError), job_lock(folder, wait=False):
+    with contextlib.suppress(BadInput, OSError), job_lock(folder, wait=False):
         records = job.records()
         if records and records[-1]["kind"] == "stop" and records[-1] != before:
             return str(records[-1]["error"])

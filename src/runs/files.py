@@ -1,11 +1,18 @@
 """Files that stand under their final name whole or not at all."""
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# What a file system answers that cannot flush a folder or a file (CIFS, VirtualBox and WSL shares).  It has no stronger
+# promise to give, so nothing is gained by refusing to work on it.  A failing disk answers EIO, a full one ENOSPC.
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
+NAME_KEPT = 30  # characters of a file's name in its temporary file's: some disks take 143 bytes (ecryptfs)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -16,13 +23,13 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OSError: naming `path`, where the disk is full, say; the old file stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
     with named(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -64,11 +71,25 @@ def _lives(process: int) -> bool:
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk, so that a new or renamed file survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in CANNOT_OPEN_FOLDER:
+            raise
+        return
+    try:
+        flush_to_disk(handle)
     finally:
         os.close(handle)
+
+
+def flush_to_disk(handle: int) -> None:
+    """Wait until the disk has an open file or folder; a file system that knows no such call is taken as it is."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            raise
 
 
 def write_json(path: Path, value: Any) -> None:

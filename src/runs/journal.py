@@ -1,7 +1,6 @@
 """A job's journal: one line of JSON an epoch, each with its own time and checksum, on the disk before it counts."""
 
 import json
-import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from src.runs.files import named, sync_folder
+from src.runs.files import flush_to_disk, named, sync_folder
 
 Record = dict[str, Any]
 
@@ -62,7 +61,7 @@ class Journal:
                 written = 0
                 while written < len(line):  # a part may have room, and the rest then says why it has none
                     written += self._file.write(line[written:])
-                os.fsync(self._file.fileno())
+                flush_to_disk(self._file.fileno())
             except OSError:
                 self._cut()
                 raise

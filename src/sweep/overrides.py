@@ -7,12 +7,11 @@ and what every combination is.  It works on Hydra's objects and imports Hydra on
 import itertools
 import math
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, part_of_a_job
 from src.sweep.suggestions import ALIASES, Groups, did_you_mean, nearest, nearest_keys, unknown_key
 
@@ -147,12 +146,6 @@ def _is_folder(name: str) -> bool:
         return Path(name).expanduser().is_dir()
     except (OSError, RuntimeError):  # too long a name, one that may not be looked at, or a user who does not exist
         return False
-
-
-def as_one_word(name: str, value: str) -> str:
-    """How to type a value that holds what Hydra or the shell would read as something else."""
-    quoted = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)  # Hydra's escapes
-    return shlex.quote(f'{name}="{quoted}"')
 
 
 def _check_form(override: "Override", groups: Groups) -> None:

@@ -1,6 +1,5 @@
 """The plan: what a command would do and what of it is there already, told before anything runs."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from src.runs.folder import JobFolder
 from src.runs.identity import code_digest
 from src.runs.known_folders import KnownFolders
 from src.runs.lock import is_owned
-from src.runs.space import JOB, SWEEP, megabytes, nearest_folder
+from src.runs.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
 from src.runs.sweep import PlannedJob, Sweep
 from src.sweep.grid import GridJob
 from src.sweep.pace import Estimate, Pace, seen_in
@@ -126,8 +125,9 @@ class Plan:
         left = [row for row in self.rows if row.left]
         if not left:
             return ["nothing is left to train"]
-        free = shutil.disk_usage(nearest_folder(self._multirun.absolute())).free
-        room = f"disk: about {megabytes(SWEEP + len(left) * JOB)} of {megabytes(free)} that are free"
+        free = free_bytes(nearest_folder(self._multirun / "jobs"))
+        known = f" of {megabytes(free)} that are free" if free is not None else ""
+        room = f"disk: about {megabytes(SWEEP + len(left) * JOB)}{known}"
         return [f"time: {self._time(left, at_once)}", room]
 
     def _time(self, left: Sequence[Row], at_once: int) -> str:

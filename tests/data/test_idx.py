@@ -1,8 +1,15 @@
 import gzip
 import hashlib
+import math
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +17,8 @@ import pytest
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.idx import Bytes, parse_idx, read_file, unpack
-from src.data.idx_folder import FILES, find_file
+from src.data.idx import Bytes, read_idx
+from src.data.idx_names import FILES, find_set
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
 from tests.unprivileged import refusal_without_privileges
@@ -21,7 +28,7 @@ PICTURES = np.arange(3 * 4 * 5).reshape(3, 4, 5)
 
 
 def read(path: Path, axes: int = 3) -> Bytes:
-    return parse_idx(unpack(read_file(path), path), axes, path)
+    return read_idx(path, axes)[1]
 
 
 def images_of(root: Path, name: str = "idx") -> Images:
@@ -39,14 +46,15 @@ def refusal(root: Path, name: str = "idx") -> str:
 @pytest.mark.parametrize("layout", ["", "MNIST/raw", "raw"])
 def test_a_file_is_found_in_the_folder_and_in_torchvisions_layout(layout, packed, tmp_path, lay_out):
     place = lay_out(tmp_path / "set" / layout, packed=packed)
-    for name in FILES:
-        assert find_file(tmp_path / "set", name, "MNIST") == place / (name + ".gz" * packed)
+    assert find_set(tmp_path / "set", "MNIST").paths == tuple(place / (name + ".gz" * packed) for name in FILES)
 
 
 def test_the_plain_file_is_read_where_both_stand(tmp_path):
-    for ending in ("", ".gz"):
-        (tmp_path / f"{FILES[0]}{ending}").touch()
-    assert find_file(tmp_path, FILES[0], "MNIST").suffix == ""
+    for name in FILES:
+        (tmp_path / name).touch()
+        (tmp_path / f"{name}.gz").touch()
+    assert find_set(tmp_path, "MNIST").paths == tuple(tmp_path / name for name in FILES)
+    assert find_set(tmp_path, "MNIST", packed=True).paths == tuple(tmp_path / f"{name}.gz" for name in FILES)
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
@@ -90,16 +98,19 @@ def test_no_flipped_bit_of_a_packed_file_changes_a_value_unseen(tmp_path, pack):
 @pytest.mark.parametrize(
     ("start", "told"),
     [
-        (b"", "starts with nothing"),
-        (b"\x89PNG", "starts with 89504e47"),
-        (b"\0\0\x0d\x03", "00000803"),  # floats
-        (b"\0\0\x08\x01", "00000803"),  # labels
+        (b"", "is empty"),
+        (b"\x89PNG", "is a PNG picture"),
+        (b"junk", "starts with 6a756e6b"),
+        (b"\0\0\x0d\x03", "32-bit floats with 3 axes"),
+        (b"\0\0\x08\x01", "unsigned bytes with 1 axis"),
+        (b"\0\0\x0c\x02", "32-bit integers with 2 axes .* QMNIST"),
     ],
 )
 def test_another_kind_of_file_is_refused_by_its_first_bytes(start, told, tmp_path, pack):
     (tmp_path / "images").write_bytes(start and start + pack(PICTURES)[4:])
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=told) as refused:
         read(tmp_path / "images")
+    assert "unsigned bytes with 3 axes (00000803)" in str(refused.value)
 
 
 @pytest.mark.parametrize("change", [b"\0", b"more"])
@@ -109,10 +120,80 @@ def test_bytes_behind_the_last_value_are_refused(change, tmp_path, pack):
         read(tmp_path / "images")
 
 
-def test_a_plain_file_named_gz_is_refused(tmp_path, pack):
+def test_a_file_is_unpacked_by_its_content_and_not_by_its_name(tmp_path, pack):
     (tmp_path / "images.gz").write_bytes(pack(PICTURES))
-    with pytest.raises(BadInput, match="damaged"):
-        read(tmp_path / "images.gz")
+    (tmp_path / "images").write_bytes(gzip.compress(pack(PICTURES)))
+    assert np.array_equal(read(tmp_path / "images.gz"), PICTURES)
+    assert np.array_equal(read(tmp_path / "images"), PICTURES)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("shape", [(2**20, 2**20, 36), (2**32 - 1, 2**32 - 1, 2**32 - 1), (1, 28, 10**9)])
+def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(shape, packed, tmp_path, pack):
+    content = pack(PICTURES)[:4] + b"".join(length.to_bytes(4, "big") for length in shape)
+    (tmp_path / "images").write_bytes(gzip.compress(content) if packed else content)
+    told = without_memory(lambda: read(tmp_path / "images"))
+    assert re.search(r"has \d+( packed)? bytes", told)
+    assert f"{16 + math.prod(shape):,}" in told
+
+
+@pytest.mark.parametrize("size", [2**20, 2**27])
+def test_a_file_that_unpacks_to_more_than_its_header_says_is_not_unpacked(size, tmp_path, pack):
+    packer = zlib.compressobj(wbits=31)
+    parts = [packer.compress(pack(PICTURES)), *(packer.compress(bytes(2**20)) for _ in range(size // 2**20))]
+    (tmp_path / "images").write_bytes(b"".join([*parts, packer.flush()]))
+    assert "allowed: 76, by its header" in without_memory(lambda: read(tmp_path / "images"))
+
+
+def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path, pack):
+    for name, content in (("images", pack(PICTURES)), ("images.gz", gzip.compress(pack(PICTURES)))):
+        (tmp_path / name).write_bytes(content)
+        os.truncate(tmp_path / name, 2**42)
+        assert "4,398,046,511,104" in without_memory(lambda name=name: read(tmp_path / name))
+
+
+def test_a_set_that_cannot_fit_into_the_memory_is_refused_with_the_sizes(tmp_path, pack):
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    images = memory // 5 // 784 + 10
+    (tmp_path / "images").write_bytes(pack(PICTURES)[:4] + b"".join(n.to_bytes(4, "big") for n in (images, 28, 28)))
+    os.truncate(tmp_path / "images", 16 + 784 * images)
+    told = without_memory(lambda: read(tmp_path / "images"))
+    assert f"training takes {5 * (16 + 784 * images) / 1e9:,.1f} GB of memory" in told
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="how much a process has is read from /proc")
+def test_a_process_that_may_have_no_more_memory_is_told(tmp_path, pack):
+    images = 200_000
+    path = tmp_path / "images"
+    path.write_bytes(pack(PICTURES)[:4] + b"".join(length.to_bytes(4, "big") for length in (images, 28, 28)))
+    os.truncate(path, 16 + 784 * images)
+    code = f"""
+import resource
+from pathlib import Path
+from src.data.idx import read_idx
+from src.bad_input import BadInput
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 10**8, used + 10**8))
+try:
+    read_idx(Path({str(path)!r}), 3)
+except BadInput as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert "takes 0.8 GB of memory: this process may have no more" in done.stdout, done.stderr
+
+
+def without_memory(read_it: Callable[[], object]) -> str:
+    """What a refusal says that takes next to no memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput) as refused:
+            read_it()
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(str(refused.value).splitlines()) <= 3
+    return str(refused.value)
 
 
 def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
@@ -188,6 +269,8 @@ def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
         told = load_without_privileges(root)
         assert told.startswith("normlab: ")
         assert str(root) in told
+        whose = {"file": "it", "folder": "it", "parent": str(root.parent)}[closed]
+        assert f"Permission denied ({whose} belongs to {root.owner()}, mode 000)" in told
         assert len(told.splitlines()) <= 3
     finally:
         (place / "parent").chmod(0o755)

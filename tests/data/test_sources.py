@@ -18,7 +18,8 @@ from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.idx_folder import FILES, PUBLISHED, Published
+from src.data.idx_folder import PUBLISHED, Published
+from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
@@ -27,6 +28,7 @@ from src.data.synthetic import make_images
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 
 CLASSES = ["plane", "car"]
+DEBIANS = Path("/usr/share/datasets/fashion-mnist")
 
 
 @dataclass
@@ -146,8 +148,51 @@ def test_another_set_in_the_same_format_is_not_taken_for_it(
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     for file, content in idx_set.items():
         (tmp_path / (file + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
-    assert ("is not the published" if packed else "could not be downloaded") in refusal(name, tmp_path)
+    known_unpacked = packed or name == "fashion_mnist"  # of KMNIST only digests of the packed files are published
+    assert ("is not the published" if known_unpacked else "could not be downloaded") in refusal(name, tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
+    if not DEBIANS.is_dir():
+        pytest.skip("dataset-fashion-mnist is not installed: the digests of Fashion-MNIST are NOT held against it")
+    published = dict(FashionMNIST.resources)
+    for name in FILES:
+        packed = (DEBIANS / f"{name}.gz").read_bytes()
+        time = 1504176606 if name.startswith("train") else 1504176627
+        header = b"\x1f\x8b\x08\x08" + time.to_bytes(4, "little") + b"\x00\x03" + name.encode() + b"\0"
+        assert md5(header + packed[10:]) == published[f"{name}.gz"]  # ten bytes of header without a name
+        (tmp_path / name).write_bytes(gzip.decompress(packed))
+    source = load_anew("fashion_mnist", DEBIANS).source
+    assert (source.train, source.test, source.classes[0]) == (60_000, 10_000, "T-shirt")
+    assert load_anew("fashion_mnist", tmp_path).source.digest == source.digest
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
+def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_address, monkeypatch):
+    for dataset in (FashionMNIST, KMNIST):
+        monkeypatch.setattr(dataset, "mirrors", [closed_address])
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for root in (tmp_path / "file", tmp_path / "link"):
+        told = refusal(name, root)
+        assert f"data.root={root} is " in told
+        assert "could not be downloaded" not in told
+
+
+def test_a_published_set_one_folder_below_is_pointed_at_and_not_downloaded(tmp_path, lay_out):
+    lay_out(tmp_path / "datasets" / "fashion-mnist")
+    told = refusal("fashion_mnist", tmp_path / "datasets")
+    assert told.splitlines()[-1] == f"  write: data.root={tmp_path}/datasets/fashion-mnist"
+
+
+@pytest.mark.parametrize("name", ["mnist", "idx", "cifar10"])
+def test_a_folder_whose_name_no_report_can_show_is_refused(name, tmp_path, monkeypatch):
+    root = tmp_path / "bad\udcff"  # a byte that is no UTF-8, as Python shows it
+    root.mkdir()
+    assert f"data.root={tmp_path}/bad\\xff: its name is not UTF-8" in refusal(name, root)
+    monkeypatch.chdir(root)
+    assert "its name is not UTF-8" in refusal(name, Path("set"))
 
 
 def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):

@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.files import remove_partial_files, write_atomic, write_json
+from src.runs.files import remove_partial_files, sync_folder, write_atomic, write_json
+from src.runs.journal import Journal, read_journal, stamp
 
 PROJECT = Path(__file__).parents[2]
 
@@ -52,6 +54,63 @@ except OSError as error:
     assert f"too large: '{path}'" in done.stderr
     assert path.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_flush_is_written_to_all_the_same(reason, tmp_path, monkeypatch):
+    """CIFS, VirtualBox and WSL shares answer so for a folder, some FUSE for a file."""
+    fail_at(monkeypatch, "fsync", reason)
+    write_atomic(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append(stamp("stop", status="FAILED", error="no reason"))
+    assert len(read_journal(tmp_path / "journal.jsonl")) == 1
+
+
+@pytest.mark.parametrize("reason", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_to_flush_is_told(reason, tmp_path, monkeypatch):
+    fail_at(monkeypatch, "fsync", reason)
+    with pytest.raises(OSError, match=os.strerror(reason)):
+        write_atomic(tmp_path / "file", b"content")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=os.strerror(reason)):
+        sync_folder(tmp_path)
+
+
+def fail_at(monkeypatch, call: str, reason: int) -> None:
+    def fail(*arguments, **options):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, call, fail)
+
+
+def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "file", b"content")
+    fail_at(monkeypatch, "open", errno.EISDIR)
+    sync_folder(tmp_path)
+    fail_at(monkeypatch, "open", errno.EMFILE)
+    with pytest.raises(OSError, match="Too many open files"):
+        sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\N{GRINNING FACE}" * 63, "ü" * 127])
+def test_a_name_as_long_as_the_disk_takes_is_written(name, tmp_path):
+    write_atomic(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_temporary_name_is_short_enough_for_an_encrypted_folder(tmp_path, monkeypatch):
+    """The file names of ecryptfs have 143 bytes."""
+    seen = []
+    replace = Path.replace
+
+    def listen(self, target):
+        seen.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", listen)
+    write_atomic(tmp_path / ("\N{GRINNING FACE}" * 35), b"content")
+    assert len(os.fsencode(seen[0])) <= 143
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": float("-inf")}])

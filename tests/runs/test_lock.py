@@ -1,5 +1,7 @@
 """Who holds a job's folder, seen from several processes."""
 
+import errno
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -9,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from src.bad_input import BadInput
+from src.job import run_job
+from src.runs.ending import told
 from src.runs.folder import JobFolder, set_aside
 from src.runs.lock import folder_lock, is_owned, job_lock
+from src.runs.space import check_space
+from tests.conftest import files_below
+from tests.world import configuration
 
 # The process that runs the tests has threads of its own, which its children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -186,3 +194,75 @@ def test_what_is_made_under_a_folders_lock_is_made_once(run, tmp_path):
         maker.join(30)
         assert maker.exitcode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL], ids=errno.errorcode.get)
+def no_locks(request, monkeypatch):
+    """A file system without locks: NFS without its lock daemon, Lustre without -o flock."""
+
+    def fail(*arguments):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+
+
+def test_a_folder_without_locks_is_refused_by_name(no_locks, tmp_path):
+    for lock in (job_lock, folder_lock):
+        with pytest.raises(BadInput) as refused, lock(tmp_path):
+            pass
+        assert str(refused.value).startswith(f"normlab: {tmp_path} has no file locks")
+        assert len(str(refused.value).splitlines()) == 3
+
+
+def test_an_output_folder_without_locks_is_refused_before_anything_is_made(no_locks, tmp_path):
+    with pytest.raises(BadInput, match=f"{tmp_path} has no file locks"):
+        check_space(tmp_path / "multirun", 1)
+    assert files_below(tmp_path) == []
+
+
+def test_where_there_are_no_locks_nobody_holds_a_folder(no_locks, tmp_path):
+    (tmp_path / "lock").touch()
+    assert not is_owned(tmp_path)
+
+
+def test_a_job_on_a_machine_without_locks_fails_with_that_reason_in_its_log(no_locks, tmp_path, capsys):
+    """Another machine may mount the folder in another way; a worker's standard error is the job's log."""
+    folder = tmp_path / "job"
+    with pytest.raises(BadInput):
+        run_job(configuration(), folder)
+    said = capsys.readouterr().err
+    assert f"{folder} has no file locks" in said
+    (folder / "train.log").write_text(said)
+    assert told(folder, "FAILED", "its process ended", None) == "its process ended"
+    assert JobFolder(folder).failed
+    assert not (folder / "journal.jsonl").exists()
+
+
+def test_a_lock_that_another_machine_holds_is_not_taken(tmp_path, monkeypatch):
+    """CIFS says that permission is denied where it should say that it would have to wait."""
+    with job_lock(tmp_path):
+        pass
+
+    def fail(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    assert is_owned(tmp_path)
+    with pytest.raises(BlockingIOError), job_lock(tmp_path, wait=False):
+        pass
+
+
+def test_the_lock_is_open_for_reading_and_writing(tmp_path, monkeypatch):
+    """NFS refuses a shared lock on a file that is open for writing alone, and an exclusive one the other way round."""
+    modes = []
+    flock = fcntl.flock
+
+    def listen(file, kind):
+        modes.append((kind & ~fcntl.LOCK_NB, fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+        flock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", listen)
+    with job_lock(tmp_path), pytest.raises(BlockingIOError), job_lock(tmp_path, wait=False):
+        pass
+    assert is_owned(tmp_path) is False
+    assert {(fcntl.LOCK_EX, os.O_RDWR), (fcntl.LOCK_SH, os.O_RDWR), (fcntl.LOCK_SH, os.O_RDONLY)} == set(modes)

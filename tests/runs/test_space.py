@@ -1,6 +1,9 @@
 """An output folder without rights or room is found before anything is made in it."""
 
+import errno
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.runs.space import JOB, SWEEP, check_space
+from src.runs.space import JOB, MADE, SWEEP, check_space, free_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
@@ -53,6 +56,120 @@ def test_a_file_in_the_way_is_named(tmp_path):
     for folder in (tmp_path / "multirun", tmp_path / "multirun" / "jobs"):
         with pytest.raises(BadInput, match="multirun is in the way"):
             check_space(folder, 1)
+
+
+@pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in MADE), "multirun/jobs/a-job"])
+def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
+    inside = [tmp_path / "multirun" / "jobs" / "a-job"]
+    place = tmp_path / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for make, what in (
+        (lambda: place.touch(), "it is no folder"),
+        (lambda: place.symlink_to("a file"), "it is no folder"),
+        (lambda: place.symlink_to("no where/at all"), f"it is a link to {place.parent}/no where/at all, which does"),
+    ):
+        (place.parent / "a file").touch()
+        make()
+        with pytest.raises(BadInput) as refused:
+            check_space(tmp_path / "multirun", 1, inside)
+        told, _, write = str(refused.value).splitlines()
+        assert told.startswith(f"normlab: {place} is in the way: {what}")
+        subprocess.run(write.removeprefix("  write: "), shell=True, check=True)
+        check_space(tmp_path / "multirun", 1, inside)
+        place.unlink(missing_ok=True)
+
+
+def test_a_folder_on_another_disk_is_tried_there(mount):
+    disk = mount(f"size={SMALL}")
+    for name in ("jobs", "sweeps"):
+        other = disk.parent / name / "multirun"
+        other.mkdir(parents=True)
+        (other / name).symlink_to(mount("ro"))
+        with pytest.raises(BadInput, match=r"nothing can be written to .*multirun/\w+: Read-only"):
+            check_space(other, 0)
+    full = disk.parent / "full"
+    full.mkdir()
+    (full / "jobs").symlink_to(disk)
+    with pytest.raises(BadInput, match="4 MB are free in"):
+        check_space(full, 1)
+
+
+def test_a_disk_that_does_not_say_how_much_is_free_is_not_full(tmp_path, monkeypatch):
+    """Some FUSE file systems answer 0 of 0 bytes, or know no such call."""
+    unknown = shutil.disk_usage(tmp_path)._replace(total=0, used=0, free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: unknown)
+    check_space(tmp_path, 5)
+    assert free_bytes(tmp_path) is None
+
+    def fail(place):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(shutil, "disk_usage", fail)
+    check_space(tmp_path, 5)
+
+
+def test_a_deleted_current_folder_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(BadInput, match="the current folder was deleted"):
+        check_space(Path("multirun"), 1)
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory) -> str:
+    """A library that makes calls fail as some file systems do: FAIL_FSYNC for folders, FAIL_FLOCK for everything."""
+    if shutil.which("gcc") is None or not sys.platform.startswith("linux"):
+        pytest.skip("no gcc: the command is NOT tried on a file system that lacks a call")
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "shim.c").write_text(SHIM)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", "shim.so", "shim.c", "-ldl"], cwd=folder, check=True)
+    return str(folder / "shim.so")
+
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+int fsync(int file) {
+    struct stat is;
+    if (getenv("FAIL_FSYNC") && !fstat(file, &is) && S_ISDIR(is.st_mode)) return errno = EINVAL, -1;
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
+}
+
+int flock(int file, int kind) {
+    if (getenv("FAIL_FLOCK")) return errno = ENOLCK, -1;
+    return ((int (*)(int, int))dlsym(RTLD_NEXT, "flock"))(file, kind);
+}
+"""
+SMALLEST = ("data=synthetic", "data.images=200", "data.test_images=50", "data.validation=50", "epochs=1")
+
+
+def test_the_command_works_where_folders_cannot_be_flushed(shim, tmp_path):
+    done = python(tmp_path, "-m", "src.train", *SMALLEST, "tracking=none", LD_PRELOAD=shim, FAIL_FSYNC="1")
+    assert done.returncode == 0, done.stderr
+    (result,) = (tmp_path / "multirun" / "jobs").glob("*/result.json")
+    assert json.loads(result.read_bytes())["metrics"]
+
+
+@pytest.mark.parametrize("tracking", ["sqlite", "none"])
+def test_the_command_is_refused_where_there_are_no_locks_and_leaves_nothing(tracking, shim, tmp_path):
+    done = python(tmp_path, "-m", "src.train", *SMALLEST, f"tracking={tracking}", LD_PRELOAD=shim, FAIL_FLOCK="1")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"normlab: {tmp_path} has no file locks")
+    assert len(done.stderr.splitlines()) == 3
+    assert files_below(tmp_path) == []
+
+
+def test_a_dangling_link_is_refused_before_the_database_is_made(tmp_path):
+    (tmp_path / "multirun").symlink_to("elsewhere")
+    done = python(tmp_path, "-m", "src.train", *SMALLEST)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"  write: mkdir -p {tmp_path}/elsewhere"
+    assert files_below(tmp_path) == ["multirun"]
 
 
 def test_a_small_disk_has_room_for_so_many_jobs_and_no_more(mount):

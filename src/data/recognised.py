@@ -1,0 +1,87 @@
+"""What a folder or a file holds that is no IDX set, in words, and what to do about it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.bad_input import BadInput
+from src.data.refusals import root_word
+
+TYPES = {
+    0x08: "unsigned bytes",
+    0x09: "signed bytes",
+    0x0B: "16-bit integers",
+    0x0C: "32-bit integers",
+    0x0D: "32-bit floats",
+    0x0E: "64-bit floats",
+}
+AGAIN = "copy or download it again"
+AS_IDX = (
+    "in Python, an array a becomes the file's bytes by "
+    'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
+)
+# How a file begins, what it is then, and what to do; {file} and {folder} are its own, as a shell takes them.
+BEGINNINGS = (
+    (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
+    (b"\x1f\x8b", "is packed by gzip twice", "unpack it once by gunzip"),
+    (b"BZh", "is packed by bzip2", "unpack it by bunzip2"),
+    (b"\xfd7zXZ", "is packed by xz", "unpack it by unxz"),
+    (b"\x28\xb5\x2f\xfd", "is packed by zstd", "unpack it by unzstd"),
+    (b"7z\xbc\xaf", "is a 7z archive", "7z x {file}"),
+    (b"version https://git-lfs", "is a Git LFS pointer, which stands for the file", "git -C {folder} lfs pull"),
+    (b"\x89PNG", "is a PNG picture", AS_IDX),
+    (b"\xff\xd8\xff", "is a JPEG picture", AS_IDX),
+    (b"\x93NUMPY", "is a NumPy array", AS_IDX),
+    (b"PAR1", "is a Parquet file", AS_IDX),
+)
+WEB_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
+# How a file's name ends, what it is then, and what to do; {root} is the folder as `data.root` is typed.
+ENDINGS = (
+    (("cifar-10-python.tar.gz", "cifar-10-batches-py"), "CIFAR-10 as its authors publish it", "data=cifar10 {root}"),
+    (("data_batch_1",), "CIFAR-10 as its authors publish it", "data=cifar10 {parent}"),
+    (("mnist.npz",), "a set as Keras keeps it", "data=mnist, which needs no files, or data=fashion_mnist"),
+    ((".zip",), "a zip archive", "unzip {file} -d {folder}"),
+    ((".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2"), "a tar archive", "tar -xf {file} -C {folder}"),
+    ((".parquet", ".arrow"), "a table, as Hugging Face keeps sets", AS_IDX),
+    ((".csv", ".npz", ".npy", ".mat", ".arff", ".pt", ".pkl", ".h5"), "a table or an array", AS_IDX),
+    ((".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm"), "a picture", AS_IDX),
+)
+
+
+def not_idx(path: Path, beginning: bytes, axes: int) -> BadInput:
+    """The refusal of a file that is no IDX file of unsigned bytes with so many axes, by how it begins."""
+    kind = {1: "labels", 3: "images"}[axes]
+    wanted = f"an IDX file of {kind}: {_values(0x08, axes)} (0000080{axes})"
+    start = beginning[:4].hex()
+    if not beginning:
+        return BadInput(f"{path} is empty", wanted, AGAIN)
+    if beginning.lstrip().lower().startswith(WEB_PAGES):
+        return BadInput(f"{path} is a web page, saved in place of the file", wanted, "download what the page offers")
+    for known, what, write in BEGINNINGS:
+        if beginning.startswith(known):
+            told = write.format(file=_quoted(path), folder=_quoted(path.parent))
+            return BadInput(f"{path} {what} (it starts with {start})", wanted, told)
+    if beginning[:2] == b"\0\0" and len(beginning) > 3 and beginning[2] in TYPES:
+        columns = "; of QMNIST's columns the first is the label" if beginning[2:4] == b"\x0c\x02" else ""
+        what = f"{path} holds {_values(beginning[2], beginning[3])} (it starts with {start}){columns}"
+        return BadInput(what, wanted, AS_IDX)
+    return BadInput(f"{path} is no IDX file: it starts with {start}", wanted, AGAIN)
+
+
+def foreign(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
+    """What a folder holds in another format, by its files' names, and what to do; None where nothing is known."""
+    for endings, what, write in ENDINGS:
+        found = next((name for name in names if name.lower().endswith(endings)), None)
+        if found is not None:
+            parent = root.absolute().parent
+            words = {"root": root_word(root), "parent": root_word(parent)}
+            return f"{found} is {what}", write.format(**words, file=_quoted(root / found), folder=_quoted(root))
+    return None
+
+
+def _values(kind: int, axes: int) -> str:
+    return f"{TYPES[kind]} with {axes} {'axis' if axes == 1 else 'axes'}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

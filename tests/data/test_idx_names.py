@@ -1,0 +1,205 @@
+"""What is found in a folder under any name that publishers use, and what is said of a folder that holds no set."""
+
+import gzip
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.bad_input import BadInput
+from src.config import Data
+from src.data.idx_names import FILES
+from src.data.images import Images
+from src.data.sources import load
+
+EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
+
+
+def images_of(root: Path) -> Images:
+    return load(Data(name="idx", root=str(root), batch_size=1, validation=1, split_seed=0))
+
+
+def refusal(root: Path) -> list[str]:
+    """The lines of a refusal: what, allowed, write."""
+    with pytest.raises(BadInput) as refused:
+        images_of(root)
+    lines = str(refused.value).splitlines()
+    assert len(lines) <= 3
+    return [*lines, "", ""][:3]
+
+
+def renamed(folder: Path, rename: Callable[[str], str]) -> Path:
+    for path in list(folder.iterdir()):
+        path.rename(folder / rename(path.name))
+    return folder
+
+
+def emnist(split: str) -> Callable[[str], str]:
+    return lambda name: f"emnist-{split}-{name.replace('t10k', 'test')}"
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [lambda name: name.replace("-idx", ".idx"), str.upper, lambda name: name.replace("t10k", "test")],
+    ids=["dots", "capitals", "test"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_same_set_under_other_names_is_the_same_dataset(rename, packed, tmp_path, lay_out):
+    usual = images_of(lay_out(tmp_path / "usual")).source.digest
+    assert images_of(renamed(lay_out(tmp_path / "set", packed=packed), rename)).source.digest == usual
+
+
+def test_mnists_own_names_come_first(tmp_path, lay_out, idx_set):
+    for name in FILES:
+        dotted = lay_out(tmp_path / name, packed=True) / name.replace("-idx", ".idx")
+        dotted.write_bytes(b"another file")
+        (dotted.parent / f"._{name}").write_bytes(b"what macOS leaves beside it on other disks")
+        assert images_of(dotted.parent).source.train == 30
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_emnist_is_read_under_its_own_names_and_turned_upright(packed, tmp_path, lay_out):
+    plain = images_of(lay_out(tmp_path / "plain"))
+    for split in EMNIST_SPLITS:
+        found = images_of(renamed(lay_out(tmp_path / split, packed=packed), emnist(split)))
+        assert np.array_equal(found.train_images, plain.train_images.transpose(0, 1, 3, 2))
+        assert np.array_equal(found.test_labels, plain.test_labels)
+        assert found.source.digest != plain.source.digest  # its jobs are not those of the images as they are stored
+        assert found.train_images.flags.c_contiguous
+
+
+def test_a_folder_of_several_emnist_splits_is_refused_with_a_command_that_parts_them(tmp_path, lay_out):
+    both = renamed(lay_out(tmp_path / "both"), emnist("letters"))
+    for path in renamed(lay_out(tmp_path / "more"), emnist("digits")).iterdir():
+        path.rename(both / path.name)
+    what, allowed, write = refusal(both)
+    assert what.endswith("holds 2 sets: emnist-digits, emnist-letters")
+    subprocess.run(write.removeprefix("  write: "), shell=True, check=True)
+    assert f"data.root={both}/emnist-digits " in allowed
+    assert images_of(both / "emnist-digits").source.train == 30
+    assert images_of(both).source.train == 30
+
+
+def test_a_set_one_folder_off_is_pointed_at(tmp_path, lay_out):
+    whole = lay_out(tmp_path / "a b" / "FashionMNIST" / "raw")
+    (whole / "notes").mkdir()
+    (tmp_path / "link").symlink_to(whole / FILES[0])
+    for root in (tmp_path / "a b", whole / "notes", whole / FILES[0], tmp_path / "link"):
+        what, _, write = refusal(root)
+        assert f"data.root={root} " in what
+        (word,) = shlex.split(write.removeprefix("  write: "))
+        assert images_of(Path(word.removeprefix("data.root=").strip('"'))).source.train == 30
+
+
+def test_half_a_set_is_told_with_what_is_missing(tmp_path, lay_out):
+    folder = lay_out(tmp_path / "set")
+    for name in FILES[2:]:
+        (folder / name).unlink()
+    what, _, _ = refusal(folder)
+    assert what.endswith(f": {FILES[2]} and {FILES[3]} are missing beside {FILES[0]}, {FILES[1]}")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "is a pipe"),
+        (os.mkdir, "is a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to nowhere, which does not exist"),
+        (lambda path: path.symlink_to(path.name), f"is a link to {FILES[2]}, which does not exist"),
+    ],
+    ids=["pipe", "folder", "device", "dangling link", "link to itself"],
+)
+def test_what_is_no_file_is_named_and_never_opened(make, told, tmp_path, lay_out):
+    path = lay_out(tmp_path / "set") / FILES[2]
+    path.unlink()
+    make(path)
+    assert refusal(tmp_path / "set")[0] == f"normlab: {path} {told}"
+    root = tmp_path / "root" / FILES[2]
+    root.parent.mkdir()
+    make(root)
+    if not root.is_dir():
+        assert refusal(root)[0] == f"normlab: data.root={root} {told}"
+
+
+def test_a_socket_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # an address may have 107 letters
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        assert refusal(tmp_path / "socket")[0].endswith("is a socket")
+
+
+@pytest.mark.parametrize(
+    ("names", "told", "write"),
+    [
+        (["cifar-10-python.tar.gz"], "CIFAR-10", "data=cifar10 data.root={root}"),
+        (["cifar-10-batches-py/data_batch_1"], "CIFAR-10", "data=cifar10 data.root={root}"),
+        (["data_batch_1", "test_batch"], "CIFAR-10", "data=cifar10 data.root={parent}"),
+        (["mnist.npz"], "Keras", "data=mnist"),
+        (["mnist/train-00000-of-00001.parquet"], "Hugging Face", "numpy"),
+        (["archive.zip"], "zip archive", "unzip {root}/archive.zip -d {root}"),
+        (["set.tgz"], "tar archive", "tar -xf {root}/set.tgz -C {root}"),
+        (["mnist_train.csv", "mnist_test.csv"], "mnist_test.csv is a table", "numpy"),
+        (["train/0/1.png", "train/0/2.png"], "picture", "numpy"),
+        (["notes", "b", "c", "d", "e", "f"], "other files: b, c, d, e and 2 more", ""),
+        ([], "is empty", ""),
+    ],
+)
+def test_other_formats_are_told_in_words_with_what_to_do(names, told, write, tmp_path):
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(b"x")
+    (tmp_path / "set").mkdir(exist_ok=True)
+    what, allowed, way_on = refusal(tmp_path / "set")
+    assert told in what
+    assert FILES[0] in allowed
+    assert write.format(root=tmp_path / "set", parent=tmp_path) in way_on
+
+
+@pytest.mark.parametrize(
+    ("content", "told", "write"),
+    [
+        (b"", "is empty", "download it again"),
+        (b"\n<!DOCTYPE html>\n<html><head>", "is a web page", "download"),
+        (b"<html>", "is a web page", "download"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "Git LFS", "git -C {0} lfs pull"),
+        (b"PK\x03\x04", "is a zip archive", "unzip {1} -d {0}"),
+        (gzip.compress(b"\0\0\x08\x03"), "is packed by gzip twice", "gunzip"),
+        (b"\x93NUMPY", "is a NumPy array", "numpy"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_another_file_in_the_place_of_one_is_told_in_words(packed, content, told, write, tmp_path, lay_out):
+    if content.startswith(b"\x1f\x8b") and not packed:
+        pytest.skip("packed once it is read")
+    lay_out(tmp_path / "set", packed=packed, t10k_images=content)
+    what, allowed, way_on = refusal(tmp_path / "set")
+    path = tmp_path / "set" / (FILES[2] + ".gz" * packed)
+    assert f"{path} " in what
+    assert told in what
+    assert "an IDX file of images" in allowed
+    assert write.format(path.parent, path) in way_on
+
+
+def test_the_recipe_for_an_array_makes_a_file_that_is_read(tmp_path, lay_out, pack):
+    columns = np.arange(12 * 8).reshape(12, 8) % 10
+    labels = bytes([0, 0, 12, 2]) + np.array(columns.shape, ">u4").tobytes() + columns.astype(">i4").tobytes()
+    folder = lay_out(tmp_path / "set", t10k_labels=labels)
+    what, _, write = refusal(folder)
+    assert "holds 32-bit integers with 2 axes" in what
+    recipe = write[write.index("bytes(") :]
+    (folder / FILES[3]).write_bytes(eval(recipe, {"numpy": np, "a": columns[:, 0]}))
+    assert images_of(folder).test_labels.tolist() == columns[:, 0].tolist()
+
+
+def test_a_large_tree_is_not_searched_to_its_end(tmp_path, lay_out):
+    for number in range(300):
+        (tmp_path / f"{number:03}" / "deep").mkdir(parents=True)
+    shutil.move(lay_out(tmp_path / "x"), tmp_path / "299" / "set")
+    assert "holds other files: 000, 001" in refusal(tmp_path)[0]
