@@ -112,6 +112,6 @@ def file_lock(path: Path) -> Iterator[None]:
 
     Who has waited reads it by its path: the file that was waited for may be replaced by then.
     """
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a+") as file:
+        flock(file, fcntl.LOCK_EX, path.parent)
         yield
