@@ -21,6 +21,11 @@ class BadInput(Exception):
         what, allowed, write = self._parts
         return BadInput(f"{place}: {what}", allowed, write.removeprefix("-m "))
 
+    def writing(self, write: str) -> "BadInput":
+        """The same refusal with another way on."""
+        what, allowed, _ = self._parts
+        return BadInput(what, allowed, write)
+
 
 def masked(text: str) -> str:
     """A text with `***` for the user name and password of every address in it, before an @ or in a query."""
