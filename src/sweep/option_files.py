@@ -75,10 +75,13 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         BadInput: naming the file.
     """
     name = f"{group}/{option}"
-    source = next((source for source in loader.get_sources() if source.is_config(name)), None)
-    if source is None or Path(source.path) == CONF:
+    sources = [source for source in loader.get_sources() if source.is_config(name)]
+    files = list(dict.fromkeys(_file(source, name) for source in sources))
+    if len(files) > 1:  # who wrote it counts on it
+        raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
+    if not files or Path(sources[0].path) == CONF:
         return
-    file = f"{source.path}/{name}.yaml" if source.scheme() == "file" else f"{source.full_path()}/{name}.yaml"
+    source, file = sources[0], files[0]
     package, tree = _read(source, name, file)
     wanted = "_global_" if group == "experiment" else NODES.get(group, group)
     package = package or group
@@ -95,6 +98,10 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         raise BadInput(
             f"{file} does not say which {group} it is", f"name: {choices}", f"name: {KEYS[named].choices[0]}"
         )
+
+
+def _file(source: ConfigSource, name: str) -> str:
+    return f"{source.path if source.scheme() == 'file' else source.full_path()}/{name}.yaml"
 
 
 def gaps(tree: DictConfig) -> dict[str, Any]:

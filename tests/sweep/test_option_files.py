@@ -96,6 +96,16 @@ def test_a_file_that_cannot_be_used_is_named(refused, run, mine, name):
             assert (status, str(mine / name) in told) == (2, True)
 
 
+def test_an_option_that_the_package_has_too_is_told(refused, typed, mine, tmp_path):
+    (tmp_path / "other/norm").mkdir(parents=True)
+    for name in ("bn", "two"):
+        (tmp_path / f"other/norm/{name}.yaml").write_text("name: bn\n")
+    assert "other/norm/bn.yaml is never read" in refused(f"--config-dir={tmp_path}/other", "norm=bn,gn")
+    both = f"hydra.searchpath=[{mine},{tmp_path}/other]"
+    assert f"Hydra finds {mine}/norm/two.yaml first" in refused(both, "norm=two")
+    assert typed(f"--config-dir={mine}", f"hydra.searchpath=[{mine}]", "norm=two")
+
+
 def test_an_answer_about_an_option_outside_the_package_is_quick_and_needs_no_torch(mine):
     code = "import sys; sys.modules.update(torch=None, mlflow=None); from src.train import main; main()"
     begun = time.monotonic()
