@@ -22,6 +22,11 @@ class BadInput(Exception):
         what, allowed, write = self._parts
         return BadInput(f"{place}: {what}", allowed, write.removeprefix("-m "))
 
+    def writing(self, write: str) -> "BadInput":
+        """The same refusal with another way on."""
+        what, allowed, _ = self._parts
+        return BadInput(what, allowed, write)
+
 
 def as_one_word(name: str, value: str) -> str:
     """How to type a value that holds what Hydra or the shell would read as something else."""

@@ -12,9 +12,9 @@ The sweep's folder gets report.html, report.md, table, figures and galleries.  E
 finished yet; 2 for bad input; 130 for Ctrl-C.
 """
 
-import argparse
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
 from src.collector import collect_rarely
+from src.command import Parser, check_current_folder, typed_path
 from src.comparison.output import check_outputs, stdout_is_among, write
 from src.console import SteadyConsole
 from src.runs.folder import MULTIRUN
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command."""
     collect_rarely()
-    arguments = _parser().parse_args()
     try:
-        sys.exit(_run(arguments))
+        check_current_folder()
+        sys.exit(_run(_parser().parse_args()))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
@@ -47,28 +48,26 @@ def main() -> None:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
-    description, _, examples = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        "python -m src.compare",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser("compare", __doc__)
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--tuned", metavar="KEY", help="compare each value of a key at its own best other settings")
     parser.add_argument("--assignment", action="store_true", help="write what a course hands in, in its own folder")
     parser.add_argument("--budget", metavar="N", type=int, help="parameters that an assignment allows, at most")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: the sweep's folder)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too; - for stdout")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV here too; - for stdout")
-    parser.add_argument("--curves", metavar="FILE", type=Path, help="write the curves as CSV here too; - for stdout")
-    parser.add_argument("--latex", metavar="FILE", type=Path, help="write the table for LaTeX too; - for stdout")
-    parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
+    parser.add_argument(
+        "--out", metavar="DIR", type=typed_path, help="where the files go (default: the sweep's folder)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=typed_path, help="write everything as JSON too; - for stdout")
+    parser.add_argument("--csv", metavar="FILE", type=typed_path, help="write the table as CSV here too; - for stdout")
+    parser.add_argument(
+        "--curves", metavar="FILE", type=typed_path, help="write the curves as CSV here too; - for stdout"
+    )
+    parser.add_argument("--latex", metavar="FILE", type=typed_path, help="write the table for LaTeX too; - for stdout")
+    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
     files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
@@ -93,9 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_files(
-    arguments: argparse.Namespace, comparison: "Comparison", report: "Report", tuned: "Tuned | None"
-) -> None:
+def _write_files(arguments: Namespace, comparison: "Comparison", report: "Report", tuned: "Tuned | None") -> None:
     from src.comparison.curves_csv import curves_csv
     from src.comparison.latex import latex
     from src.comparison.table import csv_content

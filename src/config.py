@@ -7,11 +7,13 @@ Standard library only: a mistyped command is answered before anything heavy is i
 
 import dataclasses
 import re
+import shlex
 from dataclasses import dataclass, field
+from typing import Any
 
 from src.bad_input import BadInput
 from src.models.layers import layers
-from src.schema import REQUIRED, flat, key, schema
+from src.schema import REQUIRED, Key, flat, key, schema
 
 
 @dataclass
@@ -19,8 +21,8 @@ class Norm:
     """Which values are averaged to normalise an activation."""
 
     name: str = key(choices=("none", "bn", "gn", "ln", "in"))
-    eps: float | None = key(None, above=0, read_by=("bn", "gn", "ln", "in"))
-    momentum: float | None = key(None, at_least=0, at_most=1, read_by=("bn",))
+    eps: float | None = key(None, above=0, at_most=1000, read_by=("bn", "gn", "ln", "in"))
+    momentum: float | None = key(None, above=0, at_most=1, read_by=("bn",))
     groups: int | None = key(None, at_least=1, read_by=("gn",))
 
 
@@ -30,8 +32,8 @@ class Regularization:
 
     l1: float = key(0.0, at_least=0)
     l2: float = key(0.0, at_least=0)
-    dropout: float = key(0.0, at_least=0, below=1)
-    label_smoothing: float = key(0.0, at_least=0, below=1)
+    dropout: float = key(0.0, at_least=0, at_most=0.999)
+    label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
 
 
 @dataclass
@@ -39,13 +41,13 @@ class Optimizer:
     """How a gradient becomes a step."""
 
     name: str = key(choices=("sgd", "adam", "adamw", "rmsprop"))
-    lr: float = key(above=0)
+    lr: float = key(at_least=1e-12)  # below it no float32 weight moves
     momentum: float | None = key(None, at_least=0, below=1, read_by=("sgd", "rmsprop"))
     nesterov: bool | None = key(None, read_by=("sgd",))
     beta1: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
     beta2: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
     alpha: float | None = key(None, at_least=0, below=1, read_by=("rmsprop",))
-    eps: float | None = key(None, above=0, read_by=("adam", "adamw", "rmsprop"))
+    eps: float | None = key(None, above=0, at_most=1000, read_by=("adam", "adamw", "rmsprop"))
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Data:
     """Which images, and how they are dealt out."""
 
     name: str = key(choices=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx", "synthetic"))
-    root: str | None = key(None, read_by=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx"))
+    root: str | None = key(None, read_by=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx"), null=True)
     batch_size: int = key(at_least=1)
     validation: int = key(at_least=1)
     split_seed: int = key(at_least=0, at_most=2**32 - 1)
@@ -89,7 +91,7 @@ class Tracking:
     """Where MLflow keeps the runs; never part of what a job is."""
 
     name: str = key(choices=("sqlite", "none"))
-    uri: str | None = key(None, read_by=("sqlite",))
+    uri: str | None = key(None, read_by=("sqlite",), null=True)
     experiment: str | None = key(None, read_by=("sqlite",))
     system_metrics: bool = key(False, read_by=("sqlite",))
 
@@ -122,7 +124,7 @@ class Config:
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
     deterministic: bool = key(False)
-    device: str = key("auto")
+    device: str = key("auto", example="auto")
     resume: str = key("auto", choices=("auto", "restart"))
     plan: bool = key(False)
 
@@ -141,6 +143,16 @@ def part_of_a_job(path: str) -> bool:
     return path.split(".")[0] in JOB
 
 
+class NotRead(BadInput):
+    """A key stands beside an option that does not read it."""
+
+    def __init__(self, item: Key, value: Any, section: str, option: Any) -> None:
+        self.section = section
+        readers = ", ".join(f"{section}={name}" for name in item.read_by)
+        write = f"{section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
+        super().__init__(f"{item.path}={value}: {section}={option} does not read it", f"with {readers}", write)
+
+
 def check(config: Config) -> None:
     """Refuse a job that could not be trained as it is written.
 
@@ -153,13 +165,12 @@ def check(config: Config) -> None:
         option = values.get(f"{section}.name")
         if item.read_by and option not in item.read_by:
             if values[path] != item.default:
-                readers = ", ".join(f"{section}={name}" for name in item.read_by)
-                raise BadInput(f"{path}={values[path]}: {section}={option} does not read it", f"with {readers}")
-        elif values[path] == REQUIRED or (values[path] is None and item.read_by and path not in MAY_BE_NULL):
+                raise NotRead(item, values[path], section, option)
+        elif values[path] == REQUIRED or (values[path] is None and item.read_by and not item.may_be_null):
             raise BadInput(f"{section}={option} needs {path}", item.allowed, f"{path}={item.placeholder}")
         else:
             item.check(values[path])
-    _check_device(config.device)
+    check_device(config.device)
     if config.data.name == "idx" and config.data.root is None:
         raise BadInput("data=idx needs a folder with the four IDX files", write="data=idx data.root=FOLDER")
     if config.optimizer.nesterov and not config.optimizer.momentum:
@@ -168,11 +179,13 @@ def check(config: Config) -> None:
         _check_groups(config.norm.groups, config.model.width)
 
 
-MAY_BE_NULL = ("data.root", "tracking.uri")
+def check_device(device: str) -> None:
+    """Refuse the name of a device that there is nowhere.
 
-
-def _check_device(device: str) -> None:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device):
+    Raises:
+        BadInput: with the names that there are.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", str(device)):
         raise BadInput(f"device={device} is not known", "auto, cpu, cuda, cuda:N, mps", "device=cpu")
 
 

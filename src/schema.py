@@ -26,9 +26,13 @@ def key(
     below: float | None = None,
     choices: tuple[str, ...] = (),
     read_by: tuple[str, ...] = (),
+    null: bool = False,
     example: str = "",
 ) -> Any:
-    """A leaf of the schema: its range, and the options of its group that read it (none named: all do)."""
+    """A leaf of the schema: its range, and the options of its group that read it (none named: all do).
+
+    `null` says that null is a value of its own for the options that read it, and not merely "off" for the others.
+    """
     limits = {">=": at_least, "above": above, "<=": at_most, "below": below}
     start: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
     return field(
@@ -38,6 +42,7 @@ def key(
             "limits": {word: limit for word, limit in limits.items() if limit is not None},
             "choices": choices,
             "read_by": read_by,
+            "null": null,
         },
     )
 
@@ -52,7 +57,18 @@ class Key:
     limits: Mapping[str, float]
     choices: tuple[str, ...]
     read_by: tuple[str, ...]
+    null: bool
     example: str
+
+    @property
+    def is_text(self) -> bool:
+        """Whether any text is a value."""
+        return self._plain_type is str and not self.choices
+
+    @property
+    def may_be_null(self) -> bool:
+        """Whether null is a value for the options that read the key."""
+        return self.optional and (self.null or not self.read_by)
 
     @property
     def optional(self) -> bool:
@@ -72,7 +88,7 @@ class Key:
             list[str]: "a list of texts",
         }[self._plain_type]
         limits = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
-        return f"{words} {limits}".strip() + (" or null" if self.optional else "")
+        return f"{words} {limits}".strip() + (" or null" if self.may_be_null else "")
 
     @property
     def placeholder(self) -> str:

@@ -8,12 +8,12 @@ Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad 
 130 for Ctrl-C.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.collector import collect_rarely
+from src.command import Parser, check_current_folder, typed_path
 from src.config import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
@@ -22,19 +22,14 @@ from src.tracking.address import check_address, refuse_secrets
 
 def main() -> None:
     """The command."""
-    description, _, examples = (__doc__ or "").partition("\n\n")
     collect_rarely()
-    parser = argparse.ArgumentParser(
-        "python -m src.sync",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("sync", __doc__)
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
-    parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
+    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     try:
+        check_current_folder()
         refuse_secrets(sys.argv[1:])
         arguments = parser.parse_args()
         sys.exit(

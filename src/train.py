@@ -6,12 +6,18 @@ python -m src.train experiment=norms                        a preset
 python -m src.train --cfg job norm=gn                       show the configuration, run nothing
 """
 
+import contextlib
 import os
+import re
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
 from src.collector import collect_rarely
+from src.command import check_current_folder
 from src.config import Config
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
@@ -43,11 +50,16 @@ def main() -> None:
     SIGTERM.
     """
     collect_rarely()
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    with _process_left_as_found():
+        _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
+
+
+def _run(wants_traceback: bool) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
     ConfigStore.instance().store(name="schema", node=Config)
     raise_on_sigterm()
     try:
+        check_current_folder()
         check_command_line()
         job()
     except (BadInput, HydraException, OmegaConfBaseException) as error:
@@ -69,6 +81,39 @@ def main() -> None:
         sys.exit(130)
     except Terminated:
         sys.exit(143)
+    except Exception as error:
+        functions, ours = _raised_in(error)
+        if wants_traceback or ours:
+            raise
+        print(f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more", file=sys.stderr)
+        sys.exit(1 if "sweep" in functions else 2)  # another sweeper than ours may have trained something
+
+
+def _raised_in(error: Exception) -> tuple[set[str], bool]:
+    """The functions that an error came through, and whether code of ours is among them, not counting this module's."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
+    functions = {frame.f_code.co_name for frame in frames}
+    return functions, any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
+
+
+@contextlib.contextmanager
+def _process_left_as_found() -> Iterator[None]:
+    """Undo what the command changes in its process: a notebook or a program calls `main` more than once."""
+    full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
+    repo, handler = dict(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
+    other, its_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()  # Hydra refuses to start beside another one
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+        sys.argv[:] = words
+        ConfigStore.instance().repo = repo
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = other, its_config
+        signal.signal(signal.SIGTERM, handler)
 
 
 def refusal(error: Exception) -> str:
@@ -76,7 +121,10 @@ def refusal(error: Exception) -> str:
     for said in (error, error.__cause__):  # Hydra wraps what a launcher's own check raises
         if isinstance(said, BadInput):
             return str(said)
-    lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
+    text = str(error.__cause__ or error) or type(error).__name__
+    if "${oc.env:" in text:  # a variable may hold a password
+        text = re.sub(r"(?s)Value '.*' (?=of type|is not)", "its value ", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "\n".join([f"normlab: {lines[0]}", *(f"  {line}" for line in lines[1:3])])
 
 

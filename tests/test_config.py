@@ -31,22 +31,22 @@ def just_below(number: float) -> float:
 
 # Each key's values at the edges of its range: those that are taken and those that are not.
 RANGES: dict[str, tuple[str, list[object], list[object]]] = {
-    "norm.eps": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST]),
-    "norm.momentum": ("norm=bn", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
+    "norm.eps": ("norm=bn", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
+    "norm.momentum": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST, math.nextafter(1, 2)]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "sweep.same_failures": ("norm=bn", [1], [0, -1]),
     "seeds": ("norm=bn", [1, 2**32, None], [0, -1, 2**32 + 1]),
     "reg.l1": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
-    "reg.dropout": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
-    "reg.label_smoothing": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
-    "optimizer.lr": ("optimizer=sgd", [SMALLEST, 1e300], [0.0, -SMALLEST]),
+    "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
+    "reg.label_smoothing": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
+    "optimizer.lr": ("optimizer=sgd", [1e-12, 1e300], [0.0, just_below(1e-12)]),
     "optimizer.momentum": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.beta1": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.beta2": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.alpha": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
-    "optimizer.eps": ("optimizer=adam", [SMALLEST, 1.0], [0.0, -SMALLEST]),
+    "optimizer.eps": ("optimizer=adam", [SMALLEST, 1000.0], [0.0, math.nextafter(1000, 1001)]),
     "schedule.step_epochs": ("schedule=step", [1], [0, -1]),
     "schedule.gamma": ("schedule=step", [SMALLEST, 1.0], [0.0, math.nextafter(1, 2)]),
     "schedule.warmup": ("schedule=onecycle", [SMALLEST, just_below(1)], [0.0, 1.0]),
@@ -217,7 +217,9 @@ def test_what_an_option_reads_must_be_given(option, composed):
         if path.startswith(f"{section}.") and name in key.read_by and path not in ("data.root", "tracking.uri"):
             without = copy.deepcopy(config)
             set_leaf(without, path, None)
-            assert path in refusal(without)
+            told = refusal(without)
+            assert path in told
+            assert "or null" not in told
 
 
 def test_groups_must_divide_the_channels_of_every_layer(composed):

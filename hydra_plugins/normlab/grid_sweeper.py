@@ -72,7 +72,8 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `sweep`."""
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name)
+        places = tuple(config.hydra.searchpath)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

@@ -40,13 +40,16 @@ class LocalLauncher(Launcher):
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
-            raise BadInput(f"hydra.launcher.workers={workers} cannot be used", "an integer >= 1", "without it")
+            raise BadInput(
+                f"hydra.launcher.workers={workers} cannot be used", "an integer >= 1", "hydra.launcher.workers=1"
+            )
         self._workers = workers
         self._policy: Policy | None = None  # of all batches that a sweeper launches
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before `launch`; a job is always `src/job.py`'s, so the task function is not needed."""
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name)
+        places = tuple(config.hydra.searchpath)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 from hydra_plugins.normlab.engine_launcher import EngineLauncher
 from src.bad_input import BadInput
+from src.command import typed_path
 from src.config import Config
 from src.workers.engines import train_here
 from src.workers.places import cores
@@ -43,7 +44,8 @@ class SubmititLauncher(EngineLauncher):
         self, executor: str, workers: int | None, folder: str, timeouts: int, parameters: Mapping[str, Any]
     ) -> None:
         super().__init__(workers)
-        self._executor, self._folder, self._timeouts, self._parameters = executor, folder, timeouts, dict(parameters)
+        self._executor, self._folder = executor, typed_path(folder)
+        self._timeouts, self._parameters = timeouts, dict(parameters)
 
     @contextlib.contextmanager
     def engine(self, threads: int) -> Iterator["Executor"]:
@@ -57,7 +59,7 @@ class SubmititLauncher(EngineLauncher):
         parameters = {"cpus_per_task": threads, **self._parameters}
         try:
             executor = submitit.AutoExecutor(
-                Path(self._folder).absolute() / "%j", self._executor, slurm_max_num_timeout=self._timeouts
+                self._folder.absolute() / "%j", self._executor, slurm_max_num_timeout=self._timeouts
             )
             executor.update_parameters(**parameters)
         except (RuntimeError, NameError, TypeError, ValueError) as error:

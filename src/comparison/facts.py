@@ -30,7 +30,8 @@ def facts(sweeps: Sequence[Sweep], records: Records) -> Facts:
     """Gathered from the finished jobs."""
     jobs = [job for cell in records.cells for job in cell.jobs]
     common, varies = _configuration(jobs)
-    compare = " ".join(["python -m src.compare", *(f"--sweep {sweep.id[:8]}" for sweep in sweeps)])
+    name = "normlab-compare" if sweeps[0].command.startswith("normlab-") else "python -m src.compare"
+    compare = " ".join([name, *(f"--sweep {sweep.id[:8]}" for sweep in sweeps)])
     commands = tuple(dict.fromkeys([*(sweep.command for sweep in sweeps), compare]))
     return Facts(common, varies, _data(records.cells), _environment(jobs), commands)
 

@@ -73,12 +73,13 @@ def _digest(value: Any) -> str:
 def code_digest() -> str:
     """A digest of the code that decides a job's numbers, so that results of edited code can be told apart.
 
-    As it was when the process asked first: what is edited later is not what it has imported.
+    As it was when the process asked first: what is edited later is not what it has imported.  A checkout with Windows
+    line endings has the digest of one without.
     """
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
-        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes())
+        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 
 

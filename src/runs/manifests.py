@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
+from src.command import command
 from src.runs.known_folders import as_called_now
 from src.runs.sweep import Sweep, read_sweep
 
@@ -17,7 +18,7 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     """
     manifests = sorted((multirun / "sweeps").glob("*/manifest.json"))
     if not manifests:
-        raise BadInput(f"there is no sweep in {multirun / 'sweeps'} yet", write="python -m src.train -m norm=bn,gn,ln")
+        raise BadInput(f"there is no sweep in {multirun / 'sweeps'} yet", write=f"{command('train')} -m norm=bn,gn,ln")
     if not ids:
         latest = max((_read(path) for path in manifests), key=lambda sweep: sweep.started)
         return [as_called_now(latest, multirun)]

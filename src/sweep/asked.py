@@ -1,18 +1,23 @@
 """What a command asks for: the words outside any cell, times the cells of `sweep.cells`."""
 
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 
-from src.bad_input import BadInput
-from src.config import Config, part_of_a_job
-from src.sweep.overrides import NOT_SWEPT, check_overrides, check_text, count, expand, parse
-from src.sweep.suggestions import Groups
+from src.bad_input import LONGEST_LINE, BadInput
+from src.command import command
+from src.config import KEYS, Config
+from src.sweep.overrides import check_overrides, check_text, count, expand, parse
+from src.sweep.suggestions import Groups, can_be_swept
 
+COMPACT = (",", ":")  # JSON without spaces
 # A word of a cell: what stands in quotes or brackets may hold spaces.
 WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
@@ -81,11 +86,33 @@ def read_cells(
 
 def _check_place(override: Override, cell: CellLine, given: Mapping[str, str | None], groups: Groups) -> None:
     name, word = override.key_or_group, override.input_line
-    if name in NOT_SWEPT or not (name in groups or part_of_a_job(name)):
+    if not can_be_swept(name, groups):
         raise BadInput(f"{cell.place}: {name} is no part of what a job is", "what can be swept", f"{word} outside it")
     if name in given:
         what = f"{name} is given {cell.place} and outside it, as {given[name]}"
         raise BadInput(what, "one of them", f"the command without {given[name]}")
+
+
+def in_cells(outside: Sequence[Override], group: str, name_of: Callable[[str], str]) -> str | None:
+    """The typed command with `sweep.cells`, where each option of a group stands with the keys that it reads.
+
+    None where the command cannot be told so: where a preset chose the options, say, or none of them reads a key.
+    """
+    choice = next((override for override in outside if override.key_or_group == group), None)
+    readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in outside if o.key_or_group in KEYS}
+    keys = {word: names for word, names in readers.items() if names and word.startswith(f"{group}.")}
+    if choice is None or not choice.is_sweep_override() or not {choice.input_line, *keys} <= set(sys.argv):
+        return None
+    lines: dict[str, list[str]] = {}
+    for option in choice.sweep_string_iterator():
+        name = name_of(option)
+        lines.setdefault(" ".join(word for word, names in keys.items() if name in names), []).append(option)
+    cells = [f"{group}={','.join(options)} {words}".strip() for words, options in lines.items()]
+    if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in keys):
+        return None
+    others = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
+    write = f"{command('train')} {shlex.join([*others, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
+    return write if len(write) < LONGEST_LINE else None
 
 
 def seeds_word(config: Config, given: Mapping[str, Override]) -> str | None:

@@ -3,32 +3,35 @@
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 
-from hydra._internal.utils import get_args_parser  # Hydra's own reading of the command line; there is no public one
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 
 from src.bad_input import BadInput
+from src.command import command
+from src.config import KEYS
+from src.pasted import refuse_pasted
+from src.runs.identity import sweep_id
+from src.sweep import flags
+from src.sweep.hydra_keys import PLUGINS, check_hydra_key, check_plugin, is_hydra_key
+from src.sweep.option_files import SEARCHPATH, check_option_file, check_places, gaps, searching
 from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
-FOLDER = "the sweeper decides which folder a job has"
-# Hydra's own keys that stay as they are, and why.
-FIXED = {
-    "hydra.mode": "a single run is a sweep of one",
-    "hydra.sweep": FOLDER,
-    "hydra.run": FOLDER,
-    "hydra.job.chdir": FOLDER,
-    "hydra.sweeper._target_": FOLDER,
-    "hydra.job.env_set": "the command is kept in logs; a variable is set in the shell before it",
-    "hydra.output_subdir": "a job writes its own configuration",
-    "hydra/job_logging": "its files would lie outside the jobs' folders",
-    "hydra/hydra_logging": "its files would lie outside the jobs' folders",
-}
+TEXTS = [path for path, key in KEYS.items() if key.is_text]  # whose values may hold any character
 
 
 def typed() -> str:
     """The command, as it can be typed again."""
-    return shlex.join(["python", "-m", "src.train", *sys.argv[1:]])
+    return f"{command('train')} {shlex.join(sys.argv[1:])}".rstrip()
+
+
+def study_id() -> str:
+    """What names the sweep of another sweeper than ours: its words, whatever name the command has."""
+    return sweep_id([shlex.join(["python", "-m", "src.train", *sys.argv[1:]])])
 
 
 def going_on(command: str) -> str:
@@ -37,65 +40,90 @@ def going_on(command: str) -> str:
 
 
 def check_command_line() -> None:
-    """Refuse words that Hydra would take in silence or answer at length.
+    """Refuse words that Hydra would take in silence or answer at length, and put the others in Hydra's order.
 
     Raises:
         BadInput: for the first such word.
     """
     refuse_secrets(sys.argv[1:])  # before anybody repeats them
-    parser = get_args_parser()
-    parser.prog, parser.usage = "normlab", "python -m src.train [-m] [--cfg job] [--help] KEY=VALUE ..."
-    arguments = parser.parse_args()
-    if arguments.shell_completion:
-        return
-    check_flags(arguments)
+    refuse_pasted(sys.argv[1:], lambda name: name in TEXTS or name.startswith(("-", "hydra.")))
+    arguments, sys.argv[1:] = flags.read(sys.argv[1:])
+    flags.check_flags(arguments)
     groups = option_groups()
+    if arguments.shell_completion:
+        sys.argv[1:] = flags.complete(arguments, groups)
+        return
     check_text(arguments.overrides, groups)
     overrides = [parse(word, groups) for word in arguments.overrides]
-    preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
-    for override in overrides:
-        check_hydra_key(override)
-        name, of_preset, key = override.key_or_group.partition("hydra.sweeper.params.")
-        if of_preset and not name and not preset:  # Hydra fails on setting a part of nothing
-            way_on = f"{key}={(override.input_line or '').partition('=')[2]}"
-            raise BadInput(f"{override.key_or_group} changes a preset, and there is none", "experiment=...", way_on)
+    _check_hydra_keys(overrides)
+    loader = _loader(arguments, overrides, groups)
+    groups = option_groups(loader)
     another = any(o.key_or_group == "hydra/sweeper" and o.value() != "grid" for o in overrides)
     check_overrides(overrides, groups, grid=not another)
-    for flag in ("cfg", "info", "help"):
-        several = [override for override in overrides if override.is_sweep_override()]
-        if getattr(arguments, flag) and several:
-            first = f"{several[0].key_or_group}={values_of(several[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {several[0].input_line}", "one value a key", first)
+    if loader:
+        _check_found(overrides, loader, groups)
+    _check_shown(arguments, overrides, groups)
+    if loader and (arguments.cfg or arguments.info or arguments.help):
+        words = [word for word in arguments.overrides if word not in ("experiment=null",)]
+        tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
+        filled = [f"{path}={value}" for path, value in gaps(tree).items()]
+        _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
     # Hydra fails on what its own defaults list says: no preset.
     nothing = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in nothing]
 
 
-def check_flags(arguments: Namespace) -> None:
-    """Refuse flags that Hydra answers with a traceback.
-
-    Raises:
-        BadInput: naming them.
-    """
-    commands = [f"--{flag}" for flag in ("run", "multirun", "cfg", "info") if getattr(arguments, flag)]
-    if len(commands) > 1:
-        way_on = "--cfg job KEY=VALUE" if arguments.cfg else "-m KEY=A,B"
-        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"python -m src.train {way_on}")
-    if arguments.resolve and not (arguments.cfg or arguments.help):
-        raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
-    if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", write="the command again: finished jobs are kept")
+def _check_hydra_keys(overrides: Sequence[Override]) -> None:
+    preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    for override in overrides:
+        name, line = override.key_or_group, override.input_line or ""
+        if not is_hydra_key(name):
+            continue
+        key = name.removeprefix("hydra.sweeper.params.")
+        if key != name and not preset:  # Hydra fails on setting a part of nothing
+            way_on = f"{key}={line.partition('=')[2]}"
+            raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", way_on)
+        check_hydra_key(override)
 
 
-def check_hydra_key(override: Override) -> None:
-    """Refuse Hydra's own keys that would take a job out of its folder.
+def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
+    """A loader of all that Hydra finds; None where the package's own options are enough, since one takes 0.3 s."""
+    places = [arguments.config_dir] if arguments.config_dir else []
+    for override in overrides:
+        if override.key_or_group == SEARCHPATH:
+            places += check_places(override.value(), override.input_line or "")
+    elsewhere = places or arguments.config_path or arguments.config_name
+    if not elsewhere and all(_is_plain(override, groups) for override in overrides):
+        return None
+    loader = searching(places, flags.main_folder(arguments))
+    name = arguments.config_name
+    if name and not any(source.is_config(name) for source in loader.get_sources()):
+        folders = ", ".join([flags.main_folder(arguments), *places])
+        raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"one in {folders}", "--config-name config")
+    return loader
 
-    Raises:
-        BadInput: with the reason.
-    """
-    name = override.key_or_group
-    if name == "hydra/sweeper" and (override.is_delete() or override.value() == "basic"):  # Hydra's own
-        raise BadInput(f"{name} cannot be changed so: {FOLDER}", "grid, or another plugin's", "hydra/sweeper=grid")
-    for key, reason in FIXED.items():
-        if name == key or name.startswith(f"{key}."):
-            raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
+
+def _is_plain(override: Override, groups: Groups) -> bool:
+    """Whether a word chooses options of the package alone, or none."""
+    name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
+    return name not in PLUGINS and (name not in groups or set(values.split(",")) <= set(groups[name]))
+
+
+def _check_found(overrides: Sequence[Override], loader: ConfigLoader, groups: Groups) -> None:
+    for override in overrides:
+        name = override.key_or_group
+        if name in PLUGINS:
+            check_plugin(override, loader.get_group_options(name))
+        for value in values_of(override, groups) if name in groups else ():
+            check_option_file(name, str(value), loader, groups)
+
+
+def _check_shown(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
+    """Refuse to show several configurations, or a part that there is not."""
+    several = [override for override in overrides if override.is_sweep_override()]
+    for flag in ("cfg", "info", "help"):
+        if getattr(arguments, flag) and several:
+            first = f"{several[0].key_or_group}={values_of(several[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {several[0].input_line}", "one value a key", first)
+    if arguments.cfg:
+        flags.check_package(arguments)

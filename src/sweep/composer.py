@@ -12,10 +12,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import Config
+from src.sweep.option_files import check_option_file, gaps
 from src.sweep.suggestions import Groups
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # as Hydra's grammar reads it, and Python too
-UNSETTLED = ("${", "???")  # OmegaConf's marks for a reference and for a value that must be given
+# OmegaConf's marks for a reference, which Hydra escapes in a single value, and for a value that must be given.
+UNSETTLED = ("${", "$\\{", "???")
 
 
 class Composer:
@@ -50,10 +52,14 @@ class Composer:
 
     def _tree(self, chosen: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
         """What a combination of choices composes to, and its configuration where nothing in it depends on the rest."""
+        for name, value in chosen:
+            check_option_file(name, value, self._loader, self._groups)
         words = [f"{name}={value}" for name, value in chosen]
         tree = self._loader.load_configuration(self._config_name, words, RunMode.RUN)
         with open_dict(tree):
             del tree["hydra"]
+        for path, value in gaps(tree).items():
+            OmegaConf.update(tree, path, value)
         return tree, None if _unsettled(str(OmegaConf.to_container(tree))) else self._slowly(tree, {})
 
     def _slowly(self, tree: DictConfig, plain: Mapping[str, str]) -> Config:

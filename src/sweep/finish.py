@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.bad_input import BadInput
 from src.config import Tracking
 from src.console import SteadyConsole, say
-from src.runs.identity import sweep_id
 from src.runs.sweep import Sweep, read_sweep
-from src.sweep.command_line import typed
+from src.sweep.command_line import study_id
+from src.sweep.option_files import gaps
 
 
 def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
@@ -33,11 +33,13 @@ class StudyEnd(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Hydra's call, unless an error has ended the study."""
         multirun = Path(config.hydra.sweep.dir).parent
-        manifest = multirun / "sweeps" / sweep_id([typed()])[:8] / "manifest.json"
+        manifest = multirun / "sweeps" / study_id()[:8] / "manifest.json"
         if not manifest.exists():
             return
         sweep = read_sweep(manifest)
         status = report(sweep, multirun)
+        for path, value in gaps(config).items():
+            OmegaConf.update(config, path, value)
         delivered = self._delivered(config.tracking, sweep, multirun)
         status = status or (0 if delivered else 3)
         if status:

@@ -14,13 +14,14 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import SECTIONS, Config, check
+from src.config import SECTIONS, Config, NotRead, check
 from src.models.layers import parameters
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import PlannedJob
-from src.sweep.asked import Asked, read_cells, seeds_word
+from src.sweep.asked import Asked, in_cells, read_cells, seeds_word
 from src.sweep.composer import Composer
+from src.sweep.option_files import widened
 from src.sweep.overrides import check_overrides, option_groups
 from src.tracking.address import check_address
 
@@ -53,7 +54,7 @@ class Grid:
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader = loader
         self._parser = OverridesParser.create(config_loader=loader)
-        self._groups = option_groups()
+        self._groups = option_groups(loader)
         self._composer = Composer(loader, config_name, self._groups)
         self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
 
@@ -124,9 +125,11 @@ class Grid:
             try:
                 check(config)
             except BadInput as error:
-                if cell is None:
-                    raise
-                raise error.within(cell.place) from error
+                if cell is not None:
+                    raise error.within(cell.place) from error
+                if isinstance(error, NotRead) and (write := self._in_cells(asked, error.section)):
+                    raise error.writing(write) from error
+                raise
             points.append(point)
             configs.append(config)
         return points, configs
@@ -135,10 +138,18 @@ class Grid:
         """The configuration of one point."""
         return self._composer.compose(overrides)
 
+    def _in_cells(self, asked: Asked, section: str) -> str | None:
+        return in_cells(asked.outside, section, lambda option: getattr(self.compose({section: option}), section).name)
+
     def unusual(self, job: GridJob) -> list[str]:
-        """The keys in which a job differs from what its choices of options come with, and choices not the default's."""
+        """The keys in which a job differs from what its choices of options come with, and choices not the default's.
+
+        An option outside the package counts as the package's option that it names, with other values.
+        """
         names = [f"{section}.name" for section in SECTIONS]
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
+        own = {group: str(job.leaves.get(f"{group}.name")) for group in chosen}
+        chosen |= {group: name for group, name in own.items() if name in self._groups[group]}
         default, plain = self._plain({}), self._plain(chosen)
         choices = [name for name in names if default.get(name) != job.leaves.get(name)]
         return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
@@ -157,9 +168,12 @@ class Grid:
 
 
 @functools.lru_cache(maxsize=1)
-def grid_of(loader: ConfigLoader, config_name: str) -> Grid:
-    """The same grid for the sweeper and its launcher, which Hydra sets up apart: to compose takes 80 ms a choice."""
-    return Grid(loader, config_name)
+def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
+    """The same grid for the sweeper and its launcher, which Hydra sets up apart: to compose takes 80 ms a choice.
+
+    Hydra's loader knows the folder of `--config-dir`, but not those of `hydra.searchpath`.
+    """
+    return Grid(widened(loader, searchpath), config_name)
 
 
 def check_surroundings(config: Config) -> None:

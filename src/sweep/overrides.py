@@ -7,33 +7,29 @@ and what every combination is.  It works on Hydra's objects and imports Hydra on
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
-from src.config import KEYS, part_of_a_job
-from src.sweep.suggestions import ALIASES, Groups, did_you_mean, nearest, nearest_keys, unknown_key
+from src.config import KEYS, check_device
+from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, nearest, not_an_override, unknown_key
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-NOT_SWEPT = ("experiment", "tracking")  # groups that are no part of what a job is
 
 
-def option_groups() -> dict[str, list[str]]:
-    """The options of each configuration group, as they stand in `conf`."""
+def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
+    """The options of each configuration group: all on a loader's search path, or the package's own."""
     folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    if loader:
+        found = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
+        return {group: options for group, options in found.items() if options}
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
-
-
-def _several(name: str, groups: Groups) -> str:
-    """How to write a key or group with more than one value, or with one where it cannot be swept."""
-    if name in NOT_SWEPT or not (name in groups or part_of_a_job(name)):
-        return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
-    return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
 def check_text(words: Sequence[str], groups: Groups) -> None:
@@ -45,23 +41,11 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
-            raise _bare(word, groups)
+            raise not_an_override(word, groups)
         if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
-            raise BadInput(f"empty value in {name}: {word}", write=_several(name, groups))
-
-
-def _bare(word: str, groups: Groups) -> BadInput:
-    name = word.strip("+= ")
-    what = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
-    if name in groups:
-        return BadInput(what, ", ".join(groups[name]), f"{name}={groups[name][0]}")
-    if name in KEYS:
-        return BadInput(what, KEYS[name].allowed, f"{name}={KEYS[name].placeholder}")
-    option = ALIASES.get(name, name)
-    homes = [group for group, options in groups.items() if option in options]
-    keys = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    write = f"{homes[0]}={option}" if len(homes) == 1 else f"{[*nearest_keys(name, groups), 'norm'][0]}=VALUE"
-    return BadInput(what, keys, write)
+            rest = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
+            write = rest if is_accepted(rest, groups) else example(name, groups)
+            raise BadInput(f"empty value in {name}: {word}", write=write)
 
 
 def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
@@ -79,13 +63,15 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
-        if name not in (*groups, *KEYS):
-            raise unknown_key(name, groups) from error
-        check_value(name, value, groups)
+        if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
+            raise unknown_key(name, groups, "", is_accepted) from error
+        if name in (*groups, *KEYS):
+            check_value(name, value, groups)
+        listed = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # of one folder, such as hydra.searchpath=[~/mine]
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
             "a value with spaces, brackets, ~ and the like only in quotes",
-            as_one_word(name, value),
+            shlex.quote(f'{name}=["{listed[1]}"]') if listed else as_one_word(name, value),
         ) from error
 
 
@@ -101,14 +87,14 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
     for override in overrides:
         name = override.key_or_group
         if name.split(".")[0].split("/")[0] == "hydra":
-            continue  # Hydra's own keys are the command's affair
+            continue  # `src/sweep/hydra_keys.py` checks them
         _check_form(override, groups)
         if name in seen:
             what = f"{name} is given twice: {seen[name]} and {override.input_line}"
-            raise BadInput(what, "one of them", _several(name, groups))
+            raise BadInput(what, "one of them", example(name, groups))
         seen[name] = override.input_line or name
-        if override.is_sweep_override() and (name in NOT_SWEPT or not (name in groups or part_of_a_job(name))):
-            raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=_several(name, groups))
+        if override.is_sweep_override() and not can_be_swept(name, groups):
+            raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=example(name, groups))
         values = values_of(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
@@ -124,8 +110,22 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
     """
     if name in groups:
         _check_option(name, value, groups)
-    else:
+    elif KEYS[name].choices or not (
+        isinstance(value, str) and "${" in value
+    ):  # a reference is checked once Hydra has resolved it
         KEYS[name].check(value)
+        if name == "device":
+            check_device(value)
+
+
+def is_accepted(word: str, groups: Groups) -> bool:
+    """Whether a word would be refused in its turn."""
+    try:
+        check_text([word], groups)
+        check_overrides([parse(word, groups)], groups)
+    except BadInput:
+        return False
+    return True
 
 
 def _check_folders(line: str, values: Sequence[Any]) -> None:
@@ -152,7 +152,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
     section, _, last = name.rpartition(".")
     if name not in (*groups, *KEYS):
-        raise unknown_key(name, groups, line.partition("=")[2])
+        raise unknown_key(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
         raise BadInput(f"{line}: {name} has its place", write=line.replace(f"@{override.package}", "", 1))
     if override.is_delete():
@@ -184,7 +184,7 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
         found: list[Any] = value.filter(groups.get(name, ()))  # a Glob
         if not found:
             options = ", ".join(groups[name]) if name in groups else "glob() for options alone"
-            raise BadInput(f"{line}: no option matches", options, _several(name, groups))
+            raise BadInput(f"{line}: no option matches", options, example(name, groups))
         return found
     if override.is_interval_sweep() and not grid:
         return [value.start, value.end]
@@ -196,7 +196,7 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
         raise BadInput(f"{line} has no end", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B")
     length = count(override)
     if length == 0:
-        raise BadInput(f"{line}: an empty range", "a stop beyond the start", _several(name, groups))
+        raise BadInput(f"{line}: an empty range", "a stop beyond the start", example(name, groups))
     return list(dict.fromkeys([value.start, value.start + (length - 1) * value.step]))
 
 
@@ -218,8 +218,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
     known = ", ".join(options)
     if isinstance(value, list | dict):
-        how = _several(group, groups)
-        raise BadInput(f"{group} takes one choice", known, f"{how} to compare" if how.startswith("-m") else how)
+        raise BadInput(f"{group} takes one choice", known, example(group, groups))
     if value == "" or (value is None and group != "experiment"):
         off = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", known, off)

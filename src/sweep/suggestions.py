@@ -4,10 +4,12 @@ Standard library only: a mistyped command is answered before anything heavy is i
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from src.bad_input import BadInput
-from src.config import KEYS
+from src.config import KEYS, part_of_a_job
+
+NOT_SWEPT = ("experiment", "tracking")  # groups that are no part of what a job is
 
 # A group's node in the configuration, where its name is another.
 NODES = {"regularization": "reg"}
@@ -70,13 +72,46 @@ def did_you_mean(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
-def unknown_key(name: str, groups: Groups, value: str = "") -> BadInput:
-    """The refusal of a key that the configuration does not have, with the nearest one that it has."""
+def can_be_swept(name: str, groups: Groups) -> bool:
+    """Whether a group or key is a part of what a job is."""
+    return name not in NOT_SWEPT and (name in groups or part_of_a_job(name))
+
+
+def example(name: str, groups: Groups) -> str:
+    """How to write a key or group with more than one value, or with one where it cannot be swept."""
+    if not can_be_swept(name, groups):
+        return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
+    return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
+
+
+def not_an_override(word: str, groups: Groups) -> BadInput:
+    """The refusal of a word without =, with the group or key that it probably names."""
+    name = word.strip("+= ")
+    what = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
+    if name in groups:
+        return BadInput(what, ", ".join(groups[name]), f"{name}={groups[name][0]}")
+    if name in KEYS:
+        return BadInput(what, KEYS[name].allowed, f"{name}={KEYS[name].placeholder}")
+    option = ALIASES.get(name, name)
+    homes = [group for group, options in groups.items() if option in options]
+    keys = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
+    near = [*nearest_keys(name, groups), "norm"][0]
+    write = f"{homes[0]}={option}" if len(homes) == 1 else f"{near}={groups[near][0] if near in groups else 'VALUE'}"
+    if name in ("help", "version"):
+        write = f"--{name}"
+    return BadInput(what, keys, write)
+
+
+def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
+    """The refusal of a key that the configuration does not have, with the nearest one that it has.
+
+    The answer repeats the value where `is_accepted` says that the key can have it.
+    """
     for group, node in NODES.items():
         if name == node:
-            return BadInput(f"{name} is no group", ", ".join(groups[group]), f"{group}=l1, or {node}.l1=1e-5")
+            return BadInput(f"{name} is no group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
     near = nearest_keys(name, groups)
-    write = " or ".join(f"{path}={value or 'VALUE'}" for path in near)
+    write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near)
     section, _, last = name.rpartition(".")
     inside = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if inside:
@@ -87,3 +122,12 @@ def unknown_key(name: str, groups: Groups, value: str = "") -> BadInput:
         return BadInput(f"{name}: there is no section {section}{did_you_mean(near)}", sections, write)
     words = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
     return BadInput(f"there is no key {name}{did_you_mean(near)}", words, write)
+
+
+def _with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:
+    word = f"{path}={value}"
+    if not value:
+        return f"{path}=VALUE"
+    if is_accepted(word, groups):
+        return word
+    return f"{path}={KEYS[path].placeholder}" if path in KEYS else f"{path}={groups[path][0]}"

@@ -10,12 +10,11 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.config import Config, check
 from src.console import say
-from src.runs import identity
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.space import check_space
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
-from src.sweep.command_line import typed
+from src.sweep.command_line import study_id, typed
 from src.sweep.grid import Grid, GridJob, check_surroundings
 from src.workers.processes import Task
 
@@ -93,7 +92,7 @@ class Trials:
         """All trials so far, also those of the same command before: a study may be gone on with."""
         command = typed()  # the same one again goes on with the same sweep
         varies, planned = self._grid.planned(list(self._jobs.values()), self._multirun)
-        sweep = Sweep(identity.sweep_id([command]), command, self._started, varies, planned)
+        sweep = Sweep(study_id(), command, self._started, varies, planned)
         manifest = sweep.folder(self._multirun) / "manifest.json"
         if manifest.exists():
             before = read_sweep(manifest)

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.runs import identity
 from src.runs.identity import (
+    CODE,
     applies,
     cell_key,
     code_digest,
@@ -155,6 +157,21 @@ def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monk
         assert code_digest.__wrapped__() != before
         path.write_bytes(content)
         assert code_digest.__wrapped__() == before
+
+
+def test_a_checkout_with_windows_line_endings_is_the_same_code(tmp_path, monkeypatch):
+    source = Path(identity.__file__).parents[1]
+    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+    digest = hashlib.sha256()  # as it was before line endings were looked at, so that finished jobs stay the same code
+    files = sorted(path for pattern in CODE for path in (tmp_path / "src").glob(pattern))
+    assert len(files) > 10
+    for path in files:
+        digest.update(path.relative_to(tmp_path / "src").as_posix().encode() + b"\0" + path.read_bytes())
+    assert code_digest.__wrapped__() == digest.hexdigest()
+    for path in files:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert code_digest.__wrapped__() == digest.hexdigest()
 
 
 def test_a_process_tells_the_code_that_it_has_imported_not_what_was_edited_since(tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ TYPED = {
     "ranges": ["seed=range(2)", "reg.dropout=range(0,1,0.25)", "data.limit=null,100"],
     "flags": ["deterministic=true,false", "data.limit=null"],
     "a reference": ["tracking.experiment='${norm.name}-${seed}'", "norm=bn,gn", "seed=3,4"],
+    "a number's reference": ["reg.l1=${optimizer.lr}", "data.batch_size=${epochs}", "optimizer.lr=0.1,0.2"],
+    "a reference among others": ["reg.l1=0,${optimizer.lr}", "epochs=${threads}"],
     "cells": ["sweep.cells=['norm=none', 'norm=gn norm.groups=2,4', 'seed=7 regularization=l1']", "epochs=1,2"],
     "seeds": ["seeds=3", "norm=gn"],
 }
@@ -43,7 +45,6 @@ def grid(tmp_path_factory) -> Iterator[Grid]:
     ConfigStore.instance().store(name="schema", node=Config)
     with initialize_config_dir(str(conf), version_base="1.3"):
         made = Grid(GlobalHydra.instance().config_loader(), "config")
-        made._groups["experiment"].append("mine")
         yield made
 
 

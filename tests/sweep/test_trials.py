@@ -168,12 +168,17 @@ def test_optuna_searches(command, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'normlab[optuna]'")
     search = ["hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.direction=maximize"]
     search += ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
-    words = [*SMALL, *search, "norm=bn,gn", "reg.l1=tag(log,interval(1e-6,1e-3))"]
+    mine = tmp_path / "mine/norm/two.yaml"  # an option outside the package
+    mine.parent.mkdir(parents=True)
+    mine.write_text("name: gn\ngroups: 2\n")
+    search += [f"hydra.searchpath=[file://{mine.parents[1]}]"]
+    words = [*SMALL, *search, "norm=bn,two", "reg.l1=tag(log,interval(1e-6,1e-3))"]
     done = command("src.train", "-m", *words)
     assert done.returncode == 0, done.stderr
     best = OmegaConf.load(tmp_path / "multirun/jobs/optimization_results.yaml")
     results = {path: (path / "result.json").read_bytes() for path in jobs(tmp_path) if path.is_dir()}
     assert len(results) == 4
+    assert any("groups: 2" in (path / "config.yaml").read_text() for path in results)
     assert best.best_value == max(json.loads(result)["metrics"]["val/accuracy"] for result in results.values())
     runs = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])
     assert len(runs) == 5

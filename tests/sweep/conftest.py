@@ -1,0 +1,54 @@
+"""Types a command in this process, for what is told before anything runs."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from src.bad_input import BadInput
+from src.sweep.command_line import check_command_line
+from src.train import main
+
+
+@pytest.fixture
+def typed(monkeypatch) -> Callable[..., list[str]]:
+    """`typed("norm=gn")` checks the words of a command and returns them in Hydra's order."""
+
+    def check(*words: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["train.py", *words])
+        check_command_line()
+        return sys.argv[1:]
+
+    return check
+
+
+@pytest.fixture
+def refused(typed) -> Callable[..., str]:
+    """`refused("norm=x")` is what the command answers to words that it refuses."""
+
+    def told(*words: str) -> str:
+        with pytest.raises(BadInput) as error:
+            typed(*words)
+        assert len(str(error.value).splitlines()) <= 3
+        return str(error.value)
+
+    return told
+
+
+@pytest.fixture
+def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """`run("plan=true")` is the command's exit status, its output and its errors."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["train.py", *words])
+        status: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        assert isinstance(status, int)
+        assert sys.argv == ["train.py", *words]
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call

@@ -1,0 +1,240 @@
+"""Flags stand anywhere, Hydra's own nodes stay as they are, and what an answer says to write is not refused in turn."""
+
+import os
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+
+from src.bad_input import BadInput
+from src.config import Config
+from src.sweep.command_line import study_id
+from src.sweep.command_line import typed as typed_again
+from src.sweep.grid import Grid
+from src.sweep.overrides import CONF
+from tests.conftest import files_below
+from tests.test_bad_input import QUICK, WAYS_ON
+
+SMALL = ("data=synthetic", "data.images=1000", "data.validation=200", "epochs=1", "plan=true")
+
+
+@pytest.mark.parametrize(
+    ("words", "ordered"),
+    [
+        ("norm=bn,gn -m reg.l1=0,1e-5", "-m norm=bn,gn reg.l1=0,1e-5"),
+        ("norm=bn --cfg job reg.l1=0 -p norm seed=1", "--cfg job -p norm norm=bn reg.l1=0 seed=1"),
+        ("norm=bn,gn reg.l1=0 -m", "norm=bn,gn reg.l1=0 -m"),
+        ("norm=bn --config-dir=. epochs=1", "--config-dir=. norm=bn epochs=1"),
+        ("-m norm=bn,gn", "-m norm=bn,gn"),
+        ("-- norm=bn", "-- norm=bn"),
+    ],
+)
+def test_a_flag_may_stand_among_the_overrides(typed, words, ordered):
+    assert typed(*words.split()) == ordered.split()
+
+
+def test_the_home_folder_is_found_where_no_shell_expands_it(typed, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert typed("--config-dir=~", "norm=bn") == [f"--config-dir={tmp_path}", "norm=bn"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("-p norm", "--package belongs to --cfg|write: --cfg job --package norm"),
+        ("--cfg job -p nrom", "no part nrom; did you mean norm?|write: --cfg job --package norm"),
+        ("--cfg job -p hydra.launcher", "write: --cfg hydra --package hydra.launcher"),
+        ("--cfg hydra -p norm.eps", "write: --cfg job --package norm.eps"),
+        ("--cfg", "expected one argument|--help"),
+        ("--cfg all -i", "--cfg and --info exclude each other"),
+        ("-i norm=bn", "invalid choice: 'norm=bn'"),
+        ("-c jobs", "invalid choice: 'jobs'"),
+        ("--hydra-help norm=gn", "write: --hydra-help"),
+        ("--bogus", "unrecognized arguments: --bogus"),
+        ("-m -sc install=bash", "--multirun and --shell-completion exclude each other"),
+        ("-sc", "installs nothing|install=bash, install=fish, install=zsh"),
+        ("-sc install=tcsh", "install=tcsh installs nothing"),
+        ("-sc install=bash", "completes normlab-train, and not python -m"),
+        ("-sc query=bash", "COMP_LINE"),
+        ("-cn absent", "--config-name absent: there is no absent.yaml|write: --config-name config"),
+        ("-cd /absent", "--config-dir: there is no folder /absent"),
+        ("-cp /absent", "--config-path: there is no folder /absent"),
+        ("-cd ~nosuchuser", "~nosuchuser: there is no such user"),
+    ],
+)
+def test_a_flag_that_cannot_be_answered_is_refused(refused, monkeypatch, words, told):
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    answer = refused(*words.split())
+    for part in told.split("|"):
+        assert part in answer
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("norm=bn\r", "norm=bn ends with a carriage return (\\r): the script has Windows line endings|write: norm=bn"),
+        ("\r", "a carriage return"),
+        ("-m\r", "write: -m"),
+        ("\u2013m", "holds an en dash|write: -m"),
+        ("\u2014multirun", "holds an em dash|write: --multirun"),
+        ("reg.l1=1e\u22125", "holds a minus sign|write: reg.l1=1e-5"),
+        ("norm=bn\uff0cgn", "a fullwidth comma|write: norm=bn,gn"),
+        ("norm\uff1dbn", "a fullwidth equals sign|write: norm=bn"),
+        ("norm=bn\u200b", "a zero width space|write: norm=bn"),
+        ("\ufeffnorm=bn", "zero width no-break space|write: norm=bn"),
+        ("norm=bn\xa0epochs=1", "a no-break space|write: norm=bn epochs=1"),
+        ("sweep.cells=[\u201cnorm=none\u201d]", "a left double quotation mark|write: 'sweep.cells=[\"norm=none\"]'"),
+        ("data.root=/data\r", "write: data.root=/data"),
+        ("sweep.cells=[\n'norm=bn']", "a line break"),
+        ("norm=\x1b[1mbn", "a control character|write: norm=bn"),
+    ],
+)
+def test_a_character_that_was_pasted_by_mistake_is_named(refused, word, told):
+    answer = refused(word)
+    for part in told.split("|"):
+        assert part in answer
+    assert not re.search(r"write:.*[^ -~]", answer)
+
+
+def test_a_text_may_hold_any_character(typed):
+    words = ['tracking.experiment="l\u2019\xe9t\xe9\u20132"', "sweep.cells=[\t'norm=bn']"]
+    assert typed(*words) == words
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("hydra=null", "hydra=", "~hydra", "hydra.launcher=null", "hydra.sweeper=null", "~hydra.launcher.workers"),
+        *("hydra.launcher._target_=os.system", "+hydra.callbacks.x._target_=os.system", "hydra.callbacks=null"),
+        *("hydra.launcher={_target_:os.system}", "hydra.sweeper.params={_target_:x}", "hydra.sweeper._target_=x"),
+        *("hydra/launcher=null", "hydra/launcher=[local]", "hydra/sweeper=null", "hydra/env=null", "hydra/help=null"),
+        *("hydra.job_logging=null", "hydra.hydra_logging.x=1", "hydra.job=null", "hydra.job.env_copy=[NOPE]"),
+        *("+hydra.x=1", "hydra.runtime=null", "hydra.overrides=null", "hydra.help=null", "hydra.job.name=null"),
+        *("hydra.searchpath=null", "hydra.searchpath=[1]", "hydra.searchpath=x", "hydra.searchpath=[file:///absent]"),
+        *("hydra.searchpath=[pkg://absent]", "hydra.searchpath=[foo://x]", "hydra.searchpath=[file://~/absent]"),
+        *("hydra.launcher.workers=1,2", "hydra/launcher=local,joblib"),
+    ],
+)
+def test_hydras_own_nodes_stay_as_they_are(refused, word):
+    assert word.lstrip("+~").partition("=")[0] in refused(word)
+
+
+def test_what_hydra_itself_cannot_use_is_told_in_three_lines(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    for word in ("hydra.verbose=[1]", "hydra.launcher.workers=x", "+hydra.launcher.x=1", "hydra.sweeper.params=5"):
+        status, said, told = run(word)
+        assert (status, said) == (2, ""), word
+        assert len(told.splitlines()) <= 3, told
+        assert told.startswith("normlab: "), told
+    assert files_below(tmp_path) == []
+
+
+def test_a_variable_that_is_no_number_is_not_repeated(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CANARY", "hunter2")
+    for word in ("reg.l1=${oc.env:CANARY}", "data.batch_size=${oc.env:CANARY}", "deterministic=${oc.env:CANARY}"):
+        status, said, told = run(word, *SMALL)
+        assert (status, said) == (2, "")
+        assert "hunter2" not in told
+        assert word.partition("=")[0] in told
+
+
+@pytest.mark.parametrize("word", ["reg.l1=${nowhere}", "reg.l1=${reg.l1}", "reg.l1=${norm.name}", "epochs=${seed}"])
+def test_a_reference_that_gives_no_possible_value_is_told(run, monkeypatch, tmp_path, word):
+    monkeypatch.chdir(tmp_path)
+    status, _, told = run(word, *SMALL[:-2], "plan=true")
+    assert (status, len(told.splitlines()) <= 3, word.partition("=")[0] in told) == (2, True, True), told
+
+
+def test_the_command_leaves_its_process_as_it_was(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    ConfigStore.instance().repo.pop("schema.yaml", None)
+    before = dict(os.environ), sorted(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
+    for _ in range(2):
+        assert run("norm=x")[0] == 2
+        status, said, _ = run("norm=bn,gn", "-m", *SMALL)
+        assert (status, "2 jobs, varying norm.name" in said) == (0, True)
+        after = dict(os.environ), sorted(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
+        assert after == before
+        assert not GlobalHydra.instance().is_initialized()
+
+
+def test_what_is_to_be_typed_again_has_the_name_that_was_typed(monkeypatch):
+    words = ["-m", "norm=bn,gn"]
+    monkeypatch.setattr("sys.argv", ["/some/where/src/train.py", *words])
+    study = study_id()
+    assert typed_again() == "python -m src.train -m norm=bn,gn"
+    monkeypatch.setattr("sys.argv", ["/some/where/bin/normlab-train", *words])
+    assert typed_again() == "normlab-train -m norm=bn,gn"
+    assert study_id() == study
+
+
+@pytest.fixture(scope="module")
+def grid() -> Iterator[Grid]:
+    ConfigStore.instance().store(name="schema", node=Config)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield Grid(GlobalHydra.instance().config_loader(), "config")
+
+
+# Words for whose sake an answer is tried, beside those that other tests type.
+MORE = """
+norm=bn,gn norm.groups=2 | norm=bn norm.groups=2 | data=mnist,synthetic data.images=900
+optimizer=adam optimizer.nesterov=true | gpu=1 | gpu=0,1 | device=1 | lr=-1 | l1=abc | seeds=1.5
+norm.eps=null | optimizer.lr=null | batch_size=0 | regularization=l3 | reg=l1,l2 | norm=gn norm.groups=64
+norm=gn model.width=7 | norm=[bn] | norm=bn, | reg.l1=, | norm=bx,,gn | epochs=1,,2 | tracking=none,
+experiment=nroms | experiment=norms,norms_x_l1 | sweep.cells=bn | optimizer.momentum=0.9 | schedule.gamma=0.5
+precision=bf16 | deterministic=1 | optimizer=Adam | norm=BN | ++norm=gn | reg.l1=1 reg.l1=2 | norm.momentum=0
+optimizer.lr=1e-30 | --cfg job -p foo | --cfg job norm=bn,gn | --resolve | hydra/launcher=foo
+hydra/sweeper=foo | hydra.launcher.workers=1,2 | data.validation=99999 | data.batch_size=99999 | help
+version
+"""
+TYPED = [typed for typed, _ in (*QUICK, *WAYS_ON) if "tracking.uri" not in typed and typed == typed.strip()]
+TYPED += [words.strip() for line in MORE.strip().splitlines() for words in line.split("|")]
+EXAMPLES = {"VALUE": "1", "INTEGER": "200", "NUMBER": "0.5", "TEXT": "x", "FOLDER": ".", "A,B": "1,2"}
+BESIDE = {"norm.groups": "norm=gn", "optimizer.momentum": "optimizer=sgd", "data.channels": "data=synthetic"}
+
+
+def refusal(check, grid, words):
+    """What the command and the grid say to some words; nothing where they take them."""
+    try:
+        left = [word for word in check(*words) if "=" in word and "hydra" not in word]
+        asked = grid.asked(left, {})
+        if asked.number < 300 and not {"--cfg", "--help"} & set(words):
+            grid.configs(asked)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def test_what_an_answer_says_to_write_is_not_refused_by_the_same_check(typed, grid):
+    tried = 0
+    for line in TYPED:
+        told = refusal(typed, grid, shlex.split(line) if "'" in line else line.split())
+        ways_on = told.partition("\n  write: ")[2]
+        for way_on in ways_on.split(" or ") if ways_on else ():
+            for name, value in EXAMPLES.items():
+                way_on = re.sub(rf"\b{name}\b", value, way_on)
+            words = shlex.split(way_on.removeprefix("python -m src.train "))
+            if not all("=" in word or word in ("-m", "--cfg", "job") for word in words):
+                continue  # a sentence, such as "the command without it"
+            beside = [group for key, group in BESIDE.items() if words[0].startswith(key)]
+            tried += 1
+            again = refusal(typed, grid, [*beside, *words])
+            assert not again, f"{line}: {way_on}: {again}"
+    assert tried > 150
+
+
+def test_a_key_that_one_of_several_options_reads_is_told_with_cells(typed, grid):
+    told = refusal(typed, grid, ["-m", "norm=bn,gn,ln", "norm.groups=2,4", "norm.momentum=0.2", "reg.l1=0,1e-5"])
+    assert "norm.groups=2: norm=bn does not read it" in told
+    write = told.partition("write: python -m src.train ")[2]
+    cells = 'sweep.cells=["norm=bn norm.momentum=0.2","norm=gn norm.groups=2,4","norm=ln"]'
+    assert shlex.split(write) == ["-m", "reg.l1=0,1e-5", cells]
+    assert refusal(typed, grid, shlex.split(write)) == ""

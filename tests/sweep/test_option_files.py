@@ -1,0 +1,149 @@
+"""Options and presets outside the package are chosen, swept, shown and refused like the package's own."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import clean_environment
+
+PROJECT = Path(__file__).parents[2]
+SMALL = ("data=synthetic", "data.images=400", "data.validation=100", "epochs=1", "model.width=4", "tracking=none")
+FILES = {
+    "norm/two.yaml": "name: gn\ngroups: 2\n",
+    "norm/heir.yaml": "defaults: [gn]\ngroups: 2\n",
+    "optimizer/fast.yaml": "name: adam\nlr: 0.05\n",
+    "regularization/both.yaml": "# @package reg\nl1: 1e-6\ndropout: 0.1\n",
+    "experiment/pairs.yaml": "# @package _global_\nepochs: 2\nhydra:\n  sweeper:\n    params:\n      norm: bn,two\n",
+    "primary.yaml": "defaults: [config, _self_]\nthreads: 2\n",
+}
+BAD = {
+    "norm/key.yaml": ("name: gn\ngruops: 2\n", "no key norm.gruops; did you mean norm.groups?"),
+    "norm/type.yaml": ("name: gn\ngroups: two\n", "norm.groups=two cannot be used|an integer >= 1"),
+    "norm/range.yaml": ("name: bn\nmomentum: 0\n", "norm.momentum=0 cannot be used"),
+    "norm/choice.yaml": ("name: batchnorm\n", "norm.name=batchnorm cannot be used|bn, gn, ln, in"),
+    "norm/nameless.yaml": ("groups: 2\n", "does not say which norm it is"),
+    "norm/list.yaml": ("- gn\n", "holds no keys"),
+    "norm/empty.yaml": ("", "does not say which norm it is"),
+    "norm/yaml.yaml": ("name: gn\n groups: [2\n", "line 2 cannot be read"),
+    "norm/header.yaml": ("# @author of this file\nname: gn\n", "cannot be read"),
+    "regularization/node.yaml": ("l1: 1e-5\n", "a first line # @package reg"),
+    "experiment/node.yaml": ("epochs: 1\n", "a first line # @package _global_"),
+    "experiment/target.yaml": ("# @package _global_\nhydra: {launcher: {_target_: os.system}}\n", "cannot be set"),
+    "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "hydra.sweep.dir cannot be set"),
+    "experiment/swept.yaml": ("# @package _global_\nhydra: {sweeper: {params: {nrom: bn}}}\n", "no key nrom; did you"),
+    "experiment/value.yaml": ("# @package _global_\nepochs: 0\n", "epochs=0 cannot be used"),
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder of a user's own beside an empty current folder."""
+    folder = tmp_path / "mine"
+    for name, content in {**FILES, **{name: content for name, (content, _) in BAD.items()}}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / "norm/bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return folder
+
+
+@pytest.mark.parametrize("way", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+def test_an_option_outside_the_package_is_the_job_that_its_values_are(run, mine, way):
+    there = way.format(mine)
+    _, ours, _ = run(*SMALL, "plan=true", "norm=gn", "norm.groups=2")
+    for option in ("two", "heir"):
+        status, said, told = run(there, *SMALL, "plan=true", f"norm={option}")
+        assert (status, said.splitlines()[:3]) == (0, ours.splitlines()[:3]), told
+    status, said, _ = run(there, *SMALL, "plan=true", "-m", "norm=bn,two,heir", "optimizer=adam,fast")
+    assert "4 jobs, varying norm.name, optimizer.lr" in said  # two and heir are one job
+    status, said, _ = run(there, *SMALL, "plan=true", 'sweep.cells=["norm=none","norm=two regularization=both"]')
+    assert "2 jobs, varying norm.name" in said
+    status, said, _ = run(there, *SMALL, "plan=true", "norm=glob(tw*)", "seed=0,1")
+    assert "2 jobs, varying seed" in said
+    status, said, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
+    assert "2 jobs, varying norm.name" in said
+    status, said, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
+    assert said.splitlines()[1:] == ["name: gn", "eps: 1.0e-05", "momentum: null", "groups: 2"]
+
+
+def test_a_primary_configuration_outside_the_package_is_used(run, mine):
+    status, said, _ = run("-cd", str(mine), "-cn", "primary", "--cfg", "job", "-p", "threads")
+    assert (status, said.strip()) == (0, "2")
+
+
+def test_an_option_that_is_not_there_is_refused_with_all_that_are(refused, mine):
+    for way in (f"--config-dir={mine}", f"hydra.searchpath=[{mine}]"):
+        told = refused(way, "optimizer=fats")
+        assert "optimizer=fats is not known; did you mean fast?\n  allowed: adam, adamw, fast, rmsprop, sgd" in told
+    assert "two," not in refused("norm=two")
+
+
+@pytest.mark.parametrize("name", [*BAD, "norm/bytes.yaml"])
+def test_a_file_that_cannot_be_used_is_named(refused, run, mine, name):
+    words = BAD[name][1] if name in BAD else "cannot be read"
+    group, option = name.removesuffix(".yaml").split("/")
+    told = refused(f"--config-dir={mine}", f"{group}={option}")
+    for part in [str(mine / name), *words.split("|")]:
+        assert part in told
+    if name == "norm/key.yaml":
+        for word in ("norm=bn,key", 'sweep.cells=["norm=bn","norm=key"]'):
+            status, _, told = run(f"--config-dir={mine}", word)
+            assert (status, str(mine / name) in told) == (2, True)
+
+
+def test_an_option_that_the_package_has_too_is_told(refused, typed, mine, tmp_path):
+    (tmp_path / "other/norm").mkdir(parents=True)
+    for name in ("bn", "two"):
+        (tmp_path / f"other/norm/{name}.yaml").write_text("name: bn\n")
+    assert "other/norm/bn.yaml is never read" in refused(f"--config-dir={tmp_path}/other", "norm=bn,gn")
+    both = f"hydra.searchpath=[{mine},{tmp_path}/other]"
+    assert f"Hydra finds {mine}/norm/two.yaml first" in refused(both, "norm=two")
+    assert typed(f"--config-dir={mine}", f"hydra.searchpath=[{mine}]", "norm=two")
+
+
+def test_an_answer_about_an_option_outside_the_package_is_quick_and_needs_no_torch(mine):
+    code = "import sys; sys.modules.update(torch=None, mlflow=None); from src.train import main; main()"
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"--config-dir={mine}", "norm=tow"],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert time.monotonic() - begun < 1.5
+    assert (done.returncode, "did you mean two?" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("normlab-train --config-dir={} norm=t", "norm=two norm=type"),
+        ("normlab-train experiment=pairs -m --config-dir {} optimizer=", "fast"),
+        ("python -m src.train 'hydra.searchpath=[file://{}]' -m norm=tw", "norm=two"),
+        ("normlab-train 'hydra.searchpath=[file://{}/absent]' norm=g", "norm=gn"),
+        ("normlab-train --bogus reg.l", "reg.l1= reg.l2= reg.label_smoothing="),
+        ("normlab-train 'norm=b", ""),
+    ],
+)
+def test_a_shell_completes_options_outside_the_package(run, mine, monkeypatch, line, found):
+    monkeypatch.setenv("COMP_LINE", line.format(mine))
+    status, said, told = run("-sc", "query=bash")
+    assert (status, told) == (0, "")
+    assert found in said
+
+
+@pytest.mark.parametrize("plan", ["plan=true", pytest.param("plan=false", marks=pytest.mark.slow)])
+def test_the_readmes_example_of_an_option_outside_the_package_runs(tmp_path, plan):
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    ((make, train),) = re.findall(r"^    (mkdir -p mine.*)\n    python (-m src\.train --config-dir.*)$", text, re.M)
+    line = f"{make}; {sys.executable} {train} {' '.join(SMALL)} {plan}"
+    done = subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout if plan == "plan=true" else done.stderr
+    assert "2 jobs, varying norm.groups" in told
+    assert " groups=2 " in told or plan == "plan=false"  # while it trains, a long name is cut

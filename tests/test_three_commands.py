@@ -1,0 +1,120 @@
+"""What the three commands have in common: their names, versions, paths, and the folder and package that they run in."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from src import compare, sync
+from src.bad_input import BadInput
+from src.command import command, typed_path
+from src.compare import _parser
+from src.runs.manifests import choose_sweeps
+from tests.conftest import clean_environment
+
+PROJECT = Path(__file__).parents[1]
+# Starts an installed command as pip's script does; `sys.argv[0]` is the script's path.
+SCRIPT = "import sys; sys.argv[0] = '/bin/normlab-{0}'; from hydra_plugins.normlab.commands import {0}; {0}()"
+
+
+def installed(name, *words, **variables):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(name), *words],
+        cwd="/",
+        env=clean_environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_installed_commands_are_those_that_are_tried_here():
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")  # Python 3.10 has no tomllib
+    scripts = dict(re.findall(r'^(normlab-\w+) = "(.*)"$', text, re.M))
+    names = ("train", "compare", "sync")
+    assert scripts == {f"normlab-{name}": f"hydra_plugins.normlab.commands:{name}" for name in names}
+
+
+@pytest.mark.parametrize("shadow", ["src/__init__.py", "src/train.py"])  # a package, and a folder without __init__.py
+def test_an_installed_command_runs_no_other_projects_src(tmp_path, shadow):
+    (tmp_path / "src").mkdir()
+    (tmp_path / shadow).write_text("raise SystemExit('theirs')")
+    done = installed("train", "norm=x", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert f"another project's src in {tmp_path / 'src'}" in done.stderr
+    assert "env -u PYTHONPATH normlab-train" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_versions_are_told_without_importing_what_has_them():
+    code = f"import sys; sys.modules.update(torch=None, mlflow=None); {SCRIPT.format('train')}"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], check=True, capture_output=True, text=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines == [[name, version(name)] for name in ("normlab", "hydra-core", "torch", "mlflow")]
+
+
+@pytest.mark.parametrize("name", ["train", "compare", "sync"])
+def test_a_current_folder_that_is_gone_is_told(name, tmp_path):
+    line = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m src.{name}"
+    environment = clean_environment() | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "the current folder cannot be used: No such file or directory" in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "told"),
+    [
+        (compare, "--bogus", "unrecognized arguments: --bogus"),
+        (compare, "--budget many", "--budget: invalid int value: 'many'"),
+        (compare, "--csv=~nosuchuser/t.csv", "~nosuchuser/t.csv: there is no such user"),
+        (compare, "--tuned norm\r", "norm ends with a carriage return"),
+        (compare, "\u2013\u2013csv=x", "holds an en dash"),
+        (sync, "--sweep", "--sweep: expected one argument"),
+        (sync, "--bogus", "unrecognized arguments: --bogus"),
+        (sync, "--multirun ~nosuchuser", "there is no such user"),
+    ],
+)
+def test_a_wrong_word_is_refused_in_three_lines_by_the_name_that_was_typed(monkeypatch, capsys, module, words, told):
+    name = module.__name__.removeprefix("src.")
+    for typed, shown in ((f"/x/{name}.py", f"python -m src.{name}"), (f"/bin/normlab-{name}", f"normlab-{name}")):
+        monkeypatch.setattr("sys.argv", [typed, *words.split(" ")])
+        with pytest.raises(SystemExit) as end:
+            module.main()
+        assert end.value.code == 2
+        answer = capsys.readouterr().err
+        assert told in answer
+        assert len(answer.splitlines()) <= 3
+        assert "--help" not in answer or f"write: {shown} --help" in answer
+
+
+def test_help_and_answers_name_the_command_as_it_was_typed(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["/bin/normlab-compare"])
+    assert "python -m" not in _parser().format_help()
+    assert "    normlab-compare --sweep 1a2b3c4d" in _parser().format_help()
+    with pytest.raises(BadInput, match="write: normlab-train -m norm=bn,gn,ln"):
+        choose_sweeps(tmp_path, [])
+    monkeypatch.setattr("sys.argv", ["/x/src/compare.py"])
+    assert command("sync") == "python -m src.sync"
+    assert "    python -m src.compare --sweep 1a2b3c4d" in _parser().format_help()
+
+
+def test_the_home_folder_is_meant_where_no_shell_expands_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = ("out", "json", "csv", "curves", "latex", "multirun")
+    arguments = _parser().parse_args([f"--{name}=~/{name}" for name in options])
+    assert {getattr(arguments, name) for name in options} == {tmp_path / name for name in options}
+    assert typed_path("-") == Path("-")
+
+
+def test_a_folder_of_submitit_is_found_in_the_home_folder(monkeypatch, tmp_path):
+    from hydra_plugins.normlab.submitit_launcher import SubmititLauncher
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert SubmititLauncher("local", None, "~/logs", 0, {})._folder == tmp_path / "logs"
+    with pytest.raises(BadInput, match="no such user"):
+        SubmititLauncher("local", None, "~nosuchuser/logs", 0, {})
