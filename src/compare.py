@@ -20,13 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.comparison.output import check_outputs, stdout_is_among, write
 from src.console import SteadyConsole
+from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
+from src.standard_streams import steady_output
 
 if TYPE_CHECKING:
     from src.comparison.comparison import Comparison
@@ -36,19 +38,25 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command."""
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
     arguments = _parser().parse_args()
     try:
+        check_address_space()
         sys.exit(_run(arguments))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
-    description, _, examples = (__doc__ or "").partition("\n\n")
+    description, _, examples = docstring(__file__).partition("\n\n")
     parser = argparse.ArgumentParser(
         "python -m src.compare",
         description=description,

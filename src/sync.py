@@ -12,17 +12,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.config import Tracking
+from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
+from src.standard_streams import steady_output
 from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
     """The command."""
-    description, _, examples = (__doc__ or "").partition("\n\n")
+    description, _, examples = docstring(__file__).partition("\n\n")
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
     parser = argparse.ArgumentParser(
         "python -m src.sync",
@@ -35,6 +39,7 @@ def main() -> None:
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=Path, default=MULTIRUN, help="default: %(default)s")
     try:
+        check_address_space()
         refuse_secrets(sys.argv[1:])
         arguments = parser.parse_args()
         sys.exit(
@@ -42,6 +47,9 @@ def main() -> None:
         )
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

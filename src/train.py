@@ -17,9 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.config import Config
+from src.foreign_settings import ignore_foreign_settings
+from src.standard_streams import steady_output
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
 from src.sweep.overrides import CONF
@@ -40,8 +42,10 @@ def main() -> None:
 
     Exit status: 0 when all is done, 1 for a failed job or a comparison that could not be made, 2 for bad input, 3 where
     every job is finished and MLflow lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for
-    SIGTERM.
+    SIGTERM and for SIGHUP, unless `nohup` ignores it.
     """
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
@@ -59,6 +63,9 @@ def main() -> None:
         if wants_traceback or error.filename is None:  # a lost connection, say: no file that could be put right
             raise
         print(BadInput(f"{error.filename}: {error.strerror}", "a current folder to write in"), file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except JobFailed as error:  # of a sweeper that bears none
         if wants_traceback:
