@@ -39,6 +39,11 @@ def masked(text: str) -> str:
     return QUERY.sub(r"\1=***", USER.sub(r"\1***@", text))
 
 
+def out_of_memory() -> BadInput:
+    """The refusal of a command whose own memory does not suffice."""
+    return BadInput("memory has run out", "2 GB to compare and to sync, 4 GB to train", "ulimit -v unlimited")
+
+
 def _one_line(text: str) -> str:
     """A text as it is shown: what was typed can hold passwords, line breaks and thousands of characters."""
     line = " ".join(masked(text).splitlines())

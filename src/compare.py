@@ -20,14 +20,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
 from src.comparison.output import check_outputs, stdout_is_among, write
 from src.console import SteadyConsole
+from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
+from src.standard_streams import steady_output
 
 if TYPE_CHECKING:
     from src.comparison.comparison import Comparison
@@ -37,19 +39,25 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command."""
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
     try:
         check_current_folder()
+        check_address_space()
         sys.exit(_run(_parser().parse_args()))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parser() -> Parser:
-    parser = Parser("compare", __doc__)
+    parser = Parser("compare", docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--tuned", metavar="KEY", help="compare each value of a key at its own best other settings")
     parser.add_argument("--assignment", action="store_true", help="write what a course hands in, in its own folder")

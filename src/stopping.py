@@ -5,7 +5,7 @@ from types import FrameType
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived.  Like KeyboardInterrupt no Exception, so that nothing takes it for a failure."""
+    """SIGTERM or SIGHUP arrived.  Like KeyboardInterrupt no Exception, so that nothing takes it for a failure."""
 
 
 class JobFailed(Exception):
@@ -13,9 +13,15 @@ class JobFailed(Exception):
 
 
 def raise_on_sigterm() -> None:
-    """Let SIGTERM end what runs in the main thread as Ctrl-C does."""
+    """Let SIGTERM, and SIGHUP of a terminal that closes, end the main thread's work as Ctrl-C does.
+
+    Under `nohup` SIGHUP stays ignored.
+    """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a shell and the kernel both send one for the same terminal
     raise Terminated(f"signal {number}")

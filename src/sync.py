@@ -11,25 +11,30 @@ Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad 
 import sys
 from pathlib import Path
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
 from src.config import Tracking
+from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
+from src.standard_streams import steady_output
 from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
     """The command."""
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
-    parser = Parser("sync", __doc__)
+    parser = Parser("sync", docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     try:
         check_current_folder()
+        check_address_space()
         refuse_secrets(sys.argv[1:])
         arguments = parser.parse_args()
         sys.exit(
@@ -37,6 +42,9 @@ def main() -> None:
         )
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -23,10 +23,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import check_current_folder
 from src.config import Config
+from src.foreign_settings import ignore_foreign_settings
+from src.standard_streams import steady_output
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
 from src.sweep.overrides import CONF
@@ -47,8 +49,10 @@ def main() -> None:
 
     Exit status: 0 when all is done, 1 for a failed job or a comparison that could not be made, 2 for bad input, 3 where
     every job is finished and MLflow lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for
-    SIGTERM.
+    SIGTERM and for SIGHUP, unless `nohup` ignores it.
     """
+    steady_output()
+    ignore_foreign_settings()
     collect_rarely()
     with _process_left_as_found():
         _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
@@ -71,6 +75,9 @@ def _run(wants_traceback: bool) -> None:
         if wants_traceback or error.filename is None:  # a lost connection, say: no file that could be put right
             raise
         print(BadInput(f"{error.filename}: {error.strerror}", "a current folder to write in"), file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except JobFailed as error:  # of a sweeper that bears none
         if wants_traceback:
@@ -101,7 +108,8 @@ def _raised_in(error: Exception) -> tuple[set[str], bool]:
 def _process_left_as_found() -> Iterator[None]:
     """Undo what the command changes in its process: a notebook or a program calls `main` more than once."""
     full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
-    repo, handler = dict(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
+    repo = dict(ConfigStore.instance().repo)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     other, its_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()  # Hydra refuses to start beside another one
     try:
@@ -113,7 +121,8 @@ def _process_left_as_found() -> Iterator[None]:
         sys.argv[:] = words
         ConfigStore.instance().repo = repo
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = other, its_config
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def refusal(error: Exception) -> str:

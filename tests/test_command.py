@@ -1,12 +1,14 @@
 """The whole program, through the shell and back out of the MLflow store."""
 
 import json
+import os
 import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -93,6 +95,31 @@ def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compa
     compared = command("src.compare", "--json", "all.json", "--csv", "all.csv")
     assert compared.returncode == 0, compared.stderr
     assert len(json.loads((tmp_path / "all.json").read_text())["cells"]) == 6
+
+
+def test_no_setting_of_the_shell_and_no_lost_output_costs_a_result(tmp_path, store):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff: broken")
+    foreign = {
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONWARNINGS": "error",
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONHASHSEED": "1",
+        "COLUMNS": "0",
+        "TERM": "dumb",
+    }
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "src.train", "-m", "norm=bn,gn", "data=synthetic", "data.images=1000", "epochs=1"],
+            cwd=tmp_path,
+            env=clean_environment() | foreign,
+            stdout=full,
+            preexec_fn=lambda: os.close(2),
+            timeout=240,
+        )
+    assert done.returncode == 0
+    _, sweeps, jobs = store()
+    assert [run.info.status for run in [*sweeps.values(), *jobs.values()]] == ["FINISHED"] * 3
+    assert list(tmp_path.glob("multirun/sweeps/*/report.html"))
 
 
 def test_one_failing_job_stops_no_other(command, tmp_path, store):

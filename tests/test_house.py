@@ -18,7 +18,14 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 # What every room may know: the standard library is all that it needs.
 CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.pasted", "src.schema"}
 # Modules of a few lines that stand in no room.
-SMALL = {"src.collector", "src.console", "src.progress", "src.stopping"}
+SMALL = {
+    "src.collector",
+    "src.console",
+    "src.foreign_settings",
+    "src.progress",
+    "src.standard_streams",
+    "src.stopping",
+}
 COMMANDS = {"src.train", "src.compare", "src.sync"}
 LINES_A_FILE, LINES_A_FUNCTION = 250, 60
 
@@ -105,7 +112,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("runs", {"runs"}),
         ("training", {"data", "models", "runs", "training", "src.progress"}),
         ("pictures", {"data", "runs", "pictures"}),
-        ("comparison", {"data", "runs", "pictures", "comparison", "src.console"}),
+        ("comparison", {"data", "runs", "pictures", "comparison", "src.console", "src.standard_streams"}),
         ("tracking", {"runs", "pictures", "tracking"}),
         ("src.job", {"data", "models", "training", "pictures", "runs", "src.progress", "src.stopping"}),
         ("workers", {"data", "runs", "workers", "src.job", *SMALL}),

@@ -14,7 +14,7 @@ from src.comparison.looks import dress, line_styles, norm_of
 from src.comparison.output import write_all
 from src.comparison.records import Cell
 from src.comparison.report import Report, escape_markdown
-from src.pictures.rendering import png
+from src.pictures.rendering import default_settings, png
 from src.pictures.tiles import mistake_grid, picture_png
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
@@ -53,6 +53,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     write_all(folder, {**files, "README.md": text.encode()})
 
 
+@default_settings
 def _graph(cells: Sequence[Cell], metric: str) -> Figure:
     """All models' curves of one metric on the validation split, in one graph."""
     rows = -(-len(cells) // legend_columns(cells))

@@ -66,7 +66,7 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def varied_columns(records: Records, frame: pd.DataFrame) -> list[Column]:
-    """A column for each key that tells the cells apart; the first is marked for a cell that other code has trained."""
+    """A column for each key that tells the cells apart; other code and environments mark the first."""
     varied = list(dict.fromkeys(["norm.name", *records.varies]))
     return [
         Column(short_name(path, varied), _value_of(path, mark=position == 0), numeric=not _holds_words(frame[path]))
@@ -106,7 +106,8 @@ def _value_of(path: str, *, mark: bool) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         value = row[path]
         shown: str = "-" if pd.isna(value) else format_value(value)
-        return shown + "*" if mark and row["other code"] else shown
+        marks = ("*" if row["other code"] else "") + ("†" if row["other environment"] else "")
+        return shown + marks if mark else shown
 
     return text
 

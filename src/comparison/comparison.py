@@ -52,15 +52,17 @@ class Comparison:
 
 def _pair(pair: Pair) -> dict[str, Any]:
     names = ("first", "second", "difference", "low", "high", "p", "p_holm", "method", "n", "superiority", "decided")
-    return {name: getattr(pair, name) for name in (*names, "wilcoxon", "bootstrap", "words")}
+    marks = {"equal": pair.equal, "across environments": pair.across}
+    return {name: getattr(pair, name) for name in (*names, "wilcoxon", "bootstrap", "words")} | marks
 
 
 def compare(
     sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console, *, changed: bool = True
 ) -> Comparison:
-    """Print the comparison of the finished jobs and write table, figures, galleries and report into `out`.
+    """Write table, figures, galleries and report of the finished jobs into `out`, then print the comparison.
 
-    Where nothing has `changed` since they were written, the files stay as they are, and no report is returned.
+    Where nothing has `changed` since they were written, the files stay as they are, and no report is returned.  Files
+    that cannot be written are no reason to print nothing: the error is raised after the last line.
 
     Raises:
         BadInput: where `out` cannot be written.
@@ -73,17 +75,24 @@ def compare(
     atlases = read_atlases(records)
     verdicts = judge(sweeps, records, right_by_run(atlases))
     frame = as_frame(records, verdicts.letters)
+    report, missing, failure = None, list[str](), None
+    try:
+        if changed or not _newer(out / REPORT, records):
+            from src.comparison.written import draw, files  # imports matplotlib and Bokeh, for new files alone
+
+            report = draw(sweeps, records, frame, atlases, verdicts, missing.append)
+            write_all(out, files(report))
+    except Exception as error:  # a full disk, say
+        failure = error
     print_table(records, frame, console)
     say_verdict(verdicts, console)
     say_unfinished(records, sweeps, console)
     for atlas in atlases:
         say_images(atlas, console, several=len(atlases) > 1)
-    report = None
-    if changed or not _newer(out / REPORT, records):
-        from src.comparison.written import draw, files  # imports matplotlib and Bokeh, for new files alone
-
-        report = draw(sweeps, records, frame, atlases, verdicts, console)
-        write_all(out, files(report))
+    for line in missing:
+        say(console, line)
+    if failure is not None:
+        raise failure
     say(console, f"in {out}: {REPORT} and report.md, tables as CSV, figures and galleries")
     return Comparison(records, report)
 

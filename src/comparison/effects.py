@@ -33,6 +33,7 @@ class Effect:
     over: tuple[str, ...]  # those other factors
     p: float | None = None  # None for one seed
     p_holm: float | None = None  # corrected for all effects of the comparison
+    equal: bool = False  # the difference is zero for every seed
 
     @property
     def interaction(self) -> bool:
@@ -50,6 +51,8 @@ class Effect:
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
             return f"{self._subject()} {size}{mean}; one seed in common: no interval, another could turn it round"
+        if self.equal:
+            return f"{self._subject()} 0 points in each of {self.n} seeds{mean}"
         ends = f"{points(self.difference)} points {interval(self.low, self.high)}"
         if self.p_holm is None or self.p_holm >= ALPHA:
             alone = self.p is not None and self.p < ALPHA
@@ -159,4 +162,5 @@ def _effect(
         return Effect(factor, level, against, mean, None, None, n, settings, others)
     sd = max(float(np.std(differences, ddof=1)), rounding)
     low, high, p = (float(value) for value in t_interval(np.array(mean), np.array(sd), np.array(n)))
-    return Effect(factor, level, against, mean, low, high, n, settings, others, p)
+    equal = max(map(abs, differences)) < 1e-12
+    return Effect(factor, level, against, mean, low, high, n, settings, others, p, equal=equal)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from src.comparison.environments import UNSET
 from src.comparison.records import Cell, Records
 from src.config import KEYS
+from src.runs.environment import VARIABLES
 from src.runs.folder import FinishedJob
 from src.runs.identity import applies
 from src.runs.naming import format_value
@@ -73,9 +75,12 @@ def _environment(jobs: Sequence[FinishedJob]) -> Rows:
     One that was stopped and went on elsewhere counts for both.
     """
     found: dict[str, dict[str, int]] = {}
+    unset = dict.fromkeys(
+        (name for name in VARIABLES if any(name in place for j in jobs for place in j.environments)), UNSET
+    )
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
-        said = {(name, str(value)) for place in job.environments for name, value in {**place, **code}.items()}
+        said = {(name, str(value)) for place in job.environments for name, value in {**unset, **place, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in said)]):
             counts = found.setdefault(name, {})
             for value in sorted(value for other, value in said if other == name):

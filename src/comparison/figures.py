@@ -14,7 +14,7 @@ from src.comparison.records import Records
 from src.comparison.reliability import reliability
 from src.comparison.swept import accuracy_by, swept_numbers, weights_by
 from src.comparison.verdicts import Verdicts
-from src.pictures.rendering import png, svg
+from src.pictures.rendering import default_settings, png, svg
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Drawing:
         return svg(self.figure)
 
 
+@default_settings
 def drawings(records: Records, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Everything that these numbers can show, by file name without ending; nothing that they cannot.
 

@@ -27,6 +27,7 @@ SPECIAL = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    "†": r"\dag{}",
 }
 
 

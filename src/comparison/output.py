@@ -1,11 +1,11 @@
 """Writing what a comparison has made: files, or the standard output."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.runs.files import write_atomic
+from src.standard_streams import write_result
 
 STDOUT = Path("-")
 
@@ -41,8 +41,7 @@ def write(path: Path, content: bytes) -> None:
     """
     try:
         if path == STDOUT:
-            sys.stdout.buffer.write(content)
-            sys.stdout.flush()
+            write_result(content)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -66,4 +65,9 @@ def stdout_is_among(files: Sequence[Path]) -> bool:
 
 
 def _unwritable(path: Path, error: OSError) -> BadInput:
-    return BadInput(f"{path} cannot be written: {error.strerror or error}")
+    why = error.strerror or str(error)
+    if path == STDOUT:
+        return BadInput(
+            f"the standard output cannot be written: {why}", "a file, or - for an open output", "--json FILE"
+        )
+    return BadInput(f"{path} cannot be written: {why}")

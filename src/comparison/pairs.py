@@ -26,6 +26,8 @@ class Pair:
     resolves: float | None  # a difference
     differences: tuple[float, ...] = ()  # one a common seed, in the order of the seeds; none for one seed
     images: int = 0
+    equal: bool = False  # every common seed gave the same curves and results, to the last bit
+    across: bool = False  # a common seed was trained in different environments
 
     @property
     def decided(self) -> bool:
@@ -45,6 +47,10 @@ class Pair:
     @property
     def words(self) -> str:
         """The verdict, a sentence in percentage points."""
+        if self.equal:
+            return (
+                f"{self.first} and {self.second} are equal: with the same seed they give the same results, bit by bit"
+            )
         return self._of_networks() if self.n == 1 else self._of_methods()
 
     def _of_methods(self) -> str:

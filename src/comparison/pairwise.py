@@ -1,11 +1,12 @@
 """Every two cells of a comparison beside each other: paired by seed, or by image where one seed is common."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from src.comparison.answers import Bools
+from src.comparison.environments import bit_changing
 from src.comparison.pairs import Pair
 from src.comparison.records import Cell
 from src.comparison.statistics import (
@@ -20,6 +21,7 @@ from src.comparison.statistics import (
     superiority,
     t_interval,
 )
+from src.runs.folder import FinishedJob
 
 # What more seeds are asked to resolve: the first of these that so many seeds in all are enough for.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -40,6 +42,8 @@ class Compared:
     high: Floats
     p: Floats
     sd: Floats  # of the paired differences; NaN for one seed
+    equal: Bools  # every common seed gave the same results, to the last bit
+    across: Bools  # a common seed was trained in different environments
     seeds: tuple[int, ...]  # all that any cell has
     accuracies: Floats  # (cells, seeds), NaN where there is none
     without: tuple[tuple[int, int, int], ...]  # pairs that are not compared, by position, with their common seeds
@@ -65,6 +69,7 @@ def compare_cells(cells: Sequence[Cell], right: Mapping[str, Bools]) -> Compared
         names.append({seed: cell.name(job) for seed, job in run.items()})
         for seed, job in run.items():
             accuracies[row, seeds.index(seed)] = job.result["metrics"]["test/accuracy"]
+    same_results, same_place = _same(runs, seeds)
     images = int(cells[0].source["test"])
     n, mean, sd = _by_seed(accuracies)
     alone = _by_image(names, seeds, n, right)
@@ -82,9 +87,43 @@ def compare_cells(cells: Sequence[Cell], right: Mapping[str, Bools]) -> Compared
     low[single], high[single] = accuracy_difference_interval(one[single], other[single], images)
     p[single] = mcnemar(one[single], other[single])
     spread[single] = np.nan
+    equal, across = same_results[first, second], ~same_place[first, second]
     return Compared(
-        tuple(cells), first, second, count, difference, low, high, p, spread, tuple(seeds), accuracies, without
+        *(tuple(cells), first, second, count, difference, low, high, p, spread, equal, across),
+        *(tuple(seeds), accuracies, without),
     )
+
+
+def _same(runs: Sequence[Mapping[int, FinishedJob]], seeds: Sequence[int]) -> tuple[Bools, Bools]:
+    """Whether every two cells agree on all common seeds: in all results, and in the environment (cells, cells)."""
+    jobs = [job for run in runs for job in run.values()]
+    environments = dict(zip(map(id, jobs), bit_changing(jobs), strict=True))
+    known: dict[Hashable, int] = {}
+    results, places = (np.full((len(runs), len(seeds)), -1) for _ in range(2))
+    for row, run in enumerate(runs):
+        for seed, job in run.items():
+            column = seeds.index(seed)
+            results[row, column] = known.setdefault(_results(job), len(known))
+            places[row, column] = known.setdefault(environments[id(job)], len(known))
+    return _agree(results), _agree(places)
+
+
+def _results(job: FinishedJob) -> Hashable:
+    """Everything that a job measured, except times; a job without curves equals no other."""
+    measured = [job.result["metrics"], *(record["metrics"] for record in job.epochs)]
+    if len(measured) == 1:
+        return id(job)
+    return tuple(
+        (name, value) for metrics in measured for name, value in metrics.items() if not name.startswith("time/")
+    )
+
+
+def _agree(values: Counts) -> Bools:
+    """Whether every two rows hold the same number wherever both hold one, which is not negative (rows, rows)."""
+    found = np.empty((len(values), len(values)), dtype=bool)
+    for row, own in enumerate(values):
+        found[row] = ((values == own) | (values < 0) | (own < 0)).all(axis=1)
+    return found
 
 
 def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:
@@ -139,8 +178,8 @@ def _pairs_of(group: Compared, p_holm: Floats, among: int, undecided: int) -> It
     images = group.images
     mcnemar_on = f"exact McNemar on {images:,} images"
     columns = (group.first, group.second, group.n, group.difference, group.low, group.high, group.p, p_holm, group.sd)
-    for first, second, n, difference, low, high, p, corrected, sd in zip(
-        *(column.tolist() for column in columns), strict=True
+    for first, second, n, difference, low, high, p, corrected, sd, equal, across in zip(
+        *(column.tolist() for column in (*columns, group.equal, group.across)), strict=True
     ):
         if n == 1:
             method, beats, values, seeds, step = mcnemar_on, None, (), None, None
@@ -148,10 +187,10 @@ def _pairs_of(group: Compared, p_holm: Floats, among: int, undecided: int) -> It
             row = group.accuracies[first] - group.accuracies[second]
             values = tuple(row[~np.isnan(row)].tolist())
             method, beats = f"paired t over {n} seeds", superiority(values)
-            seeds, step = enough.seeds(sd, n) if corrected >= ALPHA else (None, None)
+            seeds, step = enough.seeds(sd, n) if corrected >= ALPHA and not equal else (None, None)
         yield Pair(
             *(labels[first], labels[second], difference, low, high, p, corrected, method, n, beats, among),
-            *(seeds, step, values, images),
+            *(seeds, step, values, images, equal, across),
         )
 
 

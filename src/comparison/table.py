@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from src.comparison.environments import other_environments
 from src.comparison.records import Cell, Records
 from src.comparison.statistics import accuracy_half_width, rounding_sd, summarise
 
@@ -16,18 +17,19 @@ def as_frame(records: Records, letters: Mapping[str, str] | None = None) -> pd.D
 
     Columns: `cell`, `norm.name` and what else varies, `n`, `val/accuracy` and `test/accuracy` (means over seeds, each
     with its `sd`; `ci95` is the half-width of the t interval of the mean), `test/loss`, `test/errors`, `parameters`,
-    `seconds` (training alone, mean), `other code` (jobs trained by other code than stands here now), and `letters`
-    where they are given by cell: cells that share one cannot be told apart.
+    `seconds` (training alone, mean), `other code` (jobs trained by other code than stands here now), `other
+    environment` (jobs trained by another torch or on another processor than most), and `letters` where they are given
+    by cell: cells that share one cannot be told apart.
     """
     varies = dict.fromkeys(["norm.name", *records.varies])
-    other = set(records.other_code)
-    frame: pd.DataFrame = pd.DataFrame([_row(cell, list(varies), other) for cell in records.cells])
+    code, place = set(records.other_code), other_environments(records).runs
+    frame: pd.DataFrame = pd.DataFrame([_row(cell, list(varies), code, place) for cell in records.cells])
     if letters:
         frame["letters"] = [letters.get(cell.label, "") for cell in records.cells]
     return frame
 
 
-def _row(cell: Cell, varies: list[str], other_code: set[str]) -> dict[str, Any]:
+def _row(cell: Cell, varies: list[str], other_code: set[str], elsewhere: frozenset[str]) -> dict[str, Any]:
     val = summarise(cell.values("val/accuracy"))
     test = summarise(cell.values("test/accuracy"), rounding_sd(cell.source["test"], 1))
     return {
@@ -44,6 +46,7 @@ def _row(cell: Cell, varies: list[str], other_code: set[str]) -> dict[str, Any]:
         "parameters": int(cell.jobs[0].start["parameters"]),
         "seconds": summarise([float(job.result["seconds"]["train"]) for job in cell.jobs]).mean,
         "other code": sum(cell.name(job) in other_code for job in cell.jobs),
+        "other environment": sum(cell.name(job) in elsewhere for job in cell.jobs),
     }
 
 
@@ -84,6 +87,9 @@ def notes(records: Records, frame: pd.DataFrame) -> list[str]:
         )
     if other := frame["other code"].sum():
         found.append(f"* trained by other code than stands here now: {other} of {frame['n'].sum()} runs")
+    if other := frame["other environment"].sum():
+        differences = other_environments(records).words
+        found.append(f"† trained in another environment than most: {other} of {frame['n'].sum()} runs: {differences}")
     return found
 
 

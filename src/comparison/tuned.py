@@ -71,7 +71,8 @@ def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]]
     pairs = as_pairs([compare_cells(cells, right or {}) for cells in by_dataset(chosen.values())])
     name = short_name(path, records.varies)
     budget = _budget(name, rows, len(records.unfinished))
-    return Tuned(path, rows, pairs, (_rule(name), budget, *(pair.words for pair in pairs)))
+    ties = [words for cells in levels.values() if (words := _tie(cells))]
+    return Tuned(path, rows, pairs, (_rule(name), budget, *ties, *(pair.words for pair in pairs)))
 
 
 def _path(records: Records, key: str) -> str:
@@ -85,6 +86,13 @@ def _path(records: Records, key: str) -> str:
 
 def _validation(cell: Cell) -> float:
     return summarise(cell.values("val/accuracy")).mean
+
+
+def _tie(cells: Sequence[Cell]) -> str:
+    """Which cells share a level's highest validation accuracy; empty for one cell."""
+    highest = max(map(_validation, cells))
+    tied = [cell.label for cell in cells if _validation(cell) == highest]
+    return f"{joined(tied)} have the same mean validation accuracy: the first one is taken." if len(tied) > 1 else ""
 
 
 def _rule(name: str) -> str:

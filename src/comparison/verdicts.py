@@ -17,6 +17,7 @@ from src.comparison.statistics import summarise
 from src.runs.sweep import Sweep
 
 FIRST_SEEDS = 5  # to begin with, where one seed says nothing of how much seeds matter
+ROUNDING = 1e-12  # means of the same accuracies may differ by so much
 LISTED = 10  # sentences about single pairs that are left out
 
 
@@ -105,19 +106,30 @@ def _best(group: Compared, pairs: Sequence[Pair], place: str) -> str:
     for pair in pairs:
         if pair.first == best or pair.second == best:
             rivals[pair.second if pair.first == best else pair.first] = pair
-    alike = [name for name in means if name in rivals and not rivals[name].decided]
+    equal = [name for name in means if name in rivals and rivals[name].equal]
+    tied = [name for name in means if name not in (best, *equal) and abs(means[name] - means[best]) < ROUNDING]
+    alike = [name for name in means if name in rivals and not rivals[name].decided and name not in equal]
     # Means are over all seeds, pairs over the common ones: they can point in opposite directions.
     ahead = [name for name, pair in rivals.items() if pair.decided and (pair.difference > 0) != (pair.first == best)]
-    behind, unknown = len(rivals) - len(alike) - len(ahead), len(means) - 1 - len(rivals)
-    said = f"{place}{best} has the highest test accuracy, {100 * means[best]:.2f} %"
+    behind = len(rivals) - len(alike) - len(ahead) - len(equal)
+    unknown = len(means) - 1 - len(rivals)
+    if equal and len(equal) == len(means) - 1:
+        twins = f"{place}{joined(list(means))} are equal: with the same seed they give the same results, bit by bit"
+        return f"{twins}; their test accuracy is {100 * means[best]:.2f} %"
+    several = bool(equal or tied)
+    it = best if several else "it"
+    subject = f"{best} " if several else ""
+    has = f"{joined([best, *equal, *tied])} {'have' if several else 'has'}"
+    said = f"{place}{has} the highest test accuracy, {100 * means[best]:.2f} %"
+    said += f" ({joined([best, *equal])} are equal, bit by bit with the same seed)" if equal else ""
     if not rivals:
-        return f"{said}, but it can be compared with no other cell"
-    if behind == len(means) - 1:
-        return f"{said}, and can be told from {'the other cell' if behind == 1 else f'all {behind:,} others'}"
-    said += f", but cannot be told from {joined(alike)}" if alike else ""
-    said += f"; it is better than {counted(behind, 'cell')}" if behind else ""
+        return f"{said}, but {it} can be compared with no other cell"
+    if behind == len(means) - 1 - len(equal):
+        return f"{said}, and {subject}can be told from {'the other cell' if behind == 1 else f'all {behind:,} others'}"
+    said += f", but {subject}cannot be told from {joined(alike)}" if alike else ""
+    said += f"; {it} is better than {counted(behind, 'cell')}" if behind else ""
     said += f"; on the seeds in common {joined(ahead)} is better" if ahead else ""
-    return said + (f"; with {counted(unknown, 'cell')} it cannot be compared" if unknown else "")
+    return said + (f"; with {counted(unknown, 'cell')} {it} cannot be compared" if unknown else "")
 
 
 def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
@@ -126,6 +138,8 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
     (best, top), (worst, bottom) = means[0], means[-1]
     ends = f"{100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
     begins = f"{place}the means" if place else "The means"
+    if top - bottom < ROUNDING:
+        return f"{begins} are all {100 * top:.2f} %"
     said = f"{begins} span {points(top - bottom)} points, from {ends}"
     for pair in pairs:
         if {pair.first, pair.second} == {best, worst}:
@@ -146,20 +160,23 @@ def _basis(pairs: Sequence[Pair]) -> str:
     n = sorted({pair.n for pair in pairs})
     images = joined([f"{count:,}" for count in sorted({pair.images for pair in pairs})])
     family = f"Holm's correction over {counted(len(pairs), 'pair')}" if len(pairs) > 1 else "one pair"
+    crossing = sum(pair.across for pair in pairs)
+    places = f"; {counted(crossing, 'pair')} compare{'s' if crossing == 1 else ''} runs of different environments (†)"
+    across = places if crossing else ""
     if n == [1]:
         return (
             f"This is about these trained networks on {images} test images (one seed, exact McNemar, {family}), "
-            "not about the methods: another seed could turn it round"
+            f"not about the methods: another seed could turn it round{across}"
         )
     seeds = f"{n[0]} to {n[-1]}" if len(n) > 1 else f"{n[0]}"
     single = "; pairs with one common seed are about single networks" if n[0] == 1 else ""
-    return f"This rests on {seeds} seeds, {images} test images and {family}, at 5 %{single}"
+    return f"This rests on {seeds} seeds, {images} test images and {family}, at 5 %{single}{across}"
 
 
 def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
     """For all pairs of methods that are undecided; with one seed in common or none, they all are."""
     needed = [pair.seeds for pair in pairs if pair.n > 1 and pair.seeds is not None]
-    if any(pair.n == 1 for pair in pairs) or any(group.without for group in compared):
+    if any(pair.n == 1 and not pair.equal for pair in pairs) or any(group.without for group in compared):
         needed.append(FIRST_SEEDS)
     return more_seeds(sweeps, max(needed)) if needed else None
 

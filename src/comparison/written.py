@@ -1,16 +1,14 @@
 """What a comparison writes: drawn once, and then given as files by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
-from rich.console import Console
 
 from src.bad_input import BadInput
 from src.comparison.atlas import Atlas
 from src.comparison.curves_csv import curves_csv
 from src.comparison.figures import drawings
 from src.comparison.galleries import Gallery, galleries
-from src.comparison.printed import say
 from src.comparison.records import Records
 from src.comparison.report import Report, html, markdown
 from src.comparison.table import csv_content
@@ -24,21 +22,21 @@ def draw(
     frame: pd.DataFrame,
     atlases: Sequence[Atlas],
     verdicts: Verdicts,
-    console: Console,
+    say: Callable[[str], None],
 ) -> Report:
-    """The report with its figures and galleries; where a gallery cannot be drawn, the console says why."""
-    drawn = [_galleries(atlas, console, several=len(atlases) > 1) for atlas in atlases]
+    """The report with its figures and galleries; where a gallery cannot be drawn, `say` gets the reason."""
+    drawn = [_galleries(atlas, say, several=len(atlases) > 1) for atlas in atlases]
     return Report(sweeps, records, frame, atlases, verdicts, drawings(records, verdicts, atlases), drawn)
 
 
-def _galleries(atlas: Atlas, console: Console, *, several: bool) -> dict[str, Gallery]:
+def _galleries(atlas: Atlas, say: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     """One dataset's galleries by file name without ending."""
     if len(atlas.runs) < 2:
         return {}  # a single run's own mistakes stand in its folder
     try:
         drawn = galleries(atlas)
     except BadInput as missing:
-        say(console, f"no galleries: {str(missing).splitlines()[0]}")
+        say(f"no galleries: {str(missing).splitlines()[0]}")
         return {}
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     return {f"{name}{suffix}": gallery for name, gallery in drawn.items()}

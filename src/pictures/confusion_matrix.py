@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from src.pictures.rendering import default_settings
 from src.runs.predictions import Predictions, confusion
 
 COUNTS_UP_TO = 30  # classes; more leave no room for numbers in the cells
@@ -17,6 +18,7 @@ MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", 
 DIAGONAL = "#e9eef3"
 
 
+@default_settings
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
     """How often each class (row) was taken for each other one (column).
 

@@ -10,13 +10,17 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 DPI = 120
+# A decorator: a figure is made and drawn by matplotlib's own defaults, whatever its user has set in this process.
+default_settings = mpl.rc_context({name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"})
 
 
+@default_settings
 def png(figure: Figure) -> bytes:
     """A figure as PNG, without date and version: equal figures give equal bytes."""
     return _drawn(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
+@default_settings
 def svg(figure: Figure) -> bytes:
     """A figure as SVG, letters as outlines, without date and version: equal figures give equal bytes."""
     with mpl.rc_context({"svg.hashsalt": "normlab"}):

@@ -1,21 +1,52 @@
 """Where a job ran: what somebody needs who wants the same numbers again."""
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "mlflow")
+# Variables that change the last bits of a result: which instructions, kernels and precisions the libraries choose.
+VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "DNNL_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_DYNAMIC",
+    "OPENBLAS_CORETYPE",
+    "OMP_DYNAMIC",
+    "OMP_THREAD_LIMIT",
+    "KMP_DETERMINISTIC_REDUCTION",
+    "KMP_FORCE_REDUCTION",
+    "GLIBC_TUNABLES",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_BLAS_PREFER_CUBLASLT",
+    "TORCH_CUDNN_V8_API_DISABLED",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUBLAS_WORKSPACE_CONFIG",
+)
 
 
 @functools.cache
 def environment() -> dict[str, str]:
-    """Versions, system, processor, and the commit of the code with `+` behind it where the tree was changed."""
+    """Versions, system, processor, GPU and the `VARIABLES` that are set.
+
+    The commit of the code has a `+` behind it if the tree was changed.
+    """
     found = {"python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     found |= {"system": f"{platform.system()} {platform.release()}", "cpu": _processor(), "cores": str(os.cpu_count())}
+    found |= _instructions() | _gpus() | {name: os.environ[name] for name in VARIABLES if name in os.environ}
     # Installed into somebody's own project, the code stands in that project's repository, which knows nothing of it.
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--", "runs") else ""
     if commit:
@@ -29,6 +60,22 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _instructions() -> dict[str, str]:
+    """The instruction set that torch uses on this processor, such as AVX512; nothing in a process without torch."""
+    torch = sys.modules.get("torch")  # the comparison needs this module, and must not wait for torch
+    return {"cpu capability": torch.backends.cpu.get_cpu_capability()} if torch else {}
+
+
+def _gpus() -> dict[str, str]:
+    """The models of NVIDIA GPUs, by the driver's own files: asking CUDA would make this process unfit to be forked."""
+    models: dict[str, None] = {}
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with contextlib.suppress(OSError):
+            lines = [line for line in file.read_text().splitlines() if line.startswith("Model:")]
+            models |= dict.fromkeys(line.partition(":")[2].strip() for line in lines)
+    return {"gpu": ", ".join(models)} if models else {}
 
 
 def _git(*words: str) -> str:

@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from src.workers.limits import cpu_quota
+
 
 def divide(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
     """The machine's parts: the environment of each worker, with a GPU of its own where there are GPUs."""
@@ -14,8 +16,10 @@ def divide(workers: int | None, threads: int, device: str) -> list[dict[str, str
 
 
 def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of processors that this process may use; a container's quota of 1.5 counts as one."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return there if quota is None else max(1, min(there, int(quota)))
 
 
 def visible_gpus() -> list[str]:

@@ -29,6 +29,7 @@ from src.runs.ending import cause, last_record, told
 from src.runs.journal import Record
 from src.runs.lock import is_owned
 from src.stopping import Terminated
+from src.workers.limits import check_memory, too_little_memory
 
 # What the server imports: what every job needs, and what the command's own module imports, which each process runs
 # again (not that module itself: Python warns where what it runs is there already).
@@ -81,6 +82,7 @@ class Audience(Protocol):
 
 def start_server(data: Data) -> None:
     """Start what jobs are forked from: it imports, and reads the images that they share, while its caller goes on."""
+    check_memory()
     CONTEXT.set_forkserver_preload(PRELOAD)
     os.environ[SHARED_DATA] = json.dumps(asdict(data))
     try:
@@ -100,11 +102,14 @@ class Worker:
     reports: Connection = field(init=False)
 
     def start(self, environment: dict[str, str], *, live: bool) -> None:
-        """Fork it."""
+        """Fork it; raises BadInput where memory is too small for the process that forks."""
         self.reports, sender = CONTEXT.Pipe(duplex=False)
         arguments = (self.task.config, self.task.folder, sender, environment, live)
         self.process = CONTEXT.Process(target=_work, args=arguments)
-        self.process.start()
+        try:
+            self.process.start()
+        except (EOFError, ConnectionError) as error:
+            raise too_little_memory("the process that starts the jobs has ended") from error
         sender.close()
 
     @property

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -150,6 +151,33 @@ def test_a_reader_who_goes_away_does_not_cost_the_report(world, six):
     assert (six.folder(world.multirun) / "report.html").exists()
 
 
+def test_the_files_are_written_before_the_first_word_and_the_words_are_printed_without_the_files(world, six, tmp_path):
+    class Silent(Console):
+        def print(self, *words, **options):
+            raise OSError("no words")
+
+    with pytest.raises(OSError, match="no words"):
+        compare([six], world.multirun, tmp_path / "out", Silent())
+    assert (tmp_path / "out/report.html").exists()
+    (tmp_path / "table.csv").mkdir()
+    console = Console(file=io.StringIO(), width=200, record=True)
+    with pytest.raises(BadInput, match=r"table\.csv"):
+        compare([six], world.multirun, tmp_path, console)
+    assert "96.33 ± 1.53" in (said := console.export_text(clear=False))
+    assert "report.md" not in said  # which is not there
+
+
+def test_a_result_that_the_standard_output_does_not_take_is_refused_in_three_lines(world, six):
+    words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), "--json", "-"]
+    done = subprocess.run(
+        f"exec {shlex.join(words)} >/dev/full", shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr.splitlines()[-3]
+    assert (six.folder(world.multirun) / "report.html").exists()
+
+
 def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
     (tmp_path / "table.csv").mkdir()
     done = run("--multirun", world.multirun, "--out", tmp_path)
@@ -167,6 +195,22 @@ def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_
     comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert len(comparison.records.unfinished) == 2
     assert f"delete {folder} to train it again" in console.export_text(clear=False)  # on one line, to be copied
+
+
+def test_the_help_survives_python_without_docstrings():
+    words = [sys.executable, "-OO", "-m", "src.compare", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.index("Compare finished runs") < done.stdout.index("--tuned norm")
+
+
+def test_too_little_memory_is_told_in_three_lines(world, six):
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (400_000_000, 400_000_000))"
+    code = f"import resource; from src.compare import main; {limit}; main()"
+    words = [sys.executable, "-c", code, "--multirun", str(world.multirun)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "normlab: memory has run out"
+    assert len(done.stderr.splitlines()) == 3
 
 
 def test_nothing_heavy_is_imported():

@@ -55,6 +55,13 @@ def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal(wor
     assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run; 1 run missing.")
 
 
+def test_settings_of_the_same_validation_accuracy_are_said_to_be_tied(world):
+    cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (2, 2)), ("gn", 0.0, 0.9, (1, 1)), ("gn", 1e-5, 0.8, (1, 1))]
+    found = tuned(records_of(world, cells), "norm")
+    said = [sentence for sentence in found.sentences if "the first one is taken" in sentence]
+    assert said == ["bn l1=0 and bn l1=1e-05 have the same mean validation accuracy: the first one is taken."]
+
+
 def test_any_varying_key_can_be_tuned_for(records):
     assert [row.cell for row in tuned(records, "l1").rows] == ["bn l1=0", "bn l1=1e-05"]
 

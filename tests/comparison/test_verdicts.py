@@ -292,3 +292,37 @@ def test_a_higher_mean_over_other_seeds_does_not_turn_a_pair_round(world):
     assert "bn has the highest test accuracy" in verdicts.opening[0]
     assert "on the seeds in common gn is better" in verdicts.opening[0]
     assert "can be told from" not in verdicts.opening[0]
+
+
+def same_cells(world, names, seeds, **curves):
+    wrong = {seed: dict.fromkeys(range(5 + seed), 0.9) for seed in range(seeds)}
+    return [world.finish(world.configuration(name, seed), wrong[seed], **curves) for name in names for seed in wrong]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_cells_of_the_same_results_are_said_to_be_equal_and_need_no_more_seeds(world, seeds):
+    verdicts = judged(world, world.sweep(same_cells(world, ("bn", "gn"), seeds)))
+    (pair,) = verdicts.pairs
+    assert pair.equal
+    assert pair.words == "bn and gn are equal: with the same seed they give the same results, bit by bit"
+    assert verdicts.opening[0].startswith("bn and gn are equal")
+    assert "highest" not in " ".join(verdicts.opening)
+    assert verdicts.opening[1].startswith("The means are all 9")
+    assert verdicts.more is None
+
+
+def test_equal_cells_share_the_first_place_beside_others(world):
+    jobs = same_cells(world, ("bn", "gn"), 3)
+    jobs += [world.finish(world.configuration("ln", seed), dict.fromkeys(range(40 + seed), 0.9)) for seed in range(3)]
+    first = judged(world, world.sweep(jobs)).opening[0]
+    assert first == (
+        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are equal, bit by bit with the same seed), "
+        "and bn can be told from the other cell."
+    )
+
+
+def test_equal_accuracies_of_different_curves_are_a_tie_and_not_equal(world):
+    jobs = same_cells(world, ("bn",), 3) + same_cells(world, ("gn",), 3, val=0.8)
+    verdicts = judged(world, world.sweep(jobs))
+    assert not verdicts.pairs[0].equal
+    assert verdicts.opening[0] == "bn and gn have the highest test accuracy, 94.00 %, but bn cannot be told from gn."

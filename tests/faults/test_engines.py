@@ -134,7 +134,7 @@ def started(tmp_path, words: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("launcher", STARTED)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_stops_its_jobs_wherever_they_run(tmp_path, launcher, number):
     needs(launcher)
     process = started(tmp_path, f"{LONG} hydra/launcher={launcher}")

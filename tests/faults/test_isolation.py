@@ -117,7 +117,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 @pytest.mark.parametrize("whom", ["parent", "all"])  # a shell's kill, and a terminal's Ctrl-C
 def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
     tmp_path, number, status, whom
@@ -254,7 +254,7 @@ if any("forkserver" in word for word in sys.orig_argv):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_before_the_first_job_could_begin_is_answered_in_words(tmp_path, number, status):
     (tmp_path / "slow-site").mkdir()
     (tmp_path / "slow-site/sitecustomize.py").write_text(SLOW)

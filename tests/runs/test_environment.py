@@ -47,6 +47,22 @@ def test_versions_and_machine_are_told(project):
     assert all(told[name] for name in ("system", "cpu", "cores"))
 
 
+def test_every_variable_that_is_set_and_changes_bits_is_told(project, monkeypatch):
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    told = found(project)
+    assert (told["MKL_CBWR"], told["ONEDNN_MAX_CPU_ISA"]) == ("COMPATIBLE", "AVX2")
+    assert "ATEN_CPU_CAPABILITY" not in told
+    assert "cpu capability" not in told  # this process has not imported torch
+
+
+def test_a_job_tells_the_instructions_that_torch_uses():
+    import torch
+
+    module.environment.cache_clear()
+    assert module.environment()["cpu capability"] == torch.backends.cpu.get_cpu_capability()
+
+
 def test_without_a_repository_there_is_no_commit(project):
     assert "commit" not in found(project)
 

@@ -1,0 +1,126 @@
+"""The command's standard streams, made so that no output can end the work.
+
+A disk fills up, a terminal closes, a reader such as `head` leaves, or the shell closes a stream (`>&-`).  The command
+then drops the words and keeps its exit status.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import select
+import sys
+from typing import Any
+
+OUTPUT, ERRORS = 1, 2  # file descriptors
+TERMINAL = 20  # columns; fewer is no terminal that anybody reads
+
+
+class SteadyFile(io.FileIO):
+    """A file descriptor that takes every byte; it drops the bytes that it cannot write."""
+
+    def __init__(self, descriptor: int, error: OSError | None = None) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._error = error  # the first one; a stream that the shell has closed begins with it
+
+    def write(self, data: Any) -> int:
+        """Write some bytes, or drop all of them; returns their number."""
+        try:
+            self._write_all(data)
+        except OSError as error:
+            if self._error is None and self.fileno() == OUTPUT and error.errno != errno.EPIPE:
+                _tell(error)
+            self._error = error
+        return memoryview(data).nbytes
+
+    def write_result(self, content: bytes) -> None:
+        """Write all of a result.
+
+        Raises:
+            OSError: if the stream was closed, or does not take every byte.
+        """
+        if self._error is not None:
+            raise self._error
+        self._write_all(content)
+
+    def _write_all(self, data: Any) -> None:
+        left = memoryview(data).cast("B")
+        while left:
+            written = super().write(left)
+            if written is None:  # another program has made the terminal non-blocking
+                select.select([], [self], [])
+            else:
+                left = left[written:]
+
+
+def steady_output() -> None:
+    """Replace `sys.stdout` and `sys.stderr` by streams that never raise; called first by every command.
+
+    Characters that the encoding lacks become `?`, or an escape on the error stream.  Streams that belong to somebody
+    else, such as a notebook's, stay.
+    """
+    closed = _open_closed_descriptors()
+    sys.stdout = _steady(sys.stdout, OUTPUT, closed)
+    sys.stderr = _steady(sys.stderr, ERRORS, closed)
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "")
+        if size.isdigit() and int(size) < (TERMINAL if name == "COLUMNS" else 1):
+            del os.environ[name]
+
+
+def write_result(content: bytes) -> None:
+    """Write a result to the standard output.
+
+    Raises:
+        OSError: if the standard output does not take all of it.
+    """
+    sys.stdout.flush()
+    raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    if isinstance(raw, SteadyFile):
+        raw.write_result(content)
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+
+
+def _open_closed_descriptors() -> set[int]:
+    """Open /dev/null where a standard descriptor is closed: the next file would get its number, and our prints."""
+    closed = set()
+    for descriptor in (0, OUTPUT, ERRORS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            closed.add(descriptor)
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            os.set_inheritable(descriptor, True)
+    return closed
+
+
+def _steady(stream: Any, descriptor: int, closed: set[int]) -> Any:
+    if stream is not None:
+        try:
+            if stream.fileno() != descriptor:
+                return stream
+        except (OSError, ValueError, AttributeError):  # a notebook's or a test's
+            return stream
+    error = OSError(errno.EBADF, "it is closed") if descriptor in closed else None
+    raw = SteadyFile(descriptor, error)
+    unbuffered = getattr(stream, "write_through", False)  # python -u
+    buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
+    return io.TextIOWrapper(
+        buffer,
+        getattr(stream, "encoding", "utf-8"),
+        "replace" if descriptor == OUTPUT else "backslashreplace",
+        line_buffering=getattr(stream, "line_buffering", True),
+        write_through=unbuffered,
+    )
+
+
+def _tell(error: OSError) -> None:
+    """Say once on the error stream that the standard output is lost."""
+    words = f"normlab: the standard output cannot be written and is dropped: {error.strerror}\n"
+    with contextlib.suppress(OSError):
+        os.write(ERRORS, words.encode())
