@@ -7,6 +7,7 @@ trains it anew.  Nothing here changes a file.
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from src.runs.journal import first_fault
 from src.runs.pictures import picture_fault
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
-from src.runs.stored import Harmed, exists, is_regular, read_stored
+from src.runs.stored import Harmed, NoAccess, exists, is_regular, read_stored
 from src.runs.sweep import Sweep
 from src.schema import leaves
 
@@ -61,6 +62,15 @@ def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     return {key: what for key, what in found.items() if what}
 
 
+def can_be_read(job: JobFolder) -> bool:
+    """Whether another user has not closed a job's folder."""
+    try:
+        _ = job.finished, job.records()
+        return not exists(job.path / "lock") or os.access(job.path / "lock", os.R_OK)
+    except NoAccess:
+        return False
+
+
 def numbers_fault(job: FinishedJob, key: str | None) -> str:
     """Why a finished job's numbers cannot be compared, naming the file; empty where they can.
 
@@ -91,7 +101,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     kinds = [record["kind"] for record in job.records]
     for kind in ("start", "ready"):
         if kind not in kinds:
-            return f"has no {kind} record"
+            return f"lacks its {kind} record"
     for record in job.records:
         if what := record_fault(record, whole=record["kind"] in ("start", "ready")):
             return f"has a {record['kind']} record that {what}"

@@ -30,7 +30,7 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
 
 
 def _manifests(sweeps: Path) -> list[Path]:
-    """The manifests that there are.
+    """The manifests that there are, and the missing one of a sweep that has left other files.
 
     Raises:
         NoAccess: where another user has closed the folder.
@@ -42,7 +42,8 @@ def _manifests(sweeps: Path) -> list[Path]:
         raise NoAccess(sweeps) from error
     except OSError:  # no such folder
         return []
-    return [path for name in names if exists(path := sweeps / name / "manifest.json")]
+    found_or_lost = (path for name in names if (path := sweeps / name / "manifest.json").parent.is_dir())
+    return [path for path in found_or_lost if exists(path) or any(path.parent.glob("[!.]*"))]
 
 
 def _manifest(prefix: str, manifests: Sequence[Path]) -> Path:

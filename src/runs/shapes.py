@@ -82,7 +82,7 @@ def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
     for name, (fits, words) in shape.items():
         if name not in value:
             if whole:
-                return f"has no {name}"
+                return f"lacks {name}"
         elif not fits(value[name]):
             return f"has {name}={shown(value[name])}, not {words}"
     return ""
@@ -107,7 +107,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
     for path, (key, fits) in _STORED.items():
         value = found.get(path, key.default)
         if value == REQUIRED:
-            return f"has no {path}"
+            return f"lacks {path}"
         if not fits(value):
             return f"has {path}={shown(value)}, not {key.allowed}"
     return ""

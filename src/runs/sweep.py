@@ -80,7 +80,7 @@ def read_sweep(manifest: Path) -> Sweep:
     if what:
         raise BadInput(
             f"{manifest} {what}",
-            "what the training command wrote",
+            "what the training command wrote; --sweep ID names another sweep",
             "the same training command again: it writes the file anew and skips the finished runs",
         )
     jobs = [PlannedJob(**_known(job, PlannedJob)) for job in stored["jobs"]]

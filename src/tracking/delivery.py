@@ -15,8 +15,10 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.integrity import job_fault
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
+from src.runs.stored import NoAccess
 from src.runs.sweep import PlannedJob
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.checks import check_files, check_metrics, remove_partial_files
@@ -46,6 +48,13 @@ class Delivery:
         self._data = ""
         self._delivered = 0  # how many of the attempt's records are delivered
         self.ended = False
+        self.fault = ""  # why nothing of the folder can be delivered, naming the file
+        self._checked = False  # whether the finished job's files are known to be whole
+
+    @property
+    def name(self) -> str:
+        """How the job is called."""
+        return self._job.label
 
     @property
     def lacking(self) -> str:
@@ -58,12 +67,24 @@ class Delivery:
 
     def advance(self) -> None:
         """Deliver what is new in the folder; a finished job has nothing new."""
-        if not (self.ended and self._folder.finished):
+        if self._usable() and not (self.ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
         """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died."""
-        self._deliver(last=not is_owned(self._folder.path))  # asked first: what is read then is all that there will be
+        if self._usable():
+            owned = is_owned(self._folder.path)  # asked first: what is read then is all that there will be
+            self._deliver(last=not owned)
+
+    def _usable(self) -> bool:
+        """Whether the folder can be delivered; where it cannot, waiting mends nothing, and `fault` says why."""
+        try:
+            if not (self._checked and self._folder.finished):
+                self.fault = job_fault(self._folder, self._job.key)
+                self._checked = not self.fault and self._folder.finished
+        except NoAccess as refusal:
+            self.fault = refusal.what
+        return not self.fault
 
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():

@@ -36,6 +36,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._left: list[Delivery] = []  # the jobs that are not delivered to their end
+        self._jobs: list[Delivery] = []
         self._sweep_delivered = False
         self._stopped = False  # by the user, who wants to be gone
         self._patience, self._deadline = PATIENCE, math.inf
@@ -68,6 +69,7 @@ class Tracker:
             Delivery(self._store, self._sweep.id, self._parent.id, job, job.at(self._multirun), metrics)
             for job in self._sweep.jobs
         ]
+        self._jobs = list(self._left)
         self._thread.start()
 
     def _work(self) -> None:
@@ -130,7 +132,7 @@ class Tracker:
         finally:  # who does not wait any longer is told the same
             left = self._not_delivered()
             self._say_result(left)
-        return not left
+        return not left and not any(job.fault for job in self._jobs)
 
     def _wait(self) -> None:
         """Wait for the thread, but not for an answer that it waits for beyond the deadline."""
@@ -149,6 +151,12 @@ class Tracker:
         return [*lacking[:NAMED], *more, *([] if self._sweep_delivered else ["the sweep's own run"])]
 
     def _say_result(self, left: list[str]) -> None:
+        faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
+        for fault in faults[:NAMED]:
+            self._say(f"not delivered to MLflow: {fault}")
+        if faults:
+            more = f"and {len(faults) - NAMED} more; " if len(faults) > NAMED else ""
+            self._say(f"  {more}write: {self._sweep.command}")
         if left:
             why = self._told(self._error) if self._error else "no answer in time"
             self._say(f"not delivered to MLflow: {', '.join(left)}: {why}")

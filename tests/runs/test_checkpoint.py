@@ -171,8 +171,9 @@ def test_all_parts_come_back_as_they_were_with_the_record_of_their_epoch(tmp_pat
     before = other.weight.clone()
     assert Checkpoints(tmp_path, model=other).restore() is None
     assert torch.equal(other.weight, before)
-    Checkpoints(tmp_path, model=made).save({"epoch": 1, "metrics": {"val/loss": 0.5}})
-    assert Checkpoints(tmp_path, model=other).restore() == {"epoch": 1, "metrics": {"val/loss": 0.5}}
+    record = stamp("epoch", epoch=1, metrics={"val/loss": 0.5})
+    Checkpoints(tmp_path, model=made).save(record)
+    assert Checkpoints(tmp_path, model=other).restore() == record
     assert torch.equal(other.weight, made.weight)
 
 
