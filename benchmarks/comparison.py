@@ -93,13 +93,14 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     chance = np.random.default_rng(int(key[:8], 16))
     drawn = io.BytesIO()
     Image.new("RGB", (264, 300)).save(drawn, "PNG")
-    picture = drawn.getvalue()
+    picture, lowest = drawn.getvalue(), 1.0
     with Journal(folder / "journal.jsonl") as journal:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=identity.code_digest()))
         cell = identity.cell_key(what)
         journal.append(stamp("ready", job=key, cell=cell, source=asdict(source), parameters=14_714, device="cpu"))
         for epoch in range(1, config.epochs + 1):
             loss = 0.3 / epoch + chance.normal(0, 0.002) + 0.02
+            lowest = min(lowest, loss)
             names = ("train/loss", "train/penalty", "train/accuracy", "val/loss", "val/accuracy", "time/train_seconds")
             values = (loss, 0.1, 1 - loss / 4, 1.2 * loss, 1 - loss / 3, 9.0)
             journal.append(stamp("epoch", epoch=epoch, metrics=dict(zip(names, values, strict=True))))
@@ -116,7 +117,7 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     save_file(weights, folder / "weights.safetensors")
     errors = int(wrong.sum())
     metrics = {"test/loss": 0.03, "test/accuracy": 1 - errors / len(labels), "test/errors": errors}
-    metrics |= {"val/loss": 1.2 * loss, "val/accuracy": 1 - loss / 3, "best/val_accuracy": 1 - loss / 3}
+    metrics |= {"val/loss": 1.2 * loss, "val/accuracy": 1 - loss / 3, "best/val_accuracy": 1 - lowest / 3}
     seconds = {"train": 450.0, "total": 460.0}
     write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds, "finished": 1_700_000_000_000})
     cell_label = naming.label(leaves, varies, seed=False)

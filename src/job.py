@@ -24,7 +24,7 @@ from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.environment import environment
 from src.runs.files import remove_partial_files, write_atomic, write_json
-from src.runs.folder import JobFolder
+from src.runs.folder import JobFolder, sealed
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
@@ -170,6 +170,7 @@ def finish(
     training = sum(metrics["time/train_seconds"] for metrics in epochs)
     times = {"train": training, "total": time.perf_counter() - began}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
-    write_json(job.result_path, {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000})
+    result = {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000}
+    write_json(job.result_path, sealed(result))
     drop_checkpoints(job.path)  # after the result, which needs them no more
     return float(metrics["val/accuracy"])

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
 from src.data.sources import load
 from src.runs.files import write_json
-from src.runs.folder import ARTIFACTS
+from src.runs.folder import ARTIFACTS, sealed
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
@@ -162,7 +162,8 @@ class World:
             if name != PREDICTIONS:
                 (folder / name).write_bytes(FILES.get(Path(name).suffix, b"made up\n"))
         seconds_ = {"train": seconds, "total": seconds + 1}
-        write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds_, "finished": 1_700_000_000_000})
+        result = {"metrics": metrics, "seconds": seconds_, "finished": 1_700_000_000_000}
+        write_json(folder / "result.json", sealed(result))
         return self.plan(config)
 
     def fail(self, config: Config, status: str, error: str) -> PlannedJob:

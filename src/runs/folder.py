@@ -1,7 +1,9 @@
 """The folder that a job leaves: `multirun/jobs/<readable>-<key8>`."""
 
 import contextlib
+import json
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +98,8 @@ class JobFolder:
         try:
             result: dict[str, Any] = parsed(content)
             what = result_fault(result)
+            if not what and result.pop("crc", (crc := _crc(result))) != crc:
+                what = "is damaged"
         except ValueError:
             what = "is no JSON"
         if what:
@@ -154,6 +158,16 @@ class FinishedJob:
         if result is None:
             raise Harmed(self.folder.result_path, "is missing")
         return result
+
+
+def sealed(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as it is written: with a checksum, since one digit can change in a number and leave it a number."""
+    return {**result, "crc": _crc(result)}
+
+
+def _crc(result: Mapping[str, Any]) -> str:
+    body = json.dumps({name: value for name, value in result.items() if name != "crc"}, sort_keys=True)
+    return f"{zlib.crc32(body.encode()):08x}"
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:

@@ -26,7 +26,7 @@ from src.schema import leaves
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 PREDICTIONS = "predictions.npz"
 WEIGHT_TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-EQUAL = 1e-6  # relative difference below which two numbers that were added up differently are the same
+EQUAL = 1e-9  # relative difference below which two numbers that were added up differently are the same
 
 
 def job_fault(job: JobFolder, key: str) -> str:
@@ -131,13 +131,15 @@ def _is_own_key(start: Mapping[str, Any]) -> bool:
 def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
     """Where a result contradicts itself or the journal, as that of another job does."""
     metrics, last = result["metrics"], epochs[-1]["metrics"]
+    journal = {name: last[name] for name in ("val/loss", "val/accuracy")}
+    journal["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
     if metrics["test/errors"] > images:
         return f"has test/errors={metrics['test/errors']} of {images} test images"
     if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > EQUAL:
         return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
-    for name in ("val/loss", "val/accuracy"):
-        if not math.isclose(metrics[name], last[name], rel_tol=EQUAL, abs_tol=EQUAL):
-            return f"has {name}={metrics[name]:g}, and the journal {last[name]:g}"
+    for name, value in journal.items():
+        if not math.isclose(metrics[name], value, rel_tol=EQUAL, abs_tol=EQUAL):
+            return f"has {name}={metrics[name]:g}, and the journal {value:g}"
     seconds = sum(record["metrics"]["time/train_seconds"] for record in epochs)
     if not math.isclose(result["seconds"]["train"], seconds, rel_tol=EQUAL, abs_tol=EQUAL):
         return f"has {result['seconds']['train']:g} seconds of training, and the journal {seconds:g}"

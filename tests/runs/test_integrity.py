@@ -134,13 +134,14 @@ def became(multirun, jobs, before, where) -> str:
         assert problem in said, where
     faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
     told = len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
-    assert bool(told) <= any(faults), f"{where}: told, and not mended by the training command: {said}"
+    assert bool(told) == any(faults), f"{where}: the commands do not agree: {faults}: {said}"
     if not told and not named:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
         [cell_weights(cell) for cell in records.cells]
         for job in jobs:
-            if job.at(multirun) in [found.folder for found in compared.values()]:
+            # A value of the right type and range under a new checksum is a forgery, which no check can tell.
+            if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
                 assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers, and nobody says so"
         return "compared as before"
     return "named"
