@@ -62,6 +62,14 @@ def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     return {key: what for key, what in found.items() if what}
 
 
+def why_unusable(job: JobFolder, key: str) -> str:
+    """The same for who only reads: where another user has closed a file, that is the reason."""
+    try:
+        return job_fault(job, key)
+    except NoAccess as refusal:
+        return refusal.what
+
+
 def can_be_read(job: JobFolder) -> bool:
     """Whether another user has not closed a job's folder."""
     try:

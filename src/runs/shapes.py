@@ -52,11 +52,6 @@ def is_named_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_text, value)) and all(map(is_text, value.values()))
 
 
-def is_named_numbers(value: Any) -> bool:
-    """Whether a value maps texts to finite numbers."""
-    return isinstance(value, dict) and all(map(is_text, value)) and all(map(FINITE, value.values()))
-
-
 def is_key(value: Any) -> bool:
     """Whether a value is 64 hexadecimal digits."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
@@ -94,7 +89,7 @@ def shown(value: Any) -> str:
         return "an integer too large"  # Python refuses to write one of 5,000 digits
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    said = ascii(value)
+    said = "null" if value is None else ascii(value)
     return said if len(said) <= SHOWN else f"{said[:SHOWN]} ..."
 
 
@@ -157,11 +152,11 @@ RECORDS: Mapping[str, Shape] = {
     "ready": {
         "job": KEY,
         "cell": KEY,
-        "source": (lambda value: not fault(value, SOURCE, whole=False), "what is known of a dataset"),
+        "source": (lambda value: isinstance(value, dict), "an object"),
         "parameters": count(1, MOST_PARAMETERS),
         "device": TEXT,
     },
-    "epoch": {"epoch": count(1), "metrics": (is_named_numbers, "names with a finite number each")},
+    "epoch": {"epoch": count(1), "metrics": (lambda value: isinstance(value, dict), "an object")},
     "stop": {"status": TEXT, "error": (lambda value: isinstance(value, str), "a text")},
     "resume": {"environment": NAMED_TEXTS, "device": TEXT},
 }
@@ -212,7 +207,13 @@ def record_fault(record: Any, *, whole: bool = False) -> str:
     found = fault(record, EVERY)
     if found or record["kind"] not in RECORDS:  # a kind that a later version has added
         return found
-    return fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop"))
+    found = fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop"))
+    if found:
+        return found
+    if record["kind"] == "epoch":
+        return fault(record["metrics"], dict.fromkeys(record["metrics"], NUMBER))
+    what = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+    return f"has a source that {what}" if what else ""
 
 
 def result_fault(result: Any) -> str:

@@ -15,10 +15,9 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.runs.folder import ARTIFACTS, JobFolder
-from src.runs.integrity import job_fault
+from src.runs.integrity import why_unusable
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
-from src.runs.stored import NoAccess
 from src.runs.sweep import PlannedJob
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.checks import check_files, check_metrics, remove_partial_files
@@ -48,13 +47,8 @@ class Delivery:
         self._data = ""
         self._delivered = 0  # how many of the attempt's records are delivered
         self.ended = False
-        self.fault = ""  # why nothing of the folder can be delivered, naming the file
+        self.fault = ""  # the job, and why nothing of its folder can be delivered
         self._checked = False  # whether the finished job's files are known to be whole
-
-    @property
-    def name(self) -> str:
-        """How the job is called."""
-        return self._job.label
 
     @property
     def lacking(self) -> str:
@@ -78,12 +72,10 @@ class Delivery:
 
     def _usable(self) -> bool:
         """Whether the folder can be delivered; where it cannot, waiting mends nothing, and `fault` says why."""
-        try:
-            if not (self._checked and self._folder.finished):
-                self.fault = job_fault(self._folder, self._job.key)
-                self._checked = not self.fault and self._folder.finished
-        except NoAccess as refusal:
-            self.fault = refusal.what
+        if not self._checked:
+            what = why_unusable(self._folder, self._job.key)
+            self.fault = f"{self._job.label}: {what}" if what else ""
+            self._checked = not what and self._folder.finished
         return not self.fault
 
     def _deliver(self, *, last: bool) -> None:

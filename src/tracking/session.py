@@ -151,7 +151,7 @@ class Tracker:
         return [*lacking[:NAMED], *more, *([] if self._sweep_delivered else ["the sweep's own run"])]
 
     def _say_result(self, left: list[str]) -> None:
-        faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
+        faults = [job.fault for job in self._jobs if job.fault]
         for fault in faults[:NAMED]:
             self._say(f"not delivered to MLflow: {fault}")
         if faults:

@@ -86,7 +86,10 @@ def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):
     records[1]["source"]["test"] = 10**12
     job.journal.write_bytes(b"".join(map(encode, records)))
     (found,) = load_records([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
-    assert found.reason == f"{job.journal} line 2 has source=an object, not what is known of a dataset"
+    assert (
+        found.reason
+        == f"{job.journal} line 2 has a source that has test=1000000000000, not an integer from 1 to 100000000"
+    )
 
 
 def cases(world, number: int, seed: int) -> Counter[str]:
