@@ -63,7 +63,7 @@ def retype(path: Path, chance: random.Random) -> None:
     if chance.random() < 0.1:
         path.write_text(DEEP if chance.random() < 0.5 else json.dumps(chance.choice(VALUES)))
         return
-    if path.name == "result.json" and chance.random() < 0.9:
+    if chance.random() < 0.9:
         del tree["crc"]  # as versions before it wrote
     change(tree, chance)
     path.write_text(json.dumps(tree))
@@ -156,6 +156,7 @@ def lie(path: Path, name: str, shape: tuple[int, ...]) -> None:
 def swap(path: Path, chance: random.Random) -> None:
     """Exchange the file with that of another job."""
     others = [folder / path.name for folder in path.parents[1].iterdir() if folder != path.parent]
+    others = [other for other in others if other.exists()]
     other = chance.choice(others or [path])
     content = path.read_bytes()
     path.write_bytes(other.read_bytes())

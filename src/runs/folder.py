@@ -1,9 +1,7 @@
 """The folder that a job leaves: `multirun/jobs/<readable>-<key8>`."""
 
 import contextlib
-import json
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +13,7 @@ from src.runs.identity import stored_leaves
 from src.runs.journal import Record, read_journal
 from src.runs.lock import job_lock
 from src.runs.shapes import result_fault
-from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored
+from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
 
 MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder of what was set aside
@@ -98,12 +96,13 @@ class JobFolder:
         try:
             result: dict[str, Any] = parsed(content)
             what = result_fault(result)
-            if not what and result.pop("crc", (crc := _crc(result))) != crc:
+            if not what and not seal_fits(result):
                 what = "is damaged"
         except ValueError:
             what = "is no JSON"
         if what:
             raise Harmed(self.result_path, what)
+        result.pop("crc", None)
         return result
 
     def result_fault(self) -> str:
@@ -158,16 +157,6 @@ class FinishedJob:
         if result is None:
             raise Harmed(self.folder.result_path, "is missing")
         return result
-
-
-def sealed(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result as it is written: with a checksum, since one digit can change in a number and leave it a number."""
-    return {**result, "crc": _crc(result)}
-
-
-def _crc(result: Mapping[str, Any]) -> str:
-    body = json.dumps({name: value for name, value in result.items() if name != "crc"}, sort_keys=True)
-    return f"{zlib.crc32(body.encode()):08x}"
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:

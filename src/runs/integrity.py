@@ -24,6 +24,7 @@ from src.runs.sweep import Sweep
 from src.schema import leaves
 
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
+WHOLE = ("start", "ready")  # the records whose fields a job needs all
 PREDICTIONS = "predictions.npz"
 WEIGHT_TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 EQUAL = 1e-9  # relative difference below which two numbers that were added up differently are the same
@@ -47,9 +48,17 @@ def job_fault(job: JobFolder, key: str) -> str:
         if exists(job.path / name) and not is_regular(job.path / name):
             return f"{job.path / name} is no regular file"
     if not job.finished:
-        return ""
+        return _unfinished_fault(job)
     finished = FinishedJob(job)
     return numbers_fault(finished, key) or files_fault(finished) or predictions_fault(finished)
+
+
+def _unfinished_fault(job: JobFolder) -> str:
+    """What is wrong with the journal of a job that could be resumed; lines that a kill has torn are no fault."""
+    for record in job.records():
+        if what := record_fault(record, whole=record["kind"] in WHOLE):
+            return f"{job.journal} has a {record['kind']} record that {what}"
+    return ""
 
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
@@ -107,11 +116,11 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     if what := first_fault(job.folder.journal):
         return what
     kinds = [record["kind"] for record in job.records]
-    for kind in ("start", "ready"):
+    for kind in WHOLE:
         if kind not in kinds:
             return f"lacks its {kind} record"
     for record in job.records:
-        if what := record_fault(record, whole=record["kind"] in ("start", "ready")):
+        if what := record_fault(record, whole=record["kind"] in WHOLE):
             return f"has a {record['kind']} record that {what}"
     start = job.start
     if what := configuration_fault(start["config"]) or fault(start["source"], SOURCE):

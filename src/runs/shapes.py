@@ -193,7 +193,8 @@ SWEEP: Shape = {
     "varies": (is_texts, "a list of texts"),
     "jobs": (lambda value: isinstance(value, list) and len(value) > 0, "a list of jobs"),
 }
-PLANNED_JOB: Shape = {"key": KEY, "folder": FOLDER, "label": TEXT, "cell": TEXT, "params": NAMED_TEXTS}
+LABEL = (lambda value: is_text(value) and re.search(r" s[0-9]{1,10}$", value) is not None, "a text with the seed")
+PLANNED_JOB: Shape = {"key": KEY, "folder": FOLDER, "label": LABEL, "cell": TEXT, "params": NAMED_TEXTS}
 _STORED = {path: _stored(path) for path in KEYS if part_of_a_job(path)}
 
 

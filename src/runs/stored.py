@@ -9,6 +9,8 @@ import json
 import os
 import shlex
 import stat
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,21 @@ def parsed(content: bytes) -> Any:
         return json.loads(content)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as it is written: with a checksum, since a changed digit leaves a number a number."""
+    return {**value, "crc": _crc(value)}
+
+
+def seal_fits(value: Mapping[str, Any]) -> bool:
+    """Whether an object is what was sealed; older versions wrote no checksum."""
+    return "crc" not in value or value["crc"] == _crc(value)
+
+
+def _crc(value: Mapping[str, Any]) -> str:
+    body = json.dumps({name: inner for name, inner in value.items() if name != "crc"}, sort_keys=True)
+    return f"{zlib.crc32(body.encode()):08x}"
 
 
 def owner_of(path: Path) -> str:

@@ -9,7 +9,7 @@ from src.runs.files import remove_partial_files, write_json
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
 from src.runs.shapes import sweep_fault
-from src.runs.stored import Harmed, parsed, read_stored
+from src.runs.stored import Harmed, parsed, read_stored, seal_fits, sealed
 
 REPORT = "report.html"  # the comparison, whole
 VERDICT = "verdict.txt"  # what the comparison has found, a sentence a line
@@ -59,7 +59,7 @@ class Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder, shared=True)  # the same sweep may have been started twice
         jobs = [vars(job) for job in self.jobs]
-        write_json(folder / "manifest.json", {**vars(self), "jobs": jobs})
+        write_json(folder / "manifest.json", sealed({**vars(self), "jobs": jobs}))
 
 
 def read_sweep(manifest: Path) -> Sweep:
@@ -70,7 +70,7 @@ def read_sweep(manifest: Path) -> Sweep:
     """
     try:
         stored = parsed(read_stored(manifest))
-        what = sweep_fault(stored)
+        what = sweep_fault(stored) or ("" if seal_fits(stored) else "is damaged")
     except Harmed as harmed:
         what = harmed.what
     except ValueError:

@@ -96,7 +96,8 @@ def cases(world, number: int, seed: int) -> Counter[str]:
     """Plant harm by harm, read everything as the commands do, and count what became of the jobs."""
     wrong = ({1: 0.9}, {2: 0.9, 3: 0.8}, {4: 0.9, 5: 0.8, 6: 0.7})
     jobs = [world.finish(world.configuration(norm), wrong[n]) for n, norm in enumerate(("bn", "gn", "ln"))]
-    sweep = world.sweep(jobs)
+    failed = world.fail(world.configuration("in"), "FAILED", "Diverged: in epoch 1")
+    sweep = world.sweep([*jobs, failed])
     (sweep.folder(world.multirun) / "verdict.txt").write_text("bn has the highest test accuracy.\n")
     before = {job.label: numbers(job.at(world.multirun)) for job in jobs}
     whole = world.multirun.with_name("whole")
@@ -135,10 +136,11 @@ def became(multirun, jobs, before, where) -> str:
     assert all(label in said for label in named), where
     for problem in unreadable:
         assert problem in said, where
-    faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
+    faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
+    [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
     told = len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
     assert bool(told) == any(faults), f"{where}: the commands do not agree: {faults}: {said}"
-    if not told and not named:
+    if not told and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
         [cell_weights(cell) for cell in records.cells]
@@ -162,7 +164,7 @@ def numbers(job: JobFolder) -> str:
 def test_whatever_is_harmed_each_job_is_compared_or_named(world):
     counted = cases(world, 60, 1)
     assert {what for what in counted if what.startswith(";")} <= BECAME
-    assert counted["; named"] > 30
+    assert counted["; named"] > 25
     assert counted["; refused by name"] > 3
 
 
