@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.files import sync_folder
 from src.runs.identity import stored_leaves
-from src.runs.journal import Record, read_journal
+from src.runs.journal import Record, read_finished, read_journal
 from src.runs.lock import job_lock
 from src.runs.shapes import result_fault
 from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
@@ -123,7 +123,16 @@ class FinishedJob:
     @cached_property
     def records(self) -> list[Record]:
         """All that its journal holds."""
-        return self.folder.records()
+        return self._journal[0]
+
+    @property
+    def journal_fault(self) -> str:
+        """What is wrong with its journal as a file; empty for nothing."""
+        return self._journal[1]
+
+    @cached_property
+    def _journal(self) -> tuple[list[Record], str]:
+        return read_finished(self.folder.journal)
 
     @cached_property
     def start(self) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing, job_key
-from src.runs.journal import first_fault
 from src.runs.pictures import picture_fault
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
@@ -103,8 +102,6 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
         result = job.result
         if what := _journal_fault(job, key):
             return f"{journal} {what}"
-    except FileNotFoundError:
-        return f"{journal} is missing"
     except Harmed as harmed:
         return str(harmed)
     what = _contradiction(result, job.epochs, job.start["source"]["test"])
@@ -113,14 +110,14 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
     """What a finished job's journal lacks, or what in it is of another job."""
-    if what := first_fault(job.folder.journal):
-        return what
+    if job.journal_fault:
+        return job.journal_fault
     kinds = [record["kind"] for record in job.records]
     for kind in WHOLE:
         if kind not in kinds:
             return f"lacks its {kind} record"
-    for record in job.records:
-        if what := record_fault(record, whole=record["kind"] in WHOLE):
+    for record in (record for record in job.records if record["kind"] in WHOLE):
+        if what := record_fault(record, whole=True):
             return f"has a {record['kind']} record that {what}"
     start = job.start
     if what := configuration_fault(start["config"]) or fault(start["source"], SOURCE):

@@ -114,13 +114,20 @@ def read_journal(path: Path) -> list[Record]:
     return list(_records(_content(path)))
 
 
-def first_fault(path: Path) -> str:
-    """What is wrong with the first line that `read_journal` does not return; empty where it returns all."""
-    for number, line in enumerate(_lines(read_stored(path)), start=1):
-        record = decode(line)
-        if what := "is damaged" if record is None else record_fault(record):
-            return f"line {number} {what}"
-    return ""
+def read_finished(path: Path) -> tuple[list[Record], str]:
+    """The same records, and what is wrong with the file where it holds or should hold more; empty for nothing."""
+    try:
+        content = read_stored(path)
+    except FileNotFoundError:
+        return [], "is missing"
+    except Harmed as harmed:
+        return [], harmed.what
+    records = list(_records(content))
+    lines = _lines(content)
+    if len(records) == len(lines):
+        return records, ""
+    record = decode(lines[len(records)])
+    return records, f"line {len(records) + 1} {'is damaged' if record is None else record_fault(record)}"
 
 
 def first_line(path: Path) -> bytes:
