@@ -52,7 +52,7 @@ def make_records(accuracies: Floats) -> Records:
             job = FinishedJob(JobFolder(Path(f"m{position} s{seed}")))
             # What the two cached properties would read from the disk.
             metrics = {"test/accuracy": accuracy}
-            vars(job)["_records"] = [
+            vars(job)["records"] = [
                 {"kind": "start", "config": config, "environment": {}},
                 {"kind": "ready", "source": source, "device": "cpu"},
             ]

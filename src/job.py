@@ -31,6 +31,7 @@ from src.runs.lock import job_lock
 from src.runs.log import job_log
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.resume import can_resume, is_same_job
+from src.runs.stored import sealed
 from src.stopping import Terminated
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
@@ -170,6 +171,7 @@ def finish(
     training = sum(metrics["time/train_seconds"] for metrics in epochs)
     times = {"train": training, "total": time.perf_counter() - began}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
-    write_json(job.result_path, {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000})
+    result = {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000}
+    write_json(job.result_path, sealed(result))
     drop_checkpoints(job.path)  # after the result, which needs them no more
     return float(metrics["val/accuracy"])

@@ -30,6 +30,29 @@ COMMANDS = {"src.train", "src.compare", "src.sync"}
 LINES_A_FILE, LINES_A_FUNCTION = 250, 60
 
 
+# The modules that read files, and what ARCHITECTURE.md, "What is checked where", says of each.
+READERS = {
+    "src.runs.stored": "src/runs/stored.py",
+    "src.runs.journal": "journal.read_journal",
+    "src.runs.folder": "JobFolder.result",
+    "src.runs.predictions": "predictions.load_predictions",
+    "src.runs.integrity": "src/runs/integrity.py",
+    "src.runs.pictures": "pictures.picture_fault",
+    "src.runs.checkpoint": "checkpoint.load_checkpoint",
+    "src.runs.sweep": "sweep.read_sweep",
+    "src.runs.identity": "the code under `src`",
+    "src.runs.environment": "/proc/cpuinfo",
+    "src.comparison.weights": "integrity.weights_fault",
+    "src.tracking.sweep_run": "verdict.txt",
+    "src.tracking.delivery": "pictures.picture_fault",
+    "src.data.idx": "src/data/idx.py",
+}
+# Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
+READS = {"read_bytes", "read_text", "read_stored", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
+READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
+NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
+
+
 def statements(name: str, *, at_import: bool) -> Iterator[ast.AST]:
     """A module's nodes; `at_import` leaves out what runs later or is there for the type checker alone."""
     waiting: list[ast.AST] = [TREES[name]]
@@ -175,3 +198,35 @@ def test_nothing_is_evaluated_or_unpickled():
         "hydra.utils.instantiate",
     }
     assert not [(name, call) for name, call in calls if call in refused]
+
+
+def readers() -> set[str]:
+    """The modules that read files, by the names of the functions that they call."""
+    return {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ((called := ast.unparse(node.func)) in READS or called.rpartition(".")[2] in READS)
+        and name not in NO_FILES
+    }
+
+
+def test_every_module_that_reads_files_stands_in_the_page_of_what_is_checked_where():
+    page = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    page = page.partition("## What is checked where")[2].partition("\n## ")[0]
+    assert readers() == set(READERS)
+    assert not [name for name, words in READERS.items() if words not in page]
+
+
+def test_files_that_are_opened_by_hand_are_written_or_locked():
+    opened = {
+        (name, ast.unparse(node.args[0]) if node.args else "")
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".open", "open")) and room(name) == "runs"
+    }
+    assert {name for name, _ in opened} == {
+        *("src.runs.stored", "src.runs.journal", "src.runs.predictions"),
+        *("src.runs.lock", "src.runs.ending", "src.runs.files"),
+    }

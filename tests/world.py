@@ -1,19 +1,25 @@
 """Job folders made of made-up numbers, as real jobs leave them."""
 
+import io
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+from safetensors.numpy import save
 
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
 from src.data.sources import load
 from src.runs.files import write_json
+from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
+from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
 from src.runs.naming import folder_name, label
 from src.runs.predictions import Predictions, save_predictions
+from src.runs.stored import sealed
 from src.runs.sweep import PlannedJob, Sweep
 
 DATA = Data(
@@ -28,6 +34,10 @@ DATA = Data(
     test_images=100,
     noise=0.5,
 )
+PICTURE = io.BytesIO()
+Image.new("RGB", (60, 60)).save(PICTURE, "PNG")
+WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # no weights that a figure could show
+FILES = {".png": PICTURE.getvalue(), ".safetensors": WEIGHTS}
 NORMS = {
     "none": Norm("none"),
     "bn": Norm("bn", eps=1e-5, momentum=0.1),
@@ -149,8 +159,12 @@ class World:
             "val/accuracy": val,
             "best/val_accuracy": val,
         }
+        for name in ARTIFACTS:
+            if name != PREDICTIONS:
+                (folder / name).write_bytes(FILES.get(Path(name).suffix, b"made up\n"))
         seconds_ = {"train": seconds, "total": seconds + 1}
-        write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds_, "finished": 1_700_000_000_000})
+        result = {"metrics": metrics, "seconds": seconds_, "finished": 1_700_000_000_000}
+        write_json(folder / "result.json", sealed(result))
         return self.plan(config)
 
     def fail(self, config: Config, status: str, error: str) -> PlannedJob:

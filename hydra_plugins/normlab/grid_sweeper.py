@@ -20,9 +20,11 @@ from src.bad_input import BadInput
 from src.config import Config, Data, SweepLimits, Tracking
 from src.console import SteadyConsole, say
 from src.runs import identity
-from src.runs.folder import JobFolder, set_aside
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.integrity import job_faults
 from src.runs.lock import is_owned
 from src.runs.space import check_space
+from src.runs.stored import exists
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
 from src.sweep.command_line import going_on, typed
@@ -130,9 +132,13 @@ class GridSweeper(Sweeper):
             self._show_plan(jobs, sweep)
             return 0
         restart = config.resume == "restart"
+        faults = {} if restart else job_faults(sweep, self._multirun)
+        harmed = [job for job in sweep.jobs if job.key in faults]
         if restart:
             self._check_nobody_trains(sweep)
-        to_train = sum(restart or not self._folder(job).finished for job in sweep.jobs)
+        to_train = len(harmed) + sum(
+            restart or (job not in harmed and not self._folder(job).finished) for job in sweep.jobs
+        )
         inside = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         check_space(self._multirun, to_train, inside)
         if to_train and isinstance(self._launcher, JobProcesses):
@@ -144,8 +150,9 @@ class GridSweeper(Sweeper):
                 tracker.open()
             sweep.write(self._multirun)
             if restart:
-                self._set_aside(sweep)
-            self._say_plan(jobs, sweep)
+                self._set_aside(sweep.jobs)
+            self._say_plan(jobs, sweep, faults)
+            self._set_aside(harmed)
             if to_train:  # the comparison takes 1.5 s to import: so long as jobs run, that costs nobody
                 threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
             # Who stops does not wait for figures.
@@ -164,20 +171,20 @@ class GridSweeper(Sweeper):
         if owned:
             raise _being_trained(owned)
 
-    def _set_aside(self, sweep: Sweep) -> None:
-        """Every job's earlier attempt leaves its place; what a kill here leaves, the same command goes on with."""
-        there = [folder for job in sweep.jobs if (folder := self._folder(job)).path.exists()]
+    def _set_aside(self, jobs: Sequence[PlannedJob]) -> None:
+        """The jobs' earlier attempts leave their place; what a kill here leaves, the same command goes on with."""
+        there = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in there:
             try:
                 set_aside(folder, self._multirun)
             except BlockingIOError as error:  # begun since it was looked at
                 raise _being_trained([folder.path.name]) from error
         if there:
-            say(f"{len(there)} earlier attempts are in {self._multirun / 'superseded'} now")
+            say(f"{len(there)} earlier attempts are in {self._multirun / SUPERSEDED} now")
 
-    def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
+    def _say_plan(self, jobs: Sequence[GridJob], sweep: Sweep, faults: Mapping[str, str]) -> None:
         """How many jobs there are, what of them is there or is not what one might think, and what the rest costs."""
-        plan = Plan(sweep, jobs, self._multirun)
+        plan = Plan(sweep, jobs, self._multirun, faults)
         for line in [*plan.summary(), *plan.costs(self._places(jobs))]:
             say(line)
 

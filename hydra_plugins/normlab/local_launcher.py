@@ -105,7 +105,7 @@ class LocalLauncher(Launcher):
 
     def _returned(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
         returned = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
-        result = JobFolder(task.folder).result()
+        result = None if error else JobFolder(task.folder).result()
         if error or result is None:
             returned.status, returned.return_value = JobStatus.FAILED, JobFailed(f"{task.name}: {error}")
         else:

@@ -1,9 +1,7 @@
 """The answers of many runs to the same test images, read one run after the other and kept small."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +10,9 @@ from src.comparison.calibration import Calibration, calibrate, pool
 from src.comparison.records import Cell
 from src.console import patiently
 from src.runs.folder import FinishedJob
-from src.runs.predictions import Predictions, load_predictions
+from src.runs.integrity import PREDICTIONS, checked_predictions
+from src.runs.predictions import Predictions
+from src.runs.stored import Harmed, NoAccess
 
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
@@ -111,24 +111,27 @@ def read_answers(cells: Sequence[Cell]) -> tuple[dict[str, CellAnswers], npt.NDA
         runs that are left out, and why.
     """
     shape = (cells[0].source["test"], len(cells[0].source["classes"]))
-    total, label = np.zeros(shape), None
+    total, label = np.zeros((0, shape[1])), None
     read: dict[str, CellAnswers] = {}
     unreadable = []
     for cell in patiently(cells, "reading the predictions"):
-        sums = _Sums(np.zeros(shape), np.zeros(shape, dtype=np.int16))
+        sums: _Sums | None = None  # made when the first file has as many predictions as the journal says
         for job in cell.jobs:
             try:
                 found = _predictions(job, shape, label)
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-                what = str(error) if type(error) is ValueError else type(error).__name__
-                what = "missing" if isinstance(error, FileNotFoundError) else what
-                unreadable.append(f"{job.folder.path / 'predictions.npz'}: {what}")
-                continue
-            label = found.label.astype(np.int64) if label is None else label
-            sums.add(cell.name(job), found, label)
-        if sums.runs:
+            except FileNotFoundError as error:
+                unreadable.append(f"{error.filename} is missing")
+            except Harmed as harmed:
+                unreadable.append(str(harmed))
+            except NoAccess as refusal:
+                unreadable.append(refusal.what)
+            else:
+                label = found.label.astype(np.int64) if label is None else label
+                sums = sums or _Sums(np.zeros(shape), np.zeros(shape, dtype=np.int16))
+                sums.add(cell.name(job), found, label)
+        if sums:
             read[cell.label] = sums.cell()
-            total += sums.probabilities
+            total = np.add(total, sums.probabilities, out=total) if len(total) else sums.probabilities
     return read, total / max(sum(len(cell.runs) for cell in read.values()), 1), tuple(unreadable)
 
 
@@ -145,16 +148,11 @@ def _predictions(job: FinishedJob, shape: tuple[int, int], label: npt.NDArray[np
     """One run's predictions, of (images, classes).
 
     Raises:
-        ValueError: where they are not what a run on these images leaves.
+        FileNotFoundError, NoAccess, Harmed: where they cannot be used.
     """
-    found = load_predictions(job.folder.path / "predictions.npz")
-    if len(found) != shape[0] or found.probabilities.shape != shape or found.predicted.shape != shape[:1]:
-        raise ValueError("not as many predictions as test images")
-    for classes in (found.label, found.predicted):
-        if classes.dtype.kind not in "iu" or classes.ndim != 1 or classes.min() < 0 or classes.max() >= shape[1]:
-            raise ValueError("classes that the dataset does not have")
-    if not (found.probabilities.min() >= 0 and found.probabilities.max() < 1.001):  # NaN is neither
-        raise ValueError("numbers that are no probabilities")
+    found, path = checked_predictions(job), job.folder.path / PREDICTIONS
+    if found.probabilities.shape != shape:
+        raise Harmed(path, "holds not as many predictions as test images and classes")
     if label is not None and not np.array_equal(found.label, label):
-        raise ValueError("other labels than those of the first run")
+        raise Harmed(path, "holds other labels than those of the first run")
     return found

@@ -46,6 +46,7 @@ class Comparison:
             "more": verdicts.more,
             "left out": list(verdicts.left_out),
             "unfinished": [vars(job) for job in self.records.unfinished],
+            "incomplete": [vars(job) for job in self.records.incomplete],
             "images": [atlas.as_json() for atlas in self.report.atlases],
         }
 
@@ -86,9 +87,9 @@ def compare(
         failure = error
     print_table(records, frame, console)
     say_verdict(verdicts, console)
-    say_unfinished(records, sweeps, console)
     for atlas in atlases:
         say_images(atlas, console, several=len(atlases) > 1)
+    say_unfinished(records, sweeps, console, unreadable_predictions=any(atlas.unreadable for atlas in atlases))
     for line in missing:
         say(console, line)
     if failure is not None:

@@ -39,13 +39,16 @@ def say_verdict(verdicts: Verdicts, console: Console) -> None:
             say(console, f"  {line}")
 
 
-def say_unfinished(records: Records, sweeps: Sequence[Sweep], console: Console) -> None:
-    """The jobs that cannot be compared, why, and how to train them."""
-    for job in records.unfinished[:UNFINISHED]:
-        say(console, f"not finished: {job.label}: {' '.join(job.reason.split())}")
-    if len(records.unfinished) > UNFINISHED:
-        say(console, f"and {len(records.unfinished) - UNFINISHED:,} more are not finished")
-    if records.unfinished:
+def say_unfinished(
+    records: Records, sweeps: Sequence[Sweep], console: Console, *, unreadable_predictions: bool = False
+) -> None:
+    """The jobs that cannot be compared or lack a file, why, and how to train them."""
+    told = [*records.unfinished, *records.incomplete]
+    for job in told[:UNFINISHED]:
+        say(console, f"{job.state}: {job.label}: {' '.join(job.reason.split())}")
+    if len(told) > UNFINISHED:
+        say(console, f"and {len(told) - UNFINISHED:,} more cannot be used")
+    if unreadable_predictions or any(job.state != "not readable" for job in told):
         say(console, "the same command again trains what is missing, and that alone:")
         for command in dict.fromkeys(sweep.command for sweep in sweeps):
             say(console, f"  {command}")

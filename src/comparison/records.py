@@ -11,8 +11,10 @@ from src.config import KEYS
 from src.console import patiently
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.identity import applies, code_digest, varying
+from src.runs.integrity import files_fault, numbers_fault
 from src.runs.lock import is_owned
 from src.runs.naming import label
+from src.runs.stored import NoAccess
 from src.runs.sweep import PlannedJob, Sweep
 
 
@@ -90,10 +92,11 @@ def _read(cell: Cell, paths: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A job of a sweep that cannot be compared, and why."""
+    """A job of a sweep that cannot be compared, or one of its files that cannot be used, and why."""
 
     label: str
     reason: str
+    state: str = "not finished"  # or `harmed`, or `not readable`
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Records:
     varies: tuple[str, ...]  # dotted keys that tell the cells apart, the norm first, the seed left out
     cells: tuple[Cell, ...]  # in the order in which the sweeps name them
     unfinished: tuple[Unfinished, ...]
+    incomplete: tuple[Unfinished, ...] = ()  # jobs that are compared and lack another file than predictions
 
     @property
     def other_code(self) -> list[str]:
@@ -116,14 +120,16 @@ def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
     planned = {job.key: job for sweep in sweeps for job in sweep.jobs}
     finished: list[FinishedJob] = []
     unfinished: list[Unfinished] = []
+    incomplete: list[Unfinished] = []
     for plan in patiently(list(planned.values()), "reading the runs"):
         job = _load(plan.at(multirun), plan)
         if isinstance(job, Unfinished):
             unfinished.append(job)
         else:
             finished.append(job)
+            incomplete += _incomplete(job, plan)
     varies = _varies(sweeps, finished)
-    return Records(varies, _cells(finished, varies), tuple(unfinished))
+    return Records(varies, _cells(finished, varies), tuple(unfinished), tuple(incomplete))
 
 
 def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
@@ -138,11 +144,20 @@ def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
     try:
         if not folder.finished:
             return Unfinished(plan.label, _why_unfinished(folder))
-        if job.is_whole(plan.key):
-            return job
-    except OSError as error:
-        return Unfinished(plan.label, f"cannot be read: {error}")
-    return Unfinished(plan.label, f"its result or journal is harmed: delete {folder.path} to train it again")
+        what = numbers_fault(job, plan.key)
+    except NoAccess as refusal:
+        return Unfinished(plan.label, refusal.what, "not readable")
+    except OSError as error:  # a disk that fails
+        return Unfinished(plan.label, f"{error.filename}: {error.strerror}", "not readable")
+    return Unfinished(plan.label, what, "harmed") if what else job
+
+
+def _incomplete(job: FinishedJob, plan: PlannedJob) -> list[Unfinished]:
+    try:
+        what, state = files_fault(job), "harmed"
+    except NoAccess as refusal:
+        what, state = refusal.what, "not readable"
+    return [Unfinished(plan.label, f"{what}; its numbers are compared", state)] if what else []
 
 
 def _why_unfinished(folder: JobFolder) -> str:
@@ -155,7 +170,8 @@ def _why_unfinished(folder: JobFolder) -> str:
         return f"ended before its first line; see {folder.log}" if folder.stillborn else "not started"
     last = records[-1]
     if last["kind"] == "stop":
-        return f"{last['status']}: {last['error']}; see {folder.log}"
+        error = last["error"].encode(errors="replace").decode()  # it may name a file that is no UTF-8
+        return f"{last['status']}: {error}; see {folder.log}"
     return f"no result; {journalled}"
 
 

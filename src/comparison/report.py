@@ -64,7 +64,8 @@ class Report:
     @property
     def left_out(self) -> list[str]:
         """Runs and comparisons that are missing, and why."""
-        unfinished = [f"Not finished: {job.label}: {job.reason}" for job in self.records.unfinished]
+        told = [*self.records.unfinished, *self.records.incomplete]
+        unfinished = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in told]
         unreadable = [f"Left out of the atlas: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
         found = [*self.verdicts.left_out, *unfinished, *unreadable]
         rest = [f"and {len(found) - LEFT_OUT:,} more"] if len(found) > LEFT_OUT else []

@@ -9,17 +9,23 @@ that was copied from another job, or outlived an earlier attempt, fits the netwo
 import hashlib
 import io
 import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from src.runs.files import write_atomic
 from src.runs.journal import Record, first_line
+from src.runs.shapes import record_fault
+from src.runs.stored import Harmed, read_stored
 
 FORMAT = 1
 HEADER = b"normlab checkpoint "
 GENERATIONS = ("checkpoint-0.pt", "checkpoint-1.pt")
+LARGEST = 2**33  # bytes
+PLACES = "places"  # where its tensors were, in a state that was read
 WAY_ON = "; resume=restart trains the job anew"
 
 log = logging.getLogger(__name__)
@@ -101,16 +107,31 @@ class Checkpoints:
         state = load_checkpoint(self._folder)
         if state is None:
             return None
+        parts = state.get("parts")
+        found: Record | None = state.get("record")
+        if not isinstance(parts, dict) or self._parts.keys() - parts.keys() or found is None or record_fault(found):
+            raise Unreadable(f"{self._folder} has a checkpoint that lacks a part of the job{WAY_ON}")
         for name, part in self._parts.items():
-            part.load_state_dict(state["parts"][name])
-        record: Record = state["record"]
-        return record
+            part.load_state_dict(parts[name])
+        saved, now = state[PLACES], devices(self._parts.values())
+        if now and saved != now:
+            log.warning("the checkpoint was saved on %s; the job goes on on %s", ", ".join(saved), ", ".join(now))
+        return found
+
+
+def devices(parts: Iterable[Any]) -> list[str]:
+    """The devices that the tensors of networks are on, such as `cpu` and `cuda:0`, as a checkpoint names them."""
+    return sorted({str(tensor.device) for part in parts if isinstance(part, nn.Module) for tensor in part.parameters()})
 
 
 def _read(path: Path) -> State | None:
-    if not path.exists():
+    try:
+        stored = read_stored(path, LARGEST)
+    except FileNotFoundError:
         return None
-    stored = path.read_bytes()
+    except Harmed as harmed:
+        log.warning("%s and is left aside", harmed)
+        return None
     head, _, rest = stored.partition(b"\n")
     version, content = head.removeprefix(HEADER), rest[32:]
     if stored.startswith((b"PK", b"\x80")):
@@ -121,10 +142,26 @@ def _read(path: Path) -> State | None:
     if int(version) != FORMAT:
         raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{WAY_ON}")
     try:
-        state: State = torch.load(io.BytesIO(content), weights_only=True)
+        places: set[str] = set()
+        state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=_to_memory(places))
     except Exception as error:  # mostly UnpicklingError; the digest is right, so nothing has harmed the file
         raise Unreadable(f"{path} holds more than tensors and primitives{WAY_ON}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
+        raise Unreadable(f"{path} does not say of which epoch it is{WAY_ON}")
     if state.get("attempt") != attempt(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is left aside", path)
         return None
-    return state
+    return {**state, PLACES: sorted(places)}
+
+
+def _to_memory(places: set[str]) -> Callable[[Any, str], Any]:
+    """Torch's hook for where a tensor goes: into memory, whatever device held it; each device is added to `places`.
+
+    The parts move it on to their own devices, so that a job can go on where there is no such device.
+    """
+
+    def place(storage: Any, location: str) -> Any:
+        places.add(location)
+        return storage
+
+    return place

@@ -23,7 +23,7 @@ def told(folder: Path, status: str, died: str, before: Record | None) -> str:
     """
     job = JobFolder(folder)
     if job.finished:
-        return ""
+        return job.result_fault()
     with contextlib.suppress(BadInput, OSError), job_lock(folder, wait=False):
         records = job.records()
         if records and records[-1]["kind"] == "stop" and records[-1] != before:

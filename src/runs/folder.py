@@ -1,7 +1,6 @@
 """The folder that a job leaves: `multirun/jobs/<readable>-<key8>`."""
 
-import json
-import math
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,14 @@ from typing import Any
 
 from src.runs.files import sync_folder
 from src.runs.identity import stored_leaves
-from src.runs.journal import Record, read_journal
+from src.runs.journal import Record, read_finished, read_journal
 from src.runs.lock import job_lock
+from src.runs.shapes import result_fault
+from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
 
 MULTIRUN = Path("multirun")
-RESULTS = ("val/accuracy", "test/accuracy", "test/loss", "test/errors")  # what a result must hold to be compared
+SUPERSEDED = "superseded"  # the folder of what was set aside
+LARGEST_RESULT = 1_000_000  # bytes
 # A job's files that MLflow shows, in the order in which they are delivered.
 ARTIFACTS = (
     "config.yaml",
@@ -47,8 +49,12 @@ class JobFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the job has done everything: its result is written last."""
-        return self.result_path.exists()
+        """Whether the job has done everything: its result is written last.
+
+        Raises:
+            NoAccess: where another user has closed the folder.
+        """
+        return exists(self.result_path)
 
     @property
     def result_path(self) -> Path:
@@ -76,11 +82,36 @@ class JobFolder:
         return read_journal(self.journal)
 
     def result(self) -> dict[str, Any] | None:
-        """The result of a finished job, else None."""
-        if not self.finished:
+        """The result of a finished job, else None.
+
+        Raises:
+            Harmed: where the file does not hold what a job writes there.
+        """
+        try:
+            content = read_stored(self.result_path, LARGEST_RESULT)
+        except FileNotFoundError:
+            if exists(self.result_path):  # a link to nothing
+                raise Harmed(self.result_path, "is no regular file") from None
             return None
-        result: dict[str, Any] = json.loads(self.result_path.read_bytes())
+        try:
+            result: dict[str, Any] = parsed(content)
+            what = result_fault(result)
+            if not what and not seal_fits(result):
+                what = "is damaged"
+        except ValueError:
+            what = "is no JSON"
+        if what:
+            raise Harmed(self.result_path, what)
+        result.pop("crc", None)
         return result
+
+    def result_fault(self) -> str:
+        """What is wrong with the result, naming its file; empty for nothing, and where there is none."""
+        try:
+            self.result()
+        except Harmed as harmed:
+            return str(harmed)
+        return ""
 
 
 @dataclass(frozen=True)
@@ -90,20 +121,30 @@ class FinishedJob:
     folder: JobFolder
 
     @cached_property
-    def _records(self) -> list[Record]:
-        return self.folder.records()
+    def records(self) -> list[Record]:
+        """All that its journal holds."""
+        return self._journal[0]
+
+    @property
+    def journal_fault(self) -> str:
+        """What is wrong with its journal as a file; empty for nothing."""
+        return self._journal[1]
+
+    @cached_property
+    def _journal(self) -> tuple[list[Record], str]:
+        return read_finished(self.folder.journal)
 
     @cached_property
     def start(self) -> Mapping[str, Any]:
         """What the job was: configuration, environment and code, then job, cell, source and parameters."""
-        said = {record["kind"]: record for record in reversed(self._records)}  # the first of each kind
+        said = {record["kind"]: record for record in reversed(self.records)}  # the first of each kind
         return {**said["ready"], **said["start"]}
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
         """Where it began, and each place where it went on: versions, machine, commit and device."""
         began = {**self.start["environment"], "device": self.start["device"]}
-        resumed = [record for record in self._records if record["kind"] == "resume"]
+        resumed = [record for record in self.records if record["kind"] == "resume"]
         devices = [record.get("device", began["device"]) for record in resumed]  # older journals do not say
         later = zip(resumed, devices, strict=True)
         return [began, *({**record["environment"], "device": device} for record, device in later)]
@@ -116,23 +157,15 @@ class FinishedJob:
     @cached_property
     def epochs(self) -> Sequence[Record]:
         """One record an epoch, with `epoch` and `metrics`."""
-        return [record for record in self._records if record["kind"] == "epoch"]
+        return [record for record in self.records if record["kind"] == "epoch"]
 
     @cached_property
     def result(self) -> dict[str, Any]:
         """The numbers at the end."""
         result = self.folder.result()
-        assert result is not None
+        if result is None:
+            raise Harmed(self.folder.result_path, "is missing")
         return result
-
-    def is_whole(self, key: str) -> bool:
-        """Whether journal and result are those of the job that a key names, and hold all that is compared."""
-        try:
-            numbers = [self.result["seconds"]["train"], *(self.result["metrics"][name] for name in RESULTS)]
-            complete = len(self.epochs) == self.start["config"]["epochs"] and self.start["job"] == key
-            return complete and all(math.isfinite(number) for number in numbers)
-        except (ValueError, KeyError, TypeError):  # no JSON, or it lacks what it should hold
-            return False
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:
@@ -141,8 +174,12 @@ def set_aside(job: JobFolder, multirun: Path) -> None:
     Raises:
         BlockingIOError: where a living process holds it.
     """
-    with job_lock(job.path, wait=False):
-        there = multirun / "superseded" / f"{job.path.name}-{time.time_ns() // 1_000_000}"
+    if job.path.is_dir() and (is_regular(job.path / "lock") or not exists(job.path / "lock")):
+        held: contextlib.AbstractContextManager[None] = job_lock(job.path, wait=False)
+    else:
+        held = contextlib.nullcontext()  # nobody can hold it
+    with held:
+        there = multirun / SUPERSEDED / f"{job.path.name}-{time.time_ns() // 1_000_000}"
         there.parent.mkdir(exist_ok=True)
         job.path.rename(there)
         sync_folder(there.parent)

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any
 
 from src.runs.files import flush_to_disk, named, sync_folder
+from src.runs.shapes import record_fault
+from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored
 
 Record = dict[str, Any]
 
@@ -22,12 +24,18 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
-        """Begin a journal, or go on with the one that is there; what follows its first harmed line is cut off."""
+        """Begin a journal, or go on with the one that is there; what follows its first harmed line is cut off.
+
+        Raises:
+            Harmed: where something else than a file is in its place.
+        """
+        if exists(path) and not is_regular(path):
+            raise Harmed(path, "is no regular file")
         content = _content(path) if resume else b""
         self._records = list(_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
-        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # of the whole lines
+        self._size = sum(map(len, _lines(content)[: len(self._records)]))  # of the whole lines
         self._cut()
         sync_folder(path.parent)
 
@@ -89,17 +97,36 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of a whole and unharmed line, else None."""
+    """The record of a whole and unharmed line, else None; its fields are not looked at."""
     head, mark, tail = line.rpartition(b',"crc":"')
     if not mark or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
         return None
-    record: Record = json.loads(head + b"}")
-    return record
+    try:
+        record = parsed(head + b"}")
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def read_journal(path: Path) -> list[Record]:
-    """The records up to the first torn or harmed line; none where there is no file."""
+    """The records up to the first torn or harmed line; none where there is no regular file."""
     return list(_records(_content(path)))
+
+
+def read_finished(path: Path) -> tuple[list[Record], str]:
+    """The same records, and what is wrong with the file where it holds or should hold more; empty for nothing."""
+    try:
+        content = read_stored(path)
+    except FileNotFoundError:
+        return [], "is missing"
+    except Harmed as harmed:
+        return [], harmed.what
+    records = list(_records(content))
+    lines = _lines(content)
+    if len(records) == len(lines):
+        return records, ""
+    record = decode(lines[len(records)])
+    return records, f"line {len(records) + 1} {'is damaged' if record is None else record_fault(record)}"
 
 
 def first_line(path: Path) -> bytes:
@@ -109,14 +136,18 @@ def first_line(path: Path) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:  # or moved away together with its folder since somebody looked
+        return read_stored(path)
+    except (FileNotFoundError, Harmed):  # or moved away together with its folder since somebody looked
         return b""
 
 
 def _records(content: bytes) -> Iterator[Record]:
-    for line in content.splitlines(keepends=True):
+    for line in _lines(content):
         record = decode(line)
-        if record is None:
+        if record is None or record_fault(record):
             return
         yield record
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return content.splitlines(keepends=True)

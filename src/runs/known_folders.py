@@ -1,6 +1,5 @@
 """The jobs' folders that there are, and whose they are: a job keeps its folder in whatever sweep it stands."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,36 +9,38 @@ from src.config import Config
 from src.runs.folder import JobFolder, holds
 from src.runs.identity import applies, is_same
 from src.runs.naming import folder_name, format_value, label
+from src.runs.stored import NoAccess, exists
 from src.runs.sweep import PlannedJob, Sweep
+from src.schema import leaves
 
 
 def plan_job(
-    key: str, leaves: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
+    key: str, values: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
 ) -> PlannedJob:
     """Name a job by what is not the default in it, and keep the folder that it may have already.
 
     Args:
         key: the job's key.
-        leaves: the leaves that decide what it computes.
+        values: the leaves that decide what it computes.
         varies: the keys that differ between the jobs of its sweep; every job shows them as params, to be sorted by.
         unusual: the keys in which it differs from the default.
         known: the folders that there are.
     """
-    name = label(leaves, unusual)
+    name = label(values, unusual)
     folder = known.of(key)
-    shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, leaves)]
+    shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, values)]
     return PlannedJob(
         key=key,
         folder=folder.path.name if folder else folder_name(name, key),
         label=name,
-        cell=label(leaves, unusual, seed=False),
-        params={path: format_value(leaves[path]) for path in shown},
+        cell=label(values, unusual, seed=False),
+        params={path: format_value(values[path]) for path in shown},
     )
 
 
 def as_called_now(sweep: Sweep, multirun: Path) -> Sweep:
     """A sweep of which some folders may have been renamed since: their keys tell whose they are."""
-    if all(job.at(multirun).path.exists() for job in sweep.jobs):
+    if all(exists(job.at(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
     jobs = [replace(job, folder=found.path.name) if (found := known.of(job.key)) else job for job in sweep.jobs]
@@ -54,8 +55,12 @@ class KnownFolders:
         self.names: list[str] = []
         self._by_key: dict[str, list[str]] = {}
         self._by_label: dict[str, list[str]] = {}
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing has run here yet, or can
+        try:
             self.names = sorted(path.name for path in self.jobs.iterdir())
+        except PermissionError as error:
+            raise NoAccess(self.jobs) from error
+        except (FileNotFoundError, NotADirectoryError):  # nothing has run here yet, or can
+            pass
         for name in self.names:
             readable, _, key8 = name.rpartition("-")
             self._by_key.setdefault(key8, []).append(name)
@@ -78,6 +83,7 @@ class KnownFolders:
         for folder in (JobFolder(self.jobs / name) for name in names):
             records = folder.records()
             start = records[0] if records else {}
-            if start and start["config"]["data"]["root"] == config.data.root and is_same(start["config"], config):
+            stored = start.get("config", {})
+            if leaves(stored).get("data.root") == config.data.root and is_same(stored, config):
                 found.append((start["time"], folder.path))
         return JobFolder(max(found)[1]) if found else None

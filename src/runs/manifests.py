@@ -1,12 +1,13 @@
 """Which sweeps there are below `multirun`, and which of them are meant."""
 
-import re
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.command import command
 from src.runs.known_folders import as_called_now
+from src.runs.stored import NoAccess, exists
 from src.runs.sweep import Sweep, read_sweep
 
 
@@ -16,17 +17,34 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     Raises:
         BadInput: where there are none, an id fits none or several, or a manifest cannot be read.
     """
-    manifests = sorted((multirun / "sweeps").glob("*/manifest.json"))
+    manifests = _manifests(multirun / "sweeps")
     if not manifests:
         raise BadInput(f"there is no sweep in {multirun / 'sweeps'} yet", write=f"{command('train')} -m norm=bn,gn,ln")
     if not ids:
-        latest = max((_read(path) for path in manifests), key=lambda sweep: sweep.started)
+        latest = max((read_sweep(path) for path in manifests), key=lambda sweep: sweep.started)
         return [as_called_now(latest, multirun)]
-    chosen = [_read(_manifest(prefix, manifests)) for prefix in ids]
+    chosen = [read_sweep(_manifest(prefix, manifests)) for prefix in ids]
     for prefix, sweep in zip(ids, chosen, strict=True):
         if not sweep.id.startswith(prefix.lower()):
             raise _unknown(prefix, manifests)
     return [as_called_now(sweep, multirun) for sweep in {sweep.id: sweep for sweep in chosen}.values()]
+
+
+def _manifests(sweeps: Path) -> list[Path]:
+    """The manifests that there are, and the missing one of a sweep that has left other files.
+
+    Raises:
+        NoAccess: where another user has closed the folder.
+    """
+    try:
+        with os.scandir(sweeps) as found:
+            names = sorted(entry.name for entry in found)
+    except PermissionError as error:
+        raise NoAccess(sweeps) from error
+    except OSError:  # no such folder
+        return []
+    found_or_lost = (path for name in names if (path := sweeps / name / "manifest.json").parent.is_dir())
+    return [path for path in found_or_lost if exists(path) or any(path.parent.glob("[!.]*"))]
 
 
 def _manifest(prefix: str, manifests: Sequence[Path]) -> Path:
@@ -41,18 +59,3 @@ def _unknown(prefix: str, candidates: Sequence[Path]) -> BadInput:
     names = [path.parent.name for path in candidates]
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return BadInput(f"--sweep {prefix} names no single sweep", listed, f"--sweep {names[0]}")
-
-
-def _read(manifest: Path) -> Sweep:
-    try:
-        sweep = read_sweep(manifest)
-        if not re.fullmatch("[0-9a-f]{64}", sweep.id) or not isinstance(sweep.started, int):
-            raise ValueError("no id or no time")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = " ".join(str(error).split())[:120]
-        raise BadInput(
-            f"{manifest} cannot be read: {type(error).__name__}: {what}",
-            "what the training command wrote",
-            "the same training command again: it skips the finished runs",
-        ) from error
-    return sweep

@@ -1,6 +1,7 @@
 """What a finished network says about every test image, and which of them it gets wrong."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from src.runs.files import write_atomic
+from src.runs.stored import Harmed, read_stored
 
+LARGEST_RATIO = 1040  # deflate packs a byte into 8/1032 of a bit at best (https://zlib.net/zlib_tech.html)
 Classes = npt.NDArray[np.integer[Any]]
 """A class for each image (N,)."""
 Indices = npt.NDArray[np.int64]
@@ -53,11 +56,66 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load_predictions(path: Path) -> Predictions:
-    """Read what `save_predictions` wrote."""
-    # Opened here: numpy would leave a harmed file open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        return Predictions(stored["label"], stored["predicted"], stored["probabilities"])
+def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
+    """Read what `save_predictions` wrote.
+
+    What the file claims of itself is checked before memory is taken for it: names, types, sizes and compression.
+
+    Args:
+        path: the file.
+        shape: how many images and classes it must tell of; None takes what it says.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        NoAccess: where another user has closed it.
+        Harmed: where it holds anything else.
+    """
+    content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if what := _claims_fault(archive, shape):
+                raise Harmed(path, what)
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            found = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
+    except Harmed:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are no archive of arrays
+        raise Harmed(path, f"cannot be read: {type(error).__name__}") from error
+    for classes in (found.label, found.predicted):
+        if len(classes) and (classes.min() < 0 or classes.max() >= found.probabilities.shape[1]):
+            raise Harmed(path, "holds classes that the dataset does not have")
+    if len(found) and not (found.probabilities.min() >= 0 and found.probabilities.max() < 1.001):  # NaN is neither
+        raise Harmed(path, "holds numbers that are no probabilities")
+    return found
+
+
+def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
+    """What is wrong with what an archive says of its arrays; empty where nothing is."""
+    members = {member.filename: member for member in archive.infolist()}
+    if len(members) < len(archive.infolist()):
+        return "holds an array twice"
+    shapes = {}
+    for name in ("label", "predicted", "probabilities"):
+        member = members.get(f"{name}.npy")
+        if member is None:
+            return f"has no {name}"
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+            return f"holds {name} encrypted or in a compression that nobody wrote"
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shapes[name], _, dtype = read(file)
+            size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
+        if dtype.kind != ("f" if name == "probabilities" else "i") and not (
+            name != "probabilities" and dtype.kind == "u"
+        ):
+            return f"holds {name} as {dtype}"
+        if member.file_size != size or size > LARGEST_RATIO * member.compress_size + 1000:
+            return f"holds less than it says of {name}"
+    images, *classes = shapes["probabilities"] or (0,)
+    if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
+        return "holds arrays of other shapes"
+    return "holds not as many predictions as test images and classes" if shape not in (None, (images, *classes)) else ""
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> Indices:

@@ -4,12 +4,13 @@ from src.config import Config
 from src.runs.checkpoint import Unreadable, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.identity import code_digest, is_same
+from src.runs.shapes import record_fault
 
 
 def is_same_job(job: JobFolder, config: Config) -> bool:
     """Whether a folder's journal begins with this configuration."""
     records = job.records()
-    return bool(records) and records[0]["kind"] == "start" and is_same(records[0]["config"], config)
+    return bool(records) and records[0]["kind"] == "start" and is_same(records[0].get("config", {}), config)
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:
@@ -21,7 +22,7 @@ def can_resume(job: JobFolder, config: Config) -> bool:
         newest = load_checkpoint(job.path)
     except Unreadable:
         return True  # nothing of it is thrown away: the job fails when it restores it, and says why
-    if records[0]["code"] != code_digest():
+    if record_fault(records[0], whole=True) or records[0]["code"] != code_digest():
         return False
     journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     return newest is None or int(newest["epoch"]) <= journalled + 1

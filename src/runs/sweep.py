@@ -1,12 +1,15 @@
 """A set of jobs asked for by one command, and the folder that it leaves: `multirun/sweeps/<id8>`."""
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from src.bad_input import BadInput
 from src.runs.files import remove_partial_files, write_json
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
+from src.runs.shapes import sweep_fault
+from src.runs.stored import Harmed, parsed, read_stored, seal_fits, sealed
 
 REPORT = "report.html"  # the comparison, whole
 VERDICT = "verdict.txt"  # what the comparison has found, a sentence a line
@@ -56,10 +59,35 @@ class Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder, shared=True)  # the same sweep may have been started twice
         jobs = [vars(job) for job in self.jobs]
-        write_json(folder / "manifest.json", {**vars(self), "jobs": jobs})
+        write_json(folder / "manifest.json", sealed({**vars(self), "jobs": jobs}))
 
 
 def read_sweep(manifest: Path) -> Sweep:
-    """The sweep that a manifest describes."""
-    stored = json.loads(manifest.read_bytes())
-    return Sweep(**{**stored, "jobs": [PlannedJob(**job) for job in stored["jobs"]]})
+    """The sweep that a manifest describes.
+
+    Raises:
+        BadInput: where the file does not hold what a training command writes there, or cannot be read.
+    """
+    try:
+        stored = parsed(read_stored(manifest))
+        what = sweep_fault(stored) or ("" if seal_fits(stored) else "is damaged")
+    except Harmed as harmed:
+        what = harmed.what
+    except ValueError:
+        what = "is no JSON"
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    if what:
+        raise BadInput(
+            f"{manifest} {what}",
+            "what the training command wrote; --sweep ID names another sweep",
+            "the same training command again: it writes the file anew and skips the finished runs",
+        )
+    jobs = [PlannedJob(**_known(job, PlannedJob)) for job in stored["jobs"]]
+    return Sweep(**{**_known(stored, Sweep), "jobs": jobs})
+
+
+def _known(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:
+    """The fields that this version has; a later one may write more."""
+    names = {item.name for item in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}

@@ -22,7 +22,7 @@ def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
     try:
         comparison = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
     except Exception as error:  # the jobs are finished all the same: a full disk, say, must not hide that
-        say(f"the comparison could not be made: {error}")
+        say(f"the comparison could not be made: {type(error).__name__}: {error}".rstrip(": "))
         return 1
     return int(bool(comparison.records.unfinished))
 
@@ -36,7 +36,11 @@ class StudyEnd(Callback):
         manifest = multirun / "sweeps" / study_id()[:8] / "manifest.json"
         if not manifest.exists():
             return
-        sweep = read_sweep(manifest)
+        try:
+            sweep = read_sweep(manifest)
+        except BadInput as refusal:  # Hydra makes a warning of any exception but SystemExit
+            say(str(refusal))
+            sys.exit(1)
         status = report(sweep, multirun)
         for path, value in gaps(config).items():
             OmegaConf.update(config, path, value)

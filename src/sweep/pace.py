@@ -1,14 +1,15 @@
 """How long a job takes, judged by those that have finished here."""
 
 import contextlib
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.sizes import train_images
-from src.runs.folder import JobFolder
+from src.runs.folder import FinishedJob, JobFolder
+from src.runs.integrity import numbers_fault
+from src.runs.stored import NoAccess
 
 NEWEST = 100  # finished jobs that an estimate looks at
 
@@ -77,20 +78,22 @@ def typical_seconds(jobs: Path) -> float:
 
 def _read(job: JobFolder) -> Seen | None:
     """What a finished job took; None where its files are harmed: an estimate is no reason to fail."""
+    done = FinishedJob(job)
     try:
-        seconds = json.loads(job.result_path.read_bytes())["seconds"]
-        records = job.records()
-        said = {record["kind"]: record for record in records}
-        epochs = [record["metrics"]["time/train_seconds"] for record in records if record["kind"] == "epoch"]
-        config, ready = said["start"]["config"], said["ready"]
-        images = train_images(ready["source"]["train"], config["data"]["validation"], config["data"]["limit"])
-        return Seen(
-            norm=config["norm"]["name"],
-            parameters=ready["parameters"],
-            threads=config["threads"],
-            rate=sum(epochs) / (len(epochs) * images),
-            total=max(seconds["total"], seconds["train"]),
-            rest=None if "resume" in said else seconds["total"] - seconds["train"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        if numbers_fault(done, None):
+            return None
+    except (OSError, NoAccess):
         return None
+    config, seconds = done.start["config"], done.result["seconds"]
+    images = train_images(done.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+    if images < 1:
+        return None
+    resumed = any(record["kind"] == "resume" for record in done.records)
+    return Seen(
+        norm=config["norm"]["name"],
+        parameters=done.start["parameters"],
+        threads=config["threads"],
+        rate=sum(record["metrics"]["time/train_seconds"] for record in done.epochs) / (len(done.epochs) * images),
+        total=max(seconds["total"], seconds["train"]),
+        rest=None if resumed else seconds["total"] - seconds["train"],
+    )

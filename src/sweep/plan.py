@@ -1,14 +1,15 @@
 """The plan: what a command would do and what of it is there already, told before anything runs."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.config import Config
 from src.console import in_words
-from src.runs.folder import JobFolder
+from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
+from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.lock import is_owned
 from src.runs.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
@@ -17,6 +18,7 @@ from src.sweep.grid import GridJob
 from src.sweep.pace import Estimate, Pace, seen_in
 
 SHOWN = 20  # rows of the table
+HARMED = "harmed"  # a file of a finished job cannot be used
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,12 @@ def restarts(config: Config) -> bool:
 class Plan:
     """The jobs of a sweep as they stand now; looks and changes nothing."""
 
-    def __init__(self, sweep: Sweep, points: Sequence[GridJob], multirun: Path) -> None:
+    def __init__(
+        self, sweep: Sweep, points: Sequence[GridJob], multirun: Path, faults: Mapping[str, str] | None = None
+    ) -> None:
+        """Args: what is known of the jobs whose folders are harmed, by key; else it is found out."""
         self._sweep, self._multirun = sweep, multirun
+        self._faults = job_faults(sweep, multirun) if faults is None else faults
         self._known, self._code = KnownFolders(multirun), code_digest()
         self._names = set(self._known.names)
         self._pace = Pace(seen_in(self._known.jobs, self._known.names))
@@ -67,7 +73,9 @@ class Plan:
     def _row(self, job: PlannedJob, point: GridJob) -> Row:
         config = point.config
         state = State("to train")
-        if job.folder in self._names:
+        if what := self._faults.get(job.key):
+            state = State(HARMED, 0, what)
+        elif job.folder in self._names:
             state = state_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts(config) else config.epochs - state.epochs
         passes = point.images * max(epochs, 0)
@@ -82,9 +90,11 @@ class Plan:
             f"sweep {self._sweep.id[:8]}: {len(self.rows):,} jobs, varying {varies}; {len(finished):,} finished before"
         )
         said = [head]
-        for word in ("half done", "failed", "being trained"):
+        for word in (HARMED, "half done", "failed", "being trained"):
             found = [f"{row.job.label} ({row.state.more})" for row in self.rows if row.state.word == word]
             said += [f"{word}: {listed(found)}"] if found else []
+            if word == HARMED and found:
+                said.append(f"  their folders go to {self._multirun / SUPERSEDED}, and they are trained anew")
         edited = [row.job.label for row in finished if row.state.word != "finished"]
         if edited:
             said.append(f"trained by other code than stands here now: {listed(edited)}; resume=restart trains anew")

@@ -1,7 +1,6 @@
 """The jobs that another sweeper than ours asks for, such as Optuna's: one sweep, which grows by its batches."""
 
 import contextlib
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,8 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.config import Config, check
 from src.console import say
-from src.runs.folder import FinishedJob, JobFolder
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.integrity import job_fault
 from src.runs.space import check_space
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
@@ -46,10 +46,11 @@ class Trials:
         self._jobs |= {job.key: job for job in batch}
         sweep = self._sweep()
         folders = {job.key: job.at(self._multirun).path for job in sweep.jobs}
-        for key, folder in folders.items():
-            if JobFolder(folder).finished and key in self._jobs and not FinishedJob(JobFolder(folder)).is_whole(key):
-                what = f"{folder}: its result or journal is harmed"
-                raise BadInput(what, "a whole one, or none", f"rm -r {shlex.quote(str(folder))}")
+        for key in {job.key for job in batch}:
+            if what := job_fault(JobFolder(folders[key]), key):
+                say(f"harmed: {what}")
+                set_aside(JobFolder(folders[key]), self._multirun)
+                say(f"  its folder is in {self._multirun / SUPERSEDED} now, and it is trained anew")
         tasks = [task_in(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)

@@ -12,10 +12,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.integrity import why_unusable
 from src.runs.journal import Record
 from src.runs.lock import folder_lock, is_owned
 from src.runs.sweep import PlannedJob
-from src.tracking.ending import supersede, terminate
+from src.tracking.ending import fail_running, supersede, terminate
 from src.tracking.entities import dataset, epoch_metrics, job_tags
 from src.tracking.files import LACKS, Undelivered, check_files, missing_files, remove_partial_files, send_files
 from src.tracking.images import LOGGED_IMAGES_TAG
@@ -47,6 +48,8 @@ class Delivery:
         self._delivered = 0  # how many of the attempt's records are delivered
         self._lacks = ""  # what of the ended run can never arrive, and why
         self.ended = False
+        self.fault = ""  # why nothing of the job's folder can be delivered
+        self._checked = False  # whether the finished job's files are known to be whole
 
     @property
     def label(self) -> str:
@@ -64,7 +67,7 @@ class Delivery:
 
     def advance(self) -> None:
         """Deliver what is new in the folder; a finished job has nothing new."""
-        if not (self.ended and self._folder.finished):
+        if self._usable() and not (self.ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
@@ -73,9 +76,19 @@ class Delivery:
         Raises:
             Undelivered: after the run has ended, naming the files that cannot be delivered, however often it is tried.
         """
+        if not self._usable():
+            fail_running(self._store.client, self._runs(), self.fault)
+            return
         self._deliver(last=not is_owned(self._folder.path))  # asked first: what is read then is all that there will be
         if self._lacks:
             raise Undelivered(self._lacks)
+
+    def _usable(self) -> bool:
+        """Whether the folder can be delivered; where it cannot, waiting mends nothing, and `fault` says why."""
+        if not self._checked:
+            self.fault = why_unusable(self._folder, self._job.key)
+            self._checked = not self.fault and self._folder.finished
+        return not self.fault
 
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
@@ -157,13 +170,12 @@ class Delivery:
         return mine
 
     def _has_files(self, run: Run) -> bool:
-        """Whether a finished run has the job's files; where the folder has lost some, nothing better can be sent."""
+        """Whether a finished run has the job's files, none of which the user has removed since."""
         result = self._folder.result()
-        paths = {name: self._folder.path / name for name in ARTIFACTS}
-        if result is None or not all(path.is_file() for path in paths.values()):
+        if result is None:
             return True
         images = dict.fromkeys(image_paths(self._job.key, result["finished"]))
-        sizes = {name: path.stat().st_size for name, path in paths.items()}
+        sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
         return not missing_files(self._store.client, run.info.run_id, {**images, **sizes})
 
     def _watch(self) -> None:
@@ -206,7 +218,6 @@ class Delivery:
         shown = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in shown]
         self._log(metrics=final)
-        lost = [name for name in ARTIFACTS if not (self._folder.path / name).is_file()]
         with job_files(self._folder, self._job.key, finished) as files:
             sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
             lacks = send_files(client, self._run, files)
@@ -214,9 +225,7 @@ class Delivery:
         check_files(client, self._run, {name: size for name, size in sizes.items() if name not in lacks})
         check_metrics(client, self._run, epoch_metrics(records) + final)
         self._lack(lacks)
-        if lost:
-            self._log(tags={"error": f"the job's folder has lost {', '.join(lost)}"})
-        self._terminate("FAILED" if lost else "FINISHED", finished)
+        self._terminate("FINISHED", finished)
 
     def _lack(self, lacks: Mapping[str, str]) -> None:
         """Note which files the run lacks, and why."""

@@ -1,5 +1,7 @@
 """How a run ends: with a true status, or superseded by another one."""
 
+from collections.abc import Iterable
+
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -24,3 +26,11 @@ def supersede(client: MlflowClient, run: Run) -> None:
             client.delete_tag(run_id, name)
     if run.info.status == "RUNNING":
         client.set_terminated(run_id, "KILLED")
+
+
+def fail_running(client: MlflowClient, runs: Iterable[Run], error: str) -> None:
+    """End the runs that are still RUNNING, with a reason: nobody can bring them to another end."""
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.set_tag(run.info.run_id, "error", error[:5000])
+            terminate(client, run.info.run_id, "FAILED", None)

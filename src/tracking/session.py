@@ -45,6 +45,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._left: list[Delivery] = []  # the jobs that are not delivered to their end
+        self._jobs: list[Delivery] = []
         self._refused: list[str] = []  # runs that no further try would complete, and why
         self._refusals: dict[str, str] = {}  # the store's last answer for a run
         self._sweep_delivered = False
@@ -82,6 +83,7 @@ class Tracker:
             Delivery(self._store, mark, self._parent.id, job, job.at(self._multirun), metrics)
             for job in self._sweep.jobs
         ]
+        self._jobs = list(self._left)
         self._thread.start()
 
     def _work(self) -> None:
@@ -164,7 +166,7 @@ class Tracker:
         finally:  # who does not wait any longer is told the same
             left = self._not_delivered()
             self._say_result(left)
-        return not (left or self._refused)
+        return not (left or self._refused or any(job.fault for job in self._jobs))
 
     def _wait(self) -> None:
         """Wait for the thread, but not for an answer that it waits for beyond the deadline."""
@@ -183,6 +185,12 @@ class Tracker:
         return [*lacking[:NAMED], *more, *([] if self._sweep_delivered else ["the sweep's own run"])]
 
     def _say_result(self, left: list[str]) -> None:
+        faults = [f"{job.label}: {job.fault}" for job in self._jobs if job.fault]
+        for fault in faults[:NAMED]:
+            self._say(f"not delivered to MLflow: {fault}")
+        if faults:
+            more = f"and {len(faults) - NAMED} more; " if len(faults) > NAMED else ""
+            self._say(f"  {more}write: {self._sweep.command}")
         for refused in self._refused[:NAMED]:
             self._say(f"not delivered to MLflow: {_short(refused)}")
         if len(self._refused) > NAMED:

@@ -9,7 +9,9 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from src.runs.folder import JobFolder
+from src.runs.integrity import can_be_read
 from src.runs.lock import is_owned
+from src.runs.stored import Harmed, is_regular, read_stored
 from src.runs.sweep import VERDICT, Sweep
 from src.tracking import views
 from src.tracking.ending import supersede, terminate
@@ -121,17 +123,17 @@ class SweepRun:
             Undelivered: after the run has ended, naming the files that the store refuses for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [job.at(self._multirun) for job in self._sweep.jobs]
+        jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if can_be_read(job)]
         ended = max(self._began, *(last_time(job) for job in jobs))
         counts = {
-            "sweep/jobs": len(jobs),
+            "sweep/jobs": len(self._sweep.jobs),
             "sweep/finished": sum(job.finished for job in jobs),
             "sweep/failed": sum(job.failed for job in jobs),
         }
         client.log_batch(self.id, [Metric(name, value, ended, 0) for name, value in counts.items()])
-        if (folder / VERDICT).exists():
-            self._describe((folder / VERDICT).read_text().splitlines())
-        files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if path.is_file()}
+        if is_regular(folder / VERDICT):
+            self._describe(read_stored(folder / VERDICT).decode(errors="replace").splitlines())
+        files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if is_regular(path)}
         sizes = {name: path.stat().st_size for name, path in files.items()}
         lacks = send_files(client, self.id, files)
         check_files(client, self.id, {name: size for name, size in sizes.items() if name not in lacks})
@@ -182,6 +184,6 @@ def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
 def last_time(job: JobFolder) -> int:
     """When a job was last heard of, in milliseconds since 1970; 0 for one that was not begun."""
     times = [record["time"] for record in job.records()[-1:]]
-    with contextlib.suppress(ValueError, KeyError, TypeError):  # a result that somebody has harmed
+    with contextlib.suppress(Harmed):
         times += [result["finished"]] if (result := job.result()) else []
     return max(times, default=0)

@@ -197,7 +197,7 @@ def unknown_class(found):
 
 
 def other_labels(found):
-    return replace(found, label=(found.label + 1) % 4)
+    return replace(found, label=(found.label + 1) % 4, predicted=(found.predicted + 1) % 4)  # as many errors
 
 
 def fewer_classes(found):
@@ -207,11 +207,11 @@ def fewer_classes(found):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (short, "not as many predictions as test images"),
-        (not_numbers, "numbers that are no probabilities"),
-        (unknown_class, "classes that the dataset does not have"),
-        (other_labels, "other labels than those of the first run"),
-        (fewer_classes, "not as many predictions as test images"),
+        (short, "holds not as many predictions as test images and classes"),
+        (not_numbers, "holds numbers that are no probabilities"),
+        (unknown_class, "holds classes that the dataset does not have"),
+        (other_labels, "holds other labels than those of the first run"),
+        (fewer_classes, "holds not as many predictions as test images and classes"),
     ],
 )
 def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, harm, reason):
@@ -219,7 +219,7 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = read_atlases(load_records([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert sentences(group)[0] == f"left out of what follows: {path}: {reason}"
+    assert sentences(group)[0] == f"left out of what follows: {path} {reason}"
     assert group.by_all.tolist() == [7, 10]
 
 
@@ -237,7 +237,7 @@ def test_nothing_readable_leaves_the_reasons_alone(world, six):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_records([six], world.multirun))
     lines = sentences(group)
-    assert lines[0] == f"left out of what follows: {predictions_of(world, six, 0)}: missing"
+    assert lines[0] == f"left out of what follows: {predictions_of(world, six, 0)} is missing"
     assert lines[-1] == "and 3 more are left out"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []

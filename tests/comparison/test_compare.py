@@ -194,7 +194,9 @@ def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_
     console = Console(file=io.StringIO(), width=40, record=True)
     comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert len(comparison.records.unfinished) == 2
-    assert f"delete {folder} to train it again" in console.export_text(clear=False)  # on one line, to be copied
+    said = console.export_text(clear=False)
+    assert f"harmed: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
+    assert "the same command again trains what is missing, and that alone:\n  python -m src.train\n" in said
 
 
 def test_the_help_survives_python_without_docstrings():
@@ -261,7 +263,7 @@ def test_of_many_unfinished_jobs_the_first_are_named_and_the_command_that_trains
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
     assert said[10:13] == [
-        "and 2 more are not finished",
+        "and 2 more cannot be used",
         "the same command again trains what is missing, and that alone:",
         f"  {sweep.command}",
     ]

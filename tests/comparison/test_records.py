@@ -1,12 +1,11 @@
 import json
 from dataclasses import replace
 
-import pytest
-
 from src.comparison.records import load_records
 from src.runs.journal import stamp
 from src.runs.lock import job_lock
 from src.runs.manifests import choose_sweeps
+from tests.unprivileged import refusal_without_privileges
 
 
 def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
@@ -72,10 +71,6 @@ def harmed_jobs(world, count):
     return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
 
 
-def mending(folder):
-    return f"its result or journal is harmed: delete {folder} to train it again"
-
-
 def test_a_job_that_somebody_trains_is_still_running(world):
     config = world.configuration("gn")
     folder, journal = world.start(config)
@@ -89,47 +84,74 @@ def test_a_job_that_somebody_trains_is_still_running(world):
     assert job.reason == "no result; 0 epochs in its journal"
 
 
-def test_harmed_files_are_named_with_what_mends_them(world):
-    jobs, folders = harmed_jobs(world, 5)
+def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world):
+    jobs, folders = harmed_jobs(world, 6)
     (folders[0] / "result.json").write_text("{")
     (folders[1] / "journal.jsonl").write_bytes(b"")
     whole = (folders[2] / "journal.jsonl").read_bytes()
     (folders[2] / "journal.jsonl").write_bytes(whole[:-30])  # its last epoch is torn
-    (folders[3] / "journal.jsonl").write_bytes((folders[4] / "journal.jsonl").read_bytes())  # another job's
+    (folders[3] / "journal.jsonl").write_bytes((folders[5] / "journal.jsonl").read_bytes())
+    (folders[4] / "journal.jsonl").unlink()
+    (folders[4] / "journal.jsonl").mkdir()
     records = load_records([world.sweep(jobs)], world.multirun)
-    assert [job.label for job in records.unfinished] == [job.label for job in jobs[:4]]
-    assert [job.reason for job in records.unfinished] == [mending(folder) for folder in folders[:4]]
+    assert [(job.state, job.label) for job in records.unfinished] == [("harmed", job.label) for job in jobs[:5]]
+    assert [job.reason for job in records.unfinished] == [
+        f"{folders[0] / 'result.json'} is no JSON",
+        f"{folders[1] / 'journal.jsonl'} lacks its start record",
+        f"{folders[2] / 'journal.jsonl'} line 5 is damaged",
+        f"{folders[3] / 'journal.jsonl'} is that of another job",
+        f"{folders[4] / 'journal.jsonl'} is no regular file",
+    ]
     assert len(records.cells[0].jobs) == 1
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        "[]",
-        "{}",
-        '{"metrics": {"test/accuracy": 0.9}, "seconds": {"train": 1}}',
-        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": 0.9, "test/loss": 1, "test/errors": 3}}',
-        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": 0.9, "test/loss": NaN, "test/errors": 3},'
-        ' "seconds": {"train": 1}}',
-        '{"metrics": {"test/accuracy": 0.9, "val/accuracy": "high", "test/loss": 1, "test/errors": 3},'
-        ' "seconds": {"train": 1}}',
-    ],
-)
-def test_a_result_without_what_is_compared_is_harmed(world, result):
-    jobs, folders = harmed_jobs(world, 1)
-    (folders[0] / "result.json").write_text(result)
+def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
+    jobs, folders = harmed_jobs(world, 3)
+    (folders[0] / "misclassified.png").unlink()
+    (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
     records = load_records([world.sweep(jobs)], world.multirun)
-    assert [job.reason for job in records.unfinished] == [mending(folders[0])]
-    assert records.cells == ()
+    assert [job.reason for job in records.incomplete] == [
+        f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
+        f"{folders[1] / 'weights.safetensors'} has no header that can be read; its numbers are compared",
+    ]
+    assert records.unfinished == ()
+    assert len(records.cells[0].jobs) == 3
 
 
-def test_what_cannot_be_read_is_not_to_be_deleted(world):
-    jobs, folders = harmed_jobs(world, 1)
-    (folders[0] / "journal.jsonl").unlink()
-    (folders[0] / "journal.jsonl").mkdir()
-    (job,) = load_records([world.sweep(jobs)], world.multirun).unfinished
-    assert job.reason.startswith("cannot be read: ")
-    assert "delete" not in job.reason
+def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compared(world, tmp_path):
+    jobs, folders = harmed_jobs(world, 4)
+    world.sweep(jobs)
+    folders[0].chmod(0o700)
+    (folders[1] / "journal.jsonl").chmod(0o600)
+    (folders[2] / "predictions.npz").chmod(0o600)
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to others
+        folder.chmod(0o755)
+    told = refusal_without_privileges(
+        "import encodings.cp437\n"  # of zipfile, which imports it late
+        "from pathlib import Path\n"
+        "from src.comparison.atlas import read_atlases\n"
+        "from src.comparison.records import load_records\n"
+        "from src.runs.manifests import choose_sweeps\n"
+        f"multirun = Path({str(world.multirun)!r})\n"
+        "def reasons():\n"
+        "    records = load_records(choose_sweeps(multirun, []), multirun)\n"
+        "    (atlas,) = read_atlases(records)\n"
+        "    return [*(f'{job.state}: {job.reason}' for job in records.unfinished), *atlas.unreadable]",
+        "sys.exit(chr(10).join(reasons()))",
+    ).splitlines()
+    owner = folders[0].owner()
+    opens = "cannot be read: {} belongs to {}, who opens it by chmod -R a+rX {}"
+    assert told == [
+        f"not readable: {folders[0] / 'result.json'} {opens.format(folders[0], owner, folders[0])}",
+        f"not readable: {folders[1] / 'journal.jsonl'} {opens.format('it', owner, folders[1])}",
+        f"{folders[2] / 'predictions.npz'} {opens.format('it', owner, folders[2])}",
+    ]
+    (world.multirun / "sweeps").chmod(0o700)
+    told = refusal_without_privileges(
+        "from pathlib import Path\nfrom src.runs.manifests import choose_sweeps",
+        f"choose_sweeps(Path({str(world.multirun)!r}), [])",
+    )
+    assert f"{world.multirun / 'sweeps'} cannot be read: it belongs to {owner}" in told
 
 
 def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):

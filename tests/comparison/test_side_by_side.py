@@ -21,7 +21,9 @@ def answered(world, tmp_path, *seeds, classes=4):
         folder.mkdir()
         save_predictions(folder / "predictions.npz", world.predict(LABELS, wrong, classes))
         start = {"source": {"test": len(LABELS), "classes": NAMES[:classes]}}
-        jobs.append(SimpleNamespace(folder=SimpleNamespace(path=folder), leaves={"seed": seed}, start=start))
+        result = {"metrics": {"test/errors": len(wrong)}}
+        place = SimpleNamespace(path=folder)
+        jobs.append(SimpleNamespace(folder=place, leaves={"seed": seed}, start=start, result=result))
     answers, _, _ = read_answers([Cell("key", "cell", tuple(jobs))])
     return answers["cell"]
 

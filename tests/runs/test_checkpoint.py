@@ -1,6 +1,9 @@
 import io
+import os
 import pickle
 import shutil
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from src.runs.checkpoint import (
     HEADER,
     Checkpoints,
     Unreadable,
+    attempt,
     drop_checkpoints,
     load_checkpoint,
     save_checkpoint,
@@ -171,9 +175,80 @@ def test_all_parts_come_back_as_they_were_with_the_record_of_their_epoch(tmp_pat
     before = other.weight.clone()
     assert Checkpoints(tmp_path, model=other).restore() is None
     assert torch.equal(other.weight, before)
-    Checkpoints(tmp_path, model=made).save({"epoch": 1, "metrics": {"val/loss": 0.5}})
-    assert Checkpoints(tmp_path, model=other).restore() == {"epoch": 1, "metrics": {"val/loss": 0.5}}
+    record = stamp("epoch", epoch=1, metrics={"val/loss": 0.5})
+    Checkpoints(tmp_path, model=made).save(record)
+    assert Checkpoints(tmp_path, model=other).restore() == record
     assert torch.equal(other.weight, made.weight)
+
+
+def parts():
+    """A network and its optimizer after one step."""
+    torch.manual_seed(0)
+    network = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(network.parameters(), 0.1, fused=True)
+    step(network, optimizer)
+    return network, optimizer
+
+
+def step(network, optimizer):
+    network(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def of_a_gpu(path):
+    """Let a checkpoint's tensors claim that they were on a GPU, as `torch.save` writes it."""
+    found = zipfile.ZipFile(io.BytesIO(path.read_bytes().partition(b"\n")[2][32:]))
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name in found.namelist():
+            content = found.read(name)
+            if name.endswith("data.pkl"):
+                assert b"X\x03\x00\x00\x00cpu" in content
+                content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+            archive.writestr(name, content)
+    path.write_bytes(sealed(FORMAT, written.getvalue()))
+
+
+def test_a_checkpoint_of_a_gpu_is_gone_on_from_without_one(tmp_path, caplog):
+    network, optimizer = parts()
+    Checkpoints(tmp_path, model=network, optimizer=optimizer).save(stamp("epoch", epoch=1, metrics={}))
+    of_a_gpu(tmp_path / GENERATIONS[1])
+    other, its_optimizer = parts()
+    step(other, its_optimizer)
+    assert not torch.equal(other.weight, network.weight)
+    assert Checkpoints(tmp_path, model=other, optimizer=its_optimizer).restore() is not None
+    assert "the checkpoint was saved on cuda:0; the job goes on on cpu" in caplog.text
+    assert {value.device.type for state in its_optimizer.state.values() for value in state.values()} == {"cpu"}
+    step(network, optimizer)
+    step(other, its_optimizer)
+    assert torch.equal(other.weight, network.weight)
+
+
+def test_where_the_device_is_the_same_nothing_is_told(tmp_path, caplog):
+    network, optimizer = parts()
+    checkpoints = Checkpoints(tmp_path, model=network, optimizer=optimizer)
+    checkpoints.save(stamp("epoch", epoch=1, metrics={}))
+    checkpoints.restore()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "content", [[1], {"attempt": attempt(Path("nowhere"))}, {"attempt": attempt(Path("nowhere")), "epoch": 1}]
+)
+def test_a_state_that_lacks_a_part_is_refused_by_name(tmp_path, content):
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, buffer.getvalue()))
+    with pytest.raises(Unreadable, match="resume=restart"):
+        Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
+
+
+def test_a_pipe_or_a_folder_in_place_of_a_checkpoint_is_left_aside(tmp_path, caplog):
+    (tmp_path / GENERATIONS[0]).mkdir()
+    os.mkfifo(tmp_path / GENERATIONS[1])
+    assert load_checkpoint(tmp_path) is None
+    assert caplog.text.count("is no regular file and is left aside") == 2
 
 
 def test_what_is_not_there_need_not_be_dropped(tmp_path):

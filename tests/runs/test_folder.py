@@ -1,4 +1,3 @@
-from src.runs.files import write_json
 from src.runs.folder import JobFolder
 
 
@@ -9,8 +8,7 @@ def test_an_empty_folder_is_an_unfinished_job(tmp_path):
     assert job.records() == []
 
 
-def test_a_result_makes_a_job_finished(tmp_path):
-    write_json(tmp_path / "result.json", {"metrics": {"test/errors": 3}})
-    job = JobFolder(tmp_path)
+def test_a_result_makes_a_job_finished(world):
+    job = JobFolder(world.multirun / "jobs" / world.finish(world.configuration(), {7: 0.9}).folder)
     assert job.finished
-    assert job.result() == {"metrics": {"test/errors": 3}}
+    assert job.result()["metrics"]["test/errors"] == 1

@@ -59,7 +59,7 @@ def test_a_record_carries_the_time_in_milliseconds(path):
 def test_a_record_can_be_read_before_the_journal_is_closed(path):
     with Journal(path) as journal:
         for count in (1, 2):
-            journal.append(stamp("epoch", epoch=count))
+            journal.append(stamp("epoch", epoch=count, metrics={}))
             assert len(read_journal(path)) == count
 
 
@@ -80,7 +80,7 @@ def test_one_flipped_bit_anywhere_in_a_line_is_noticed():
 
 
 def test_one_flipped_bit_anywhere_ends_the_journal_before_it(path):
-    records = [{"kind": "epoch", "epoch": count} for count in range(2)]
+    records = [{"kind": "epoch", "epoch": count, "metrics": {}} for count in (1, 2)]
     content = written(path, records).read_bytes()
     for bit in range(8 * len(content)):
         harmed = bytearray(content)
@@ -114,7 +114,7 @@ def test_a_resumed_journal_goes_on_behind_its_last_whole_line(tmp_path):
         assert journal.last_epoch == 1
         assert journal.has("start")
         journal.append(stamp("resume"))
-        journal.append(stamp("epoch", epoch=2))
+        journal.append(stamp("epoch", epoch=2, metrics={}))
     assert path.read_bytes().startswith(whole[: whole.rindex(b"\n", 0, -1) + 1])
     assert [record["kind"] for record in read_journal(path)] == ["start", "epoch", "resume", "epoch"]
 
@@ -167,14 +167,14 @@ def test_after_a_line_without_room_the_next_one_follows_the_last_whole_one(path)
         journal.append(stamp("start"))
         whole = path.read_bytes()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 100, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 150, hard))
         try:
             with pytest.raises(OSError, match="too large"):
-                journal.append(stamp("epoch", epoch=1, metrics={"a": 1.0}, note="x" * 100))
-            journal.append(stamp("stop"))
+                journal.append(stamp("epoch", epoch=1, metrics={"a": 1.0}, note="x" * 150))
+            journal.append(stamp("stop", status="FAILED", error=""))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        journal.append(stamp("epoch", epoch=1))
+        journal.append(stamp("epoch", epoch=1, metrics={}))
     assert [record["kind"] for record in read_journal(path)] == ["start", "stop", "epoch"]
     assert path.read_bytes().startswith(whole)
 

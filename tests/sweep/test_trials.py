@@ -93,16 +93,18 @@ def test_a_job_that_fails_or_is_not_begun_has_no_objective(launcher, monkeypatch
         _ = later.return_value
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "result.json"])
-@pytest.mark.parametrize("content", ["", "{}\n", "no JSON\n"])
-def test_a_finished_trial_that_somebody_harmed_is_no_objective(launcher, tmp_path, name, content):
-    launcher.launch(batch("bn"), initial_job_idx=0)
+@pytest.mark.parametrize(("name", "content"), [("journal.jsonl", "{}\n"), ("result.json", "no JSON\n")])
+def test_a_finished_trial_that_somebody_harmed_is_set_aside_and_trained_anew(launcher, tmp_path, capsys, name, content):
+    (first,) = launcher.launch(batch("bn"), initial_job_idx=0)
     (folder,) = jobs(tmp_path)
+    weights = (folder / "weights.safetensors").read_bytes()
     (folder / name).write_text(content)
-    with pytest.raises(BadInput, match="its result or journal is harmed") as refusal:
-        launcher.launch(batch("bn"), initial_job_idx=1)
-    assert f"rm -r multirun/jobs/{folder.name}" in str(refusal.value)
-    assert (folder / name).read_text() == content
+    (again,) = launcher.launch(batch("bn"), initial_job_idx=1)
+    assert again.return_value == first.return_value
+    assert (folder / "weights.safetensors").read_bytes() == weights
+    assert f"harmed: multirun/jobs/{folder.name}/{name} " in capsys.readouterr().err
+    (aside,) = (tmp_path / "multirun/superseded").iterdir()
+    assert (aside / name).read_text() == content
 
 
 @pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])

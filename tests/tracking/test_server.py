@@ -456,15 +456,22 @@ def test_a_file_that_the_server_refuses_for_good_holds_nothing_up(
     assert statuses(server) == statuses(server, "sweep") == [FINISHED]
 
 
-def test_a_job_whose_folder_lost_a_file_holds_nothing_up(server, deliver, said, job):
+def test_a_job_whose_folder_lost_a_file_holds_nothing_up(server, tracker, deliver, said, job, sweep):
+    go_on, records = unfinish(job)
+    one = tracker(server.uri)
+    one.open()
+    wait_for(lambda: statuses(server))
     (job.path / "predictions.npz").unlink()
+    go_on(records + 1)
     began = time.monotonic()
-    assert not deliver(server.uri)
+    assert not one.close()
     assert time.monotonic() - began < session.PATIENCE / 2
     assert statuses(server) == [("FAILED", False, False)]
-    assert tags_of(server, "job")["error"] == "the job's folder has lost predictions.npz"
+    assert tags_of(server, "job")["error"] == f"{job.path / 'predictions.npz'} is missing"
     assert statuses(server, "sweep") == [FINISHED]
-    assert "predictions.npz: there is no file " in missing(said)[0]
+    assert missing(said)[0].endswith("predictions.npz is missing")
+    assert missing(said)[1] == f"  write: {sweep.command}"
+    assert not deliver(server.uri)
 
 
 @pytest.mark.parametrize(

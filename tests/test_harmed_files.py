@@ -1,0 +1,95 @@
+"""Finished jobs whose files are harmed, through the commands themselves."""
+
+import json
+import random
+import shutil
+import time
+
+import pytest
+
+from src.bad_input import BadInput
+from src.config import Tracking
+from src.runs.journal import encode, read_journal
+from src.runs.sweep import read_sweep
+from src.sync import sync
+from tests import harms
+from tests.conftest import files_below
+
+LINE = ("-m", "norm=bn,gn", "data=synthetic", "data.images=200", "data.test_images=50", "data.validation=50")
+OPTIONS = ("epochs=1", "model.width=4", "tracking=none")
+
+
+def test_the_same_command_trains_harmed_jobs_anew_and_tells_which_before(command, tmp_path):
+    line = ("src.train", *LINE, *OPTIONS)
+    assert command(*line).returncode == 0
+    bn, gn = sorted((tmp_path / "multirun/jobs").iterdir())
+    weights = {folder: (folder / "weights.safetensors").read_bytes() for folder in (bn, gn)}
+    for path in (bn / "journal.jsonl", gn / "predictions.npz"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    before = files_below(tmp_path)
+    told = command(*line, "plan=true")
+    assert told.returncode == 0
+    assert f"{bn.relative_to(tmp_path)}/journal.jsonl line 1 is damaged" in told.stdout
+    assert f"{gn.relative_to(tmp_path)}/predictions.npz " in told.stdout
+    assert files_below(tmp_path) == before
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    (line_told,) = (line for line in done.stderr.splitlines() if line.startswith("harmed: "))
+    for path in (bn / "journal.jsonl", gn / "predictions.npz"):
+        assert str(path.relative_to(tmp_path)) in line_told
+    assert {folder: (folder / "weights.safetensors").read_bytes() for folder in (bn, gn)} == weights
+    assert len(list((tmp_path / "multirun/superseded").iterdir())) == 2
+    assert "harmed" not in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # SQLAlchemy 2.1 of MLflow 3.17
+def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp_path, migrated, capsys):
+    from mlflow import MlflowClient
+
+    jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn", "ln", "in")]
+    world.sweep(jobs)
+    folders = [world.multirun / "jobs" / job.folder for job in jobs]
+    (folders[0] / "misclassified.png").unlink()
+    harms.cut(folders[1] / "result.json", random.Random(1))
+    (folders[2] / "journal.jsonl").unlink()
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    began = time.monotonic()
+    assert sync(world.multirun, [], Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")) == 3
+    assert time.monotonic() - began < 30  # a store that answers nothing is waited for a minute
+    told = capsys.readouterr().err
+    for job, what in zip(
+        jobs[:3], ("misclassified.png is missing", "result.json is no JSON", "journal.jsonl "), strict=True
+    ):
+        assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in told
+    assert "  write: python -m src.train\n" in told
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("normlab").experiment_id])
+    assert {(run.info.run_name, run.info.status) for run in runs if run.data.tags["kind"] == "job"} == {
+        (jobs[3].label, "FINISHED")
+    }
+
+
+def test_a_manifest_that_leads_out_of_the_folder_is_refused(world):
+    sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
+    manifest = sweep.folder(world.multirun) / "manifest.json"
+    for folder in ("../../elsewhere", "..", "/etc", ""):
+        stored = json.loads(manifest.read_bytes())
+        stored["jobs"][0]["folder"] = folder
+        manifest.write_text(json.dumps(stored))
+        with pytest.raises(BadInput, match=r"manifest\.json has a job that has folder="):
+            read_sweep(manifest)
+        sweep.write(world.multirun)
+
+
+def test_a_sealed_journal_of_wrong_content_is_named_by_every_reader(world):
+    job = world.finish(world.configuration(), {7: 0.9})
+    path = job.at(world.multirun).journal
+    records = read_journal(path)
+    records[0]["config"]["seed"] = 5  # not the job whose key the journal names
+    path.write_bytes(b"".join(map(encode, records)))
+    from src.comparison.records import load_records
+
+    (found,) = load_records([world.sweep([job])], world.multirun).unfinished
+    assert found.reason == f"{path} is that of another job"
