@@ -44,8 +44,12 @@ READERS = {
     "src.runs.environment": "/proc/cpuinfo",
     "src.comparison.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
-    "src.tracking.delivery": "pictures.picture_fault",
+    "src.tracking.job_files": "pictures.picture_fault",
+    "src.runs.multirun": "multirun.identify",
     "src.data.idx": "src/data/idx.py",
+    "src.data.idx_folder": "src/data/idx_folder.py",
+    "src.workers.limits": "/proc/self/cgroup",
+    "src.foreign_settings": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.files import flush_to_disk, named, sync_folder
 from src.runs.shapes import record_fault
-from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored
+from src.runs.stored import Harmed, is_regular, parsed, read_stored
 
 Record = dict[str, Any]
 
@@ -29,7 +29,7 @@ class Journal:
         Raises:
             Harmed: where something else than a file is in its place.
         """
-        if exists(path) and not is_regular(path):
+        if path.exists() and not is_regular(path):  # a link may name a file that is not there yet
             raise Harmed(path, "is no regular file")
         content = _content(path) if resume else b""
         self._records = list(_records(content))

@@ -4,7 +4,6 @@ Several people may deliver to one MLflow store.  The identity tells their runs a
 its own folder.
 """
 
-import json
 import platform
 import re
 import uuid
@@ -14,8 +13,10 @@ from typing import Any
 
 from src.runs.files import write_json
 from src.runs.lock import file_lock
+from src.runs.stored import NoAccess, parsed, read_stored
 
 FILE = "identity.json"
+LARGEST = 100_000  # bytes
 KINDS = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
 
 
@@ -113,8 +114,8 @@ def _moved(path: Path, known: dict[str, Any]) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """What an identity file holds; None where there is none, or where it is harmed."""
     try:
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        known = parsed(read_stored(path, LARGEST))
+    except (OSError, ValueError, NoAccess):
         return None
     if not isinstance(known, dict) or not all(isinstance(known.get(name), kind) for name, kind in KINDS.items()):
         return None

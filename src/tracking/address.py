@@ -14,6 +14,7 @@ from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.request import getproxies
 
 from src.bad_input import BadInput, masked
 from src.config import Tracking
@@ -143,29 +144,35 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         raise BadInput(
             f"{key} is no address", f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         ) from None
-    _check_scheme(uri, key)
+    way_on = WITHOUT if typed == "tracking.uri" else f"{typed} ADDRESS"
+    _check_scheme(uri, key, typed)
     if scheme.startswith("http"):
-        _check_server(uri, key)
+        _check_server(uri, key, way_on)
     elif scheme == "sqlite":
-        _check_file(uri, key)
+        _check_file(uri, key, way_on)
     elif scheme in DATABASES:
-        _check_port(parts, DATABASES[scheme], f"{key}={shown(uri)}")
+        _check_port(parts, DATABASES[scheme], f"{key}={shown(uri)}", "a running database", way_on)
 
 
-def _check_scheme(uri: str, key: str) -> None:
+def _check_scheme(uri: str, key: str, typed: str) -> None:
     scheme, colon, _ = uri.partition(":")
     known = {*SCHEMES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))} - {"file"}
     if scheme.partition("+")[0] not in known or not (colon or scheme.startswith("databricks")):
         raise BadInput(
             f"{key}={shown(uri)}: MLflow can open no such store",
             f"{EXAMPLES}; no folders since MLflow 3.13",
-            "tracking.uri=sqlite:///mlflow.db",
+            f"{typed}=sqlite:///mlflow.db",
         )
 
 
-def _check_server(uri: str, key: str) -> None:
+def _check_server(uri: str, key: str, way_on: str) -> None:
     """Ask as MLflow's client asks: with its certificates, proxies, log-in and plugins."""
-    from mlflow.utils.credentials import get_default_host_creds  # imports mlflow, which training needs anyway
+    parts, wanted = urlsplit(uri), "a running MLflow server"
+    if not parts.hostname:
+        raise BadInput(f"{key}={uri}: no host given", "http://HOST:PORT", way_on)
+    if not getproxies():  # the client connects by itself: that nobody listens is found out without importing it
+        _check_port(parts, 443 if parts.scheme == "https" else 80, f"{key}={uri}", wanted, way_on)
+    from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     try:
@@ -173,16 +180,15 @@ def _check_server(uri: str, key: str) -> None:
             get_default_host_creds(uri), "/health", "GET", timeout=PROBE, max_retries=0, raise_on_status=False
         )
     except Exception as error:  # whatever MLflow, requests or a plugin may raise
-        what = f"{key}={uri} does not answer: {reason(error, uri)}"
-        raise BadInput(what, "a running MLflow server", WITHOUT) from error
+        raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", wanted, way_on) from error
     with answer:
         if answer.status_code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
             what = f"{key}={uri} does not answer: {answer.status_code} {answer.reason}"
-            raise BadInput(what, "a running MLflow server", WITHOUT)
+            raise BadInput(what, wanted, way_on)
 
 
-def _check_port(parts: SplitResult, usual: int | None, shown: str) -> None:
-    """A database that nobody listens for: MLflow would try it for minutes."""
+def _check_port(parts: SplitResult, usual: int | None, shown: str, wanted: str, way_on: str) -> None:
+    """A port that nobody listens at: MLflow would try it for minutes."""
     port = parts.port or usual
     if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
         return
@@ -190,19 +196,19 @@ def _check_port(parts: SplitResult, usual: int | None, shown: str) -> None:
         socket.create_connection((parts.hostname, port), PROBE).close()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
-        raise BadInput(f"{shown} does not answer: {why}", "a running database", WITHOUT) from None
+        raise BadInput(f"{shown} does not answer: {why}", wanted, way_on) from None
 
 
-def _check_file(uri: str, key: str) -> None:
+def _check_file(uri: str, key: str, way_on: str) -> None:
     """A SQLite file that cannot be a store: MLflow would try it for minutes, or make it anew in memory for each use."""
     place, _, query = uri.partition("://")[2].partition("?")
     if place.startswith("/file:") and "uri=" in query:
         return  # SQLite's own kind of address
     told = f"{key}={shown(uri)}"
     if not place.startswith("/") or place in ("/", "/:memory:"):
-        raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", "tracking.uri=sqlite:///mlflow.db")
+        raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", way_on)
     if "%" in place or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{told}: an address misreads ? and % in a file's name", "a path without them", WITHOUT)
+        raise BadInput(f"{told}: an address misreads ? and % in a file's name", "a path without them", way_on)
     try:
         path = Path(place[1:]).resolve()  # a link may name a file that is not there yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -210,7 +216,7 @@ def _check_file(uri: str, key: str) -> None:
             raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
         made_here = uri == default_uri() and not path.exists()  # in a folder that src/runs/space.py tries
         if not made_here and not os.access(nearest, os.W_OK):
-            raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", WITHOUT)
+            raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", way_on)
         if path.exists():  # rw: opened as it is, never made
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", PROBE, uri=True)) as database:
                 tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -219,7 +225,7 @@ def _check_file(uri: str, key: str) -> None:
     except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:  # RuntimeError: a link to itself
         what = (error.strerror if isinstance(error, OSError) else None) or str(error)
         allowed = "a SQLite database that nobody has locked"
-        raise BadInput(f"{told} cannot be opened: {what}", allowed, WITHOUT) from error
+        raise BadInput(f"{told} cannot be opened: {what}", allowed, way_on) from error
 
 
 def _check_version(found: list[tuple[str]], told: str) -> None:

@@ -39,8 +39,7 @@ class Delivery:
     ) -> None:
         """`mark` names the sweep among those of all who use the store, and `parent` is its run."""
         self._store, self._mark, self._parent = store, mark, parent
-        self._job, self._folder = job, folder
-        self._system_metrics = system_metrics
+        self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self._monitor: SystemMetricsMonitor | None = None
         self._attempt = 0  # the time of the first record of the attempt that `_run` shows
         self._run = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.stored import read_stored
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import image_files, image_names
 
@@ -24,7 +25,7 @@ def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str,
     files = {name: job.path / name for name in ARTIFACTS}
     images: dict[str, bytes] = {}
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # no picture, or no PNG any more
-        images = image_files(files["misclassified.png"].read_bytes(), job_key, IMAGE_KEY, IMAGE_STEP, finished)
+        images = image_files(read_stored(files["misclassified.png"]), job_key, IMAGE_KEY, IMAGE_STEP, finished)
     with tempfile.TemporaryDirectory() as scratch:
         for name, content in images.items():
             path = Path(scratch, name)

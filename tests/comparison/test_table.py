@@ -10,6 +10,7 @@ from src.comparison.printed_table import print_table
 from src.comparison.records import load_records
 from src.comparison.table import SELECTION_RULE, as_frame, csv_content, json_content
 from src.runs.naming import format_value
+from src.runs.stored import sealed
 
 
 def printed(records, frame, width=120):
@@ -167,7 +168,7 @@ def test_an_enormous_loss_takes_no_column_away(world):
     path = world.multirun / "jobs" / job.folder / "result.json"
     stored = json.loads(path.read_text())
     stored["metrics"]["test/loss"] = 1.5539e35
-    path.write_text(json.dumps(stored))
+    path.write_text(json.dumps(sealed(stored)))
     records = load_records([world.sweep([job])], world.multirun)
     text = printed(records, as_frame(records), 80)
     assert "1.6e+35" in text

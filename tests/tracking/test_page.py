@@ -19,7 +19,7 @@ from src.pictures.tiles import mistake_grid
 from src.runs.predictions import Predictions, worst_mistakes
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import LOGGED_IMAGES_TAG, image_files
-from src.tracking.views import TABLE, note, sweep_views, view_key, view_link
+from src.tracking.views import TABLE, note, sweep_tag, sweep_views, view_key, view_link
 from tests.tracking.pages import mlflow_ui
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``nolo
 
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
 COLORS = {"bn": ("#1f77b4", "#7fb5dc"), "gn": ("#d9601a", "#f0a878"), "ln": ("#2e8b45", "#8cc79b")}
-SWEEP = "3f9c2a71d0e845b6"
+SWEEP = "3f9c2a71-d0e845b6"
 START_MS = 1_760_000_000_000
 EPOCHS = 5
 Jobs = Sequence[tuple[str, str, int]]  # norm, l1, seed
@@ -70,7 +70,7 @@ def write_sweep(folder: Path, jobs: Jobs, varied: Sequence[str], name: str) -> S
             "kind": "job",
             "cell": f"norm={norm} l1={l1}",
             "seed": str(seed),
-            f"sweep.{SWEEP[:8]}": "true",
+            sweep_tag(SWEEP): "true",
             "mlflow.parentRunId": parent,
             "mlflow.runColor": COLORS[norm][number % 2],
         }
