@@ -139,12 +139,12 @@ def note(experiment_id: str, tags: Mapping[str, str]) -> str:
     words; the rest of the views are a click away under Views.
     """
     runs_page = RUNS_PAGE.format(experiment_id)
-    sweeps: dict[str, list[str]] = {}
+    sweeps: dict[str, dict[str, str]] = {}
     for key, name in _views(tags):
         sweep, _, what = name.rpartition(": ")
         link = f"[{_link_text(what)}]({view_link(experiment_id, key)})"
-        sweeps.setdefault(_link_text(sweep), []).append(link)
-    shown = [f"{name} {', '.join(links)}".strip() for name, links in list(sweeps.items())[:SWEEPS_SHOWN]]
+        sweeps.setdefault(_link_text(sweep), {}).setdefault(what, link)  # an older view may show the same
+    shown = [f"{name} {', '.join(links.values())}".strip() for name, links in list(sweeps.items())[:SWEEPS_SHOWN]]
     return "Sweeps, newest first: " + " · ".join([*shown, f"[all runs]({runs_page})"])
 
 

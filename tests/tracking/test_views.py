@@ -146,5 +146,12 @@ def test_the_note_is_one_line_of_words_then_the_newest_sweeps_views_first():
     assert text.endswith("[all runs](#/experiments/7/runs?workflowType=machine_learning)")
 
 
+def test_a_note_links_the_newer_of_two_views_that_show_the_same():
+    old = sweep_views("01234567", "sweep", VARIED, 1000, seeds=1)  # of a folder that this one is a copy of
+    text = note("7", old | sweep_views(SWEEP, "sweep", VARIED, 2000, seeds=1))
+    assert text.count("[curves]") == text.count("[leaderboard]") == 1
+    assert view_link("7", view_key(SWEEP)) in text
+
+
 def test_a_note_without_views_still_leads_to_the_runs():
     assert note("7", {}) == "Sweeps, newest first: [all runs](#/experiments/7/runs?workflowType=machine_learning)"
