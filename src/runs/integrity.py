@@ -18,7 +18,7 @@ from src.runs.identity import distinguishing, job_key
 from src.runs.pictures import picture_fault
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
-from src.runs.stored import Harmed, NoAccess, exists, is_regular, read_stored
+from src.runs.stored import Harmed, NoAccess, exists, is_regular, is_something_else, read_stored
 from src.runs.sweep import Sweep
 from src.schema import leaves
 
@@ -44,7 +44,7 @@ def job_fault(job: JobFolder, key: str) -> str:
     if not job.path.is_dir():
         return f"{job.path} is no folder"
     for name in (*OTHER_FILES, *ARTIFACTS):
-        if exists(job.path / name) and not is_regular(job.path / name):
+        if is_something_else(job.path / name):
             return f"{job.path / name} is no regular file"
     if not job.finished:
         return _unfinished_fault(job)

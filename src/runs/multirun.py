@@ -4,19 +4,22 @@ Several people may deliver to one MLflow store.  The identity tells their runs a
 its own folder.
 """
 
+import os
 import platform
 import re
+import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import write_json
+from src.runs.files import remove_partial_files, write_json
 from src.runs.lock import file_lock
-from src.runs.stored import NoAccess, parsed, read_stored
+from src.runs.stored import NoAccess, is_something_else, parsed, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes
+COPIES = 100  # earlier identities that a copy of a copy remembers
 KINDS = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
 
 
@@ -46,8 +49,8 @@ class Multirun:
 def identify(folder: Path) -> Multirun:
     """Read a folder's identity, and find out whether the folder was moved or copied; `keep` makes the answer last.
 
-    A folder that was renamed or moved keeps its identity; a copy gets a new one.  A folder from another machine counts
-    as a copy, since nobody can look whether the original is still there.
+    A folder that was renamed keeps its identity: it is still the same inode.  A copy gets a new one.  A folder that
+    came from another disk or machine counts as a copy, since nobody can tell whether the original is still in use.
     """
     path, project = folder.resolve(), folder.absolute().parent
     known = _read(path / FILE)
@@ -58,37 +61,55 @@ def identify(folder: Path) -> Multirun:
         return stored
     if _moved(path, known):
         return replace(stored, news=f"{path} was {known['place']} before; its runs in MLflow follow it")
+    place = known["place"] if known["place"] != str(path) else f"{path} on {known['machine']}"
     return replace(
         stored,
         id=uuid.uuid4().hex,
-        copied_from=(*stored.copied_from, stored.id),
+        copied_from=(*stored.copied_from, stored.id)[-COPIES:],
         original=known["place"],
-        news=f"{path} is a copy of {known['place']}: it gets runs of its own in MLflow",
+        news=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
     )
 
 
 def keep(multirun: Multirun) -> Multirun:
     """Write a folder's identity, where it is not written yet; where another command was faster, its identity counts.
 
+    A folder that only others may write to gets an identity from its machine and place, the same the next time.
+
     Raises:
-        OSError: where the folder cannot be made or written to.
+        OSError: where the folder cannot be made, or the disk is full.
     """
-    multirun.path.mkdir(parents=True, exist_ok=True)
+    path = multirun.path
+    path.mkdir(parents=True, exist_ok=True)
+    if not (multirun.new or multirun.news):
+        return multirun
+    if not os.access(path, os.W_OK):
+        return replace(multirun, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}:{path}").hex, new=False)
     content = {
         "id": multirun.id,
-        "place": str(multirun.path),
+        "place": str(path),
         "machine": platform.node(),
-        "inode": multirun.path.stat().st_ino,
+        "inode": path.stat().st_ino,
         "copied_from": list(multirun.copied_from),
         "original": multirun.original,
     }
-    with file_lock(multirun.path / FILE):
-        known = _read(multirun.path / FILE)
-        if known is not None and known["place"] == str(multirun.path) and known["id"] != multirun.id:
+    _clear(path)
+    with file_lock(path / FILE):
+        known = _read(path / FILE)
+        if known is not None and known["place"] == str(path) and _same_folder(path, known):
             return replace(multirun, id=known["id"], copied_from=tuple(known["copied_from"]), new=False)
-        if known != content:
-            write_json(multirun.path / FILE, content)
+        write_json(path / FILE, content)
     return replace(multirun, new=False)
+
+
+def _clear(folder: Path) -> None:
+    """Make room for the identity: something else may be in its place, and a killed command may have left a part."""
+    remove_partial_files(folder, shared=True)
+    file = folder / FILE
+    if is_something_else(file):
+        there = folder / "superseded" / f"{FILE}-{time.time_ns() // 1_000_000}"
+        there.parent.mkdir(exist_ok=True)
+        file.rename(there)
 
 
 def _same_folder(path: Path, known: dict[str, Any]) -> bool:
@@ -97,18 +118,16 @@ def _same_folder(path: Path, known: dict[str, Any]) -> bool:
 
 
 def _moved(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder itself came here: it has left its old place, or is still seen there through a link."""
+    """Whether the folder itself came here from its known place: it is the same inode, and the original is not there."""
     original = Path(known["place"])
+    if original == path or path.stat().st_ino != known["inode"]:
+        return False
     try:
-        (original / FILE).stat()
+        return original.stat().st_ino != known["inode"] or original.samefile(path)
     except (FileNotFoundError, NotADirectoryError):
-        return _same_folder(path, known)
+        return True
     except OSError:  # another user's folder, say: nobody can tell
         return False
-    there = _read(original / FILE)
-    if there is not None and there["id"] != known["id"]:  # another folder has taken its place
-        return _same_folder(path, known)
-    return original.samefile(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

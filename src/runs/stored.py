@@ -95,6 +95,20 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_something_else(path: Path) -> bool:
+    """Whether something other than a regular file stands at a path; a file that is gone by now is nothing.
+
+    Raises:
+        NoAccess: where the permissions of a folder above it hide the answer.
+    """
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except PermissionError as error:
+        raise NoAccess(path) from error
+    except OSError:
+        return path.is_symlink()  # to nothing, or in a circle
+
+
 def parsed(content: bytes) -> Any:
     """The value of a JSON document.
 

@@ -1,19 +1,22 @@
-"""A database store's rows that MLflow has no call for: which folder a run belongs to, and where its files are.
+"""A database store: made whole or not at all, and corrected where MLflow has no call for it.
 
 MLflow writes the absolute address of a run's files into its database.  When the project is renamed, moved or copied,
 the rows are wrong, and `mlflow ui` shows runs without files.  And an experiment has one address for the files of all
 its runs, which would put the files of everybody who shares a database into the folder of whoever came first.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from mlflow import MlflowClient
 from sqlalchemy import Connection, NullPool, Select, column, create_engine, insert, literal, select, table, update
 
-from src.runs.multirun import Multirun
-from src.tracking.address import sqlite_file
+from src.runs.files import sync_folder
+from src.runs.multirun import FILE, Multirun
+from src.tracking.address import is_database, sqlite_file
 
 MULTIRUN = "multirun"  # tag of a run: the identity of its folder
 FILES = "normlab.files"  # tag of an experiment: the files of its runs lie in the folder of their `multirun`
@@ -26,6 +29,31 @@ EXPERIMENTS = table("experiments", column("experiment_id"), column("artifact_loc
 EXPERIMENT_TAGS = table("experiment_tags", column("experiment_id"), column("key"), column("value"))
 
 
+def try_database(uri: str) -> None:
+    """Connect once: MLflow tries a database that refuses it ten times, for two minutes, and says so each time."""
+    if is_database(uri) and not uri.startswith("sqlite"):  # a file is tried with the address
+        create_engine(uri, poolclass=NullPool).connect().close()
+
+
+def make_database(uri: str) -> None:
+    """Make a new SQLite store under another name and move it into place.
+
+    MLflow makes the tables in 2.5 seconds of migrations, and a store that was killed in the midst of them never opens
+    again.  Whoever calls this holds the folder (`src/runs/lock.py`).
+    """
+    file = sqlite_file(uri)
+    if file is None or file.exists():
+        return
+    path = file.resolve()  # a link stays a link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    for left in path.parent.glob(f"{new.name}*"):  # by a command that was killed
+        left.unlink()
+    MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
+    new.replace(path)
+    sync_folder(path.parent)
+
+
 def lost_identity(uri: str, multirun: Multirun) -> Multirun:
     """Give a folder that has lost its identity file the identity that the project's own database knows it by."""
     if not (multirun.new and _is_projects_own(uri, multirun)):
@@ -35,7 +63,10 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
     )
     with _connected(uri) as connection:
         found = [str(key).removeprefix(PLACE) for key in connection.scalars(wanted)]
-    return replace(multirun, id=found[0], new=False) if found else multirun
+    if not found:
+        return multirun
+    news = f"{multirun.path / FILE} was lost; the project's database knows the folder"
+    return replace(multirun, id=found[0], new=False, news=news)
 
 
 def bring_along(uri: str, multirun: Multirun) -> None:
@@ -44,8 +75,10 @@ def bring_along(uri: str, multirun: Multirun) -> None:
         if _is_projects_own(uri, multirun):
             _sign_old_experiments(connection)
             _adopt_old_runs(connection, multirun)
-            for earlier in multirun.copied_from:  # the database was copied with the folder
-                _rename(connection, earlier, multirun.id)
+            signed = select(EXPERIMENT_TAGS.c.key).where(EXPERIMENT_TAGS.c.key == f"{PLACE}{multirun.id}")
+            if not _any(connection, signed):  # once: the original may deliver to this database later
+                for earlier in multirun.copied_from:  # the database was copied with the folder
+                    _rename(connection, earlier, multirun.id)
             _move_experiments(connection, multirun)
         _move_files(connection, multirun)
 
@@ -61,12 +94,11 @@ def _is_projects_own(uri: str, multirun: Multirun) -> bool:
     file = sqlite_file(uri)
     if file is None or multirun.project.resolve() not in file.resolve().parents:
         return False
-    if not multirun.original:
+    original = Path(multirun.original).parent
+    if not multirun.original or multirun.project not in original.parents:
         return True
     # A copy into a folder above the original's may share the database with it.
-    inside = file.resolve().relative_to(multirun.project.resolve())
-    original = Path(multirun.original).parent
-    return not original.exists() or (original / inside).exists()
+    return (original / file.resolve().relative_to(multirun.project.resolve())).exists()
 
 
 def _sign_old_experiments(connection: Connection) -> None:

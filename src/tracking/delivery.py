@@ -40,6 +40,7 @@ class Delivery:
         """`mark` names the sweep among those of all who use the store, and `parent` is its run."""
         self._store, self._mark, self._parent = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
+        self.label = job.label
         self._monitor: SystemMetricsMonitor | None = None
         self._attempt = 0  # the time of the first record of the attempt that `_run` shows
         self._run = ""
@@ -49,11 +50,6 @@ class Delivery:
         self.ended = False
         self.fault = ""  # why nothing of the job's folder can be delivered
         self._checked = False  # whether the finished job's files are known to be whole
-
-    @property
-    def label(self) -> str:
-        """How the job is called."""
-        return self._job.label
 
     @property
     def lacking(self) -> str:
@@ -144,7 +140,7 @@ class Delivery:
         missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
         self._log(tags=changed, params=missing)
         self._data = start["config"]["data"]["name"]
-        self.ended = run.info.status == "FINISHED" and self._has_files(run)
+        self.ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
         self._delivered = len(self._folder.records()) if self.ended else 0
         if not self.ended:
             self._reopen()
@@ -243,8 +239,10 @@ class Delivery:
             self._monitor = None
         runs = self._runs()
         self._supersede_others(runs)  # a request that was given up may have been taken up since
-        params = {name for run in runs if run.info.run_id == self._run for name in run.data.params}
-        if self._job.params.keys() - params:
+        mine = [run.data for run in runs if run.info.run_id == self._run]
+        if self._job.params.keys() - {name for data in mine for name in data.params}:
             raise OSError("the params did not arrive")
+        if status == "FINISHED" and any("error" in data.tags for data in mine):  # of who took the job for dead
+            self._store.client.delete_tag(self._run, "error")
         terminate(self._store.client, self._run, status, time)
         self.ended = True

@@ -18,14 +18,17 @@ def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) 
 
 
 def supersede(client: MlflowClient, run: Run) -> None:
-    """Take a run that another one replaces out of every view, but keep what it logged."""
+    """Take a run that another one replaces out of every view, but keep what it logged.
+
+    The tag that hides the run comes last: a command that is killed before it does this again.
+    """
     run_id = run.info.run_id
-    client.set_tag(run_id, "superseded", "true")
+    if run.info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
     for name in run.data.tags:
         if name.startswith("sweep."):
             client.delete_tag(run_id, name)
-    if run.info.status == "RUNNING":
-        client.set_terminated(run_id, "KILLED")
+    client.set_tag(run_id, "superseded", "true")
 
 
 def fail_running(client: MlflowClient, runs: Iterable[Run], error: str) -> None:

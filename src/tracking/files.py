@@ -4,7 +4,7 @@ A server's answer can be final: nginx refuses every file above its limit, today 
 sent, and the run ends and names what it lacks.
 """
 
-import http
+import http.client
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,8 +14,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 LACKS = "not_delivered"  # tag of a run: its files that were refused, and why
-# Answers that another try may change: not found (a run that was deleted is made again), too slow, conflict, too often.
-PASSING = (404, 408, 409, 425, 429)
+PASSING = (408, 409, 425, 429)  # answers that another try may change: too slow, conflict, too early, too often
+NOT_FOUND = "404"
 
 
 class Undelivered(Exception):
@@ -32,7 +32,7 @@ def refusal(error: BaseException | None) -> str:
         if status is None and isinstance(error, MlflowException):
             status = error.get_http_status_code()
         if isinstance(status, int) and 400 <= status < 500 and status not in PASSING:
-            return f"{status} {getattr(answer, 'reason', '') or http.HTTPStatus(status).phrase}"
+            return f"{status} {getattr(answer, 'reason', '') or http.client.responses.get(status, '')}".strip()
         error = error.__cause__ or error.__context__
     return ""
 
@@ -57,6 +57,8 @@ def send_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> 
         except Exception as error:
             if not (reason := refusal(error)):
                 raise
+            if reason.startswith(NOT_FOUND):
+                client.get_run(run_id)  # raises where the run is gone, which is made again
             lacks[name] = reason
     return lacks
 

@@ -19,6 +19,7 @@ from src.tracking.store import open_store, unusable
 from src.tracking.sweep_run import SweepRun
 
 PERIOD = 1.0  # seconds between two looks at the folders
+LONGEST_PERIOD = 30.0  # the same while the store fails
 PATIENCE = 60.0  # seconds that a finished sweep waits for a store that takes nothing more
 STOPPED_PATIENCE = 2.0  # the same where the user wants to be gone
 NOTICE = 5.0  # seconds after which a wait is told
@@ -90,11 +91,10 @@ class Tracker:
         assert self._parent is not None
         publish = self._parent.publish_views
         published = self._try(publish)
-        jobs = list(self._left)
-        while not self._closing.wait(PERIOD):
-            for job in jobs:
-                if not self._closing.is_set():
-                    self._try(job.advance)
+        jobs, period = list(self._left), PERIOD
+        while not self._closing.wait(period):
+            failed = [job for job in jobs if not (self._closing.is_set() or self._try(job.advance))]
+            period = min(2 * period, LONGEST_PERIOD) if failed else PERIOD  # a store that fails is left in peace
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
         if self._sweep_delivered and not published and not self._try(publish) and self._error:
@@ -117,6 +117,7 @@ class Tracker:
         done, error = self._attempt(step)
         reason = refusal(error)
         if done or not reason:
+            self._refusals.pop(what, None)
             return done
         self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store has answered
         final = isinstance(error, Undelivered) or self._refusals.get(what) == reason
@@ -234,7 +235,7 @@ def _short(said: str) -> str:
 def _meeting_place(uri: str, multirun: Path) -> Path:
     """The folder that commands which use the same store have in common, or the nearest one to it that exists."""
     file = sqlite_file(uri)
-    place = file.resolve().parent if file else multirun.absolute().parent
+    place = file.resolve().parent if file else multirun.resolve().parent
     while not place.is_dir():
         place = place.parent
     return place

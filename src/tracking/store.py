@@ -5,22 +5,34 @@ import getpass
 import hashlib
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
-from sqlalchemy import NullPool, create_engine
 
 from src.bad_input import BadInput
 from src.config import Tracking
-from src.runs.files import sync_folder
 from src.runs.multirun import Multirun, identify, keep
-from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, sqlite_file, store_uri
-from src.tracking.database import ASKED, FILES, MULTIRUN, PLACE, bring_along, lost_identity, place_files
+from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, store_uri
+from src.tracking.database import (
+    ASKED,
+    FILES,
+    MULTIRUN,
+    PLACE,
+    bring_along,
+    lost_identity,
+    make_database,
+    place_files,
+    try_database,
+)
 from src.tracking.views import view_link
+
+VARIABLE = '"$MLFLOW_TRACKING_URI"'  # in place of an address that holds a password
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,8 @@ class Store:
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
         if shown(self.uri) != self.uri:
-            return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
-        return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {self.uri}"
+            return f"mlflow ui --backend-store-uri {VARIABLE}"
+        return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
     def page(self, view: str) -> str:
         """The address of a saved view, on the port that MLflow takes where the store is no server."""
@@ -95,41 +107,49 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
     name = settings.experiment or "normlab"
     if settings.experiment == "normlab":
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    local = is_database(uri)
     try:
         with _quiet():
-            _try_database(uri)
-            _make_database(uri)
+            try_database(uri)
+            make_database(uri)
             client = MlflowClient(tracking_uri=uri)
             client.get_experiment_by_name(name)  # a new database gets its tables
             multirun = _known(uri, identify(folder))
-            experiment = _experiment(client, name, multirun, local=is_database(uri))
+            experiment = _experiment(client, name, multirun, local=local)
             if not experiment.experiment_id:
                 raise OSError("its answer names no experiment")
             if experiment.lifecycle_stage == "deleted":
                 raise _deleted(experiment, uri, typed)
-            multirun = keep(multirun)
-            shared = _sign(client, experiment, name, multirun, local=is_database(uri))
+            if FILES in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
+                raise _of_a_folder(experiment, uri, typed)
+            if multirun.new:
+                multirun = keep(multirun)
+                if local:
+                    bring_along(uri, multirun)  # what was made before folders had an identity
+            shared = _sign(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
     except Exception as error:  # whatever a store, its driver or its server may raise
         raise unusable(error, uri, "cannot be opened", typed) from (error if shown(uri) == uri else None)
-    return Store(client, uri, experiment.experiment_id, multirun, shared, FILES not in experiment.tags)
+    return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES in experiment.tags))
 
 
 def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.experiment") -> BadInput:
     """The refusal of a store that has raised an error, with the way on; a password is never repeated."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     missing = (error.name or "") if isinstance(error, ImportError) else ""
-    allowed, write = EXAMPLES, "tracking=none"
+    ways = ["tracking=none"] if typed == "tracking.experiment" else []  # a word of the training command
+    allowed = EXAMPLES
     if missing:
-        write = f"pip install {missing}, or {write}"
+        ways.insert(0, f"pip install {missing}")
     elif "mlflow db upgrade" in str(error):
-        write = f"mlflow db upgrade {shown(uri)}, or {write}"
+        ways.insert(0, f"mlflow db upgrade {shlex.quote(uri) if shown(uri) == uri else VARIABLE}")
     elif status == 401:
         allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
     elif status == 403:
-        allowed, write = "an experiment that you may write to", f"{typed}=NAME, or {write}"
-    return BadInput(f"the store {shown(uri)} {what}: {reason(error, uri)}", allowed, write)
+        allowed = "an experiment that you may write to"
+        ways.insert(0, f"{typed}=NAME")
+    return BadInput(f"the store {shown(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(ways))
 
 
 def _known(uri: str, multirun: Multirun) -> Multirun:
@@ -139,7 +159,7 @@ def _known(uri: str, multirun: Multirun) -> Multirun:
     multirun = lost_identity(uri, multirun)
     if not multirun.new:
         multirun = keep(multirun)  # first: a command that is killed from here on finds what was decided
-    bring_along(uri, multirun)
+        bring_along(uri, multirun)
     return multirun
 
 
@@ -192,36 +212,17 @@ def _deleted(experiment: Experiment, uri: str, typed: str) -> BadInput:
     )
 
 
+def _of_a_folder(experiment: Experiment, uri: str, typed: str) -> BadInput:
+    """The refusal of an experiment whose runs' files lie in a folder, not on the server that shows them."""
+    what = f"the experiment {experiment.name} of {shown(uri)} keeps files in {unquote(experiment.artifact_location)}"
+    return BadInput(f"{what}, not on the server", "another experiment", f"{typed}=NAME")
+
+
 def _user() -> dict[str, str]:
     """The user's name as MLflow's page shows it."""
     with contextlib.suppress(Exception):  # a container's user may have no name
         return {"mlflow.user": getpass.getuser()}
     return {}
-
-
-def _try_database(uri: str) -> None:
-    """Connect once: MLflow tries a database that refuses it ten times, for two minutes, and says so each time."""
-    if is_database(uri) and not uri.startswith("sqlite"):  # a file is tried with the address
-        create_engine(uri, poolclass=NullPool).connect().close()
-
-
-def _make_database(uri: str) -> None:
-    """Make a new SQLite store under another name and move it into place.
-
-    MLflow makes the tables in 2.5 seconds of migrations, and a store that was killed in the midst of them never opens
-    again.  Whoever calls this holds the folder (`src/runs/lock.py`).
-    """
-    file = sqlite_file(uri)
-    if file is None or file.exists():
-        return
-    path = file.resolve()  # a link stays a link
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    for left in path.parent.glob(f"{new.name}*"):  # by a command that was killed
-        left.unlink()
-    MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
-    new.replace(path)
-    sync_folder(path.parent)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class SweepRun:
         self._store, self._sweep, self._multirun = store, sweep, multirun
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # while it is not open
+        self._before = "KILLED"  # the status that it goes back to where nothing comes of the command
         self._began = 0  # milliseconds since 1970
 
     @property
@@ -39,7 +40,9 @@ class SweepRun:
         """Make it, or take it up again where the same sweep has one."""
         client, sweep = self._store.client, self._sweep
         found, lost = self._store.find(kind="sweep", sweep_id=sweep.id) or self._old_runs(), None
-        if not found:
+        if found:
+            self._before = found[0].info.status
+        else:
             tags = {"kind": "sweep", "sweep_id": sweep.id}
             try:
                 self._store.create_run(sweep.started, tags, self.title)
@@ -48,9 +51,8 @@ class SweepRun:
             found = self._store.find(kind="sweep", sweep_id=sweep.id)
         if not found:
             raise lost or OSError("it does not show the run that was made")
-        run = self._store.place_files(found[0])
-        self.id, self._began = run.info.run_id, run.info.start_time
-        remove_partial_files(run)
+        self.id, self._began = found[0].info.run_id, found[0].info.start_time
+        remove_partial_files(self._store.place_files(found[0]))
         for ghost in found[1:]:
             supersede(client, ghost)
         client.update_run(self.id, status="RUNNING")
@@ -151,11 +153,19 @@ class SweepRun:
             raise Undelivered(told)
 
     def abandon(self, patience: float) -> None:
-        """Stopped or refused before anything ran: it does not stay RUNNING, if that can be had within seconds."""
+        """Stopped or refused before anything ran: it gets the status back that it had, if that can be had in seconds.
+
+        Where it was RUNNING, another command trains its jobs, or was killed and this one ends the run in its place.
+        """
+        trained = any(is_owned(job.at(self._multirun).path) for job in self._sweep.jobs)
+        status = self._before if trained or self._before != "RUNNING" else "KILLED"
 
         def end() -> None:
             with contextlib.suppress(Exception):  # whatever a store may raise
-                self._store.client.set_terminated(self.id, "KILLED")
+                if status == "RUNNING":
+                    self._store.client.update_run(self.id, status=status)
+                else:
+                    self._store.client.set_terminated(self.id, status)
 
         if self.id:
             ending = threading.Thread(target=end, daemon=True)

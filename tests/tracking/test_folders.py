@@ -2,22 +2,27 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
+from src.bad_input import BadInput
 from src.config import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, keep
 from src.runs.sweep import Sweep
 from src.tracking import session
+from src.tracking.ending import supersede
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
+from tests.unprivileged import refusal_without_privileges
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -131,14 +136,14 @@ def test_a_project_in_another_place_goes_on_there(project, deliver, tmp_path, ho
     else:
         original.rename(new)
     said = deliver(new)
-    assert any(str(original) in line for line in said) == (how != "nothing")
-    assert (identity(new) == old) == (how != "copied")
+    assert any(str(original) in line for line in said)
+    assert (identity(new) == old) == (not how.startswith("copied"))
     runs = runs_of(new, new / "mlflow.db")
     assert {run.id for run in runs} == before  # nothing is delivered twice
     assert all(run.artifacts.is_relative_to(new) for run in runs)
     check_store(new)
     assert {path: path.stat().st_mtime_ns for path in untouched} == untouched
-    assert not original.exists() or how == "copied"
+    assert original.exists() == (how == "copied")
     assert not any(str(original) in line for line in deliver(new))  # it is told once
 
 
@@ -167,12 +172,37 @@ def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
     first = keep(identify(folder))
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
     assert identify(folder).id == first.id  # a shared folder: the same path and the same inode
-    away = tmp_path / "away"
-    shutil.copytree(folder, away)
-    shutil.rmtree(folder)
-    copy = identify(away)
+    folder.rename(tmp_path / "gone")
+    shutil.copytree(tmp_path / "gone", folder)  # the same path, and another inode
+    copy = keep(identify(folder))
     assert copy.id != first.id
     assert copy.copied_from == (first.id,)
+    assert identify(folder) == replace(copy, news="")
+
+
+def test_of_several_copies_each_has_an_identity_of_its_own(tmp_path):
+    original = tmp_path / "orig/multirun"
+    first = keep(identify(original))
+    for name in ("backup", "c1", "c2"):
+        shutil.copytree(tmp_path / "orig", tmp_path / name)
+    (tmp_path / "orig").rename(tmp_path / "new")
+    found = {name: keep(identify(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
+    assert found["new"] == first.id
+    assert len(set(found.values())) == 4
+    shutil.copytree(tmp_path / "backup", tmp_path / "orig")  # a copy in the place of the original
+    (tmp_path / "new").rename(tmp_path / "newer")
+    assert identify(tmp_path / "newer/multirun").id == first.id
+    assert identify(tmp_path / "orig/multirun").id not in found.values()
+
+
+def test_what_is_in_the_place_of_the_identity_is_moved_aside(tmp_path):
+    for number, make in enumerate([Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder / FILE)
+        made = keep(identify(folder))
+        assert identify(folder).id == made.id
+        assert len(list(folder.glob("superseded/*"))) == 1
 
 
 def test_a_folder_whose_original_cannot_be_looked_at_is_a_copy(tmp_path):
@@ -182,6 +212,20 @@ def test_a_folder_whose_original_cannot_be_looked_at_is_a_copy(tmp_path):
     folder.mkdir()
     (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
     assert identify(folder).copied_from == ("a" * 32,)
+
+
+def test_a_folder_that_others_alone_may_write_to_has_the_same_identity_each_time(tmp_path):
+    folder = tmp_path / "multirun"
+    folder.mkdir()
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_mode & 0o005 != 0o005:
+            place.chmod(0o755)
+    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify, keep"
+    call = f"sys.exit(keep(identify(Path({str(folder)!r}))).id)"
+    first = refusal_without_privileges(imports, call)
+    assert re.fullmatch("[0-9a-f]{32}", first.strip())
+    assert refusal_without_privileges(imports, call) == first
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'])
@@ -201,6 +245,50 @@ def test_files_that_were_removed_are_delivered_again(project, deliver):
     shutil.rmtree(folder / "multirun/artifacts")
     deliver(folder)
     check_store(folder)
+
+
+def test_old_runs_are_adopted_only_once_the_identity_is_kept(project, deliver):
+    folder = project("p")
+    deliver(folder)
+    before = {run.id for run in runs_of(folder, folder / "mlflow.db")}
+    forget_identity(folder)
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("normlab").experiment_id
+    client.delete_experiment(experiment)
+    with pytest.raises(BadInput, match="restore"):
+        deliver(folder)
+    client.restore_experiment(experiment)
+    deliver(folder)
+    assert {run.id for run in runs_of(folder, folder / "mlflow.db")} == before
+    check_store(folder)
+
+
+def test_a_server_over_somebody_elses_folder_is_refused(project, deliver, server):
+    a, b = project("a", database=False), project("b", database=False)
+    deliver(a, f"sqlite:///{server.database}")
+    with pytest.raises(BadInput, match=r"tracking\.experiment=NAME"):
+        deliver(b, server.uri)
+    assert not [run for run in read_runs(server.database) if run.tags.get("multirun") != identity(a)]
+    deliver(a, server.uri)  # its own folder, over HTTP
+    assert {run.status for run in runs_of(a, server.database)} == {"FINISHED"}
+
+
+def test_a_run_is_hidden_only_when_it_has_ended(project, deliver, monkeypatch):
+    """Whoever is killed on the way does it again."""
+    folder = project("p")
+    deliver(folder)
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    (run,) = [run for run in runs_of(folder, folder / "mlflow.db") if run.tags["kind"] == "job"]
+    client.update_run(run.id, status="RUNNING")
+    for broken in ("delete_tag", "set_tag"):
+        with monkeypatch.context() as patched:
+            patched.setattr(MlflowClient, broken, lambda *_: (_ for _ in ()).throw(ConnectionError("killed")))
+            with pytest.raises(ConnectionError):
+                supersede(client, client.get_run(run.id))
+        now = client.get_run(run.id)
+        assert ("superseded" in now.data.tags, now.info.status) == (False, "KILLED")
+    supersede(client, client.get_run(run.id))
+    assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 
 def test_an_experiment_that_was_renamed_is_found(project, deliver):
