@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
@@ -34,8 +35,12 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victims", ["its one process", "any of its processes"])
-def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(uninterrupted, tmp_path, request, victims):
+# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+@pytest.mark.parametrize("victims", ["its one process", "any of its processes", "two people, one server"])
+def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+    uninterrupted, migrated, tmp_path, request, victims
+):
     kills = request.config.getoption("--kills")
     seed = request.config.getoption("--fault-seed")
     reference, launched = uninterrupted
@@ -47,44 +52,20 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(unint
         if victims == "its one process":
             killer = Killer((*SIX_RUNS, "hydra/launcher=basic"), job_seconds, start_seconds)
         else:
-            killer = Killer((*SIX_RUNS, "hydra.launcher.workers=2"), job_seconds, start_seconds, any_of_them(chance))
+            words = (*SIX_RUNS, "hydra.launcher.workers=2")
+            killer = Killer(words, job_seconds, start_seconds, any_of_them(chance), server)
         while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
             killer.sweep(tmp_path / f"{number}-{sweep}", reference, chance, tally)
             sweep += 1
 
-    with ThreadPoolExecutor(LANES) as pool:
+    (tmp_path / "server").mkdir()
+    store = serving(migrated, tmp_path / "server") if "server" in victims else nullcontext()
+    with store as server, ThreadPoolExecutor(LANES) as pool:
         list(pool.map(lane, range(LANES)))
     print(f"\n{victims}", tally.table(seed))
     assert not tally.violations, "\n".join(tally.violations)
     assert len(tally.deaths) >= kills
     assert tally.sweeps >= 1
-
-
-@pytest.mark.slow
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-def test_two_people_who_share_a_server_and_are_killed_keep_their_promises(uninterrupted, migrated, tmp_path, request):
-    kills = request.config.getoption("--kills")
-    seed = request.config.getoption("--fault-seed")
-    reference, launched = uninterrupted
-    start_seconds, job_seconds = measured(reference, launched)
-    tally = Tally(kills)
-    (tmp_path / "server").mkdir()
-
-    def person(name):
-        chance, sweep = random.Random(f"{seed} {name}"), 0
-        words = (*SIX_RUNS, "hydra.launcher.workers=2")
-        killer = Killer(words, job_seconds, start_seconds, any_of_them(chance), server)
-        while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
-            killer.sweep(tmp_path / f"{name}-{sweep}", reference, chance, tally)
-            sweep += 1
-
-    with serving(migrated, tmp_path / "server") as server, ThreadPoolExecutor(LANES) as pool:
-        list(pool.map(person, ("anna", "ben")))
-    print("\ntwo people, one server", tally.table(seed))
-    assert not tally.violations, "\n".join(tally.violations)
-    assert len(tally.deaths) >= kills
-    assert tally.sweeps >= 2
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from src.runs.folder import JobFolder
 from src.tracking.session import PATIENCE
 from tests.conftest import clean_environment
 from tests.faults.promises import check_store
-from tests.tracking.servers import HANG, Proxy, no_fault, serving
+from tests.tracking.servers import HANG, no_fault, serving
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,13 +28,6 @@ GRID = ("-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500")
 def server(migrated, tmp_path_factory):
     with serving(migrated, tmp_path_factory.mktemp("server")) as server:
         yield server
-
-
-@pytest.fixture
-def proxy(server):
-    proxy = Proxy(server)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture
