@@ -37,6 +37,10 @@ GARBAGE = (HTML, EMPTY, TRUNCATED, SHORT)
 UNAUTHORIZED, FORBIDDEN, TOO_LARGE = "401", "403", "413"
 
 
+# A server otherwise starts six processes more, for jobs that judge language models: 10 s of a processor.
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -71,7 +75,7 @@ class Server:
                 [sys.executable, "-m", "mlflow", *words],
                 stdout=log,
                 stderr=log,
-                env=clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+                env=clean_environment() | QUIET,
                 start_new_session=True,  # its workers are killed with it
             )
         deadline = time.monotonic() + 60
