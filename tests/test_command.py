@@ -97,6 +97,7 @@ def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compa
     assert len(json.loads((tmp_path / "all.json").read_text())["cells"]) == 6
 
 
+@pytest.mark.slow  # a real command; what it shows as a whole, tests/test_standard_streams.py shows in parts
 def test_no_setting_of_the_shell_and_no_lost_output_costs_a_result(tmp_path, store):
     (tmp_path / "matplotlibrc").write_bytes(b"\xff: broken")
     foreign = {

@@ -19,6 +19,7 @@ LINE = ("-m", "norm=bn,gn", "data=synthetic", "data.images=200", "data.test_imag
 OPTIONS = ("epochs=1", "model.width=4", "tracking=none")
 
 
+@pytest.mark.slow  # three real commands
 def test_the_same_command_trains_harmed_jobs_anew_and_tells_which_before(command, tmp_path):
     line = ("src.train", *LINE, *OPTIONS)
     assert command(*line).returncode == 0
