@@ -160,7 +160,7 @@ def _folders_below(root: Path) -> Iterator[Path]:
 
 
 def _kind(path: Path) -> str:
-    """What a path is, in words, that is not what it should be."""
+    """Say in words what a path is that is no data file, such as `a pipe`."""
     if path.is_symlink() and not path.exists():
         return f"a link to {path.readlink()}, which does not exist"
     kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}

@@ -71,7 +71,7 @@ def shown(uri: str) -> str:
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """The line of what a library says of a store that names the error, without what the address keeps secret.
+    """The line of a library's error that says what is wrong with a store, without the secrets of its address.
 
     Where urllib3 hides the cause behind the address's parts, it is the cause alone.
     """
