@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from src.comparison.records import Cell, Records
-from src.comparison.verdicts import Verdicts, judge
+from src.results.records import Cell, Records
 from src.runs.folder import FinishedJob, JobFolder
+from src.verdict.verdicts import Verdicts, judge
 
 IMAGES = 10_000
 CELLS = 6

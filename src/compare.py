@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING
 from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
-from src.comparison.output import check_outputs, stdout_is_among, write
 from src.console import SteadyConsole
 from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
+from src.report.output import check_outputs, stdout_is_among, write
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
 from src.standard_streams import steady_output
 
 if TYPE_CHECKING:
-    from src.comparison.comparison import Comparison
-    from src.comparison.report import Report
-    from src.comparison.tuned import Tuned
+    from src.report.comparison import Comparison
+    from src.report.report import Report
+    from src.verdict.tuned import Tuned
 
 
 def main() -> None:
@@ -84,15 +84,15 @@ def _run(arguments: Namespace) -> int:
     console = SteadyConsole(stderr=stdout_is_among(files))
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
-    from src.comparison.comparison import compare  # takes a second to import, which a refusal does not wait for
-    from src.comparison.printed import say
+    from src.report.comparison import compare  # takes a second to import, which a refusal does not wait for
+    from src.report.printed import say
 
     comparison = compare(sweeps, arguments.multirun, out, console)
     if comparison.report is None:
         return 1
     tuned = _tuned(comparison.report, arguments.tuned, console) if arguments.tuned else None
     if arguments.assignment:
-        from src.comparison.assignment import write_assignment
+        from src.report.assignment import write_assignment
 
         write_assignment(comparison.report, out / "assignment", arguments.budget)
         say(console, f"written to {out / 'assignment'}: README.md and its pictures")
@@ -101,9 +101,9 @@ def _run(arguments: Namespace) -> int:
 
 
 def _write_files(arguments: Namespace, comparison: "Comparison", report: "Report", tuned: "Tuned | None") -> None:
-    from src.comparison.curves_csv import curves_csv
-    from src.comparison.latex import latex
-    from src.comparison.table import csv_content
+    from src.report.curves_csv import curves_csv
+    from src.report.latex import latex
+    from src.report.table import csv_content
 
     if arguments.csv is not None:
         write(arguments.csv, csv_content(report.frame))
@@ -118,9 +118,9 @@ def _write_files(arguments: Namespace, comparison: "Comparison", report: "Report
 
 def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """What each value of a key comes to with the other settings that suit it best; it is printed too."""
-    from src.comparison.atlas import right_by_run
-    from src.comparison.printed import say
-    from src.comparison.tuned import tuned
+    from src.errors.atlas import right_by_run
+    from src.report.printed import say
+    from src.verdict.tuned import tuned
 
     found = tuned(report.records, key, right_by_run(report.atlases))
     console.print()

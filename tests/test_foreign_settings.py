@@ -10,11 +10,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from src.comparison.figures import drawings
-from src.comparison.records import load_records
-from src.comparison.verdicts import judge
+from src.figures.figures import drawings
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png, svg
+from src.results.records import load_records
+from src.verdict.verdicts import judge
 from tests.world import predict
 
 PROJECT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ MODULES = {
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What every room may know: the standard library is all that it needs.
-CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.pasted", "src.schema"}
+CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.pasted", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
     "src.collector",
@@ -26,6 +26,8 @@ SMALL = {
     "src.standard_streams",
     "src.stopping",
 }
+# The rooms of a comparison, each above the ones before it.
+COMPARISON = ("results", "verdict", "errors", "figures", "report")
 COMMANDS = {"src.train", "src.compare", "src.sync"}
 LINES_A_FILE, LINES_A_FUNCTION = 250, 60
 
@@ -42,7 +44,7 @@ READERS = {
     "src.runs.sweep": "sweep.read_sweep",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
-    "src.comparison.weights": "integrity.weights_fault",
+    "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
     "src.tracking.job_files": "pictures.picture_fault",
     "src.runs.multirun": "multirun.identify",
@@ -99,7 +101,7 @@ def rooms_imported_by(chosen: str) -> set[str]:
 
 
 def test_the_rules_are_held_against_the_whole_house():
-    assert {room(name) for name in MODULES} >= {"data", "models", "training", "runs", "tracking", "comparison"}
+    assert {room(name) for name in MODULES} >= {"data", "models", "training", "runs", "tracking", "verdict"}
     assert "torch" in imports("src.training.loop")
     assert "src.runs.journal" in imports("src.training.loop")
 
@@ -139,14 +141,18 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("runs", {"runs"}),
         ("training", {"data", "models", "runs", "training", "src.progress"}),
         ("pictures", {"data", "runs", "pictures"}),
-        ("comparison", {"data", "runs", "pictures", "comparison", "src.console", "src.standard_streams"}),
+        ("results", {"runs", "results", "src.console"}),
+        ("verdict", {"runs", "results", "verdict"}),
+        ("errors", {"data", "runs", "results", "errors", "src.console"}),
+        ("figures", {"data", "runs", "pictures", "results", "verdict", "errors", "figures"}),
+        ("report", {"runs", "pictures", *COMPARISON, "src.console", "src.standard_streams"}),
         ("tracking", {"runs", "pictures", "tracking"}),
         ("src.job", {"data", "models", "training", "pictures", "runs", "src.progress", "src.stopping"}),
         ("workers", {"data", "runs", "workers", "src.job", *SMALL}),
-        ("sweep", {"data", "models", "training", "runs", "workers", "tracking", "comparison", "sweep", *SMALL}),
-        ("normlab", {"runs", "workers", "tracking", "comparison", "sweep", *COMMANDS, *SMALL}),
+        ("sweep", {"data", "models", "training", "runs", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
+        ("normlab", {"runs", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
         ("src.train", {"sweep", "src.job", *SMALL}),
-        ("src.compare", {"runs", "comparison", *SMALL}),
+        ("src.compare", {"runs", *COMPARISON, *SMALL}),
         ("src.sync", {"runs", "tracking", *SMALL}),
     ],
 )
@@ -155,7 +161,7 @@ def test_a_room_imports_only_what_stands_below_it(chosen, allowed):
 
 
 def test_comparing_needs_no_training():
-    packages = {word for name in MODULES if room(name) in ("comparison", "src.compare") for word in imports(name)}
+    packages = {word for name in MODULES if room(name) in {*COMPARISON, "src.compare"} for word in imports(name)}
     assert not packages & {"torch", "torchvision", "hydra", "mlflow"}
 
 

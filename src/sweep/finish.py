@@ -17,7 +17,7 @@ from src.sweep.option_files import gaps
 
 def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
     """The comparison, which names the jobs that have no result; returns 1 where there are such, else 0."""
-    from src.comparison.comparison import compare
+    from src.report.comparison import compare
 
     try:
         comparison = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)

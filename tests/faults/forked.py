@@ -21,9 +21,9 @@ WARM = (
     "src.sync",
     "src.job",
     "src.tracking.session",
-    "src.comparison.figures",
-    "src.comparison.table",
-    "src.comparison.atlas",
+    "src.figures.figures",
+    "src.report.table",
+    "src.errors.atlas",
     "torch._inductor.config",  # asking torch for deterministic algorithms imports it
     "hydra.core.plugins",
 )

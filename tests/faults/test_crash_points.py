@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import src.compare
-import src.comparison.atlas
-import src.comparison.figures
-import src.comparison.table
+import src.errors.atlas
+import src.figures.figures
 import src.job  # with all of these imported, a forked child starts at once
+import src.report.table
 import src.tracking.session
 import src.train
 from src.training.optimizers import make_optimizer  # noqa: F401

@@ -148,7 +148,7 @@ def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monk
     shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
     monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
     before = code_digest.__wrapped__()
-    (tmp_path / "src" / "comparison" / "figures.py").write_text("# another colour\n")
+    (tmp_path / "src" / "figures" / "figures.py").write_text("# another colour\n")
     assert code_digest.__wrapped__() == before
     for room in ("data", "models", "training"):
         path = tmp_path / "src" / room / "__init__.py"

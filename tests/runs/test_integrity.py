@@ -11,14 +11,13 @@ import pytest
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.comparison.atlas import read_atlases, right_by_run
-from src.comparison.atlas_words import sentences
-from src.comparison.comparison import compare
-from src.comparison.printed import say_unfinished
-from src.comparison.records import load_records
-from src.comparison.table import as_frame, json_content
-from src.comparison.verdicts import judge
-from src.comparison.weights import cell_weights
+from src.errors.atlas import read_atlases, right_by_run
+from src.errors.atlas_words import sentences
+from src.report.comparison import compare
+from src.report.printed import say_unfinished
+from src.report.table import as_frame, json_content
+from src.results.records import load_records
+from src.results.weights import cell_weights
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
@@ -26,6 +25,7 @@ from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
 from src.runs.stored import Harmed, read_stored
 from src.sweep.pace import seen_in
+from src.verdict.verdicts import judge
 from tests import harms
 
 

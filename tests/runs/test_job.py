@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from src.comparison.facts import _environment
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model, run_job
 from src.models.cnn import CNN
+from src.report.facts import _environment
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.predictions import load_predictions

@@ -1,1 +1,0 @@
-"""What finished jobs say together; reads their folders and nothing else."""

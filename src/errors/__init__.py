@@ -1,0 +1,1 @@
+"""Finds which test images each run gets wrong."""

@@ -1,0 +1,1 @@
+"""Writes and prints a comparison: table, report, assignment."""

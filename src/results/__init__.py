@@ -1,0 +1,1 @@
+"""Reads job folders into the finished runs that a comparison is about."""

@@ -1,0 +1,1 @@
+"""Decides which methods differ, and says so."""

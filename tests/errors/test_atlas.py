@@ -1,0 +1,286 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src.bad_input import BadInput
+from src.errors.atlas import read_atlases
+from src.errors.atlas_words import sentences
+from src.figures import galleries as module
+from src.figures.galleries import galleries
+from src.results.records import load_records
+from src.runs.predictions import Predictions, load_predictions, save_predictions
+
+
+@pytest.fixture
+def group(world, six):
+    (found,) = read_atlases(load_records([six], world.multirun))
+    return found
+
+
+@pytest.fixture
+def three(world):
+    """bn, gn and ln, three seeds each.
+
+    Image 7 is wrong in all runs; 20 and 21 in most of gn, 22 in one of gn; 30 and 31 in most of bn and gn, 31 in one of
+    ln too.
+    """
+    wrong = {
+        "bn": [{30: 0.8, 31: 0.8}, {30: 0.8, 31: 0.8}, {30: 0.8}],
+        "gn": [{20: 0.6, 21: 0.7, 22: 0.9, 30: 0.8, 31: 0.8}, {20: 0.6, 21: 0.7, 30: 0.8}, {20: 0.6, 31: 0.8}],
+        "ln": [{31: 0.6}, {}, {}],
+    }
+    jobs = [
+        world.finish(world.configuration(norm, seed), {7: 0.95} | own)
+        for norm, seeds in wrong.items()
+        for seed, own in enumerate(seeds)
+    ]
+    return world.sweep(jobs)
+
+
+@pytest.fixture
+def trio(world, three):
+    (found,) = read_atlases(load_records([three], world.multirun))
+    return found
+
+
+def predictions_of(world, sweep, position):
+    return world.multirun / "jobs" / sweep.jobs[position].folder / "predictions.npz"
+
+
+def listed(found):
+    return {name: indices.tolist() for name, indices in found.items()}
+
+
+def test_images_wrong_in_all_runs_the_most_confidently_wrong_first(group):
+    # 10 is wrong in every run too (each has at least one extra), the less confidently so.
+    assert group.by_all.tolist() == [7, 10]
+
+
+def test_a_cell_is_wrong_where_most_of_its_seeds_are(trio):
+    assert listed(trio.by_cell_alone_wrong) == {"bn": [], "gn": [20, 21], "ln": []}
+    assert listed(trio.by_cell_alone_right) == {"bn": [], "gn": [], "ln": [30, 31]}
+
+
+def test_an_even_number_of_seeds_can_be_of_two_minds(world):
+    jobs = [
+        world.finish(world.configuration("bn", 0), {5: 0.9, 6: 0.9}),
+        world.finish(world.configuration("bn", 1), {5: 0.9}),
+        world.finish(world.configuration("gn", 0), {8: 0.9}),
+    ]
+    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    assert listed(group.by_cell_alone_wrong) == {"bn": [5], "gn": [8]}
+    cell = group.answers["bn"]
+    assert (cell.wrong[6], cell.right[6]) == (False, False)
+    assert (cell.wrong[5], cell.right[5]) == (True, False)
+
+
+def test_a_cells_answer_is_its_majoritys_with_the_mean_confidence_in_it(trio):
+    cell, label = trio.answers["gn"], trio.labels
+    assert cell.predicted[20] == (label[20] + 1) % 4
+    assert cell.votes[[20, 21, 22, 50]].tolist() == [3, 2, 2, 3]
+    # Two seeds say the wrong class with 0.7, the third gives it a third of the 0.1 that is left.
+    assert cell.confidence[21] == pytest.approx((0.7 + 0.7 + 0.1 / 3) / 3, abs=1e-6)
+    assert cell.predicted[22] == label[22]
+
+
+def test_equal_votes_are_decided_by_the_mean_probability(world):
+    jobs = [
+        world.finish(world.configuration("bn", 0), {5: 0.99, 6: 0.6}),
+        world.finish(world.configuration("bn", 1), {}),  # right with 0.9
+    ]
+    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    cell, label = group.answers["bn"], group.labels
+    assert [int(cell.predicted[5]), int(cell.predicted[6])] == [(label[5] + 1) % 4, label[6]]
+
+
+def test_disagreement_between_cells_and_within_one(trio):
+    runs = trio.runs
+    pairs = [(f"bn s{i}", f"ln s{j}") for i in range(3) for j in range(3)]
+    expected = np.mean([(runs[a].predicted != runs[b].predicted).mean() for a, b in pairs])
+    assert trio.disagreement[0, 2] == pytest.approx(expected)
+    assert trio.disagreement[2, 2] == pytest.approx(2 / 3 / 100)  # one of three seeds differs, on one image
+
+
+def test_confusion_differences_are_counted_a_run(trio):
+    first = trio.confusion_differences[0]
+    by_hand = {
+        name: np.mean([((run.label == first.label) & (run.predicted == first.predicted)).sum() for run in of.values()])
+        for name, of in ((name, cell.runs) for name, cell in trio.answers.items())
+    }
+    assert first.times_more == pytest.approx(max(by_hand.values())) == pytest.approx(by_hand[first.more])
+    assert first.times_less == pytest.approx(min(by_hand.values())) == pytest.approx(by_hand[first.less])
+
+
+def test_an_image_that_all_runs_surely_call_something_else_is_suspected(trio):
+    (suspect,) = trio.suspected
+    assert (suspect.index, suspect.suggested) == (7, (suspect.label + 1) % 4)
+    assert (suspect.share, suspect.confidence) == (1.0, pytest.approx(0.95))
+
+
+def test_calibration_of_runs_and_cells(trio):
+    # bn s2: 98 answers right at 0.9, one wrong at 0.95, one wrong at 0.8.
+    own = trio.runs["bn s2"].calibration
+    assert own.ece == pytest.approx((abs(98 - 98 * 0.9) + 0.8 + 0.95) / 100, abs=0.02)
+    errors = [trio.runs[f"bn s{seed}"].calibration.ece for seed in range(3)]
+    assert trio.calibration["bn"].ece == pytest.approx(np.mean(errors))
+    assert trio.calibration["bn"].count.sum() == 300
+
+
+def test_sentences_say_what_was_found(trio):
+    lines, label = sentences(trio), trio.labels
+    assert lines[0] == f"All 9 runs get 1 of the 100 test images wrong: #7 ({label[7]})"
+    assert [line.split("ECE")[0].split() for line in lines[2:5]] == [
+        ["bn", "0", "wrong", "0", "right"],
+        ["gn", "2", "wrong", "0", "right"],
+        ["ln", "0", "wrong", "2", "right"],
+    ]
+    assert any(line.startswith("Two cells' runs disagree on") for line in lines)
+    assert lines[-1].startswith("Suspected label errors, to be judged by eye: 1: #7 (labelled")
+
+
+def test_six_cells_are_told_in_a_dozen_lines_and_thirty_in_few_more(world):
+    for cells, most in ((6, 12), (30, 15)):
+        jobs = [world.finish(world.configuration(l1=k * 1e-4 + cells), {7: 0.9, k: 0.8}) for k in range(cells)]
+        (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+        assert len(sentences(group)) <= most
+
+
+def test_a_single_run_tells_its_own_mistakes(world):
+    job = world.finish(world.configuration(), {7: 0.9, 4: 0.8})
+    (group,) = read_atlases(load_records([world.sweep([job])], world.multirun))
+    line, calibration = sentences(group)
+    assert line.startswith("bn s0 gets 2 of the 100 test images wrong: #7 (")
+    assert calibration.startswith("bn: expected calibration error ")
+    assert group.suspected == ()
+
+
+def test_seeds_of_one_cell_are_no_comparison_of_cells(world):
+    jobs = [world.finish(world.configuration(seed=seed), {7: 0.9, seed: 0.6}) for seed in range(2)]
+    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    assert "Two seeds disagree on 2.00 % of the images" in sentences(group)
+    assert group.confusion_differences == ()
+    assert set(galleries(group)) == {"wrong_by_all", "suspected_labels"}
+
+
+def test_other_datasets_are_groups_of_their_own(world):
+    other = replace(world.data, test_images=60)
+    jobs = [world.finish(world.configuration(data=data), {7: 0.9}) for data in (world.data, other)]
+    groups = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    assert [len(group.labels) for group in groups] == [100, 60]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None, "cut"])
+def test_predictions_that_cannot_be_read_are_named(world, six, content):
+    path = predictions_of(world, six, 0)
+    whole = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(whole[: len(whole) // 2] if content == "cut" else content)
+    (group,) = read_atlases(load_records([six], world.multirun))
+    assert len(group.runs) == 5
+    assert str(path) in sentences(group)[0]
+    assert len(group.answers["bn"].runs) == 2
+
+
+def short(found):
+    return Predictions(found.label[:50], found.predicted[:50], found.probabilities[:50])
+
+
+def not_numbers(found):
+    return replace(found, probabilities=np.full_like(found.probabilities, np.nan))
+
+
+def unknown_class(found):
+    return replace(found, predicted=found.predicted + 3)
+
+
+def other_labels(found):
+    return replace(found, label=(found.label + 1) % 4, predicted=(found.predicted + 1) % 4)  # as many errors
+
+
+def fewer_classes(found):
+    return replace(found, probabilities=found.probabilities[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (short, "holds not as many predictions as test images and classes"),
+        (not_numbers, "holds numbers that are no probabilities"),
+        (unknown_class, "holds classes that the dataset does not have"),
+        (other_labels, "holds other labels than those of the first run"),
+        (fewer_classes, "holds not as many predictions as test images and classes"),
+    ],
+)
+def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, harm, reason):
+    path = predictions_of(world, six, 4)
+    save_predictions(path, harm(load_predictions(path)))
+    (group,) = read_atlases(load_records([six], world.multirun))
+    assert "gn s1" not in group.runs
+    assert sentences(group)[0] == f"left out of what follows: {path} {reason}"
+    assert group.by_all.tolist() == [7, 10]
+
+
+def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, three):
+    for position in range(3):
+        predictions_of(world, three, position).unlink()
+    (group,) = read_atlases(load_records([three], world.multirun))
+    assert list(group.answers) == ["gn", "ln"]
+    assert group.disagreement.shape == (2, 2)
+    assert set(galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
+
+
+def test_nothing_readable_leaves_the_reasons_alone(world, six):
+    for position in range(6):
+        predictions_of(world, six, position).unlink()
+    (group,) = read_atlases(load_records([six], world.multirun))
+    lines = sentences(group)
+    assert lines[0] == f"left out of what follows: {predictions_of(world, six, 0)} is missing"
+    assert lines[-1] == "and 3 more are left out"
+    assert len(lines) == 4
+    assert group.as_json()["wrong by all"] == []
+    assert group.disagreement.shape == (0, 0)
+
+
+def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 3)
+    found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
+    assert module._in_turn(found).tolist() == [5, 6, 1]
+    drawn = galleries(trio)
+    assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
+    assert drawn["wrong_by_all"].picture.height < drawn["wrong_by_one"].picture.height
+
+
+def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeypatch):
+    monkeypatch.setattr(module, "COLUMNS", 2)
+    jobs = [
+        world.finish(world.configuration(norm), {7: 0.9} | ({40: 0.8} if norm == "ln" else {}))
+        for norm in ("bn", "gn", "ln", "in")
+    ]
+    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    assert list(module._columns(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
+    assert galleries(group)["wrong_by_one"].picture.width < 500
+
+
+def test_images_that_are_no_longer_the_same_are_refused(group):
+    changed = replace(group, data=replace(group.data, noise=0.7))
+    with pytest.raises(BadInput, match="no longer"):
+        galleries(changed)
+
+
+def test_json_holds_what_the_sentences_tell(trio):
+    stored = json.loads(json.dumps(trio.as_json(), allow_nan=False))
+    assert stored["wrong by all"] == [7]
+    assert stored["wrong by one cell alone"]["gn"] == [20, 21]
+    assert stored["right by one cell alone"]["ln"] == [30, 31]
+    assert stored["suspected label errors"][0]["index"] == 7
+    assert stored["disagreement"][2][2] == pytest.approx(2 / 300)
+    assert set(stored["calibration"]["bn"]["runs"]) == {"bn s0", "bn s1", "bn s2"}
+
+
+def test_a_matrix_of_single_runs_has_no_diagonal_in_json(world):
+    jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn")]
+    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    assert group.as_json()["disagreement"] == [[None, 0.0], [0.0, None]]

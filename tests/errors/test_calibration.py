@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+
+from src.errors.calibration import BINS, calibrate, pool
+
+
+def plain_error(confidence, right):
+    """Guo et al. 2017, equation 3, bin by bin with the intervals as the paper writes them."""
+    total = 0.0
+    for m in range(1, 16):
+        inside = [(c, r) for c, r in zip(confidence, right, strict=True) if (m - 1) / 15 < c <= m / 15]
+        if inside:
+            accuracy = sum(r for _, r in inside) / len(inside)
+            mean = sum(c for c, _ in inside) / len(inside)
+            total += len(inside) / len(confidence) * abs(accuracy - mean)
+    return total
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
+def test_the_error_is_that_of_a_plain_loop_over_the_papers_bins(sharpness):
+    source = np.random.default_rng(5)
+    confidence = source.uniform(0.1, 1, 3000) ** (1 / sharpness)
+    right = source.random(3000) < 0.7 * confidence
+    assert calibrate(confidence, right).ece == pytest.approx(
+        plain_error(confidence.tolist(), right.tolist()), abs=1e-12
+    )
+
+
+def test_a_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one():
+    found = calibrate(np.array([3 / 15, 3 / 15 + 1e-9, 1.0]), np.array([True, True, True]))
+    assert found.count.tolist() == [0, 0, 1, 1] + [0] * 10 + [1]
+
+
+def test_a_known_case_by_hand():
+    # Ten answers at 0.9 of which six are right, ten at 0.5 of which eight are: (10 * 0.3 + 10 * 0.3) / 20.
+    confidence = np.array([0.9] * 10 + [0.5] * 10)
+    right = np.array([True] * 6 + [False] * 4 + [True] * 8 + [False] * 2)
+    found = calibrate(confidence, right)
+    assert found.ece == pytest.approx(0.3)
+    assert found.overconfidence == pytest.approx(0.0)  # too sure of the first, not enough of the second
+    assert found.accuracy[13] == pytest.approx(0.6)
+    assert found.confidence[7] == pytest.approx(0.5)
+    assert np.isnan(found.accuracy[0])
+
+
+def test_a_cells_error_is_the_mean_of_its_runs_and_its_bins_are_pooled():
+    sure, shy = np.full(10, 0.8), np.full(30, 0.8)
+    first = calibrate(sure, np.arange(10) < 6)  # 0.2 too sure
+    second = calibrate(shy, np.arange(30) < 30)  # 0.2 not sure enough
+    both = pool([first, second])
+    assert both.ece == pytest.approx(0.2)
+    assert both.count.sum() == 40
+    assert both.accuracy[both.count > 0].tolist() == pytest.approx([36 / 40])
+    assert both.overconfidence == pytest.approx(0.8 - 0.9)
+    assert pool([first]).ece == first.ece
+
+
+def test_a_sure_network_that_is_always_right_has_no_error():
+    assert calibrate(np.ones(50, dtype=np.float32), np.ones(50, dtype=bool)).ece == 0
+
+
+def test_no_answers_are_refused():
+    with pytest.raises(ValueError, match="no answers"):
+        calibrate(np.empty(0), np.empty(0, dtype=bool))
+
+
+def test_empty_bins_are_null_in_json():
+    stored = json.loads(json.dumps(calibrate(np.array([0.99]), np.array([False])).as_json(), allow_nan=False))
+    assert stored["confidence"] == [None] * (BINS - 1) + [0.99]
+    assert stored["accuracy"][-1] == 0

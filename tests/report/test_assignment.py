@@ -1,0 +1,70 @@
+"""The hand-in of a course: everything that is asked for, and nothing that the runs do not hold."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from src.config import KEYS
+from src.report.assignment import AXES
+from tests.world import configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def models(world):
+    """Three norms with and without L1."""
+    wrong = {("bn", 0.0): [7], ("bn", 1e-5): [7, 8], ("gn", 0.0): range(20), ("gn", 1e-5): [1], ("ln", 0.0): []}
+    wrong["ln", 1e-5] = [9, 3]
+    jobs = [world.finish(configuration(norm, l1=l1), dict.fromkeys(found, 0.8)) for (norm, l1), found in wrong.items()]
+    return world.sweep(jobs)
+
+
+def test_every_norm_is_explained():
+    assert list(AXES) == list(KEYS["norm.name"].choices)
+
+
+def hand_in(world, *words):
+    command = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), "--assignment", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(world.multirun.glob("sweeps/*/assignment"))
+
+
+def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
+    folder = hand_in(world, "--budget", "15001")
+    text = (folder / "README.md").read_text()
+    pictures = re.findall(r"!\[[^\]]+\]\(<?([^)>]+)>?\)", text)
+    assert pictures[:2] == ["loss.png", "accuracy.png"]
+    assert len(pictures) == 8
+    assert sorted(pictures) == sorted(path.name for path in folder.glob("*.png"))
+    for name in pictures:
+        Image.open(folder / name).verify()
+    for norm in ("BatchNorm", "GroupNorm", "LayerNorm"):
+        assert norm in text
+    assert "InstanceNorm" not in text  # nobody trained it
+    assert "has the highest test accuracy" in text
+    assert text.count("over 15,001") == 6
+    assert "python -m src.compare" in text
+
+
+def test_ten_mistakes_stand_in_two_rows_of_five(world, models):
+    folder = hand_in(world)
+    (grid,) = folder.glob("misclassified_gn_l1_0-*.png")
+    wide, high = Image.open(io.BytesIO(grid.read_bytes())).size
+    assert 1.5 < wide / high < 2.5
+    assert "budget" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("words", [["--budget", "0", "--assignment"], ["--budget", "20000"]])
+def test_a_budget_that_is_none_is_refused(world, models, words):
+    command = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--assignment --budget 20000" in done.stderr
+    assert len(done.stderr.splitlines()) <= 3

@@ -1,0 +1,362 @@
+import io
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from src.bad_input import BadInput
+from src.compare import default_out
+from src.report.comparison import compare
+from src.runs.manifests import choose_sweeps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words, **named):
+    return subprocess.run(
+        [sys.executable, "-m", "src.compare", *map(str, words)], cwd=ROOT, capture_output=True, text=True, **named
+    )
+
+
+def refused(done):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("normlab: ")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    return done.stderr
+
+
+def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, tmp_path):
+    world.sweep(six.jobs[:1], started=0)
+    done = run("--multirun", world.multirun, "--csv", tmp_path / "a/t.csv", "--json", tmp_path / "all.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    out = six.folder(world.multirun)
+    assert "96.33 ± 1.53" in done.stdout
+    assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
+    assert f"\nin {out}: report.html and report.md, tables as CSV, figures and galleries\n" in done.stdout
+    assert "has the highest test accuracy" in done.stdout
+    assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
+    for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
+        Image.open(out / name).verify()
+    assert (tmp_path / "a/t.csv").read_bytes() == (out / "table.csv").read_bytes()
+    assert pd.read_csv(out / "table.csv")["n"].tolist() == [3, 3]
+    stored = json.loads((tmp_path / "all.json").read_text())
+    assert stored["sweeps"] == [six.id]
+    assert stored["cells"][1]["cell"] == "gn"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curves.csv",
+        "curves.png",
+        "differences.png",
+        "manifest.json",
+        "reliability.png",
+        "report.html",
+        "report.md",
+        "suspected_labels.png",
+        "svg",
+        "table.csv",
+        "verdict.txt",
+        "wrong_by_all.png",
+        "wrong_by_one.png",
+    ]
+
+
+def stored_verdict(tmp_path):
+    return json.loads((tmp_path / "all.json").read_text())["verdict"]
+
+
+def test_a_link_is_written_through_and_stays_a_link(world, six, tmp_path):
+    target, link, dangling = tmp_path / "kept/t.csv", tmp_path / "t.csv", tmp_path / "all.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to(tmp_path / "kept/all.json")
+    done = run("--multirun", world.multirun, "--csv", link, "--json", dangling)
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink()
+    assert dangling.is_symlink()
+    assert target.read_bytes() == (six.folder(world.multirun) / "table.csv").read_bytes()
+    assert json.loads((tmp_path / "kept/all.json").read_text())["sweeps"] == [six.id]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path, option):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # first, or the writer would wait for it
+    try:
+        done = run("--multirun", world.multirun, option, pipe, timeout=120)
+        content = os.read(reader, 1 << 20)
+    finally:
+        os.close(reader)
+    assert done.returncode == 0, done.stderr
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    if option == "--csv":
+        assert content == (six.folder(world.multirun) / "table.csv").read_bytes()
+    else:
+        assert json.loads(content)["sweeps"] == [six.id]
+
+
+def test_a_file_is_replaced_whole_not_overwritten_in_place(world, six, tmp_path):
+    old, other_name = tmp_path / "t.csv", tmp_path / "backup.csv"
+    old.write_text("old")
+    other_name.hardlink_to(old)
+    assert run("--multirun", world.multirun, "--csv", old).returncode == 0
+    assert other_name.read_text() == "old"
+    assert old.read_text().startswith("cell,norm.name")
+
+
+def test_what_was_tuned_for_is_in_the_json_too(world, six, tmp_path):
+    done = run("--multirun", world.multirun, "--tuned", "norm", "--json", tmp_path / "all.json")
+    assert done.returncode == 0, done.stderr
+    tuned = json.loads((tmp_path / "all.json").read_text())["tuned"]
+    assert [row["level"] for row in tuned["rows"]] == ["bn", "gn"]
+    assert all(" ".join(words.split()) in " ".join(done.stdout.split()) for words in tuned["sentences"])
+
+
+def test_a_dash_is_the_standard_output_alone(world, six):
+    done = run("--multirun", world.multirun, "--json", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["sweeps"] == [six.id]
+    assert "96.33 ± 1.53" in done.stderr
+    done = run("--multirun", world.multirun, "--csv", "-")
+    assert pd.read_csv(io.StringIO(done.stdout))["n"].tolist() == [3, 3]
+    assert not (ROOT / "-").exists()
+    assert "mixed" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+@pytest.mark.parametrize("name", [".", "", "n" * 300])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(world, six, option, name):
+    refused(run("--multirun", world.multirun, option, name))
+    assert [path.name for path in six.folder(world.multirun).iterdir()] == ["manifest.json"]
+
+
+def test_a_reader_who_goes_away_does_not_cost_the_report(world, six):
+    words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, told = process.communicate(timeout=60)
+    assert b"Traceback" not in told
+    assert (six.folder(world.multirun) / "report.html").exists()
+
+
+def test_the_files_are_written_before_the_first_word_and_the_words_are_printed_without_the_files(world, six, tmp_path):
+    class Silent(Console):
+        def print(self, *words, **options):
+            raise OSError("no words")
+
+    with pytest.raises(OSError, match="no words"):
+        compare([six], world.multirun, tmp_path / "out", Silent())
+    assert (tmp_path / "out/report.html").exists()
+    (tmp_path / "table.csv").mkdir()
+    console = Console(file=io.StringIO(), width=200, record=True)
+    with pytest.raises(BadInput, match=r"table\.csv"):
+        compare([six], world.multirun, tmp_path, console)
+    assert "96.33 ± 1.53" in (said := console.export_text(clear=False))
+    assert "report.md" not in said  # which is not there
+
+
+def test_a_result_that_the_standard_output_does_not_take_is_refused_in_three_lines(world, six):
+    words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), "--json", "-"]
+    done = subprocess.run(
+        f"exec {shlex.join(words)} >/dev/full", shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr.splitlines()[-3]
+    assert (six.folder(world.multirun) / "report.html").exists()
+
+
+def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    done = run("--multirun", world.multirun, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "table.csv") in done.stderr
+
+
+def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_path):
+    jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn")]
+    jobs.append(world.fail(world.configuration("ln"), "FAILED", "Diverged: in epoch 1"))
+    folder = world.multirun / "jobs" / jobs[0].folder
+    (folder / "journal.jsonl").write_bytes(b"")
+    console = Console(file=io.StringIO(), width=40, record=True)
+    comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert len(comparison.records.unfinished) == 2
+    said = console.export_text(clear=False)
+    assert f"harmed: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
+    assert "the same command again trains what is missing, and that alone:\n  python -m src.train\n" in said
+
+
+def test_the_help_survives_python_without_docstrings():
+    words = [sys.executable, "-OO", "-m", "src.compare", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.index("Compare finished runs") < done.stdout.index("--tuned norm")
+
+
+def test_too_little_memory_is_told_in_three_lines(world, six):
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (400_000_000, 400_000_000))"
+    code = f"import resource; from src.compare import main; {limit}; main()"
+    words = [sys.executable, "-c", code, "--multirun", str(world.multirun)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "normlab: memory has run out"
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys, src.compare; light = set(sys.modules);"
+        "import src.figures.figures, src.report.table, src.errors.atlas;"
+        "assert not {'matplotlib', 'pandas', 'scipy', 'numpy', 'PIL'} & light, 'slow to start';"
+        "bad = {'torch', 'hydra', 'mlflow', 'omegaconf', 'matplotlib.pyplot', 'src.models.cnn'} & set(sys.modules);"
+        "assert not bad, bad;"
+        "assert not [name for name in sys.modules if name.startswith('src.training')]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_without_a_sweep_it_says_how_to_make_one(tmp_path):
+    assert "python -m src.train" in refused(run("--multirun", tmp_path))
+
+
+def test_a_corrupt_manifest_is_named(world, six):
+    manifest = six.folder(world.multirun) / "manifest.json"
+    for content in ("{", "[]", '{"id": 3}', json.dumps({**json.loads(manifest.read_text()), "jobs": [{}]})):
+        manifest.write_text(content)
+        assert str(manifest) in refused(run("--multirun", world.multirun))
+
+
+def test_a_folder_that_cannot_be_written_is_named(world, six, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("--multirun", world.multirun, "--out", tmp_path / "file")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_no_finished_run_is_exit_1(world):
+    world.sweep([world.fail(world.configuration(), "FAILED", "Diverged: in epoch 1")])
+    done = run("--multirun", world.multirun)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "FAILED: Diverged: in epoch 1" in done.stdout
+    assert "no run has finished yet" in done.stdout
+
+
+def test_of_many_unfinished_jobs_the_first_are_named_and_the_command_that_trains_them(world, tmp_path):
+    jobs = [world.fail(world.configuration(seed=seed), "FAILED", "Diverged: in epoch 1") for seed in range(12)]
+    sweep = world.sweep(jobs)
+    console = Console(file=io.StringIO(), width=200, record=True)
+    compare([sweep, sweep], world.multirun, tmp_path, console)
+    said = console.export_text().splitlines()
+    assert sum(line.startswith("not finished: ") for line in said) == 10
+    assert said[10:13] == [
+        "and 2 more cannot be used",
+        "the same command again trains what is missing, and that alone:",
+        f"  {sweep.command}",
+    ]
+    assert said[13].startswith("no run has finished")
+
+
+def test_sweeps_are_chosen_by_the_first_digits_of_their_id(world, six):
+    other = world.sweep(six.jobs[:2], started=0)
+    assert choose_sweeps(world.multirun, []) == [six]
+    for digits in (6, 8, 12, 64):
+        assert choose_sweeps(world.multirun, [other.id[:digits], six.id[:digits]]) == [other, six]
+    assert choose_sweeps(world.multirun, [six.id.upper(), six.id]) == [six]
+    for wrong in ("", "zz", six.id[:8] + "zzzz", "../.."):
+        with pytest.raises(BadInput, match="no single sweep"):
+            choose_sweeps(world.multirun, [wrong])
+
+
+def test_a_prefix_of_two_sweeps_is_refused_with_both(world, six, tmp_path):
+    jobs = world.multirun / "sweeps"
+    twin = jobs / (six.id[:7] + ("0" if six.id[7] != "0" else "1"))
+    twin.mkdir()
+    (twin / "manifest.json").write_bytes((six.folder(world.multirun) / "manifest.json").read_bytes())
+    with pytest.raises(BadInput) as refusal:
+        choose_sweeps(world.multirun, [six.id[:7]])
+    assert six.id[:8] in str(refusal.value)
+    assert twin.name in str(refusal.value)
+
+
+def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
+    other = world.sweep([world.finish(world.configuration("ln"), {7: 0.9})])
+    out = default_out([six, other], world.multirun)
+    assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
+    console = Console(file=io.StringIO(), width=120, record=True)
+    comparison = compare([six, other], world.multirun, out, console)
+    assert [cell.label for cell in comparison.records.cells] == ["bn", "gn", "ln"]
+    assert "All 7 runs get 1 of the 100" in console.export_text(clear=False)
+    assert not (six.folder(world.multirun) / "table.csv").exists()
+
+
+def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypatch):
+    def gone(data):
+        raise BadInput("the files are gone", "another line")
+
+    monkeypatch.setattr("src.data.sources.load", gone)
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([six], world.multirun, tmp_path, console)
+    assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
+    assert "All 6 runs get 2" in console.export_text(clear=False)
+    written = {path.name for path in tmp_path.glob("*.*")}
+    assert {"curves.png", "table.csv", "report.html"} <= written
+    assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
+
+
+def test_what_has_not_changed_is_not_written_again(world, six, tmp_path):
+    def again():
+        console = Console(file=io.StringIO(), width=120, record=True)
+        return compare([six], world.multirun, tmp_path, console, changed=False), console.export_text()
+
+    found, first = again()
+    assert found.report is not None  # nothing stood there
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    found, said = again()
+    assert found.report is None
+    assert found.records.unfinished == ()
+    assert said == first
+    assert "has the highest test accuracy" in said
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+    result = next(world.multirun.glob("jobs/*/result.json"))
+    result.write_bytes(result.read_bytes())  # by a command that was killed before its comparison
+    assert again()[0].report is not None
+
+
+def test_two_datasets_are_told_apart(world, tmp_path):
+    from dataclasses import replace
+
+    other = replace(world.data, test_images=60)
+    jobs = [
+        world.finish(world.configuration(norm, data=data), {7: 0.9})
+        for data in (world.data, other)
+        for norm in ("bn", "gn")
+    ]
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([world.sweep(jobs)], world.multirun, tmp_path / "out", console)
+    assert "of the 100 test images" in console.export_text(clear=False)
+    assert "of the 60 test images" in console.export_text(clear=False)
+    assert len(list((tmp_path / "out").glob("wrong_by_all-synthetic-*.png"))) == 2
+
+
+def test_words_in_brackets_are_printed_as_they_are(world, tmp_path):
+    jobs = [
+        world.finish(world.configuration(), {}),
+        world.fail(world.configuration("gn"), "FAILED", "IndexError: [red]"),
+    ]
+    console = Console(file=io.StringIO(), width=120, record=True)
+    compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert "IndexError: [red]" in console.export_text(clear=False)

@@ -1,0 +1,217 @@
+import json
+from dataclasses import replace
+
+from src.results.records import load_records
+from src.runs.journal import stamp
+from src.runs.lock import job_lock
+from src.runs.manifests import choose_sweeps
+from tests.unprivileged import refusal_without_privileges
+
+
+def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
+    records = load_records([six], world.multirun)
+    assert records.varies == ("norm.name",)
+    assert [(cell.label, len(cell.jobs)) for cell in records.cells] == [("bn", 3), ("gn", 3)]
+    assert [cell.name(job) for cell in records.cells for job in cell.jobs] == [
+        f"{norm} s{seed}" for norm in ("bn", "gn") for seed in range(3)
+    ]
+    assert "seed" not in records.cells[0].leaves
+    assert records.unfinished == ()
+
+
+def test_cells_are_named_by_what_varies(world):
+    jobs = [world.finish(world.configuration(norm, l1=l1), {}) for norm in ("gn", "bn") for l1 in (0.0, 1e-5)]
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert records.varies == ("norm.name", "reg.l1")
+    assert [cell.label for cell in records.cells] == ["gn l1=0", "gn l1=1e-05", "bn l1=0", "bn l1=1e-05"]
+
+
+def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(world):
+    config = world.configuration()
+    jobs = [world.finish(config, {})]
+    journal = next(world.multirun.glob("jobs/*/journal.jsonl"))
+    other = world.configuration(seed=1)
+    jobs.append(world.finish(other, {}))
+    from src.runs.journal import encode, read_journal
+
+    second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
+    records = read_journal(second)
+    records[1]["cell"] = "f" * 64  # what another digest gives
+    second.write_bytes(b"".join(map(encode, records)))
+    labels = {cell.label for cell in load_records([world.sweep(jobs)], world.multirun).cells}
+    assert len(labels) == 2
+    assert "bn ffffff" in labels
+
+
+def test_a_job_of_two_sweeps_counts_once(world, six):
+    part = world.sweep(six.jobs[:2])
+    assert sum(len(cell.jobs) for cell in load_records([part, six], world.multirun).cells) == 6
+
+
+def test_jobs_without_result_are_named_with_their_reason(world):
+    done = world.finish(world.configuration(), {})
+    failed = world.fail(world.configuration("gn"), "FAILED", "Diverged: in epoch 1")
+    planned = world.plan(world.configuration("ln"))
+    _, journal = world.start(world.configuration("in"))
+    with journal:
+        journal.append(stamp("epoch", epoch=1, metrics={}))
+    running = world.plan(world.configuration("in"))
+    records = load_records([world.sweep([done, failed, planned, running])], world.multirun)
+    log = world.multirun / "jobs" / failed.folder / "train.log"
+    assert [(job.label, job.reason) for job in records.unfinished] == [
+        (failed.label, f"FAILED: Diverged: in epoch 1; see {log}"),
+        (planned.label, "not started"),
+        (running.label, "no result; 1 epoch in its journal"),
+    ]
+    assert len(records.cells) == 1
+
+
+def harmed_jobs(world, count):
+    jobs = [world.finish(world.configuration(seed=seed), {}) for seed in range(count)]
+    return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
+
+
+def test_a_job_that_somebody_trains_is_still_running(world):
+    config = world.configuration("gn")
+    folder, journal = world.start(config)
+    with journal:
+        pass
+    sweep = world.sweep([world.plan(config)])
+    with job_lock(folder):
+        (job,) = load_records([sweep], world.multirun).unfinished
+    assert job.reason == "still running; 0 epochs in its journal"
+    (job,) = load_records([sweep], world.multirun).unfinished
+    assert job.reason == "no result; 0 epochs in its journal"
+
+
+def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world):
+    jobs, folders = harmed_jobs(world, 6)
+    (folders[0] / "result.json").write_text("{")
+    (folders[1] / "journal.jsonl").write_bytes(b"")
+    whole = (folders[2] / "journal.jsonl").read_bytes()
+    (folders[2] / "journal.jsonl").write_bytes(whole[:-30])  # its last epoch is torn
+    (folders[3] / "journal.jsonl").write_bytes((folders[5] / "journal.jsonl").read_bytes())
+    (folders[4] / "journal.jsonl").unlink()
+    (folders[4] / "journal.jsonl").mkdir()
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert [(job.state, job.label) for job in records.unfinished] == [("harmed", job.label) for job in jobs[:5]]
+    assert [job.reason for job in records.unfinished] == [
+        f"{folders[0] / 'result.json'} is no JSON",
+        f"{folders[1] / 'journal.jsonl'} lacks its start record",
+        f"{folders[2] / 'journal.jsonl'} line 5 is damaged",
+        f"{folders[3] / 'journal.jsonl'} is that of another job",
+        f"{folders[4] / 'journal.jsonl'} is no regular file",
+    ]
+    assert len(records.cells[0].jobs) == 1
+
+
+def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
+    jobs, folders = harmed_jobs(world, 3)
+    (folders[0] / "misclassified.png").unlink()
+    (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
+    records = load_records([world.sweep(jobs)], world.multirun)
+    assert [job.reason for job in records.incomplete] == [
+        f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
+        f"{folders[1] / 'weights.safetensors'} has no header that can be read; its numbers are compared",
+    ]
+    assert records.unfinished == ()
+    assert len(records.cells[0].jobs) == 3
+
+
+def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compared(world, tmp_path):
+    jobs, folders = harmed_jobs(world, 4)
+    world.sweep(jobs)
+    folders[0].chmod(0o700)
+    (folders[1] / "journal.jsonl").chmod(0o600)
+    (folders[2] / "predictions.npz").chmod(0o600)
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to others
+        folder.chmod(0o755)
+    told = refusal_without_privileges(
+        "import encodings.cp437\n"  # of zipfile, which imports it late
+        "from pathlib import Path\n"
+        "from src.errors.atlas import read_atlases\n"
+        "from src.results.records import load_records\n"
+        "from src.runs.manifests import choose_sweeps\n"
+        f"multirun = Path({str(world.multirun)!r})\n"
+        "def reasons():\n"
+        "    records = load_records(choose_sweeps(multirun, []), multirun)\n"
+        "    (atlas,) = read_atlases(records)\n"
+        "    return [*(f'{job.state}: {job.reason}' for job in records.unfinished), *atlas.unreadable]",
+        "sys.exit(chr(10).join(reasons()))",
+    ).splitlines()
+    owner = folders[0].owner()
+    opens = "cannot be read: {} belongs to {}, who opens it by chmod -R a+rX {}"
+    assert told == [
+        f"not readable: {folders[0] / 'result.json'} {opens.format(folders[0], owner, folders[0])}",
+        f"not readable: {folders[1] / 'journal.jsonl'} {opens.format('it', owner, folders[1])}",
+        f"{folders[2] / 'predictions.npz'} {opens.format('it', owner, folders[2])}",
+    ]
+    (world.multirun / "sweeps").chmod(0o700)
+    told = refusal_without_privileges(
+        "from pathlib import Path\nfrom src.runs.manifests import choose_sweeps",
+        f"choose_sweeps(Path({str(world.multirun)!r}), [])",
+    )
+    assert f"{world.multirun / 'sweeps'} cannot be read: it belongs to {owner}" in told
+
+
+def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
+    jobs = [world.finish(world.configuration(norm, seed), {}) for norm in ("bn", "gn") for seed in (0, 1)]
+    for norm in ("bn", "gn"):
+        diverging = world.configuration(norm)
+        diverging.optimizer.lr = 1e30
+        jobs.append(world.fail(diverging, "FAILED", "Diverged: in epoch 1"))
+    varies = ["norm.name", "optimizer.lr", "tracking.gone", "seed"]
+    sweep = replace(world.sweep(jobs), varies=varies)
+    records = load_records([sweep], world.multirun)
+    assert records.varies == ("norm.name", "optimizer.lr")
+    assert [cell.label for cell in records.cells] == ["bn lr=0.02", "gn lr=0.02"]
+    assert len(records.unfinished) == 2
+
+
+def test_what_differs_between_two_sweeps_alone_stands_after_the_norm(world):
+    sweeps = [
+        replace(world.sweep([world.finish(world.configuration("gn", l1=l1), {})]), varies=varies)
+        for l1, varies in ((0.0, ["optimizer.lr", "seed"]), (1e-5, ["norm.name"]))
+    ]
+    assert load_records(sweeps, world.multirun).varies == ("norm.name", "reg.l1", "optimizer.lr")
+
+
+def test_a_renamed_folder_is_found_by_its_key(world):
+    job = world.finish(world.configuration(), {})
+    folder = world.multirun / "jobs" / job.folder
+    folder.rename(folder.with_name(f"renamed-{job.key[:8]}"))
+    sweep = world.sweep([job])
+    sweep.write(world.multirun)
+    for ids in ([], [sweep.id]):
+        assert len(load_records(choose_sweeps(world.multirun, ids), world.multirun).cells) == 1
+
+
+def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
+    from src.runs.journal import encode, read_journal
+
+    jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
+    path = world.multirun / "jobs" / jobs[0].folder / "journal.jsonl"
+    records = read_journal(path)
+    del records[0]["config"]["reg"]["label_smoothing"]
+    records[0]["config"]["reg"]["gone"] = 3
+    path.write_bytes(b"".join(map(encode, records)))
+    assert load_records([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
+
+
+def test_jobs_of_other_code_are_told(world):
+    jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
+    assert load_records([world.sweep(jobs)], world.multirun).other_code == ["gn s0"]
+
+
+def test_manifests_are_read_as_written(world, six):
+    stored = json.loads((six.folder(world.multirun) / "manifest.json").read_text())
+    assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]
+
+
+def test_a_job_that_an_engine_refused_is_not_told_as_never_started(world):
+    job = world.plan(world.configuration())
+    log = job.at(world.multirun).log
+    log.parent.mkdir(parents=True)
+    log.write_text("not taken: sbatch: error\n")
+    (unfinished,) = load_records([world.sweep([job])], world.multirun).unfinished
+    assert unfinished.reason == f"ended before its first line; see {log}"
