@@ -1,12 +1,12 @@
-"""normlab's training step against the bare loop, per norm and penalty, and against the machine's own matrix product.
+"""normlab's training step, per norm and penalty, compared with a bare loop and with a matrix product.
 
     python -m benchmarks.step
     python -m benchmarks.step --pairs 40 --steps 150 --norm gn --json step.json
 
-The bare loop is what is left when nothing is watched: the same network, optimizer, schedule and penalty on batches that
-lie ready, nothing read, nothing logged.  Both run on one thread, in turns, in one process.  The share of the machine is
-the convolutions' and linear layers' floating-point operations a second, forward and backward, over those of a matrix
-product of 1024 x 1024 on one thread, measured in the same turns.
+The bare loop has the same network, optimizer, schedule and penalty.  Its batches are ready in memory, and it logs
+nothing.  Both run on one thread, in turns, in one process.  "Share" is the speed of the
+convolutions and linear layers, forward and backward, divided by the speed of a 1024 x 1024 matrix product on one
+thread, both in floating-point operations per second and measured in the same turns.
 """
 
 import argparse
@@ -40,12 +40,12 @@ NORMS = {
     "none": Norm("none"),
 }
 PENALTIES = {"": Regularization(), "l1": Regularization(l1=1e-5), "l2": Regularization(l2=1e-4)}
-SIDE = 1024  # of the matrices
-PRODUCTS = 8  # of them at a time
+SIDE = 1024  # rows and columns of the matrices
+PRODUCTS = 8  # matrix products per measurement
 
 
 def configuration(norm: str, penalty: str) -> Config:
-    """The README's job, one epoch of it."""
+    """Return one epoch of README's job."""
     config = Config(
         norm=NORMS[norm],
         reg=PENALTIES[penalty],
@@ -63,7 +63,7 @@ def configuration(norm: str, penalty: str) -> Config:
 
 
 def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    """A new network with its optimizer and schedule."""
+    """Return a new network with its optimizer and schedule."""
     model = make_model(config, load(config.data)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, decay=0.0)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
@@ -84,7 +84,7 @@ def ours(config: Config, splits: Splits, steps: int) -> float:
 
 
 def bare(config: Config, splits: Splits, steps: int) -> float:
-    """Seconds a step of the loop with nothing around it."""
+    """Return the seconds per step of the bare loop."""
     model, optimizer, schedule = parts(config, steps)
     order = torch.randperm(len(splits.train)).split(config.data.batch_size)
     batches = [(splits.train.images[chosen], splits.train.labels[chosen]) for chosen in order]
@@ -105,7 +105,7 @@ def bare(config: Config, splits: Splits, steps: int) -> float:
 
 
 def product() -> float:
-    """Seconds for `PRODUCTS` matrix products of 2 * SIDE**3 operations each."""
+    """Return the seconds of `PRODUCTS` matrix products with 2 * SIDE**3 operations each."""
     left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     out = torch.empty(SIDE, SIDE)
     began = time.perf_counter()
@@ -115,7 +115,7 @@ def product() -> float:
 
 
 def operations(config: Config, batch: int) -> int:
-    """Floating-point operations of a step's convolutions and linear layers, forward and backward."""
+    """Return the floating-point operations of a step's convolutions and linear layers, forward and backward."""
     model = make_model(config, load(config.data))
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(batch, 1, 28, 28)).sum().backward()
@@ -123,12 +123,12 @@ def operations(config: Config, batch: int) -> int:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.step", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=30, help="of each norm and penalty (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--norm", action="append", choices=list(NORMS), help="may repeat (default: all)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    parser.add_argument("--pairs", type=int, default=30, help="pairs per norm and penalty (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="steps per measurement (default: %(default)s)")
+    parser.add_argument("--norm", action="append", choices=list(NORMS), help="can be repeated (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     show_machine()
@@ -145,7 +145,7 @@ def main() -> None:
                 "product": product,
             }
             for measure in contestants.values():
-                measure()  # the first of each pays for what is made once
+                measure()  # warm-up: the first measurement includes one-time costs
             seconds = in_turns(contestants, arguments.pairs)
             peak = PRODUCTS * 2 * SIDE**3 / median(seconds["product"])
             done = operations(config, config.data.batch_size) / median(seconds["normlab"])
@@ -161,7 +161,7 @@ def main() -> None:
             ms, plain = median(seconds["normlab"]) * 1e3, median(seconds["bare"]) * 1e3
             print(f"{name:8} {ms:>6.2f} {plain:>6.2f} {done / peak:>6.1%}  {row['ratio']}", flush=True)
             print(f"{'':30}bare against itself {row['bare_against_itself']}", flush=True)
-    print(f"the matrix product: {peak / 1e9:.0f} GFLOP/s on one thread")
+    print(f"matrix product: {peak / 1e9:.0f} GFLOP/s on one thread")
     write(arguments.json, {"rows": rows})
 
 
