@@ -34,7 +34,7 @@ from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import MNIST, Adam, Constant
+from src.options import MNIST, Adam, Constant, NoTracking
 from src.runs import identity, naming
 from src.runs.environment import environment
 from src.runs.files import write_json
@@ -73,11 +73,11 @@ def configuration(norm: Norm, l1: float, seed: int) -> Config:
         schedule=Constant(),
         data=MNIST(batch_size=64, validation=5000, split_seed=0),
         model=CNN(width=16),
+        tracking=NoTracking(),
         epochs=EPOCHS,
         seed=seed,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 

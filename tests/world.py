@@ -18,7 +18,7 @@ from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import Adam, Constant, Data
+from src.options import Adam, Constant, Data, NoTracking, Synthetic
 from src.runs.files import write_json
 from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
@@ -29,8 +29,7 @@ from src.runs.predictions import Predictions, save_predictions
 from src.runs.stored import sealed
 from src.runs.sweep import PlannedJob, Sweep
 
-DATA = Data(
-    name="synthetic",
+DATA = Synthetic(
     batch_size=8,
     validation=10,
     split_seed=0,
@@ -62,11 +61,11 @@ def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 
         schedule=Constant(),
         data=replace(data),
         model=CNN(width=8),
+        tracking=NoTracking(),
         epochs=3,
         seed=seed,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 

@@ -115,7 +115,7 @@ def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
 
 def load_anew(name: str, root: Path | None) -> Images:
     """A dataset as another process would read it: only the last one stays in memory."""
-    load(Synthetic(None, 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
+    load(Synthetic("synthetic", 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
     return load(Data(name=name, root=root and str(root), batch_size=1, validation=1, split_seed=0))
 
 
