@@ -10,9 +10,9 @@ thread, both in floating-point operations per second and measured in the same tu
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -22,22 +22,25 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, write
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.config import Config, Regularization, check
 from src.data.sources import load
 from src.data.splits import Split, Splits, make_splits
-from src.job import make_model
-from src.progress import Progress
-from src.runs.checkpoint import Checkpoints
-from src.runs.journal import Journal, stamp
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
+from src.options import MNIST, Adam, NoTracking, OneCycle
 from src.training.loop import train
+from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised
 
 NORMS = {
-    "bn": Norm("bn", eps=1e-5, momentum=0.1),
-    "gn": Norm("gn", eps=1e-5, groups=4),
-    "ln": Norm("ln", eps=1e-5),
-    "none": Norm("none"),
+    "bn": BatchNorm(eps=1e-5, momentum=0.1),
+    "gn": GroupNorm(eps=1e-5, groups=4),
+    "ln": LayerNorm(eps=1e-5),
+    "none": NoNorm(),
 }
 PENALTIES = {"": Regularization(), "l1": Regularization(l1=1e-5), "l2": Regularization(l2=1e-4)}
 SIDE = 1024  # rows and columns of the matrices
@@ -49,38 +52,32 @@ def configuration(norm: str, penalty: str) -> Config:
     config = Config(
         norm=NORMS[norm],
         reg=PENALTIES[penalty],
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("onecycle", warmup=0.25),
-        data=Data("mnist", batch_size=128, validation=5000, split_seed=0),
-        model=Model("cnn", width=16),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=OneCycle(warmup=0.25),
+        data=MNIST(batch_size=128, validation=5000, split_seed=0),
+        model=CNN(width=16),
+        tracking=NoTracking(),
         epochs=1,
         seed=0,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 
 
 def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
     """Return a new network with its optimizer and schedule."""
-    model = make_model(config, load(config.data)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, decay=0.0)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
 
 
 def ours(config: Config, splits: Splits, steps: int) -> float:
-    """Seconds a step of normlab's training loop, from its own record of the epoch."""
+    """Return the seconds per step of normlab's training loop, from the metrics of its epoch."""
     model, optimizer, schedule = parts(config, steps)
-    few = Splits(splits.train, Split(splits.validation.images[:64], splits.validation.labels[:64]), splits.test)
-    with tempfile.TemporaryDirectory() as place, Journal(Path(place, "journal.jsonl")) as journal:
-        journal.append(stamp("start"))
-        checkpoints = Checkpoints(Path(place), model=model, optimizer=optimizer, schedule=schedule)
-        progress = Progress("step", 1, steps, config.data.batch_size, lambda report: None)
-        train(model, few, optimizer, schedule, config, checkpoints, journal, progress)
-        record = checkpoints.restore()
-    assert record is not None
-    return float(record["metrics"]["time/train_seconds"]) / steps
+    few = replace(splits, validation=Split(splits.validation.images[:64], splits.validation.labels[:64]))
+    ((_, metrics),) = train(model, few, optimizer, schedule, config)
+    return metrics["time/train_seconds"] / steps
 
 
 def bare(config: Config, splits: Splits, steps: int) -> float:
@@ -116,7 +113,7 @@ def product() -> float:
 
 def operations(config: Config, batch: int) -> int:
     """Return the floating-point operations of a step's convolutions and linear layers, forward and backward."""
-    model = make_model(config, load(config.data))
+    model = make_network(config, load(config.data).source)
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(batch, 1, 28, 28)).sum().backward()
     return int(counter.get_total_flops())

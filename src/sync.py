@@ -14,8 +14,8 @@ from pathlib import Path
 from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
-from src.config import Tracking
 from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
+from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.standard_streams import steady_output

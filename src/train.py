@@ -20,17 +20,17 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput, out_of_memory
 from src.collector import collect_rarely
 from src.command import check_current_folder
-from src.config import Config
 from src.foreign_settings import ignore_foreign_settings
 from src.standard_streams import steady_output
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF
 
 
@@ -39,9 +39,7 @@ def job(composed: DictConfig) -> float:
     """What a launcher calls for each job; returns the accuracy on the validation split, from 0 to 1."""
     from src.job import run_job  # imports torch, which a mistyped command does not wait for
 
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    return run_job(config, Path(HydraConfig.get().runtime.output_dir))
+    return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:
@@ -60,7 +58,6 @@ def main() -> None:
 
 def _run(wants_traceback: bool) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
-    ConfigStore.instance().store(name="schema", node=Config)
     raise_on_sigterm()
     try:
         check_current_folder()

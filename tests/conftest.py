@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory) -> Path:
     """An empty store's file: the first use of a new one takes seconds."""
-    from src.config import Tracking
+    from src.options import Tracking
     from src.tracking.store import open_store  # imports mlflow, which most tests do without
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.sweep import read_sweep
 from src.sync import sync

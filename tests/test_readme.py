@@ -2,16 +2,19 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src.compare import _parser
-from src.config import Config, check
+from src.config import check
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, check_overrides, expand, option_groups
 
 PROJECT = Path(__file__).parents[1]
@@ -45,7 +48,6 @@ def test_the_two_first_commands_are_near_the_top():
 
 @pytest.mark.parametrize("words", arguments("train"))
 def test_every_training_command_is_valid(words):
-    ConfigStore.instance().store(name="schema", node=Config)
     overrides = [word for word in shlex.split(words) if "=" in word]
     if "--config-dir" in words:
         return  # tests/sweep/test_option_files.py runs it
@@ -57,7 +59,7 @@ def test_every_training_command_is_valid(words):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for combination in expand(parsed):
             composed = compose("config", [f"{name}={value}" for name, value in combination.items()])
-            check(OmegaConf.to_object(composed))
+            check(to_config(composed))
 
 
 @pytest.mark.parametrize("words", arguments("compare"))
@@ -75,3 +77,16 @@ def test_the_readme_lists_the_options_in_conf():
     assert {
         name: sorted(re.findall(r"`(\w+)`", options)) for name, options in table.items() if name in option_groups()
     } == option_groups()
+
+
+def test_contributings_example_of_a_norm_passes_its_own_test(monkeypatch):
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    norm, test = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    (values,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    module = ModuleType("src.norms.in_running")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(norm, vars(module))
+    assert module.RunningInstanceNorm(**OmegaConf.create(values)).layer(4, "map").momentum == 0.1
+    names: dict[str, Any] = {}
+    exec(test, names)
+    names["test_training_uses_the_mean_and_variance_of_each_channel_of_each_image"]()

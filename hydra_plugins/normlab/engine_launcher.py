@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
-from src.config import Data
+from src.options import Data
 from src.workers.engines import Engine, run
 from src.workers.processes import Audience, Outcome, Task
 

@@ -8,8 +8,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from src.bad_input import BadInput
-from src.config import Tracking
 from src.console import SteadyConsole, say
+from src.options import Tracking
 from src.runs.sweep import Sweep, read_sweep
 from src.sweep.command_line import study_id
 from src.sweep.option_files import gaps
@@ -43,7 +43,7 @@ class StudyEnd(Callback):
             sys.exit(1)
         status = report(sweep, multirun)
         for path, value in gaps(config).items():
-            OmegaConf.update(config, path, value)
+            OmegaConf.update(config, path, value, force_add=True)
         delivered = self._delivered(config.tracking, sweep, multirun)
         status = status or (0 if delivered else 3)
         if status:

@@ -23,7 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from src.config import Config, Data
+from src.config import Config
+from src.options import Data
 from src.progress import Update
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Record

@@ -2,23 +2,28 @@ import pytest
 import torch
 from torch import nn
 
-from src.config import Norm
 from src.models.cnn import CNN
-from src.models.layers import layers
-from src.models.norms import norm_layer
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.instance import InstanceNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
 
 NORMS = {
-    "none": (Norm("none"), nn.Identity),
-    "bn": (Norm("bn", eps=1e-5, momentum=0.1), nn.BatchNorm2d),
-    "gn": (Norm("gn", eps=1e-5, groups=4), nn.GroupNorm),
-    "ln": (Norm("ln", eps=1e-5), nn.GroupNorm),
-    "in": (Norm("in", eps=1e-5), nn.InstanceNorm2d),
+    "none": (NoNorm(), nn.Identity),
+    "bn": (BatchNorm(eps=1e-5, momentum=0.1), nn.BatchNorm2d),
+    "gn": (GroupNorm(eps=1e-5, groups=4), nn.GroupNorm),
+    "ln": (LayerNorm(eps=1e-5), nn.GroupNorm),
+    "in": (InstanceNorm(eps=1e-5), nn.InstanceNorm2d),
 }
 WIDTH = 16  # conf/model/cnn.yaml
 
 
-def network(name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0) -> CNN:
-    return CNN(channels, 10, width, norm_layer(NORMS[name][0]), dropout, torch.Generator().manual_seed(seed))
+def network(
+    name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0
+) -> nn.Module:
+    norm, generator = NORMS[name][0], torch.Generator().manual_seed(seed)
+    return CNN(width=width).build(channels, 10, lambda count: norm.layer(count, "map"), dropout, generator)
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:
@@ -73,7 +78,9 @@ def test_the_plain_list_of_layers_is_the_network(width):
     for name, block in model.blocks.named_children():
         convolution = next(block.children())
         found.append((name, convolution.out_channels, convolution.kernel_size, convolution.stride))
-    assert found == [(layer.name, layer.channels, (layer.kernel,) * 2, (layer.stride,) * 2) for layer in layers(width)]
+    planned = CNN(width=width).convolutions()
+    assert found == [(layer.name, layer.channels, (layer.kernel,) * 2, (layer.stride,) * 2) for layer in planned]
+    assert [(name, channels) for name, channels, _, _ in found] == CNN(width=width).norm_channels()
     assert convolutions(model)[0].out_channels == width
 
 

@@ -1,12 +1,17 @@
 import dataclasses
-import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.config import KEYS, Config, Regularization
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.ln import LayerNorm
+from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
     CODE,
@@ -28,13 +33,13 @@ GOLDEN = "0182886ee50c37d015f05dd39d50d2d3bbc6bfd86ec32a272dbd029a50174d17"
 
 def configuration(change: Callable[[Config], None] = lambda config: None) -> Config:
     config = Config(
-        norm=Norm("gn", eps=1e-5, groups=4),
+        norm=GroupNorm(eps=1e-5, groups=4),
         reg=Regularization(l1=1e-5),
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("onecycle", warmup=0.25),
-        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
-        model=Model("cnn", width=16),
-        tracking=Tracking("sqlite", experiment="normlab"),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=OneCycle(warmup=0.25),
+        data=MNIST(batch_size=64, validation=5000, split_seed=0),
+        model=CNN(width=16),
+        tracking=Tracking(experiment="normlab"),
         epochs=3,
         seed=0,
         threads=1,
@@ -75,7 +80,7 @@ def test_a_key_added_later_leaves_old_jobs_alone_until_it_is_used(monkeypatch):
     [
         lambda c: setattr(c.data, "root", "/another/place"),
         lambda c: setattr(c, "device", "cuda:1"),
-        lambda c: setattr(c, "tracking", Tracking("none")),
+        lambda c: setattr(c, "tracking", NoTracking()),
     ],
     ids=["data.root", "device", "tracking"],
 )
@@ -135,7 +140,7 @@ def test_what_varies_is_told_norm_first_and_seed_last():
             lambda c: None,
             lambda c: setattr(c, "seed", 1),
             lambda c: setattr(c, "epochs", 4),
-            lambda c: setattr(c.norm, "name", "ln"),
+            lambda c: setattr(c, "norm", LayerNorm(eps=1e-5)),
             lambda c: setattr(c.reg, "l1", 0.0),
         )
     ]
@@ -143,44 +148,53 @@ def test_what_varies_is_told_norm_first_and_seed_last():
     assert varying(jobs[:1]) == []
 
 
-def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+@pytest.fixture
+def source(tmp_path, monkeypatch) -> Path:
+    """A copy of the code that the digest is taken of."""
+    copy = tmp_path / "src"
+    shutil.copytree(Path(identity.__file__).parents[1], copy, ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+    monkeypatch.setattr(identity, "__file__", str(copy / "runs" / "identity.py"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("figures/figures.py", False),
+        *((f"{room}/__init__.py", True) for room in ("data", "norms", "models", "models/modules", "augmentation")),
+        *((name, True) for name in ("training/loop.py", "job.py", "options.py")),
+    ],
+)
+def test_the_codes_digest_covers_the_code_that_decides_the_numbers(file, changes, source):
     before = code_digest.__wrapped__()
-    (tmp_path / "src" / "figures" / "figures.py").write_text("# another colour\n")
+    (source / file).write_text((source / file).read_text() + "\nEDITED = True\n")
+    assert (code_digest.__wrapped__() != before) == changes
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda code: code.replace(b"\n", b"\r\n"),
+        lambda code: b"# a comment\n" + code + b"\n\n# another\n",
+        lambda code: code.replace(b'"""', b'"""New words.  ', 1),
+        lambda code: re.sub(rb"\n(def|class) ", rb"\n\n\n\n\1  ", code),
+    ],
+    ids=["line endings", "comments", "docstrings", "layout"],
+)
+def test_what_changes_no_statement_changes_no_digest(edit, source):
+    before = code_digest.__wrapped__()
+    files = [path for pattern in CODE for path in source.glob(pattern)]
+    assert len(files) > 20
+    assert any(edit(path.read_bytes()) != path.read_bytes() for path in files)
+    for path in files:
+        path.write_bytes(edit(path.read_bytes()))
     assert code_digest.__wrapped__() == before
-    for room in ("data", "models", "training"):
-        path = tmp_path / "src" / room / "__init__.py"
-        content = path.read_bytes()
-        path.write_bytes(content + b"# edited\n")
-        assert code_digest.__wrapped__() != before
-        path.write_bytes(content)
-        assert code_digest.__wrapped__() == before
 
 
-def test_a_checkout_with_windows_line_endings_is_the_same_code(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
-    digest = hashlib.sha256()  # as it was before line endings were looked at, so that finished jobs stay the same code
-    files = sorted(path for pattern in CODE for path in (tmp_path / "src").glob(pattern))
-    assert len(files) > 10
-    for path in files:
-        digest.update(path.relative_to(tmp_path / "src").as_posix().encode() + b"\0" + path.read_bytes())
-    assert code_digest.__wrapped__() == digest.hexdigest()
-    for path in files:
-        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert code_digest.__wrapped__() == digest.hexdigest()
-
-
-def test_a_process_tells_the_code_that_it_has_imported_not_what_was_edited_since(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+def test_a_process_reports_the_code_that_it_has_imported(source):
     code_digest.cache_clear()
     before = code_digest()
-    (tmp_path / "src" / "models" / "__init__.py").write_text("# edited\n")
+    (source / "models" / "__init__.py").write_text("EDITED = True\n")
     assert code_digest() == before != code_digest.__wrapped__()
     code_digest.cache_clear()
 
@@ -209,7 +223,7 @@ def test_the_same_job_is_known_again_wherever_its_data_lies():
 
 
 def other_norm(config: Config) -> None:
-    config.norm = Norm("bn", eps=1e-5, momentum=0.1)
+    config.norm = BatchNorm(eps=1e-5, momentum=0.1)
 
 
 def test_a_key_applies_where_the_choice_reads_it():
@@ -243,7 +257,7 @@ def test_what_no_job_reads_does_not_vary():
 
 def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
     def change(config: Config) -> None:
-        config.norm = Norm("gn", eps=1e-5, groups=2)
+        config.norm = GroupNorm(eps=1e-5, groups=2)
         config.reg.l1, config.data.limit, config.epochs, config.threads, config.seed = 0.0, 9, 9, 9, 9
 
     found = ["norm.name", "norm.groups", "reg.l1", "data.limit", "epochs", "threads", "seed"]

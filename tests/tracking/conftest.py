@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from src.config import Tracking
 from src.job import run_job
+from src.options import Tracking
 from src.runs.folder import JobFolder
 from src.runs.identity import identity, job_key
 from src.runs.sweep import PlannedJob

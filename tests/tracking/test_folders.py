@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, keep
 from src.runs.sweep import Sweep

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.tracking.address import check_address
 from tests.tracking.servers import free_port
 

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.sweep import Sweep
 from src.tracking import address, session
 from src.tracking.session import Tracker

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import Journal, stamp
 from src.runs.lock import job_lock
 from src.runs.sweep import Sweep

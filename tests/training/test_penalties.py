@@ -5,18 +5,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from src.config import Norm, Optimizer
 from src.models.cnn import CNN
-from src.models.norms import norm_layer
+from src.norms.gn import GroupNorm
+from src.options import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
 from src.training.optimizers import make_optimizer
 from src.training.penalties import penalised, penalty
 from tests import world
 
-NORMS = world.NORMS | {"gn": Norm("gn", eps=1e-5, groups=2)}
+NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 
-def network(norm: str = "bn") -> CNN:
-    return CNN(1, 4, 4, norm_layer(NORMS[norm]), 0.0, torch.Generator().manual_seed(0))
+def network(norm: str = "bn") -> nn.Module:
+    return CNN(width=4).build(1, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0, torch.Generator().manual_seed(0))
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -60,7 +60,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
     reference = copy.deepcopy(model)
     torch.set_default_dtype(torch.float64)
     try:
-        ours = make_optimizer(model, Optimizer("sgd", lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
+        ours = make_optimizer(model, SGD(lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
         decayed = [{"params": [p], "weight_decay": 0.2 if p.ndim >= 2 else 0.0} for p in reference.parameters()]
         theirs = torch.optim.SGD(decayed, lr=0.1, momentum=momentum, nesterov=nesterov)
         for _ in range(5):
@@ -75,7 +75,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
 
 def test_adamw_decays_the_same_weights_by_itself():
     model, reference = network(), network()
-    ours = make_optimizer(model, Optimizer("adamw", lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
+    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
     weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
     theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5, fused=True)
@@ -91,7 +91,7 @@ def test_adamw_decays_the_same_weights_by_itself():
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_without_l2_adam_and_adamw_decay_nothing(name):
     model, reference = network(), network()
-    ours = make_optimizer(model, Optimizer(name, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
+    ours = make_optimizer(model, OPTIMIZERS[name](lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
     theirs = torch.optim.Adam(reference.parameters(), lr=0.01, fused=True)
     for _ in range(3):
         step(model, ours)
@@ -99,9 +99,16 @@ def test_without_l2_adam_and_adamw_decay_nothing(name):
     assert same(model, reference)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
-def test_decay_is_adamws_alone(name):
-    settings = Optimizer(name, lr=0.01, momentum=0.0, beta1=0.9, beta2=0.999, alpha=0.9, eps=1e-8)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SGD(lr=0.01, momentum=0.0, nesterov=False),
+        Adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8),
+        RMSprop(lr=0.01, momentum=0.0, alpha=0.9, eps=1e-8),
+    ],
+    ids=lambda settings: settings.name,
+)
+def test_decay_is_adamws_alone(settings):
     model, other = network(), network()
     step(model, make_optimizer(model, settings, decay=0.0))
     step(other, make_optimizer(other, settings, decay=0.5))
