@@ -20,7 +20,7 @@ from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_set
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
-from src.options import MNIST, Data
+from src.options import DATASETS, MNIST, 
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def read(path: Path, axes: int = 3) -> Bytes:
 
 
 def images_of(root: Path, name: str = "idx") -> Images:
-    return load(Data(name=name, root=str(root), batch_size=1, validation=1, split_seed=0))
+    return load(DATASETS[name](root=str(root), batch_size=1, validation=1, split_seed=0))
 
 
 def refusal(root: Path, name: str = "idx") -> str:
@@ -281,4 +281,4 @@ def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
 def load_without_privileges(root: Path) -> str:
     """What a user without root's rights is told who reads the set."""
     data = f"IDX(root={str(root)!r}, batch_size=1, validation=1, split_seed=0)"
-    return refusal_without_privileges("from src.config import Data\nfrom src.data.sources import load", f"load({data})")
+    return refusal_without_privileges("from src.options import IDX\nfrom src.data.sources import load", f"load({data})")

@@ -22,7 +22,7 @@ from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
-from src.options import Data, Synthetic
+from src.options import DATASETS, Synthetic
 
 # torchvision unpacks tar files without naming a filter, which Python 3.12 and 3.13 warn of.
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
@@ -116,7 +116,7 @@ def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
 def load_anew(name: str, root: Path | None) -> Images:
     """A dataset as another process would read it: only the last one stays in memory."""
     load(Synthetic("synthetic", 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
-    return load(Data(name=name, root=root and str(root), batch_size=1, validation=1, split_seed=0))
+    return load(DATASETS[name](root=root and str(root), batch_size=1, validation=1, split_seed=0))
 
 
 def refusal(name: str, root: Path | None) -> str:

@@ -123,7 +123,7 @@ def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
 def test_a_job_that_goes_on_is_shown_where_it_is():
     told = list[Update]()
     progress = Progress("bn s0", epochs=5, steps=10, batch_size=100, listener=told.append, live=True)
-    history = History()
+    history = History(steps=10)
     history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
     progress._looked -= 10  # the last look is long ago
     progress.step(4, history)
