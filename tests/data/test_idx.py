@@ -20,7 +20,7 @@ from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_set
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
-from src.options import DATASETS, MNIST, 
+from src.options import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
