@@ -29,11 +29,11 @@ from src.data.images import Source
 from src.data.sources import describe, load
 from src.runs import identity, naming
 from src.runs.environment import environment
-from src.runs.files import write_json
 from src.runs.folder import ARTIFACTS
 from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.files import write_json
 
 EPOCHS = 50
 STRENGTHS = 200  # values of reg.l1 at most

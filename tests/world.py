@@ -12,15 +12,15 @@ from safetensors.numpy import save
 
 from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
 from src.data.sources import load
-from src.runs.files import write_json
 from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
 from src.runs.naming import folder_name, label
 from src.runs.predictions import Predictions, save_predictions
-from src.runs.stored import sealed
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.files import write_json
+from src.storage.stored import sealed
 
 DATA = Data(
     name="synthetic",

@@ -12,7 +12,7 @@ from src.results.records import Cell
 from src.runs.folder import FinishedJob
 from src.runs.integrity import PREDICTIONS, checked_predictions
 from src.runs.predictions import Predictions
-from src.runs.stored import Harmed, NoAccess
+from src.storage.stored import Harmed, NoAccess
 
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]

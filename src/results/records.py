@@ -12,10 +12,10 @@ from src.console import patiently
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.identity import applies, code_digest, varying
 from src.runs.integrity import files_fault, numbers_fault
-from src.runs.lock import is_owned
 from src.runs.naming import label
-from src.runs.stored import NoAccess
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.lock import is_owned
+from src.storage.stored import NoAccess
 
 
 @dataclass(frozen=True)

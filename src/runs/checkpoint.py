@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from src.runs.files import write_atomic
 from src.runs.journal import Record, first_line
 from src.runs.shapes import record_fault
-from src.runs.stored import Harmed, read_stored
+from src.storage.files import write_atomic
+from src.storage.stored import Harmed, read_stored
 
 FORMAT = 1
 HEADER = b"normlab checkpoint "

@@ -7,7 +7,7 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, Record, stamp
-from src.runs.lock import job_lock
+from src.storage.lock import job_lock
 
 
 def last_record(folder: Path) -> Record | None:

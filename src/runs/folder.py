@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import sync_folder
 from src.runs.identity import stored_leaves
 from src.runs.journal import Record, read_finished, read_journal
-from src.runs.lock import job_lock
 from src.runs.shapes import result_fault
-from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
+from src.storage.files import sync_folder
+from src.storage.lock import job_lock
+from src.storage.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
 
 MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder of what was set aside

@@ -15,12 +15,12 @@ from typing import Any
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing, job_key
-from src.runs.pictures import picture_fault
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
-from src.runs.stored import Harmed, NoAccess, exists, is_regular, is_something_else, read_stored
 from src.runs.sweep import Sweep
 from src.schema import leaves
+from src.storage.png import picture_fault
+from src.storage.stored import Harmed, NoAccess, exists, is_regular, is_something_else, read_stored
 
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 WHOLE = ("start", "ready")  # the records whose fields a job needs all

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from src.runs.files import flush_to_disk, named, sync_folder
 from src.runs.shapes import record_fault
-from src.runs.stored import Harmed, is_regular, parsed, read_stored
+from src.storage.files import flush_to_disk, named, sync_folder
+from src.storage.stored import Harmed, is_regular, parsed, read_stored
 
 Record = dict[str, Any]
 

@@ -9,9 +9,9 @@ from src.config import Config
 from src.runs.folder import JobFolder, holds
 from src.runs.identity import applies, is_same
 from src.runs.naming import folder_name, format_value, label
-from src.runs.stored import NoAccess, exists
 from src.runs.sweep import PlannedJob, Sweep
 from src.schema import leaves
+from src.storage.stored import NoAccess, exists
 
 
 def plan_job(

@@ -7,8 +7,8 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.command import command
 from src.runs.known_folders import as_called_now
-from src.runs.stored import NoAccess, exists
 from src.runs.sweep import Sweep, read_sweep
+from src.storage.stored import NoAccess, exists
 
 
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import remove_partial_files, write_json
-from src.runs.lock import file_lock
-from src.runs.stored import NoAccess, is_something_else, parsed, read_stored
+from src.storage.files import remove_partial_files, write_json
+from src.storage.lock import file_lock
+from src.storage.stored import NoAccess, is_something_else, parsed, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes

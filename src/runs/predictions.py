@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from src.runs.files import write_atomic
-from src.runs.stored import Harmed, read_stored
+from src.storage.files import write_atomic
+from src.storage.stored import Harmed, read_stored
 
 LARGEST_RATIO = 1040  # deflate packs a byte into 8/1032 of a bit at best (https://zlib.net/zlib_tech.html)
 Classes = npt.NDArray[np.integer[Any]]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from src.bad_input import BadInput
-from src.runs.files import remove_partial_files, write_json
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
 from src.runs.shapes import sweep_fault
-from src.runs.stored import Harmed, parsed, read_stored, seal_fits, sealed
+from src.storage.files import remove_partial_files, write_json
+from src.storage.stored import Harmed, parsed, read_stored, seal_fits, sealed
 
 REPORT = "report.html"  # the comparison, whole
 VERDICT = "verdict.txt"  # what the comparison has found, a sentence a line

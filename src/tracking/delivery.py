@@ -14,8 +14,8 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from src.runs.folder import ARTIFACTS, JobFolder
 from src.runs.integrity import why_unusable
 from src.runs.journal import Record
-from src.runs.lock import folder_lock, is_owned
 from src.runs.sweep import PlannedJob
+from src.storage.lock import folder_lock, is_owned
 from src.tracking.ending import fail_running, supersede, terminate
 from src.tracking.entities import dataset, epoch_metrics, job_tags
 from src.tracking.files import LACKS, Undelivered, check_files, missing_files, remove_partial_files, send_files

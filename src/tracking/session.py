@@ -10,8 +10,8 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.config import Tracking
 from src.runs.folder import MULTIRUN
-from src.runs.lock import folder_lock
 from src.runs.sweep import Sweep
+from src.storage.lock import folder_lock
 from src.tracking.address import reason, shown, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.files import Undelivered, refusal

@@ -10,9 +10,9 @@ from mlflow.exceptions import MlflowException
 
 from src.runs.folder import JobFolder
 from src.runs.integrity import can_be_read
-from src.runs.lock import is_owned
-from src.runs.stored import Harmed, is_regular, read_stored
 from src.runs.sweep import VERDICT, Sweep
+from src.storage.lock import is_owned
+from src.storage.stored import Harmed, is_regular, read_stored
 from src.tracking import views
 from src.tracking.ending import supersede, terminate
 from src.tracking.files import LACKS, Undelivered, check_files, remove_partial_files, send_files

@@ -18,7 +18,7 @@ from src.progress import Progress, Update
 from src.runs.ending import last_record, told
 from src.runs.folder import JobFolder
 from src.runs.journal import Record
-from src.runs.lock import is_owned
+from src.storage.lock import is_owned
 from src.workers.processes import GRACE, Audience, Outcome, Task, Workers, start_server
 
 POLL = 0.25  # seconds between two looks at engine and folders

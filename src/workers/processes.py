@@ -27,8 +27,8 @@ from src.config import Config, Data
 from src.progress import Update
 from src.runs.ending import cause, last_record, told
 from src.runs.journal import Record
-from src.runs.lock import is_owned
 from src.stopping import Terminated
+from src.storage.lock import is_owned
 from src.workers.limits import check_memory, too_little_memory
 
 # What the server imports: what every job needs, and what the command's own module imports, which each process runs

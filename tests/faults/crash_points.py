@@ -21,6 +21,7 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 MODULES = [
     *sorted((PROJECT / "src/runs").glob("*.py")),
+    *sorted((PROJECT / "src/storage").glob("*.py")),
     *sorted((PROJECT / "src/tracking").glob("*.py")),
     PROJECT / "src/job.py",
     PROJECT / "src/training/loop.py",

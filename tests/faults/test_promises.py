@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from src.runs.checkpoint import save_checkpoint
-from src.runs.files import write_json
 from src.runs.journal import encode, read_journal
 from src.runs.predictions import load_predictions, save_predictions
-from src.runs.stored import sealed
+from src.storage.files import write_json
+from src.storage.stored import sealed
 from tests.faults.conftest import execute
 from tests.faults.promises import check_after_kill, check_store, snapshot
 

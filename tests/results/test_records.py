@@ -3,8 +3,8 @@ from dataclasses import replace
 
 from src.results.records import load_records
 from src.runs.journal import stamp
-from src.runs.lock import job_lock
 from src.runs.manifests import choose_sweeps
+from src.storage.lock import job_lock
 from tests.unprivileged import refusal_without_privileges
 
 

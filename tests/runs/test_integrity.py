@@ -23,7 +23,7 @@ from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
-from src.runs.stored import Harmed, read_stored
+from src.storage.stored import Harmed, read_stored
 from src.sweep.pace import seen_in
 from src.verdict.verdicts import judge
 from tests import harms

@@ -15,8 +15,8 @@ from src.bad_input import BadInput
 from src.job import run_job
 from src.runs.ending import told
 from src.runs.folder import JobFolder, set_aside
-from src.runs.lock import folder_lock, is_owned, job_lock
-from src.runs.space import check_space
+from src.storage.lock import folder_lock, is_owned, job_lock
+from src.storage.space import check_space
 from tests.conftest import files_below
 from tests.world import configuration
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.files import remove_partial_files, sync_folder, write_atomic, write_json
 from src.runs.journal import Journal, read_journal, stamp
+from src.storage.files import remove_partial_files, sync_folder, write_atomic, write_json
 
 PROJECT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def test_a_process_killed_before_the_rename_leaves_the_old_file(call, tmp_path):
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from src.runs.files import remove_partial_files, write_atomic
+from src.storage.files import remove_partial_files, write_atomic
 {call} = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
 write_atomic(Path(sys.argv[1]), b"new")
 """
@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
     code = f"""
 import resource, sys
 from pathlib import Path
-from src.runs.files import remove_partial_files, write_atomic
+from src.storage.files import remove_partial_files, write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
 try:
     write_atomic(Path(sys.argv[1]), bytes(2000))

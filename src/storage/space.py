@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.runs.lock import flock
+from src.storage.lock import flock
 
 # Bytes that a job takes: the default network on MNIST leaves 0.64 MB in its folder and 0.76 MB in MLflow's
 # copy of it (most of both are the predictions for 10,000 test images), and has had 0.4 MB of checkpoints meanwhile.

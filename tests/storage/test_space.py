@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.runs.space import JOB, MADE, SWEEP, check_space, free_bytes
+from src.storage.space import JOB, MADE, SWEEP, check_space, free_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
@@ -222,7 +222,7 @@ def test_a_folder_of_somebody_else_is_found_by_writing(tmp_path):
             folder.chmod(folder.stat().st_mode | 0o011)  # what pytest makes is closed to others
     (tmp_path / "theirs").chmod(0o555)
     told = refusal_without_privileges(
-        "from pathlib import Path\nfrom src.runs.space import check_space",
+        "from pathlib import Path\nfrom src.storage.space import check_space",
         f"check_space(Path({str(tmp_path / 'theirs' / 'multirun')!r}), 1)",
     )
     assert told.splitlines() == [

@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from src.runs.stored import Harmed, read_stored
+from src.storage.stored import Harmed, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; ours have 100,000
