@@ -87,7 +87,7 @@ def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
 def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray, varies: Sequence[str]) -> PlannedJob:
     """Write one job's folder: a hundredth of the test images, more or less, is wrong."""
     what, leaves = identity.identity(config, source.digest), identity.job_leaves(config)
-    key, label = identity.job_key(what), naming.label(leaves, varies)
+    key, label = identity.job_key(what), naming.job_name(leaves, varies)
     folder = multirun / "jobs" / naming.folder_name(label, key)
     folder.mkdir(parents=True)
     chance = np.random.default_rng(int(key[:8], 16))
@@ -120,7 +120,7 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     metrics |= {"val/loss": 1.2 * loss, "val/accuracy": 1 - loss / 3, "best/val_accuracy": 1 - lowest / 3}
     seconds = {"train": 450.0, "total": 460.0}
     write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds, "finished": 1_700_000_000_000})
-    cell_label = naming.label(leaves, varies, seed=False)
+    cell_label = naming.job_name(leaves, varies, seed=False)
     return PlannedJob(key, folder.name, label, cell_label, {path: str(leaves[path]) for path in varies})
 
 

@@ -16,7 +16,7 @@ from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
-from src.runs.naming import folder_name, label
+from src.runs.naming import folder_name, job_name
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.files import write_json
@@ -90,8 +90,8 @@ class World:
 
     def plan(self, config: Config) -> PlannedJob:
         leaves = identity(config, load(config.data).source.digest)
-        name = label(job_leaves(config), ["reg.l1"])
-        cell = label(job_leaves(config), ["reg.l1"], seed=False)
+        name = job_name(job_leaves(config), ["reg.l1"])
+        cell = job_name(job_leaves(config), ["reg.l1"], seed=False)
         return PlannedJob(
             key=job_key(leaves),
             folder=folder_name(name, job_key(leaves)),

@@ -19,7 +19,7 @@ from torch import nn
 from src.runs.journal import Record, first_line
 from src.runs.shapes import record_fault
 from src.storage.files import write_atomic
-from src.storage.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 
 FORMAT = 1
 HEADER = b"normlab checkpoint "
@@ -57,7 +57,7 @@ def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
     """
     buffer = io.BytesIO()
     torch.save({"epoch": epoch, "attempt": attempt(folder), **state}, buffer)
-    write_atomic(folder / GENERATIONS[epoch % len(GENERATIONS)], sealed(FORMAT, buffer.getvalue()))
+    write_atomic(folder / GENERATIONS[epoch % len(GENERATIONS)], checkpoint_bytes(FORMAT, buffer.getvalue()))
 
 
 def attempt(folder: Path) -> str:
@@ -65,7 +65,7 @@ def attempt(folder: Path) -> str:
     return hashlib.sha256(first_line(folder / "journal.jsonl")).hexdigest()
 
 
-def sealed(version: int, content: bytes) -> bytes:
+def checkpoint_bytes(version: int, content: bytes) -> bytes:
     """A checkpoint file's bytes."""
     head = HEADER + b"%d\n" % version
     return head + hashlib.sha256(head + content).digest() + content
@@ -129,14 +129,14 @@ def _read(path: Path) -> State | None:
         stored = read_stored(path, LARGEST)
     except FileNotFoundError:
         return None
-    except Harmed as harmed:
-        log.warning("%s and is left aside", harmed)
+    except Damaged as damaged:
+        log.warning("%s and is left aside", damaged)
         return None
     head, _, rest = stored.partition(b"\n")
     version, content = head.removeprefix(HEADER), rest[32:]
     if stored.startswith((b"PK", b"\x80")):
         raise Unreadable(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{WAY_ON}")
-    if not version.isdigit() or stored != sealed(int(version), content):
+    if not version.isdigit() or stored != checkpoint_bytes(int(version), content):
         log.warning("%s is damaged and left aside", path)
         return None
     if int(version) != FORMAT:

@@ -15,7 +15,7 @@ def last_record(folder: Path) -> Record | None:
     return next(reversed(JobFolder(folder).records()), None)
 
 
-def told(folder: Path, status: str, died: str, before: Record | None) -> str:
+def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
     """Why a job that nobody trains any more has no result; empty where there is one.
 
     Where the job itself could not say it, its journal and log say from now on what it `died` of; one that was stopped
@@ -38,7 +38,7 @@ def told(folder: Path, status: str, died: str, before: Record | None) -> str:
     return died
 
 
-def cause(code: int) -> str:
+def exit_reason(code: int) -> str:
     """What a process died of, by its exit status, which is a signal's number below 0."""
     if code >= 0:
         return f"its process ended with exit status {code} and without a result"

@@ -13,7 +13,7 @@ from src.runs.journal import Record, read_finished, read_journal
 from src.runs.shapes import result_fault
 from src.storage.files import sync_folder
 from src.storage.lock import job_lock
-from src.storage.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
+from src.storage.stored import Damaged, exists, is_regular, parsed, read_stored, seal_fits
 
 MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder of what was set aside
@@ -65,10 +65,10 @@ class JobFolder:
     def failed(self) -> bool:
         """Whether the job broke off by itself."""
         records = [] if self.finished else self.records()
-        return self.stillborn or (bool(records) and records[-1].get("status") == "FAILED")
+        return self.never_started or (bool(records) and records[-1].get("status") == "FAILED")
 
     @property
-    def stillborn(self) -> bool:
+    def never_started(self) -> bool:
         """Whether it ended before the first line of its journal, as where an engine refuses it; its log says why."""
         return not self.finished and not self.records() and self.log.exists() and self.log.stat().st_size > 0
 
@@ -85,13 +85,13 @@ class JobFolder:
         """The result of a finished job, else None.
 
         Raises:
-            Harmed: where the file does not hold what a job writes there.
+            Damaged: where the file does not hold what a job writes there.
         """
         try:
             content = read_stored(self.result_path, LARGEST_RESULT)
         except FileNotFoundError:
             if exists(self.result_path):  # a link to nothing
-                raise Harmed(self.result_path, "is no regular file") from None
+                raise Damaged(self.result_path, "is no regular file") from None
             return None
         try:
             result: dict[str, Any] = parsed(content)
@@ -101,7 +101,7 @@ class JobFolder:
         except ValueError:
             what = "is no JSON"
         if what:
-            raise Harmed(self.result_path, what)
+            raise Damaged(self.result_path, what)
         result.pop("crc", None)
         return result
 
@@ -109,8 +109,8 @@ class JobFolder:
         """What is wrong with the result, naming its file; empty for nothing, and where there is none."""
         try:
             self.result()
-        except Harmed as harmed:
-            return str(harmed)
+        except Damaged as damaged:
+            return str(damaged)
         return ""
 
 
@@ -164,7 +164,7 @@ class FinishedJob:
         """The numbers at the end."""
         result = self.folder.result()
         if result is None:
-            raise Harmed(self.folder.result_path, "is missing")
+            raise Damaged(self.folder.result_path, "is missing")
         return result
 
 

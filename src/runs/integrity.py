@@ -20,7 +20,7 @@ from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, r
 from src.runs.sweep import Sweep
 from src.schema import leaves
 from src.storage.png import picture_fault
-from src.storage.stored import Harmed, NoAccess, exists, is_regular, is_something_else, read_stored
+from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regular, read_stored
 
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 WHOLE = ("start", "ready")  # the records whose fields a job needs all
@@ -44,7 +44,7 @@ def job_fault(job: JobFolder, key: str) -> str:
     if not job.path.is_dir():
         return f"{job.path} is no folder"
     for name in (*OTHER_FILES, *ARTIFACTS):
-        if is_something_else(job.path / name):
+        if is_irregular(job.path / name):
             return f"{job.path / name} is no regular file"
     if not job.finished:
         return _unfinished_fault(job)
@@ -70,7 +70,7 @@ def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     return {key: what for key, what in found.items() if what}
 
 
-def why_unusable(job: JobFolder, key: str) -> str:
+def unusable_reason(job: JobFolder, key: str) -> str:
     """The same for who only reads: where another user has closed a file, that is the reason."""
     try:
         return job_fault(job, key)
@@ -78,7 +78,7 @@ def why_unusable(job: JobFolder, key: str) -> str:
         return refusal.what
 
 
-def can_be_read(job: JobFolder) -> bool:
+def is_readable(job: JobFolder) -> bool:
     """Whether another user has not closed a job's folder."""
     try:
         _ = job.finished, job.records()
@@ -102,8 +102,8 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
         result = job.result
         if what := _journal_fault(job, key):
             return f"{journal} {what}"
-    except Harmed as harmed:
-        return str(harmed)
+    except Damaged as damaged:
+        return str(damaged)
     what = _contradiction(result, job.epochs, job.start["source"]["test"])
     return f"{job.folder.result_path} {what}" if what else ""
 
@@ -189,8 +189,8 @@ def predictions_fault(job: FinishedJob) -> str:
         checked_predictions(job)
     except FileNotFoundError:
         return f"{job.folder.path / PREDICTIONS} is missing"
-    except Harmed as harmed:
-        return str(harmed)
+    except Damaged as damaged:
+        return str(damaged)
     return ""
 
 
@@ -199,13 +199,13 @@ def checked_predictions(job: FinishedJob) -> Predictions:
 
     Raises:
         FileNotFoundError: where there are none.
-        Harmed: where they are anything else.
+        Damaged: where they are anything else.
     """
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
     found = load_predictions(path, (source["test"], len(source["classes"])))
     errors = int(found.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
-        raise Harmed(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
+        raise Damaged(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
     return found
 
 
@@ -228,8 +228,8 @@ def weights_fault(path: Path, parameters: int) -> str:
                 return "has tensors that do not fit their sizes"
             ends.append(end)
         return "" if len(content) == 8 + size + ends[-1] else "is not as long as its header says"
-    except Harmed as harmed:
-        return harmed.what
+    except Damaged as damaged:
+        return damaged.what
     except Exception:  # whatever a harmed header makes of these lines
         return "has no header that can be read"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.shapes import record_fault
 from src.storage.files import flush_to_disk, named, sync_folder
-from src.storage.stored import Harmed, is_regular, parsed, read_stored
+from src.storage.stored import Damaged, is_regular, parsed, read_stored
 
 Record = dict[str, Any]
 
@@ -27,10 +27,10 @@ class Journal:
         """Begin a journal, or go on with the one that is there; what follows its first harmed line is cut off.
 
         Raises:
-            Harmed: where something else than a file is in its place.
+            Damaged: where something else than a file is in its place.
         """
         if path.exists() and not is_regular(path):  # a link may name a file that is not there yet
-            raise Harmed(path, "is no regular file")
+            raise Damaged(path, "is no regular file")
         content = _content(path) if resume else b""
         self._records = list(_records(content))
         self._path = path
@@ -119,8 +119,8 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
         content = read_stored(path)
     except FileNotFoundError:
         return [], "is missing"
-    except Harmed as harmed:
-        return [], harmed.what
+    except Damaged as damaged:
+        return [], damaged.what
     records = list(_records(content))
     lines = _lines(content)
     if len(records) == len(lines):
@@ -137,7 +137,7 @@ def first_line(path: Path) -> bytes:
 def _content(path: Path) -> bytes:
     try:
         return read_stored(path)
-    except (FileNotFoundError, Harmed):  # or moved away together with its folder since somebody looked
+    except (FileNotFoundError, Damaged):  # or moved away together with its folder since somebody looked
         return b""
 
 

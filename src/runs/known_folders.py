@@ -8,7 +8,7 @@ from typing import Any
 from src.config import Config
 from src.runs.folder import JobFolder, holds
 from src.runs.identity import applies, is_same
-from src.runs.naming import folder_name, format_value, label
+from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.schema import leaves
 from src.storage.stored import NoAccess, exists
@@ -26,19 +26,19 @@ def plan_job(
         unusual: the keys in which it differs from the default.
         known: the folders that there are.
     """
-    name = label(values, unusual)
+    name = job_name(values, unusual)
     folder = known.of(key)
     shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, values)]
     return PlannedJob(
         key=key,
         folder=folder.path.name if folder else folder_name(name, key),
         label=name,
-        cell=label(values, unusual, seed=False),
+        cell=job_name(values, unusual, seed=False),
         params={path: format_value(values[path]) for path in shown},
     )
 
 
-def as_called_now(sweep: Sweep, multirun: Path) -> Sweep:
+def with_current_folders(sweep: Sweep, multirun: Path) -> Sweep:
     """A sweep of which some folders may have been renamed since: their keys tell whose they are."""
     if all(exists(job.at(multirun).path) for job in sweep.jobs):
         return sweep

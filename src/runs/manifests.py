@@ -6,7 +6,7 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.command import command
-from src.runs.known_folders import as_called_now
+from src.runs.known_folders import with_current_folders
 from src.runs.sweep import Sweep, read_sweep
 from src.storage.stored import NoAccess, exists
 
@@ -22,12 +22,12 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
         raise BadInput(f"there is no sweep in {multirun / 'sweeps'} yet", write=f"{command('train')} -m norm=bn,gn,ln")
     if not ids:
         latest = max((read_sweep(path) for path in manifests), key=lambda sweep: sweep.started)
-        return [as_called_now(latest, multirun)]
+        return [with_current_folders(latest, multirun)]
     chosen = [read_sweep(_manifest(prefix, manifests)) for prefix in ids]
     for prefix, sweep in zip(ids, chosen, strict=True):
         if not sweep.id.startswith(prefix.lower()):
             raise _unknown(prefix, manifests)
-    return [as_called_now(sweep, multirun) for sweep in {sweep.id: sweep for sweep in chosen}.values()]
+    return [with_current_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in chosen}.values()]
 
 
 def _manifests(sweeps: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from src.storage.files import remove_partial_files, write_json
 from src.storage.lock import file_lock
-from src.storage.stored import NoAccess, is_something_else, parsed, read_stored
+from src.storage.stored import NoAccess, is_irregular, parsed, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes
@@ -33,7 +33,7 @@ class Multirun:
     copied_from: tuple[str, ...] = ()
     original: str = ""  # the place of the folder that this one is a copy of
     new: bool = False  # no file holds this identity yet
-    news: str = ""  # a move or a copy that was just noticed, for the user
+    notice: str = ""  # a move or a copy that was just noticed, for the user
 
     @property
     def artifacts(self) -> str:
@@ -47,7 +47,7 @@ class Multirun:
 
 
 def identify(folder: Path) -> Multirun:
-    """Read a folder's identity, and find out whether the folder was moved or copied; `keep` makes the answer last.
+    """Read a folder's identity, and find out whether the folder was moved or copied.
 
     A folder that was renamed keeps its identity: it is still the same inode.  A copy gets a new one.  A folder that
     came from another disk or machine counts as a copy, since nobody can tell whether the original is still in use.
@@ -60,18 +60,18 @@ def identify(folder: Path) -> Multirun:
     if known["place"] == str(path) and _same_folder(path, known):
         return stored
     if _moved(path, known):
-        return replace(stored, news=f"{path} was {known['place']} before; its runs in MLflow follow it")
+        return replace(stored, notice=f"{path} was {known['place']} before; its runs in MLflow follow it")
     place = known["place"] if known["place"] != str(path) else f"{path} on {known['machine']}"
     return replace(
         stored,
         id=uuid.uuid4().hex,
         copied_from=(*stored.copied_from, stored.id)[-COPIES:],
         original=known["place"],
-        news=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
+        notice=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
     )
 
 
-def keep(multirun: Multirun) -> Multirun:
+def save_identity(multirun: Multirun) -> Multirun:
     """Write a folder's identity, where it is not written yet; where another command was faster, its identity counts.
 
     A folder that only others may write to gets an identity from its machine and place, the same the next time.
@@ -81,7 +81,7 @@ def keep(multirun: Multirun) -> Multirun:
     """
     path = multirun.path
     path.mkdir(parents=True, exist_ok=True)
-    if not (multirun.new or multirun.news):
+    if not (multirun.new or multirun.notice):
         return multirun
     if not os.access(path, os.W_OK):
         return replace(multirun, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}:{path}").hex, new=False)
@@ -106,7 +106,7 @@ def _clear(folder: Path) -> None:
     """Make room for the identity: something else may be in its place, and a killed command may have left a part."""
     remove_partial_files(folder, shared=True)
     file = folder / FILE
-    if is_something_else(file):
+    if is_irregular(file):
         there = folder / "superseded" / f"{FILE}-{time.time_ns() // 1_000_000}"
         there.parent.mkdir(exist_ok=True)
         file.rename(there)

@@ -9,7 +9,7 @@ from src.runs.identity import applies
 LONGEST_NAME = 60  # letters of a label in a folder's name
 
 
-def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
+def job_name(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
     """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
     paths = [path for path in shown if path not in ("norm.name", "seed") and applies(path, job)]
     words = [str(job["norm.name"]), *(f"{short_name(path, paths)}={format_value(job[path])}" for path in paths)]

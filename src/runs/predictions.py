@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.storage.files import write_atomic
-from src.storage.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 
 LARGEST_RATIO = 1040  # deflate packs a byte into 8/1032 of a bit at best (https://zlib.net/zlib_tech.html)
 Classes = npt.NDArray[np.integer[Any]]
@@ -68,24 +68,24 @@ def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predic
     Raises:
         FileNotFoundError: where there is none.
         NoAccess: where another user has closed it.
-        Harmed: where it holds anything else.
+        Damaged: where it holds anything else.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if what := _claims_fault(archive, shape):
-                raise Harmed(path, what)
+                raise Damaged(path, what)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             found = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
-    except Harmed:
+    except Damaged:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are no archive of arrays
-        raise Harmed(path, f"cannot be read: {type(error).__name__}") from error
+        raise Damaged(path, f"cannot be read: {type(error).__name__}") from error
     for classes in (found.label, found.predicted):
         if len(classes) and (classes.min() < 0 or classes.max() >= found.probabilities.shape[1]):
-            raise Harmed(path, "holds classes that the dataset does not have")
+            raise Damaged(path, "holds classes that the dataset does not have")
     if len(found) and not (found.probabilities.min() >= 0 and found.probabilities.max() < 1.001):  # NaN is neither
-        raise Harmed(path, "holds numbers that are no probabilities")
+        raise Damaged(path, "holds numbers that are no probabilities")
     return found
 
 

@@ -9,7 +9,7 @@ from src.runs.folder import JobFolder
 from src.runs.naming import short_name
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
-from src.storage.stored import Harmed, parsed, read_stored, seal_fits, sealed
+from src.storage.stored import Damaged, parsed, read_stored, seal_fits, sealed
 
 REPORT = "report.html"  # the comparison, whole
 VERDICT = "verdict.txt"  # what the comparison has found, a sentence a line
@@ -71,8 +71,8 @@ def read_sweep(manifest: Path) -> Sweep:
     try:
         stored = parsed(read_stored(manifest))
         what = sweep_fault(stored) or ("" if seal_fits(stored) else "is damaged")
-    except Harmed as harmed:
-        what = harmed.what
+    except Damaged as damaged:
+        what = damaged.what
     except ValueError:
         what = "is no JSON"
     except OSError as error:

@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from src.storage.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; ours have 100,000
@@ -17,8 +17,8 @@ def picture_fault(path: Path) -> str:
     """
     try:
         content = read_stored(path, LARGEST_PICTURE)
-    except Harmed as harmed:
-        return harmed.what
+    except Damaged as damaged:
+        return damaged.what
     if not content.startswith(SIGNATURE):
         return "is no PNG picture"
     place, kind = len(SIGNATURE), b""

@@ -19,7 +19,7 @@ from src.bad_input import BadInput
 LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, and the manifest of a million jobs
 
 
-class Harmed(ValueError):
+class Damaged(ValueError):
     """A file does not hold what its writer wrote."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -46,7 +46,7 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
     Raises:
         FileNotFoundError: where there is none.
         NoAccess: where its permissions do not allow it.
-        Harmed: where it is no regular file, or larger than `at_most` bytes.
+        Damaged: where it is no regular file, or larger than `at_most` bytes.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it a pipe that nobody writes to is waited for
@@ -57,9 +57,9 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
     try:
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
-            raise Harmed(path, "is no regular file")
+            raise Damaged(path, "is no regular file")
         if state.st_size > at_most:
-            raise Harmed(path, f"has {state.st_size:,} bytes, and can need {at_most:,} at most")
+            raise Damaged(path, f"has {state.st_size:,} bytes, and can need {at_most:,} at most")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(at_most)
     finally:
@@ -95,7 +95,7 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def is_something_else(path: Path) -> bool:
+def is_irregular(path: Path) -> bool:
     """Whether something other than a regular file stands at a path; a file that is gone by now is nothing.
 
     Raises:

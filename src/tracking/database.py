@@ -65,8 +65,8 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
         found = [str(key).removeprefix(PLACE) for key in connection.scalars(wanted)]
     if not found:
         return multirun
-    news = f"{multirun.path / FILE} was lost; the project's database knows the folder"
-    return replace(multirun, id=found[0], new=False, news=news)
+    notice = f"{multirun.path / FILE} was lost; the project's database knows the folder"
+    return replace(multirun, id=found[0], new=False, notice=notice)
 
 
 def bring_along(uri: str, multirun: Multirun) -> None:

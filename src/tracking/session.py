@@ -77,8 +77,8 @@ class Tracker:
         except BaseException:  # a signal
             self._abandon()
             raise
-        if self._store.multirun.news:
-            self._say(self._store.multirun.news)
+        if self._store.multirun.notice:
+            self._say(self._store.multirun.notice)
         mark, metrics = self._parent.mark, self._settings.system_metrics
         self._left = [
             Delivery(self._store, mark, self._parent.id, job, job.at(self._multirun), metrics)

@@ -15,10 +15,10 @@ from src.runs.checkpoint import (
     Checkpoints,
     Unreadable,
     attempt,
+    checkpoint_bytes,
     drop_checkpoints,
     load_checkpoint,
     save_checkpoint,
-    sealed,
 )
 from src.runs.journal import Journal, stamp
 
@@ -120,14 +120,14 @@ def test_generations_under_each_others_names_are_told_apart_by_what_is_in_them(t
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
 def test_what_is_sealed_and_no_state_is_refused(tmp_path, content):
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content))
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT + 1, b"whatever it is"))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
     with pytest.raises(Unreadable, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -142,7 +142,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     buffer = io.BytesIO()
     torch.save({"epoch": 1, "model": Harmful()}, buffer)
     content = buffer.getvalue()
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content) if disguised else content)
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
     (tmp_path / GENERATIONS[0]).write_bytes(pickle.dumps(Harmful()))
@@ -152,7 +152,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
 
 
 def test_an_older_format_is_refused_too(tmp_path):
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT - 1, b"of long ago"))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
     with pytest.raises(Unreadable, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -207,7 +207,7 @@ def of_a_gpu(path):
                 assert b"X\x03\x00\x00\x00cpu" in content
                 content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
             archive.writestr(name, content)
-    path.write_bytes(sealed(FORMAT, written.getvalue()))
+    path.write_bytes(checkpoint_bytes(FORMAT, written.getvalue()))
 
 
 def test_a_checkpoint_of_a_gpu_is_gone_on_from_without_one(tmp_path, caplog):
@@ -239,7 +239,7 @@ def test_where_the_device_is_the_same_nothing_is_told(tmp_path, caplog):
 def test_a_state_that_lacks_a_part_is_refused_by_name(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, buffer.getvalue()))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
     with pytest.raises(Unreadable, match="resume=restart"):
         Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
 

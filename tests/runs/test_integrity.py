@@ -23,7 +23,7 @@ from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
-from src.storage.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 from src.sweep.pace import seen_in
 from src.verdict.verdicts import judge
 from tests import harms
@@ -64,10 +64,10 @@ def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(tmp_path):
         path = tmp_path / f"{number}"
         path.write_text("")
         harms.replace(path, random.Random(number))
-        with pytest.raises((Harmed, FileNotFoundError)):
+        with pytest.raises((Damaged, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(Harmed, match="has 11 bytes, and can need 10 at most"):
+    with pytest.raises(Damaged, match="has 11 bytes, and can need 10 at most"):
         read_stored(tmp_path / "large", 10)
 
 
@@ -75,7 +75,7 @@ def test_an_array_that_claims_terabytes_takes_no_memory(folder):
     job, key = folder
     path = job.path / "predictions.npz"
     harms.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Harmed, match="holds less than it says of probabilities"):
+    with pytest.raises(Damaged, match="holds less than it says of probabilities"):
         load_predictions(path)
     assert "predictions.npz holds less than it says" in job_fault(job, key)
 

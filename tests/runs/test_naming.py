@@ -3,7 +3,7 @@ import re
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.runs.naming import folder_name, format_value, label, short_name
+from src.runs.naming import folder_name, format_value, job_name, short_name
 
 JOB = {"norm.name": "gn", "norm.groups": 4, "reg.l1": 1e-5, "optimizer.name": "adam", "seed": 0}
 KEY = "d" * 64
@@ -49,8 +49,8 @@ def test_a_folders_name_ends_in_the_seed_however_long_the_rest_is():
 
 
 def test_a_label_names_the_norm_what_is_shown_and_the_seed():
-    assert label(JOB, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
-    assert label(JOB, ["reg.l1"], seed=False) == "gn l1=1e-05"
+    assert job_name(JOB, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
+    assert job_name(JOB, ["reg.l1"], seed=False) == "gn l1=1e-05"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_key_is_called_by_its_last_part_unless_another_ends_alike(path, among,
 
 
 def test_a_label_without_its_seed_is_the_cells():
-    assert label(JOB, ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
+    assert job_name(JOB, ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
 
 
 def test_a_folders_readable_part_has_sixty_letters_at_most_and_no_fewer():

@@ -13,7 +13,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.job import run_job
-from src.runs.ending import told
+from src.runs.ending import failure_reason
 from src.runs.folder import JobFolder, set_aside
 from src.storage.lock import folder_lock, is_owned, job_lock
 from src.storage.space import check_space
@@ -233,7 +233,7 @@ def test_a_job_on_a_machine_without_locks_fails_with_that_reason_in_its_log(no_l
     said = capsys.readouterr().err
     assert f"{folder} has no file locks" in said
     (folder / "train.log").write_text(said)
-    assert told(folder, "FAILED", "its process ended", None) == "its process ended"
+    assert failure_reason(folder, "FAILED", "its process ended", None) == "its process ended"
     assert JobFolder(folder).failed
     assert not (folder / "journal.jsonl").exists()
 
