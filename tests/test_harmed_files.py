@@ -61,7 +61,7 @@ def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp
     assert time.monotonic() - began < 30  # a store that answers nothing is waited for a minute
     told = capsys.readouterr().err
     for job, what in zip(
-        jobs[:3], ("misclassified.png is missing", "result.json is no JSON", "journal.jsonl "), strict=True
+        jobs[:3], ("misclassified.png is missing", "result.json is not JSON", "journal.jsonl "), strict=True
     ):
         assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in told
     assert "  write: python -m src.train\n" in told
@@ -93,4 +93,4 @@ def test_a_sealed_journal_of_wrong_content_is_named_by_every_reader(world):
     from src.results.records import load_records
 
     (found,) = load_records([world.sweep([job])], world.multirun).unfinished
-    assert found.reason == f"{path} is that of another job"
+    assert found.reason == f"{path} belongs to another job"

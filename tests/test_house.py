@@ -54,7 +54,7 @@ READERS = {
     "src.foreign_settings": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
-READS = {"read_bytes", "read_text", "read_stored", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
+READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
 READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
 NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
 

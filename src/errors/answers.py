@@ -152,7 +152,7 @@ def _predictions(job: FinishedJob, shape: tuple[int, int], label: npt.NDArray[np
     """
     found, path = checked_predictions(job), job.folder.path / PREDICTIONS
     if found.probabilities.shape != shape:
-        raise Damaged(path, "holds not as many predictions as test images and classes")
+        raise Damaged(path, "does not have a prediction for each test image and class")
     if label is not None and not np.array_equal(found.label, label):
         raise Damaged(path, "holds other labels than those of the first run")
     return found

@@ -1,4 +1,4 @@
-"""How a job ended, told by others where it could not say so itself."""
+"""How a job ended, for jobs that could not record it themselves."""
 
 import contextlib
 import signal
@@ -11,15 +11,21 @@ from src.storage.lock import job_lock
 
 
 def last_record(folder: Path) -> Record | None:
-    """The last line of a job's journal, None where there is none."""
+    """Return the last record of a job's journal, or None."""
     return next(reversed(JobFolder(folder).records()), None)
 
 
 def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
-    """Why a job that nobody trains any more has no result; empty where there is one.
+    """Return why a job that has ended has no result, or an empty string if it has one.
 
-    Where the job itself could not say it, its journal and log say from now on what it `died` of; one that was stopped
-    before it began is left as it was.  What stood there `before`, its last line then, is the reason of an earlier end.
+    If the job did not record its end, write `died` to its journal and log.  A job that was stopped before it started
+    stays unchanged.
+
+    Args:
+        folder: the job's folder.
+        status: KILLED or FAILED.
+        died: why the process ended.
+        before: the last journal record at launch; a stop record equal to it belongs to an earlier attempt.
     """
     job = JobFolder(folder)
     if job.finished:
@@ -39,7 +45,7 @@ def failure_reason(folder: Path, status: str, died: str, before: Record | None) 
 
 
 def exit_reason(code: int) -> str:
-    """What a process died of, by its exit status, which is a signal's number below 0."""
+    """Return in words how a process ended; a negative exit status is a signal's number."""
     if code >= 0:
         return f"its process ended with exit status {code} and without a result"
     name = signal.Signals(-code).name

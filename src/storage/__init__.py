@@ -1,1 +1,1 @@
-"""How files are written, read and locked: nothing partial, nothing unchecked, one owner at a time."""
+"""Write, read and lock files safely: no partial file, no unchecked content, one owner at a time."""

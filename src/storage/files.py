@@ -1,4 +1,4 @@
-"""Files that stand under their final name whole or not at all."""
+"""Write files so that a crash never leaves a partial one under its final name."""
 
 import contextlib
 import errno
@@ -8,23 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What a file system answers that cannot flush a folder or a file (CIFS, VirtualBox and WSL shares).  It has no stronger
-# promise to give, so nothing is gained by refusing to work on it.  A failing disk answers EIO, a full one ENOSPC.
+# Errors of file systems that cannot flush (CIFS, VirtualBox and WSL shares).  Refusing to work there would gain
+# nothing.  A failing disk reports EIO and a full one ENOSPC, and both are raised.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
-NAME_KEPT = 30  # characters of a file's name in its temporary file's: some disks take 143 bytes (ecryptfs)
+NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs allows 143 bytes in all
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` so that a crash at any moment leaves the old file or the new one, never a part.
+    """Write a file so that a crash at any moment leaves the old file or the new one, never a part.
 
-    A temporary file beside it is written and flushed to the disk, renamed over `path`, and the folder flushed too.
+    A temporary file in the same folder is flushed to disk and renamed to `path`; then the folder is flushed.
 
     Raises:
-        OSError: naming `path`, where the disk is full, say; the old file stays.
+        OSError: with `path` in its message, for example if the disk is full.  The old file stays.
     """
     temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
-    with named(path):
+    with path_in_errors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -37,8 +37,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Let an error say which file it is about: the system itself does not where an open file cannot be written."""
+def path_in_errors(path: Path) -> Iterator[None]:
+    """Add a file's path to any OSError; the system gives none if writing to an open file fails."""
     try:
         yield
     except OSError as error:
@@ -46,31 +46,30 @@ def named(path: Path) -> Iterator[None]:
 
 
 def remove_partial_files(folder: Path, *, shared: bool = False) -> None:
-    """Remove what a killed `write_atomic` has left, and nothing else.
+    """Remove the temporary files that a killed `write_atomic` left in a folder.
 
     Args:
-        folder: one that nobody else writes to, unless `shared`.
-        shared: leave what a living process of this machine may still be writing.
+        folder: only this process may write to it, unless it is `shared`.
+        shared: keep temporary files of other living processes on this machine.
     """
     for path in folder.glob(".*.[0-9]*"):
         number = path.suffix[1:]
-        if number.isdigit() and path.is_file() and not (shared and _lives(int(number))):
+        if number.isdigit() and path.is_file() and not (shared and _is_another_process(int(number))):
             path.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
-    """Whether there is another process of this number."""
+def _is_another_process(number: int) -> bool:
     try:
-        os.kill(process, 0)
+        os.kill(number, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return process != os.getpid()
+    return number != os.getpid()
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, so that a new or renamed file survives a power cut."""
+    """Flush a folder's entries to disk, which makes a new or renamed file survive a power cut."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -84,7 +83,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def flush_to_disk(handle: int) -> None:
-    """Wait until the disk has an open file or folder; a file system that knows no such call is taken as it is."""
+    """Wait until an open file or folder is on disk, where the file system supports this."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -93,5 +92,5 @@ def flush_to_disk(handle: int) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically.  NaN and infinity are refused: they are no JSON."""
+    """Write indented JSON atomically; a NaN or infinity raises ValueError."""
     write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Whether a PNG file is whole."""
+"""Check PNG files."""
 
 import zlib
 from pathlib import Path
@@ -11,7 +11,7 @@ LONGEST_SIDE = 20_000  # pixels
 
 
 def picture_fault(path: Path) -> str:
-    """What is wrong with a PNG file, by its signature and the length and checksum of each part; empty for nothing.
+    """Return what is wrong with a PNG file, or an empty string; checks the length and checksum of each chunk.
 
     Format: https://www.w3.org/TR/png-3/#5Chunk-layout
     """
@@ -20,7 +20,7 @@ def picture_fault(path: Path) -> str:
     except Damaged as damaged:
         return damaged.what
     if not content.startswith(SIGNATURE):
-        return "is no PNG picture"
+        return "is not a PNG picture"
     place, kind = len(SIGNATURE), b""
     while place < len(content) and kind != b"IEND":
         length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]

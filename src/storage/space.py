@@ -1,4 +1,4 @@
-"""Whether a sweep's output folder can take what the sweep will leave, checked before anything is made."""
+"""Check before a sweep that its output folder is writable and large enough."""
 
 import fcntl
 import os
@@ -10,31 +10,32 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 from src.storage.lock import flock
+from src.wording import counted
 
-# Bytes that a job takes: the default network on MNIST leaves 0.64 MB in its folder and 0.76 MB in MLflow's
-# copy of it (most of both are the predictions for 10,000 test images), and has had 0.4 MB of checkpoints meanwhile.
+# Bytes per job: the default network on MNIST leaves 0.64 MB in its folder and 0.76 MB in MLflow's copy, mostly
+# predictions for 10,000 test images, and needs 0.4 MB for checkpoints while it trains.
 JOB = 2_000_000
-# Bytes besides: MLflow's new database, 1 MB, and as much again while its tables are made; the sweep's report, figures
-# and galleries, 4 MB, and MLflow's copy of them.
+# Bytes per sweep: MLflow's database (1 MB, and as much again while its tables are created); the report, figures and
+# galleries (4 MB), and MLflow's copy of them.
 SWEEP = 10_000_000
-ELSEWHERE = "a current folder to write in"
-WRITTEN = ("jobs", "sweeps")  # the folders that every sweep writes to; each may be a link to another disk
+ELSEWHERE = "a current folder that you may write to"
+WRITTEN = ("jobs", "sweeps")  # every sweep writes to these folders; each may be a link to another disk
 MADE = (*WRITTEN, "artifacts", "superseded")
 
 
 def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
-    """Refuse an output folder that cannot be written to, or a disk without file locks or room for the jobs.
+    """Refuse an output folder that is not writable, has no file locks, or has no room for the jobs.
 
-    A file without a name is really written and locked, where the folders are or will be made: permission, a read-only
-    disk, a quota and missing locks show nowhere else, least of all to the administrator.  Nothing of it remains.
+    Writes and locks a real temporary file, since only that reveals permissions, read-only disks, quotas and missing
+    locks to every user, root included.  Leaves nothing behind.
 
     Args:
-        folder: where the jobs' folders go; it need not exist.
-        jobs: how many are to be trained.
-        inside: the folders of the jobs and of the sweep; nothing else may stand in their places.
+        folder: the output folder; it need not exist.
+        jobs: how many jobs are left to train.
+        inside: folders of jobs and sweeps, which must not exist as anything else.
 
     Raises:
-        BadInput: naming the folder, and what is missing.
+        BadInput: with the folder and the reason.
     """
     places = {name: nearest_folder(folder / name) for name in MADE}
     for place in dict.fromkeys(places[name] for name in WRITTEN):
@@ -45,25 +46,25 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     free = free_bytes(place)
     if jobs and free is not None and free < (needed := SWEEP + jobs * JOB):
         raise BadInput(
-            f"{megabytes(free)} are free in {place}; {jobs:,} jobs leave about {megabytes(needed)}",
-            f"{ELSEWHERE}, with more room",
-            "fewer values, or the same command again once there is room: finished jobs are kept",
+            f"{place} has {megabytes(free)} free, not the {megabytes(needed)} that {counted(jobs, 'job')} may need",
+            "a current folder on a disk with more room",
+            "fewer values, or the same command once there is room: it skips finished jobs",
         )
 
 
 def _try_writing(place: Path) -> None:
-    """Write and lock a file in a folder, and leave nothing there."""
+    """Write and lock a temporary file in a folder."""
     try:
         with tempfile.TemporaryFile(dir=place) as probe:
             probe.write(bytes(4096))
             probe.flush()
             flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, place)
     except OSError as error:
-        raise BadInput(f"nothing can be written to {place}: {error.strerror}", ELSEWHERE) from error
+        raise BadInput(f"{place} is not writable: {error.strerror}", ELSEWHERE) from error
 
 
 def free_bytes(place: Path) -> int | None:
-    """How many bytes a folder's disk has room for; None where its file system does not say (some FUSE: 0 of 0)."""
+    """Return the free bytes on a folder's disk, or None if its file system does not say (some FUSE: 0 of 0)."""
     try:
         usage = shutil.disk_usage(place)
     except OSError:
@@ -72,10 +73,10 @@ def free_bytes(place: Path) -> int | None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """The path itself as an absolute one, or the nearest folder above it that exists.
+    """Return the path as an absolute one, or the nearest folder above it that exists.
 
     Raises:
-        BadInput: where a file, or a link to a place that does not exist, is in the way.
+        BadInput: if a file or a link to nothing is in the way.
     """
     try:
         path = path.absolute()
@@ -85,23 +86,19 @@ def nearest_folder(path: Path) -> Path:
         found = next(place for place in (path, *path.parents) if os.path.lexists(place))
         if found.is_dir():
             return found
-        link = found.is_symlink() and not found.exists()
+        target = str(found.parent / found.readlink()) if found.is_symlink() and not found.exists() else ""
     except OSError as error:
         raise BadInput(f"{path} cannot be reached: {error.strerror}", ELSEWHERE) from error
-    if link:
-        target = str(found.parent / found.readlink())
+    if target:
         raise BadInput(
             f"{found} is in the way: it is a link to {target}, which does not exist",
             "a link to a folder that exists",
             f"mkdir -p {shlex.quote(target)}",
         )
-    raise BadInput(f"{found} is in the way: it is no folder", ELSEWHERE, f"mv {_quoted(found)} {_quoted(found)}.file")
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    move = f"mv {shlex.quote(str(found))} {shlex.quote(f'{found}.file')}"
+    raise BadInput(f"{found} is in the way: it is not a folder", ELSEWHERE, move)
 
 
 def megabytes(size: int) -> str:
-    """Bytes in words."""
+    """Return a number of bytes as text, such as `12 MB`."""
     return f"{size / 1e6:,.0f} MB"

@@ -1,8 +1,7 @@
-"""How a file of a folder is read: only a regular one, never more than expected, and every error names the file.
+"""Read files that an earlier command left: regular files only, of limited size, with the path in every error.
 
-Whoever reads a file that a command left below `multirun` reads it here.  A full disk may have cut it, somebody may have
-edited it, copied it from a colleague or put a directory or a pipe in its place.  ARCHITECTURE.md lists which function
-checks which file.
+A stored file may be cut, edited, copied from elsewhere, or replaced by a folder or pipe.  ARCHITECTURE.md, "What is
+checked where", names the function that checks each file.
 """
 
 import json
@@ -10,17 +9,17 @@ import os
 import shlex
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from src.bad_input import BadInput
 
-LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, and the manifest of a million jobs
+LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, or the manifest of a million jobs
 
 
 class Damaged(ValueError):
-    """A file does not hold what its writer wrote."""
+    """A file does not hold what its writer wrote; `what` says why, without the path."""
 
     def __init__(self, path: Path, what: str) -> None:
         self.what = what
@@ -28,28 +27,26 @@ class Damaged(ValueError):
 
 
 class NoAccess(BadInput):
-    """A file belongs to another user, who has not opened it to others."""
+    """Permissions hide a file of another user; `what` says whose it is and which command opens it."""
 
     def __init__(self, path: Path) -> None:
-        place = next(place for place in (path, *path.parents) if _can_be_seen(place))
-        owner = owner_of(place)
-        whose = "it" if place == path else str(place)
-        folder = path.parent if place == path else place
-        mend = f"chmod -R a+rX {shlex.quote(str(folder))}"
-        self.what = f"{path} cannot be read: {whose} belongs to {owner}, who opens it by {mend}"
-        super().__init__(f"{path} cannot be read: {whose} belongs to {owner}", "files that you may read", mend)
+        place = next(place for place in (path, *path.parents) if _is_visible(place))
+        reason = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
+        command = f"chmod -R a+rX {shlex.quote(str(path.parent if place == path else place))}"
+        self.what = f"{reason}, who can allow it with {command}"
+        super().__init__(reason, "files that you may read", command)
 
 
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
-    """The content of a regular file.
+    """Return the content of a regular file.
 
     Raises:
-        FileNotFoundError: where there is none.
-        NoAccess: where its permissions do not allow it.
-        Damaged: where it is no regular file, or larger than `at_most` bytes.
+        FileNotFoundError: if there is nothing at the path.
+        NoAccess: if permissions do not allow reading.
+        Damaged: if it is not a regular file, or has more than `at_most` bytes.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it a pipe that nobody writes to is waited for
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
     except PermissionError as error:
         raise NoAccess(path) from error
     except NotADirectoryError as error:
@@ -57,9 +54,9 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
     try:
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
-            raise Damaged(path, "is no regular file")
+            raise Damaged(path, "is not a regular file")
         if state.st_size > at_most:
-            raise Damaged(path, f"has {state.st_size:,} bytes, and can need {at_most:,} at most")
+            raise Damaged(path, f"has {state.st_size:,} bytes; at most {at_most:,} are expected")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(at_most)
     finally:
@@ -67,11 +64,7 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file, whatever it is.
-
-    Raises:
-        NoAccess: where the permissions of a folder above it hide the answer.
-    """
+    """Whether anything is at a path, even a link to nothing; raises NoAccess if permissions hide the answer."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -82,53 +75,62 @@ def exists(path: Path) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a path is a regular file, or a link to one.
-
-    Raises:
-        NoAccess: where the permissions of a folder above it hide the answer.
-    """
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except PermissionError as error:
-        raise NoAccess(path) from error
-    except OSError:  # nothing there, a link to nothing, a circle of links
-        return False
+    """Whether a path is a regular file or a link to one; raises NoAccess if permissions hide the answer."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
 
 
 def is_irregular(path: Path) -> bool:
-    """Whether something other than a regular file stands at a path; a file that is gone by now is nothing.
+    """Whether anything but a regular file is at a path; raises NoAccess if permissions hide the answer."""
+    mode = _mode(path)
+    return path.is_symlink() if mode is None else not stat.S_ISREG(mode)
 
-    Raises:
-        NoAccess: where the permissions of a folder above it hide the answer.
-    """
+
+def _mode(path: Path) -> int | None:
+    """The type and permissions of a file, or None for nothing, a link to nothing, or a circle of links."""
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        return path.stat().st_mode
     except PermissionError as error:
         raise NoAccess(path) from error
     except OSError:
-        return path.is_symlink()  # to nothing, or in a circle
+        return None
 
 
 def parsed(content: bytes) -> Any:
-    """The value of a JSON document.
-
-    Raises:
-        ValueError: for anything else, such as a number of a million digits or a list in a list in a list without end.
-    """
+    """Return the value of a JSON document; anything else raises ValueError, endless nesting included."""
     try:
         return json.loads(content)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
+def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
+    """Return the object in a JSON file, after comparing it with its checksum; older versions wrote none.
+
+    Args:
+        path: the file.
+        fault: returns what is wrong with a value, or an empty string.
+        at_most: the largest size in bytes.
+
+    Raises:
+        FileNotFoundError, NoAccess: as `read_stored`.
+        Damaged: if the file holds anything else.
+    """
+    content = read_stored(path, at_most)
+    try:
+        value = parsed(content)
+    except ValueError as error:
+        raise Damaged(path, "is not JSON") from error
+    if what := fault(value):
+        raise Damaged(path, what)
+    if "crc" in value and value.pop("crc") != _crc(value):
+        raise Damaged(path, "is damaged")
+    return value
+
+
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An object as it is written: with a checksum, since a changed digit leaves a number a number."""
+    """Return an object with its checksum, which reveals a changed digit."""
     return {**value, "crc": _crc(value)}
-
-
-def seal_fits(value: Mapping[str, Any]) -> bool:
-    """Whether an object is what was sealed; older versions wrote no checksum."""
-    return "crc" not in value or value["crc"] == _crc(value)
 
 
 def _crc(value: Mapping[str, Any]) -> str:
@@ -137,14 +139,14 @@ def _crc(value: Mapping[str, Any]) -> str:
 
 
 def owner_of(path: Path) -> str:
-    """The name of the user whose file it is, or the number where the system knows no name."""
+    """Return the name of a file's owner, or `user NUMBER` if the system knows no name."""
     try:
         return path.owner()
     except KeyError:
         return f"user {path.stat().st_uid}"
 
 
-def _can_be_seen(path: Path) -> bool:
+def _is_visible(path: Path) -> bool:
     try:
         path.stat()
     except OSError:

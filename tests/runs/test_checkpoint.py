@@ -218,7 +218,7 @@ def test_a_checkpoint_of_a_gpu_is_gone_on_from_without_one(tmp_path, caplog):
     step(other, its_optimizer)
     assert not torch.equal(other.weight, network.weight)
     assert Checkpoints(tmp_path, model=other, optimizer=its_optimizer).restore() is not None
-    assert "the checkpoint was saved on cuda:0; the job goes on on cpu" in caplog.text
+    assert "the checkpoint was saved on cuda:0; the job resumes on cpu" in caplog.text
     assert {value.device.type for state in its_optimizer.state.values() for value in state.values()} == {"cpu"}
     step(network, optimizer)
     step(other, its_optimizer)
@@ -248,7 +248,7 @@ def test_a_pipe_or_a_folder_in_place_of_a_checkpoint_is_left_aside(tmp_path, cap
     (tmp_path / GENERATIONS[0]).mkdir()
     os.mkfifo(tmp_path / GENERATIONS[1])
     assert load_checkpoint(tmp_path) is None
-    assert caplog.text.count("is no regular file and is left aside") == 2
+    assert caplog.text.count("is not a regular file and is ignored") == 2
 
 
 def test_what_is_not_there_need_not_be_dropped(tmp_path):

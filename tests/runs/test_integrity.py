@@ -67,7 +67,7 @@ def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(tmp_path):
         with pytest.raises((Damaged, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(Damaged, match="has 11 bytes, and can need 10 at most"):
+    with pytest.raises(Damaged, match="has 11 bytes; at most 10 are expected"):
         read_stored(tmp_path / "large", 10)
 
 
@@ -75,9 +75,9 @@ def test_an_array_that_claims_terabytes_takes_no_memory(folder):
     job, key = folder
     path = job.path / "predictions.npz"
     harms.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Damaged, match="holds less than it says of probabilities"):
+    with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
         load_predictions(path)
-    assert "predictions.npz holds less than it says" in job_fault(job, key)
+    assert "predictions.npz holds less of probabilities" in job_fault(job, key)
 
 
 def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):

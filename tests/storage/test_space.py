@@ -64,8 +64,8 @@ def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
     place = tmp_path / name
     place.parent.mkdir(parents=True, exist_ok=True)
     for make, what in (
-        (lambda: place.touch(), "it is no folder"),
-        (lambda: place.symlink_to("a file"), "it is no folder"),
+        (lambda: place.touch(), "it is not a folder"),
+        (lambda: place.symlink_to("a file"), "it is not a folder"),
         (lambda: place.symlink_to("no where/at all"), f"it is a link to {place.parent}/no where/at all, which does"),
     ):
         (place.parent / "a file").touch()
@@ -85,12 +85,12 @@ def test_a_folder_on_another_disk_is_tried_there(mount):
         other = disk.parent / name / "multirun"
         other.mkdir(parents=True)
         (other / name).symlink_to(mount("ro"))
-        with pytest.raises(BadInput, match=r"nothing can be written to .*multirun/\w+: Read-only"):
+        with pytest.raises(BadInput, match=r"multirun/\w+ is not writable: Read-only"):
             check_space(other, 0)
     full = disk.parent / "full"
     full.mkdir()
     (full / "jobs").symlink_to(disk)
-    with pytest.raises(BadInput, match="4 MB are free in"):
+    with pytest.raises(BadInput, match="has 4 MB free"):
         check_space(full, 1)
 
 
@@ -177,23 +177,23 @@ def test_a_small_disk_has_room_for_so_many_jobs_and_no_more(mount):
     check_space(disk, 0)  # all are finished: nothing but the table is written
     with pytest.raises(BadInput) as refused:
         check_space(disk / "multirun", 1)
-    assert str(refused.value).splitlines()[0] == f"normlab: 4 MB are free in {disk}; 1 jobs leave about 12 MB"
+    assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, not the 12 MB that 1 job may need"
     assert files_below(disk) == []
 
     disk = mount(f"size={SWEEP + 10 * JOB + 2**20}")
     check_space(disk, 10)
-    with pytest.raises(BadInput, match="11 jobs leave about"):
+    with pytest.raises(BadInput, match="32 MB that 11 jobs may need"):
         check_space(disk, 11)
 
 
 def test_a_disk_without_any_room_is_found_by_writing(mount):
     disk = mount(f"size={SMALL}")
     (disk / "filler").write_bytes(bytes(SMALL - os.statvfs(disk).f_frsize))
-    with pytest.raises(BadInput, match=r"free in|nothing can be written"):
+    with pytest.raises(BadInput, match=r"MB free|is not writable"):
         check_space(disk, 1)
     with (disk / "filler").open("ab") as filler:
         filler.write(bytes(os.statvfs(disk).f_bfree * os.statvfs(disk).f_frsize))
-    with pytest.raises(BadInput, match="nothing can be written"):
+    with pytest.raises(BadInput, match="is not writable"):
         check_space(disk, 0)
 
 
@@ -203,7 +203,7 @@ def test_a_read_only_disk_is_found_by_writing(mount):
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])
-@pytest.mark.parametrize(("options", "words"), [("size=4m", "MB are free in"), ("ro", "nothing can be written to")])
+@pytest.mark.parametrize(("options", "words"), [("size=4m", "MB free"), ("ro", "is not writable")])
 def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options, words, tracking):
     disk = mount(options)
     done = python(disk, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}")
@@ -226,6 +226,6 @@ def test_a_folder_of_somebody_else_is_found_by_writing(tmp_path):
         f"check_space(Path({str(tmp_path / 'theirs' / 'multirun')!r}), 1)",
     )
     assert told.splitlines() == [
-        f"normlab: nothing can be written to {tmp_path / 'theirs'}: Permission denied",
-        "  allowed: a current folder to write in",
+        f"normlab: {tmp_path / 'theirs'} is not writable: Permission denied",
+        "  allowed: a current folder that you may write to",
     ]
