@@ -142,7 +142,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
 @pytest.mark.parametrize(
     ("chosen", "allowed"),
     [
-        ("data", {"data"}),
+        ("data", {"storage", "data"}),
         ("models", {"models"}),
         ("runs", {"runs", "storage"}),
         ("training", {"data", "models", "runs", "training", "src.progress"}),

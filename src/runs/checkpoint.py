@@ -9,9 +9,9 @@ attempt would fit the network, but is not used.
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,16 +31,6 @@ RETRAIN = "; resume=restart retrains the job"
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
-
-
-class Stateful(Protocol):
-    """A network, an optimizer or a schedule."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and primitives."""
-
-    def load_state_dict(self, state_dict: Any) -> Any:
-        """Replace the state."""
 
 
 class Unreadable(Exception):
@@ -85,9 +75,9 @@ def drop_checkpoints(folder: Path) -> None:
 
 
 class Checkpoints:
-    """Saves and restores a job's parts, together with the journal record of the epoch."""
+    """Saves and restores a job's parts (network, optimizer, schedule) and the journal record of the epoch."""
 
-    def __init__(self, folder: Path, **parts: Stateful) -> None:
+    def __init__(self, folder: Path, **parts: Any) -> None:
         self._folder, self._parts = folder, parts
 
     def save(self, record: Record) -> None:
@@ -138,9 +128,14 @@ def _read(path: Path) -> State | None:
         return None
     if int(version) != FORMAT:
         raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRAIN}")
+    found: set[str] = set()
+
+    def to_memory(storage: Any, location: str) -> Any:  # each part then moves its tensors to its own device
+        found.add(location)
+        return storage
+
     try:
-        found: set[str] = set()
-        state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=_to_memory(found))
+        state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=to_memory)
     except Exception as error:  # mostly UnpicklingError; the digest fits, so the file is not damaged
         raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
@@ -149,16 +144,3 @@ def _read(path: Path) -> State | None:
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None
     return {**state, DEVICES: sorted(found)}
-
-
-def _to_memory(found: set[str]) -> Callable[[Any, str], Any]:
-    """Return torch's `map_location` hook that loads tensors into memory and adds their devices to `found`.
-
-    Each part moves its tensors to its own device; so a job can resume on a machine without the first one's device.
-    """
-
-    def place(storage: Any, location: str) -> Any:
-        found.add(location)
-        return storage
-
-    return place

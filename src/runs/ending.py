@@ -8,6 +8,7 @@ from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, Record, stamp
 from src.storage.lock import job_lock
+from src.storage.stored import Damaged
 
 
 def last_record(folder: Path) -> Record | None:
@@ -18,18 +19,16 @@ def last_record(folder: Path) -> Record | None:
 def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
     """Return why a job that has ended has no result, or an empty string if it has one.
 
-    If the job did not record its end, write `died` to its journal and log.  A job that was stopped before it started
-    stays unchanged.
-
-    Args:
-        folder: the job's folder.
-        status: KILLED or FAILED.
-        died: why the process ended.
-        before: the last journal record at launch; a stop record equal to it belongs to an earlier attempt.
+    If the job did not record its end, write `died` and the status (KILLED or FAILED) to its journal and log, unless it
+    was stopped before it started.  `before` is the last journal record at launch; a stop record equal to it belongs to
+    an earlier attempt.
     """
     job = JobFolder(folder)
-    if job.finished:
-        return job.result_fault()
+    try:
+        if job.result() is not None:
+            return ""
+    except Damaged as damaged:
+        return str(damaged)
     with contextlib.suppress(BadInput, OSError), job_lock(folder, wait=False):
         records = job.records()
         if records and records[-1]["kind"] == "stop" and records[-1] != before:

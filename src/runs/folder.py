@@ -1,7 +1,6 @@
 """A job's folder: `multirun/jobs/<name>-<first 8 digits of its key>`."""
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 from src.runs.identity import stored_leaves
 from src.runs.journal import Record, read_finished, read_journal
 from src.runs.shapes import result_fault
-from src.storage.files import sync_folder
+from src.storage.files import move_aside
 from src.storage.lock import job_lock
 from src.storage.stored import Damaged, exists, is_regular, read_sealed
 
@@ -78,26 +77,13 @@ class JobFolder:
         return read_journal(self.journal)
 
     def result(self) -> dict[str, Any] | None:
-        """Read the result; None for an unfinished job.
-
-        Raises:
-            Damaged: if the file does not hold what a job writes there.
-        """
+        """Read the result, None for an unfinished job; raises Damaged if the file holds anything else."""
         try:
-            result: dict[str, Any] = read_sealed(self.result_path, result_fault, LARGEST_RESULT)
+            return dict(read_sealed(self.result_path, result_fault, LARGEST_RESULT))
         except FileNotFoundError:
             if exists(self.result_path):  # a link to nothing
                 raise Damaged(self.result_path, "is not a regular file") from None
             return None
-        return result
-
-    def result_fault(self) -> str:
-        """Return what is wrong with the result, with its path; empty if nothing is, or if there is no result."""
-        try:
-            self.result()
-        except Damaged as damaged:
-            return str(damaged)
-        return ""
 
 
 @dataclass(frozen=True)
@@ -130,11 +116,8 @@ class FinishedJob:
     def environments(self) -> list[Mapping[str, Any]]:
         """Versions, machine, commit and device, at the start and at each resume."""
         began = {**self.start["environment"], "device": self.start["device"]}
-        resumed = [record for record in self.records if record["kind"] == "resume"]
-        later = [  # older journals have no device here
-            {**record["environment"], "device": record.get("device", began["device"])} for record in resumed
-        ]
-        return [began, *later]
+        resumed = [record for record in self.records if record["kind"] == "resume"]  # without a device in old journals
+        return [began, *({**each["environment"], "device": each.get("device", began["device"])} for each in resumed)]
 
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
@@ -160,11 +143,7 @@ def set_aside(job: JobFolder, multirun: Path) -> None:
     lock = job.path / "lock"
     can_be_held = job.path.is_dir() and (is_regular(lock) or not exists(lock))
     with job_lock(job.path, wait=False) if can_be_held else contextlib.nullcontext():
-        there = multirun / SUPERSEDED / f"{job.path.name}-{time.time_ns() // 1_000_000}"
-        there.parent.mkdir(exist_ok=True)
-        job.path.rename(there)
-        sync_folder(there.parent)
-        sync_folder(job.path.parent)
+        move_aside(job.path, multirun / SUPERSEDED)
 
 
 def belongs_to(job: JobFolder, key: str) -> bool:

@@ -4,12 +4,13 @@ The journal and the result hold a job's numbers; without them the job cannot be 
 files (pictures, predictions, weights, log) it can be compared, and the training command still retrains it.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import safetensors
 
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
@@ -24,15 +25,13 @@ from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regul
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 WHOLE = ("start", "ready")  # the records that must have all fields
 PREDICTIONS = "predictions.npz"
-WEIGHT_TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 EQUAL = 1e-9  # tolerance, relative and absolute, for sums in another order
 
 
 def job_fault(job: JobFolder, key: str) -> str:
-    """Return why a job's folder must be set aside, or an empty string; `key` is the planned job's.
+    """Return why the folder of the job with this key must be set aside, or an empty string.
 
-    Raises:
-        NoAccess: if permissions hide a file.
+    Raises NoAccess if permissions hide a file, and so do `numbers_fault` and `files_fault`.
     """
     if not exists(job.path):
         return ""
@@ -42,16 +41,19 @@ def job_fault(job: JobFolder, key: str) -> str:
         if is_irregular(job.path / name):
             return f"{job.path / name} is not a regular file"
     if not job.finished:
-        return _unfinished_fault(job)
+        for record in job.records():  # a partial last line is normal
+            if what := record_fault(record, whole=record["kind"] in WHOLE):
+                return f"{job.journal} has a {record['kind']} record that {what}"
+        return ""
     finished = FinishedJob(job)
-    return numbers_fault(finished, key) or files_fault(finished) or _predictions_fault(finished)
-
-
-def _unfinished_fault(job: JobFolder) -> str:
-    """Return what is wrong with the journal of an interrupted job; a partial last line is normal."""
-    for record in job.records():
-        if what := record_fault(record, whole=record["kind"] in WHOLE):
-            return f"{job.journal} has a {record['kind']} record that {what}"
+    if what := numbers_fault(finished, key) or files_fault(finished):
+        return what
+    try:
+        checked_predictions(finished)
+    except FileNotFoundError:
+        return f"{job.path / PREDICTIONS} is missing"
+    except Damaged as damaged:
+        return str(damaged)
     return ""
 
 
@@ -79,15 +81,7 @@ def is_readable(job: JobFolder) -> bool:
 
 
 def numbers_fault(job: FinishedJob, key: str | None) -> str:
-    """Return why a finished job's numbers cannot be compared, with the file's path, or an empty string.
-
-    Args:
-        job: the finished job.
-        key: the planned job's key; None allows any.
-
-    Raises:
-        NoAccess: if permissions hide a file.
-    """
+    """Return why a finished job's numbers cannot be compared, with a path, or an empty string; None allows any key."""
     try:
         result = job.result
         if what := _journal_fault(job, key):
@@ -148,11 +142,7 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
 
 
 def files_fault(job: FinishedJob) -> str:
-    """Return what is wrong with a finished job's files, with a path; ignores its numbers and predictions.
-
-    Raises:
-        NoAccess: if permissions hide a file.
-    """
+    """Return what is wrong with a finished job's files, with a path; ignores its numbers and predictions."""
     for path in (job.folder.path / name for name in ARTIFACTS if name != PREDICTIONS):
         if not exists(path):
             return f"{path} is missing"
@@ -167,16 +157,6 @@ def files_fault(job: FinishedJob) -> str:
     return ""
 
 
-def _predictions_fault(job: FinishedJob) -> str:
-    try:
-        checked_predictions(job)
-    except FileNotFoundError:
-        return f"{job.folder.path / PREDICTIONS} is missing"
-    except Damaged as damaged:
-        return str(damaged)
-    return ""
-
-
 def checked_predictions(job: FinishedJob) -> Predictions:
     """Return a finished job's predictions; raises Damaged if they do not fit its test images and result."""
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
@@ -188,28 +168,17 @@ def checked_predictions(job: FinishedJob) -> Predictions:
 
 
 def weights_fault(path: Path, parameters: int) -> str:
-    """Return what is wrong with a safetensors file's header and size; the format has no checksum.
+    """Return what is wrong with the weights of a network with so many parameters, or an empty string.
 
-    Args:
-        path: the file.
-        parameters: how many parameters the network has.
+    Checks header and size; the format has no checksum.
     """
     try:
-        content = read_stored(path, most_weights(parameters))
-        size = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + size])
-        header.pop("__metadata__", None)
-        position = 0
-        for tensor in sorted(header.values(), key=lambda tensor: tensor["data_offsets"]):
-            begin, end = tensor["data_offsets"]
-            if begin != position or end - begin != math.prod(tensor["shape"]) * WEIGHT_TYPES[tensor["dtype"]]:
-                return "has tensors that do not fit their sizes"
-            position = end
-        return "" if len(content) == 8 + size + position else "is not as long as its header says"
+        safetensors.deserialize(read_stored(path, most_weights(parameters)))
     except Damaged as damaged:
         return damaged.what
-    except Exception:  # a damaged header can raise anything here
-        return "has no header that can be read"
+    except safetensors.SafetensorError:
+        return "is not a whole safetensors file"
+    return ""
 
 
 def most_weights(parameters: int) -> int:

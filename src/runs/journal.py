@@ -1,11 +1,11 @@
 """A job's journal: one line of JSON per record, each with a checksum and flushed to disk before it counts."""
 
+import contextlib
 import json
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from src.runs.shapes import record_fault
@@ -15,7 +15,7 @@ from src.storage.stored import Damaged, is_regular, parsed, read_stored
 Record = dict[str, Any]
 
 
-class Journal:
+class Journal(contextlib.AbstractContextManager["Journal"]):
     """Appends records to `journal.jsonl`.
 
     Each record has a `kind` and a `time` in milliseconds since 1970.  `start` holds the configuration, environment and
@@ -35,7 +35,7 @@ class Journal:
         self._records = list(_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
-        self._size = sum(map(len, _lines(content)[: len(self._records)]))  # of the undamaged lines
+        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # of the undamaged lines
         self._cut()
         sync_folder(path.parent)
 
@@ -74,12 +74,7 @@ class Journal:
         self._size += len(line)
         self._records.append(record)
 
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
@@ -119,7 +114,7 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
         return [], "is missing"
     except Damaged as damaged:
         return [], damaged.what
-    records, lines = list(_records(content)), _lines(content)
+    records, lines = list(_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""
     record = decode(lines[len(records)])
@@ -139,12 +134,8 @@ def _content(path: Path) -> bytes:
 
 
 def _records(content: bytes) -> Iterator[Record]:
-    for line in _lines(content):
+    for line in content.splitlines(keepends=True):
         record = decode(line)
         if record is None or record_fault(record):
             return
         yield record
-
-
-def _lines(content: bytes) -> list[bytes]:
-    return content.splitlines(keepends=True)

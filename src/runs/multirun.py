@@ -6,13 +6,13 @@ Several people may deliver to one MLflow store.  A command changes only the runs
 import os
 import platform
 import re
-import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.storage.files import remove_partial_files, write_json
+from src.runs.folder import SUPERSEDED
+from src.storage.files import move_aside, remove_partial_files, write_json
 from src.storage.lock import file_lock
 from src.storage.stored import NoAccess, is_irregular, parsed, read_stored
 
@@ -74,9 +74,6 @@ def save_identity(multirun: Multirun) -> Multirun:
     """Store a folder's identity unless it is stored; returns the other one if another command was faster.
 
     A folder that this user may not write to gets a fixed identity, computed from machine and path.
-
-    Raises:
-        OSError: if the folder cannot be created or the disk is full.
     """
     path = multirun.path
     path.mkdir(parents=True, exist_ok=True)
@@ -92,23 +89,15 @@ def save_identity(multirun: Multirun) -> Multirun:
         "copied_from": list(multirun.copied_from),
         "original": multirun.original,
     }
-    _clear(path)
+    remove_partial_files(path, shared=True)
+    if is_irregular(path / FILE):
+        move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
         known = _read(path / FILE)
         if known is not None and known["place"] == str(path) and _same_folder(path, known):
             return replace(multirun, id=known["id"], copied_from=tuple(known["copied_from"]), new=False)
         write_json(path / FILE, content)
     return replace(multirun, new=False)
-
-
-def _clear(folder: Path) -> None:
-    """Remove a killed command's partial files, and move away anything but a file in the identity's place."""
-    remove_partial_files(folder, shared=True)
-    file = folder / FILE
-    if is_irregular(file):
-        there = folder / "superseded" / f"{FILE}-{time.time_ns() // 1_000_000}"
-        there.parent.mkdir(exist_ok=True)
-        file.rename(there)
 
 
 def _same_folder(path: Path, known: dict[str, Any]) -> bool:

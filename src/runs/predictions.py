@@ -14,10 +14,8 @@ from src.storage.files import write_atomic
 from src.storage.stored import Damaged, read_stored
 
 LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
-Classes = npt.NDArray[np.integer[Any]]
-"""One class per image (N,)."""
-Indices = npt.NDArray[np.int64]
-"""Positions of images in the test file (n,)."""
+Classes = npt.NDArray[np.integer[Any]]  # one class per image (N,)
+Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,7 @@ class Predictions:
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
         """The probability of each predicted class (N,)."""
-        confidence: npt.NDArray[np.float32] = self.probabilities[np.arange(len(self)), self.predicted]
-        return confidence
+        return np.asarray(self.probabilities[np.arange(len(self)), self.predicted])
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:
@@ -59,14 +56,10 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
 def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
     """Read predictions; checks names, types, sizes and compression before unpacking anything.
 
-    Args:
-        path: the file.
-        shape: the expected number of images and classes; None allows any.
+    `shape` is the expected number of images and classes; None allows any.
 
     Raises:
-        FileNotFoundError: if there is no file.
-        NoAccess: if permissions do not allow reading.
-        Damaged: if the file holds anything else.
+        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
@@ -139,14 +132,6 @@ def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str
         others = counts[position].copy()
         others[position] = 0
         times = int(others.max())
-        rows.append(
-            {
-                "class": name,
-                "images": images,
-                "errors": images - hits,
-                "accuracy": hits / images if images else None,
-                "mostly taken for": classes[int(others.argmax())] if times else None,
-                "times": times,
-            }
-        )
+        row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
+        rows.append(row | {"mostly taken for": classes[int(others.argmax())] if times else None, "times": times})
     return rows

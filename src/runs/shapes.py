@@ -14,10 +14,8 @@ from src.config import KEYS, part_of_a_job
 from src.schema import REQUIRED, leaves
 
 Test = Callable[[Any], bool]
-Field = tuple[Test, str]
-"""Whether a value is allowed, and the allowed values in words."""
-Shape = Mapping[str, Field]
-"""The fields of a record, by name."""
+Field = tuple[Test, str]  # whether a value is allowed, and the allowed values in words
+Shape = Mapping[str, Field]  # the fields of a record, by name
 
 DEEPEST = 20  # levels of a configuration; ours has two
 LARGEST_COUNT = 10**15  # floats above it are not exact, and milliseconds reach 30,000 years ahead

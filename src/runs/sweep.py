@@ -60,11 +60,7 @@ class Sweep:
 
 
 def read_sweep(manifest: Path) -> Sweep:
-    """Read a manifest.
-
-    Raises:
-        BadInput: if the file cannot be read, or does not hold what a training command writes.
-    """
+    """Read a manifest; raises BadInput if it cannot be read or holds anything but a sweep."""
     try:
         stored = read_sealed(manifest, sweep_fault)
     except (Damaged, OSError) as error:

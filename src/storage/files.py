@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,8 @@ NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a crash at any moment leaves the old file or the new one, never a part.
 
-    A temporary file in the same folder is flushed to disk and renamed to `path`; then the folder is flushed.
-
-    Raises:
-        OSError: with `path` in its message, for example if the disk is full.  The old file stays.
+    A temporary file in the same folder is flushed to disk and renamed to `path`; then the folder is flushed.  If this
+    raises OSError, for example because the disk is full, the old file stays.
     """
     temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
     with path_in_errors(path):
@@ -48,9 +47,7 @@ def path_in_errors(path: Path) -> Iterator[None]:
 def remove_partial_files(folder: Path, *, shared: bool = False) -> None:
     """Remove the temporary files that a killed `write_atomic` left in a folder.
 
-    Args:
-        folder: only this process may write to it, unless it is `shared`.
-        shared: keep temporary files of other living processes on this machine.
+    If other processes may write to the folder (`shared`), keep those of living processes on this machine.
     """
     for path in folder.glob(".*.[0-9]*"):
         number = path.suffix[1:]
@@ -66,6 +63,15 @@ def _is_another_process(number: int) -> bool:
     except PermissionError:
         return True
     return number != os.getpid()
+
+
+def move_aside(path: Path, folder: Path) -> None:
+    """Move a file or folder into another folder, with the current time in its name."""
+    there = folder / f"{path.name}-{time.time_ns() // 1_000_000}"
+    folder.mkdir(exist_ok=True)
+    path.rename(there)
+    sync_folder(folder)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,14 +20,11 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNO
 def is_owned(folder: Path) -> bool:
     """Whether a living process holds a job's folder; False on a file system without locks."""
     try:
-        with open(folder / "lock", opener=_open_at_once) as file:  # Path.open takes no opener
+        # O_NONBLOCK: a pipe in place of the lock must not hang.
+        with open(folder / "lock", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
             return not _take(file, fcntl.LOCK_SH)  # shared: two processes that only check do not see each other
     except (FileNotFoundError, BadInput):
         return False
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe in place of the lock must not hang
 
 
 @contextlib.contextmanager

@@ -33,13 +33,16 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
         folder: the output folder; it need not exist.
         jobs: how many jobs are left to train.
         inside: folders of jobs and sweeps, which must not exist as anything else.
-
-    Raises:
-        BadInput: with the folder and the reason.
     """
     places = {name: nearest_folder(folder / name) for name in MADE}
     for place in dict.fromkeys(places[name] for name in WRITTEN):
-        _try_writing(place)
+        try:
+            with tempfile.TemporaryFile(dir=place) as probe:
+                probe.write(bytes(4096))
+                probe.flush()
+                flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, place)
+        except OSError as error:
+            raise BadInput(f"{place} is not writable: {error.strerror}", ELSEWHERE) from error
     for place in inside:
         nearest_folder(place)
     place = places["jobs"]
@@ -52,17 +55,6 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
         )
 
 
-def _try_writing(place: Path) -> None:
-    """Write and lock a temporary file in a folder."""
-    try:
-        with tempfile.TemporaryFile(dir=place) as probe:
-            probe.write(bytes(4096))
-            probe.flush()
-            flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, place)
-    except OSError as error:
-        raise BadInput(f"{place} is not writable: {error.strerror}", ELSEWHERE) from error
-
-
 def free_bytes(place: Path) -> int | None:
     """Return the free bytes on a folder's disk, or None if its file system does not say (some FUSE: 0 of 0)."""
     try:
@@ -73,11 +65,7 @@ def free_bytes(place: Path) -> int | None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the path as an absolute one, or the nearest folder above it that exists.
-
-    Raises:
-        BadInput: if a file or a link to nothing is in the way.
-    """
+    """Return the absolute path, or the nearest existing folder above it; raises BadInput if a file is in the way."""
     try:
         path = path.absolute()
     except FileNotFoundError as error:

@@ -4,6 +4,7 @@ A stored file may be cut, edited, copied from elsewhere, or replaced by a folder
 checked where", names the function that checks each file.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -30,7 +31,7 @@ class NoAccess(BadInput):
     """Permissions hide a file of another user; `what` says whose it is and which command opens it."""
 
     def __init__(self, path: Path) -> None:
-        place = next(place for place in (path, *path.parents) if _is_visible(place))
+        place = nearest_visible(path)
         reason = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if place == path else place))}"
         self.what = f"{reason}, who can allow it with {command}"
@@ -65,13 +66,7 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
 
 def exists(path: Path) -> bool:
     """Whether anything is at a path, even a link to nothing; raises NoAccess if permissions hide the answer."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except PermissionError as error:
-        raise NoAccess(path) from error
-    return True
+    return _mode(path) is not None or path.is_symlink()
 
 
 def is_regular(path: Path) -> bool:
@@ -105,16 +100,10 @@ def parsed(content: bytes) -> Any:
 
 
 def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
-    """Return the object in a JSON file, after comparing it with its checksum; older versions wrote none.
-
-    Args:
-        path: the file.
-        fault: returns what is wrong with a value, or an empty string.
-        at_most: the largest size in bytes.
+    """Return the object in a JSON file if `fault` finds nothing and the checksum, which older files lack, fits.
 
     Raises:
-        FileNotFoundError, NoAccess: as `read_stored`.
-        Damaged: if the file holds anything else.
+        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
     """
     content = read_stored(path, at_most)
     try:
@@ -146,9 +135,10 @@ def owner_of(path: Path) -> str:
         return f"user {path.stat().st_uid}"
 
 
-def _is_visible(path: Path) -> bool:
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
+def nearest_visible(path: Path) -> Path:
+    """Return the path, or the nearest folder above it whose owner and permissions can be read."""
+    for place in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            place.stat()
+            return place
+    return Path()

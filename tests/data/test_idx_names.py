@@ -147,7 +147,7 @@ def test_a_socket_is_no_folder(tmp_path, monkeypatch):
         (["set.tgz"], "tar archive", "tar -xf {root}/set.tgz -C {root}"),
         (["mnist_train.csv", "mnist_test.csv"], "mnist_test.csv is a table", "numpy"),
         (["train/0/1.png", "train/0/2.png"], "picture", "numpy"),
-        (["notes", "b", "c", "d", "e", "f"], "other files: b, c, d, e and 2 more", ""),
+        (["notes", "b", "c", "d", "e", "f"], "other files: b, c, d, e and 2 others", ""),
         ([], "is empty", ""),
     ],
 )

@@ -18,7 +18,7 @@ from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
 
 from src.bad_input import BadInput
 from src.config import Data
-from src.data.idx_folder import PUBLISHED, Published
+from src.data.idx_folder import PUBLISHED
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
@@ -82,8 +82,7 @@ def serve_idx(site: Site, dataset: type, idx_set: dict[str, bytes], monkeypatch)
     site.files = {f"/{name}": content for name, content in packed.items()}
     monkeypatch.setattr(dataset, "mirrors", [site.address])
     monkeypatch.setattr(dataset, "resources", [(name, md5(content)) for name, content in packed.items()])
-    digests = Published("md5", tuple(md5(packed[f"{name}.gz"]) for name in FILES))
-    monkeypatch.setitem(PUBLISHED, dataset.__name__, digests)
+    monkeypatch.setitem(PUBLISHED, dataset.__name__, tuple(md5(packed[f"{name}.gz"]) for name in FILES))
 
 
 def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:

@@ -125,8 +125,8 @@ def test_tensors_are_what_the_network_wants():
     ("changes", "told"),
     [
         ({"validation": 199, "batch_size": 1}, None),
-        ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves nothing"),
-        ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves nothing"),
+        ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves none"),
+        ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves none"),
         ({"batch_size": 150}, None),
         ({"batch_size": 151}, "0 steps an epoch of 150 training images"),
         ({"batch_size": 10, "limit": 10}, None),

@@ -112,7 +112,7 @@ def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
     records = load_records([world.sweep(jobs)], world.multirun)
     assert [job.reason for job in records.incomplete] == [
         f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
-        f"{folders[1] / 'weights.safetensors'} has no header that can be read; its numbers are compared",
+        f"{folders[1] / 'weights.safetensors'} is not a whole safetensors file; its numbers are compared",
     ]
     assert records.unfinished == ()
     assert len(records.cells[0].jobs) == 3
