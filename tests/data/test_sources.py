@@ -124,7 +124,7 @@ def refusal(name: str, root: Path | None) -> str:
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("fashion_mnist", FashionMNIST), ("kmnist", KMNIST)])
-def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
+def test_fashion_mnist_and_kmnist_are_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, dataset, idx_set, monkeypatch)
     first = load_anew(name, tmp_path / "data")
     expected = np.frombuffer(idx_set["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(30, 1, 28, 28)
@@ -140,9 +140,7 @@ def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
-def test_another_set_in_the_same_format_is_not_taken_for_it(
-    name, packed, tmp_path, idx_set, monkeypatch, closed_address
-):
+def test_another_dataset_in_mnists_format_is_refused(name, packed, tmp_path, idx_set, monkeypatch, closed_address):
     for dataset in (FashionMNIST, KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     for file, content in idx_set.items():
@@ -152,7 +150,7 @@ def test_another_set_in_the_same_format_is_not_taken_for_it(
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
+def test_debians_fashion_mnist_is_the_published_one(tmp_path):
     if not DEBIANS.is_dir():
         pytest.skip("dataset-fashion-mnist is not installed: the digests of Fashion-MNIST are NOT held against it")
     published = dict(FashionMNIST.resources)
@@ -168,7 +166,7 @@ def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
-def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_address, monkeypatch):
+def test_a_file_in_place_of_the_download_folder_is_refused(name, tmp_path, closed_address, monkeypatch):
     for dataset in (FashionMNIST, KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     (tmp_path / "file").touch()
@@ -179,14 +177,14 @@ def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_addr
         assert "could not be downloaded" not in told
 
 
-def test_a_published_set_one_folder_below_is_pointed_at_and_not_downloaded(tmp_path, lay_out):
+def test_a_published_dataset_in_a_folder_below_is_suggested_and_not_downloaded(tmp_path, lay_out):
     lay_out(tmp_path / "datasets" / "fashion-mnist")
     told = refusal("fashion_mnist", tmp_path / "datasets")
     assert told.splitlines()[-1] == f"  write: data.root={tmp_path}/datasets/fashion-mnist"
 
 
 @pytest.mark.parametrize("name", ["mnist", "idx", "cifar10"])
-def test_a_folder_whose_name_no_report_can_show_is_refused(name, tmp_path, monkeypatch):
+def test_a_folder_name_that_is_not_utf8_is_refused(name, tmp_path, monkeypatch):
     root = tmp_path / "bad\udcff"  # a byte that is no UTF-8, as Python shows it
     root.mkdir()
     assert f"data.root={tmp_path}/bad\\xff: its name is not UTF-8" in refusal(name, root)
@@ -208,7 +206,7 @@ def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
     assert not site.asked
 
 
-def test_without_a_root_the_users_cache_folder_is_used(tmp_path, site, idx_set, monkeypatch):
+def test_the_default_folder_is_in_the_users_cache(tmp_path, site, idx_set, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     serve_idx(site, KMNIST, idx_set, monkeypatch)
     assert load_anew("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
@@ -216,7 +214,7 @@ def test_without_a_root_the_users_cache_folder_is_used(tmp_path, site, idx_set, 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
 @pytest.mark.parametrize("there_before", [False, True])
-def test_without_a_network_the_answer_is_short_and_nothing_is_left(
+def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     there_before, name, tmp_path, closed_address, monkeypatch
 ):
     monkeypatch.setenv("no_proxy", "*")
@@ -232,7 +230,7 @@ def test_without_a_network_the_answer_is_short_and_nothing_is_left(
     assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
 
 
-def test_a_download_cut_short_is_refused_and_mended_by_the_next_one(tmp_path, site, idx_set, monkeypatch):
+def test_a_partial_download_is_refused_and_the_next_one_works(tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, KMNIST, idx_set, monkeypatch)
     whole = site.files["/t10k-labels-idx1-ubyte.gz"]
     site.files["/t10k-labels-idx1-ubyte.gz"] = whole[:20]
@@ -241,7 +239,7 @@ def test_a_download_cut_short_is_refused_and_mended_by_the_next_one(tmp_path, si
     assert load_anew("kmnist", tmp_path / "data").source.test == 12
 
 
-def test_a_harmed_cifar_file_is_unpacked_anew(tmp_path, site, monkeypatch):
+def test_a_damaged_cifar_file_is_unpacked_again(tmp_path, site, monkeypatch):
     serve_cifar(site, monkeypatch)
     first = load_anew("cifar10", tmp_path)
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_2"
@@ -250,7 +248,7 @@ def test_a_harmed_cifar_file_is_unpacked_anew(tmp_path, site, monkeypatch):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_folder_of_idx_files_is_named_by_its_unpacked_content(packed, tmp_path, lay_out):
+def test_packed_and_plain_files_have_the_same_digest(packed, tmp_path, lay_out):
     plain = load_anew("idx", lay_out(tmp_path / "plain"))
     other = load_anew("idx", lay_out(tmp_path / "other", packed=packed))
     assert other.source.digest == plain.source.digest
@@ -258,13 +256,13 @@ def test_a_folder_of_idx_files_is_named_by_its_unpacked_content(packed, tmp_path
     assert (other.source.train, other.source.test) == (30, 12)
 
 
-def test_one_other_pixel_is_another_dataset(tmp_path, lay_out, idx_set):
+def test_one_changed_pixel_changes_the_digest(tmp_path, lay_out, idx_set):
     content = idx_set["t10k-images-idx3-ubyte"]
     changed = lay_out(tmp_path / "b", t10k_images=content[:-1] + bytes([content[-1] ^ 1]))
     assert load_anew("idx", lay_out(tmp_path / "a")).source.digest != load_anew("idx", changed).source.digest
 
 
-def test_synthetic_images_are_the_same_on_every_call():
+def test_synthetic_images_are_reproducible():
     np.random.seed(0)
     images, labels = make_images(20, 4, 3, 32, 0.5, stream="train")
     np.random.seed(1)
@@ -274,7 +272,7 @@ def test_synthetic_images_are_the_same_on_every_call():
     assert (images.shape, images.dtype) == ((20, 3, 32, 32), np.uint8)
 
 
-def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
+def test_synthetic_test_images_are_new_images_of_the_same_classes():
     train, train_labels = make_images(100, 4, 1, 28, 0.5, stream="train")
     test, test_labels = make_images(100, 4, 1, 28, 0.5, stream="test")
     assert not any((train == image).all(axis=(1, 2, 3)).any() for image in test)
@@ -286,7 +284,7 @@ def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
 @pytest.mark.parametrize(
     "change", [{"classes": 5}, {"channels": 3}, {"size": 32}, {"images": 21}, {"test_images": 9}, {"noise": 0.4}]
 )
-def test_every_setting_of_the_synthetic_set_makes_another_set(change):
+def test_every_setting_of_the_synthetic_dataset_changes_its_digest(change):
     def digest(**changes):
         settings = {"classes": 4, "channels": 1, "size": 28, "images": 20, "test_images": 8, "noise": 0.5} | changes
         return load(Data(name="synthetic", batch_size=1, validation=1, split_seed=0, **settings)).source.digest

@@ -46,7 +46,7 @@ def stopped(forked, folder, *words, epochs=2):
         (b"PK\x03\x04 and so on", "is a bare pickle"),
     ],
 )
-def test_a_checkpoint_of_another_version_fails_its_job_alone_and_is_kept(forked, empty, content, words):
+def test_a_checkpoint_of_another_version_fails_only_its_job_and_is_kept(forked, empty, content, words):
     sweep = ("norm=bn,gn", *DATA, "epochs=40")
     stopped(forked, empty, *sweep)
     job = only_job(empty, "bn")
@@ -67,7 +67,7 @@ def test_a_checkpoint_of_another_version_fails_its_job_alone_and_is_kept(forked,
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkpoint(forked, empty):
+def test_a_loss_that_is_not_finite_reports_its_step_and_keeps_the_last_checkpoint(forked, empty):
     done = forked.run(empty, *DIVERGING)
     assert done.status == 1, done.said
     jobs = list(empty.glob("multirun/jobs/*"))
@@ -87,7 +87,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkp
     check_store(empty)
 
 
-def test_restart_sets_finished_jobs_aside_and_trains_the_same_bytes(forked, empty, reference):
+def test_restart_sets_finished_jobs_aside_and_trains_to_the_same_bytes(forked, empty, reference):
     assert forked.run(empty, *SWEEP).status == 0
     first = {run.id for run in read_runs(empty / "mlflow.db") if run.tags["kind"] == "job"}
     old = {path.name: (path / "weights.safetensors").read_bytes() for path in empty.glob("multirun/jobs/*")}
@@ -107,7 +107,7 @@ def test_restart_sets_finished_jobs_aside_and_trains_the_same_bytes(forked, empt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["as the first is set aside", "as the first trains"])
-def test_a_restart_that_is_killed_goes_on_without_the_word(forked, empty, reference, moment):
+def test_a_killed_restart_resumes_without_restarting_again(forked, empty, reference, moment):
     assert forked.run(empty, *SWEEP).status == 0
     running = forked.start(empty, *SWEEP, "resume=restart")
     begun = "multirun/superseded/*" if "aside" in moment else "multirun/superseded/../jobs/*/checkpoint-*"
@@ -121,7 +121,7 @@ def test_a_restart_that_is_killed_goes_on_without_the_word(forked, empty, refere
 
 
 @pytest.mark.slow
-def test_a_half_done_job_is_set_aside_too(forked, empty):
+def test_restart_sets_an_interrupted_job_aside_too(forked, empty):
     sweep = ("norm=bn", *DATA, "epochs=40")
     stopped(forked, empty, *sweep, epochs=5)
     done = forked.run(empty, *sweep, "resume=restart")
@@ -161,7 +161,7 @@ def change(root):
 
 
 @pytest.mark.slow
-def test_changed_data_is_another_job_and_said_so(forked, empty):
+def test_changed_data_is_another_job_and_is_reported(forked, empty):
     root, words = own_data(empty)
     assert forked.run(empty, *words, "epochs=1").status == 0
     (first,) = empty.glob("multirun/jobs/*")
@@ -181,7 +181,7 @@ def project(folder):
 
 
 @pytest.mark.slow
-def test_edited_code_trains_what_is_not_finished_anew_and_marks_the_rest(forked, empty, tmp_path):
+def test_edited_code_retrains_unfinished_jobs_and_marks_finished_ones(forked, empty, tmp_path):
     sweep = ("norm=bn,gn", *DATA, "epochs=200")
     code = project(tmp_path / "code")
 

@@ -91,13 +91,13 @@ def new_folder(path: Path, migrated: Path) -> Path:
     return path
 
 
-def test_every_module_that_writes_is_passed(points):
+def test_the_traced_command_reaches_every_module_that_writes(points):
     modules = {point.module for point in points}
     assert {f"src/runs/{name}.py" for name in ("files", "journal", "checkpoint", "lock", "folder")} <= modules
     assert {"src/tracking/delivery.py", "src/tracking/session.py", "src/job.py", "src/training/loop.py"} <= modules
 
 
-def test_a_sweep_that_was_killed_where_it_writes_ends_as_if_it_had_not_been(points, chance, tmp_path, whole, migrated):
+def test_a_sweep_killed_at_a_write_ends_like_an_uninterrupted_one(points, chance, tmp_path, whole, migrated):
     writing = Counter({point: hits for point, hits in points.items() if any(word in point.text for word in WRITES)})
     assert len(writing) >= 15
     for number, point in enumerate(chosen(writing, 3, chance)):
@@ -107,7 +107,7 @@ def test_a_sweep_that_was_killed_where_it_writes_ends_as_if_it_had_not_been(poin
 
 
 @pytest.mark.slow
-def test_a_sweep_that_was_killed_anywhere_ends_so_too(request, points, chance, tmp_path, whole, migrated):
+def test_a_sweep_killed_anywhere_ends_like_an_uninterrupted_one(request, points, chance, tmp_path, whole, migrated):
     number = request.config.getoption("--points")
     for index, point in enumerate(chosen(points, number, chance)):
         folder = new_folder(tmp_path / str(index), migrated)
@@ -117,7 +117,9 @@ def test_a_sweep_that_was_killed_anywhere_ends_so_too(request, points, chance, t
 
 
 @pytest.mark.slow
-def test_a_sweep_that_was_killed_while_it_went_on_ends_so_too(request, points, chance, tmp_path, whole, migrated):
+def test_a_sweep_killed_while_it_resumes_ends_like_an_uninterrupted_one(
+    request, points, chance, tmp_path, whole, migrated
+):
     middle = next(replace(point, hit=2) for point in points if point.text == "journal.append(record)")
     folder = new_folder(tmp_path / "points", migrated)
     die(middle, folder)

@@ -115,7 +115,7 @@ def test_a_file_that_cannot_grow_costs_at_most_the_epoch_under_way(tmp_path, who
 
 
 @pytest.mark.slow
-def test_whatever_file_cannot_grow_the_job_goes_on_with_room(tmp_path, whole):
+def test_after_any_file_could_not_grow_the_job_resumes_once_there_is_room(tmp_path, whole):
     told = 500  # what the job says has to fit too
     for size in (*sizes_in_turn(whole), *range(told, 120_000, 1500)):
         if size >= told:
@@ -191,7 +191,7 @@ def store_filled_at(room, forked, tmp_path, tables, reference):
     return done.status
 
 
-def test_a_store_on_a_full_disk_holds_no_job_up_and_gets_everything_later(forked, tmp_path, tables, reference):
+def test_a_store_on_a_full_disk_delays_no_job_and_gets_everything_later(forked, tmp_path, tables, reference):
     assert store_filled_at(12, forked, tmp_path, tables, reference) == 3
 
 

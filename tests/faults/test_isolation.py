@@ -45,7 +45,7 @@ if any("forkserver" in word for word in sys.orig_argv):
 CAUSES = {"1e-05": "SIGSEGV", "2e-05": "SystemExit: 0", "3e-05": "SIGKILL", "4e-05": "Diverged: in epoch 1, step 1"}
 
 
-def test_four_ways_to_die_leave_the_other_jobs_alone_and_are_told_truly(command, tmp_path):
+def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path):
     (tmp_path / "deaths").mkdir()
     (tmp_path / "deaths/sitecustomize.py").write_text(DEATHS)
     path = os.pathsep.join([str(tmp_path / "deaths"), os.environ.get("PYTHONPATH", "")])
@@ -103,7 +103,7 @@ LONG = ("-m", "norm=bn,gn,ln", "data=synthetic", "data.images=1500", "epochs=40"
 
 
 @pytest.mark.slow
-def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     process = start(tmp_path, *LONG)
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
@@ -119,9 +119,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 @pytest.mark.parametrize("whom", ["parent", "all"])  # a shell's kill, and a terminal's Ctrl-C
-def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
-    tmp_path, number, status, whom
-):
+def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(tmp_path, number, status, whom):
     process = start(tmp_path, *LONG, "resume=restart")
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
@@ -145,7 +143,7 @@ def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_las
 
 
 @pytest.mark.slow
-def test_the_same_sweep_started_twice_trains_each_job_once_and_both_end_well(tmp_path):
+def test_the_same_sweep_started_twice_trains_each_job_once_and_both_succeed(tmp_path):
     both = [start(tmp_path, *LONG) for _ in range(2)]
     try:
         told = [process.communicate(timeout=240) for process in both]
@@ -183,7 +181,7 @@ if any("forkserver" in word for word in sys.orig_argv):
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(tmp_path):
+def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
     (tmp_path / "deaf-site").mkdir()
     (tmp_path / "deaf-site/sitecustomize.py").write_text(DEAF)
     path = os.pathsep.join([str(tmp_path / "deaf-site"), os.environ.get("PYTHONPATH", "")])
@@ -255,7 +253,7 @@ if any("forkserver" in word for word in sys.orig_argv):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
-def test_a_signal_before_the_first_job_could_begin_is_answered_in_words(tmp_path, number, status):
+def test_a_signal_before_the_first_job_starts_is_reported(tmp_path, number, status):
     (tmp_path / "slow-site").mkdir()
     (tmp_path / "slow-site/sitecustomize.py").write_text(SLOW)
     path = os.pathsep.join([str(tmp_path / "slow-site"), os.environ.get("PYTHONPATH", "")])

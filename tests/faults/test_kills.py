@@ -38,7 +38,7 @@ def uninterrupted(tmp_path_factory):
 # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.parametrize("victims", ["its one process", "any of its processes", "two people, one server"])
-def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+def test_a_sweep_killed_again_and_again_ends_like_an_uninterrupted_one(
     uninterrupted, migrated, tmp_path, request, victims
 ):
     kills = request.config.getoption("--kills")
@@ -70,7 +70,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.2, 0.7, 1.2, 1.7])  # seconds; MLflow's migrations take 2.5
-def test_a_store_that_is_killed_while_it_is_made_opens_the_next_time(tmp_path, delay):
+def test_a_store_killed_while_it_is_created_opens_the_next_time(tmp_path, delay):
     process = start(SMALL, tmp_path)
     try:
         assert until(process, lambda: any(tmp_path.rglob("*mlflow.db")))

@@ -168,7 +168,7 @@ def test_the_good_store_keeps_all_promises(finished_sweep, planted):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_what_is_planted_is_named(finished_sweep, planted, name):
+def test_a_planted_violation_is_reported(finished_sweep, planted, name):
     words, plant = PLANTED[name]
     plant(planted)
     with pytest.raises(AssertionError) as caught:
@@ -176,7 +176,7 @@ def test_what_is_planted_is_named(finished_sweep, planted, name):
     assert re.search(words, str(caught.value)), caught.value
 
 
-def test_a_finished_job_that_is_touched_is_named(finished_sweep):
+def test_a_changed_finished_job_is_reported(finished_sweep):
     before = snapshot(finished_sweep / "multirun")
     (name,) = (name for name in before if name.startswith("bn"))
     earlier = replace(before[name], files={**before[name].files, "result.json": (0, 0)})
@@ -211,7 +211,7 @@ def interrupted(folder):
         ("P6 .*weights", cut("weights.safetensors")),
     ],
 )
-def test_what_a_kill_must_not_leave_is_named(planted, words, plant):
+def test_a_state_that_no_kill_may_leave_is_reported(planted, words, plant):
     before = interrupted(planted)
     check_after_kill(planted / "multirun", before)
     plant(planted)
@@ -220,7 +220,7 @@ def test_what_a_kill_must_not_leave_is_named(planted, words, plant):
     assert re.search(words, str(caught.value)), caught.value
 
 
-def test_what_a_kill_may_leave_is_not(planted):
+def test_a_state_that_a_kill_may_leave_is_not_reported(planted):
     before = interrupted(planted)
     added(".checkpoint-1.pt.123")(planted)
     with (bn(planted) / "journal.jsonl").open("ab") as file:

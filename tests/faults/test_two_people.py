@@ -37,7 +37,7 @@ def random_sweep(chance):
     return [f"norm={norm}", f"reg.l1={some(chance, ['0', '1e-5'])}", f"seed={some(chance, ['0', '1', '2'])}", *SMALL]
 
 
-def test_two_people_who_share_a_server_both_keep_all_their_runs(migrated, tmp_path, request):
+def test_two_people_sharing_a_server_both_keep_all_their_runs(migrated, tmp_path, request):
     number, seed = request.config.getoption("--sweeps"), request.config.getoption("--fault-seed")
     chance, again = random.Random(seed), []
     for name in ("anna", "ben", "server"):

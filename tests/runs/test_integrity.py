@@ -35,13 +35,13 @@ def folder(world):
     return JobFolder(world.multirun / "jobs" / job.folder), job.key
 
 
-def test_a_whole_job_has_no_fault(folder):
+def test_an_undamaged_job_has_no_fault(folder):
     job, key = folder
     assert job_fault(job, key) == ""
     assert job_fault(JobFolder(job.path.with_name("nothing-there")), key) == ""
 
 
-def test_fields_that_a_later_version_adds_are_no_fault(folder):
+def test_fields_of_a_later_version_are_ignored(folder):
     job, key = folder
     records = read_journal(job.journal)
     for record in [*records, records[0]["config"], records[1]["source"]]:
@@ -53,13 +53,13 @@ def test_fields_that_a_later_version_adds_are_no_fault(folder):
 
 @pytest.mark.parametrize("name", ARTIFACTS)
 @pytest.mark.parametrize("harm", [harms.remove, harms.replace])
-def test_every_file_must_be_there_and_regular(folder, name, harm):
+def test_every_file_must_exist_and_be_regular(folder, name, harm):
     job, key = folder
     harm(job.path / name, random.Random(1))
     assert str(job.path / name) in job_fault(job, key)
 
 
-def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(tmp_path):
+def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
     for number in range(8):
         path = tmp_path / f"{number}"
         path.write_text("")
@@ -71,7 +71,7 @@ def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(tmp_path):
         read_stored(tmp_path / "large", 10)
 
 
-def test_an_array_that_claims_terabytes_takes_no_memory(folder):
+def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder):
     job, key = folder
     path = job.path / "predictions.npz"
     harms.lie(path, "probabilities", (10**12, 10))
@@ -80,7 +80,7 @@ def test_an_array_that_claims_terabytes_takes_no_memory(folder):
     assert "predictions.npz holds less of probabilities" in job_fault(job, key)
 
 
-def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):
+def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):
     job, _ = folder
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
@@ -161,7 +161,7 @@ def numbers(job: JobFolder) -> str:
     )
 
 
-def test_whatever_is_harmed_each_job_is_compared_or_named(world):
+def test_after_any_damage_each_job_is_compared_or_reported(world):
     counted = cases(world, 60, 1)
     assert {what for what in counted if what.startswith(";")} <= BECAME
     assert counted["; named"] > 25
@@ -169,7 +169,7 @@ def test_whatever_is_harmed_each_job_is_compared_or_named(world):
 
 
 @pytest.mark.slow
-def test_a_thousand_harms_leave_each_job_compared_or_named(world):
+def test_after_a_thousand_damages_each_job_is_compared_or_reported(world):
     began = time.monotonic()
     counted = cases(world, 1000, 2)
     print(f"{time.monotonic() - began:.0f} s: {dict(sorted(counted.items()))}")
@@ -178,7 +178,7 @@ def test_a_thousand_harms_leave_each_job_compared_or_named(world):
 
 
 @pytest.mark.slow
-def test_a_whole_comparison_is_made_of_what_is_left(world, six, tmp_path):
+def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     whole = world.multirun.with_name("whole")
     shutil.copytree(world.multirun, whole)
     for case in range(12):
@@ -191,7 +191,7 @@ def test_a_whole_comparison_is_made_of_what_is_left(world, six, tmp_path):
         harms.restore(world.multirun, whole)
 
 
-def test_predictions_of_another_job_are_not_taken_for_its_own(world, folder):
+def test_predictions_of_another_job_are_a_fault(world, folder):
     job, key = folder
     other = world.finish(world.configuration("gn"), {1: 0.9, 2: 0.9})
     shutil.copy(world.multirun / "jobs" / other.folder / "predictions.npz", job.path)

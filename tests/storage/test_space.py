@@ -45,13 +45,13 @@ def mount(tmp_path) -> Iterator[Mount]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_folder_with_room_is_left_as_it_was(tmp_path):
+def test_checking_a_folder_with_room_changes_nothing(tmp_path):
     check_space(tmp_path, 3)
     check_space(tmp_path / "not" / "yet", 3)
     assert files_below(tmp_path) == []
 
 
-def test_a_file_in_the_way_is_named(tmp_path):
+def test_a_file_in_the_way_is_refused_with_its_path(tmp_path):
     (tmp_path / "multirun").touch()
     for folder in (tmp_path / "multirun", tmp_path / "multirun" / "jobs"):
         with pytest.raises(BadInput, match="multirun is in the way"):
@@ -59,7 +59,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in MADE), "multirun/jobs/a-job"])
-def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
+def test_the_refusal_of_anything_in_the_way_has_a_command_that_helps(name, tmp_path):
     inside = [tmp_path / "multirun" / "jobs" / "a-job"]
     place = tmp_path / name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
         place.unlink(missing_ok=True)
 
 
-def test_a_folder_on_another_disk_is_tried_there(mount):
+def test_a_folder_on_another_disk_is_checked_there(mount):
     disk = mount(f"size={SMALL}")
     for name in ("jobs", "sweeps"):
         other = disk.parent / name / "multirun"
@@ -94,7 +94,7 @@ def test_a_folder_on_another_disk_is_tried_there(mount):
         check_space(full, 1)
 
 
-def test_a_disk_that_does_not_say_how_much_is_free_is_not_full(tmp_path, monkeypatch):
+def test_unknown_free_space_is_not_refused(tmp_path, monkeypatch):
     """Some FUSE file systems answer 0 of 0 bytes, or know no such call."""
     unknown = shutil.disk_usage(tmp_path)._replace(total=0, used=0, free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: unknown)
@@ -108,7 +108,7 @@ def test_a_disk_that_does_not_say_how_much_is_free_is_not_full(tmp_path, monkeyp
     check_space(tmp_path, 5)
 
 
-def test_a_deleted_current_folder_is_told(tmp_path, monkeypatch):
+def test_a_deleted_current_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -148,7 +148,7 @@ int flock(int file, int kind) {
 SMALLEST = ("data=synthetic", "data.images=200", "data.test_images=50", "data.validation=50", "epochs=1")
 
 
-def test_the_command_works_where_folders_cannot_be_flushed(shim, tmp_path):
+def test_the_command_works_on_a_file_system_that_cannot_flush_folders(shim, tmp_path):
     done = python(tmp_path, "-m", "src.train", *SMALLEST, "tracking=none", LD_PRELOAD=shim, FAIL_FSYNC="1")
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "multirun" / "jobs").glob("*/result.json")
@@ -156,7 +156,7 @@ def test_the_command_works_where_folders_cannot_be_flushed(shim, tmp_path):
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])
-def test_the_command_is_refused_where_there_are_no_locks_and_leaves_nothing(tracking, shim, tmp_path):
+def test_the_command_is_refused_without_locks_and_leaves_nothing(tracking, shim, tmp_path):
     done = python(tmp_path, "-m", "src.train", *SMALLEST, f"tracking={tracking}", LD_PRELOAD=shim, FAIL_FLOCK="1")
     assert done.returncode == 2
     assert done.stderr.startswith(f"normlab: {tmp_path} has no file locks")
@@ -164,7 +164,7 @@ def test_the_command_is_refused_where_there_are_no_locks_and_leaves_nothing(trac
     assert files_below(tmp_path) == []
 
 
-def test_a_dangling_link_is_refused_before_the_database_is_made(tmp_path):
+def test_a_dangling_link_is_refused_before_the_database_is_created(tmp_path):
     (tmp_path / "multirun").symlink_to("elsewhere")
     done = python(tmp_path, "-m", "src.train", *SMALLEST)
     assert done.returncode == 2
@@ -172,7 +172,7 @@ def test_a_dangling_link_is_refused_before_the_database_is_made(tmp_path):
     assert files_below(tmp_path) == ["multirun"]
 
 
-def test_a_small_disk_has_room_for_so_many_jobs_and_no_more(mount):
+def test_a_small_disk_is_refused_from_one_job_too_many(mount):
     disk = mount(f"size={SMALL}")
     check_space(disk, 0)  # all are finished: nothing but the table is written
     with pytest.raises(BadInput) as refused:
@@ -186,7 +186,7 @@ def test_a_small_disk_has_room_for_so_many_jobs_and_no_more(mount):
         check_space(disk, 11)
 
 
-def test_a_disk_without_any_room_is_found_by_writing(mount):
+def test_a_full_disk_is_refused(mount):
     disk = mount(f"size={SMALL}")
     (disk / "filler").write_bytes(bytes(SMALL - os.statvfs(disk).f_frsize))
     with pytest.raises(BadInput, match=r"MB free|is not writable"):
@@ -197,14 +197,14 @@ def test_a_disk_without_any_room_is_found_by_writing(mount):
         check_space(disk, 0)
 
 
-def test_a_read_only_disk_is_found_by_writing(mount):
+def test_a_read_only_disk_is_refused(mount):
     with pytest.raises(BadInput, match="Read-only file system"):
         check_space(mount("ro") / "multirun", 1)
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])
 @pytest.mark.parametrize(("options", "words"), [("size=4m", "MB free"), ("ro", "is not writable")])
-def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options, words, tracking):
+def test_the_command_is_refused_on_a_small_or_read_only_disk_and_leaves_nothing(mount, options, words, tracking):
     disk = mount(options)
     done = python(disk, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}")
     assert done.returncode == 2, done.stderr
@@ -214,7 +214,7 @@ def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options
     assert files_below(disk) == []
 
 
-def test_a_folder_of_somebody_else_is_found_by_writing(tmp_path):
+def test_another_users_folder_is_refused(tmp_path):
     """Root gives its rights up once all is imported: it may write everywhere."""
     (tmp_path / "theirs").mkdir(mode=0o755)
     for folder in (tmp_path, *tmp_path.parents):
