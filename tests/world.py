@@ -1,4 +1,4 @@
-"""Job folders made of made-up numbers, as real jobs leave them."""
+"""Build job folders with made-up numbers, in the form that real jobs leave them."""
 
 import io
 from dataclasses import asdict, replace
@@ -36,7 +36,7 @@ DATA = Data(
 )
 PICTURE = io.BytesIO()
 Image.new("RGB", (60, 60)).save(PICTURE, "PNG")
-WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # no weights that a figure could show
+WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # weights that no figure shows
 FILES = {".png": PICTURE.getvalue(), ".safetensors": WEIGHTS}
 NORMS = {
     "none": Norm("none"),
@@ -65,7 +65,7 @@ def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 
 
 
 def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> Predictions:
-    """Right with 0.9, save for the given images: the next class, with the given confidence."""
+    """Return predictions that are right with confidence 0.9, except for `wrong`, which maps images to confidences."""
     label_ = labels.astype(np.int64)
     predicted = label_.copy()
     confidence = np.full(len(label_), 0.9)
@@ -78,7 +78,7 @@ def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> 
 
 
 class World:
-    """A `multirun` folder in which jobs appear at a call."""
+    """A `multirun` folder to which tests add jobs."""
 
     data = DATA
     configuration = staticmethod(configuration)
@@ -128,7 +128,7 @@ class World:
         code: str | None = None,
         seconds: float = 2.0,
     ) -> PlannedJob:
-        """A finished job whose validation accuracy climbs to `val` and which misclassifies `wrong`."""
+        """Add a finished job whose validation accuracy rises to `val` and which misclassifies `wrong`."""
         folder, journal = self.start(config, code=code)
         with journal:
             for epoch in range(1, config.epochs + 1):

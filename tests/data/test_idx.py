@@ -89,7 +89,7 @@ def test_no_flipped_bit_of_a_packed_file_changes_a_value_unnoticed(tmp_path, pac
         harmed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(harmed)
         try:
-            assert np.array_equal(read(path), PICTURES), bit  # a bit of the header that says nothing of the content
+            assert np.array_equal(read(path), PICTURES), bit  # a header bit without effect on the content
         except BadInput:
             refused += 1
     assert refused > 0.9 * 8 * (len(whole) - 10)
@@ -184,7 +184,7 @@ except BadInput as error:
 
 
 def without_memory(read_it: Callable[[], object]) -> str:
-    """What a refusal says that takes next to no memory."""
+    """Return the refusal of a call that must take less than 1 MB of memory."""
     tracemalloc.start()
     try:
         with pytest.raises(BadInput) as refused:
@@ -261,7 +261,7 @@ def test_one_changed_label_of_mnist_is_refused(tmp_path):
 
 @pytest.mark.parametrize("closed", ["file", "folder", "parent"])
 def test_missing_permission_is_refused_with_the_owner(closed, lay_out):
-    place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    place = Path(tempfile.mkdtemp())  # other users cannot enter pytest's folders
     try:
         place.chmod(0o755)
         root = lay_out(place / "parent" / "set")
@@ -279,6 +279,6 @@ def test_missing_permission_is_refused_with_the_owner(closed, lay_out):
 
 
 def load_without_privileges(root: Path) -> str:
-    """What a user without root's rights is told who reads the set."""
+    """Return the refusal that a user without root's rights gets."""
     data = f'Data(name="idx", root={str(root)!r}, batch_size=1, validation=1, split_seed=0)'
     return refusal_without_privileges("from src.config import Data\nfrom src.data.sources import load", f"load({data})")

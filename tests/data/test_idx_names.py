@@ -1,4 +1,4 @@
-"""What is found in a folder under any name that publishers use, and what is said of a folder that holds no set."""
+"""Datasets are found under all names that publishers use; other folders are refused with advice."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ def images_of(root: Path) -> Images:
 
 
 def refusal(root: Path) -> list[str]:
-    """The lines of a refusal: what, allowed, write."""
+    """Return the three lines of a refusal: what, allowed, write."""
     with pytest.raises(BadInput) as refused:
         images_of(root)
     lines = str(refused.value).splitlines()
@@ -59,7 +59,7 @@ def test_mnists_file_names_are_preferred(tmp_path, lay_out, idx_set):
     for name in FILES:
         dotted = lay_out(tmp_path / name, packed=True) / name.replace("-idx", ".idx")
         dotted.write_bytes(b"another file")
-        (dotted.parent / f"._{name}").write_bytes(b"what macOS leaves beside it on other disks")
+        (dotted.parent / f"._{name}").write_bytes(b"written by macOS on other disks")
         assert images_of(dotted.parent).source.train == 30
 
 
@@ -70,7 +70,7 @@ def test_emnist_is_read_by_its_file_names_and_transposed(packed, tmp_path, lay_o
         found = images_of(renamed(lay_out(tmp_path / split, packed=packed), emnist(split)))
         assert np.array_equal(found.train_images, plain.train_images.transpose(0, 1, 3, 2))
         assert np.array_equal(found.test_labels, plain.test_labels)
-        assert found.source.digest != plain.source.digest  # its jobs are not those of the images as they are stored
+        assert found.source.digest != plain.source.digest  # jobs on transposed images are other jobs
         assert found.train_images.flags.c_contiguous
 
 
@@ -129,7 +129,7 @@ def test_pipes_folders_devices_and_links_are_refused_without_opening_them(make, 
 
 
 def test_a_socket_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # an address may have 107 letters
+    monkeypatch.chdir(tmp_path)  # a socket's path may have 107 characters
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         assert refusal(tmp_path / "socket")[0].endswith("is a socket")

@@ -15,7 +15,7 @@ DATA = Data(name="idx", batch_size=8, validation=50, split_seed=0)
 
 
 def made_up(channels: int = 3) -> Images:
-    """Images whose label is their position, so that a split shows what it took."""
+    """Images whose labels are their positions, which identify them in a split."""
     random = np.random.default_rng(3)
     bright = np.array([40, 90, 200])[:channels, None, None]
     pixels = random.normal(bright, bright / 4, (TRAIN + TEST, channels, 28, 28)).clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a user or a newer version changes between two commands: code, data, checkpoints, or the wish to start anew."""
+"""Changes between two commands: edited code, other data, checkpoints of other versions, a restart."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from tests.faults.stored import read_runs
 
 pytest_plugins = ["tests.faults.fixtures"]
 PROJECT = Path(__file__).parents[2]
-# Each step multiplies the weights by about -2, so that they overflow, but not in the first epoch.
+# Each step multiplies the weights by about -2: they overflow, but not in the first epoch.
 DIVERGING = ("reg.l2=30,0", "norm=none", *DATA[:-1], "optimizer=sgd", "optimizer.lr=0.1")
 DIVERGING += ("optimizer.momentum=0", "optimizer.nesterov=false", "schedule=constant", "epochs=10")
 
@@ -134,7 +134,7 @@ def test_restart_sets_an_interrupted_job_aside_too(forked, empty):
 
 
 def images(seed):
-    """The four files of a dataset of made-up images."""
+    """Write the four files of a dataset of random images."""
     random = np.random.default_rng(seed)
     files = {}
     for name, count in (("train", 60), ("t10k", 40)):
@@ -144,7 +144,7 @@ def images(seed):
 
 
 def own_data(folder):
-    """A folder of the user's own images, and the words that train on them."""
+    """A folder of images, and the overrides that train on them."""
     root = folder / "images"
     root.mkdir()
     for name, content in images(0).items():
@@ -174,7 +174,7 @@ def test_changed_data_is_another_job_and_is_reported(forked, empty):
 
 
 def project(folder):
-    """A copy of the code, to be edited."""
+    """A copy of the code that the test may edit."""
     for name in ("src", "conf", "hydra_plugins"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder

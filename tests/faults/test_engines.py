@@ -86,7 +86,7 @@ def basic(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("launcher", ["local", *STARTED])
-def test_results_are_bit_identical_with_every_engine(basic, tmp_path, launcher):
+def test_the_results_are_equal_to_the_bit_wherever_they_are_computed(basic, tmp_path, launcher):
     if launcher in STARTED:
         needs(launcher)
     done = typed(tmp_path, f"{SIX} hydra/launcher={launcher}")
@@ -97,7 +97,7 @@ def test_results_are_bit_identical_with_every_engine(basic, tmp_path, launcher):
 
 
 @pytest.mark.parametrize("launcher", STARTED)
-def test_a_dying_job_stops_no_other_and_its_cause_is_reported(tmp_path, launcher):
+def test_whatever_a_job_dies_of_there_the_others_finish_and_its_cause_is_told(tmp_path, launcher):
     needs(launcher)
     words = f"{DYING} hydra/launcher={launcher}"
     done = typed(tmp_path, words, PYTHONPATH=with_site(tmp_path, DEATHS))
@@ -135,7 +135,7 @@ def started(tmp_path, words: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("launcher", STARTED)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopping_a_command_stops_its_jobs_in_every_engine(tmp_path, launcher, number):
+def test_a_stopped_command_stops_its_jobs_wherever_they_run(tmp_path, launcher, number):
     needs(launcher)
     process = started(tmp_path, f"{LONG} hydra/launcher={launcher}")
     children = psutil.Process(process.pid).children(recursive=True)
@@ -157,7 +157,7 @@ def holds_a_job(process: psutil.Process) -> bool:
 
 
 @pytest.mark.parametrize("launcher", STARTED)
-def test_a_killed_command_run_again_ends_like_an_uninterrupted_one(tmp_path, launcher):
+def test_a_command_that_is_killed_and_typed_again_ends_as_if_nothing_had_happened(tmp_path, launcher):
     needs(launcher)
     words = f"-m norm=bn,gn data=synthetic data.images=3000 epochs=12 hydra/launcher={launcher}"
     process = started(tmp_path, words)

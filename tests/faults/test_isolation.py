@@ -1,4 +1,4 @@
-"""Whatever a job dies of, it dies of alone, and its cause is told where one looks for it."""
+"""A dying job stops no other, and every command reports its cause."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
 
 SIX = "-m norm=bn reg.l1=0,1e-6,1e-5,2e-5,3e-5,4e-5 data=synthetic data.images=300 data.validation=50 epochs=2"
-# Runs in the process that jobs are forked from, and lets some of them die as programs do.
+# Runs in the process that jobs are forked from, and makes some jobs die.
 DEATHS = """
 import sys
 if any("forkserver" in word for word in sys.orig_argv):
@@ -60,7 +60,7 @@ def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path):
         (folder,) = tmp_path.glob(f"multirun/jobs/*-{run.tags['job_key'][:8]}")
         assert cause in (folder / "train.log").read_text()
         assert f"l1={strength}" in done.stdout
-        assert cause in done.stdout  # the comparison names it
+        assert cause in done.stdout  # the comparison reports it
     check_store(tmp_path)
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("multirun/jobs/*/result.json")}
@@ -135,9 +135,9 @@ def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(
     assert process.returncode == status, told
     assert "3 of 3 jobs are left" in told
     assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in told
-    assert "resume=restart" not in told  # that would begin again
+    assert "resume=restart" not in told  # it would retrain them
     assert "Traceback" not in told
-    assert seconds < 10  # a hanging job is killed after four
+    assert seconds < 10  # a hanging job is killed after four seconds
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
     assert [run.status for run in runs] == ["KILLED", "KILLED"]
 
@@ -160,7 +160,7 @@ def test_the_same_sweep_started_twice_trains_each_job_once_and_both_succeed(tmp_
     check_store(tmp_path)
 
 
-# A job that hears no signal, in a command that would wait ten minutes for it.
+# A job that ignores signals, in a command that would wait ten minutes for it.
 DEAF = """
 import sys
 if "src.train" in sys.orig_argv:
@@ -194,7 +194,7 @@ def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
         stdout=of_process,
         stderr=of_process,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches all its processes
+        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # lets Ctrl-C reach all its processes
     )
     os.close(of_process)
     shown = Terminal(terminal)
@@ -214,7 +214,7 @@ def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
     assert "Traceback" not in shown.text
     begun = [job.records()[-1] for path in tmp_path.glob("multirun/jobs/*") if (job := JobFolder(path)).records()]
     assert {last["status"] for last in begun} == {"KILLED"}
-    # The one that is deaf; the other may have been stopped before it was.
+    # The deaf job; the other one may have stopped before.
     reasons = {last["error"] for last in begun}
     assert "the command was stopped" in reasons <= {"the command was stopped", "KeyboardInterrupt"}
     assert "3 of 3 jobs are left" in shown.text
@@ -222,7 +222,7 @@ def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
 
 
 class Terminal:
-    """Reads what a terminal shows, so that whoever writes there does not have to wait."""
+    """Reads a terminal's output continuously, which keeps writers from blocking."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal, self._shown = terminal, b""
@@ -238,7 +238,7 @@ class Terminal:
         return self._shown.decode(errors="replace")
 
 
-# The process that jobs are forked from takes long to import what they need.
+# Makes the imports of the process that jobs are forked from slow.
 SLOW = """
 import sys, time
 class Slow:
@@ -260,7 +260,7 @@ def test_a_signal_before_the_first_job_starts_is_reported(tmp_path, number, stat
     process = start(tmp_path, *LONG, "tracking=none", PYTHONPATH=path)
     try:
         wait_until((tmp_path / "importing").exists, process)
-        time.sleep(2)  # by now the command waits for the process that jobs are forked from
+        time.sleep(2)  # the command now waits for that process
         os.killpg(process.pid, number)
         _, told = process.communicate(timeout=60)
     finally:

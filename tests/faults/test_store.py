@@ -1,4 +1,4 @@
-"""A store that is locked or gone, job folders that are gone, and two commands at once."""
+"""A locked or deleted store, deleted job folders, and two commands at once."""
 
 import itertools
 import os
@@ -16,24 +16,24 @@ from tests.faults.stored import read_runs
 
 pytest_plugins = ["tests.faults.fixtures"]
 
-REPEATS = int(os.environ.get("NORMLAB_REPEATS", "20"))  # of the race between two commands
+REPEATS = int(os.environ.get("NORMLAB_REPEATS", "20"))  # how often two commands race
 LONG = ("norm=bn", *DATA, "epochs=400")
 
 
 def active(folder, kind="job"):
-    """The runs of a kind that no later attempt has superseded, by their job's or sweep's key."""
+    """Return the runs of a kind that are not superseded, by job key or sweep id."""
     runs = [run for run in read_runs(folder / "mlflow.db") if run.tags["kind"] == kind]
     return {run.tags.get("job_key") or run.tags["sweep_id"]: run for run in runs if "superseded" not in run.tags}
 
 
 def gaps(job):
-    """Seconds from each epoch to the next, with the time at which it began."""
+    """Return each epoch's start and its seconds to the next epoch."""
     times = [record["time"] / 1000 for record in job.records() if record["kind"] == "epoch"]
     return [(before, after - before) for before, after in itertools.pairwise(times)]
 
 
 def locked_for(seconds, forked, folder, epochs):
-    """Lock the store while a job trains; returns the longest epoch, in seconds, while it was locked."""
+    """Lock the store while a job trains; return its longest epoch during the lock, in seconds."""
     running = forked.start(folder, "norm=bn", *DATA, f"epochs={epochs}")
     eventually(lambda: any(run.metrics for run in active(folder).values()))
     lock = sqlite3.connect(folder / "mlflow.db", isolation_level=None, timeout=60)

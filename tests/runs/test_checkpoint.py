@@ -63,7 +63,7 @@ def test_if_any_bit_of_the_newest_is_flipped_the_previous_one_is_loaded(tmp_path
     save_checkpoint(tmp_path, 2, state(2))
     newest = tmp_path / GENERATIONS[0]
     whole = newest.read_bytes()
-    beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of what the format is told by, then one of each byte
+    beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of the header, then one of each byte
     with newest.open("r+b", buffering=0) as file:
         for bit in [*beginning, *(8 * byte + byte % 8 for byte in range(len(beginning) // 8, len(whole)))]:
             file.seek(bit // 8)
@@ -182,7 +182,7 @@ def test_restore_returns_all_parts_and_the_epochs_record(tmp_path):
 
 
 def parts():
-    """A network and its optimizer after one step."""
+    """Return a network and its optimizer after one step."""
     torch.manual_seed(0)
     network = torch.nn.Linear(3, 2)
     optimizer = torch.optim.Adam(network.parameters(), 0.1, fused=True)
@@ -197,7 +197,7 @@ def step(network, optimizer):
 
 
 def of_a_gpu(path):
-    """Let a checkpoint's tensors claim that they were on a GPU, as `torch.save` writes it."""
+    """Rewrite a checkpoint as if its tensors had been on a GPU."""
     found = zipfile.ZipFile(io.BytesIO(path.read_bytes().partition(b"\n")[2][32:]))
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:

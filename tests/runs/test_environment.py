@@ -14,7 +14,7 @@ CODE = "import json; from src.runs.environment import environment; print(json.du
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project of its own with nothing but the module that tells the environment."""
+    """A project that holds only environment.py."""
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {

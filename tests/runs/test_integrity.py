@@ -1,4 +1,4 @@
-"""A finished job whose files are harmed is named or used as it was, and never a reason to fail."""
+"""A damaged file makes no command fail: its job is reported, or compared with the same numbers as before."""
 
 import io
 import random
@@ -93,7 +93,7 @@ def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder
 
 
 def cases(world, number: int, seed: int) -> Counter[str]:
-    """Plant harm by harm, read everything as the commands do, and count what became of the jobs."""
+    """Damage one file after another, read everything like the commands, and count the outcomes."""
     wrong = ({1: 0.9}, {2: 0.9, 3: 0.8}, {4: 0.9, 5: 0.8, 6: 0.7})
     jobs = [world.finish(world.configuration(norm), wrong[n]) for n, norm in enumerate(("bn", "gn", "ln"))]
     failed = world.fail(world.configuration("in"), "FAILED", "Diverged: in epoch 1")
@@ -108,20 +108,20 @@ def cases(world, number: int, seed: int) -> Counter[str]:
         path, harm = harms.plant(world.multirun, chance)
         where = f"{harm} of {path.relative_to(world.multirun)}, case {seed} {case}"
         counted[harm] += 1
-        counted["; " + became(world.multirun, jobs, before, where)] += 1
+        counted["; " + outcome(world.multirun, jobs, before, where)] += 1
         harms.restore(world.multirun, whole)
     return counted
 
 
-BECAME = {"; refused by name", "; named", "; compared as before"}
+OUTCOMES = {"; refused", "; reported", "; compared as before"}
 
 
-def became(multirun, jobs, before, where) -> str:
-    """Read a folder as compare, train and sync do, and say what became of its jobs."""
+def outcome(multirun, jobs, before, where) -> str:
+    """Read a folder like compare, train and sync, and return the outcome for its jobs."""
     try:
         sweeps = choose_sweeps(multirun, [])
     except BadInput as refusal:
-        return "refused by name" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
+        return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
     seen_in(multirun / "jobs", [job.folder for job in jobs])
     records = load_records(sweeps, multirun)
     compared = {cell.name(job): job for cell in records.cells for job in cell.jobs}
@@ -139,21 +139,21 @@ def became(multirun, jobs, before, where) -> str:
     faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
     [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
     told = len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
-    assert bool(told) == any(faults), f"{where}: the commands do not agree: {faults}: {said}"
+    assert bool(told) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not told and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
         [cell_weights(cell) for cell in records.cells]
         for job in jobs:
-            # A value of the right type and range under a new checksum is a forgery, which no check can tell.
+            # No check detects a plausible value with a new checksum.
             if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
-                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers, and nobody says so"
+                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers without a report"
         return "compared as before"
-    return "named"
+    return "reported"
 
 
 def numbers(job: JobFolder) -> str:
-    """What is compared of a job."""
+    """Return the numbers of a job that are compared."""
     done = FinishedJob(job)
     metrics = [record["metrics"] for record in done.epochs]
     return repr(
@@ -163,9 +163,9 @@ def numbers(job: JobFolder) -> str:
 
 def test_after_any_damage_each_job_is_compared_or_reported(world):
     counted = cases(world, 60, 1)
-    assert {what for what in counted if what.startswith(";")} <= BECAME
-    assert counted["; named"] > 25
-    assert counted["; refused by name"] > 3
+    assert {what for what in counted if what.startswith(";")} <= OUTCOMES
+    assert counted["; reported"] > 25
+    assert counted["; refused"] > 3
 
 
 @pytest.mark.slow
@@ -173,8 +173,8 @@ def test_after_a_thousand_damages_each_job_is_compared_or_reported(world):
     began = time.monotonic()
     counted = cases(world, 1000, 2)
     print(f"{time.monotonic() - began:.0f} s: {dict(sorted(counted.items()))}")
-    assert {what for what in counted if what.startswith(";")} <= BECAME
-    assert counted["; named"] > 500
+    assert {what for what in counted if what.startswith(";")} <= OUTCOMES
+    assert counted["; reported"] > 500
 
 
 @pytest.mark.slow

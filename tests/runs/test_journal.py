@@ -136,7 +136,7 @@ def test_resuming_without_a_journal_starts_one(tmp_path):
 
 
 def append_up_to(path, size):
-    """A second epoch's line where the file may not grow beyond a size; tells by its exit status whether it had room."""
+    """Append a second epoch with a limited file size; exits with status 1 if there was no room."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     with Journal(path, resume=True) as journal:
         try:
@@ -162,7 +162,7 @@ def test_a_full_disk_leaves_no_partial_line(path):
 
 
 def test_after_a_full_disk_the_next_record_follows_the_last_whole_line(path):
-    """The reason that a job gives for its end is shorter than an epoch's line."""
+    """A stop record is shorter than an epoch's record and may still fit."""
     with Journal(path) as journal:
         journal.append(stamp("start"))
         whole = path.read_bytes()
@@ -180,7 +180,7 @@ def test_after_a_full_disk_the_next_record_follows_the_last_whole_line(path):
 
 
 def test_lines_in_another_form_are_kept_byte_for_byte(path):
-    """As by a version that puts other spaces."""
+    """For example by a version that writes other spaces."""
     body = b'{"kind": "start",  "time": 1}'
     line = body[:-1] + f',"crc":"{zlib.crc32(body):08x}"}}\n'.encode()
     path.write_bytes(line + b"torn")

@@ -41,7 +41,7 @@ def test_wrong_and_confidence_use_the_predicted_class():
 
 @pytest.fixture
 def random():
-    """1,000 predictions of 5 classes, a third of them wrong."""
+    """1,000 predictions of 5 classes, one third of them wrong."""
     source = np.random.default_rng(3)
     probabilities = source.dirichlet(np.ones(5), size=1000).astype(np.float32)
     predicted = probabilities.argmax(axis=1)

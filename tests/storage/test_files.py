@@ -58,7 +58,7 @@ except OSError as error:
 
 @pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_fsync_is_still_written_to(reason, tmp_path, monkeypatch):
-    """CIFS, VirtualBox and WSL shares answer so for a folder, some FUSE for a file."""
+    """CIFS, VirtualBox and WSL shares raise these errors for a folder, some FUSE for a file."""
     fail_at(monkeypatch, "fsync", reason)
     write_atomic(tmp_path / "file", b"content")
     assert (tmp_path / "file").read_bytes() == b"content"
@@ -100,7 +100,7 @@ def test_the_longest_allowed_file_name_can_be_written(name, tmp_path):
 
 
 def test_the_temporary_name_is_short_enough_for_an_encrypted_folder(tmp_path, monkeypatch):
-    """The file names of ecryptfs have 143 bytes."""
+    """Ecryptfs allows file names of 143 bytes."""
     seen = []
     replace = Path.replace
 

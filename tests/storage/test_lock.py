@@ -1,4 +1,4 @@
-"""Who holds a job's folder, seen from several processes."""
+"""Locks of job folders between several processes."""
 
 import errno
 import fcntl
@@ -20,7 +20,7 @@ from src.storage.space import check_space
 from tests.conftest import files_below
 from tests.world import configuration
 
-# The process that runs the tests has threads of its own, which its children do not need.
+# pytest's process has threads, which its forked children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 CONTEXT = multiprocessing.get_context("fork")
@@ -28,7 +28,7 @@ CONTEXT = multiprocessing.get_context("fork")
 
 @pytest.fixture
 def run():
-    """Starts functions in processes of their own, which end with the test."""
+    """Start functions in processes that end with the test."""
     started = []
 
     def run(function, *arguments):
@@ -149,7 +149,7 @@ def test_set_aside_refuses_a_held_folder(run, tmp_path):
     assert job.path.exists()
 
 
-def keep(folder: Path, entered, name):
+def hold_and_mark(folder: Path, entered, name):
     with job_lock(folder):
         (folder / name).touch()
         entered.set()
@@ -160,7 +160,7 @@ def keep(folder: Path, entered, name):
 def test_after_waiting_for_a_folder_that_is_gone_the_new_one_is_held(run, tmp_path, gone):
     folder = tmp_path / "job"
     owner, entered = held_by_another(run, folder), CONTEXT.Event()
-    waiting = run(keep, folder, entered, "mine")
+    waiting = run(hold_and_mark, folder, entered, "mine")
     eventually(lambda: sleeps_in_flock(waiting.pid))
     folder.rename(tmp_path / "aside")
     if gone == "deleted":
@@ -172,14 +172,14 @@ def test_after_waiting_for_a_folder_that_is_gone_the_new_one_is_held(run, tmp_pa
 
 
 def sleeps_in_flock(pid):
-    """Whether a process waits for a lock: the system lists such with an arrow; one without a list is given time."""
+    """Whether a process waits for a lock, which /proc/locks shows by an arrow; without it, wait half a second."""
     if not Path("/proc/locks").exists():
         time.sleep(0.5)
         return True
     return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
 
 
-def look_and_make(folder, together):
+def create_under_lock(folder, together):
     together.wait()
     with folder_lock(folder):
         seen = len(list(folder.iterdir()))
@@ -189,7 +189,7 @@ def look_and_make(folder, together):
 
 def test_folder_lock_lets_only_one_process_create_something(run, tmp_path):
     together = CONTEXT.Barrier(4)
-    makers = [run(look_and_make, tmp_path, together) for _ in range(4)]
+    makers = [run(create_under_lock, tmp_path, together) for _ in range(4)]
     for maker in makers:
         maker.join(30)
         assert maker.exitcode == 0
@@ -226,7 +226,7 @@ def test_without_locks_no_folder_is_owned(no_locks, tmp_path):
 
 
 def test_a_job_on_a_machine_without_locks_fails_and_logs_the_reason(no_locks, tmp_path, capsys):
-    """Another machine may mount the folder in another way; a worker's standard error is the job's log."""
+    """Another machine may mount the folder differently; a worker's standard error is the job's log."""
     folder = tmp_path / "job"
     with pytest.raises(BadInput):
         run_job(configuration(), folder)
@@ -239,7 +239,7 @@ def test_a_job_on_a_machine_without_locks_fails_and_logs_the_reason(no_locks, tm
 
 
 def test_a_lock_held_by_another_machine_is_not_taken(tmp_path, monkeypatch):
-    """CIFS says that permission is denied where it should say that it would have to wait."""
+    """CIFS raises PermissionError instead of BlockingIOError."""
     with job_lock(tmp_path):
         pass
 
@@ -253,7 +253,7 @@ def test_a_lock_held_by_another_machine_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_the_lock_is_open_for_reading_and_writing(tmp_path, monkeypatch):
-    """NFS refuses a shared lock on a file that is open for writing alone, and an exclusive one the other way round."""
+    """NFS needs read access for a shared lock, and write access for an exclusive one."""
     modes = []
     flock = fcntl.flock
 

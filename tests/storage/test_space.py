@@ -1,4 +1,4 @@
-"""An output folder without rights or room is found before anything is made in it."""
+"""Output folders without permission or room are refused before anything is created."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ Mount = Callable[[str], Path]
 
 @pytest.fixture
 def mount(tmp_path) -> Iterator[Mount]:
-    """`mount("size=4m")` is a folder that is a disk of its own, mounted with these options."""
+    """`mount("size=4m")` returns a folder that is a separate disk, mounted with these options."""
     made: list[Path] = []
 
     def mounted(options: str) -> Path:
@@ -95,7 +95,7 @@ def test_a_folder_on_another_disk_is_checked_there(mount):
 
 
 def test_unknown_free_space_is_not_refused(tmp_path, monkeypatch):
-    """Some FUSE file systems answer 0 of 0 bytes, or know no such call."""
+    """Some FUSE file systems report 0 of 0 bytes, or do not support the call."""
     unknown = shutil.disk_usage(tmp_path)._replace(total=0, used=0, free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: unknown)
     check_space(tmp_path, 5)
@@ -118,9 +118,9 @@ def test_a_deleted_current_folder_is_refused(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory) -> str:
-    """A library that makes calls fail as some file systems do: FAIL_FSYNC for folders, FAIL_FLOCK for everything."""
+    """A library that makes fsync fail for folders (FAIL_FSYNC) or every flock fail (FAIL_FLOCK)."""
     if shutil.which("gcc") is None or not sys.platform.startswith("linux"):
-        pytest.skip("no gcc: the command is NOT tried on a file system that lacks a call")
+        pytest.skip("no gcc: the command is NOT tested on a file system without fsync or flock")
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", "shim.so", "shim.c", "-ldl"], cwd=folder, check=True)
@@ -174,7 +174,7 @@ def test_a_dangling_link_is_refused_before_the_database_is_created(tmp_path):
 
 def test_a_small_disk_is_refused_from_one_job_too_many(mount):
     disk = mount(f"size={SMALL}")
-    check_space(disk, 0)  # all are finished: nothing but the table is written
+    check_space(disk, 0)  # all jobs are finished: the comparison needs little room
     with pytest.raises(BadInput) as refused:
         check_space(disk / "multirun", 1)
     assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, not the 12 MB that 1 job may need"
@@ -215,11 +215,11 @@ def test_the_command_is_refused_on_a_small_or_read_only_disk_and_leaves_nothing(
 
 
 def test_another_users_folder_is_refused(tmp_path):
-    """Root gives its rights up once all is imported: it may write everywhere."""
+    """Root drops its rights after the imports, since root may write anywhere."""
     (tmp_path / "theirs").mkdir(mode=0o755)
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)  # what pytest makes is closed to others
+            folder.chmod(folder.stat().st_mode | 0o011)  # other users cannot enter pytest's folders
     (tmp_path / "theirs").chmod(0o555)
     told = refusal_without_privileges(
         "from pathlib import Path\nfrom src.storage.space import check_space",
