@@ -15,10 +15,10 @@ from typing import Any, Protocol
 from src.config import Config
 from src.data.sizes import train_images
 from src.progress import Progress, Update
-from src.runs.ending import last_record, told
+from src.runs.ending import failure_reason, last_record
 from src.runs.folder import JobFolder
 from src.runs.journal import Record
-from src.runs.lock import is_owned
+from src.storage.lock import is_owned
 from src.workers.processes import GRACE, Audience, Outcome, Task, Workers, start_server
 
 POLL = 0.25  # seconds between two looks at engine and folders
@@ -74,7 +74,7 @@ def run(
                     running.remove(handed)
                     outcome = Outcome(
                         handed.task,
-                        told(handed.task.folder, "FAILED", died or "it left no result", handed.before),
+                        failure_reason(handed.task.folder, "FAILED", died or "it left no result", handed.before),
                     )
                     audience.end(outcome)
                     if not go_on(outcome):
@@ -89,7 +89,7 @@ def run(
         while time.monotonic() < deadline and any(is_owned(handed.task.folder) for handed in running):
             time.sleep(POLL)
         for handed in running:
-            told(handed.task.folder, "KILLED", "the command was stopped", handed.before)
+            failure_reason(handed.task.folder, "KILLED", "the command was stopped", handed.before)
         raise
 
 

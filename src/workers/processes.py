@@ -26,10 +26,10 @@ from typing import Protocol
 from src.config import Config
 from src.options import Data
 from src.progress import Update
-from src.runs.ending import cause, last_record, told
+from src.runs.ending import exit_reason, failure_reason, last_record
 from src.runs.journal import Record
-from src.runs.lock import is_owned
 from src.stopping import Terminated
+from src.storage.lock import is_owned
 from src.workers.limits import check_memory, too_little_memory
 
 # What the server imports: what every job needs, and what the command's own module imports, which each process runs
@@ -181,8 +181,8 @@ class Workers:
                 self._audience.report(worker.task, report)
             if ended:
                 self._running.remove(worker)
-                died = cause(worker.process.exitcode or 0)
-                outcome = Outcome(worker.task, told(worker.task.folder, "FAILED", died, worker.before))
+                died = exit_reason(worker.process.exitcode or 0)
+                outcome = Outcome(worker.task, failure_reason(worker.task.folder, "FAILED", died, worker.before))
                 self._audience.end(outcome)
                 yield outcome
 
@@ -200,7 +200,7 @@ class Workers:
             for worker in started:
                 worker.process.kill()
                 worker.process.join()
-                told(worker.task.folder, "KILLED", "the command was stopped", worker.before)
+                failure_reason(worker.task.folder, "KILLED", "the command was stopped", worker.before)
 
 
 def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:

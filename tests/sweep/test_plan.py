@@ -14,8 +14,8 @@ from src.options import MNIST
 from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
-from src.runs.lock import job_lock
 from src.runs.sweep import Sweep
+from src.storage.lock import job_lock
 from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import SHOWN, Plan

@@ -103,14 +103,14 @@ def test_a_job_that_was_stopped_in_an_engine_s_queue_has_not_failed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(run(Queue(""), two_tasks(tmp_path), lambda outcome: True, Nobody()))
     job = JobFolder(tmp_path / "a")
-    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
 
 
 def test_a_job_that_an_engine_has_refused_has_failed(tmp_path):
     (outcome,) = run(Queue("sbatch: no such partition"), two_tasks(tmp_path)[:1], lambda outcome: True, Nobody())
     assert outcome.error == "sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
-    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
 
 
 class Listener(Nobody):

@@ -6,7 +6,7 @@ import torch
 from rich.console import Console
 
 from src.progress import Progress, Update
-from src.runs.ending import cause, last_record, told
+from src.runs.ending import exit_reason, failure_reason, last_record
 from src.runs.journal import Journal, stamp
 from src.training.history import History
 from src.workers.board import Board
@@ -84,16 +84,19 @@ def test_the_machine_is_divided_by_gpus_or_else_by_cores_and_threads(
     [(-11, "SIGSEGV"), (-9, "SIGKILL, as the system does when memory"), (0, "0 and without"), (3, "3")],
 )
 def test_an_exit_status_is_told_in_words(code, words):
-    assert words in cause(code)
+    assert words in exit_reason(code)
 
 
 def test_a_process_that_dies_before_a_word_is_not_given_the_reason_of_an_earlier_end(tmp_path):
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
-    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
+    assert failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
     before = last_record(tmp_path)
-    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", before) == "its process was ended by SIGKILL"
+    assert (
+        failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", before)
+        == "its process was ended by SIGKILL"
+    )
     assert last_record(tmp_path)["status"] == "FAILED"
     assert "SIGKILL" in (tmp_path / "train.log").read_text()
 
@@ -123,7 +126,7 @@ def test_on_a_terminal_a_running_job_is_a_line_of_its_own():
 def test_a_job_that_goes_on_is_shown_where_it_is():
     told = list[Update]()
     progress = Progress("bn s0", epochs=5, steps=10, batch_size=100, listener=told.append, live=True)
-    history = History()
+    history = History(steps=10)
     history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
     progress._looked -= 10  # the last look is long ago
     progress.step(4, history)
