@@ -68,7 +68,7 @@ def configuration(norm: str, penalty: str) -> Config:
 def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
     """Return a new network with its optimizer and schedule."""
     model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, config.optimizer, decay=0.0)
+    optimizer = make_optimizer(model, config.optimizer, config.reg)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
 
 

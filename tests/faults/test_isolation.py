@@ -28,7 +28,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import src.job
     train = src.job.train
 
-    def die(model, splits, optimizer, schedule, config, *rest):
+    def die(model, splits, optimizer, schedule, config, **rest):
         strength = config.reg.l1
         if strength == 1e-5:
             ctypes.string_at(0)
@@ -38,7 +38,7 @@ if any("forkserver" in word for word in sys.orig_argv):
             os.kill(os.getpid(), signal.SIGKILL)
         if strength == 4e-5:
             next(model.parameters()).data.fill_(float("nan"))
-        train(model, splits, optimizer, schedule, config, *rest)
+        return train(model, splits, optimizer, schedule, config, **rest)
 
     src.job.train = die
 """
@@ -170,7 +170,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import signal, time
     import src.job
 
-    def hear_nothing(*_):
+    def hear_nothing(*_, **__):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         open("deaf", "w").close()
