@@ -10,15 +10,11 @@ import signal
 import sys
 from types import TracebackType
 
-from src.collector import collect_rarely
-from src.foreign_settings import ignore_foreign_settings
-from src.standard_streams import steady_output
+from src.startup import prepare_process
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-collect_rarely()
-steady_output()
-ignore_foreign_settings()
+prepare_process()
 
 
 def _print_reason(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

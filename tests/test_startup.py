@@ -21,8 +21,8 @@ PROJECT = Path(__file__).parents[1]
 CLASSES = ["a", "b", "c", "d"]
 PICTURE = """
 import hashlib, sys, warnings
-from src.foreign_settings import ignore_foreign_settings
-ignore_foreign_settings()
+from src.startup import prepare_process
+prepare_process()
 import numpy as np
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png
@@ -82,8 +82,8 @@ def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
 def test_processes_that_a_command_starts_do_not_raise_warnings_either():
     code = """
 import subprocess, sys
-from src.foreign_settings import ignore_foreign_settings
-ignore_foreign_settings()
+from src.startup import prepare_process
+prepare_process()
 from multiprocessing import util
 words = [*util._args_from_interpreter_flags(), '-c', 'import warnings; warnings.warn("a")']
 sys.exit(subprocess.run([sys.executable, *words]).returncode)
