@@ -80,7 +80,7 @@ QUICK = [
     ("tracking.uri=http://127.0.0.1:1", ["does not answer", "tracking=none"]),
     ("data.root=~/mnist", ["'data.root=\"~/mnist\"'"]),
     ("data=fashion_mnist data.root='~nosuchuser/x'", ["~nosuchuser"]),
-    ("hydra/launcher=nowhere", ["hydra/launcher", "basic"]),
+    ("hydra/launcher=joblib", ["hydra/launcher=joblib is not known", "basic, local, ray, submitit_slurm"]),
     ("-m seed=range(0,10000)", ["10,000 jobs", "sweep.max_jobs=200", "write: sweep.max_jobs=10000"]),
     ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # not listed to be counted
     ("-m seed=0,1,2 sweep.max_jobs=2", ["3 jobs", "sweep.max_jobs=2"]),

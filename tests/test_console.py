@@ -16,7 +16,7 @@ class Screen(io.StringIO):
 
 
 def slowly(items):
-    for item in console.patiently(items, "reading"):
+    for item in console.progress_bar(items, "reading"):
         time.sleep(0.05)
         yield item
 
@@ -24,7 +24,7 @@ def slowly(items):
 def test_a_wait_that_takes_long_has_a_bar(monkeypatch):
     screen = Screen()
     monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setattr(console, "SOON", 0.1)
+    monkeypatch.setattr(console, "SHOW_AFTER", 0.1)
     assert list(slowly(range(10))) == list(range(10))
     assert "reading" in screen.getvalue()
 
@@ -37,7 +37,7 @@ def test_a_short_one_has_none(monkeypatch):
 
 
 def test_without_a_terminal_nothing_is_shown(monkeypatch, capsys):
-    monkeypatch.setattr(console, "SOON", 0.0)
+    monkeypatch.setattr(console, "SHOW_AFTER", 0.0)
     assert list(slowly(range(3))) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 

@@ -49,7 +49,7 @@ READERS = {
     "src.runs.multirun": "multirun.identify",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
-    "src.workers.limits": "/proc/self/cgroup",
+    "src.workers.machine": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.

@@ -16,7 +16,7 @@ from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
 from src.sweep.command_line import study_id, typed
 from src.sweep.grid import Grid, GridJob, check_surroundings
-from src.workers.processes import Task
+from src.workers.queue import Task
 
 
 def task_in(folder: Path, config: Config) -> Task:
