@@ -24,9 +24,17 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.config import Config, Regularization, check
 from src.data.images import Source
 from src.data.sources import describe, load
+from src.models.cnn import CNN
+from src.norms import Norm
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.instance import InstanceNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
+from src.options import MNIST, Adam, Constant
 from src.runs import identity, naming
 from src.runs.environment import environment
 from src.runs.files import write_json
@@ -39,11 +47,11 @@ EPOCHS = 50
 STRENGTHS = 200  # values of reg.l1 at most
 SEEDS = 10  # of each cell; one where there are six jobs, or --seeds says so
 NORMS = [
-    Norm("bn", eps=1e-5, momentum=0.1),
-    Norm("gn", eps=1e-5, groups=4),
-    Norm("ln", eps=1e-5),
-    Norm("in", eps=1e-5),
-    Norm("none"),
+    BatchNorm(eps=1e-5, momentum=0.1),
+    GroupNorm(eps=1e-5, groups=4),
+    LayerNorm(eps=1e-5),
+    InstanceNorm(eps=1e-5),
+    NoNorm(),
 ]
 IMPORTS = "import src.compare, src.figures.figures, src.report.report, src.figures.interactive"
 
@@ -61,10 +69,10 @@ def configuration(norm: Norm, l1: float, seed: int) -> Config:
     config = Config(
         norm=norm,
         reg=Regularization(l1=l1),
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("constant"),
-        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
-        model=Model("cnn", width=16),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Constant(),
+        data=MNIST(batch_size=64, validation=5000, split_seed=0),
+        model=CNN(width=16),
         epochs=EPOCHS,
         seed=seed,
         threads=1,

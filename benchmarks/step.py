@@ -22,10 +22,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, write
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.config import Config, Regularization, check
 from src.data.sources import load
 from src.data.splits import Split, Splits, make_splits
 from src.job import make_model
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
+from src.options import MNIST, Adam, OneCycle
 from src.progress import Progress
 from src.runs.checkpoint import Checkpoints
 from src.runs.journal import Journal, stamp
@@ -34,10 +40,10 @@ from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised
 
 NORMS = {
-    "bn": Norm("bn", eps=1e-5, momentum=0.1),
-    "gn": Norm("gn", eps=1e-5, groups=4),
-    "ln": Norm("ln", eps=1e-5),
-    "none": Norm("none"),
+    "bn": BatchNorm(eps=1e-5, momentum=0.1),
+    "gn": GroupNorm(eps=1e-5, groups=4),
+    "ln": LayerNorm(eps=1e-5),
+    "none": NoNorm(),
 }
 PENALTIES = {"": Regularization(), "l1": Regularization(l1=1e-5), "l2": Regularization(l2=1e-4)}
 SIDE = 1024  # of the matrices
@@ -49,10 +55,10 @@ def configuration(norm: str, penalty: str) -> Config:
     config = Config(
         norm=NORMS[norm],
         reg=PENALTIES[penalty],
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("onecycle", warmup=0.25),
-        data=Data("mnist", batch_size=128, validation=5000, split_seed=0),
-        model=Model("cnn", width=16),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=OneCycle(warmup=0.25),
+        data=MNIST(batch_size=128, validation=5000, split_seed=0),
+        model=CNN(width=16),
         epochs=1,
         seed=0,
         threads=1,

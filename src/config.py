@@ -1,34 +1,37 @@
-"""The configuration: every key with its type, unit and range, and the check that a job passes before it starts.
+"""The configuration of one job, and the check that it passes before it starts.
 
-Standard library only: a mistyped command is answered before anything heavy is imported.  The values stand in
-`conf/*.yaml`.  A default here means "off": it never changes, so that new keys leave the identity of old jobs alone
-(`src/runs/identity.py`); a key without one always has its value from the YAML files.
+Standard library only: the command rejects a mistyped word before it imports anything heavy.  The values come from
+`conf/*.yaml`.  A default here means "off" and never changes, because new keys must leave the identity of old jobs alone
+(`src/runs/identity.py`).  A key without a default always has a value in the YAML files.
 """
 
-import dataclasses
 import re
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from src.augmentation import AUGMENTATIONS, Augmentation
+from src.augmentation.none import NoAugmentation
 from src.bad_input import BadInput
-from src.models.layers import layers
-from src.schema import REQUIRED, Key, flat, key, schema
-
-
-@dataclass
-class Norm:
-    """Which values are averaged to normalise an activation."""
-
-    name: str = key(choices=("none", "bn", "gn", "ln", "in"))
-    eps: float | None = key(None, above=0, at_most=1000, read_by=("bn", "gn", "ln", "in"))
-    momentum: float | None = key(None, above=0, at_most=1, read_by=("bn",))
-    groups: int | None = key(None, at_least=1, read_by=("gn",))
+from src.models import NETWORKS, Network
+from src.norms import NORMS, Norm
+from src.options import (
+    DATASETS,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRACKERS,
+    Data,
+    Optimizer,
+    Schedule,
+    TrackingOption,
+)
+from src.schema import REQUIRED, Key, Option, Options, flat, group_schema, key, schema
 
 
 @dataclass
 class Regularization:
-    """What keeps the weights small or the network unsure."""
+    """The penalties on the weights, dropout and label smoothing."""
 
     l1: float = key(0.0, at_least=0)
     l2: float = key(0.0, at_least=0)
@@ -37,68 +40,8 @@ class Regularization:
 
 
 @dataclass
-class Optimizer:
-    """How a gradient becomes a step."""
-
-    name: str = key(choices=("sgd", "adam", "adamw", "rmsprop"))
-    lr: float = key(at_least=1e-12)  # below it no float32 weight moves
-    momentum: float | None = key(None, at_least=0, below=1, read_by=("sgd", "rmsprop"))
-    nesterov: bool | None = key(None, read_by=("sgd",))
-    beta1: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
-    beta2: float | None = key(None, at_least=0, below=1, read_by=("adam", "adamw"))
-    alpha: float | None = key(None, at_least=0, below=1, read_by=("rmsprop",))
-    eps: float | None = key(None, above=0, at_most=1000, read_by=("adam", "adamw", "rmsprop"))
-
-
-@dataclass
-class Schedule:
-    """How the learning rate changes from step to step."""
-
-    name: str = key(choices=("constant", "step", "cosine", "onecycle"))
-    step_epochs: int | None = key(None, at_least=1, read_by=("step",))
-    gamma: float | None = key(None, above=0, at_most=1, read_by=("step",))
-    warmup: float | None = key(None, above=0, below=1, read_by=("onecycle",))
-
-
-@dataclass
-class Data:
-    """Which images, and how they are dealt out."""
-
-    name: str = key(choices=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx", "synthetic"))
-    root: str | None = key(None, read_by=("mnist", "fashion_mnist", "kmnist", "cifar10", "idx"), null=True)
-    batch_size: int = key(at_least=1)
-    validation: int = key(at_least=1)
-    split_seed: int = key(at_least=0, at_most=2**32 - 1)
-    limit: int | None = key(None, at_least=1)
-    classes: int | None = key(None, at_least=2, at_most=100, read_by=("synthetic",))
-    channels: int | None = key(None, read_by=("synthetic",), choices=("1", "3"))
-    size: int | None = key(None, read_by=("synthetic",), choices=("28", "32"))
-    images: int | None = key(None, at_least=1, read_by=("synthetic",))
-    test_images: int | None = key(None, at_least=1, read_by=("synthetic",))
-    noise: float | None = key(None, at_least=0, read_by=("synthetic",))
-
-
-@dataclass
-class Model:
-    """The network that every method is tried in."""
-
-    name: str = key(choices=("cnn",))
-    width: int = key(at_least=1, at_most=1024)
-
-
-@dataclass
-class Tracking:
-    """Where MLflow keeps the runs; never part of what a job is."""
-
-    name: str = key(choices=("sqlite", "none"))
-    uri: str | None = key(None, read_by=("sqlite",), null=True)
-    experiment: str | None = key(None, read_by=("sqlite",))
-    system_metrics: bool = key(False, read_by=("sqlite",))
-
-
-@dataclass
 class SweepLimits:
-    """What one command may ask for, how its grid is made and when it ends early; never part of what a job is."""
+    """The limits of one command, and the cells of its grid; never part of a job's identity."""
 
     max_jobs: int = key(200, at_least=1)
     cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # a list of its own
@@ -108,19 +51,20 @@ class SweepLimits:
 
 @dataclass
 class Config:
-    """One job, where it is tracked, and what is done with those that were there before."""
+    """One job, its tracking, and what happens to earlier results."""
 
-    norm: Norm = field(default_factory=Norm)
+    norm: Norm = REQUIRED
     reg: Regularization = field(default_factory=Regularization)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
-    data: Data = field(default_factory=Data)
-    model: Model = field(default_factory=Model)
-    tracking: Tracking = field(default_factory=Tracking)
+    optimizer: Optimizer = REQUIRED
+    schedule: Schedule = REQUIRED
+    data: Data = REQUIRED
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+    model: Network = REQUIRED
+    tracking: TrackingOption = REQUIRED
     sweep: SweepLimits = field(default_factory=SweepLimits)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
-    seeds: int | None = key(None, at_least=1, at_most=2**32)  # short for a range of `seed`; a job's own is null
+    seeds: int | None = key(None, at_least=1, at_most=2**32)  # short for a range of `seed`; null in a job
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
     deterministic: bool = key(False)
@@ -129,72 +73,100 @@ class Config:
     plan: bool = key(False)
 
 
-KEYS = schema(Config)
-SECTIONS = tuple(item.name for item in dataclasses.fields(Config) if f"{item.name}.name" in KEYS)
-# What a job is: nothing else enters its identity, and nothing else can be swept.
+OPTIONS: Mapping[str, Options] = {
+    "norm": NORMS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "data": DATASETS,
+    "augmentation": AUGMENTATIONS,
+    "model": NETWORKS,
+    "tracking": TRACKERS,
+}
+"""The options of each group by name."""
+
+
+def _keys() -> dict[str, Key]:
+    plain = schema(Config)
+    keys: dict[str, Key] = {}
+    for item in fields(Config):
+        if item.name in OPTIONS:
+            off = NoAugmentation.name if item.name == "augmentation" else None
+            keys |= group_schema(item.name, OPTIONS[item.name], off)
+        else:
+            keys |= {path: one for path, one in plain.items() if path.split(".")[0] == item.name}
+    return keys
+
+
+KEYS = _keys()
+"""Every key of every option by dotted path."""
+_OPTION_KEYS = {
+    (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
+}
+# A job's identity: only these can be swept.
 JOB = (
-    *("norm", "reg", "optimizer", "schedule", "data", "model"),
+    *("norm", "reg", "optimizer", "schedule", "data", "augmentation", "model"),
     *("epochs", "seed", "threads", "precision", "deterministic"),
 )
 
 
 def part_of_a_job(path: str) -> bool:
-    """Whether a dotted key decides what a job computes."""
+    """Whether a dotted key is part of a job's identity."""
     return path.split(".")[0] in JOB
 
 
-class NotRead(BadInput):
-    """A key stands beside an option that does not read it."""
+def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
+    """Return the option that a stored configuration names; keys that the option no longer has are ignored."""
+    option = OPTIONS[group][stored["name"]]
+    known = {item.name for item in fields(option)}
+    return option(**{name: value for name, value in stored.items() if name in known})
 
-    def __init__(self, item: Key, value: Any, section: str, option: Any) -> None:
-        self.section = section
-        readers = ", ".join(f"{section}={name}" for name in item.read_by)
-        write = f"{section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {section}={option} does not read it", f"with {readers}", write)
+
+class NotRead(BadInput):
+    """The chosen option of a group does not have a key that was given."""
+
+    def __init__(self, item: Key, value: Any, option: str) -> None:
+        self.section = item.path.split(".")[0]
+        readers = ", ".join(f"{self.section}={name}" for name in item.read_by)
+        write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
+        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", f"with {readers}", write)
 
 
 def check(config: Config) -> None:
-    """Refuse a job that could not be trained as it is written.
+    """Refuse a job that cannot be trained.
 
     Raises:
-        BadInput: naming the key, its value, what is allowed and how to write it.
+        BadInput: naming the key, its value, the valid values and how to write it.
     """
-    values = flat(config)
-    for path, item in KEYS.items():
-        section = path.split(".")[0]
-        option = values.get(f"{section}.name")
-        if item.read_by and option not in item.read_by:
-            if values[path] != item.default:
-                raise NotRead(item, values[path], section, option)
-        elif values[path] == REQUIRED or (values[path] is None and item.read_by and not item.may_be_null):
-            raise BadInput(f"{section}={option} needs {path}", item.allowed, f"{path}={item.placeholder}")
+    for path, value in flat(config).items():
+        section, _, name = path.partition(".")
+        option = getattr(config, section) if section in OPTIONS else None
+        if option is not None and name != "name":
+            _check_option_key(option, section, name, value)
         else:
-            item.check(values[path])
+            KEYS[path].check(value)
     check_device(config.device)
-    if config.data.name == "idx" and config.data.root is None:
-        raise BadInput("data=idx needs a folder with the four IDX files", write="data=idx data.root=FOLDER")
-    if config.optimizer.nesterov and not config.optimizer.momentum:
-        raise BadInput("optimizer.nesterov=true needs a momentum", "above 0", "optimizer.momentum=0.9")
-    if config.norm.groups is not None:
-        _check_groups(config.norm.groups, config.model.width)
+    for section in OPTIONS:
+        getattr(config, section).check()
+    if config.model.layout not in config.norm.layouts:
+        fitting = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
+        raise BadInput(
+            f"norm={config.norm.name} does not work in model={config.model.name}", ", ".join(fitting), "norm=none"
+        )
+    config.norm.check_channels(config.model.norm_channels())
+
+
+def _check_option_key(option: Option, section: str, name: str, value: Any) -> None:
+    item = _OPTION_KEYS[section, option.name][f"{section}.{name}"]
+    if value == REQUIRED or (value is None and not item.optional):
+        raise BadInput(f"{section}={option.name} needs {item.path}", item.allowed, f"{item.path}={item.placeholder}")
+    item.check(value)
 
 
 def check_device(device: str) -> None:
-    """Refuse the name of a device that there is nowhere.
+    """Refuse a device name that no machine has.
 
     Raises:
-        BadInput: with the names that there are.
+        BadInput: with the valid names.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", str(device)):
         raise BadInput(f"device={device} is not known", "auto, cpu, cuda, cuda:N, mps", "device=cpu")
-
-
-def _check_groups(groups: int, width: int) -> None:
-    for layer in layers(width):
-        if layer.channels % groups:
-            divisors = [n for n in range(1, layer.channels + 1) if layer.channels % n == 0]
-            raise BadInput(
-                f"norm.groups={groups} does not divide the {layer.channels} channels of layer {layer.name}",
-                ", ".join(map(str, divisors)),
-                f"norm=gn norm.groups={max(n for n in divisors if n < groups)}",
-            )

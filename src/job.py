@@ -1,4 +1,4 @@
-"""What one job does, from its configuration to its result; everything it leaves is in its folder."""
+"""Runs one job, from its configuration to its result, and saves everything in the job's folder."""
 
 import contextlib
 import logging
@@ -18,8 +18,6 @@ from safetensors.torch import save
 from src.config import Config
 from src.data.images import Images
 from src.data.splits import Splits, load_splits
-from src.models.cnn import CNN
-from src.models.norms import norm_layer
 from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.environment import environment
@@ -36,25 +34,23 @@ from src.stopping import Terminated
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train
+from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
-from src.training.streams import generator
 
 log = logging.getLogger(__name__)
 
-NETWORKS = {"cnn": CNN}
-
 
 def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
-    """Train and test one job, and leave everything in its folder; a finished job is not touched.
+    """Train and test one job and save everything in its folder; a finished job is left alone.
 
     Args:
-        config: what to train.
-        folder: where.
-        listener: is told of every epoch, and where `live` of how far the epoch is, each half second.
-        live: whether somebody looks on.
+        config: the job.
+        folder: its folder.
+        listener: receives each epoch's progress.
+        live: also report progress within an epoch, every half second.
 
     Returns:
-        Its accuracy on the validation split, from 0 to 1, after the last epoch.
+        The validation accuracy after the last epoch, 0 to 1.
     """
     job = JobFolder(folder)
     try:
@@ -62,19 +58,19 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
             done = job.result()
             if done is not None:
                 if not is_same_job(job, config):
-                    raise RuntimeError(f"{folder} holds another job, or its journal is harmed: delete it to train anew")
+                    raise RuntimeError(f"{folder} holds another job or a damaged journal: delete it to train again")
                 return float(done["metrics"]["val/accuracy"])
             remove_partial_files(folder)
             resume = can_resume(job, config)
             if not resume:
-                drop_checkpoints(folder)  # before the journal that they belong to is begun anew
+                drop_checkpoints(folder)  # before the journal that they belong to starts again
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
                     return _run(config, job, journal, listener, live)
                 except BaseException as error:
                     log.error("%s", traceback.format_exc())
                     status, reason = outcome(error)
-                    with contextlib.suppress(OSError):  # a full disk, say; the epochs that stand there count
+                    with contextlib.suppress(OSError):  # a full disk, for example; the saved epochs count
                         journal.append(stamp("stop", status=status, error=reason))
                     raise
     except BaseException as error:
@@ -83,7 +79,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
 
 
 def outcome(error: BaseException) -> tuple[str, str]:
-    """The status and the reason of a job that an error has ended."""
+    """Return the status and the reason of a job that ended with an error."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"  # sys.exit is no signal
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
@@ -94,48 +90,57 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
         journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
     else:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
-    torch.set_num_threads(config.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # to set it imports torch's compiler: 1 s
-        torch.use_deterministic_algorithms(config.deterministic)
+    _set_up_torch(config)
     device = pick_device(config.device)
     images, splits = load_splits(config.data)
-    model = make_model(config, images).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, images.source).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, decay=config.reg.l2)
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
-    ready = made(config, images, model)
+    ready = describe_job(config, images, model)
     if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(ready["job"][:8]):
-        raise RuntimeError(f"the data in {images.source.place} is not what it was when this job was planned")
+        raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
         journal.append(stamp("ready", **ready, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
+    last = checkpoints.restore()
+    if last is not None:
+        journal.append(last)  # a killed job may have saved its checkpoint without its line
     progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
-    train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
+    training = train(
+        model,
+        splits,
+        optimizer,
+        schedule,
+        config,
+        augment=config.augmentation.build(len(images.source.classes)),
+        first_epoch=last["epoch"] + 1 if last else 1,
+        after_step=progress.step,
+    )
+    for epoch, metrics in training:
+        record = stamp("epoch", epoch=epoch, metrics=metrics)
+        checkpoints.save(record)
+        journal.append(record)
+        progress.epoch(epoch, metrics, images=steps * config.data.batch_size)
     return finish(job, model, splits, images, device, began)
 
 
-def make_model(config: Config, images: Images) -> CNN:
-    """The network for these images; its first weights depend on the seed alone."""
-    source = images.source
-    return NETWORKS[config.model.name](
-        source.channels,
-        len(source.classes),
-        config.model.width,
-        norm_layer(config.norm),
-        config.reg.dropout,
-        generator(config.seed, "weights"),
-    )
+def _set_up_torch(config: Config) -> None:
+    """Set the process's threads and determinism."""
+    torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call imports torch's compiler: 1 s
+        torch.use_deterministic_algorithms(config.deterministic)
 
 
-def made(config: Config, images: Images, model: torch.nn.Module) -> dict[str, Any]:
-    """Which job this is now that its data is known, and how large its network is."""
-    what = identity(config, images.source.digest)
+def describe_job(config: Config, images: Images, model: torch.nn.Module) -> dict[str, Any]:
+    """Return what the journal records once the data is known: the keys, the dataset and the network's size."""
+    leaves = identity(config, images.source.digest)
     return {
-        "job": job_key(what),
-        "cell": cell_key(what),
+        "job": job_key(leaves),
+        "cell": cell_key(leaves),
         "source": asdict(images.source),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
@@ -144,11 +149,11 @@ def made(config: Config, images: Images, model: torch.nn.Module) -> dict[str, An
 def finish(
     job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, began: float
 ) -> float:
-    """Test once and write what stays; the result is the last file, and its presence means finished.
+    """Test the network once and save predictions, weights and, last, the result: a job is finished when it exists.
 
-    `began` is when the job did, by `time.perf_counter`.
+    `began` is the job's start by `time.perf_counter`.
     """
-    from src.pictures.mistakes import write_mistakes  # imports matplotlib, for the end alone
+    from src.pictures.mistakes import write_mistakes  # imports matplotlib, which only the end needs
 
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
     log_probabilities = predict(model, splits.test, device)
@@ -173,5 +178,5 @@ def finish(
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
     result = {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000}
     write_json(job.result_path, sealed(result))
-    drop_checkpoints(job.path)  # after the result, which needs them no more
+    drop_checkpoints(job.path)
     return float(metrics["val/accuracy"])

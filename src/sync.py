@@ -13,7 +13,7 @@ from pathlib import Path
 
 from src.bad_input import BadInput, out_of_memory
 from src.command import Parser, check_current_folder, typed_path
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.startup import check_address_space, docstring, prepare_process
@@ -33,9 +33,7 @@ def main() -> None:
         check_address_space()
         refuse_secrets(sys.argv[1:])
         arguments = parser.parse_args()
-        sys.exit(
-            sync(arguments.multirun, arguments.sweep or [], Tracking("sqlite", arguments.uri, arguments.experiment))
-        )
+        sys.exit(sync(arguments.multirun, arguments.sweep or [], Tracking(arguments.uri, arguments.experiment)))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)

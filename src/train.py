@@ -16,19 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput, out_of_memory
 from src.command import check_current_folder
-from src.config import Config
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF
 
 
@@ -37,9 +36,7 @@ def job(composed: DictConfig) -> float:
     """What a launcher calls for each job; returns the accuracy on the validation split, from 0 to 1."""
     from src.job import run_job  # imports torch, which a mistyped command does not wait for
 
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    return run_job(config, Path(HydraConfig.get().runtime.output_dir))
+    return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:
@@ -56,7 +53,6 @@ def main() -> None:
 
 def _run(wants_traceback: bool) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
-    ConfigStore.instance().store(name="schema", node=Config)
     raise_on_sigterm()
     try:
         check_current_folder()
@@ -104,7 +100,6 @@ def _raised_in(error: Exception) -> tuple[set[str], bool]:
 def _process_left_as_found() -> Iterator[None]:
     """Undo what the command changes in its process: a notebook or a program calls `main` more than once."""
     full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
-    repo = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     other, its_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()  # Hydra refuses to start beside another one
@@ -115,7 +110,6 @@ def _process_left_as_found() -> Iterator[None]:
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
         sys.argv[:] = words
-        ConfigStore.instance().repo = repo
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = other, its_config
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -26,11 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory) -> Path:
     """An empty store's file: the first use of a new one takes seconds."""
-    from src.config import Tracking
+    from src.options import Tracking
     from src.tracking.store import open_store  # imports mlflow, which most tests do without
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_store(Tracking("sqlite", f"sqlite:///{path}", "other"), path.parent / "multirun")
+    open_store(Tracking(f"sqlite:///{path}", "other"), path.parent / "multirun")
     return path
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput, as_one_word
-from src.config import Data
 from src.data.images import Source
 from src.data.sizes import check_sizes
+from src.options import Synthetic
 from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
 from tests.conftest import files_below, python
 
@@ -407,7 +407,7 @@ def test_a_suggestion_is_made_only_where_one_is_near():
 @pytest.mark.parametrize("images", [2, 3, 9, 10, 64, 65, 5000, 60000])
 @pytest.mark.parametrize("limit", [None, 1, 40])
 def test_the_sizes_that_an_answer_says_to_write_can_be_trained(validation, images, limit):
-    data = Data("synthetic", batch_size=64, validation=validation, split_seed=0, limit=limit, images=images)
+    data = Synthetic(batch_size=64, validation=validation, split_seed=0, limit=limit, images=images)
     source = Source("", "", images, 10, 1, 28, ())
     try:
         check_sizes(data, source)

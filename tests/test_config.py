@@ -13,14 +13,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, SECTIONS, Config, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, check, part_of_a_job
 from src.schema import leaves
 from src.sweep.overrides import CONF, option_groups
 from src.sweep.suggestions import NODES
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = option_groups()
-OPTIONS = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
+EVERY_OPTION = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
 MUST_GIVE = {"data=idx": ["data.root=somewhere"]}
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
 
@@ -105,7 +105,7 @@ def test_the_defaults_can_be_trained(composed):
     check(composed())
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", EVERY_OPTION)
 def test_every_option_composes_over_the_schema_and_can_be_trained(option, composed):
     check(composed(option, *MUST_GIVE.get(option, [])))
 
@@ -118,17 +118,17 @@ def test_a_preset_composes_and_varies_what_exists(preset):
 
 
 def test_every_name_that_the_schema_knows_has_a_file_and_the_other_way_round():
-    for section in SECTIONS:
+    for section in OPTIONS:
         assert sorted(KEYS[f"{section}.name"].choices) == GROUPS[section]
 
 
 def test_an_options_file_is_named_for_what_it_chooses():
-    for section in SECTIONS:
+    for section in OPTIONS:
         for option in GROUPS[section]:
             assert OmegaConf.load(CONF / section / f"{option}.yaml").name == option
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", EVERY_OPTION)
 def test_an_options_file_sets_exactly_what_the_option_reads(option):
     group, name = option.split("=")
     node = NODES.get(group, group)
@@ -209,7 +209,7 @@ def test_a_key_that_the_choice_does_not_read_is_refused(option, path, composed):
     assert all(f"{option.split('=')[0]}={reader}" in told for reader in KEYS[path].read_by)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", EVERY_OPTION)
 def test_what_an_option_reads_must_be_given(option, composed):
     section, name = option.split("=")
     config = composed(option, *MUST_GIVE.get(option, []))

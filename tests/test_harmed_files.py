@@ -8,7 +8,7 @@ import time
 import pytest
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.sweep import read_sweep
 from src.sync import sync
@@ -57,7 +57,7 @@ def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp
     (folders[2] / "journal.jsonl").unlink()
     shutil.copy(migrated, tmp_path / "mlflow.db")
     began = time.monotonic()
-    assert sync(world.multirun, [], Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")) == 3
+    assert sync(world.multirun, [], Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")) == 3
     assert time.monotonic() - began < 30  # a store that answers nothing is waited for a minute
     told = capsys.readouterr().err
     for job, what in zip(

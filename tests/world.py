@@ -10,8 +10,15 @@ import numpy.typing as npt
 from PIL import Image
 from safetensors.numpy import save
 
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, check
+from src.config import Config, Regularization, check
 from src.data.sources import load
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.instance import InstanceNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
+from src.options import Adam, Constant, Data
 from src.runs.files import write_json
 from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
@@ -39,11 +46,11 @@ Image.new("RGB", (60, 60)).save(PICTURE, "PNG")
 WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # no weights that a figure could show
 FILES = {".png": PICTURE.getvalue(), ".safetensors": WEIGHTS}
 NORMS = {
-    "none": Norm("none"),
-    "bn": Norm("bn", eps=1e-5, momentum=0.1),
-    "gn": Norm("gn", eps=1e-5, groups=4),
-    "ln": Norm("ln", eps=1e-5),
-    "in": Norm("in", eps=1e-5),
+    "none": NoNorm(),
+    "bn": BatchNorm(eps=1e-5, momentum=0.1),
+    "gn": GroupNorm(eps=1e-5, groups=4),
+    "ln": LayerNorm(eps=1e-5),
+    "in": InstanceNorm(eps=1e-5),
 }
 
 
@@ -51,10 +58,10 @@ def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 
     config = Config(
         norm=replace(NORMS[norm]),
         reg=Regularization(l1=l1, l2=l2),
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("constant"),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=Constant(),
         data=replace(data),
-        model=Model("cnn", width=8),
+        model=CNN(width=8),
         epochs=3,
         seed=seed,
         threads=1,

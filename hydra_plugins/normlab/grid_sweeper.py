@@ -17,8 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.bad_input import BadInput
-from src.config import Config, Data, SweepLimits, Tracking
+from src.config import Config, SweepLimits
 from src.console import SteadyConsole, say
+from src.options import Data, Tracking, TrackingOption
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_faults
@@ -222,8 +223,8 @@ class GridSweeper(Sweeper):
         say(f"  to go on, write: {sweep.command}")
         return status
 
-    def _tracker(self, settings: Tracking, sweep: Sweep) -> "Tracker | None":
-        if settings.name == "none":
+    def _tracker(self, settings: TrackingOption, sweep: Sweep) -> "Tracker | None":
+        if not isinstance(settings, Tracking):
             return None
         from src.tracking.session import Tracker  # imports mlflow, which a mistyped command does not wait for
 

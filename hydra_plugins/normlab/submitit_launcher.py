@@ -13,7 +13,8 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.command import typed_path
-from src.config import Config, Data
+from src.config import Config
+from src.options import Data
 from src.workers.engines import RemoteEngine, check_installed, train_here
 from src.workers.queue import Engine
 

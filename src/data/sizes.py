@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from src.bad_input import BadInput
-from src.config import Data
 from src.data.images import Source
+from src.options import Data, Synthetic
 
 
 def train_size(data: Data, source: Source) -> int:
@@ -25,12 +25,10 @@ def check_sizes(data: Data, source: Source) -> None:
         BadInput: naming the part.
     """
     if source.train < 2:
-        made_up = data.name == "synthetic"
-        raise BadInput(
-            f"{f'data.images={data.images}' if made_up else source.place}: no images for both training and validation",
-            "2 images or more",
-            "data.images=5000" if made_up else "data.root=FOLDER with more images",
-        )
+        place, write = source.place, "data.root=FOLDER with more images"
+        if isinstance(data, Synthetic):
+            place, write = f"data.images={data.images}", "data.images=5000"
+        raise BadInput(f"{place}: no images for both training and validation", "2 images or more", write)
     if data.validation >= source.train:
         validation = min(5000, max(1, source.train // 10))
         fits = min(data.batch_size, train_size(replace(data, validation=validation), source))

@@ -2,14 +2,14 @@
 
 import functools
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from src.config import Data
 from src.data.downloads import download_folder, read_cifar10, read_mnist_relative
 from src.data.idx_folder import PUBLISHED, joint_digest, read_folder
 from src.data.images import Images, Source, as_images
 from src.data.synthetic import make_images
+from src.options import CIFAR10, IDX, KMNIST, MNIST, Data, DataFiles, FashionMNIST, Synthetic
 
 EMBEDDED = Path(__file__).parent / "mnist"
 DIGITS = tuple("0123456789")
@@ -23,7 +23,7 @@ def describe(data: Data) -> Source:
     Raises:
         BadInput: where the files are missing, unreadable, damaged or not what they are said to be.
     """
-    if data.name == "mnist" and data.root is None:
+    if isinstance(data, MNIST) and data.root is None:
         return Source(joint_digest(PUBLISHED["MNIST"].digests), str(EMBEDDED), 60_000, 10_000, 1, 28, DIGITS)
     return load(data).source
 
@@ -34,25 +34,33 @@ def load(data: Data) -> Images:
     Raises:
         BadInput: where the files are missing, unreadable, damaged or not what they are said to be.
     """
-    relevant = (data.name, data.root, data.classes, data.channels, data.size, data.images, data.test_images, data.noise)
-    return _load(*relevant)
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # these keys change no image
 
 
 @functools.lru_cache(maxsize=1)
-def _load(name: str, root: str | None, *synthetic: Any) -> Images:
-    folder = download_folder(root)
-    return {
-        "mnist": lambda: read_folder(folder if root else EMBEDDED, "MNIST", DIGITS),
-        "fashion_mnist": lambda: read_mnist_relative("FashionMNIST", folder, CLOTHES),
-        "kmnist": lambda: read_mnist_relative("KMNIST", folder, KANA),
-        "cifar10": lambda: read_cifar10(folder),
-        "idx": lambda: read_folder(folder, "", None),
-        "synthetic": lambda: _synthetic(*synthetic),
-    }[name]()
+def _load(data: Data) -> Images:
+    if isinstance(data, Synthetic):
+        return _synthetic(data)
+    assert isinstance(data, DataFiles)
+    folder = download_folder(data.root)
+    match data:
+        case MNIST():
+            return read_folder(folder if data.root else EMBEDDED, "MNIST", DIGITS)
+        case FashionMNIST():
+            return read_mnist_relative("FashionMNIST", folder, CLOTHES)
+        case KMNIST():
+            return read_mnist_relative("KMNIST", folder, KANA)
+        case CIFAR10():
+            return read_cifar10(folder)
+        case IDX():
+            return read_folder(folder, "", None)
+    raise TypeError(f"no reader for {data}")
 
 
-def _synthetic(classes: int, channels: int, size: int, images: int, test_images: int, noise: float) -> Images:
-    train = make_images(images, classes, channels, size, noise, stream="train")
-    test = make_images(test_images, classes, channels, size, noise, stream="test")
+def _synthetic(data: Synthetic) -> Images:
+    train, test = (
+        make_images(count, data.classes, data.channels, data.size, data.noise, stream=stream)
+        for count, stream in ((data.images, "train"), (data.test_images, "test"))
+    )
     digest = hashlib.sha256(b"".join(array.tobytes() for array in (*train, *test))).hexdigest()
-    return as_images(digest, "made up", tuple(str(label) for label in range(classes)), train, test)
+    return as_images(digest, "made up", tuple(str(label) for label in range(data.classes)), train, test)

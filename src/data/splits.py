@@ -1,17 +1,16 @@
 """Images as tensors in memory: training, validation and test."""
 
 import functools
-from dataclasses import astuple, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from src.config import Data
 from src.data.idx import Bytes
 from src.data.images import Images
 from src.data.sources import load
+from src.options import Data
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,11 @@ def load_splits(data: Data) -> tuple[Images, Splits]:
     Raises:
         BadInput: as `load` does.
     """
-    return _load_splits(*astuple(replace(data, batch_size=1)))  # which is no part of them
+    return _load_splits(replace(data, batch_size=1))  # the splits do not depend on it
 
 
 @functools.lru_cache(maxsize=1)
-def _load_splits(*fields: Any) -> tuple[Images, Splits]:
-    data = Data(*fields)
+def _load_splits(data: Data) -> tuple[Images, Splits]:
     images = load(data)
     return images, make_splits(data, images)
 

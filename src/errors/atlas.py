@@ -1,7 +1,7 @@
 """Which test images which runs and cells get wrong, and what that says of the cells and of the labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.config import Data
+from src.config import stored_option
 from src.data.idx import Bytes
 from src.errors.answers import Answers, Bools, CellAnswers, read_answers
 from src.errors.calibration import Calibration
@@ -20,6 +20,7 @@ from src.errors.mistakes import (
     confusion_differences,
     disagreement,
 )
+from src.options import Data
 from src.results.records import Cell, Records, by_dataset
 from src.runs.predictions import Indices, confusion
 
@@ -170,9 +171,8 @@ def read_atlases(records: Records) -> list[Atlas]:
 
 
 def _read(cells: tuple[Cell, ...]) -> Atlas:
-    known = {field.name for field in fields(Data)}
-    stored = {name: value for name, value in cells[0].jobs[0].start["config"]["data"].items() if name in known}
-    return Atlas(cells[0].source, Data(**stored), cells, *read_answers(cells))
+    data = stored_option("data", cells[0].jobs[0].start["config"]["data"])
+    return Atlas(cells[0].source, data, cells, *read_answers(cells))
 
 
 def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:

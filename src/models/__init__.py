@@ -1,1 +1,42 @@
-"""The network, and the norms that it is tried with."""
+"""The networks, one module each.
+
+Their torch code is in `src/models/modules`, so the command knows a network's sizes before torch is loaded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from src.norms import Layout
+from src.schema import Option, options_in
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+NormLayer = Callable[[int], "nn.Module"]
+"""Returns a new norm layer for the given number of channels."""
+
+
+@dataclass
+class Network(Option):
+    """One network, with the keys that it reads."""
+
+    title: ClassVar[str]
+    sizes: ClassVar[Sequence[int]]
+    """The image sides in pixels that it takes."""
+    layout: ClassVar[Layout] = "map"
+    """What its norms are given."""
+
+    def norm_channels(self) -> Sequence[tuple[str, int]]:
+        """Return each norm layer's name and number of channels, in order."""
+        raise NotImplementedError
+
+    def build(
+        self, channels: int, classes: int, norm: NormLayer, dropout: float, generator: "torch.Generator"
+    ) -> "nn.Module":
+        """Return the network for images with so many channels; its first weights come from `generator` alone."""
+        raise NotImplementedError
+
+
+NETWORKS: dict[str, type[Network]] = options_in(__name__, __path__, Network)

@@ -1,55 +1,57 @@
-"""A small convolutional network for images, the same under every norm."""
+"""The default network, known before torch is loaded."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from src.models.layers import layers
-from src.models.norms import NormLayer
+from src.models import Network, NormLayer
+from src.schema import key
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
-class CNN(nn.Module):
-    """Convolutions, each followed by the norm and ReLU; the global maximum; dropout; a linear classifier.
+class Convolution(NamedTuple):
+    """Output channels; kernel side, stride and padding in pixels; whether a 2 x 2 max pooling follows."""
 
-    The maximum of 2 x 2 pixels stands before the norm, which so has a quarter of the pixels to go over.
+    name: str
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    pool: bool = False
 
-    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).  On MNIST with the
-    default width it has 14,890 parameters.  First weights come from `generator` alone and are the same under every
-    norm: normal with variance 2 / fan-in (He et al. 2015), biases zero.
-    """
 
-    def __init__(
-        self, channels: int, classes: int, width: int, norm: NormLayer, dropout: float, generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential()
-        for layer in layers(width):
-            block = nn.Sequential()
-            normalised = norm(layer.channels)
-            # A norm has a bias of its own, and would take the convolution's away again.
-            bias = isinstance(normalised, nn.Identity)
-            sizes = (layer.kernel, layer.stride, layer.padding)
-            block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=bias))
-            if layer.pool:
-                block.append(nn.MaxPool2d(2))
-            block.append(normalised)
-            block.append(nn.ReLU(inplace=True))
-            self.blocks.add_module(layer.name, block)
-            channels = layer.channels
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(channels, classes)
-        self._initialise(generator)
+@dataclass
+class CNN(Network):
+    """Three convolutions, each followed by the norm and ReLU; 14,890 parameters on MNIST with the default width."""
 
-    def _initialise(self, generator: torch.Generator) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+    name: str = "cnn"
+    width: int = key(at_least=1, at_most=1024)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W)."""
-        features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) of 28 x 28 pixels
-        pooled = F.max_pool2d(features, features.shape[2:]).flatten(1)  # (N, 2 * width)
-        logits: Tensor = self.classifier(self.dropout(pooled))  # (N, classes)
-        return logits
+    title = "small CNN"
+    sizes = (28, 32)
+
+    def convolutions(self) -> tuple[Convolution, ...]:
+        """Return the convolutions in order.
+
+        An image of 28 pixels a side shrinks to 12, pooled 6, then 4; one of 32 to 14, pooled 7, then 5.
+        """
+        return (
+            Convolution("conv1", self.width, kernel=6, stride=2, pool=True),
+            Convolution("conv2", 2 * self.width, kernel=3),
+            Convolution("conv3", 2 * self.width, kernel=3, padding=1),
+        )
+
+    def norm_channels(self) -> Sequence[tuple[str, int]]:
+        """Return the output channels of each convolution."""
+        return [(layer.name, layer.channels) for layer in self.convolutions()]
+
+    def build(
+        self, channels: int, classes: int, norm: NormLayer, dropout: float, generator: "torch.Generator"
+    ) -> "nn.Module":
+        """Return the torch module."""
+        from src.models.modules.cnn import CNN
+
+        return CNN(channels, classes, self.convolutions(), norm, dropout, generator)

@@ -1,5 +1,6 @@
 """What a job is: the same configuration on the same data is the same job, alone or in any sweep, today or next week."""
 
+import ast
 import functools
 import hashlib
 import json
@@ -10,7 +11,11 @@ from typing import Any
 from src.config import KEYS, Config, part_of_a_job
 from src.schema import flat, leaves
 
-CODE = ("job.py", "data/*.py", "models/*.py", "training/*.py")  # what decides a job's numbers, below src
+# The code below `src` that decides a job's numbers.
+CODE = (
+    *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
+    *("augmentation/**/*.py", "training/*.py"),
+)
 
 
 def job_leaves(config: Config) -> dict[str, Any]:
@@ -71,16 +76,29 @@ def _digest(value: Any) -> str:
 
 @functools.cache
 def code_digest() -> str:
-    """A digest of the code that decides a job's numbers, so that results of edited code can be told apart.
+    """Return a hash of the code that decides a job's numbers, as it was at the process's first call.
 
-    As it was when the process asked first: what is edited later is not what it has imported.  A checkout with Windows
-    line endings has the digest of one without.
+    The hash covers the statements alone: comments, docstrings, layout and line endings do not change it.
     """
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
-        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+        digest.update(f"{path.relative_to(source).as_posix()}\0{_statements(path.read_bytes())}\0".encode())
     return digest.hexdigest()
+
+
+def _statements(code: bytes) -> str:
+    """Return Python code without comments and without texts that stand alone, which are docstrings."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            body[:] = [item for item in body if not _is_text(item)]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def applies(path: str, job: Mapping[str, Any]) -> bool:

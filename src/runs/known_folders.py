@@ -11,7 +11,7 @@ from src.runs.identity import applies, is_same
 from src.runs.naming import folder_name, format_value, label
 from src.runs.stored import NoAccess, exists
 from src.runs.sweep import PlannedJob, Sweep
-from src.schema import leaves
+from src.schema import flat, leaves
 
 
 def plan_job(
@@ -77,13 +77,14 @@ class KnownFolders:
         None for a job that has a folder itself.
         """
         names = self._by_label.get(job.folder.rpartition("-")[0], [])
-        if config.data.root is None or not names or job.folder in names:
+        root = flat(config).get("data.root")
+        if root is None or not names or job.folder in names:
             return None
         found = []
         for folder in (JobFolder(self.jobs / name) for name in names):
             records = folder.records()
             start = records[0] if records else {}
             stored = start.get("config", {})
-            if leaves(stored).get("data.root") == config.data.root and is_same(stored, config):
+            if leaves(stored).get("data.root") == root and is_same(stored, config):
                 found.append((start["time"], folder.path))
         return JobFolder(max(found)[1]) if found else None

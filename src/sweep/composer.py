@@ -1,9 +1,9 @@
-"""The configuration of a point of the grid, as Hydra would compose it, for thousands of points."""
+"""Composes the configurations of a grid: the result is Hydra's, at less than 1 ms for each of thousands."""
 
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -11,30 +11,32 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import Config
+from src.config import KEYS, OPTIONS, Config, NotRead
 from src.sweep.option_files import check_option_file, gaps
 from src.sweep.suggestions import Groups
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # as Hydra's grammar reads it, and Python too
-# OmegaConf's marks for a reference, which Hydra escapes in a single value, and for a value that must be given.
+# OmegaConf's marks for a reference, which Hydra escapes in a single value, and for a missing value.
 UNSETTLED = ("${", "$\\{", "???")
 
 
 class Composer:
-    """Lets Hydra compose each combination of group choices once, and sets single values on copies of it."""
+    """Lets Hydra compose each combination of options once, and sets single values on copies of it."""
 
     def __init__(self, loader: ConfigLoader, config_name: str, groups: Groups) -> None:
         self._loader, self._config_name, self._groups = loader, config_name, groups
         self._parser = OverridesParser.create(config_loader=loader)
         self._trees: dict[tuple[tuple[str, str], ...], tuple[DictConfig, Config | None]] = {}
-        self._typed: dict[tuple[str, str], Any] = {}
-        self._schema = OmegaConf.structured(Config)
+        self._typed: dict[tuple[type, str, str], Any] = {}
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """The configuration of one point, whose values are those that Hydra's typed nodes make of them.
+        """Return the configuration of one combination.
 
-        A configuration with references between its keys, or with values still to be given, is put together by the
-        typed nodes as a whole, which takes a hundred times as long.
+        A configuration with references between keys, or with missing values, is composed as a whole, which takes a
+        hundred times as long.
+
+        Raises:
+            NotRead: for a key that the chosen option does not have.
         """
         chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         plain = {name: value for name, value in overrides.items() if name not in self._groups}
@@ -42,16 +44,23 @@ class Composer:
             self._trees[chosen] = self._tree(chosen)
         tree, config = self._trees[chosen]
         if config is None or any(_unsettled(value) for value in plain.values()):
-            return self._slowly(tree, plain)
+            tree = copy.deepcopy(tree)
+            for name, value in plain.items():
+                OmegaConf.update(tree, name, self._parsed(name, value), force_add=True)
+            return to_config(tree)
         changes: dict[str, dict[str, Any]] = {}
         for name, value in plain.items():
             section, _, leaf = name.rpartition(".")
-            changes.setdefault(section, {})[leaf] = self._value(name, value)
+            owner: Any = getattr(config, section) if section else config
+            if not hasattr(owner, leaf):
+                check_null(name, self._parsed(name, value), owner.name)
+                continue
+            changes.setdefault(section, {})[leaf] = self._value(type(owner), leaf, name, value)
         top = changes.pop("", {})
         return replace(config, **top, **{name: replace(getattr(config, name), **new) for name, new in changes.items()})
 
     def _tree(self, chosen: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
-        """What a combination of choices composes to, and its configuration where nothing in it depends on the rest."""
+        """Return what Hydra composes for a combination of options, and its configuration if it has no references."""
         for name, value in chosen:
             check_option_file(name, value, self._loader, self._groups)
         words = [f"{name}={value}" for name, value in chosen]
@@ -59,29 +68,56 @@ class Composer:
         with open_dict(tree):
             del tree["hydra"]
         for path, value in gaps(tree).items():
-            OmegaConf.update(tree, path, value)
-        return tree, None if _unsettled(str(OmegaConf.to_container(tree))) else self._slowly(tree, {})
+            OmegaConf.update(tree, path, value, force_add=True)
+        return tree, None if _unsettled(str(OmegaConf.to_container(tree))) else to_config(tree)
 
-    def _slowly(self, tree: DictConfig, plain: Mapping[str, str]) -> Config:
-        tree = copy.deepcopy(tree)
-        for name, value in plain.items():
-            OmegaConf.update(tree, name, self._parsed(name, value))
-        config = OmegaConf.to_object(tree)
-        assert isinstance(config, Config)
-        return config
-
-    def _value(self, name: str, value: str) -> Any:
-        """A value as the typed node of its key holds it."""
-        if (name, value) not in self._typed:
-            OmegaConf.update(self._schema, name, self._parsed(name, value))
-            found = OmegaConf.select(self._schema, name)
-            self._typed[name, value] = OmegaConf.to_object(found) if OmegaConf.is_config(found) else found
-        return self._typed[name, value]
+    def _value(self, owner: type, leaf: str, name: str, value: str) -> Any:
+        """Return a value as the typed field of its key holds it."""
+        if (owner, name, value) not in self._typed:
+            node = OmegaConf.structured(owner)
+            node[leaf] = self._parsed(name, value)
+            found = node[leaf]
+            self._typed[owner, name, value] = OmegaConf.to_object(found) if OmegaConf.is_config(found) else found
+        return self._typed[owner, name, value]
 
     def _parsed(self, name: str, value: str) -> Any:
         if NUMBER.fullmatch(value):  # Hydra's parser takes a millisecond for each
             return int(value) if value.lstrip("-").isdigit() else float(value)
         return self._parser.parse_override(f"{name}={value}").value()
+
+
+def to_config(composed: DictConfig) -> Config:
+    """Return what Hydra has composed as a typed configuration: the chosen options give the keys and their types.
+
+    Raises:
+        NotRead: for a key that the chosen option does not have.
+        BadInput: for an unknown option.
+    """
+    tree = OmegaConf.structured(Config)
+    for section, options in OPTIONS.items():
+        name = str(composed[section].get("name"))
+        KEYS[f"{section}.name"].check(name)
+        tree[section] = options[name]
+        known = {item.name for item in fields(options[name])}
+        for leaf in [str(leaf) for leaf in composed[section] if leaf not in known]:
+            path = f"{section}.{leaf}"
+            if path in KEYS:
+                check_null(path, composed[section][leaf], name)
+                with open_dict(composed):
+                    del composed[section][leaf]
+    config = OmegaConf.to_object(OmegaConf.merge(tree, composed))
+    assert isinstance(config, Config)
+    return config
+
+
+def check_null(path: str, value: Any, option: str) -> None:
+    """Refuse a value of a key that the chosen option does not have; null is the same as no value.
+
+    Raises:
+        NotRead: for another value than null.
+    """
+    if value is not None and value != KEYS[path].default:
+        raise NotRead(KEYS[path], value, option)
 
 
 def _unsettled(value: str) -> bool:

@@ -8,8 +8,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from src.bad_input import BadInput
-from src.config import Tracking
 from src.console import SteadyConsole, say
+from src.options import Tracking
 from src.runs.sweep import Sweep, read_sweep
 from src.sweep.command_line import study_id
 from src.sweep.option_files import gaps

@@ -14,8 +14,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import SECTIONS, Config, NotRead, check
-from src.models.layers import parameters
+from src.config import KEYS, OPTIONS, Config, NotRead, check, part_of_a_job
+from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import PlannedJob
@@ -31,16 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridJob:
-    """One point of the grid: its overrides as Hydra writes them, its configuration and its key.
-
-    `images` is how many it trains on, `parameters` how many its network has.
-    """
+    """One combination of the grid: its overrides as Hydra writes them, its configuration and its key."""
 
     overrides: Mapping[str, str]
     config: Config
     key: str
-    images: int
-    parameters: int
+    source: "Source"
+    images: int  # that it trains on
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
@@ -86,9 +83,14 @@ class Grid:
         return Asked(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
 
     def _fixed(self, overrides: Sequence[Override]) -> Config:
-        """The configuration of the words that give one value."""
+        """Return the configuration of the words with one value, without keys that only some options of a job have."""
+        single = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
         return self.compose(
-            {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
+            {
+                name: value
+                for name, value in single.items()
+                if not (name in KEYS and KEYS[name].read_by and part_of_a_job(name))
+            }
         )
 
     def jobs(self, points: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
@@ -109,8 +111,7 @@ class Grid:
                 check_sizes(config.data, sources[data])
             source = sources[data]
             key = identity.job_key(identity.identity(config, source.digest))
-            size = parameters(config.norm.name, config.model.width, source.channels, len(source.classes))
-            jobs.setdefault(key, GridJob(overrides, config, key, train_size(config.data, source), size))
+            jobs.setdefault(key, GridJob(overrides, config, key, source, train_size(config.data, source)))
         return list(jobs.values())
 
     def configs(self, asked: Asked) -> tuple[list[dict[str, str]], list[Config]]:
@@ -121,8 +122,8 @@ class Grid:
         """
         points, configs = [], []
         for point, cell in asked.points():
-            config = self.compose(point)
             try:
+                config = self.compose(point)
                 check(config)
             except BadInput as error:
                 if cell is not None:
@@ -146,7 +147,7 @@ class Grid:
 
         An option outside the package counts as the package's option that it names, with other values.
         """
-        names = [f"{section}.name" for section in SECTIONS]
+        names = [f"{section}.name" for section in OPTIONS]
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
         own = {group: str(job.leaves.get(f"{group}.name")) for group in chosen}
         chosen |= {group: name for group, name in own.items() if name in self._groups[group]}
@@ -186,7 +187,7 @@ def check_surroundings(config: Config) -> None:
         from src.training.device import pick_device  # imports torch
 
         pick_device(config.device)
-    if config.tracking.name != "none":
+    if isinstance(config.tracking, Tracking):
         check_address(config.tracking)
 
 

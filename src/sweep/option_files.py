@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
-from src.config import KEYS, SECTIONS
+from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, leaves
 from src.sweep.hydra_keys import ALLOWED, FREE, is_hydra_key
 from src.sweep.overrides import CONF
@@ -105,15 +105,15 @@ def _file(source: ConfigSource, name: str) -> str:
 
 
 def gaps(tree: DictConfig) -> dict[str, Any]:
-    """What an option outside the package leaves out: the values of the package's option that it names."""
+    """Return the values that an option outside the package leaves out, from the package's option that it names."""
     found: dict[str, Any] = {}
     whole: Any = OmegaConf.to_container(tree)
-    for section in SECTIONS:
-        leaves, own = whole[section], CONF / section / f"{whole[section]['name']}.yaml"
-        empty = [name for name, value in leaves.items() if value is None or value == REQUIRED]
-        if own.is_file() and not all(KEYS[f"{section}.{name}"].may_be_null for name in empty):
+    for section in OPTIONS:
+        given, own = whole[section], CONF / section / f"{whole[section].get('name')}.yaml"
+        if own.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own))
-            found |= {f"{section}.{name}": values[name] for name in empty if values.get(name) is not None}
+            empty = [name for name in values if given.get(name, REQUIRED) in (None, REQUIRED)]
+            found |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
     return found
 
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from src.data.sizes import train_images
 from src.runs.folder import FinishedJob, JobFolder
@@ -14,13 +15,25 @@ from src.runs.stored import NoAccess
 NEWEST = 100  # finished jobs that an estimate looks at
 
 
+class Kind(NamedTuple):
+    """The settings that decide a job's speed: norm, network and threads."""
+
+    norm: str
+    model: str
+    threads: int
+
+
+def kind(config: Mapping[str, Any]) -> Kind:
+    """Return the kind of a job from its configuration as nested mappings."""
+    model = {name: value for name, value in config["model"].items() if value is not None}
+    return Kind(config["norm"]["name"], repr(sorted(model.items())), config["threads"])
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a finished job took: seconds an image and epoch of training, and seconds for everything besides."""
 
-    norm: str
-    parameters: int
-    threads: int
+    kind: Kind
     rate: float
     total: float
     rest: float | None  # not known where the job was interrupted: its clock, the total's, runs from the last start
@@ -39,21 +52,20 @@ class Pace:
 
     def __init__(self, seen: Sequence[Seen]) -> None:
         self._seen = seen
-        self._known: dict[tuple[str, int, int], tuple[float, float, bool]] = {}
+        self._known: dict[Kind, tuple[float, float, bool]] = {}
 
-    def estimate(self, norm: str, parameters: int, threads: int, passes: int) -> Estimate | None:
+    def estimate(self, kind: Kind, passes: int) -> Estimate | None:
         """What a job takes that trains on `passes` images, counted once an epoch; None where nothing was seen."""
         if not self._seen:
             return None
-        kind = norm, parameters, threads
         if kind not in self._known:
-            self._known[kind] = self._measured(*kind)
+            self._known[kind] = self._measured(kind)
         rate, rest, alike = self._known[kind]
         return Estimate(rate * passes + rest, alike)
 
-    def _measured(self, norm: str, parameters: int, threads: int) -> tuple[float, float, bool]:
-        same_norm = [seen for seen in self._seen if seen.norm == norm]
-        alike = [seen for seen in same_norm if (seen.parameters, seen.threads) == (parameters, threads)]
+    def _measured(self, kind: Kind) -> tuple[float, float, bool]:
+        same_norm = [seen for seen in self._seen if seen.kind.norm == kind.norm]
+        alike = [seen for seen in same_norm if seen.kind == kind]
         chosen = alike or same_norm or self._seen
         rests = [seen.rest for seen in chosen if seen.rest is not None]
         return statistics.median(seen.rate for seen in chosen), statistics.median(rests or [0.0]), bool(alike)
@@ -90,9 +102,7 @@ def _read(job: JobFolder) -> Seen | None:
         return None
     resumed = any(record["kind"] == "resume" for record in done.records)
     return Seen(
-        norm=config["norm"]["name"],
-        parameters=done.start["parameters"],
-        threads=config["threads"],
+        kind=kind(config),
         rate=sum(record["metrics"]["time/train_seconds"] for record in done.epochs) / (len(done.epochs) * images),
         total=max(seconds["total"], seconds["train"]),
         rest=None if resumed else seconds["total"] - seconds["train"],

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from src.config import Config
@@ -15,7 +15,7 @@ from src.runs.lock import is_owned
 from src.runs.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
 from src.runs.sweep import PlannedJob, Sweep
 from src.sweep.grid import GridJob
-from src.sweep.pace import Estimate, Pace, seen_in
+from src.sweep.pace import Estimate, Pace, kind, seen_in
 
 SHOWN = 20  # rows of the table
 HARMED = "harmed"  # a file of a finished job cannot be used
@@ -79,7 +79,7 @@ class Plan:
             state = state_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts(config) else config.epochs - state.epochs
         passes = point.images * max(epochs, 0)
-        estimate = self._pace.estimate(config.norm.name, point.parameters, config.threads, passes)
+        estimate = self._pace.estimate(kind(asdict(config)), passes)
         return Row(job, point, state, estimate, self._known.on_other_data(job, config))
 
     def summary(self) -> list[str]:
@@ -99,7 +99,7 @@ class Plan:
         if edited:
             said.append(f"trained by other code than stands here now: {listed(edited)}; resume=restart trains anew")
         moved = [
-            f"{row.job.label}: the data in {row.point.config.data.root} has changed since {row.other.path.name}"
+            f"{row.job.label}: the data in {row.point.leaves['data.root']} has changed since {row.other.path.name}"
             for row in self.rows
             if row.other
         ]
@@ -107,6 +107,8 @@ class Plan:
 
     def table(self) -> list[str]:
         """A line a job with its size and state; of many jobs, a line for all seeds of one cell."""
+        from src.training.network import count_parameters  # imports torch, which only a dry run waits for
+
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
             cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
@@ -118,7 +120,7 @@ class Plan:
             lines.append(
                 (
                     rows[0].job.label if one else f"{rows[0].job.cell}, {len(rows):,} seeds",
-                    f"{rows[0].point.parameters:,}",
+                    f"{count_parameters(rows[0].point.config, rows[0].point.source):,}",
                     rows[0].text if one else states,
                 )
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.config import Config, check
 from src.console import say
+from src.options import Tracking
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_fault
 from src.runs.space import check_space
@@ -54,7 +55,7 @@ class Trials:
         tasks = [task_in(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)
-        if config.tracking.name == "none":
+        if not isinstance(config.tracking, Tracking):
             yield tasks
             return
         from src.tracking.session import Tracker  # imports mlflow

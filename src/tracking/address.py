@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from urllib.request import getproxies
 
 from src.bad_input import BadInput, masked
-from src.config import Tracking
+from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: a file for each version of its tables
 PROBE = 5  # seconds that a server has to answer

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.lock import folder_lock
 from src.runs.sweep import Sweep

@@ -16,7 +16,7 @@ from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.multirun import Multirun, identify, keep
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, store_uri
 from src.tracking.database import (

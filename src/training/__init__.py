@@ -1,1 +1,1 @@
-"""How a network learns: the loop, and what it is made of."""
+"""Training: the loop, one step, optimizers, penalties, evaluation."""

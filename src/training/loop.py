@@ -2,23 +2,22 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from src.augmentation import Augment
 from src.config import Config
 from src.data.splits import Split, Splits
-from src.progress import Progress
-from src.runs.checkpoint import Checkpoints
-from src.runs.journal import Journal, stamp
 from src.training.evaluate import predict, score
 from src.training.history import History
-from src.training.penalties import penalised, penalty
+from src.training.step import make_step
 from src.training.streams import generator, stream_seed
+
+Metrics = dict[str, float]
 
 
 class Diverged(ArithmeticError):
@@ -31,79 +30,67 @@ def train(
     optimizer: Optimizer,
     schedule: LRScheduler,
     config: Config,
-    checkpoints: Checkpoints,
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Train to the end of epoch `config.epochs` on the device that the model is on, from the last checkpoint on.
+    *,
+    augment: Augment | None = None,
+    first_epoch: int = 1,
+    after_step: Callable[[int, History], None] = lambda epoch, history: None,
+) -> Iterator[tuple[int, Metrics]]:
+    """Train on the model's device and yield each epoch's number and metrics.
 
-    Each epoch leaves a checkpoint that carries its metrics, and then a line in the journal.
+    Args:
+        model: the network; `optimizer` and `schedule` belong to it.
+        splits: the data; the test split stays untouched.
+        optimizer: see `make_optimizer`.
+        schedule: see `make_schedule`.
+        config: the job.
+        augment: changes each batch; None leaves the images as they are.
+        first_epoch: counted from 1; larger after a resume.
+        after_step: called after each step with the epoch and its history.
 
     Raises:
-        Diverged: where the loss is no longer finite, naming epoch and step.
+        Diverged: when a loss is infinite or NaN, naming epoch and step.
     """
-    reg, batch_size = config.reg, config.data.batch_size
-    strengths = (reg.l1, 0.0 if config.optimizer.name == "adamw" else reg.l2)  # AdamW decays the weights itself
-    weights = penalised(model)
-    device = weights[0].device
-    extra = torch.zeros((), device=device)  # what a penalty adds to the loss
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    train_split = splits.train.to(device)  # all of it, so that no step waits for a copy
-    first = resume(checkpoints, journal) + 1
-    for epoch in range(first, config.epochs + 1):
+    device, batch_size = next(model.parameters()).device, config.data.batch_size
+    train_split = splits.train.to(device)  # all of it, so no step waits for a copy
+    steps = len(train_split) // batch_size
+    step = make_step(model, optimizer, config)
+    for epoch in range(first_epoch, config.epochs + 1):
         torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
-        order = torch.randperm(len(splits.train), generator=generator(config.seed, "order", epoch))
-        history = History()
+        augment_random = generator(config.seed, "augment", epoch, device=device)
+        order = torch.randperm(len(train_split), generator=generator(config.seed, "order", epoch)).to(device)
+        history = History(steps)
         started = time.perf_counter()
         model.train()
-        for images, labels in batches(train_split, order.to(device), batch_size):  # (N, C, H, W), (N,)
-            with autocast:
-                logits = model(images).float()  # (N, classes)
-            loss = F.cross_entropy(logits, labels, label_smoothing=reg.label_smoothing)
-            if any(strengths):
-                extra = penalty(weights, *strengths)
-                loss = loss + extra
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for images, target in batches(train_split, order, batch_size):  # (N, C, H, W), (N,)
+            if augment:
+                images, target = augment(images, target, augment_random)
+            logits, penalty = step(images, target)
             schedule.step()
-            history.append(logits, labels, extra)
-            progress.step(epoch, history)
-        train_metrics = means(history.steps(), epoch, batch_size)  # reads the device, so the clock stops behind it
+            history.append(logits, target, penalty)
+            after_step(epoch, history)
+        metrics = means(history.steps(), epoch, batch_size)  # reads the device, so the clock stops after it
         seconds = time.perf_counter() - started
+        config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
             raise Diverged(f"after epoch {epoch} the validation loss was {val_loss:g}")
-        validation = {"val/loss": val_loss, "val/accuracy": val_accuracy}
-        metrics = {**train_metrics, **validation, "time/train_seconds": seconds}
-        record = stamp("epoch", epoch=epoch, metrics=metrics)
-        checkpoints.save(record)
-        journal.append(record)
-        progress.epoch(epoch, metrics, images=len(history) * batch_size)
-
-
-def resume(checkpoints: Checkpoints, journal: Journal) -> int:
-    """Restore the newest checkpoint and return its epoch, 0 for none; its line is added where the journal lacks it."""
-    record = checkpoints.restore()
-    if record is None:
-        return 0
-    journal.append(record)
-    return int(record["epoch"])
+        metrics |= {"val/loss": val_loss, "val/accuracy": val_accuracy, "time/train_seconds": seconds}
+        yield epoch, metrics
 
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (batch, C, H, W) and labels (batch,) in the given order; the incomplete last batch is left out."""
-    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as they lie in memory: whole rows are gathered fastest
+    """Yield images (batch, C, H, W) and labels (batch,) in the given order, without the incomplete last batch."""
+    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), the order in memory: whole rows are gathered fastest
     for start in range(0, len(order) - batch_size + 1, batch_size):
         chosen = order[start : start + batch_size]
         yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
 
 
-def means(steps: Tensor, epoch: int, batch_size: int) -> dict[str, float]:
-    """Mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
+def means(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
+    """Return mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
 
     Raises:
-        Diverged: where a loss or a penalty is not finite.
+        Diverged: when a loss or a penalty is infinite or NaN.
     """
     finite = steps.isfinite().all(dim=1)
     if not finite.all():

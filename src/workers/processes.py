@@ -22,7 +22,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import FrameType
 
-from src.config import Config, Data
+from src.config import Config
+from src.options import Data
 from src.progress import Update
 from src.runs.ending import cause
 from src.stopping import Terminated

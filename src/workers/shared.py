@@ -9,7 +9,7 @@ import os
 
 import torch
 
-from src.config import Data
+from src.config import stored_option
 from src.data.splits import load_splits
 from src.runs.environment import environment
 from src.runs.identity import code_digest
@@ -20,4 +20,4 @@ code_digest()  # cached, because the code may be edited while the sweep runs
 if SHARED_DATA in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):
-        load_splits(Data(**json.loads(os.environ.pop(SHARED_DATA))))
+        load_splits(stored_option("data", json.loads(os.environ.pop(SHARED_DATA))))

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from src.bad_input import BadInput
-from src.config import Data
 from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_set
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
+from src.options import MNIST, Data
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
@@ -241,7 +241,7 @@ def test_the_embedded_mnist_is_the_published_one():
 
 
 def test_the_embedded_mnist_is_described_without_being_read():
-    data = Data(name="mnist", batch_size=1, validation=1, split_seed=0)
+    data = MNIST(batch_size=1, validation=1, split_seed=0)
     images = load(data)
     assert images.train_images.shape == (60_000, 1, 28, 28)
     assert images.test_images.shape == (10_000, 1, 28, 28)
@@ -280,5 +280,5 @@ def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
 
 def load_without_privileges(root: Path) -> str:
     """What a user without root's rights is told who reads the set."""
-    data = f'Data(name="idx", root={str(root)!r}, batch_size=1, validation=1, split_seed=0)'
+    data = f"IDX(root={str(root)!r}, batch_size=1, validation=1, split_seed=0)"
     return refusal_without_privileges("from src.config import Data\nfrom src.data.sources import load", f"load({data})")

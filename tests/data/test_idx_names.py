@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from src.bad_input import BadInput
-from src.config import Data
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
+from src.options import IDX
 
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 
 
 def images_of(root: Path) -> Images:
-    return load(Data(name="idx", root=str(root), batch_size=1, validation=1, split_seed=0))
+    return load(IDX(root=str(root), batch_size=1, validation=1, split_seed=0))
 
 
 def refusal(root: Path) -> list[str]:

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision.datasets import CIFAR10, KMNIST, FashionMNIST
+from torchvision import datasets
 
 from src.bad_input import BadInput
-from src.config import Data
 from src.data.idx_folder import PUBLISHED, Published
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
+from src.options import Data, Synthetic
 
 # torchvision unpacks tar files without naming a filter, which Python 3.12 and 3.13 warn of.
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
@@ -103,17 +103,19 @@ def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
             tar.addfile(entry, io.BytesIO(content))
     site.files = {"/cifar.tar.gz": archive.getvalue()}
     hashed = [[name, md5(content)] for name, content in members.items()]
-    monkeypatch.setattr(CIFAR10, "url", f"{site.address}cifar.tar.gz")
-    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive.getvalue()))
-    monkeypatch.setattr(CIFAR10, "train_list", hashed[:2])
-    monkeypatch.setattr(CIFAR10, "test_list", hashed[2:3])
-    monkeypatch.setattr(CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": hashed[3][1]})
+    monkeypatch.setattr(datasets.CIFAR10, "url", f"{site.address}cifar.tar.gz")
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive.getvalue()))
+    monkeypatch.setattr(datasets.CIFAR10, "train_list", hashed[:2])
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", hashed[2:3])
+    monkeypatch.setattr(
+        datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": hashed[3][1]}
+    )
     return pixels, labels
 
 
 def load_anew(name: str, root: Path | None) -> Images:
     """A dataset as another process would read it: only the last one stays in memory."""
-    load(Data("synthetic", None, 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
+    load(Synthetic(None, 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
     return load(Data(name=name, root=root and str(root), batch_size=1, validation=1, split_seed=0))
 
 
@@ -124,7 +126,7 @@ def refusal(name: str, root: Path | None) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "dataset"), [("fashion_mnist", FashionMNIST), ("kmnist", KMNIST)])
+@pytest.mark.parametrize(("name", "dataset"), [("fashion_mnist", datasets.FashionMNIST), ("kmnist", datasets.KMNIST)])
 def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, dataset, idx_set, monkeypatch)
     first = load_anew(name, tmp_path / "data")
@@ -144,7 +146,7 @@ def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site
 def test_another_set_in_the_same_format_is_not_taken_for_it(
     name, packed, tmp_path, idx_set, monkeypatch, closed_address
 ):
-    for dataset in (FashionMNIST, KMNIST):
+    for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     for file, content in idx_set.items():
         (tmp_path / (file + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
@@ -156,7 +158,7 @@ def test_another_set_in_the_same_format_is_not_taken_for_it(
 def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
     if not DEBIANS.is_dir():
         pytest.skip("dataset-fashion-mnist is not installed: the digests of Fashion-MNIST are NOT held against it")
-    published = dict(FashionMNIST.resources)
+    published = dict(datasets.FashionMNIST.resources)
     for name in FILES:
         packed = (DEBIANS / f"{name}.gz").read_bytes()
         time = 1504176606 if name.startswith("train") else 1504176627
@@ -170,7 +172,7 @@ def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
 def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_address, monkeypatch):
-    for dataset in (FashionMNIST, KMNIST):
+    for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
@@ -211,7 +213,7 @@ def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
 
 def test_without_a_root_the_users_cache_folder_is_used(tmp_path, site, idx_set, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    serve_idx(site, KMNIST, idx_set, monkeypatch)
+    serve_idx(site, datasets.KMNIST, idx_set, monkeypatch)
     assert load_anew("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
 
 
@@ -221,9 +223,9 @@ def test_without_a_network_the_answer_is_short_and_nothing_is_left(
     there_before, name, tmp_path, closed_address, monkeypatch
 ):
     monkeypatch.setenv("no_proxy", "*")
-    for dataset in (FashionMNIST, KMNIST):
+    for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
-    monkeypatch.setattr(CIFAR10, "url", f"{closed_address}cifar.tar.gz")
+    monkeypatch.setattr(datasets.CIFAR10, "url", f"{closed_address}cifar.tar.gz")
     root = tmp_path / "data"
     if there_before:
         root.mkdir()
@@ -234,7 +236,7 @@ def test_without_a_network_the_answer_is_short_and_nothing_is_left(
 
 
 def test_a_download_cut_short_is_refused_and_mended_by_the_next_one(tmp_path, site, idx_set, monkeypatch):
-    serve_idx(site, KMNIST, idx_set, monkeypatch)
+    serve_idx(site, datasets.KMNIST, idx_set, monkeypatch)
     whole = site.files["/t10k-labels-idx1-ubyte.gz"]
     site.files["/t10k-labels-idx1-ubyte.gz"] = whole[:20]
     assert "corrupted" in refusal("kmnist", tmp_path / "data")
@@ -290,6 +292,6 @@ def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
 def test_every_setting_of_the_synthetic_set_makes_another_set(change):
     def digest(**changes):
         settings = {"classes": 4, "channels": 1, "size": 28, "images": 20, "test_images": 8, "noise": 0.5} | changes
-        return load(Data(name="synthetic", batch_size=1, validation=1, split_seed=0, **settings)).source.digest
+        return load(Synthetic(batch_size=1, validation=1, split_seed=0, **settings)).source.digest
 
     assert digest(**change) != digest()

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from src.bad_input import BadInput
-from src.config import Data
 from src.data.images import Images, Source
 from src.data.sizes import check_sizes, train_size
 from src.data.splits import Split, channel_statistics, make_splits
+from src.options import IDX
 
 TRAIN, TEST = 200, 40
-DATA = Data(name="idx", batch_size=8, validation=50, split_seed=0)
+DATA = IDX(batch_size=8, validation=50, split_seed=0)
 
 
 def made_up(channels: int = 3) -> Images:

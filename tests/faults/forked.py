@@ -174,10 +174,10 @@ def become(
 
 def main() -> None:
     """A command of our own: a store with its tables and nothing in them, which takes seconds to make."""
-    from src.config import Tracking
+    from src.options import Tracking
     from src.tracking.store import open_store
 
-    open_store(Tracking("sqlite", None, "other"), Path("artifacts"))
+    open_store(Tracking(None, "other"), Path("artifacts"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 import pytest
 import torch
-from torch import nn
-
-from src.config import Norm
-from src.models.cnn import CNN
 from src.models.layers import layers
 from src.models.norms import norm_layer
+from torch import nn
+
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.instance import InstanceNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
 
 NORMS = {
-    "none": (Norm("none"), nn.Identity),
-    "bn": (Norm("bn", eps=1e-5, momentum=0.1), nn.BatchNorm2d),
-    "gn": (Norm("gn", eps=1e-5, groups=4), nn.GroupNorm),
-    "ln": (Norm("ln", eps=1e-5), nn.GroupNorm),
-    "in": (Norm("in", eps=1e-5), nn.InstanceNorm2d),
+    "none": (NoNorm(), nn.Identity),
+    "bn": (BatchNorm(eps=1e-5, momentum=0.1), nn.BatchNorm2d),
+    "gn": (GroupNorm(eps=1e-5, groups=4), nn.GroupNorm),
+    "ln": (LayerNorm(eps=1e-5), nn.GroupNorm),
+    "in": (InstanceNorm(eps=1e-5), nn.InstanceNorm2d),
 }
 WIDTH = 16  # conf/model/cnn.yaml
 

@@ -2,20 +2,25 @@ import copy
 
 import pytest
 import torch
+from src.models.norms import norm_layer
 from torch import Tensor, nn
 
-from src.config import KEYS, Norm
+from src.config import KEYS
 from src.models.cnn import CNN
-from src.models.norms import norm_layer
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.norms.instance import InstanceNorm
+from src.norms.ln import LayerNorm
+from src.norms.none import NoNorm
 
 N, C, H, W = 6, 8, 5, 7
 EPS = 0.1  # large, so that it shows
 NORMS = {
-    "none": Norm("none"),
-    "bn": Norm("bn", eps=EPS, momentum=0.3),
-    "gn": Norm("gn", eps=EPS, groups=4),
-    "ln": Norm("ln", eps=EPS),
-    "in": Norm("in", eps=EPS),
+    "none": NoNorm(),
+    "bn": BatchNorm(eps=EPS, momentum=0.3),
+    "gn": GroupNorm(eps=EPS, groups=4),
+    "ln": LayerNorm(eps=EPS),
+    "in": InstanceNorm(eps=EPS),
 }
 WITH_STATISTICS = ["bn", "gn", "ln", "in"]
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from src.config import KEYS, Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.config import KEYS, Config, Regularization
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.gn import GroupNorm
+from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
     CODE,
@@ -28,13 +32,13 @@ GOLDEN = "0182886ee50c37d015f05dd39d50d2d3bbc6bfd86ec32a272dbd029a50174d17"
 
 def configuration(change: Callable[[Config], None] = lambda config: None) -> Config:
     config = Config(
-        norm=Norm("gn", eps=1e-5, groups=4),
+        norm=GroupNorm(eps=1e-5, groups=4),
         reg=Regularization(l1=1e-5),
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("onecycle", warmup=0.25),
-        data=Data("mnist", batch_size=64, validation=5000, split_seed=0),
-        model=Model("cnn", width=16),
-        tracking=Tracking("sqlite", experiment="normlab"),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=OneCycle(warmup=0.25),
+        data=MNIST(batch_size=64, validation=5000, split_seed=0),
+        model=CNN(width=16),
+        tracking=Tracking(experiment="normlab"),
         epochs=3,
         seed=0,
         threads=1,
@@ -75,7 +79,7 @@ def test_a_key_added_later_leaves_old_jobs_alone_until_it_is_used(monkeypatch):
     [
         lambda c: setattr(c.data, "root", "/another/place"),
         lambda c: setattr(c, "device", "cuda:1"),
-        lambda c: setattr(c, "tracking", Tracking("none")),
+        lambda c: setattr(c, "tracking", NoTracking()),
     ],
     ids=["data.root", "device", "tracking"],
 )
@@ -209,7 +213,7 @@ def test_the_same_job_is_known_again_wherever_its_data_lies():
 
 
 def other_norm(config: Config) -> None:
-    config.norm = Norm("bn", eps=1e-5, momentum=0.1)
+    config.norm = BatchNorm(eps=1e-5, momentum=0.1)
 
 
 def test_a_key_applies_where_the_choice_reads_it():
@@ -243,7 +247,7 @@ def test_what_no_job_reads_does_not_vary():
 
 def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
     def change(config: Config) -> None:
-        config.norm = Norm("gn", eps=1e-5, groups=2)
+        config.norm = GroupNorm(eps=1e-5, groups=2)
         config.reg.l1, config.data.limit, config.epochs, config.threads, config.seed = 0.0, 9, 9, 9, 9
 
     found = ["norm.name", "norm.groups", "reg.l1", "data.limit", "epochs", "threads", "seed"]

@@ -14,11 +14,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model, run_job
 from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.norms.none import NoNorm
+from src.options import SGD, Adam, NoTracking, OneCycle, Synthetic
 from src.report.facts import _environment
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
@@ -38,17 +41,15 @@ run_job(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored
 
 
 def small_job() -> Config:
-    data = Data(
-        "synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=100, test_images=60, noise=2.0
-    )
+    data = Synthetic(None, 16, 20, 0, None, classes=4, channels=1, size=28, images=100, test_images=60, noise=2.0)
     return Config(
-        norm=Norm("bn", eps=1e-5, momentum=0.1),
+        norm=BatchNorm(eps=1e-5, momentum=0.1),
         reg=Regularization(l1=1e-5, dropout=0.1),
-        optimizer=Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-        schedule=Schedule("onecycle", warmup=0.25),
+        optimizer=Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+        schedule=OneCycle(warmup=0.25),
         data=data,
-        model=Model("cnn", width=4),
-        tracking=Tracking("none"),
+        model=CNN(width=4),
+        tracking=NoTracking(),
         epochs=2,
         seed=0,
         threads=1,
@@ -71,7 +72,7 @@ def torch_settings():
 
 def diverging() -> Config:
     config = small_job()
-    config.norm, config.optimizer = Norm("none"), Optimizer("sgd", lr=1e9, momentum=0.0, nesterov=False)
+    config.norm, config.optimizer = NoNorm(), SGD(lr=1e9, momentum=0.0, nesterov=False)
     return config
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from src.models.layers import parameters
+from src.models.norms import norm_layer
 
 from src.config import Config
 from src.data.sources import load
 from src.models.cnn import CNN
-from src.models.layers import parameters
-from src.models.norms import norm_layer
 from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job

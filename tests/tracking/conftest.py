@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from src.config import Tracking
 from src.job import run_job
+from src.options import Tracking
 from src.runs.folder import JobFolder
 from src.runs.identity import identity, job_key
 from src.runs.sweep import PlannedJob
@@ -39,7 +39,7 @@ def planned(job) -> PlannedJob:
 @pytest.fixture
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")
-    return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
+    return open_store(Tracking(f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
 
 
 @pytest.fixture(scope="module")

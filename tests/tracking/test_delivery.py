@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import encode
 from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
@@ -160,16 +160,16 @@ def test_a_sweep_that_the_page_does_not_load_whole_says_so(store, tmp_path, jobs
 def test_the_environment_names_the_store_unless_the_configuration_does(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert store_uri(Tracking("sqlite")) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store_uri(Tracking()) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert store_uri(Tracking("sqlite")) == "http://127.0.0.1:5000"
-    assert store_uri(Tracking("sqlite", uri="sqlite:///mine.db")) == "sqlite:///mine.db"
+    assert store_uri(Tracking()) == "http://127.0.0.1:5000"
+    assert store_uri(Tracking(uri="sqlite:///mine.db")) == "sqlite:///mine.db"
 
 
 def test_a_deleted_experiment_is_refused_with_the_way_to_restore_it(store, tmp_path):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {store.experiment_id}"):
-        open_store(Tracking("sqlite", store.uri, "normlab"), tmp_path / "multirun")
+        open_store(Tracking(store.uri, "normlab"), tmp_path / "multirun")
 
 
 def test_what_a_killed_delivery_has_copied_in_part_does_not_stay(store, delivery, planned, tmp_path):

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
-from src.config import Tracking
+from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, keep
 from src.runs.sweep import Sweep
@@ -61,7 +61,7 @@ def deliver(planned, monkeypatch):
         monkeypatch.chdir(folder)
         said = []
         sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
-        tracker = Tracker(Tracking("sqlite", uri, experiment), sweep, Path("multirun"), said.append)
+        tracker = Tracker(Tracking(uri, experiment), sweep, Path("multirun"), said.append)
         tracker.open()
         assert tracker.close(), said
         return said

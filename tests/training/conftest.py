@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.config import Config, Data, Model, Norm, Optimizer, Regularization, Schedule, Tracking
+from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model
+from src.models.cnn import CNN
+from src.norms.bn import BatchNorm
+from src.options import SGD, Constant, NoTracking, Synthetic
 from src.progress import Progress
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.journal import Journal, Record, read_journal
@@ -54,17 +57,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def config() -> Config:
-    data = Data(
-        "synthetic", None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5
-    )
+    data = Synthetic(None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5)
     return Config(
-        norm=Norm("bn", eps=1e-5, momentum=0.1),
+        norm=BatchNorm(eps=1e-5, momentum=0.1),
         reg=Regularization(),
-        optimizer=Optimizer("sgd", lr=0.05, momentum=0.9, nesterov=True),
-        schedule=Schedule("constant"),
+        optimizer=SGD(lr=0.05, momentum=0.9, nesterov=True),
+        schedule=Constant(),
         data=data,
-        model=Model("cnn", width=4),
-        tracking=Tracking("none"),
+        model=CNN(width=4),
+        tracking=NoTracking(),
         epochs=2,
         seed=0,
         threads=1,

@@ -7,17 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.config import Norm, Optimizer, Regularization, Schedule
+from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.norms.gn import GroupNorm
+from src.options import SGD, Adam, AdamW, Constant, OneCycle, Step
 from src.training.loop import Diverged
 from src.training.penalties import penalised
 from src.training.streams import generator, stream_seed
 from tests import world
 
-NORMS = world.NORMS | {"gn": Norm("gn", eps=1e-5, groups=2)}
-ADAM = Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
-STILL = Optimizer("sgd", lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
+NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
+ADAM = Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+STILL = SGD(lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
 STEPS = 130 // 16
 
 
@@ -184,7 +186,7 @@ def test_the_penalty_is_logged_apart(config, fit):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_every_regulariser_changes_what_is_learned(change, optimizer, config, fit):
     if optimizer == "adamw":
-        config.optimizer = Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+        config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
     plain = fit(config)
     config.reg = Regularization(**change)
     assert not identical(fit(config), plain)
@@ -200,13 +202,13 @@ def test_l1_and_l2_make_weights_smaller(config, fit):
 
 
 def test_adamw_decays_weights_without_a_penalty_in_the_loss(config, fit):
-    config.optimizer = Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+    config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
     config.reg.l2 = 0.5
     assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
 
 
 def test_label_smoothing_is_spread_evenly_over_all_classes(config, fit):
-    config.epochs, config.optimizer = 1, Optimizer("sgd", lr=1.0, momentum=0.0, nesterov=False)
+    config.epochs, config.optimizer = 1, SGD(lr=1.0, momentum=0.0, nesterov=False)
     config.reg.label_smoothing = 0.2
     config.data.images, config.data.batch_size = 36, 16  # one step
     train = make_splits(config.data, load(config.data)).train
@@ -241,13 +243,13 @@ def test_validation_is_judged_after_the_epoch_without_dropout(config, fit):
 
 
 def test_the_schedule_moves_once_a_step(config, fit):
-    config.schedule = Schedule("onecycle", warmup=0.5)
+    config.schedule = OneCycle(warmup=0.5)
     with_cycle = fit(config)
-    config.schedule = Schedule("constant")
+    config.schedule = Constant()
     assert not identical(with_cycle, fit(config))
-    config.schedule = Schedule("step", step_epochs=1, gamma=1e-30)
+    config.schedule = Step(step_epochs=1, gamma=1e-30)
     frozen_after_one = fit(config)
-    config.epochs, config.schedule = 1, Schedule("constant")
+    config.epochs, config.schedule = 1, Constant()
     weights, one_epoch = frozen_after_one.weights, fit(config).weights
     learned = [name for name in weights if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(weights[name], one_epoch[name]) for name in learned)

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
-from src.config import Optimizer, Schedule
+from src.options import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimizer, RMSprop, Schedule, Step
 from src.training.optimizers import lr_factor, make_optimizer, make_schedule
 
 OPTIMIZERS = {
-    "sgd": Optimizer("sgd", lr=0.1, momentum=0.9, nesterov=True),
-    "adam": Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-    "adamw": Optimizer("adamw", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
-    "rmsprop": Optimizer("rmsprop", lr=0.003, momentum=0.5, alpha=0.99, eps=1e-8),
+    "sgd": SGD(lr=0.1, momentum=0.9, nesterov=True),
+    "adam": Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+    "adamw": AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
+    "rmsprop": RMSprop(lr=0.003, momentum=0.5, alpha=0.99, eps=1e-8),
 }
 CHANGES = {
     "sgd": {"lr": 0.2, "momentum": 0.8, "nesterov": False},
@@ -23,10 +23,10 @@ CHANGES = {
     "rmsprop": {"lr": 0.01, "momentum": 0.0, "alpha": 0.9, "eps": 0.1},
 }
 SCHEDULES = {
-    "constant": Schedule("constant"),
-    "step": Schedule("step", step_epochs=2, gamma=0.3),
-    "cosine": Schedule("cosine"),
-    "onecycle": Schedule("onecycle", warmup=0.25),
+    "constant": Constant(),
+    "step": Step(step_epochs=2, gamma=0.3),
+    "cosine": Cosine(),
+    "onecycle": OneCycle(warmup=0.25),
 }
 
 
@@ -107,7 +107,7 @@ def test_onecycle_is_torchs(warmup, epochs, steps):
     optimizer = torch.optim.SGD(network().parameters(), 0.1)
     reference = OneCycleLR(optimizer, 0.1, total_steps=epochs * steps, pct_start=warmup, cycle_momentum=False)
     expected = rates(reference, epochs * steps)
-    assert ours(Schedule("onecycle", warmup=warmup), epochs, steps) == pytest.approx(expected, rel=1e-9)
+    assert ours(OneCycle(warmup=warmup), epochs, steps) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 10), (3, 7)])
@@ -121,7 +121,7 @@ def test_cosine_is_torchs(epochs, steps):
 def test_step_is_torchs_counted_in_epochs(step_epochs):
     optimizer = torch.optim.SGD(network().parameters(), 0.1)
     expected = rates(StepLR(optimizer, step_size=step_epochs * 3, gamma=0.3), 18)
-    assert ours(Schedule("step", step_epochs=step_epochs, gamma=0.3), 6, 3) == pytest.approx(expected, rel=1e-9)
+    assert ours(Step(step_epochs=step_epochs, gamma=0.3), 6, 3) == pytest.approx(expected, rel=1e-9)
 
 
 def test_constant_stays():
@@ -131,7 +131,7 @@ def test_constant_stays():
 @pytest.mark.parametrize("warmup", [1e-6, 0.25, 0.5, 0.999999])
 def test_onecycle_is_defined_for_any_number_of_steps(warmup):
     for total in range(1, 30):
-        settings = Schedule("onecycle", warmup=warmup)
+        settings = OneCycle(warmup=warmup)
         factors = [lr_factor(settings, step, total, 1) for step in range(total + 1)]
         assert all(math.isfinite(factor) and 1 / 250_000 <= factor <= 1 + 1e-12 for factor in factors), total
         assert factors[0] == pytest.approx(1 / 25)
@@ -144,7 +144,7 @@ def test_every_schedule_is_defined_from_one_step_on(name):
 
 
 def test_onecycle_spends_its_warmup_share_rising():
-    found = ours(Schedule("onecycle", warmup=0.25), 1, 100)
+    found = ours(OneCycle(warmup=0.25), 1, 100)
     assert found.index(max(found)) == 24
     assert max(found) == pytest.approx(0.1)
     assert found[-1] == pytest.approx(0.1 / 250_000)

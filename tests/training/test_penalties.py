@@ -3,16 +3,17 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from src.models.norms import norm_layer
 from torch import nn
 
-from src.config import Norm, Optimizer
 from src.models.cnn import CNN
-from src.models.norms import norm_layer
+from src.norms.gn import GroupNorm
+from src.options import SGD, AdamW, Optimizer
 from src.training.optimizers import make_optimizer
 from src.training.penalties import penalised, penalty
 from tests import world
 
-NORMS = world.NORMS | {"gn": Norm("gn", eps=1e-5, groups=2)}
+NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 
 def network(norm: str = "bn") -> CNN:
@@ -60,7 +61,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
     reference = copy.deepcopy(model)
     torch.set_default_dtype(torch.float64)
     try:
-        ours = make_optimizer(model, Optimizer("sgd", lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
+        ours = make_optimizer(model, SGD(lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
         decayed = [{"params": [p], "weight_decay": 0.2 if p.ndim >= 2 else 0.0} for p in reference.parameters()]
         theirs = torch.optim.SGD(decayed, lr=0.1, momentum=momentum, nesterov=nesterov)
         for _ in range(5):
@@ -75,7 +76,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
 
 def test_adamw_decays_the_same_weights_by_itself():
     model, reference = network(), network()
-    ours = make_optimizer(model, Optimizer("adamw", lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
+    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
     weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
     theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5, fused=True)

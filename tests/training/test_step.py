@@ -7,15 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from src.config import Optimizer, Regularization
+from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
 from src.job import make_model
+from src.options import SGD, Adam
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised, penalty
 
 READS = {"aten._local_scalar_dense", "aten._to_copy", "aten.is_nonzero", "aten.nonzero"}  # wait for the device
-ADAM = Optimizer("adam", lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+ADAM = Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
 
 
 class Operators(TorchDispatchMode):
@@ -63,9 +64,7 @@ def a_bare_step(config):
     return operators.calls
 
 
-@pytest.mark.parametrize(
-    "optimizer", [ADAM, Optimizer("sgd", lr=0.1, momentum=0.9, nesterov=True)], ids=["adam", "sgd"]
-)
+@pytest.mark.parametrize("optimizer", [ADAM, SGD(lr=0.1, momentum=0.9, nesterov=True)], ids=["adam", "sgd"])
 @pytest.mark.parametrize("reg", [Regularization(), Regularization(l1=1e-5), Regularization(l1=1e-5, l2=1e-4)], ids=str)
 def test_a_step_calls_little_more_than_the_bare_loop_and_never_waits_for_the_device(optimizer, reg, config, fit):
     config.optimizer, config.reg = optimizer, reg

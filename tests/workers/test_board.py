@@ -55,7 +55,7 @@ def test_jobs_with_the_same_name_have_a_row_each():
 def test_a_resumed_job_reports_its_whole_progress():
     updates = list[Update]()
     progress = Progress("bn s0", epochs=5, steps=10, batch_size=100, listener=updates.append, live=True)
-    history = History()
+    history = History(steps=10)
     history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
     progress._last_time -= 10  # seconds ago
     progress.step(4, history)

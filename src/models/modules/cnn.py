@@ -1,0 +1,63 @@
+"""A small convolutional network for images, the same under every norm."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.models import NormLayer
+from src.models.cnn import Convolution
+
+
+class CNN(nn.Module):
+    """Convolutions, each followed by the norm and ReLU; global max pooling; dropout; a linear classifier.
+
+    Max pooling comes before the norm, which then has a quarter of the pixels to normalise.
+
+    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).  First weights come
+    from `generator` alone and are the same under every norm: normal with variance 2 / fan-in (He et al. 2015), biases
+    zero.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        convolutions: Sequence[Convolution],
+        norm: NormLayer,
+        dropout: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential()
+        for layer in convolutions:
+            block = nn.Sequential()
+            normalised = norm(layer.channels)
+            # A norm subtracts the convolution's bias and adds its own.
+            bias = isinstance(normalised, nn.Identity)
+            sizes = (layer.kernel, layer.stride, layer.padding)
+            block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=bias))
+            if layer.pool:
+                block.append(nn.MaxPool2d(2))
+            block.append(normalised)
+            block.append(nn.ReLU(inplace=True))
+            self.blocks.add_module(layer.name, block)
+            channels = layer.channels
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, classes)
+        self._initialise(generator)
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W)."""
+        features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) of 28 x 28 pixels
+        pooled = F.max_pool2d(features, features.shape[2:]).flatten(1)  # (N, 2 * width)
+        logits: Tensor = self.classifier(self.dropout(pooled))  # (N, classes)
+        return logits

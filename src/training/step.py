@@ -1,0 +1,52 @@
+"""One training step."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.config import Config
+from src.training.penalties import loss_strengths, penalised, penalty
+
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes images (N, C, H, W) and a target, trains on them, and returns the logits (N, classes) and the penalty.
+
+The target is labels (N,) or probabilities (N, classes).  No step reads a tensor's value, so it never waits for
+the device.
+"""
+
+
+def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
+    """Return the step of a job.
+
+    The optimizer calls the closure, as torch's protocol has it: methods that need a second gradient, or change the
+    weights after the step, wrap the optimizer.
+    """
+    weights, strengths = penalised(model), loss_strengths(config)
+    device = weights[0].device
+    no_penalty = torch.zeros((), device=device)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    smoothing = config.reg.label_smoothing
+
+    def step(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        outputs: list[tuple[Tensor, Tensor]] = []
+
+        def closure() -> Tensor:
+            with autocast:
+                logits = model(images).float()  # (N, classes)
+            loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
+            extra = no_penalty
+            if any(strengths):
+                extra = penalty(weights, *strengths)
+                loss = loss + extra
+            optimizer.zero_grad()
+            loss.backward()
+            outputs.append((logits.detach(), extra.detach()))
+            return loss
+
+        optimizer.step(closure)  # type: ignore[arg-type]  # torch asks for a float; its optimizers take tensors too
+        return outputs[0]  # of the weights before the step, even where the optimizer asks for a second gradient
+
+    return step
