@@ -5,12 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from src.console import SteadyConsole
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from src.training.history import History
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +28,6 @@ class Update:
     accuracy: float  # on training images, 0 to 1
     rate: float  # images per second
     line: str = ""
-
-
-class Steps(Protocol):
-    """The steps of the current epoch so far."""
-
-    def __len__(self) -> int:
-        """Their number."""
-
-    def steps(self, last: int) -> "Tensor":
-        """Loss, penalty and hits of the `last` steps (steps, 3)."""
 
 
 Listener = Callable[[Update], None]
@@ -61,7 +51,7 @@ class Progress:
         self._last_time = time.perf_counter()  # of the last update, or of the epoch's start
         self._last_step = 0
 
-    def step(self, epoch: int, history: Steps) -> None:
+    def step(self, epoch: int, history: "History") -> None:
         """Call after each step; epochs count from 1."""
         now = time.perf_counter()
         if not self._live or now - self._last_time < REFRESH:

@@ -168,7 +168,7 @@ def test_a_plan_is_told_before_slow_imports_and_leaves_nothing(tmp_path):
     lines = done.stdout.splitlines()
     assert "14 jobs, varying norm.name, norm.groups, seed; 0 finished before" in lines[0]
     assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
-    assert lines[-1] == "nothing was run: plan=true"
+    assert lines[-1] == "dry run (plan=true): nothing was trained"
     assert files_below(tmp_path) == []
 
 

@@ -136,7 +136,7 @@ def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_las
         process.kill()
     assert process.returncode == status, told
     assert "3 of 3 jobs are left" in told
-    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in told
+    assert "to resume, run: python -m src.train -m norm=bn,gn,ln" in told
     assert "resume=restart" not in told  # that would begin again
     assert "Traceback" not in told
     assert seconds < 10  # a hanging job is killed after four
@@ -220,7 +220,7 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
     reasons = {last["error"] for last in begun}
     assert "the command was stopped" in reasons <= {"the command was stopped", "KeyboardInterrupt"}
     assert "3 of 3 jobs are left" in shown.text
-    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in shown.text
+    assert "to resume, run: python -m src.train -m norm=bn,gn,ln" in shown.text
 
 
 class Terminal:

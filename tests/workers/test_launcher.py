@@ -25,7 +25,7 @@ with initialize_config_dir(sys.argv[1], version_base="1.3"):
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
 module = sys.modules[type(sweeper).__module__]
 launcher = sweeper._launcher
-print(isinstance(launcher, module.JobProcesses), getattr(launcher, "_grid", None) is sweeper._grid)
+print(isinstance(launcher, module.OurLauncher), getattr(launcher, "_grid", None) is sweeper._grid)
 """
 
 
