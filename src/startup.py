@@ -5,6 +5,7 @@ import atexit
 import gc
 import logging
 import os
+import re
 import resource
 import sys
 import warnings
@@ -63,7 +64,7 @@ def _ignore_matplotlib_settings() -> None:
 
 def _print_warnings() -> None:
     """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: they must not end a sweep."""
-    if not any(map(_raises, sys.warnoptions)):
+    if [*map(_printed, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
     sys.warnoptions[:] = [option if option == "error::BytesWarning" else _printed(option) for option in sys.warnoptions]
@@ -74,13 +75,6 @@ def _print_warnings() -> None:
     warnings.simplefilter("default", append=True)  # makes the module read the changed filters
 
 
-def _raises(option: str) -> bool:
-    """Whether a `-W` option has the action `error`, which may be abbreviated."""
-    action = option.partition(":")[0].strip()
-    return bool(action) and "error".startswith(action)
-
-
 def _printed(option: str) -> str:
-    """A `-W` option with the action `default` in place of `error`."""
-    _, colon, rest = option.partition(":")
-    return f"default{colon}{rest}" if _raises(option) else option
+    """A `-W` option with the action `default` in place of `error`, which may be abbreviated."""
+    return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

@@ -1,25 +1,11 @@
 """The installed commands.  They run the `src` that was installed with them, not another project's."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-def train() -> None:
-    """`normlab-train`."""
-    _run("train")
-
-
-def compare() -> None:
-    """`normlab-compare`."""
-    _run("compare")
-
-
-def sync() -> None:
-    """`normlab-sync`."""
-    _run("sync")
 
 
 def _run(name: str) -> None:
@@ -33,3 +19,8 @@ def _run(name: str) -> None:
     print(f"  allowed: {PROJECT / 'src'} before it on Python's path", file=sys.stderr)
     print(f"  write: env -u PYTHONPATH {Path(sys.argv[0]).name}, with the same words", file=sys.stderr)
     sys.exit(2)
+
+
+train = functools.partial(_run, "train")
+compare = functools.partial(_run, "compare")
+sync = functools.partial(_run, "sync")

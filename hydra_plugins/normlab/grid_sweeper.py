@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -33,10 +33,7 @@ from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
-from src.wording import counted, shorten
-
-if TYPE_CHECKING:
-    from src.tracking.session import Tracker
+from src.wording import counted, joined
 
 COMPARISON = "src.report.written"  # imports everything that a comparison needs
 
@@ -130,8 +127,11 @@ class GridSweeper(Sweeper):
         )
         if to_train and isinstance(self._launcher, OurLauncher):
             self._launcher.prepare(config.data)  # in the background, while the store opens
-        tracker = self._tracker(config, sweep)
-        status, delivered = 1, True
+        tracker, status, delivered = None, 1, True
+        if isinstance(config.tracking, Tracking):
+            from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
+
+            tracker = Tracker(config.tracking, sweep, self._multirun, say)
         try:
             if tracker:
                 tracker.open()
@@ -149,7 +149,7 @@ class GridSweeper(Sweeper):
         except (KeyboardInterrupt, Terminated) as stop:
             status = 143 if isinstance(stop, Terminated) else 130
             left = [job.label for job in sweep.jobs if not self._folder(job).finished]
-            say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left{': ' if left else ''}{_listed(left)}")
+            say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left{': ' if left else ''}{joined(left, 5)}")
             say(f"  to resume, run: {sweep.command}")
         finally:
             if tracker:
@@ -189,21 +189,10 @@ class GridSweeper(Sweeper):
             return 1
         return self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
 
-    def _tracker(self, config: Config, sweep: Sweep) -> "Tracker | None":
-        if not isinstance(config.tracking, Tracking):
-            return None
-        from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
-
-        return Tracker(config.tracking, sweep, self._multirun, say)
-
     def _folder(self, job: PlannedJob) -> JobFolder:
         return job.at(self._multirun)
 
 
 def _being_trained(names: Sequence[str]) -> BadInput:
-    what = f"resume=restart: another process trains {_listed(names)}"
+    what = f"resume=restart: another process trains {joined(names, 5)}"
     return BadInput(what, "a restart after that process has ended", "resume=auto")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(shorten(names, 5))

@@ -3,7 +3,6 @@
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -58,9 +57,7 @@ class Board(Display):
             self._table.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._table.stop()
 
     def _render(self) -> RenderableType:

@@ -65,8 +65,9 @@ class RemoteEngine(ABC):
         """Sleep until the next look at the engine and the folders."""
         time.sleep(POLL)
 
-    def updates(self, job: RemoteJob) -> list[Update]:
-        """One update per new epoch in the job's journal."""
+    def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
+        """One update per new epoch in the job's journal, and after its end the cause."""
+        cause = job.refusal or self.error(job.handle)  # asked first: an ended job writes nothing more
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the code has changed, so the job started again
@@ -78,11 +79,7 @@ class RemoteEngine(ABC):
             for record in epochs[job.epochs :]:
                 progress.epoch(record["epoch"], record["metrics"], images)
             job.epochs = len(epochs)
-        return found
-
-    def ended(self, job: RemoteJob) -> str | None:
-        """None while a job waits or runs; then why it has no result."""
-        return job.refusal or self.error(job.handle)
+        return found, cause
 
     def stop(self, jobs: Sequence[RemoteJob], number: int) -> None:
         """Cancel all jobs and wait until they have released their folders."""
@@ -111,13 +108,7 @@ def _epochs(folder: Path) -> int:
 def train_here(config: Config, folder: Path, place: Path) -> str:
     """Train a job in a process of its own; an engine calls this on the machine that it has chosen.
 
-    Args:
-        config: the job's configuration.
-        folder: the job's folder, an absolute path.
-        place: the current folder of the command.
-
-    Returns:
-        Why the job has no result; empty for a finished job.
+    `folder` is absolute, and `place` is the command's current folder.  Returns why the job has no result, or "".
     """
     os.chdir(place)
     start_server(config.data)

@@ -18,12 +18,9 @@ SMALLEST = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets t
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
-    """The environment variables of each worker; where there are GPUs, each worker sees one of them.
+    """The environment variables of each worker, which let it see one GPU if there are any.
 
-    Args:
-        workers: the number of workers; None for one per GPU, or else as many as the cores allow.
-        threads: the threads of one job.
-        device: the configuration's `device`.
+    Without a number of `workers` there is one per GPU, or else as many as the cores allow for `threads` each.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
     single = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
@@ -97,18 +97,16 @@ class LocalEngine:
         """Sleep until a process reports or ends, `POLL` seconds at most."""
         connection.wait([each for worker in workers for each in (worker.process.sentinel, worker.pipe)], POLL)
 
-    def updates(self, worker: Worker) -> Iterator[Update]:
-        """The updates that a process has sent since the last call."""
+    def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
+        """The updates that a process has sent, and after its end the cause, by its exit status."""
+        alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing more
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
-                yield worker.pipe.recv()
-
-    def ended(self, worker: Worker) -> str | None:
-        """None while a process runs; then the cause of its death, by its exit status."""
-        if worker.process.is_alive():
-            return None
+                updates.append(worker.pipe.recv())
+        if alive:
+            return updates, None
         self._workers.remove(worker)
-        return cause(worker.process.exitcode or 0)
+        return updates, cause(worker.process.exitcode or 0)
 
     def stop(self, workers: Sequence[Worker], number: int) -> None:
         """Send a signal to all processes; kill those that do not end in time, and all after a second Ctrl-C."""

@@ -2,7 +2,7 @@
 
 import re
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,11 +60,8 @@ class Engine(Protocol):
     def wait(self, handles: Sequence[Any]) -> None:
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
-    def updates(self, handle: Any) -> Iterable[Update]:
-        """The job's progress since the last call."""
-
-    def ended(self, handle: Any) -> str | None:
-        """None until the job has ended; then the cause of a failure, if the engine knows one, else an empty text."""
+    def poll(self, handle: Any) -> tuple[list[Update], str | None]:
+        """The job's progress since the last call, and the cause of its end as far as the engine knows: None before."""
 
     def stop(self, handles: Sequence[Any], number: int) -> None:
         """Stop jobs, as the signal `number` does, at their last checkpoints."""
@@ -114,8 +111,8 @@ def run(
                 display.begin(task)
             engine.wait([job.handle for job in running])
             for job in list(running):
-                cause = engine.ended(job.handle)  # checked first: an ended job sends no further updates
-                for update in engine.updates(job.handle):
+                updates, cause = engine.poll(job.handle)
+                for update in updates:
                     display.report(job.task, update)
                 if cause is not None:
                     running.remove(job)

@@ -37,7 +37,10 @@ def test_the_folder_of_launchers_is_no_group_of_ours():
 
 def test_the_epochs_of_a_job_that_starts_again_are_reported_again(tmp_path):
     metrics = dict.fromkeys(("train/loss", "train/accuracy", "val/loss", "val/accuracy", "time/train_seconds"), 0.5)
-    folder, engine = tmp_path / "a", Engine()
+    folder, engine = tmp_path / "a", Engine("it died")
+
+    def updates():
+        return engine.poll(job)[0]
 
     def write(epochs):
         folder.mkdir()
@@ -49,10 +52,10 @@ def test_the_epochs_of_a_job_that_starts_again_are_reported_again(tmp_path):
 
     write(epochs=2)
     job = RemoteJob(Task("a", configuration(), folder), epochs=2)  # submitted after its second epoch
-    assert engine.updates(job) == []
+    assert updates() == []
     folder.rename(tmp_path / "set aside")  # as happens after the code has changed
     write(epochs=1)
-    assert [update.epoch for update in [*engine.updates(job), *engine.updates(job)]] == [1]
+    assert [update.epoch for update in [*updates(), *updates()]] == [1]
 
 
 def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeypatch):
@@ -85,7 +88,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     with SubmititLauncher(**OmegaConf.to_container(keys)).engine(threads=2, device="cpu") as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
     assert slurm.places == 16
-    assert slurm.ended(job) == "not accepted: FailedJobError: sbatch: error: none here"
+    assert slurm.poll(job)[1] == "not accepted: FailedJobError: sbatch: error: none here"
     submitted = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", (tmp_path / "submitted").read_text(), re.MULTILINE))
     assert submitted["partition"] == "gpu"
     assert submitted["cpus-per-task"] == "2"
