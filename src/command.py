@@ -34,11 +34,7 @@ def versions() -> str:
 
 
 def check_current_folder() -> None:
-    """Refuse to run in a folder that has been deleted.
-
-    Raises:
-        BadInput: with a way out.
-    """
+    """Raise `BadInput` if the current folder has been deleted."""
     try:
         Path.cwd()
     except OSError as error:
@@ -47,11 +43,7 @@ def check_current_folder() -> None:
 
 
 def typed_path(text: str) -> Path:
-    """The path with `~` expanded: no shell expands it in `--csv=~/t.csv`.
-
-    Raises:
-        BadInput: for the home folder of an unknown user.
-    """
+    """The path with `~` expanded, which no shell does in `--csv=~/t.csv`; raises `BadInput` for an unknown user."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -69,11 +61,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action=_Versions, nargs=0, help="print the versions and exit")
 
     def parse_args(self, words: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # argparse overloads it for namespaces of other types
-        """The values of the arguments.
-
-        Raises:
-            BadInput: for an unknown argument, or one with a character that was pasted by mistake.
-        """
+        """The arguments' values; raises `BadInput` for an unknown argument or one with a pasted character."""
         words = sys.argv[1:] if words is None else words
         refuse_pasted(words, lambda name: True)
         return super().parse_args(words, namespace)

@@ -34,11 +34,7 @@ class SteadyFile(io.FileIO):
         return memoryview(data).nbytes
 
     def write_result(self, content: bytes) -> None:
-        """Write a whole result.
-
-        Raises:
-            OSError: if the stream is closed or cannot take every byte.
-        """
+        """Write a whole result; raises OSError if the stream is closed or cannot take every byte."""
         if self._error is not None:
             raise self._error
         self._write_all(content)
@@ -69,11 +65,7 @@ def steady_output() -> None:
 
 
 def write_result(content: bytes) -> None:
-    """Write a whole result to the standard output.
-
-    Raises:
-        OSError: if the standard output is closed or cannot take every byte.
-    """
+    """Write a whole result to the standard output; raises OSError if that is closed or cannot take every byte."""
     sys.stdout.flush()
     raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
     if isinstance(raw, SteadyFile):

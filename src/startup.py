@@ -34,11 +34,7 @@ def prepare_process() -> None:
 
 
 def check_address_space() -> None:
-    """Refuse a `ulimit -v` that is too small to load the libraries; some of them would end the process.
-
-    Raises:
-        BadInput: with the memory that a command needs.
-    """
+    """Raise `BadInput` if `ulimit -v` is too small to load the libraries; some of them would end the process."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
         raise out_of_memory()

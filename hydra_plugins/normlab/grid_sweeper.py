@@ -101,7 +101,7 @@ class GridSweeper(Sweeper):
         check_surroundings(configs[0])
         jobs = self._grid.jobs(points, configs)
         if len(jobs) < len(points):
-            say(f"{len(points) - len(jobs)} of {len(points)} combinations repeat another one's job; each job runs once")
+            say(f"{len(points) - len(jobs)} of {len(points)} combinations are duplicates and run only once")
         return jobs
 
     def _check_number(self, number: int, sweep: SweepLimits) -> None:

@@ -42,9 +42,8 @@ class LocalLauncher(Launcher):
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
-            raise BadInput(
-                f"hydra.launcher.workers={workers} cannot be used", "an integer >= 1", "hydra.launcher.workers=1"
-            )
+            what = f"hydra.launcher.workers={workers} cannot be used"
+            raise BadInput(what, "an integer >= 1", "hydra.launcher.workers=1")
         self._workers = workers
         self._policy: FailurePolicy | None = None  # one for all batches of a sweeper
 
@@ -69,11 +68,7 @@ class LocalLauncher(Launcher):
         yield LocalEngine(worker_environments(self._workers, threads, device))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train a batch of jobs.
-
-        Returns:
-            The jobs' validation accuracies, from 0 to 1, in the order of `job_overrides`.
-        """
+        """Train a batch of jobs; returns their validation accuracies, 0 to 1, in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
         if any(SUBDIR not in combination for combination in combinations):  # from another sweeper, such as Optuna's
             with self._trials.tracked(combinations) as tasks:

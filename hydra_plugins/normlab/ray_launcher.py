@@ -52,8 +52,7 @@ class RayLauncher(LocalLauncher):
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
         """The cluster at the address, or one on this machine that ends with the sweep.
 
-        Raises:
-            BadInput: if the cluster cannot be reached, or this machine has no room for a job.
+        Raises `BadInput` if the cluster cannot be reached, or this machine has no room for a job.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
@@ -70,10 +69,8 @@ class RayLauncher(LocalLauncher):
         try:
             cluster = Cluster(self._cpus or threads, self._gpus)
             if self._address is None and not cluster.places:  # another cluster may still get a node
-                wanted = f"cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
-                raise BadInput(
-                    f"this machine has no room for a job with hydra.launcher.{wanted}", "at most its CPUs and GPUs"
-                )
+                wanted = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
+                raise BadInput(f"this machine has no room for a job with {wanted}", "at most its CPUs and GPUs")
             yield cluster
         finally:
             ray.shutdown()

@@ -20,7 +20,7 @@ from src.workers.queue import Engine
 
 
 @dataclass
-class SubmititLauncherConf:
+class SlurmConf:
     """`hydra.launcher`; `conf/hydra/launcher/submitit_slurm.yaml` explains the keys."""
 
     _target_: str = "hydra_plugins.normlab.submitit_launcher.SubmititLauncher"
@@ -31,9 +31,7 @@ class SubmititLauncherConf:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-ConfigStore.instance().store(
-    group="hydra/launcher", name="submitit_keys", node=SubmititLauncherConf, provider="normlab"
-)
+ConfigStore.instance().store(group="hydra/launcher", name="submitit_keys", node=SlurmConf, provider="normlab")
 
 
 class SubmititLauncher(LocalLauncher):
@@ -50,19 +48,14 @@ class SubmititLauncher(LocalLauncher):
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """The executor with its parameters.
-
-        Raises:
-            BadInput: if the executor cannot be used, or does not know a parameter.
-        """
+        """The executor; raises `BadInput` if it cannot be used, or does not know a parameter."""
         import submitit
 
-        parameters = {"cpus_per_task": threads, **self._parameters}
         try:
             executor = submitit.AutoExecutor(
                 self._folder.absolute() / "%j", self._executor, slurm_max_num_timeout=self._timeouts
             )
-            executor.update_parameters(**parameters)
+            executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
         yield Executor(executor, self._places)

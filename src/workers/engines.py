@@ -36,7 +36,7 @@ class RemoteJob:
 
 
 class RemoteEngine(ABC):
-    """The common part of all engines; a subclass hands a job over, reports its end, and cancels it."""
+    """An engine whose jobs are followed through their folders."""
 
     places: int
 
@@ -46,7 +46,7 @@ class RemoteEngine(ABC):
 
     @abstractmethod
     def error(self, handle: Any) -> str | None:
-        """None until `train_here` has returned or died; then its result, or the cause of death."""
+        """None until `train_here` has ended; then its result, or the cause if its process or machine died."""
 
     @abstractmethod
     def cancel(self, handle: Any) -> None:
@@ -62,12 +62,12 @@ class RemoteEngine(ABC):
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
-        """Sleep until the next look at the engine and the folders."""
+        """Sleep for `POLL` seconds."""
         time.sleep(POLL)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
-        """One update per new epoch in the job's journal, and after its end the cause."""
-        cause = job.refusal or self.error(job.handle)  # asked first: an ended job writes nothing more
+        """One update per new epoch in the job's journal; see `Engine.poll`."""
+        cause = job.refusal or self.error(job.handle)  # before the records: an ended job adds none
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the code has changed, so the job started again
@@ -92,11 +92,7 @@ class RemoteEngine(ABC):
 
 
 def check_installed(launcher: str, package: str, extra: str) -> None:
-    """Refuse a launcher that lacks its engine's package.
-
-    Raises:
-        BadInput: with the command that installs it.
-    """
+    """Raise `BadInput`, with the command that installs it, if a launcher lacks its engine's package."""
     if importlib.util.find_spec(package) is None:
         raise BadInput(f"hydra/launcher={launcher} needs: pip install 'normlab[{extra}]'")
 

@@ -67,11 +67,7 @@ def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | No
 
 
 def check_memory() -> None:
-    """Refuse to start jobs with less memory than the smallest job needs.
-
-    Raises:
-        BadInput: with the limit.
-    """
+    """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_SMALL:
         raise BadInput(f"the jobs cannot start: a control group allows {_size(memory)} of memory", SMALLEST)

@@ -76,11 +76,7 @@ class LocalEngine:
         self._workers: list[Worker] = []
 
     def submit(self, task: Task, *, live: bool) -> Worker:
-        """Start a process for a job.
-
-        Raises:
-            BadInput: if the server has run out of memory.
-        """
+        """Start a process for a job; raises `BadInput` if the server has run out of memory."""
         place = min(set(range(self.places)) - {worker.place for worker in self._workers})
         pipe, sender = CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[place], live)
@@ -98,8 +94,8 @@ class LocalEngine:
         connection.wait([each for worker in workers for each in (worker.process.sentinel, worker.pipe)], POLL)
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
-        """The updates that a process has sent, and after its end the cause, by its exit status."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing more
+        """The updates that a process has sent; see `Engine.poll`."""
+        alive, updates = worker.process.is_alive(), list[Update]()  # in this order: an ended process sends no more
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())

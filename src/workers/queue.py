@@ -48,7 +48,7 @@ class Display:
 
 
 class Engine(Protocol):
-    """Runs jobs, on this machine or on others.  A handle is the engine's own object for a submitted job."""
+    """Runs jobs on this machine or on others.  A handle is the engine's own object for a submitted job."""
 
     @property
     def places(self) -> int:
@@ -61,7 +61,7 @@ class Engine(Protocol):
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
     def poll(self, handle: Any) -> tuple[list[Update], str | None]:
-        """The job's progress since the last call, and the cause of its end as far as the engine knows: None before."""
+        """The job's new progress, and None while it runs; once it has ended, the cause, or "" if that is unknown."""
 
     def stop(self, handles: Sequence[Any], number: int) -> None:
         """Stop jobs, as the signal `number` does, at their last checkpoints."""

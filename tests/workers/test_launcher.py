@@ -1,4 +1,4 @@
-"""Sweeper and launcher, which Hydra makes apart and from modules that it runs twice, know each other."""
+"""The sweeper recognises our launchers, although Hydra imports plugin modules twice."""
 
 import subprocess
 import sys
@@ -29,8 +29,8 @@ print(isinstance(launcher, module.OurLauncher), getattr(launcher, "_grid", None)
 """
 
 
-@pytest.mark.parametrize(("launcher", "known"), [("local", "True True"), ("basic", "False False")])
-def test_the_sweeper_knows_a_launcher_that_starts_while_it_does_other_things(launcher, known):
+@pytest.mark.parametrize(("launcher", "recognised"), [("local", "True True"), ("basic", "False False")])
+def test_the_sweeper_recognises_our_launchers(launcher, recognised):
     words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF), f"hydra/launcher={launcher}"]
     done = subprocess.run(words, cwd=CONF.parent, check=True, capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == known
+    assert done.stdout.strip() == recognised
