@@ -34,14 +34,14 @@ from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import MNIST, Adam, Constant
+from src.options import MNIST, Adam, Constant, NoTracking
 from src.runs import identity, naming
 from src.runs.environment import environment
-from src.runs.files import write_json
 from src.runs.folder import ARTIFACTS
 from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.files import write_json
 
 EPOCHS = 50
 STRENGTHS = 200  # values of reg.l1 at most
@@ -73,11 +73,11 @@ def configuration(norm: Norm, l1: float, seed: int) -> Config:
         schedule=Constant(),
         data=MNIST(batch_size=64, validation=5000, split_seed=0),
         model=CNN(width=16),
+        tracking=NoTracking(),
         epochs=EPOCHS,
         seed=seed,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 
@@ -95,7 +95,7 @@ def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
 def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray, varies: Sequence[str]) -> PlannedJob:
     """Write one job's folder: a hundredth of the test images, more or less, is wrong."""
     what, leaves = identity.identity(config, source.digest), identity.job_leaves(config)
-    key, label = identity.job_key(what), naming.label(leaves, varies)
+    key, label = identity.job_key(what), naming.job_name(leaves, varies)
     folder = multirun / "jobs" / naming.folder_name(label, key)
     folder.mkdir(parents=True)
     chance = np.random.default_rng(int(key[:8], 16))
@@ -128,7 +128,7 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
     metrics |= {"val/loss": 1.2 * loss, "val/accuracy": 1 - loss / 3, "best/val_accuracy": 1 - lowest / 3}
     seconds = {"train": 450.0, "total": 460.0}
     write_json(folder / "result.json", {"metrics": metrics, "seconds": seconds, "finished": 1_700_000_000_000})
-    cell_label = naming.label(leaves, varies, seed=False)
+    cell_label = naming.job_name(leaves, varies, seed=False)
     return PlannedJob(key, folder.name, label, cell_label, {path: str(leaves[path]) for path in varies})
 
 

@@ -25,17 +25,17 @@ from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, wri
 from src.config import Config, Regularization, check
 from src.data.sources import load
 from src.data.splits import Split, Splits, make_splits
-from src.job import make_model
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import MNIST, Adam, OneCycle
+from src.options import MNIST, Adam, NoTracking, OneCycle
 from src.progress import Progress
 from src.runs.checkpoint import Checkpoints
 from src.runs.journal import Journal, stamp
 from src.training.loop import train
+from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised
 
@@ -59,18 +59,18 @@ def configuration(norm: str, penalty: str) -> Config:
         schedule=OneCycle(warmup=0.25),
         data=MNIST(batch_size=128, validation=5000, split_seed=0),
         model=CNN(width=16),
+        tracking=NoTracking(),
         epochs=1,
         seed=0,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 
 
 def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
     """A new network with its optimizer and schedule."""
-    model = make_model(config, load(config.data)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, decay=0.0)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
 
@@ -122,7 +122,7 @@ def product() -> float:
 
 def operations(config: Config, batch: int) -> int:
     """Floating-point operations of a step's convolutions and linear layers, forward and backward."""
-    model = make_model(config, load(config.data))
+    model = make_network(config, load(config.data).source)
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(batch, 1, 28, 28)).sum().backward()
     return int(counter.get_total_flops())

@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Option, Options, flat, group_schema, key, schema
+from src.schema import REQUIRED, Key, Options, flat, group_schema, key, schema
 
 
 @dataclass
@@ -141,7 +141,7 @@ def check(config: Config) -> None:
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
         if option is not None and name != "name":
-            _check_option_key(option, section, name, value)
+            check_option_key(option.name, section, name, value)
         else:
             KEYS[path].check(value)
     check_device(config.device)
@@ -155,10 +155,15 @@ def check(config: Config) -> None:
     config.norm.check_channels(config.model.norm_channels())
 
 
-def _check_option_key(option: Option, section: str, name: str, value: Any) -> None:
-    item = _OPTION_KEYS[section, option.name][f"{section}.{name}"]
+def check_option_key(option: str, section: str, name: str, value: Any) -> None:
+    """Refuse a value that a key of an option cannot have.
+
+    Raises:
+        BadInput: naming the key.
+    """
+    item = _OPTION_KEYS[section, option][f"{section}.{name}"]
     if value == REQUIRED or (value is None and not item.optional):
-        raise BadInput(f"{section}={option.name} needs {item.path}", item.allowed, f"{item.path}={item.placeholder}")
+        raise BadInput(f"{section}={option} needs {item.path}", item.allowed, f"{item.path}={item.placeholder}")
     item.check(value)
 
 

@@ -21,16 +21,16 @@ from src.data.splits import Splits, load_splits
 from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.environment import environment
-from src.runs.files import remove_partial_files, write_atomic, write_json
 from src.runs.folder import JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
-from src.runs.lock import job_lock
-from src.runs.log import job_log
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.resume import can_resume, is_same_job
-from src.runs.stored import sealed
 from src.stopping import Terminated
+from src.storage.files import remove_partial_files, write_atomic, write_json
+from src.storage.lock import job_lock
+from src.storage.log import job_log
+from src.storage.stored import sealed
 from src.training.device import pick_device
 from src.training.evaluate import predict, score
 from src.training.loop import train

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -100,6 +101,7 @@ def _raised_in(error: Exception) -> tuple[set[str], bool]:
 def _process_left_as_found() -> Iterator[None]:
     """Undo what the command changes in its process: a notebook or a program calls `main` more than once."""
     full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
+    repo = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     other, its_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()  # Hydra refuses to start beside another one
@@ -110,6 +112,7 @@ def _process_left_as_found() -> Iterator[None]:
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
         sys.argv[:] = words
+        ConfigStore.instance().repo = repo
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = other, its_config
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What can happen to the files of a finished job and of a sweep: cut, flipped, retyped, swapped, replaced by a pipe."""
+"""Damage the files of a finished job or a sweep: cut, flip, retype, swap, or replace them."""
 
 import io
 import json
@@ -46,14 +46,14 @@ def remove(path: Path, chance: random.Random) -> None:
 
 
 def replace(path: Path, chance: random.Random) -> None:
-    """Put something else than a file in its place."""
+    """Put a folder, a pipe or a link to nothing in a file's place."""
     path.unlink()
     make = chance.choice([Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nothing")])
     make(path)
 
 
 def retype(path: Path, chance: random.Random) -> None:
-    """Change one value of the JSON somewhere, or leave it out; a journal gets the right checksums."""
+    """Change or remove one value of the JSON; a journal gets correct checksums."""
     if path.suffix == ".jsonl":
         records = read_journal(path)
         change(records[chance.randrange(len(records))], chance)
@@ -64,7 +64,7 @@ def retype(path: Path, chance: random.Random) -> None:
         path.write_text(DEEP if chance.random() < 0.5 else json.dumps(chance.choice(VALUES)))
         return
     if chance.random() < 0.9:
-        del tree["crc"]  # as versions before it wrote
+        del tree["crc"]  # like older versions
     change(tree, chance)
     path.write_text(json.dumps(tree))
 
@@ -86,7 +86,7 @@ def below(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def reorder(path: Path, chance: random.Random) -> None:
-    """Leave out, double or exchange whole records of a journal."""
+    """Remove, double or exchange whole records of a journal."""
     records = read_journal(path)
     place, other = chance.randrange(len(records)), chance.randrange(len(records))
     what = chance.choice(["drop", "double", "exchange"])
@@ -100,7 +100,7 @@ def reorder(path: Path, chance: random.Random) -> None:
 
 
 def rewrite(path: Path, chance: random.Random) -> None:
-    """Write the archive anew with one array that is missing, of another shape, type or compression, or a lie."""
+    """Rewrite the archive with one array missing, of another shape, type or compression, or with a false header."""
     with np.load(path) as stored:
         arrays = dict(stored)
     name = chance.choice(["label", "predicted", "probabilities"])
@@ -127,7 +127,7 @@ def rewrite(path: Path, chance: random.Random) -> None:
         for place in places_of(content, b"PK\x01\x02"):
             content[place + (8 if what == "encrypt" else 10)] = 1 if what == "encrypt" else 99
         path.write_bytes(content)
-    elif what == "big":  # the size in the central directory
+    elif what == "big":  # a false size in the central directory
         for place in places_of(content, b"PK\x01\x02"):
             content[place + 24 : place + 28] = b"\xff\xff\xff\x7f"
         path.write_bytes(content)
@@ -141,7 +141,7 @@ def places_of(content: bytes | bytearray, mark: bytes) -> Iterator[int]:
 
 
 def lie(path: Path, name: str, shape: tuple[int, ...]) -> None:
-    """Let an array's header claim a shape that its content does not have."""
+    """Write an array whose header claims another shape than its content has."""
     with zipfile.ZipFile(path) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
     head = io.BytesIO()
@@ -154,7 +154,7 @@ def lie(path: Path, name: str, shape: tuple[int, ...]) -> None:
 
 
 def swap(path: Path, chance: random.Random) -> None:
-    """Exchange the file with that of another job."""
+    """Exchange the file with another job's."""
     others = [folder / path.name for folder in path.parents[1].iterdir() if folder != path.parent]
     others = [other for other in others if other.exists()]
     other = chance.choice(others or [path])
@@ -174,7 +174,7 @@ SPECIAL: dict[str, tuple[Harm, ...]] = {
 
 
 def plant(multirun: Path, chance: random.Random) -> tuple[Path, str]:
-    """Harm one file of one job or sweep; returns it and the name of what was done."""
+    """Damage one file of one job or sweep; returns its path and the kind of damage."""
     files = sorted(path for path in multirun.rglob("*") if path.is_file() and path.name != "lock")
     names = sorted({path.name for path in files})
     name = chance.choice([*names, *(name for name in SPECIAL if name in names for _ in range(3))])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, check, part_of_a_job
-from src.schema import leaves
+from src.config import KEYS, OPTIONS, Config, NotRead, check, part_of_a_job
+from src.schema import flat, leaves
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, option_groups
 from src.sweep.suggestions import NODES
 
@@ -69,7 +69,6 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def hydra() -> Iterator[None]:
-    ConfigStore.instance().store(name="schema", node=Config)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 
@@ -81,9 +80,7 @@ def composed():
 
     def get(*words: str) -> Config:
         if words not in kept:
-            config = OmegaConf.to_object(compose("config", list(words)))
-            assert isinstance(config, Config)
-            kept[words] = config
+            kept[words] = to_config(compose("config", list(words)))
         return copy.deepcopy(kept[words])
 
     return get
@@ -200,11 +197,13 @@ UNREAD = [
 
 
 @pytest.mark.parametrize(("option", "path"), UNREAD)
-def test_a_key_that_the_choice_does_not_read_is_refused(option, path, composed):
-    config = composed(option, *MUST_GIVE.get(option, []))
+def test_a_key_that_the_option_does_not_have_is_refused(option, path):
+    composed = compose("config", [option, *MUST_GIVE.get(option, [])])
     value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
-    set_leaf(config, path, True if path == "tracking.system_metrics" else value)
-    told = refusal(config)
+    OmegaConf.update(composed, path, True if path == "tracking.system_metrics" else value, force_add=True)
+    with pytest.raises(NotRead) as refused:
+        to_config(composed)
+    told = str(refused.value)
     assert f"{option} does not read it" in told
     assert all(f"{option.split('=')[0]}={reader}" in told for reader in KEYS[path].read_by)
 
@@ -243,7 +242,7 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 OFF = {
     **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
     **dict.fromkeys(("deterministic", "plan", "tracking.system_metrics"), False),
-    **{"precision": "float32", "device": "auto", "resume": "auto"},
+    **{"augmentation.name": "none", "precision": "float32", "device": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
 }
 
@@ -300,25 +299,42 @@ def test_an_example_of_how_to_write_it_is_one_that_works(composed):
 
 
 class Readers(ast.NodeVisitor):
-    """The leaves of the schema that a module reads: attributes of what its annotations call a part of `Config`."""
+    """Finds the keys that a module reads: attributes of names that are annotated, or matched, as a part of `Config`."""
 
     def __init__(self) -> None:
         self.read: set[str] = set()
         self._kinds: dict[str, type] = {}
 
     def kind(self, node: ast.AST | None) -> type | None:
-        """The part of the schema that an expression is."""
+        """Return the part of the configuration that an expression is."""
         if isinstance(node, ast.Attribute):
             owner = self.kind(node.value)
             found = typing.get_type_hints(owner).get(node.attr) if owner else self._kinds.get(ast.unparse(node))
             return found if dataclasses.is_dataclass(found) else None
         return self._kinds.get(node.id) if isinstance(node, ast.Name) else None
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._kinds |= {"self": PARTS[node.name]} if node.name in PARTS else {}
+        self.generic_visit(node)
+        self._kinds.pop("self", None)
+
     def visit_arg(self, node: ast.arg) -> None:
         name = ast.unparse(node.annotation).split(".")[-1] if node.annotation else ""
-        self._kinds.pop(node.arg, None)
         if name in PARTS:
             self._kinds[node.arg] = PARTS[name]
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        if isinstance(node.test, ast.Call) and ast.unparse(node.test.func) == "isinstance":
+            self._kinds[ast.unparse(node.test.args[0])] = PARTS[ast.unparse(node.test.args[1])]
+
+    def visit_Match(self, node: ast.Match) -> None:
+        for case in node.cases:
+            if isinstance(case.pattern, ast.MatchClass):
+                option = PARTS[ast.unparse(case.pattern.cls).split(".")[-1]]
+                self._kinds[ast.unparse(node.subject)] = option
+                self.read |= {f"{option.__name__}.{name}" for name in case.pattern.kwd_attrs}
+            for statement in case.body:
+                self.visit(statement)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
@@ -335,13 +351,21 @@ class Readers(ast.NodeVisitor):
         self.generic_visit(node)
 
 
-PARTS = {"Config": Config} | {
-    found.__name__: found for found in typing.get_type_hints(Config).values() if dataclasses.is_dataclass(found)
+PARTS = {
+    part.__name__: part
+    for found in [
+        Config,
+        *typing.get_type_hints(Config).values(),
+        *(o for one in OPTIONS.values() for o in one.values()),
+    ]
+    if dataclasses.is_dataclass(found)
+    for part in found.__mro__
+    if dataclasses.is_dataclass(part)
 }
 
 
 def unread(*, without: str = "") -> set[str]:
-    """The leaves that nothing under `src` and `hydra_plugins` reads, apart from the schema itself."""
+    """Return the keys that no module under `src` and `hydra_plugins` reads, apart from `config.py` and one more."""
     read: set[str] = set()
     for folder in ("src", "hydra_plugins"):
         for path in sorted((PROJECT / folder).rglob("*.py")):
@@ -349,11 +373,21 @@ def unread(*, without: str = "") -> set[str]:
                 finder = Readers()
                 finder.visit(ast.parse(path.read_text(encoding="utf-8")))
                 read |= finder.read
-    types = {
-        name: found.__name__ for name, found in typing.get_type_hints(Config).items() if hasattr(found, "__name__")
-    }
-    places = {path: f"{types[path.split('.')[0]] if '.' in path else 'Config'}.{path.split('.')[-1]}" for path in KEYS}
-    return {path for path, place in places.items() if place not in read}
+    sections = typing.get_type_hints(Config)
+
+    def is_read(path: str) -> bool:
+        section, _, leaf = path.rpartition(".")
+        if section in OPTIONS:
+            options = OPTIONS[section].values()
+            return leaf == "name" or any(
+                f"{part.__name__}.{leaf}" in read
+                for option in options
+                if hasattr(option, leaf)
+                for part in option.__mro__
+            )
+        return f"{sections[section].__name__ if section else 'Config'}.{leaf}" in read
+
+    return {path for path in KEYS if not is_read(path)}
 
 
 def test_every_leaf_of_the_configuration_is_read_somewhere():
@@ -361,9 +395,13 @@ def test_every_leaf_of_the_configuration_is_read_somewhere():
 
 
 def test_a_leaf_that_nobody_reads_would_be_found():
-    assert {"norm.eps", "norm.momentum", "norm.groups"} <= unread(without="norms.py")
+    assert unread(without="bn.py") == {"norm.momentum"}
     assert {"optimizer.beta2", "schedule.warmup"} <= unread(without="optimizers.py")
 
 
-def test_leaves_are_flattened_to_dotted_keys(composed):
-    assert set(leaves(dataclasses.asdict(composed()))) == set(KEYS)
+def test_a_configuration_holds_the_keys_of_its_options_alone(composed):
+    config = composed("norm=gn")
+    expected = {
+        path for path, key in KEYS.items() if not key.read_by or getattr(config, path.split(".")[0]).name in key.read_by
+    }
+    assert set(leaves(dataclasses.asdict(config))) == set(flat(config)) == expected

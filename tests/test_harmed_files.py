@@ -1,4 +1,4 @@
-"""Finished jobs whose files are harmed, through the commands themselves."""
+"""Commands that meet finished jobs with damaged files."""
 
 import json
 import random
@@ -20,7 +20,7 @@ OPTIONS = ("epochs=1", "model.width=4", "tracking=none")
 
 
 @pytest.mark.slow  # three real commands
-def test_the_same_command_trains_harmed_jobs_anew_and_tells_which_before(command, tmp_path):
+def test_the_same_command_reports_damaged_jobs_and_retrains_them(command, tmp_path):
     line = ("src.train", *LINE, *OPTIONS)
     assert command(*line).returncode == 0
     bn, gn = sorted((tmp_path / "multirun/jobs").iterdir())
@@ -46,7 +46,7 @@ def test_the_same_command_trains_harmed_jobs_anew_and_tells_which_before(command
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # SQLAlchemy 2.1 of MLflow 3.17
-def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp_path, migrated, capsys):
+def test_sync_reports_damaged_jobs_at_once_and_delivers_the_others(world, tmp_path, migrated, capsys):
     from mlflow import MlflowClient
 
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn", "ln", "in")]
@@ -58,10 +58,10 @@ def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp
     shutil.copy(migrated, tmp_path / "mlflow.db")
     began = time.monotonic()
     assert sync(world.multirun, [], Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")) == 3
-    assert time.monotonic() - began < 30  # a store that answers nothing is waited for a minute
+    assert time.monotonic() - began < 30  # a store without an answer takes a minute
     told = capsys.readouterr().err
     for job, what in zip(
-        jobs[:3], ("misclassified.png is missing", "result.json is no JSON", "journal.jsonl "), strict=True
+        jobs[:3], ("misclassified.png is missing", "result.json is not JSON", "journal.jsonl "), strict=True
     ):
         assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in told
     assert "  write: python -m src.train\n" in told
@@ -72,7 +72,7 @@ def test_a_delivery_names_harmed_jobs_at_once_and_delivers_the_others(world, tmp
     }
 
 
-def test_a_manifest_that_leads_out_of_the_folder_is_refused(world):
+def test_a_manifest_with_paths_outside_the_folder_is_refused(world):
     sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
     manifest = sweep.folder(world.multirun) / "manifest.json"
     for folder in ("../../elsewhere", "..", "/etc", ""):
@@ -84,7 +84,7 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(world):
         sweep.write(world.multirun)
 
 
-def test_a_sealed_journal_of_wrong_content_is_named_by_every_reader(world):
+def test_a_journal_with_correct_checksums_but_another_configuration_is_reported(world):
     job = world.finish(world.configuration(), {7: 0.9})
     path = job.at(world.multirun).journal
     records = read_journal(path)
@@ -93,4 +93,4 @@ def test_a_sealed_journal_of_wrong_content_is_named_by_every_reader(world):
     from src.results.records import load_records
 
     (found,) = load_records([world.sweep([job])], world.multirun).unfinished
-    assert found.reason == f"{path} is that of another job"
+    assert found.reason == f"{path} belongs to another job"

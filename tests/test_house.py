@@ -16,7 +16,7 @@ MODULES = {
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What every room may know: the standard library is all that it needs.
-CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.pasted", "src.schema", "src.wording"}
+CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.options", "src.pasted", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
     "src.console",
@@ -33,19 +33,19 @@ LINES_A_FILE, LINES_A_FUNCTION = 250, 60
 
 # The modules that read files, and what ARCHITECTURE.md, "What is checked where", says of each.
 READERS = {
-    "src.runs.stored": "src/runs/stored.py",
+    "src.storage.stored": "src/storage/stored.py",
     "src.runs.journal": "journal.read_journal",
     "src.runs.folder": "JobFolder.result",
     "src.runs.predictions": "predictions.load_predictions",
     "src.runs.integrity": "src/runs/integrity.py",
-    "src.runs.pictures": "pictures.picture_fault",
+    "src.storage.png": "png.picture_fault",
     "src.runs.checkpoint": "checkpoint.load_checkpoint",
     "src.runs.sweep": "sweep.read_sweep",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
-    "src.tracking.job_files": "pictures.picture_fault",
+    "src.tracking.job_files": "png.picture_fault",
     "src.runs.multirun": "multirun.identify",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
@@ -53,7 +53,7 @@ READERS = {
     "src.startup": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
-READS = {"read_bytes", "read_text", "read_stored", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
+READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
 READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
 NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
 
@@ -102,7 +102,7 @@ def rooms_imported_by(chosen: str) -> set[str]:
 def test_the_rules_are_held_against_the_whole_house():
     assert {room(name) for name in MODULES} >= {"data", "models", "training", "runs", "tracking", "verdict"}
     assert "torch" in imports("src.training.loop")
-    assert "src.runs.journal" in imports("src.training.loop")
+    assert "src.training.step" in imports("src.training.loop")
 
 
 def test_only_the_command_and_what_it_asks_for_know_hydra():
@@ -113,9 +113,16 @@ def test_only_tracking_imports_mlflow():
     assert {room(name) for name in importers("mlflow")} == {"tracking"}
 
 
-def test_the_configuration_needs_the_standard_library_alone():
-    ours = CONFIGURATION | {"src.models.layers"}
-    assert {word for name in ours for word in imports(name)} - sys.stdlib_module_names <= ours
+def test_the_configuration_imports_nothing_but_the_standard_library():
+    ours = CONFIGURATION | {name for name in MODULES if room(name) in ("norms", "models", "augmentation")}
+    ours -= {name for name in MODULES if name.startswith("src.models.modules.")}
+    assert {word for name in ours for word in imports(name, at_import=True)} - sys.stdlib_module_names <= ours
+
+
+def test_storage_needs_the_standard_library_and_two_modules_of_words():
+    found = {word for name in MODULES if room(name) == "storage" for word in imports(name)}
+    ours = {word for word in found if room(word) != "storage"} - sys.stdlib_module_names
+    assert ours <= {"src.bad_input", "src.wording"}
 
 
 @pytest.mark.parametrize(
@@ -135,21 +142,23 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
 @pytest.mark.parametrize(
     ("chosen", "allowed"),
     [
-        ("data", {"data"}),
-        ("models", {"models"}),
-        ("runs", {"runs"}),
-        ("training", {"data", "models", "runs", "training", "src.progress"}),
-        ("pictures", {"data", "runs", "pictures"}),
-        ("results", {"runs", "results", "src.console"}),
+        ("data", {"storage", "data"}),
+        ("norms", {"norms"}),
+        ("models", {"norms", "models"}),
+        ("augmentation", {"augmentation"}),
+        ("runs", {"runs", "storage"}),
+        ("training", {"data", "augmentation", "training"}),
+        ("pictures", {"data", "runs", "storage", "pictures"}),
+        ("results", {"runs", "storage", "results", "src.console"}),
         ("verdict", {"runs", "results", "verdict"}),
-        ("errors", {"data", "runs", "results", "errors", "src.console"}),
+        ("errors", {"data", "runs", "storage", "results", "errors", "src.console"}),
         ("figures", {"data", "runs", "pictures", "results", "verdict", "errors", "figures"}),
-        ("report", {"runs", "pictures", *COMPARISON, "src.console", "src.standard_streams"}),
-        ("tracking", {"runs", "pictures", "tracking"}),
-        ("src.job", {"data", "models", "training", "pictures", "runs", "src.progress", "src.stopping"}),
-        ("workers", {"data", "runs", "workers", "src.job", *SMALL}),
-        ("sweep", {"data", "models", "training", "runs", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
-        ("normlab", {"runs", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
+        ("report", {"runs", "storage", "pictures", *COMPARISON, "src.console", "src.standard_streams"}),
+        ("tracking", {"runs", "storage", "pictures", "tracking"}),
+        ("src.job", {"data", "training", "pictures", "runs", "storage", "src.progress", "src.stopping"}),
+        ("workers", {"data", "runs", "storage", "workers", "src.job", *SMALL}),
+        ("sweep", {"data", "training", "runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
+        ("normlab", {"runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
         ("src.train", {"sweep", "src.job", *SMALL}),
         ("src.compare", {"runs", *COMPARISON, *SMALL}),
         ("src.sync", {"runs", "tracking", *SMALL}),
@@ -233,9 +242,11 @@ def test_files_that_are_opened_by_hand_are_written_or_locked():
         (name, ast.unparse(node.args[0]) if node.args else "")
         for name, tree in TREES.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".open", "open")) and room(name) == "runs"
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith((".open", "open"))
+        and room(name) in ("runs", "storage")
     }
     assert {name for name, _ in opened} == {
-        *("src.runs.stored", "src.runs.journal", "src.runs.predictions"),
-        *("src.runs.lock", "src.runs.ending", "src.runs.files"),
+        *("src.storage.stored", "src.runs.journal", "src.runs.predictions"),
+        *("src.storage.lock", "src.runs.ending", "src.storage.files"),
     }

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src.compare import _parser
-from src.config import Config, check
+from src.config import check
 from src.sweep.overrides import CONF, check_overrides, expand, option_groups
 
 PROJECT = Path(__file__).parents[1]
@@ -45,7 +44,6 @@ def test_the_two_lines_stand_near_the_top():
 
 @pytest.mark.parametrize("words", typed("train"))
 def test_every_training_command_is_one_that_runs(words):
-    ConfigStore.instance().store(name="schema", node=Config)
     overrides = [word for word in shlex.split(words) if "=" in word]
     if "--config-dir" in words:
         return  # tests/sweep/test_option_files.py runs it

@@ -1,4 +1,4 @@
-"""Job folders made of made-up numbers, as real jobs leave them."""
+"""Build job folders with made-up numbers, in the form that real jobs leave them."""
 
 import io
 from dataclasses import asdict, replace
@@ -18,19 +18,18 @@ from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import Adam, Constant, Data
-from src.runs.files import write_json
+from src.options import Adam, Constant, Data, NoTracking, Synthetic
 from src.runs.folder import ARTIFACTS
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
-from src.runs.naming import folder_name, label
+from src.runs.naming import folder_name, job_name
 from src.runs.predictions import Predictions, save_predictions
-from src.runs.stored import sealed
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.files import write_json
+from src.storage.stored import sealed
 
-DATA = Data(
-    name="synthetic",
+DATA = Synthetic(
     batch_size=8,
     validation=10,
     split_seed=0,
@@ -43,7 +42,7 @@ DATA = Data(
 )
 PICTURE = io.BytesIO()
 Image.new("RGB", (60, 60)).save(PICTURE, "PNG")
-WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # no weights that a figure could show
+WEIGHTS = save({"classifier.bias": np.zeros(4, dtype=np.float32)})  # weights that no figure shows
 FILES = {".png": PICTURE.getvalue(), ".safetensors": WEIGHTS}
 NORMS = {
     "none": NoNorm(),
@@ -62,17 +61,17 @@ def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 
         schedule=Constant(),
         data=replace(data),
         model=CNN(width=8),
+        tracking=NoTracking(),
         epochs=3,
         seed=seed,
         threads=1,
     )
-    config.tracking.name = "none"
     check(config)
     return config
 
 
 def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> Predictions:
-    """Right with 0.9, save for the given images: the next class, with the given confidence."""
+    """Return predictions that are right with confidence 0.9, except for `wrong`, which maps images to confidences."""
     label_ = labels.astype(np.int64)
     predicted = label_.copy()
     confidence = np.full(len(label_), 0.9)
@@ -85,7 +84,7 @@ def predict(labels: npt.NDArray[Any], wrong: dict[int, float], classes: int) -> 
 
 
 class World:
-    """A `multirun` folder in which jobs appear at a call."""
+    """A `multirun` folder to which tests add jobs."""
 
     data = DATA
     configuration = staticmethod(configuration)
@@ -97,8 +96,8 @@ class World:
 
     def plan(self, config: Config) -> PlannedJob:
         leaves = identity(config, load(config.data).source.digest)
-        name = label(job_leaves(config), ["reg.l1"])
-        cell = label(job_leaves(config), ["reg.l1"], seed=False)
+        name = job_name(job_leaves(config), ["reg.l1"])
+        cell = job_name(job_leaves(config), ["reg.l1"], seed=False)
         return PlannedJob(
             key=job_key(leaves),
             folder=folder_name(name, job_key(leaves)),
@@ -135,7 +134,7 @@ class World:
         code: str | None = None,
         seconds: float = 2.0,
     ) -> PlannedJob:
-        """A finished job whose validation accuracy climbs to `val` and which misclassifies `wrong`."""
+        """Add a finished job whose validation accuracy rises to `val` and which misclassifies `wrong`."""
         folder, journal = self.start(config, code=code)
         with journal:
             for epoch in range(1, config.epochs + 1):

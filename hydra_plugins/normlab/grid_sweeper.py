@@ -23,11 +23,11 @@ from src.options import Data, Tracking
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_faults
-from src.runs.lock import is_owned
-from src.runs.space import check_space
-from src.runs.stored import exists
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
+from src.storage.lock import is_owned
+from src.storage.space import check_space
+from src.storage.stored import exists
 from src.sweep.command_line import going_on, typed
 from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of

@@ -1,1 +1,1 @@
-"""A dataset becomes tensors in memory."""
+"""Read datasets and turn them into tensors in memory."""

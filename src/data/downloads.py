@@ -1,4 +1,4 @@
-"""The sets that torchvision downloads and verifies."""
+"""Datasets that torchvision downloads and verifies."""
 
 import hashlib
 import http.client
@@ -18,14 +18,14 @@ from src.data.idx_names import find_set, folder_with_set
 from src.data.images import Images, as_images
 from src.data.refusals import root_word, unreadable
 
-PATIENCE = 30  # seconds without a byte before a server counts as gone
+PATIENCE = 30  # seconds without a byte from the server
 
 
 def download_folder(root: str | None) -> Path:
-    """The folder that the user named, else normlab's in the user's cache folder.
+    """Return the folder `root`, or by default normlab's folder in the user's cache.
 
     Raises:
-        BadInput: where it names a user who does not exist, or has a name that no report could show.
+        BadInput: if the folder names an unknown user (`~user`) or is not UTF-8, which the report could not show.
     """
     try:
         folder = Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
@@ -40,11 +40,11 @@ def download_folder(root: str | None) -> Path:
 
 
 def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
-    """Fashion-MNIST and KMNIST, which come in MNIST's format."""
+    """Read Fashion-MNIST or KMNIST, which have MNIST's format; downloads them if missing."""
     try:
         find_set(root, name, packed=packed_only(name))
     except BadInput as error:
-        if isinstance(error.__cause__, OSError):  # the files may be there, but cannot be looked at
+        if isinstance(error.__cause__, OSError):  # the files may exist, but are hidden
             raise
         near = folder_with_set(root, name) if root.is_dir() else None
         if near is not None and not packed_only(name):
@@ -54,7 +54,7 @@ def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Imag
 
 
 def read_cifar10(root: Path) -> Images:
-    """CIFAR-10; torchvision checks the MD5 of each file before it reads it."""
+    """Read CIFAR-10; downloads it if missing.  torchvision checks each file's MD5."""
     train = _download("CIFAR10", root, lambda dataset: dataset(root, train=True, download=True))
     test = _download("CIFAR10", root, lambda dataset: dataset(root, train=False, download=True))
     arrays = [
@@ -66,24 +66,23 @@ def read_cifar10(root: Path) -> Images:
 
 
 def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
-    """What torchvision makes of a set; a clear sentence, and nothing left behind, where it cannot."""
+    """Return a torchvision dataset; if that fails, remove partial files and raise BadInput."""
     import torchvision
 
     patience = socket.getdefaulttimeout()
     before: set[Path] | None = None
     if os.path.lexists(root) and not root.is_dir():
-        what = f"data.root={root} is no folder"
+        what = f"data.root={root} is not a folder"
         raise BadInput(what, "a folder to download to and read from", root_word(root.absolute().parent))
     try:
         before = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(PATIENCE)
         return make(getattr(torchvision.datasets, name))
-    except PermissionError as error:
-        _remove_new(root, before)
-        raise unreadable(Path(error.filename or root), error) from error
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
         _remove_new(root, before)
+        if isinstance(error, PermissionError):
+            raise unreadable(Path(error.filename or root), error) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise BadInput(
             f"{name} is not in {root} and could not be downloaded: {reason}",
@@ -95,12 +94,9 @@ def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
 
 
 def _remove_new(root: Path, before: set[Path] | None) -> None:
-    """Take away what a broken download has made; `before` is what stood in `root`, None where it did not exist."""
-    if before is None:
-        shutil.rmtree(root, ignore_errors=True)
-        return
-    for path in set(root.iterdir()) - before:
+    """Remove a failed download's files; `before` is the former content of `root`, None if there was no such folder."""
+    for path in [root] if before is None else set(root.iterdir()) - before:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)

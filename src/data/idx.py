@@ -1,7 +1,7 @@
-"""Reading MNIST's IDX files, packed by gzip or not, with every byte accounted for.
+"""Read IDX files, MNIST's format, plain or packed by gzip.
 
-The format (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes; each axis as a 32-bit big-endian
-number; then the values, last axis fastest.
+Format (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes; the length of each axis as a 32-bit
+big-endian number; the values, last axis fastest.
 """
 
 import contextlib
@@ -16,26 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.data.recognised import not_idx
-from src.data.refusals import unreadable
+from src.data.refusals import not_idx, unreadable
 
 Bytes = npt.NDArray[np.uint8]
 
 UNSIGNED_BYTE = 8
-GZIP = b"\x1f\x8b"  # how a packed file begins, whatever its name
-DEFLATE = 1032  # bytes that gzip packs into one, at most
-BEGINNING = 1024  # bytes of a file that tell what it is
-IN_MEMORY = 5  # bytes that a pixel takes while a job trains: itself and a 32-bit float
+GZIP = b"\x1f\x8b"  # the first bytes of a packed file
+DEFLATE = 1032  # gzip's best compression ratio
+BEGINNING = 1024  # bytes read to recognise a file
+IN_MEMORY = 5  # bytes per pixel while a job trains: the byte and a 32-bit float
 
 
 def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
-    """The unpacked content of an IDX file and its array: images (N, H, W) with three axes, labels (N,) with one.
+    """Return an IDX file's unpacked content and its read-only array: images (N, H, W) for 3 axes, labels (N,) for 1.
 
-    The header says how large the file must be, and nothing is read or unpacked before that is found possible.  The
-    array is read-only.
-
-    Raises:
-        BadInput: where the file cannot be read, is damaged, is something else or is too large for the memory.
+    Nothing is read or unpacked before the header's size fits the file and the memory.  Raises BadInput if the file is
+    unreadable, damaged, in another format, or too large for the memory.
     """
     try:
         with path.open("rb") as stored:
@@ -47,7 +43,7 @@ def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
             shape = _shape(beginning, axes, path, size, packed=packed)
             stored.seek(0)
             with gzip.GzipFile(fileobj=stored) if packed else contextlib.nullcontext(stored) as file:
-                content = _read(file, axes, shape, path)
+                content = _read(file, 4 + 4 * axes + math.prod(shape), shape, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", "copy it again") from error
     except OSError as error:
@@ -56,12 +52,12 @@ def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
 
 
 def _shape(beginning: bytes, axes: int, path: Path, stored: int, *, packed: bool) -> tuple[int, ...]:
-    """The shape that a header tells, where a file of so many bytes on the disk can hold it and the memory too."""
+    """Return the shape in a header; raises BadInput unless the file's size on disk and the memory allow it."""
     if beginning[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
         raise not_idx(path, beginning, axes)
     shape = tuple(int.from_bytes(beginning[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
     expected = 4 + 4 * axes + math.prod(shape)
-    # A packed file is at most a little larger than its content: what follows it would be read to its end too.
+    # gzip also reads everything behind the content: a packed file must not be much larger than its content.
     possible = stored <= 1.01 * expected + 1000 and expected <= DEFLATE * stored if packed else stored == expected
     if not possible:
         raise _wrong_size(path, f"{stored:,}{' packed' if packed else ''}", expected, shape)
@@ -69,9 +65,7 @@ def _shape(beginning: bytes, axes: int, path: Path, stored: int, *, packed: bool
     return shape
 
 
-def _read(file: IO[bytes] | gzip.GzipFile, axes: int, shape: tuple[int, ...], path: Path) -> bytes:
-    """The content of a file, which must have as many bytes as its header says."""
-    expected = 4 + 4 * axes + math.prod(shape)
+def _read(file: IO[bytes] | gzip.GzipFile, expected: int, shape: tuple[int, ...], path: Path) -> bytes:
     try:
         content = file.read(expected + 1)
     except MemoryError as error:
@@ -81,16 +75,16 @@ def _read(file: IO[bytes] | gzip.GzipFile, axes: int, shape: tuple[int, ...], pa
     return content
 
 
-def _wrong_size(path: Path, seen: str, expected: int, shape: tuple[int, ...]) -> BadInput:
-    return BadInput(f"{path} has {seen} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
+def _wrong_size(path: Path, found: str, expected: int, shape: tuple[int, ...]) -> BadInput:
+    return BadInput(f"{path} has {found} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
 
 
 def _check_memory(path: Path, size: int) -> None:
-    """Refuse a file whose images could not be trained on with all of the memory that there is."""
+    """Raise BadInput if training on a file's images would take more than all memory."""
     memory = math.inf
-    with contextlib.suppress(OSError, ValueError):  # a system that does not say
+    with contextlib.suppress(OSError, ValueError):  # the system does not say
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # of a container; elsewhere there is no such file, or it says max
+    with contextlib.suppress(OSError, ValueError):  # a container's limit; elsewhere no file, or `max`
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     if IN_MEMORY * size > memory:
         raise _too_large(path, size, f"there are {memory / 1e9:,.1f} GB")

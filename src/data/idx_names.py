@@ -1,4 +1,4 @@
-"""The four files of a set in MNIST's format, by the names that publishers give them."""
+"""Find the four IDX files of a dataset under the names that publishers use."""
 
 import contextlib
 import os
@@ -10,55 +10,55 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.bad_input import BadInput
-from src.data.recognised import AGAIN, foreign
-from src.data.refusals import root_word, unreadable
+from src.data.refusals import AGAIN, foreign, root_word, unreadable
+from src.wording import joined
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 WANTED = f"the four IDX files, {FILES[0]} and so on, packed (.gz) or not"
 EMNIST = "emnist-"
-# Some copies write a dot for a hyphen, or capitals; EMNIST names its split first, and calls the test images so.
+# Some copies have a dot for the hyphen, or capitals.  EMNIST starts with its split and writes test for t10k.
 NAME = re.compile(
     r"(?P<set>emnist-(?:balanced|byclass|bymerge|digits|letters|mnist)-|)"
     r"(?P<split>train|t10k|test)-(?P<kind>images-idx3|labels-idx1|images\.idx3|labels\.idx1)-ubyte(?P<packed>\.gz|)",
     re.IGNORECASE,
 )
-DEPTH, FOLDERS = 3, 200  # how far below a folder, and in how many, a set is looked for
+DEPTH, FOLDERS = 3, 200  # levels and folders that are searched below a folder
 
 
 class IdxSet(NamedTuple):
-    """Where a set's files are, in the order of FILES, and how EMNIST calls it; empty for another set."""
+    """The paths of a dataset's files, in the order of FILES, and EMNIST's name for it, or an empty string."""
 
     paths: tuple[Path, ...]
     emnist: str
 
 
 def find_set(root: Path, name: str, *, packed: bool = False) -> IdxSet:
-    """The set in a folder, or in torchvision's layout below it.
+    """Find a dataset in a folder, or in torchvision's layout below it.
 
-    Args:
-        root: the folder that the user named.
-        name: the folder that torchvision makes for this dataset, such as `MNIST`; empty for any set in MNIST's format.
-        packed: whether only packed files will do.
-
-    Raises:
-        BadInput: saying what is there instead.
+    `name` is torchvision's folder for the dataset, such as `MNIST`, or empty for any dataset in MNIST's format.
+    `packed` ignores files that are not packed.  Raises BadInput with the folder's actual content.
     """
     try:
         _check_folder(root)
         for place in (root, root / name / "raw", root / "raw"):
             sets = _whole_sets(place, name, packed=packed)
-            if len(sets) > 1 and "" not in sets:
-                raise _several(place, sorted(sets))
-            if sets:
-                emnist = next(iter(sets)) if "" not in sets else ""
+            if len(sets) == 1 or "" in sets:
+                emnist = "" if "" in sets else next(iter(sets))
                 return IdxSet(sets[emnist], emnist)
+            if sets:
+                one = min(sets)
+                raise BadInput(
+                    f"data.root={place} holds {len(sets)} sets: {', '.join(sorted(sets))}",
+                    f"one set in a folder, such as {root_word(place / one)} after this",
+                    f"cd {shlex.quote(str(place))} && mkdir {one} && mv {one}-* {one}",
+                )
         raise _missing(root, name, packed=packed)
     except OSError as error:
         raise unreadable(root, error, f"data.root={root}") from error
 
 
 def folder_with_set(root: Path, name: str) -> Path | None:
-    """A folder near another one that holds a whole set: below it, or the one above it."""
+    """Return a folder below or just above `root` that holds all four files, or None."""
     for place in [*_folders_below(root), root.absolute().parent]:
         with contextlib.suppress(OSError):
             if _whole_sets(place, name):
@@ -72,27 +72,27 @@ def _check_folder(root: Path) -> None:
     wanted = f"a folder with {WANTED}"
     if not os.path.lexists(root):
         raise BadInput(f"data.root={root}: no such folder", wanted, "data.root=FOLDER, or leave it out")
-    near = folder_with_set(Path(os.path.realpath(root)), "")  # the folder of a file that was named in its place
+    near = folder_with_set(Path(os.path.realpath(root)), "")  # if root is a file, its folder
     raise BadInput(f"data.root={root} is {_kind(root)}", wanted, root_word(near) if near else "data.root=FOLDER")
 
 
 def _whole_sets(place: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
-    """The sets that a folder holds all four files of, by what precedes their names: `emnist-letters`, or nothing."""
+    """Return the datasets with all four files in a folder, by their prefix: `emnist-letters`, or an empty string."""
     found = _files(place)
     sets = {}
     for key in sorted({key for key, _ in found}):
         files = [[path for path in found.get((key, file), ()) if not packed or _is_packed(path)] for file in FILES]
-        if all(files) and not (name and key):  # a published set has MNIST's own names
+        if all(files) and not (name and key):  # published datasets have MNIST's names
             sets[key] = tuple(paths[0] for paths in files)
     return sets
 
 
 def _files(place: Path) -> dict[tuple[str, str], list[Path]]:
-    """The IDX files in a folder by their set and their name among FILES, the one that is preferred first."""
+    """Return the IDX files in a folder by prefix and name among FILES, the preferred file first."""
     usual = [name + ending for name in FILES for ending in ("", ".gz")]
     listed: list[str] = []
-    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # files may be read all the same
-        listed = sorted(os.listdir(place))  # noqa: PTH208  # names alone are wanted
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # its files may still be readable
+        listed = sorted(os.listdir(place))  # noqa: PTH208  # only names are needed
     found: dict[tuple[str, str], list[Path]] = {}
     for name in dict.fromkeys([*usual, *sorted(listed, key=lambda name: (_is_packed(Path(name)), name))]):
         match = NAME.fullmatch(name)
@@ -107,17 +107,8 @@ def _is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _several(place: Path, sets: list[str]) -> BadInput:
-    one = sets[0]
-    return BadInput(
-        f"data.root={place} holds {len(sets)} sets: {', '.join(sets)}",
-        f"one set in a folder, such as {root_word(place / one)} after this",
-        f"cd {shlex.quote(str(place))} && mkdir {one} && mv {one}-* {one}",
-    )
-
-
 def _missing(root: Path, name: str, *, packed: bool) -> BadInput:
-    """The refusal of a folder without a whole set: what it lacks, or what it holds instead."""
+    """Return the refusal of a folder without a whole dataset: what is missing, or what is there instead."""
     found = _files(root)
     for file in FILES:
         for ending in ("", ".gz"):
@@ -127,7 +118,7 @@ def _missing(root: Path, name: str, *, packed: bool) -> BadInput:
     lacking = [file for file in FILES if not any(found_file == file for _, found_file in found)]
     if found and lacking:
         there = ", ".join(path.name for paths in found.values() for path in paths)
-        missing = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
+        missing = f"{joined(lacking, 4)} {'is' if len(lacking) == 1 else 'are'} missing"
         return BadInput(f"data.root={root}: {missing} beside {there}", WANTED)
     near = folder_with_set(root, name)
     if near is not None:
@@ -140,13 +131,12 @@ def _missing(root: Path, name: str, *, packed: bool) -> BadInput:
     known = foreign(root, [*names, *below])
     if known is not None:
         return BadInput(f"data.root={root} holds no IDX files: {known[0]}", WANTED, known[1])
-    there = f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
-    what = f"data.root={root} {f'holds other files: {there}' if names else 'is empty'}"
+    what = f"data.root={root} {f'holds other files: {joined(names, 4)}' if names else 'is empty'}"
     return BadInput(f"{what}; {FILES[0]} is missing", WANTED + (" (packed ones for this set)" if packed else ""))
 
 
 def _folders_below(root: Path) -> Iterator[Path]:
-    """Some folders below another one, the nearest first; one that may not be listed is passed over."""
+    """Return folders below a folder, the nearest first, without those that may not be listed."""
     level = [root]
     left = FOLDERS
     for _ in range(DEPTH):
@@ -160,7 +150,7 @@ def _folders_below(root: Path) -> Iterator[Path]:
 
 
 def _kind(path: Path) -> str:
-    """Say in words what a path is that is no data file, such as `a pipe`."""
+    """Return in words what a path is, such as `a pipe`."""
     if path.is_symlink() and not path.exists():
         return f"a link to {path.readlink()}, which does not exist"
     kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}

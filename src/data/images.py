@@ -1,4 +1,4 @@
-"""A dataset as it comes from its files, and what is known of it without them."""
+"""A dataset as read from its files, and its description."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,10 @@ from src.data.idx import Bytes
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a dataset without its images.
+    """A dataset's description, without its images."""
 
-    `digest` names its content (hexadecimal), `place` says where it was read from.
-    """
-
-    digest: str
-    place: str
+    digest: str  # hexadecimal, of the content
+    place: str  # where it was read from
     train: int  # images in the training file, validation included
     test: int
     channels: int
@@ -24,7 +21,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset: images (N, C, H, W) and labels (N,), both of unsigned bytes, in the order of its files."""
+    """A dataset's images (N, C, H, W) and labels (N,), unsigned bytes in the order of its files."""
 
     source: Source
     train_images: Bytes
@@ -36,11 +33,7 @@ class Images:
 def as_images(
     digest: str, place: str, classes: tuple[str, ...], train: tuple[Bytes, Bytes], test: tuple[Bytes, Bytes]
 ) -> Images:
-    """Put training and test images with their labels together.
-
-    Raises:
-        BadInput: where they do not fit each other, the classes or the network.
-    """
+    """Combine training and test images and labels; raises BadInput if they do not fit together or the network."""
     for split, (images, labels) in (("training", train), ("test", test)):
         if len(images) == 0 or len(images) != len(labels):
             raise BadInput(

@@ -1,4 +1,4 @@
-"""How many images each part of a dataset gets; known before a tensor is made."""
+"""Sizes of a dataset's splits, known without reading it."""
 
 from dataclasses import replace
 
@@ -8,32 +8,28 @@ from src.options import Data, Synthetic
 
 
 def train_size(data: Data, source: Source) -> int:
-    """How many images a job trains on."""
+    """Return how many images a job trains on."""
     return train_images(source.train, data.validation, data.limit)
 
 
 def train_images(images: int, validation: int, limit: int | None) -> int:
-    """How many of the training file's images are trained on."""
+    """Return how many of the training file's `images` a job trains on."""
     remaining = images - validation
     return remaining if limit is None else min(limit, remaining)
 
 
 def check_sizes(data: Data, source: Source) -> None:
-    """Refuse a split that leaves a part empty or an epoch without a step.
-
-    Raises:
-        BadInput: naming the part.
-    """
+    """Raise BadInput if a split would be empty or an epoch would have no step."""
     if source.train < 2:
         place, write = source.place, "data.root=FOLDER with more images"
         if isinstance(data, Synthetic):
             place, write = f"data.images={data.images}", "data.images=5000"
-        raise BadInput(f"{place}: no images for both training and validation", "2 images or more", write)
+        raise BadInput(f"{place}: too few images for training and validation", "2 images or more", write)
     if data.validation >= source.train:
         validation = min(5000, max(1, source.train // 10))
         fits = min(data.batch_size, train_size(replace(data, validation=validation), source))
         raise BadInput(
-            f"data.validation={data.validation} leaves nothing of {source.train:,} images to train on",
+            f"data.validation={data.validation} leaves none of the {source.train:,} images for training",
             f"1 to {source.train - 1:,}",
             f"data.validation={validation}" + (f" data.batch_size={fits}" if fits < data.batch_size else ""),
         )

@@ -1,4 +1,4 @@
-"""Where images come from: every dataset by name."""
+"""Load a dataset by its name."""
 
 import functools
 import hashlib
@@ -18,21 +18,17 @@ KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def describe(data: Data) -> Source:
-    """A dataset's digest and sizes: without reading it for the embedded MNIST, which is known by its digests.
-
-    Raises:
-        BadInput: where the files are missing, unreadable, damaged or not what they are said to be.
-    """
+    """Return a dataset's digest and sizes, like `load`, but without reading the embedded MNIST."""
     if isinstance(data, MNIST) and data.root is None:
-        return Source(joint_digest(PUBLISHED["MNIST"].digests), str(EMBEDDED), 60_000, 10_000, 1, 28, DIGITS)
+        return Source(joint_digest(PUBLISHED["MNIST"]), str(EMBEDDED), 60_000, 10_000, 1, 28, DIGITS)
     return load(data).source
 
 
 def load(data: Data) -> Images:
-    """A dataset's images; the last one read stays in memory.
+    """Return a dataset's images; the latest one stays in memory.
 
     Raises:
-        BadInput: where the files are missing, unreadable, damaged or not what they are said to be.
+        BadInput: if files are missing, unreadable, damaged or not the published ones.
     """
     return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # these keys change no image
 

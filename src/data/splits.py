@@ -1,4 +1,4 @@
-"""Images as tensors in memory: training, validation and test."""
+"""Split a dataset into training, validation and test tensors."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from src.options import Data
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W), normalised, of 32-bit floats, channels last in memory; labels (N,) of 64-bit integers."""
+    """Normalised images (N, C, H, W), 32-bit floats, channels last in memory; labels (N,), 64-bit integers."""
 
     images: Tensor
     labels: Tensor
@@ -24,13 +24,13 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
-        """The same on a device; where it is there already, without a copy."""
+        """Return the split on a device; makes no copy if it is already there."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a dataset; `test` is for the very end."""
+    """The parts of a dataset; use `test` once, after the last epoch."""
 
     train: Split
     validation: Split
@@ -38,12 +38,8 @@ class Splits:
 
 
 def load_splits(data: Data) -> tuple[Images, Splits]:
-    """A dataset and its parts; the last ones stay in memory, and are for nobody to write to.
-
-    Raises:
-        BadInput: as `load` does.
-    """
-    return _load_splits(replace(data, batch_size=1))  # the splits do not depend on it
+    """Return a dataset and its splits; the latest ones stay in memory and must not be changed."""
+    return _load_splits(replace(data, batch_size=1))  # one cache entry for all batch sizes
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,11 +49,10 @@ def _load_splits(data: Data) -> tuple[Images, Splits]:
 
 
 def make_splits(data: Data, images: Images) -> Splits:
-    """Deal out a dataset.
+    """Split a dataset and normalise it.
 
-    `data.validation` images, drawn by `data.split_seed` alone, leave the training file; the rest stay in the file's
-    order, and `data.limit` keeps the first of them.  Each channel is brought to mean 0 and variance 1 by the training
-    images' own mean and variance.
+    `data.split_seed` alone draws the `data.validation` images from the training file.  Of the others, `data.limit`
+    keeps the first ones, in the file's order.  Each channel is normalised by the training images' mean and variance.
     """
     count = images.source.train
     drawn = np.random.default_rng(data.split_seed).permutation(count)[: data.validation]
@@ -77,21 +72,19 @@ def make_splits(data: Data, images: Images) -> Splits:
 
 
 def channel_statistics(pixels: Bytes) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of images (N, C, H, W), as tensors (C, 1, 1).
+    """Return mean and standard deviation per channel of images (N, C, H, W), each (C, 1, 1).
 
-    Summed in integers, so that the result does not depend on the order or on the number of threads.
+    Integer sums make the result independent of the order and the number of threads.
     """
     counts = np.zeros((pixels.shape[1], 256), dtype=np.int64)
-    for start in range(0, len(pixels), 1000):  # counting widens every pixel to eight bytes
+    for start in range(0, len(pixels), 1000):  # np.bincount takes eight bytes a pixel
         for channel, counted in enumerate(counts):
             counted += np.bincount(pixels[start : start + 1000, channel].ravel(), minlength=256)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = (counts @ values) / total
     deviation = np.sqrt((counts @ values**2) / total - mean**2)
-    deviation[deviation == 0] = 1  # a blank channel stays blank
+    deviation[deviation == 0] = 1  # leaves a constant channel at 0
 
-    def column(values: np.typing.NDArray[np.float64]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32)[:, None, None]
-
-    return column(mean), column(deviation)
+    tensor = torch.tensor(np.stack([mean, deviation]), dtype=torch.float32)[:, :, None, None]
+    return tensor[0], tensor[1]

@@ -1,20 +1,20 @@
-"""Images made up on the spot, so that everything can be tried without a file."""
+"""Synthetic images, for trying everything without a file."""
 
 import numpy as np
 
 from src.data.idx import Bytes
 
-COARSE = 4  # pixels a side of the random pattern that is blown up to a class's picture
+COARSE = 4  # pixels a side of a class's pattern before it is enlarged
 STREAMS = {"patterns": 0, "train": 1, "test": 2}
 
 
 def make_images(
     count: int, classes: int, channels: int, size: int, noise: float, *, stream: str
 ) -> tuple[Bytes, Bytes]:
-    """Images (count, channels, size, size) and labels (count,), the same on every call.
+    """Return images (count, channels, size, size) and labels (count,), the same for each call.
 
-    A class is one coarse random pattern; an image is its class's pattern, moved by up to two pixels, in noise whose
-    standard deviation is `noise` times the pattern's.
+    Each class has a coarse random pattern.  An image is its class's pattern, shifted by up to two pixels, plus normal
+    noise with a standard deviation of `noise` times the pattern's.
     """
     patterns = np.random.default_rng(STREAMS["patterns"]).normal(size=(classes, channels, COARSE, COARSE))
     blocks = patterns.repeat(size // COARSE, axis=2).repeat(size // COARSE, axis=3)  # (classes, C, size, size)

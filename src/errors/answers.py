@@ -12,7 +12,7 @@ from src.results.records import Cell
 from src.runs.folder import FinishedJob
 from src.runs.integrity import PREDICTIONS, checked_predictions
 from src.runs.predictions import Predictions
-from src.runs.stored import Harmed, NoAccess
+from src.storage.stored import Damaged, NoAccess
 
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
@@ -121,8 +121,8 @@ def read_answers(cells: Sequence[Cell]) -> tuple[dict[str, CellAnswers], npt.NDA
                 found = _predictions(job, shape, label)
             except FileNotFoundError as error:
                 unreadable.append(f"{error.filename} is missing")
-            except Harmed as harmed:
-                unreadable.append(str(harmed))
+            except Damaged as damaged:
+                unreadable.append(str(damaged))
             except NoAccess as refusal:
                 unreadable.append(refusal.what)
             else:
@@ -148,11 +148,11 @@ def _predictions(job: FinishedJob, shape: tuple[int, int], label: npt.NDArray[np
     """One run's predictions, of (images, classes).
 
     Raises:
-        FileNotFoundError, NoAccess, Harmed: where they cannot be used.
+        FileNotFoundError, NoAccess, Damaged: where they cannot be used.
     """
     found, path = checked_predictions(job), job.folder.path / PREDICTIONS
     if found.probabilities.shape != shape:
-        raise Harmed(path, "holds not as many predictions as test images and classes")
+        raise Damaged(path, "does not have a prediction for each test image and class")
     if label is not None and not np.array_equal(found.label, label):
-        raise Harmed(path, "holds other labels than those of the first run")
+        raise Damaged(path, "holds other labels than those of the first run")
     return found

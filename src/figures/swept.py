@@ -11,7 +11,7 @@ from src.figures.looks import INK, dress, line_styles, look, marker, norm_of, pl
 from src.pictures.colours import colour
 from src.results.records import Cell, Records, balanced
 from src.results.weights import SMALL, cell_weights
-from src.runs.naming import format_value, label
+from src.runs.naming import format_value, job_name
 
 LINES_SHOWN = 8
 TICKS = 12
@@ -96,7 +96,7 @@ def _lines(records: Records, path: str) -> dict[str, list[Cell]]:
     several = len({cell.source["digest"] for cell in cells}) > 1
 
     def name(cell: Cell, shown: Sequence[str]) -> str:
-        words = label(cell.leaves, shown, seed=False)
+        words = job_name(cell.leaves, shown, seed=False)
         return f"{words} {cell.source['digest'][:6]}" if several else words
 
     few = len({name(cell, others) for cell in cells}) <= LINES_SHOWN

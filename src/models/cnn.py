@@ -2,25 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from src.models import Network, NormLayer
+from src.models.layers import Convolution
 from src.schema import key
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-
-class Convolution(NamedTuple):
-    """Output channels; kernel side, stride and padding in pixels; whether a 2 x 2 max pooling follows."""
-
-    name: str
-    channels: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-    pool: bool = False
 
 
 @dataclass

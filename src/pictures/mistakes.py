@@ -8,8 +8,8 @@ from src.data.images import Images
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.runs.files import write_atomic
 from src.runs.predictions import Predictions, per_class, worst_mistakes
+from src.storage.files import write_atomic
 
 
 def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> None:

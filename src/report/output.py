@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.runs.files import write_atomic
 from src.standard_streams import write_result
+from src.storage.files import write_atomic
 
 STDOUT = Path("-")
 

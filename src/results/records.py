@@ -12,10 +12,10 @@ from src.console import progress_bar
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.identity import applies, code_digest, varying
 from src.runs.integrity import files_fault, numbers_fault
-from src.runs.lock import is_owned
-from src.runs.naming import label
-from src.runs.stored import NoAccess
+from src.runs.naming import job_name
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.lock import is_owned
+from src.storage.stored import NoAccess
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _why_unfinished(folder: JobFolder) -> str:
     if is_owned(folder.path):
         return f"still running; {journalled}"
     if not records:
-        return f"ended before its first line; see {folder.log}" if folder.stillborn else "not started"
+        return f"ended before its first line; see {folder.log}" if folder.never_started else "not started"
     last = records[-1]
     if last["kind"] == "stop":
         error = last["error"].encode(errors="replace").decode()  # it may name a file that is no UTF-8
@@ -179,7 +179,7 @@ def _cells(jobs: Iterable[FinishedJob], varies: tuple[str, ...]) -> tuple[Cell, 
     groups: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         groups.setdefault(job.start["cell"], []).append(job)
-    names = {key: label(group[0].leaves, varies, seed=False) for key, group in groups.items()}
+    names = {key: job_name(group[0].leaves, varies, seed=False) for key, group in groups.items()}
     often = Counter(names.values())
     return tuple(
         # The same leaves on other data, or two keys with the same last part: the cell's key tells them apart.

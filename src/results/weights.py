@@ -9,7 +9,7 @@ import safetensors.numpy
 from src.results.records import Cell
 from src.runs.folder import FinishedJob
 from src.runs.integrity import most_weights, weights_fault
-from src.runs.stored import NoAccess, read_stored
+from src.storage.stored import NoAccess, read_stored
 
 # A subgradient step leaves a weight that L1 has driven to zero within about a learning rate times l1 of it, not at it.
 SMALL = 1e-3

@@ -1,1 +1,1 @@
-"""The folders that jobs and sweeps leave, which are the truth about them."""
+"""Folders of jobs and sweeps: what they hold, whether it can be used, and what identifies it."""

@@ -1,4 +1,4 @@
-"""How a job ended, told by others where it could not say so itself."""
+"""How a job ended, for jobs that could not record it themselves."""
 
 import contextlib
 import signal
@@ -7,23 +7,28 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, Record, stamp
-from src.runs.lock import job_lock
+from src.storage.lock import job_lock
+from src.storage.stored import Damaged
 
 
 def last_record(folder: Path) -> Record | None:
-    """The last line of a job's journal, None where there is none."""
+    """Return the last record of a job's journal, or None."""
     return next(reversed(JobFolder(folder).records()), None)
 
 
-def told(folder: Path, status: str, died: str, before: Record | None) -> str:
-    """Why a job that nobody trains any more has no result; empty where there is one.
+def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
+    """Return why a job that has ended has no result, or an empty string if it has one.
 
-    Where the job itself could not say it, its journal and log say from now on what it `died` of; one that was stopped
-    before it began is left as it was.  What stood there `before`, its last line then, is the reason of an earlier end.
+    If the job did not record its end, write `died` and the status (KILLED or FAILED) to its journal and log, unless it
+    was stopped before it started.  `before` is the last journal record at launch; a stop record equal to it belongs to
+    an earlier attempt.
     """
     job = JobFolder(folder)
-    if job.finished:
-        return job.result_fault()
+    try:
+        if job.result() is not None:
+            return ""
+    except Damaged as damaged:
+        return str(damaged)
     with contextlib.suppress(BadInput, OSError), job_lock(folder, wait=False):
         records = job.records()
         if records and records[-1]["kind"] == "stop" and records[-1] != before:
@@ -38,8 +43,8 @@ def told(folder: Path, status: str, died: str, before: Record | None) -> str:
     return died
 
 
-def cause(code: int) -> str:
-    """What a process died of, by its exit status, which is a signal's number below 0."""
+def exit_reason(code: int) -> str:
+    """Return in words how a process ended; a negative exit status is a signal's number."""
     if code >= 0:
         return f"its process ended with exit status {code} and without a result"
     name = signal.Signals(-code).name

@@ -1,4 +1,4 @@
-"""Where a job ran: what somebody needs who wants the same numbers again."""
+"""A job's environment: everything needed to reproduce its numbers."""
 
 import contextlib
 import functools
@@ -10,44 +10,25 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "mlflow")
-# Variables that change the last bits of a result: which instructions, kernels and precisions the libraries choose.
+# These variables change the last bits of a result: the instructions, kernels and precisions that libraries choose.
 VARIABLES = (
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "ONEDNN_CPU_ISA_HINTS",
-    "DNNL_CPU_ISA_HINTS",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    "DNNL_DEFAULT_FPMATH_MODE",
-    "MKL_CBWR",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "MKL_DEBUG_CPU_TYPE",
-    "MKL_DYNAMIC",
-    "OPENBLAS_CORETYPE",
-    "OMP_DYNAMIC",
-    "OMP_THREAD_LIMIT",
-    "KMP_DETERMINISTIC_REDUCTION",
-    "KMP_FORCE_REDUCTION",
-    "GLIBC_TUNABLES",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-    "TORCH_BLAS_PREFER_CUBLASLT",
-    "TORCH_CUDNN_V8_API_DISABLED",
-    "NVIDIA_TF32_OVERRIDE",
-    "CUBLAS_WORKSPACE_CONFIG",
+    *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "DNNL_CPU_ISA_HINTS"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
+    *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "MKL_DYNAMIC", "OPENBLAS_CORETYPE"),
+    *("OMP_DYNAMIC", "OMP_THREAD_LIMIT", "KMP_DETERMINISTIC_REDUCTION", "KMP_FORCE_REDUCTION", "GLIBC_TUNABLES"),
+    *("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_PREFER_CUBLASLT", "TORCH_CUDNN_V8_API_DISABLED"),
+    *("NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
 )
 
 
 @functools.cache
 def environment() -> dict[str, str]:
-    """Versions, system, processor, GPU and the `VARIABLES` that are set.
-
-    The commit of the code has a `+` behind it if the tree was changed.
-    """
+    """Return versions, system, processor, GPU, the commit (with `+` for a changed tree) and the set `VARIABLES`."""
     found = {"python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     found |= {"system": f"{platform.system()} {platform.release()}", "cpu": _processor(), "cores": str(os.cpu_count())}
     found |= _instructions() | _gpus() | {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    # Installed into somebody's own project, the code stands in that project's repository, which knows nothing of it.
+    # Installed inside another project's repository, the code is not tracked there.
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--", "runs") else ""
     if commit:
         found["commit"] = commit + ("+" if _git("status", "--porcelain", "--", ".") else "")
@@ -55,7 +36,7 @@ def environment() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name; Python itself knows it on few systems."""
+    """Return the processor's name; Python knows it on few systems."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -63,13 +44,13 @@ def _processor() -> str:
 
 
 def _instructions() -> dict[str, str]:
-    """The instruction set that torch uses on this processor, such as AVX512; nothing in a process without torch."""
-    torch = sys.modules.get("torch")  # the comparison needs this module, and must not wait for torch
+    """Return the instruction set that torch uses, such as AVX512, if this process has imported torch."""
+    torch = sys.modules.get("torch")  # the comparison imports this module and must not wait for torch
     return {"cpu capability": torch.backends.cpu.get_cpu_capability()} if torch else {}
 
 
 def _gpus() -> dict[str, str]:
-    """The models of NVIDIA GPUs, by the driver's own files: asking CUDA would make this process unfit to be forked."""
+    """Return the models of NVIDIA GPUs from the driver's files, since a process that calls CUDA cannot be forked."""
     models: dict[str, None] = {}
     for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         with contextlib.suppress(OSError):
@@ -79,9 +60,11 @@ def _gpus() -> dict[str, str]:
 
 
 def _git(*words: str) -> str:
-    """What git says of the folder `src`; nothing where there is no git or no repository."""
+    """Return git's output for the folder `src`, or an empty string without git or a repository."""
     source = Path(__file__).parent.parent
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook sets some
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+    }  # set inside a git hook
     try:
         done = subprocess.run(
             ["git", "-C", str(source), *words], env=variables, capture_output=True, text=True, timeout=10

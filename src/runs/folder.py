@@ -1,24 +1,23 @@
-"""The folder that a job leaves: `multirun/jobs/<readable>-<key8>`."""
+"""A job's folder: `multirun/jobs/<name>-<first 8 digits of its key>`."""
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import sync_folder
 from src.runs.identity import stored_leaves
 from src.runs.journal import Record, read_finished, read_journal
-from src.runs.lock import job_lock
 from src.runs.shapes import result_fault
-from src.runs.stored import Harmed, exists, is_regular, parsed, read_stored, seal_fits
+from src.storage.files import move_aside
+from src.storage.lock import job_lock
+from src.storage.stored import Damaged, exists, is_regular, read_sealed
 
 MULTIRUN = Path("multirun")
-SUPERSEDED = "superseded"  # the folder of what was set aside
+SUPERSEDED = "superseded"  # the folder for job folders that were set aside
 LARGEST_RESULT = 1_000_000  # bytes
-# A job's files that MLflow shows, in the order in which they are delivered.
+# A job's files that MLflow shows, in the order of delivery.
 ARTIFACTS = (
     "config.yaml",
     "misclassified.png",
@@ -33,159 +32,120 @@ ARTIFACTS = (
 
 @dataclass(frozen=True)
 class JobFolder:
-    """Reads one job's folder; what is not there yet is empty."""
+    """Reads a job's folder, which may not exist yet."""
 
     path: Path
 
     @property
     def display_name(self) -> str:
-        """How the job is called while it runs: its folder's name without the key."""
+        """The job's name while it runs: its folder's name without the key."""
         return self.path.name.rpartition("-")[0].replace("_", " ") or self.path.name
 
     @property
     def journal(self) -> Path:
-        """Where the job writes while it trains."""
+        """The path of the journal."""
         return self.path / "journal.jsonl"
 
     @property
-    def finished(self) -> bool:
-        """Whether the job has done everything: its result is written last.
-
-        Raises:
-            NoAccess: where another user has closed the folder.
-        """
-        return exists(self.result_path)
-
-    @property
     def result_path(self) -> Path:
-        """Where the result stands once there is one."""
+        """The path of the result, which the job writes last."""
         return self.path / "result.json"
 
     @property
-    def failed(self) -> bool:
-        """Whether the job broke off by itself."""
-        records = [] if self.finished else self.records()
-        return self.stillborn or (bool(records) and records[-1].get("status") == "FAILED")
-
-    @property
-    def stillborn(self) -> bool:
-        """Whether it ended before the first line of its journal, as where an engine refuses it; its log says why."""
-        return not self.finished and not self.records() and self.log.exists() and self.log.stat().st_size > 0
-
-    @property
     def log(self) -> Path:
-        """What the job has said, and what others have found out about its end."""
+        """The path of the log."""
         return self.path / "train.log"
 
+    @property
+    def finished(self) -> bool:
+        """Whether the job has a result; raises NoAccess if permissions hide the answer."""
+        return exists(self.result_path)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job failed."""
+        records = [] if self.finished else self.records()
+        return self.never_started or (bool(records) and records[-1].get("status") == "FAILED")
+
+    @property
+    def never_started(self) -> bool:
+        """Whether the job ended before its first journal record, for example because an engine refused it."""
+        return not self.finished and not self.records() and self.log.exists() and self.log.stat().st_size > 0
+
     def records(self) -> list[Record]:
-        """What the journal holds now."""
+        """Read the journal."""
         return read_journal(self.journal)
 
     def result(self) -> dict[str, Any] | None:
-        """The result of a finished job, else None.
-
-        Raises:
-            Harmed: where the file does not hold what a job writes there.
-        """
+        """Read the result, None for an unfinished job; raises Damaged if the file holds anything else."""
         try:
-            content = read_stored(self.result_path, LARGEST_RESULT)
+            return dict(read_sealed(self.result_path, result_fault, LARGEST_RESULT))
         except FileNotFoundError:
             if exists(self.result_path):  # a link to nothing
-                raise Harmed(self.result_path, "is no regular file") from None
+                raise Damaged(self.result_path, "is not a regular file") from None
             return None
-        try:
-            result: dict[str, Any] = parsed(content)
-            what = result_fault(result)
-            if not what and not seal_fits(result):
-                what = "is damaged"
-        except ValueError:
-            what = "is no JSON"
-        if what:
-            raise Harmed(self.result_path, what)
-        result.pop("crc", None)
-        return result
-
-    def result_fault(self) -> str:
-        """What is wrong with the result, naming its file; empty for nothing, and where there is none."""
-        try:
-            self.result()
-        except Harmed as harmed:
-            return str(harmed)
-        return ""
 
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A finished job: what it was, its epochs and its result."""
+    """Reads a finished job; each file is read once."""
 
     folder: JobFolder
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """All that its journal holds."""
-        return self._journal[0]
-
-    @property
-    def journal_fault(self) -> str:
-        """What is wrong with its journal as a file; empty for nothing."""
-        return self._journal[1]
 
     @cached_property
     def _journal(self) -> tuple[list[Record], str]:
         return read_finished(self.folder.journal)
 
+    @property
+    def records(self) -> list[Record]:
+        """All journal records."""
+        return self._journal[0]
+
+    @property
+    def journal_fault(self) -> str:
+        """What is wrong with the journal file, or an empty string."""
+        return self._journal[1]
+
     @cached_property
     def start(self) -> Mapping[str, Any]:
-        """What the job was: configuration, environment and code, then job, cell, source and parameters."""
-        said = {record["kind"]: record for record in reversed(self.records)}  # the first of each kind
-        return {**said["ready"], **said["start"]}
+        """The fields of the `start` and `ready` records: configuration, environment, code, job, cell, source, size."""
+        first = {record["kind"]: record for record in reversed(self.records)}
+        return {**first["ready"], **first["start"]}
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
-        """Where it began, and each place where it went on: versions, machine, commit and device."""
+        """Versions, machine, commit and device, at the start and at each resume."""
         began = {**self.start["environment"], "device": self.start["device"]}
-        resumed = [record for record in self.records if record["kind"] == "resume"]
-        devices = [record.get("device", began["device"]) for record in resumed]  # older journals do not say
-        later = zip(resumed, devices, strict=True)
-        return [began, *({**record["environment"], "device": device} for record, device in later)]
+        resumed = [record for record in self.records if record["kind"] == "resume"]  # without a device in old journals
+        return [began, *({**each["environment"], "device": each.get("device", began["device"])} for each in resumed)]
 
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
-        """The configuration's leaves that decide what the job computes, by dotted key."""
+        """The configuration values that decide the job's numbers, by dotted key."""
         return stored_leaves(self.start["config"])
 
     @cached_property
     def epochs(self) -> Sequence[Record]:
-        """One record an epoch, with `epoch` and `metrics`."""
+        """The epochs' records, with `epoch` and `metrics`."""
         return [record for record in self.records if record["kind"] == "epoch"]
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The numbers at the end."""
+        """The final numbers."""
         result = self.folder.result()
         if result is None:
-            raise Harmed(self.folder.result_path, "is missing")
+            raise Damaged(self.folder.result_path, "is missing")
         return result
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:
-    """Move a job's folder out of the way, whole, to `multirun/superseded`.
-
-    Raises:
-        BlockingIOError: where a living process holds it.
-    """
-    if job.path.is_dir() and (is_regular(job.path / "lock") or not exists(job.path / "lock")):
-        held: contextlib.AbstractContextManager[None] = job_lock(job.path, wait=False)
-    else:
-        held = contextlib.nullcontext()  # nobody can hold it
-    with held:
-        there = multirun / SUPERSEDED / f"{job.path.name}-{time.time_ns() // 1_000_000}"
-        there.parent.mkdir(exist_ok=True)
-        job.path.rename(there)
-        sync_folder(there.parent)
-        sync_folder(job.path.parent)
+    """Move a job's whole folder to `multirun/superseded`; raises BlockingIOError if a process is training it."""
+    lock = job.path / "lock"
+    can_be_held = job.path.is_dir() and (is_regular(lock) or not exists(lock))
+    with job_lock(job.path, wait=False) if can_be_held else contextlib.nullcontext():
+        move_aside(job.path, multirun / SUPERSEDED)
 
 
-def holds(job: JobFolder, key: str) -> bool:
-    """Whether a folder is that of a job, as far as its journal tells."""
+def belongs_to(job: JobFolder, key: str) -> bool:
+    """Whether a folder's journal names this job key or none."""
     return all(record.get("job", key) == key for record in job.records()[:2])

@@ -18,18 +18,18 @@ CODE = (
 )
 
 
+# The value of each key in jobs that do not have it: a key of another option, or one that came later.
+OFF = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
+
+
 def job_leaves(config: Config) -> dict[str, Any]:
-    """All leaves that decide what a job computes, by dotted key."""
-    return {path: value for path, value in flat(config).items() if part_of_a_job(path)}
+    """Return every key that decides a job's results, by dotted path; a key of another option is null."""
+    return OFF | {path: value for path, value in flat(config).items() if part_of_a_job(path)}
 
 
 def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a configuration that a job has stored, as the present schema has them.
-
-    A key that came later is off in an older job; one that is gone says nothing any more.
-    """
-    off = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
-    return off | {path: value for path, value in leaves(config).items() if path in off}
+    """Return the same for a stored configuration, with today's keys: later keys are off, removed ones are dropped."""
+    return OFF | {path: value for path, value in leaves(config).items() if path in OFF}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:

@@ -1,85 +1,78 @@
-"""Whether what a finished job has left can be used: one check for training, comparing and delivering.
+"""Whether a job's files can be used: one check for training, comparing and delivering.
 
-A job's numbers are its journal and its result: without them it cannot be compared.  Its other files are pictures,
-predictions, weights and logs: without one of them its numbers can still be compared, and the training command still
-trains it anew.  Nothing here changes a file.
+The journal and the result hold a job's numbers; without them the job cannot be compared.  Without one of the other
+files (pictures, predictions, weights, log) it can be compared, and the training command still retrains it.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing, job_key
-from src.runs.pictures import picture_fault
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
-from src.runs.stored import Harmed, NoAccess, exists, is_regular, is_something_else, read_stored
 from src.runs.sweep import Sweep
 from src.schema import leaves
+from src.storage.png import picture_fault
+from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regular, read_stored
 
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
-WHOLE = ("start", "ready")  # the records whose fields a job needs all
+WHOLE = ("start", "ready")  # the records that must have all fields
 PREDICTIONS = "predictions.npz"
-WEIGHT_TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-EQUAL = 1e-9  # relative difference below which two numbers that were added up differently are the same
+EQUAL = 1e-9  # tolerance, relative and absolute, for sums in another order
 
 
 def job_fault(job: JobFolder, key: str) -> str:
-    """Why a job's folder must be set aside before the job can be trained or used; empty where it need not be.
+    """Return why the folder of the job with this key must be set aside, or an empty string.
 
-    Args:
-        job: its folder, which may not exist.
-        key: the job that the folder was planned for.
-
-    Raises:
-        NoAccess: where permissions hide a file.
+    Raises NoAccess if permissions hide a file, and so do `numbers_fault` and `files_fault`.
     """
     if not exists(job.path):
         return ""
     if not job.path.is_dir():
-        return f"{job.path} is no folder"
+        return f"{job.path} is not a folder"
     for name in (*OTHER_FILES, *ARTIFACTS):
-        if is_something_else(job.path / name):
-            return f"{job.path / name} is no regular file"
+        if is_irregular(job.path / name):
+            return f"{job.path / name} is not a regular file"
     if not job.finished:
-        return _unfinished_fault(job)
+        for record in job.records():  # a partial last line is normal
+            if what := record_fault(record, whole=record["kind"] in WHOLE):
+                return f"{job.journal} has a {record['kind']} record that {what}"
+        return ""
     finished = FinishedJob(job)
-    return numbers_fault(finished, key) or files_fault(finished) or predictions_fault(finished)
-
-
-def _unfinished_fault(job: JobFolder) -> str:
-    """What is wrong with the journal of a job that could be resumed; lines that a kill has torn are no fault."""
-    for record in job.records():
-        if what := record_fault(record, whole=record["kind"] in WHOLE):
-            return f"{job.journal} has a {record['kind']} record that {what}"
+    if what := numbers_fault(finished, key) or files_fault(finished):
+        return what
+    try:
+        checked_predictions(finished)
+    except FileNotFoundError:
+        return f"{job.path / PREDICTIONS} is missing"
+    except Damaged as damaged:
+        return str(damaged)
     return ""
 
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
-    """The jobs of a sweep whose folders must be set aside, by key, and why.
-
-    Raises:
-        NoAccess: where permissions hide a file.
-    """
+    """Return `job_fault` by job key, for the jobs of a sweep that have one."""
     found = {job.key: job_fault(job.at(multirun), job.key) for job in sweep.jobs}
     return {key: what for key, what in found.items() if what}
 
 
-def why_unusable(job: JobFolder, key: str) -> str:
-    """The same for who only reads: where another user has closed a file, that is the reason."""
+def unusable_reason(job: JobFolder, key: str) -> str:
+    """Return `job_fault`, or the reason why permissions hide a file, for commands that only read."""
     try:
         return job_fault(job, key)
     except NoAccess as refusal:
         return refusal.what
 
 
-def can_be_read(job: JobFolder) -> bool:
-    """Whether another user has not closed a job's folder."""
+def is_readable(job: JobFolder) -> bool:
+    """Whether permissions allow reading a job's folder."""
     try:
         _ = job.finished, job.records()
         return not exists(job.path / "lock") or os.access(job.path / "lock", os.R_OK)
@@ -88,54 +81,42 @@ def can_be_read(job: JobFolder) -> bool:
 
 
 def numbers_fault(job: FinishedJob, key: str | None) -> str:
-    """Why a finished job's numbers cannot be compared, naming the file; empty where they can.
-
-    Args:
-        job: what has finished.
-        key: the job that its folder was planned for; None takes any.
-
-    Raises:
-        NoAccess: where permissions hide a file.
-    """
-    journal = job.folder.journal
+    """Return why a finished job's numbers cannot be compared, with a path, or an empty string; None allows any key."""
     try:
         result = job.result
         if what := _journal_fault(job, key):
-            return f"{journal} {what}"
-    except Harmed as harmed:
-        return str(harmed)
+            return f"{job.folder.journal} {what}"
+    except Damaged as damaged:
+        return str(damaged)
     what = _contradiction(result, job.epochs, job.start["source"]["test"])
     return f"{job.folder.result_path} {what}" if what else ""
 
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
-    """What a finished job's journal lacks, or what in it is of another job."""
     if job.journal_fault:
         return job.journal_fault
     kinds = [record["kind"] for record in job.records]
     for kind in WHOLE:
         if kind not in kinds:
             return f"lacks its {kind} record"
-    for record in (record for record in job.records if record["kind"] in WHOLE):
-        if what := record_fault(record, whole=True):
+    for record in job.records:
+        if record["kind"] in WHOLE and (what := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {what}"
     start = job.start
     if what := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
         return what
     epochs, wanted = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
-    if len(epochs) != wanted or epochs != list(range(1, wanted + 1)):
-        return (
-            f"holds {len(epochs)} of {wanted} epochs"
-            if len(epochs) < wanted
-            else f"holds other epochs than 1 to {wanted}"
-        )
+    if len(epochs) < wanted:
+        return f"holds {len(epochs)} of {wanted} epochs"
+    if len(epochs) > wanted or epochs != list(range(1, wanted + 1)):
+        return f"holds other epochs than 1 to {wanted}"
     if what := next((what for record in job.epochs if (what := fault(record["metrics"], EPOCH_METRICS))), ""):
         return f"has an epoch that {what}"
-    return "" if key in (None, start["job"]) and _is_own_key(start) else "is that of another job"
+    return "" if key in (None, start["job"]) and _is_own_key(start) else "belongs to another job"
 
 
 def _is_own_key(start: Mapping[str, Any]) -> bool:
-    """Whether configuration and data give the key that the journal names; not known where a key has gone since."""
+    """Whether configuration and data give the recorded job key; True if a key of the configuration no longer exists."""
     stored = leaves(start["config"])
     if any(part_of_a_job(path) and path not in KEYS for path in stored):
         return True
@@ -143,7 +124,7 @@ def _is_own_key(start: Mapping[str, Any]) -> bool:
 
 
 def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
-    """Where a result contradicts itself or the journal, as that of another job does."""
+    """Return how a result contradicts itself or the journal, as another job's result would."""
     metrics, last = result["metrics"], epochs[-1]["metrics"]
     journal = {name: last[name] for name in ("val/loss", "val/accuracy")}
     journal["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
@@ -161,79 +142,45 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
 
 
 def files_fault(job: FinishedJob) -> str:
-    """What is wrong with the files besides numbers and predictions, naming one of them; empty where nothing is.
-
-    Raises:
-        NoAccess: where permissions hide a file.
-    """
-    for name in ARTIFACTS:
-        path = job.folder.path / name
-        if name == PREDICTIONS:
-            continue
+    """Return what is wrong with a finished job's files, with a path; ignores its numbers and predictions."""
+    for path in (job.folder.path / name for name in ARTIFACTS if name != PREDICTIONS):
         if not exists(path):
             return f"{path} is missing"
         if not is_regular(path):
-            return f"{path} is no regular file"
+            return f"{path} is not a regular file"
         if path.stat().st_size == 0:
             return f"{path} is empty"
-        what = picture_fault(path) if name.endswith(".png") else ""
-        what = weights_fault(path, job.start["parameters"]) if name == "weights.safetensors" else what
+        what = picture_fault(path) if path.suffix == ".png" else ""
+        what = weights_fault(path, job.start["parameters"]) if path.name == "weights.safetensors" else what
         if what:
             return f"{path} {what}"
     return ""
 
 
-def predictions_fault(job: FinishedJob) -> str:
-    """What is wrong with a finished job's predictions, naming the file; empty where nothing is."""
-    try:
-        checked_predictions(job)
-    except FileNotFoundError:
-        return f"{job.folder.path / PREDICTIONS} is missing"
-    except Harmed as harmed:
-        return str(harmed)
-    return ""
-
-
 def checked_predictions(job: FinishedJob) -> Predictions:
-    """A finished job's predictions, as many as there are test images and with as many errors as the result says.
-
-    Raises:
-        FileNotFoundError: where there are none.
-        Harmed: where they are anything else.
-    """
+    """Return a finished job's predictions; raises Damaged if they do not fit its test images and result."""
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
     found = load_predictions(path, (source["test"], len(source["classes"])))
     errors = int(found.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
-        raise Harmed(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
+        raise Damaged(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
     return found
 
 
 def weights_fault(path: Path, parameters: int) -> str:
-    """What is wrong with the header and the size of a safetensors file; the numbers themselves bear no checksum.
+    """Return what is wrong with the weights of a network with so many parameters, or an empty string.
 
-    Args:
-        path: the file.
-        parameters: of the network; a double each and as many again for running means is more than any file needs.
+    Checks header and size; the format has no checksum.
     """
     try:
-        content = read_stored(path, most_weights(parameters))
-        size = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + size])
-        header.pop("__metadata__", None)
-        ends = [0]
-        for tensor in sorted(header.values(), key=lambda tensor: tensor["data_offsets"]):
-            begin, end = tensor["data_offsets"]
-            if begin != ends[-1] or end - begin != math.prod(tensor["shape"]) * WEIGHT_TYPES[tensor["dtype"]]:
-                return "has tensors that do not fit their sizes"
-            ends.append(end)
-        return "" if len(content) == 8 + size + ends[-1] else "is not as long as its header says"
-    except Harmed as harmed:
-        return harmed.what
-    except Exception:  # whatever a harmed header makes of these lines
-        return "has no header that can be read"
+        safetensors.deserialize(read_stored(path, most_weights(parameters)))
+    except Damaged as damaged:
+        return damaged.what
+    except safetensors.SafetensorError:
+        return "is not a whole safetensors file"
+    return ""
 
 
 def most_weights(parameters: int) -> int:
-    """Bytes that a network's weights need at most."""
+    """Return the most bytes that a network's weights need: 8 per parameter, as many for running means, a header."""
     return 16 * parameters + 1_000_000

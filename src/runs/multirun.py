@@ -1,56 +1,55 @@
-"""Which `multirun` folder this is: it has an identity, which it keeps when it is moved and which no copy of it shares.
+"""The identity of a `multirun` folder, which it keeps when it is moved; a copy gets a new one.
 
-Several people may deliver to one MLflow store.  The identity tells their runs apart: a command touches only the runs of
-its own folder.
+Several people may deliver to one MLflow store.  A command changes only the runs with its own folder's identity.
 """
 
 import os
 import platform
 import re
-import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.runs.files import remove_partial_files, write_json
-from src.runs.lock import file_lock
-from src.runs.stored import NoAccess, is_something_else, parsed, read_stored
+from src.runs.folder import SUPERSEDED
+from src.storage.files import move_aside, remove_partial_files, write_json
+from src.storage.lock import file_lock
+from src.storage.stored import NoAccess, is_irregular, parsed, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes
-COPIES = 100  # earlier identities that a copy of a copy remembers
+COPIES = 100  # earlier identities that a copy of a copy keeps
 KINDS = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
 
 
 @dataclass(frozen=True)
 class Multirun:
-    """A `multirun` folder, and the identities of the folders that it was copied from, the latest last."""
+    """A `multirun` folder and its identity."""
 
     path: Path  # absolute, links followed
-    project: Path  # absolute: the folder in which the user finds it
+    project: Path  # absolute: the folder above it, as the user typed it
     id: str  # 32 hexadecimal digits
-    copied_from: tuple[str, ...] = ()
-    original: str = ""  # the place of the folder that this one is a copy of
-    new: bool = False  # no file holds this identity yet
-    news: str = ""  # a move or a copy that was just noticed, for the user
+    copied_from: tuple[str, ...] = ()  # the originals' identities, the latest last
+    original: str = ""  # the path of the folder that this one was copied from
+    new: bool = False  # the identity is not stored yet
+    notice: str = ""  # for the user: the folder was just moved or copied
 
     @property
     def artifacts(self) -> str:
-        """The address of the folder for the files of its runs, in a store that has no place of its own for files."""
+        """The URI for the files of its runs, in a store that does not keep files itself."""
         return (self.path / "artifacts").as_uri()
 
     @property
     def name(self) -> str:
-        """A short name that tells it from the folders of other people, such as `project 1a2b`."""
+        """A short name that differs from other people's folders, such as `project 1a2b`."""
         return f"{self.project.name} {self.id[:4]}".strip()
 
 
 def identify(folder: Path) -> Multirun:
-    """Read a folder's identity, and find out whether the folder was moved or copied; `keep` makes the answer last.
+    """Read a folder's identity and find out whether the folder was moved or copied.
 
-    A folder that was renamed keeps its identity: it is still the same inode.  A copy gets a new one.  A folder that
-    came from another disk or machine counts as a copy, since nobody can tell whether the original is still in use.
+    A renamed folder keeps its inode and its identity.  A copy gets a new identity, and so does a folder from another
+    disk or machine, whose original may still be in use.  Call `save_identity` to store the result.
     """
     path, project = folder.resolve(), folder.absolute().parent
     known = _read(path / FILE)
@@ -60,28 +59,25 @@ def identify(folder: Path) -> Multirun:
     if known["place"] == str(path) and _same_folder(path, known):
         return stored
     if _moved(path, known):
-        return replace(stored, news=f"{path} was {known['place']} before; its runs in MLflow follow it")
+        return replace(stored, notice=f"{path} was {known['place']} before; its runs in MLflow follow it")
     place = known["place"] if known["place"] != str(path) else f"{path} on {known['machine']}"
     return replace(
         stored,
         id=uuid.uuid4().hex,
         copied_from=(*stored.copied_from, stored.id)[-COPIES:],
         original=known["place"],
-        news=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
+        notice=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
     )
 
 
-def keep(multirun: Multirun) -> Multirun:
-    """Write a folder's identity, where it is not written yet; where another command was faster, its identity counts.
+def save_identity(multirun: Multirun) -> Multirun:
+    """Store a folder's identity unless it is stored; returns the other one if another command was faster.
 
-    A folder that only others may write to gets an identity from its machine and place, the same the next time.
-
-    Raises:
-        OSError: where the folder cannot be made, or the disk is full.
+    A folder that this user may not write to gets a fixed identity, computed from machine and path.
     """
     path = multirun.path
     path.mkdir(parents=True, exist_ok=True)
-    if not (multirun.new or multirun.news):
+    if not (multirun.new or multirun.notice):
         return multirun
     if not os.access(path, os.W_OK):
         return replace(multirun, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}:{path}").hex, new=False)
@@ -93,7 +89,9 @@ def keep(multirun: Multirun) -> Multirun:
         "copied_from": list(multirun.copied_from),
         "original": multirun.original,
     }
-    _clear(path)
+    remove_partial_files(path, shared=True)
+    if is_irregular(path / FILE):
+        move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
         known = _read(path / FILE)
         if known is not None and known["place"] == str(path) and _same_folder(path, known):
@@ -102,23 +100,13 @@ def keep(multirun: Multirun) -> Multirun:
     return replace(multirun, new=False)
 
 
-def _clear(folder: Path) -> None:
-    """Make room for the identity: something else may be in its place, and a killed command may have left a part."""
-    remove_partial_files(folder, shared=True)
-    file = folder / FILE
-    if is_something_else(file):
-        there = folder / "superseded" / f"{FILE}-{time.time_ns() // 1_000_000}"
-        there.parent.mkdir(exist_ok=True)
-        file.rename(there)
-
-
 def _same_folder(path: Path, known: dict[str, Any]) -> bool:
-    """Whether a folder at the known path is the known one, not another machine's copy under the same path."""
+    """Whether the folder at the stored path is the same one, and not a copy on another machine."""
     return bool(known["machine"] == platform.node() or known["inode"] == path.stat().st_ino)
 
 
 def _moved(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder itself came here from its known place: it is the same inode, and the original is not there."""
+    """Whether the folder was moved: it has the stored inode, and its stored path holds no such folder."""
     original = Path(known["place"])
     if original == path or path.stat().st_ino != known["inode"]:
         return False
@@ -126,12 +114,12 @@ def _moved(path: Path, known: dict[str, Any]) -> bool:
         return original.stat().st_ino != known["inode"] or original.samefile(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # another user's folder, say: nobody can tell
+    except OSError:  # unknown, for example in another user's folder
         return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What an identity file holds; None where there is none, or where it is harmed."""
+    """Return an identity file's content, or None if it is missing or damaged."""
     try:
         known = parsed(read_stored(path, LARGEST))
     except (OSError, ValueError, NoAccess):

@@ -1,4 +1,4 @@
-"""How jobs, keys and values are called: in labels, tables and folders' names."""
+"""Names of jobs, keys and values, in tables and folder names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,24 +6,24 @@ from typing import Any
 
 from src.runs.identity import applies
 
-LONGEST_NAME = 60  # letters of a label in a folder's name
+LONGEST_NAME = 60  # characters of a job's name in its folder's name
 
 
-def label(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
-    """A short name, such as `gn l1=1e-05 s0`: the norm, the shown keys by their last part, the seed."""
+def job_name(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
+    """Return a short name such as `gn l1=1e-05 s0`: the norm, the shown keys without their groups, and the seed."""
     paths = [path for path in shown if path not in ("norm.name", "seed") and applies(path, job)]
     words = [str(job["norm.name"]), *(f"{short_name(path, paths)}={format_value(job[path])}" for path in paths)]
     return " ".join([*words, f"s{job['seed']}"] if seed else words)
 
 
 def short_name(path: str, among: Iterable[str]) -> str:
-    """A dotted key by its last part, a group's choice by its group; whole where another key among them ends alike."""
+    """Return a key's last part, such as `l1`, or the whole key if another one has the same last part."""
     last = path.removesuffix(".name").rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) <= 1 else path
 
 
 def format_value(value: Any) -> str:
-    """A value as it is typed: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
+    """Return a value as typed on the command line: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, float):
@@ -32,9 +32,9 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def folder_name(label: str, key: str) -> str:
-    """A folder's name: readable, safe in any shell and on any disk, and unique by the first digits of the job's key."""
-    words, _, seed = label.rpartition(" ")
+def folder_name(name: str, key: str) -> str:
+    """Return a folder name that is readable, safe on any disk, and unique by 8 digits of the job's key."""
+    words, _, seed = name.rpartition(" ")
     end = _safe(seed)[:LONGEST_NAME]
     readable = f"{_safe(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off
     return f"{readable}-{key[:8]}"

@@ -1,4 +1,4 @@
-"""What a finished network says about every test image, and which of them it gets wrong."""
+"""A trained network's predictions for all test images."""
 
 import io
 import zipfile
@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from src.runs.files import write_atomic
-from src.runs.stored import Harmed, read_stored
+from src.storage.files import write_atomic
+from src.storage.stored import Damaged, read_stored
 
-LARGEST_RATIO = 1040  # deflate packs a byte into 8/1032 of a bit at best (https://zlib.net/zlib_tech.html)
-Classes = npt.NDArray[np.integer[Any]]
-"""A class for each image (N,)."""
-Indices = npt.NDArray[np.int64]
-"""Positions in the test file (n,)."""
+LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
+Classes = npt.NDArray[np.integer[Any]]  # one class per image (N,)
+Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One row a test image, in the order of the test file: label (N,), predicted (N,), probabilities (N, classes)."""
+    """Labels (N,), predicted classes (N,) and probabilities (N, classes), in the order of the test file."""
 
     label: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
@@ -33,18 +31,17 @@ class Predictions:
 
     @property
     def wrong(self) -> npt.NDArray[np.bool_]:
-        """Which images are misclassified (N,)."""
+        """Whether each image is misclassified (N,)."""
         return np.not_equal(self.predicted, self.label)
 
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
-        """The probability given to the predicted class (N,)."""
-        confidence: npt.NDArray[np.float32] = self.probabilities[np.arange(len(self)), self.predicted]
-        return confidence
+        """The probability of each predicted class (N,)."""
+        return np.asarray(self.probabilities[np.arange(len(self)), self.predicted])
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:
-    """Write `index`, `label`, `predicted` and `probabilities` as a compressed .npz, atomically."""
+    """Write predictions atomically as a compressed .npz with `index`, `label`, `predicted`, `probabilities`."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -57,40 +54,34 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
-    """Read what `save_predictions` wrote.
+    """Read predictions; checks names, types, sizes and compression before unpacking anything.
 
-    What the file claims of itself is checked before memory is taken for it: names, types, sizes and compression.
-
-    Args:
-        path: the file.
-        shape: how many images and classes it must tell of; None takes what it says.
+    `shape` is the expected number of images and classes; None allows any.
 
     Raises:
-        FileNotFoundError: where there is none.
-        NoAccess: where another user has closed it.
-        Harmed: where it holds anything else.
+        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if what := _claims_fault(archive, shape):
-                raise Harmed(path, what)
+                raise Damaged(path, what)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             found = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
-    except Harmed:
+    except Damaged:
         raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are no archive of arrays
-        raise Harmed(path, f"cannot be read: {type(error).__name__}") from error
+    except Exception as error:  # zipfile and numpy raise a dozen kinds of errors for other bytes
+        raise Damaged(path, f"cannot be read: {type(error).__name__}") from error
     for classes in (found.label, found.predicted):
         if len(classes) and (classes.min() < 0 or classes.max() >= found.probabilities.shape[1]):
-            raise Harmed(path, "holds classes that the dataset does not have")
+            raise Damaged(path, "holds classes that the dataset does not have")
     if len(found) and not (found.probabilities.min() >= 0 and found.probabilities.max() < 1.001):  # NaN is neither
-        raise Harmed(path, "holds numbers that are no probabilities")
+        raise Damaged(path, "holds numbers that are not probabilities")
     return found
 
 
 def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
-    """What is wrong with what an archive says of its arrays; empty where nothing is."""
+    """Return what is wrong with the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
         return "holds an array twice"
@@ -100,41 +91,39 @@ def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
         if member is None:
             return f"has no {name}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
-            return f"holds {name} encrypted or in a compression that nobody wrote"
+            return f"holds {name} encrypted or with an unknown compression"
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shapes[name], _, dtype = read(file)
             size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
-        if dtype.kind != ("f" if name == "probabilities" else "i") and not (
-            name != "probabilities" and dtype.kind == "u"
-        ):
+        if dtype.kind not in ("f" if name == "probabilities" else "iu"):
             return f"holds {name} as {dtype}"
         if member.file_size != size or size > LARGEST_RATIO * member.compress_size + 1000:
-            return f"holds less than it says of {name}"
+            return f"holds less of {name} than its header says"
     images, *classes = shapes["probabilities"] or (0,)
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
         return "holds arrays of other shapes"
-    return "holds not as many predictions as test images and classes" if shape not in (None, (images, *classes)) else ""
+    return "does not have a prediction for each test image and class" if shape not in (None, (images, *classes)) else ""
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> Indices:
-    """At most `count` misclassified images, the most confident mistake first, equal ones by index."""
+    """Return the most confident mistakes, at most `count`, most confident first; ties in order of index."""
     wrong = np.flatnonzero(predictions.wrong)
     order = np.argsort(-predictions.confidence[wrong], kind="stable")
     return wrong[order[:count]].astype(np.int64)
 
 
 def confusion(label: Classes, predicted: Classes, n_classes: int) -> npt.NDArray[np.int64]:
-    """How many images of each class (row) were taken for each class (column): (n_classes, n_classes)."""
+    """Return how many images of each class (row) were predicted as each class (column): (n_classes, n_classes)."""
     pairs = label.astype(np.int64) * n_classes + predicted
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a class: images, errors, accuracy from 0 to 1, and the class it was most often taken for, how often.
+    """Return a row per class: images, errors, accuracy (0 to 1), its most frequent wrong prediction, and how often.
 
-    A class without images has no accuracy, one without errors was taken for none: None.
+    The accuracy of a class without images is None, and so is the wrong prediction of a class without errors.
     """
     counts = confusion(predictions.label, predictions.predicted, len(classes))
     rows: list[dict[str, Any]] = []
@@ -143,14 +132,6 @@ def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str
         others = counts[position].copy()
         others[position] = 0
         times = int(others.max())
-        rows.append(
-            {
-                "class": name,
-                "images": images,
-                "errors": images - hits,
-                "accuracy": hits / images if images else None,
-                "mostly taken for": classes[int(others.argmax())] if times else None,
-                "times": times,
-            }
-        )
+        row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
+        rows.append(row | {"mostly taken for": classes[int(others.argmax())] if times else None, "times": times})
     return rows

@@ -1,4 +1,4 @@
-"""Whether what a job has left can be gone on with."""
+"""Whether an interrupted job can be resumed."""
 
 from src.config import Config
 from src.runs.checkpoint import Unreadable, load_checkpoint
@@ -8,20 +8,20 @@ from src.runs.shapes import record_fault
 
 
 def is_same_job(job: JobFolder, config: Config) -> bool:
-    """Whether a folder's journal begins with this configuration."""
+    """Whether a folder's journal starts with this configuration."""
     records = job.records()
     return bool(records) and records[0]["kind"] == "start" and is_same(records[0].get("config", {}), config)
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:
-    """Whether what a job has left can be gone on with: the same job by today's code, and no epoch's line lost."""
+    """Whether a folder holds the same job, by today's code, with no epoch missing from its journal."""
     records = job.records()
     if not is_same_job(job, config):
         return False
     try:
         newest = load_checkpoint(job.path)
     except Unreadable:
-        return True  # nothing of it is thrown away: the job fails when it restores it, and says why
+        return True  # nothing is deleted: restoring the checkpoint raises the reason
     if record_fault(records[0], whole=True) or records[0]["code"] != code_digest():
         return False
     journalled = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)

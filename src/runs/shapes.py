@@ -1,7 +1,7 @@
-"""Which fields the records of a folder have, and of which type each is.
+"""The fields of stored records: names, types and ranges.
 
-A later version may have added a field, so unknown ones are let through; one that is missing or of another type is a
-fault.  Python's JSON reads NaN, and `1e999` as infinity, so numbers are asked to be finite.
+Fields that a later version added are ignored; a missing field or a wrong type is a fault.  Python's JSON parser accepts
+NaN and reads 1e999 as infinity, so numbers must be finite.
 """
 
 import dataclasses
@@ -14,33 +14,33 @@ from src.config import KEYS, part_of_a_job
 from src.schema import REQUIRED, leaves
 
 Test = Callable[[Any], bool]
-Shape = Mapping[str, tuple[Test, str]]
-"""By a field's name: whether a value may stand in it, and what may, in words."""
+Field = tuple[Test, str]  # whether a value is allowed, and the allowed values in words
+Shape = Mapping[str, Field]  # the fields of a record, by name
 
 DEEPEST = 20  # levels of a configuration; ours has two
-LARGEST_COUNT = 10**15  # beyond it a float is no longer exact, and a time in milliseconds is 30,000 years ahead
+LARGEST_COUNT = 10**15  # floats above it are not exact, and milliseconds reach 30,000 years ahead
 MOST_IMAGES, MOST_CLASSES, MOST_PARAMETERS = 10**8, 10_000, 10**11
 SHOWN = 40  # characters of a wrong value
 
 
 def is_integer(value: Any) -> bool:
-    """Whether a value is an integer; true and false are none."""
+    """Whether a value is an integer and not a Boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def between(low: float, high: float) -> Test:
-    """Whether a value is a finite number from `low` to `high`."""
-    return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high
+def number(low: float, high: float, words: str) -> Field:
+    """A finite number from `low` to `high`."""
+    return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, words
 
 
-def count(low: int, high: int = LARGEST_COUNT) -> tuple[Test, str]:
+def count(low: int, high: int = LARGEST_COUNT) -> Field:
     """An integer from `low` to `high`."""
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is a text that can be written as UTF-8; half a surrogate pair cannot."""
-    return isinstance(value, str) and _can_be_written(value)
+    """Whether a value is text that UTF-8 can encode; half a surrogate pair cannot be encoded."""
+    return isinstance(value, str) and value.encode(errors="replace").decode() == value
 
 
 def is_texts(value: Any) -> bool:
@@ -48,31 +48,15 @@ def is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_text, value))
 
 
-def is_named_texts(value: Any) -> bool:
-    """Whether a value maps texts to texts."""
-    return isinstance(value, dict) and all(map(is_text, value)) and all(map(is_text, value.values()))
-
-
-def is_key(value: Any) -> bool:
-    """Whether a value is 64 hexadecimal digits."""
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
-
-
 def is_tree(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a mapping, and what is in it not too deeply nested to be walked through."""
+    """Whether a value is a mapping that is not nested too deeply."""
     if not isinstance(value, dict):
         return depth > 0
     return depth < DEEPEST and all(is_text(name) and is_tree(inner, depth + 1) for name, inner in value.items())
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """What is wrong with a mapping; empty where nothing is.
-
-    Args:
-        value: what was read.
-        shape: its fields.
-        whole: whether a missing field is a fault.
-    """
+    """Return what is wrong with a record's fields, or an empty string; a missing field is a fault if `whole`."""
     if not isinstance(value, dict):
         return f"is {shown(value)}, not an object"
     for name, (fits, words) in shape.items():
@@ -85,19 +69,19 @@ def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
 
 
 def shown(value: Any) -> str:
-    """A wrong value, short and on one line."""
+    """Return a wrong value as short text on one line."""
     if is_integer(value) and abs(value) > LARGEST_COUNT:
         return "an integer too large"  # Python refuses to write one of 5,000 digits
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    said = "null" if value is None else ascii(value)
-    return said if len(said) <= SHOWN else f"{said[:SHOWN]} ..."
+    text = "null" if value is None else ascii(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
 def configuration_fault(config: Mapping[str, Any]) -> str:
-    """What is wrong with the configuration that a job has stored; empty where nothing is.
+    """Return what is wrong with a job's stored configuration, or an empty string.
 
-    Ranges of fractional numbers are not asked for: they may become narrower, and the older jobs stay what they are.
+    Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
     """
     found = leaves(config)
     for path, (key, fits) in _STORED.items():
@@ -107,14 +91,6 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
         if not fits(value):
             return f"has {path}={shown(value)}, not {key.allowed}"
     return ""
-
-
-def _can_be_written(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _stored(path: str) -> tuple[Any, Test]:
@@ -127,17 +103,24 @@ def _stored(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-FINITE = between(-1.7976931348623157e308, 1.7976931348623157e308)
-SHARE = (between(0, 1), "a number from 0 to 1")
-NUMBER = (FINITE, "a finite number")
-SECONDS = (between(0, LARGEST_COUNT), "a number of seconds")
-TEXT = (is_text, "a text")
-KEY = (is_key, "64 hexadecimal digits")
-NAMED_TEXTS = (is_named_texts, "names with a text each")
-PATH = (lambda value: isinstance(value, str), "a text")  # a folder's name may be no UTF-8
+_STORED = {path: _stored(path) for path in KEYS if part_of_a_job(path)}
+SHARE = number(0, 1, "a number from 0 to 1")
+NUMBER = number(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
+SECONDS = number(0, LARGEST_COUNT, "a number of seconds")
+TEXT: Field = (is_text, "text")
+ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be UTF-8
+OBJECT: Field = (lambda value: isinstance(value, dict), "an object")
+KEY: Field = (
+    lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
+    "64 hexadecimal digits",
+)
+NAMED_TEXTS: Field = (
+    lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
+    "an object of texts",
+)
 SOURCE: Shape = {
     "digest": KEY,
-    "place": PATH,
+    "place": ANY_TEXT,
     "train": count(1, MOST_IMAGES),
     "test": count(1, MOST_IMAGES),
     "channels": count(1, 1000),
@@ -150,15 +133,9 @@ SOURCE: Shape = {
 EVERY: Shape = {"kind": TEXT, "time": count(0)}
 RECORDS: Mapping[str, Shape] = {
     "start": {"config": (is_tree, "an object of names"), "environment": NAMED_TEXTS, "code": TEXT},
-    "ready": {
-        "job": KEY,
-        "cell": KEY,
-        "source": (lambda value: isinstance(value, dict), "an object"),
-        "parameters": count(1, MOST_PARAMETERS),
-        "device": TEXT,
-    },
-    "epoch": {"epoch": count(1), "metrics": (lambda value: isinstance(value, dict), "an object")},
-    "stop": {"status": TEXT, "error": (lambda value: isinstance(value, str), "a text")},
+    "ready": {"job": KEY, "cell": KEY, "source": OBJECT, "parameters": count(1, MOST_PARAMETERS), "device": TEXT},
+    "epoch": {"epoch": count(1), "metrics": OBJECT},
+    "stop": {"status": TEXT, "error": ANY_TEXT},
     "resume": {"environment": NAMED_TEXTS, "device": TEXT},
 }
 EPOCH_METRICS: Shape = {
@@ -169,6 +146,7 @@ EPOCH_METRICS: Shape = {
     "val/accuracy": SHARE,
     "time/train_seconds": SECONDS,
 }
+RESULT: Shape = {"metrics": OBJECT, "seconds": OBJECT, "finished": count(0)}
 RESULT_METRICS: Shape = {
     "test/loss": NUMBER,
     "test/accuracy": SHARE,
@@ -177,16 +155,7 @@ RESULT_METRICS: Shape = {
     "val/accuracy": SHARE,
     "best/val_accuracy": SHARE,
 }
-RESULT: Shape = {
-    "metrics": (lambda value: isinstance(value, dict), "an object"),
-    "seconds": (lambda value: isinstance(value, dict), "an object"),
-    "finished": count(0),
-}
 RESULT_SECONDS: Shape = {"train": SECONDS, "total": SECONDS}
-FOLDER = (
-    lambda value: is_text(value) and value not in ("", ".", "..") and not re.search(r"[/\x00]", value),
-    "a folder's name",
-)
 SWEEP: Shape = {
     "id": KEY,
     "command": TEXT,
@@ -194,27 +163,32 @@ SWEEP: Shape = {
     "varies": (is_texts, "a list of texts"),
     "jobs": (lambda value: isinstance(value, list) and len(value) > 0, "a list of jobs"),
 }
-LABEL = (lambda value: is_text(value) and re.search(r" s[0-9]{1,10}$", value) is not None, "a text with the seed")
-PLANNED_JOB: Shape = {"key": KEY, "folder": FOLDER, "label": LABEL, "cell": TEXT, "params": NAMED_TEXTS}
-_STORED = {path: _stored(path) for path in KEYS if part_of_a_job(path)}
+PLANNED_JOB: Shape = {
+    "key": KEY,
+    "folder": (
+        lambda value: is_text(value) and value not in ("", ".", "..") and not re.search(r"[/\x00]", value),
+        "a folder's name",
+    ),
+    "label": (
+        lambda value: is_text(value) and re.search(r" s[0-9]{1,10}$", value) is not None,
+        "a name that ends with the seed",
+    ),
+    "cell": TEXT,
+    "params": NAMED_TEXTS,
+}
 
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
-    """What is wrong with a journal's record; empty where nothing is.
-
-    Args:
-        record: what a line holds.
-        whole: whether a job that has finished needs it: then every field must be there.
-    """
+    """Return what is wrong with a journal record, or an empty string; `whole` requires every field."""
     found = fault(record, EVERY)
-    if found or record["kind"] not in RECORDS:  # a kind that a later version has added
+    if found or record["kind"] not in RECORDS:  # a later version may add kinds
         return found
     found = fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop"))
     if found:
         return found
     if record["kind"] == "epoch":
         metrics = record["metrics"]
-        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # nearly always, and fast
+        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the fast, usual case
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
     what = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
@@ -222,11 +196,11 @@ def record_fault(record: Any, *, whole: bool = False) -> str:
 
 
 def result_fault(result: Any) -> str:
-    """What is wrong with a result by itself; empty where nothing is."""
+    """Return what is wrong with the fields of a result, or an empty string."""
     return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
-    """What is wrong with a sweep's manifest; empty where nothing is."""
+    """Return what is wrong with the fields of a manifest, or an empty string."""
     found = fault(sweep, SWEEP)
     return found or next((f"has a job that {what}" for job in sweep["jobs"] if (what := fault(job, PLANNED_JOB))), "")

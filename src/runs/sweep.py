@@ -1,93 +1,80 @@
-"""A set of jobs asked for by one command, and the folder that it leaves: `multirun/sweeps/<id8>`."""
+"""A sweep, and its folder `multirun/sweeps/<first 8 digits of its id>`."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from src.bad_input import BadInput
-from src.runs.files import remove_partial_files, write_json
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
 from src.runs.shapes import sweep_fault
-from src.runs.stored import Harmed, parsed, read_stored, seal_fits, sealed
+from src.storage.files import remove_partial_files, write_json
+from src.storage.stored import Damaged, read_sealed, sealed
 
-REPORT = "report.html"  # the comparison, whole
-VERDICT = "verdict.txt"  # what the comparison has found, a sentence a line
+REPORT = "report.html"
+VERDICT = "verdict.txt"  # the comparison's conclusions, one sentence a line
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a sweep: the key that names it, its folder's name under `multirun/jobs`, and how it is shown.
-
-    `cell` is the label without the seed; `params` are the leaves that vary in the sweep or differ from the defaults.
-    """
+    """A job of a sweep, as its manifest stores it."""
 
     key: str
-    folder: str
-    label: str
-    cell: str
-    params: dict[str, str]
+    folder: str  # the name of its folder in `multirun/jobs`
+    label: str  # its name
+    cell: str  # its name without the seed
+    params: dict[str, str]  # the values that vary in the sweep or differ from the defaults
 
     def at(self, multirun: Path) -> JobFolder:
-        """Its folder, whether it is there or not."""
+        """Return the job's folder, which may not exist."""
         return JobFolder(multirun / "jobs" / self.folder)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A set of jobs that were asked for by one command."""
+    """The set of jobs of one command."""
 
     id: str
-    command: str  # that goes on with it
-    started: int  # milliseconds since 1970, of the last time that it was asked for
+    command: str  # resumes the sweep
+    started: int  # milliseconds since 1970, at the latest launch
     varies: list[str]  # dotted keys, the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        """A short name, such as `norm x l1 1a2b3c4d`: what varies, and the first digits of its id."""
+        """A short name such as `norm x l1 1a2b3c4d`: the keys that vary, and the first digits of the id."""
         names = [short_name(path, self.varies) for path in self.varies]
         return f"{' x '.join(names) or self.jobs[0].label} {self.id[:8]}"
 
     def folder(self, multirun: Path) -> Path:
-        """Where its manifest, table and figures stand."""
+        """Return the folder of its manifest, tables and figures."""
         return multirun / "sweeps" / self.id[:8]
 
     def write(self, multirun: Path) -> None:
         """Write the manifest."""
         folder = self.folder(multirun)
         folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(folder, shared=True)  # the same sweep may have been started twice
+        remove_partial_files(folder, shared=True)  # another command may run the same sweep
         jobs = [vars(job) for job in self.jobs]
         write_json(folder / "manifest.json", sealed({**vars(self), "jobs": jobs}))
 
 
 def read_sweep(manifest: Path) -> Sweep:
-    """The sweep that a manifest describes.
-
-    Raises:
-        BadInput: where the file does not hold what a training command writes there, or cannot be read.
-    """
+    """Read a manifest; raises BadInput if it cannot be read or holds anything but a sweep."""
     try:
-        stored = parsed(read_stored(manifest))
-        what = sweep_fault(stored) or ("" if seal_fits(stored) else "is damaged")
-    except Harmed as harmed:
-        what = harmed.what
-    except ValueError:
-        what = "is no JSON"
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-    if what:
+        stored = read_sealed(manifest, sweep_fault)
+    except (Damaged, OSError) as error:
+        what = error.what if isinstance(error, Damaged) else f"cannot be read: {error.strerror}"
         raise BadInput(
             f"{manifest} {what}",
-            "what the training command wrote; --sweep ID names another sweep",
-            "the same training command again: it writes the file anew and skips the finished runs",
-        )
+            "the manifest that the training command wrote; --sweep ID names another sweep",
+            "the same training command again: it rewrites the manifest and skips finished jobs",
+        ) from error
     jobs = [PlannedJob(**_known(job, PlannedJob)) for job in stored["jobs"]]
     return Sweep(**{**_known(stored, Sweep), "jobs": jobs})
 
 
 def _known(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:
-    """The fields that this version has; a later one may write more."""
+    """Drop the fields that a later version added."""
     names = {item.name for item in fields(kind)}
     return {name: value for name, value in stored.items() if name in names}

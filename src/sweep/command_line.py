@@ -69,7 +69,7 @@ def check_command_line() -> None:
     if loader and (arguments.cfg or arguments.info or arguments.help):
         words = [word for word in arguments.overrides if word not in ("experiment=null",)]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
-        filled = [f"{path}={value}" for path, value in gaps(tree).items()]
+        filled = [f"++{path}={value}" for path, value in gaps(tree).items()]
         _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
     # Hydra fails on what its own defaults list says: no preset.
     nothing = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]

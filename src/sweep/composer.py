@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import KEYS, OPTIONS, Config, NotRead
+from src.config import KEYS, OPTIONS, Config, NotRead, check_option_key
 from src.sweep.option_files import check_option_file, gaps
 from src.sweep.suggestions import Groups
 
@@ -55,6 +55,8 @@ class Composer:
             if not hasattr(owner, leaf):
                 check_null(name, self._parsed(name, value), owner.name)
                 continue
+            if value == "null" and section in OPTIONS:
+                check_option_key(owner.name, section, leaf, None)
             changes.setdefault(section, {})[leaf] = self._value(type(owner), leaf, name, value)
         top = changes.pop("", {})
         return replace(config, **top, **{name: replace(getattr(config, name), **new) for name, new in changes.items()})

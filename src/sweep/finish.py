@@ -43,7 +43,7 @@ class StudyEnd(Callback):
             sys.exit(1)
         status = report(sweep, multirun)
         for path, value in gaps(config).items():
-            OmegaConf.update(config, path, value)
+            OmegaConf.update(config, path, value, force_add=True)
         delivered = self._delivered(config.tracking, sweep, multirun)
         status = status or (0 if delivered else 3)
         if status:

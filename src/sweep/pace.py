@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from src.data.sizes import train_images
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
-from src.runs.stored import NoAccess
+from src.storage.stored import NoAccess
 
 NEWEST = 100  # finished jobs that an estimate looks at
 

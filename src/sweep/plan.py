@@ -11,9 +11,9 @@ from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
-from src.runs.lock import is_owned
-from src.runs.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.lock import is_owned
+from src.storage.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import Estimate, Pace, kind, seen_in
 

@@ -12,9 +12,9 @@ from src.console import say
 from src.options import Tracking
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_fault
-from src.runs.space import check_space
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
+from src.storage.space import check_space
 from src.sweep.command_line import study_id, typed
 from src.sweep.grid import Grid, GridJob, check_surroundings
 from src.workers.queue import Task

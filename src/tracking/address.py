@@ -214,7 +214,7 @@ def _check_file(uri: str, key: str, way_on: str) -> None:
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         if path.is_dir() or (nearest != path and not nearest.is_dir()):
             raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
-        made_here = uri == default_uri() and not path.exists()  # in a folder that src/runs/space.py tries
+        made_here = uri == default_uri() and not path.exists()  # in a folder that src/storage/space.py tries
         if not made_here and not os.access(nearest, os.W_OK):
             raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", way_on)
         if path.exists():  # rw: opened as it is, never made

@@ -14,8 +14,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from sqlalchemy import Connection, NullPool, Select, column, create_engine, insert, literal, select, table, update
 
-from src.runs.files import sync_folder
 from src.runs.multirun import FILE, Multirun
+from src.storage.files import sync_folder
 from src.tracking.address import is_database, sqlite_file
 
 MULTIRUN = "multirun"  # tag of a run: the identity of its folder
@@ -39,7 +39,7 @@ def make_database(uri: str) -> None:
     """Make a new SQLite store under another name and move it into place.
 
     MLflow makes the tables in 2.5 seconds of migrations, and a store that was killed in the midst of them never opens
-    again.  Whoever calls this holds the folder (`src/runs/lock.py`).
+    again.  Whoever calls this holds the folder (`src/storage/lock.py`).
     """
     file = sqlite_file(uri)
     if file is None or file.exists():
@@ -65,8 +65,8 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
         found = [str(key).removeprefix(PLACE) for key in connection.scalars(wanted)]
     if not found:
         return multirun
-    news = f"{multirun.path / FILE} was lost; the project's database knows the folder"
-    return replace(multirun, id=found[0], new=False, news=news)
+    notice = f"{multirun.path / FILE} was lost; the project's database knows the folder"
+    return replace(multirun, id=found[0], new=False, notice=notice)
 
 
 def bring_along(uri: str, multirun: Multirun) -> None:

@@ -12,10 +12,10 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from src.runs.folder import ARTIFACTS, JobFolder
-from src.runs.integrity import why_unusable
+from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
-from src.runs.lock import folder_lock, is_owned
 from src.runs.sweep import PlannedJob
+from src.storage.lock import folder_lock, is_owned
 from src.tracking.ending import fail_running, supersede, terminate
 from src.tracking.entities import dataset, epoch_metrics, job_tags
 from src.tracking.files import LACKS, Undelivered, check_files, missing_files, remove_partial_files, send_files
@@ -81,7 +81,7 @@ class Delivery:
     def _usable(self) -> bool:
         """Whether the folder can be delivered; where it cannot, waiting mends nothing, and `fault` says why."""
         if not self._checked:
-            self.fault = why_unusable(self._folder, self._job.key)
+            self.fault = unusable_reason(self._folder, self._job.key)
             self._checked = not self.fault and self._folder.finished
         return not self.fault
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.runs.folder import ARTIFACTS, JobFolder
-from src.runs.stored import read_stored
+from src.storage.stored import read_stored
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.images import image_files, image_names
 

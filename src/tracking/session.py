@@ -10,8 +10,8 @@ from pathlib import Path
 from src.bad_input import BadInput
 from src.options import Tracking
 from src.runs.folder import MULTIRUN
-from src.runs.lock import folder_lock
 from src.runs.sweep import Sweep
+from src.storage.lock import folder_lock
 from src.tracking.address import reason, shown, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.files import Undelivered, refusal
@@ -77,8 +77,8 @@ class Tracker:
         except BaseException:  # a signal
             self._abandon()
             raise
-        if self._store.multirun.news:
-            self._say(self._store.multirun.news)
+        if self._store.multirun.notice:
+            self._say(self._store.multirun.notice)
         mark, metrics = self._parent.mark, self._settings.system_metrics
         self._left = [
             Delivery(self._store, mark, self._parent.id, job, job.at(self._multirun), metrics)

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.multirun import Multirun, identify, keep
+from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, store_uri
 from src.tracking.database import (
     ASKED,
@@ -123,7 +123,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
             if FILES in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
                 raise _of_a_folder(experiment, uri, typed)
             if multirun.new:
-                multirun = keep(multirun)
+                multirun = save_identity(multirun)
                 if local:
                     bring_along(uri, multirun)  # what was made before folders had an identity
             shared = _sign(client, experiment, name, multirun, local=local)
@@ -158,7 +158,7 @@ def _known(uri: str, multirun: Multirun) -> Multirun:
         return multirun
     multirun = lost_identity(uri, multirun)
     if not multirun.new:
-        multirun = keep(multirun)  # first: a command that is killed from here on finds what was decided
+        multirun = save_identity(multirun)  # first: a command that is killed from here on finds what was decided
         bring_along(uri, multirun)
     return multirun
 

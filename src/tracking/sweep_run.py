@@ -9,10 +9,10 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from src.runs.folder import JobFolder
-from src.runs.integrity import can_be_read
-from src.runs.lock import is_owned
-from src.runs.stored import Harmed, is_regular, read_stored
+from src.runs.integrity import is_readable
 from src.runs.sweep import VERDICT, Sweep
+from src.storage.lock import is_owned
+from src.storage.stored import Damaged, is_regular, read_stored
 from src.tracking import views
 from src.tracking.ending import supersede, terminate
 from src.tracking.files import LACKS, Undelivered, check_files, remove_partial_files, send_files
@@ -125,7 +125,7 @@ class SweepRun:
             Undelivered: after the run has ended, naming the files that the store refuses for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if can_be_read(job)]
+        jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]
         ended = max(self._began, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),
@@ -187,13 +187,13 @@ def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
         return "FINISHED"
     last = [records[-1] for job in unfinished if (records := job.records())]
     stopped = any(record.get("status") == "KILLED" and record["time"] >= started for record in last)
-    begun = last or any(job.stillborn for job in unfinished)
+    begun = last or any(job.never_started for job in unfinished)
     return "KILLED" if stopped or not begun else "FAILED"
 
 
 def last_time(job: JobFolder) -> int:
     """When a job was last heard of, in milliseconds since 1970; 0 for one that was not begun."""
     times = [record["time"] for record in job.records()[-1:]]
-    with contextlib.suppress(Harmed):
+    with contextlib.suppress(Damaged):
         times += [result["finished"]] if (result := job.result()) else []
     return max(times, default=0)

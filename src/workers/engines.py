@@ -18,7 +18,7 @@ from src.config import Config
 from src.data.sizes import train_images
 from src.progress import Progress, Update
 from src.runs.folder import JobFolder
-from src.runs.lock import is_owned
+from src.storage.lock import is_owned
 from src.workers.processes import GRACE, LocalEngine, start_server
 from src.workers.queue import Display, Task, run
 

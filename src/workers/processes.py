@@ -25,7 +25,7 @@ from types import FrameType
 from src.config import Config
 from src.options import Data
 from src.progress import Update
-from src.runs.ending import cause
+from src.runs.ending import exit_reason
 from src.stopping import Terminated
 from src.workers.machine import check_memory, too_little_memory
 from src.workers.queue import Task
@@ -102,7 +102,7 @@ class LocalEngine:
         if alive:
             return updates, None
         self._workers.remove(worker)
-        return updates, cause(worker.process.exitcode or 0)
+        return updates, exit_reason(worker.process.exitcode or 0)
 
     def stop(self, workers: Sequence[Worker], number: int) -> None:
         """Send a signal to all processes; kill those that do not end in time, and all after a second Ctrl-C."""

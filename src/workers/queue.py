@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from src.config import Config, SweepLimits
 from src.progress import Update
-from src.runs.ending import last_record, told
+from src.runs.ending import failure_reason, last_record
 from src.runs.journal import Record
-from src.runs.lock import is_owned
 from src.stopping import Terminated
+from src.storage.lock import is_owned
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def run(
                     display.report(job.task, update)
                 if cause is not None:
                     running.remove(job)
-                    error = told(job.task.folder, "FAILED", cause or "it left no result", job.before)
+                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.before)
                     outcome = Outcome(job.task, error)
                     display.end(outcome)
                     if not continues_after(outcome):
@@ -129,7 +129,7 @@ def run(
             engine.stop([job.handle for job in submitted], number)
         finally:
             for job in submitted:
-                told(job.task.folder, "KILLED", "the command was stopped", job.before)
+                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.before)
         raise
 
 

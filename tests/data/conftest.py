@@ -1,4 +1,4 @@
-"""A small set in MNIST's format, and ways to lay it out."""
+"""A small dataset in MNIST's format, and functions that write it."""
 
 import gzip
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 IdxSet = dict[str, bytes]
-"""The four files' unpacked bytes by their names."""
+"""The unpacked bytes of the four files, by name."""
 
 
 def to_idx(array: np.ndarray) -> bytes:
@@ -35,7 +35,7 @@ def idx_set() -> IdxSet:
 @pytest.fixture
 def lay_out(idx_set: IdxSet) -> Callable[..., Path]:
     def write(folder: Path, *, packed: bool = False, **changed: bytes) -> Path:
-        """The small set in a folder; a changed file is named by its first word and kind, such as `t10k_labels`."""
+        """Write the small dataset to a folder; `t10k_labels=...` replaces a file's content."""
         folder.mkdir(parents=True)
         for name, content in idx_set.items():
             content = changed.get("_".join(name.split("-")[:2]), content)

@@ -20,7 +20,7 @@ from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_set
 from src.data.images import Images
 from src.data.sources import EMBEDDED, describe, load
-from src.options import MNIST, Data
+from src.options import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def read(path: Path, axes: int = 3) -> Bytes:
 
 
 def images_of(root: Path, name: str = "idx") -> Images:
-    return load(Data(name=name, root=str(root), batch_size=1, validation=1, split_seed=0))
+    return load(DATASETS[name](root=str(root), batch_size=1, validation=1, split_seed=0))
 
 
 def refusal(root: Path, name: str = "idx") -> str:
@@ -49,7 +49,7 @@ def test_a_file_is_found_in_the_folder_and_in_torchvisions_layout(layout, packed
     assert find_set(tmp_path / "set", "MNIST").paths == tuple(place / (name + ".gz" * packed) for name in FILES)
 
 
-def test_the_plain_file_is_read_where_both_stand(tmp_path):
+def test_a_plain_file_is_preferred_to_a_packed_one(tmp_path):
     for name in FILES:
         (tmp_path / name).touch()
         (tmp_path / f"{name}.gz").touch()
@@ -58,7 +58,7 @@ def test_the_plain_file_is_read_where_both_stand(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_values_come_back_in_shape_and_order(name, tmp_path, pack):
+def test_values_keep_their_shape_and_order(name, tmp_path, pack):
     path = tmp_path / name
     path.write_bytes(gzip.compress(pack(PICTURES)) if path.suffix else pack(PICTURES))
     assert np.array_equal(read(path), PICTURES)
@@ -80,7 +80,7 @@ def test_a_file_cut_at_any_length_is_refused(packed, tmp_path, pack):
         assert len(str(refused.value).splitlines()) <= 3, length
 
 
-def test_no_flipped_bit_of_a_packed_file_changes_a_value_unseen(tmp_path, pack):
+def test_no_flipped_bit_of_a_packed_file_changes_a_value_unnoticed(tmp_path, pack):
     path = tmp_path / "images.gz"
     whole = gzip.compress(pack(PICTURES), mtime=0)
     refused = 0
@@ -89,7 +89,7 @@ def test_no_flipped_bit_of_a_packed_file_changes_a_value_unseen(tmp_path, pack):
         harmed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(harmed)
         try:
-            assert np.array_equal(read(path), PICTURES), bit  # a bit of the header that says nothing of the content
+            assert np.array_equal(read(path), PICTURES), bit  # a header bit without effect on the content
         except BadInput:
             refused += 1
     assert refused > 0.9 * 8 * (len(whole) - 10)
@@ -106,7 +106,7 @@ def test_no_flipped_bit_of_a_packed_file_changes_a_value_unseen(tmp_path, pack):
         (b"\0\0\x0c\x02", "32-bit integers with 2 axes .* QMNIST"),
     ],
 )
-def test_another_kind_of_file_is_refused_by_its_first_bytes(start, told, tmp_path, pack):
+def test_other_formats_are_recognised_by_their_first_bytes(start, told, tmp_path, pack):
     (tmp_path / "images").write_bytes(start and start + pack(PICTURES)[4:])
     with pytest.raises(BadInput, match=told) as refused:
         read(tmp_path / "images")
@@ -114,13 +114,13 @@ def test_another_kind_of_file_is_refused_by_its_first_bytes(start, told, tmp_pat
 
 
 @pytest.mark.parametrize("change", [b"\0", b"more"])
-def test_bytes_behind_the_last_value_are_refused(change, tmp_path, pack):
+def test_extra_bytes_at_the_end_are_refused(change, tmp_path, pack):
     (tmp_path / "images").write_bytes(pack(PICTURES) + change)
     with pytest.raises(BadInput, match=f"has {76 + len(change)} bytes"):
         read(tmp_path / "images")
 
 
-def test_a_file_is_unpacked_by_its_content_and_not_by_its_name(tmp_path, pack):
+def test_the_content_and_not_the_name_tells_a_packed_file(tmp_path, pack):
     (tmp_path / "images.gz").write_bytes(pack(PICTURES))
     (tmp_path / "images").write_bytes(gzip.compress(pack(PICTURES)))
     assert np.array_equal(read(tmp_path / "images.gz"), PICTURES)
@@ -152,7 +152,7 @@ def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path, pack):
         assert "4,398,046,511,104" in without_memory(lambda name=name: read(tmp_path / name))
 
 
-def test_a_set_that_cannot_fit_into_the_memory_is_refused_with_the_sizes(tmp_path, pack):
+def test_a_dataset_too_large_for_the_memory_is_refused_with_its_size(tmp_path, pack):
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     images = memory // 5 // 784 + 10
     (tmp_path / "images").write_bytes(pack(PICTURES)[:4] + b"".join(n.to_bytes(4, "big") for n in (images, 28, 28)))
@@ -162,7 +162,7 @@ def test_a_set_that_cannot_fit_into_the_memory_is_refused_with_the_sizes(tmp_pat
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="how much a process has is read from /proc")
-def test_a_process_that_may_have_no_more_memory_is_told(tmp_path, pack):
+def test_a_memory_limit_of_the_process_is_reported(tmp_path, pack):
     images = 200_000
     path = tmp_path / "images"
     path.write_bytes(pack(PICTURES)[:4] + b"".join(length.to_bytes(4, "big") for length in (images, 28, 28)))
@@ -184,7 +184,7 @@ except BadInput as error:
 
 
 def without_memory(read_it: Callable[[], object]) -> str:
-    """What a refusal says that takes next to no memory."""
+    """Return the refusal of a call that must take less than 1 MB of memory."""
     tracemalloc.start()
     try:
         with pytest.raises(BadInput) as refused:
@@ -213,18 +213,18 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
         ("train_images", (30, 28, 27), "28 x 28 or 32 x 32"),
     ],
 )
-def test_files_that_do_not_fit_together_are_refused(changed, shape, told, tmp_path, lay_out, pack):
+def test_files_with_different_sizes_are_refused(changed, shape, told, tmp_path, lay_out, pack):
     lay_out(tmp_path / "set", **{changed: pack(np.zeros(shape))})
     assert told in refusal(tmp_path / "set")
 
 
-def test_a_test_label_that_training_never_shows_is_refused(tmp_path, lay_out, pack):
+def test_a_test_label_without_training_images_is_refused(tmp_path, lay_out, pack):
     lay_out(tmp_path / "set", t10k_labels=pack(np.full(12, 10)))
     assert "label 10" in refusal(tmp_path / "set")
 
 
 @pytest.mark.parametrize("layout", ["", "MNIST/raw"])
-def test_files_that_are_not_the_published_mnist_are_refused_with_a_way_on(layout, tmp_path, lay_out):
+def test_files_other_than_the_published_mnist_are_refused_with_advice(layout, tmp_path, lay_out):
     lay_out(tmp_path / "set" / layout)
     told = refusal(tmp_path / "set", "mnist")
     assert "is not the published MNIST file" in told
@@ -240,7 +240,7 @@ def test_the_embedded_mnist_is_the_published_one():
     ]
 
 
-def test_the_embedded_mnist_is_described_without_being_read():
+def test_the_description_of_the_embedded_mnist_fits_its_files():
     data = MNIST(batch_size=1, validation=1, split_seed=0)
     images = load(data)
     assert images.train_images.shape == (60_000, 1, 28, 28)
@@ -250,7 +250,7 @@ def test_the_embedded_mnist_is_described_without_being_read():
     assert describe(data) == images.source
 
 
-def test_one_changed_label_of_mnist_is_noticed(tmp_path):
+def test_one_changed_label_of_mnist_is_refused(tmp_path):
     for name in FILES:
         (tmp_path / f"{name}.gz").symlink_to(EMBEDDED / f"{name}.gz")
     labels = bytearray(gzip.decompress((EMBEDDED / f"{FILES[3]}.gz").read_bytes()))
@@ -260,8 +260,8 @@ def test_one_changed_label_of_mnist_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["file", "folder", "parent"])
-def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
-    place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+def test_missing_permission_is_refused_with_the_owner(closed, lay_out):
+    place = Path(tempfile.mkdtemp())  # other users cannot enter pytest's folders
     try:
         place.chmod(0o755)
         root = lay_out(place / "parent" / "set")
@@ -279,6 +279,6 @@ def test_what_may_not_be_read_is_told_with_the_reason(closed, lay_out):
 
 
 def load_without_privileges(root: Path) -> str:
-    """What a user without root's rights is told who reads the set."""
+    """Return the refusal that a user without root's rights gets."""
     data = f"IDX(root={str(root)!r}, batch_size=1, validation=1, split_seed=0)"
-    return refusal_without_privileges("from src.config import Data\nfrom src.data.sources import load", f"load({data})")
+    return refusal_without_privileges("from src.options import IDX\nfrom src.data.sources import load", f"load({data})")

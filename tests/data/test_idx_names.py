@@ -1,4 +1,4 @@
-"""What is found in a folder under any name that publishers use, and what is said of a folder that holds no set."""
+"""Datasets are found under all names that publishers use; other folders are refused with advice."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ def images_of(root: Path) -> Images:
 
 
 def refusal(root: Path) -> list[str]:
-    """The lines of a refusal: what, allowed, write."""
+    """Return the three lines of a refusal: what, allowed, write."""
     with pytest.raises(BadInput) as refused:
         images_of(root)
     lines = str(refused.value).splitlines()
@@ -50,31 +50,31 @@ def emnist(split: str) -> Callable[[str], str]:
     ids=["dots", "capitals", "test"],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_same_set_under_other_names_is_the_same_dataset(rename, packed, tmp_path, lay_out):
+def test_other_file_names_give_the_same_dataset(rename, packed, tmp_path, lay_out):
     usual = images_of(lay_out(tmp_path / "usual")).source.digest
     assert images_of(renamed(lay_out(tmp_path / "set", packed=packed), rename)).source.digest == usual
 
 
-def test_mnists_own_names_come_first(tmp_path, lay_out, idx_set):
+def test_mnists_file_names_are_preferred(tmp_path, lay_out, idx_set):
     for name in FILES:
         dotted = lay_out(tmp_path / name, packed=True) / name.replace("-idx", ".idx")
         dotted.write_bytes(b"another file")
-        (dotted.parent / f"._{name}").write_bytes(b"what macOS leaves beside it on other disks")
+        (dotted.parent / f"._{name}").write_bytes(b"written by macOS on other disks")
         assert images_of(dotted.parent).source.train == 30
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_emnist_is_read_under_its_own_names_and_turned_upright(packed, tmp_path, lay_out):
+def test_emnist_is_read_by_its_file_names_and_transposed(packed, tmp_path, lay_out):
     plain = images_of(lay_out(tmp_path / "plain"))
     for split in EMNIST_SPLITS:
         found = images_of(renamed(lay_out(tmp_path / split, packed=packed), emnist(split)))
         assert np.array_equal(found.train_images, plain.train_images.transpose(0, 1, 3, 2))
         assert np.array_equal(found.test_labels, plain.test_labels)
-        assert found.source.digest != plain.source.digest  # its jobs are not those of the images as they are stored
+        assert found.source.digest != plain.source.digest  # jobs on transposed images are other jobs
         assert found.train_images.flags.c_contiguous
 
 
-def test_a_folder_of_several_emnist_splits_is_refused_with_a_command_that_parts_them(tmp_path, lay_out):
+def test_several_emnist_splits_in_a_folder_are_refused_with_a_command_that_separates_them(tmp_path, lay_out):
     both = renamed(lay_out(tmp_path / "both"), emnist("letters"))
     for path in renamed(lay_out(tmp_path / "more"), emnist("digits")).iterdir():
         path.rename(both / path.name)
@@ -86,7 +86,7 @@ def test_a_folder_of_several_emnist_splits_is_refused_with_a_command_that_parts_
     assert images_of(both).source.train == 30
 
 
-def test_a_set_one_folder_off_is_pointed_at(tmp_path, lay_out):
+def test_a_dataset_in_a_nearby_folder_is_suggested(tmp_path, lay_out):
     whole = lay_out(tmp_path / "a b" / "FashionMNIST" / "raw")
     (whole / "notes").mkdir()
     (tmp_path / "link").symlink_to(whole / FILES[0])
@@ -97,7 +97,7 @@ def test_a_set_one_folder_off_is_pointed_at(tmp_path, lay_out):
         assert images_of(Path(word.removeprefix("data.root=").strip('"'))).source.train == 30
 
 
-def test_half_a_set_is_told_with_what_is_missing(tmp_path, lay_out):
+def test_an_incomplete_dataset_is_refused_with_the_missing_files(tmp_path, lay_out):
     folder = lay_out(tmp_path / "set")
     for name in FILES[2:]:
         (folder / name).unlink()
@@ -116,7 +116,7 @@ def test_half_a_set_is_told_with_what_is_missing(tmp_path, lay_out):
     ],
     ids=["pipe", "folder", "device", "dangling link", "link to itself"],
 )
-def test_what_is_no_file_is_named_and_never_opened(make, told, tmp_path, lay_out):
+def test_pipes_folders_devices_and_links_are_refused_without_opening_them(make, told, tmp_path, lay_out):
     path = lay_out(tmp_path / "set") / FILES[2]
     path.unlink()
     make(path)
@@ -128,8 +128,8 @@ def test_what_is_no_file_is_named_and_never_opened(make, told, tmp_path, lay_out
         assert refusal(root)[0] == f"normlab: data.root={root} {told}"
 
 
-def test_a_socket_is_no_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # an address may have 107 letters
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path may have 107 characters
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         assert refusal(tmp_path / "socket")[0].endswith("is a socket")
@@ -147,11 +147,11 @@ def test_a_socket_is_no_folder(tmp_path, monkeypatch):
         (["set.tgz"], "tar archive", "tar -xf {root}/set.tgz -C {root}"),
         (["mnist_train.csv", "mnist_test.csv"], "mnist_test.csv is a table", "numpy"),
         (["train/0/1.png", "train/0/2.png"], "picture", "numpy"),
-        (["notes", "b", "c", "d", "e", "f"], "other files: b, c, d, e and 2 more", ""),
+        (["notes", "b", "c", "d", "e", "f"], "other files: b, c, d, e and 2 others", ""),
         ([], "is empty", ""),
     ],
 )
-def test_other_formats_are_told_in_words_with_what_to_do(names, told, write, tmp_path):
+def test_folders_of_other_formats_are_refused_with_advice(names, told, write, tmp_path):
     for name in names:
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(b"x")
@@ -175,7 +175,7 @@ def test_other_formats_are_told_in_words_with_what_to_do(names, told, write, tmp
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_another_file_in_the_place_of_one_is_told_in_words(packed, content, told, write, tmp_path, lay_out):
+def test_files_of_other_formats_are_refused_with_advice(packed, content, told, write, tmp_path, lay_out):
     if content.startswith(b"\x1f\x8b") and not packed:
         pytest.skip("packed once it is read")
     lay_out(tmp_path / "set", packed=packed, t10k_images=content)
@@ -187,7 +187,7 @@ def test_another_file_in_the_place_of_one_is_told_in_words(packed, content, told
     assert write.format(path.parent, path) in way_on
 
 
-def test_the_recipe_for_an_array_makes_a_file_that_is_read(tmp_path, lay_out, pack):
+def test_the_advice_for_an_array_makes_a_readable_file(tmp_path, lay_out, pack):
     columns = np.arange(12 * 8).reshape(12, 8) % 10
     labels = bytes([0, 0, 12, 2]) + np.array(columns.shape, ">u4").tobytes() + columns.astype(">i4").tobytes()
     folder = lay_out(tmp_path / "set", t10k_labels=labels)
@@ -198,7 +198,7 @@ def test_the_recipe_for_an_array_makes_a_file_that_is_read(tmp_path, lay_out, pa
     assert images_of(folder).test_labels.tolist() == columns[:, 0].tolist()
 
 
-def test_a_large_tree_is_not_searched_to_its_end(tmp_path, lay_out):
+def test_the_search_of_a_large_tree_is_limited(tmp_path, lay_out):
     for number in range(300):
         (tmp_path / f"{number:03}" / "deep").mkdir(parents=True)
     shutil.move(lay_out(tmp_path / "x"), tmp_path / "299" / "set")

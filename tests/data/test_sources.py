@@ -1,4 +1,4 @@
-"""torchvision's sets are fetched for real, from a server on this machine with a small set in their place."""
+"""torchvision really downloads its datasets, from a local server that has small ones in their place."""
 
 import gzip
 import hashlib
@@ -17,14 +17,14 @@ import pytest
 from torchvision import datasets
 
 from src.bad_input import BadInput
-from src.data.idx_folder import PUBLISHED, Published
+from src.data.idx_folder import PUBLISHED
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
-from src.options import Data, Synthetic
+from src.options import DATASETS, Synthetic
 
-# torchvision unpacks tar files without naming a filter, which Python 3.12 and 3.13 warn of.
+# torchvision unpacks tar files without a filter, and Python 3.12 and 3.13 warn about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 
 CLASSES = ["plane", "car"]
@@ -33,11 +33,11 @@ DEBIANS = Path("/usr/share/datasets/fashion-mnist")
 
 @dataclass
 class Site:
-    """A server's files by path; what was asked for is kept."""
+    """A server's files by path, and the paths that were requested."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def site(monkeypatch) -> Iterator[Site]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            site.asked.append(self.path)
+            site.requested.append(self.path)
             content = site.files.get(self.path)
             self.send_response(200 if content is not None else 404)
             self.send_header("Content-Length", str(len(content or b"")))
@@ -82,12 +82,11 @@ def serve_idx(site: Site, dataset: type, idx_set: dict[str, bytes], monkeypatch)
     site.files = {f"/{name}": content for name, content in packed.items()}
     monkeypatch.setattr(dataset, "mirrors", [site.address])
     monkeypatch.setattr(dataset, "resources", [(name, md5(content)) for name, content in packed.items()])
-    digests = Published("md5", tuple(md5(packed[f"{name}.gz"]) for name in FILES))
-    monkeypatch.setitem(PUBLISHED, dataset.__name__, digests)
+    monkeypatch.setitem(PUBLISHED, dataset.__name__, tuple(md5(packed[f"{name}.gz"]) for name in FILES))
 
 
 def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
-    """Six training images in two batches and two for testing; returns all of them (N, 3, 32, 32) and their labels."""
+    """Serve six training images in two batches and two test images; return images (N, 3, 32, 32) and labels."""
     pixels = np.random.default_rng(1).integers(0, 256, (8, 3, 32, 32)).astype(np.uint8)
     labels = np.arange(8) % 2
     parts = {"data_batch_1": slice(0, 3), "data_batch_2": slice(3, 6), "test_batch": slice(6, 8)}
@@ -113,65 +112,63 @@ def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
     return pixels, labels
 
 
-def load_anew(name: str, root: Path | None) -> Images:
-    """A dataset as another process would read it: only the last one stays in memory."""
-    load(Synthetic(None, 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
-    return load(Data(name=name, root=root and str(root), batch_size=1, validation=1, split_seed=0))
+def load_again(name: str, root: Path | None) -> Images:
+    """Read a dataset again: loading another one first removes it from memory."""
+    load(Synthetic("synthetic", 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
+    return load(DATASETS[name](root=root and str(root), batch_size=1, validation=1, split_seed=0))
 
 
 def refusal(name: str, root: Path | None) -> str:
     with pytest.raises(BadInput) as refused:
-        load_anew(name, root)
+        load_again(name, root)
     assert len(str(refused.value).splitlines()) <= 3
     return str(refused.value)
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("fashion_mnist", datasets.FashionMNIST), ("kmnist", datasets.KMNIST)])
-def test_a_set_in_mnists_format_is_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
+def test_fashion_mnist_and_kmnist_are_downloaded_once(name, dataset, tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, dataset, idx_set, monkeypatch)
-    first = load_anew(name, tmp_path / "data")
+    first = load_again(name, tmp_path / "data")
     expected = np.frombuffer(idx_set["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(30, 1, 28, 28)
     assert np.array_equal(first.train_images, expected)
     assert first.test_labels.tolist() == [*range(10), 0, 1]
     assert len(first.source.classes) == 10
-    assert site.asked
+    assert site.requested
 
-    site.asked.clear()
-    assert load_anew(name, tmp_path / "data").source == first.source
-    assert not site.asked
+    site.requested.clear()
+    assert load_again(name, tmp_path / "data").source == first.source
+    assert not site.requested
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
-def test_another_set_in_the_same_format_is_not_taken_for_it(
-    name, packed, tmp_path, idx_set, monkeypatch, closed_address
-):
+def test_another_dataset_in_mnists_format_is_refused(name, packed, tmp_path, idx_set, monkeypatch, closed_address):
     for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     for file, content in idx_set.items():
         (tmp_path / (file + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
-    known_unpacked = packed or name == "fashion_mnist"  # of KMNIST only digests of the packed files are published
+    known_unpacked = packed or name == "fashion_mnist"  # for KMNIST, only digests of packed files are published
     assert ("is not the published" if known_unpacked else "could not be downloaded") in refusal(name, tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_fashion_mnist_as_debian_packs_it_is_the_published_one(tmp_path):
+def test_debians_fashion_mnist_is_the_published_one(tmp_path):
     if not DEBIANS.is_dir():
-        pytest.skip("dataset-fashion-mnist is not installed: the digests of Fashion-MNIST are NOT held against it")
+        pytest.skip("dataset-fashion-mnist is not installed: the digests of Fashion-MNIST are NOT tested")
     published = dict(datasets.FashionMNIST.resources)
     for name in FILES:
         packed = (DEBIANS / f"{name}.gz").read_bytes()
         time = 1504176606 if name.startswith("train") else 1504176627
         header = b"\x1f\x8b\x08\x08" + time.to_bytes(4, "little") + b"\x00\x03" + name.encode() + b"\0"
-        assert md5(header + packed[10:]) == published[f"{name}.gz"]  # ten bytes of header without a name
+        assert md5(header + packed[10:]) == published[f"{name}.gz"]  # Debian's header has ten bytes and no name
         (tmp_path / name).write_bytes(gzip.decompress(packed))
-    source = load_anew("fashion_mnist", DEBIANS).source
+    source = load_again("fashion_mnist", DEBIANS).source
     assert (source.train, source.test, source.classes[0]) == (60_000, 10_000, "T-shirt")
-    assert load_anew("fashion_mnist", tmp_path).source.digest == source.digest
+    assert load_again("fashion_mnist", tmp_path).source.digest == source.digest
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
-def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_address, monkeypatch):
+def test_a_file_in_place_of_the_download_folder_is_refused(name, tmp_path, closed_address, monkeypatch):
     for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     (tmp_path / "file").touch()
@@ -182,15 +179,15 @@ def test_nothing_is_downloaded_to_where_it_cannot_go(name, tmp_path, closed_addr
         assert "could not be downloaded" not in told
 
 
-def test_a_published_set_one_folder_below_is_pointed_at_and_not_downloaded(tmp_path, lay_out):
+def test_a_published_dataset_in_a_folder_below_is_suggested_and_not_downloaded(tmp_path, lay_out):
     lay_out(tmp_path / "datasets" / "fashion-mnist")
     told = refusal("fashion_mnist", tmp_path / "datasets")
     assert told.splitlines()[-1] == f"  write: data.root={tmp_path}/datasets/fashion-mnist"
 
 
 @pytest.mark.parametrize("name", ["mnist", "idx", "cifar10"])
-def test_a_folder_whose_name_no_report_can_show_is_refused(name, tmp_path, monkeypatch):
-    root = tmp_path / "bad\udcff"  # a byte that is no UTF-8, as Python shows it
+def test_a_folder_name_that_is_not_utf8_is_refused(name, tmp_path, monkeypatch):
+    root = tmp_path / "bad\udcff"  # Python's form of a byte that is not UTF-8
     root.mkdir()
     assert f"data.root={tmp_path}/bad\\xff: its name is not UTF-8" in refusal(name, root)
     monkeypatch.chdir(root)
@@ -199,27 +196,27 @@ def test_a_folder_whose_name_no_report_can_show_is_refused(name, tmp_path, monke
 
 def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
     pixels, labels = serve_cifar(site, monkeypatch)
-    first = load_anew("cifar10", tmp_path / "data")
+    first = load_again("cifar10", tmp_path / "data")
     assert np.array_equal(first.train_images, pixels[:6])
     assert np.array_equal(first.test_images, pixels[6:])
     assert first.train_labels.tolist() == labels[:6].tolist()
     assert first.source.classes == tuple(CLASSES)
     assert (first.source.channels, first.source.size, first.source.train, first.source.test) == (3, 32, 6, 2)
 
-    site.asked.clear()
-    assert load_anew("cifar10", tmp_path / "data").source == first.source
-    assert not site.asked
+    site.requested.clear()
+    assert load_again("cifar10", tmp_path / "data").source == first.source
+    assert not site.requested
 
 
-def test_without_a_root_the_users_cache_folder_is_used(tmp_path, site, idx_set, monkeypatch):
+def test_the_default_folder_is_in_the_users_cache(tmp_path, site, idx_set, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     serve_idx(site, datasets.KMNIST, idx_set, monkeypatch)
-    assert load_anew("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
+    assert load_again("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
 @pytest.mark.parametrize("there_before", [False, True])
-def test_without_a_network_the_answer_is_short_and_nothing_is_left(
+def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     there_before, name, tmp_path, closed_address, monkeypatch
 ):
     monkeypatch.setenv("no_proxy", "*")
@@ -235,39 +232,39 @@ def test_without_a_network_the_answer_is_short_and_nothing_is_left(
     assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
 
 
-def test_a_download_cut_short_is_refused_and_mended_by_the_next_one(tmp_path, site, idx_set, monkeypatch):
+def test_a_partial_download_is_refused_and_the_next_one_works(tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, datasets.KMNIST, idx_set, monkeypatch)
     whole = site.files["/t10k-labels-idx1-ubyte.gz"]
     site.files["/t10k-labels-idx1-ubyte.gz"] = whole[:20]
     assert "corrupted" in refusal("kmnist", tmp_path / "data")
     site.files["/t10k-labels-idx1-ubyte.gz"] = whole
-    assert load_anew("kmnist", tmp_path / "data").source.test == 12
+    assert load_again("kmnist", tmp_path / "data").source.test == 12
 
 
-def test_a_harmed_cifar_file_is_unpacked_anew(tmp_path, site, monkeypatch):
+def test_a_damaged_cifar_file_is_unpacked_again(tmp_path, site, monkeypatch):
     serve_cifar(site, monkeypatch)
-    first = load_anew("cifar10", tmp_path)
+    first = load_again("cifar10", tmp_path)
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_2"
     batch.write_bytes(batch.read_bytes()[:-1] + b"?")
-    assert load_anew("cifar10", tmp_path).source == first.source
+    assert load_again("cifar10", tmp_path).source == first.source
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_folder_of_idx_files_is_named_by_its_unpacked_content(packed, tmp_path, lay_out):
-    plain = load_anew("idx", lay_out(tmp_path / "plain"))
-    other = load_anew("idx", lay_out(tmp_path / "other", packed=packed))
+def test_packed_and_plain_files_have_the_same_digest(packed, tmp_path, lay_out):
+    plain = load_again("idx", lay_out(tmp_path / "plain"))
+    other = load_again("idx", lay_out(tmp_path / "other", packed=packed))
     assert other.source.digest == plain.source.digest
     assert other.source.classes == tuple("0123456789")
     assert (other.source.train, other.source.test) == (30, 12)
 
 
-def test_one_other_pixel_is_another_dataset(tmp_path, lay_out, idx_set):
+def test_one_changed_pixel_changes_the_digest(tmp_path, lay_out, idx_set):
     content = idx_set["t10k-images-idx3-ubyte"]
     changed = lay_out(tmp_path / "b", t10k_images=content[:-1] + bytes([content[-1] ^ 1]))
-    assert load_anew("idx", lay_out(tmp_path / "a")).source.digest != load_anew("idx", changed).source.digest
+    assert load_again("idx", lay_out(tmp_path / "a")).source.digest != load_again("idx", changed).source.digest
 
 
-def test_synthetic_images_are_the_same_on_every_call():
+def test_synthetic_images_are_reproducible():
     np.random.seed(0)
     images, labels = make_images(20, 4, 3, 32, 0.5, stream="train")
     np.random.seed(1)
@@ -277,7 +274,7 @@ def test_synthetic_images_are_the_same_on_every_call():
     assert (images.shape, images.dtype) == ((20, 3, 32, 32), np.uint8)
 
 
-def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
+def test_synthetic_test_images_are_new_images_of_the_same_classes():
     train, train_labels = make_images(100, 4, 1, 28, 0.5, stream="train")
     test, test_labels = make_images(100, 4, 1, 28, 0.5, stream="test")
     assert not any((train == image).all(axis=(1, 2, 3)).any() for image in test)
@@ -289,7 +286,7 @@ def test_synthetic_test_images_are_new_pictures_of_the_same_classes():
 @pytest.mark.parametrize(
     "change", [{"classes": 5}, {"channels": 3}, {"size": 32}, {"images": 21}, {"test_images": 9}, {"noise": 0.4}]
 )
-def test_every_setting_of_the_synthetic_set_makes_another_set(change):
+def test_every_setting_of_the_synthetic_dataset_changes_its_digest(change):
     def digest(**changes):
         settings = {"classes": 4, "channels": 1, "size": 28, "images": 20, "test_images": 8, "noise": 0.5} | changes
         return load(Synthetic(batch_size=1, validation=1, split_seed=0, **settings)).source.digest

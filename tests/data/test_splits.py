@@ -15,7 +15,7 @@ DATA = IDX(batch_size=8, validation=50, split_seed=0)
 
 
 def made_up(channels: int = 3) -> Images:
-    """Images whose label is their position, so that a split shows what it took."""
+    """Images whose labels are their positions, which identify them in a split."""
     random = np.random.default_rng(3)
     bright = np.array([40, 90, 200])[:channels, None, None]
     pixels = random.normal(bright, bright / 4, (TRAIN + TEST, channels, 28, 28)).clip(0, 255).astype(np.uint8)
@@ -47,7 +47,7 @@ def test_each_image_keeps_its_label():
         assert np.array_equal(restored, pixels[positions(split)])
 
 
-def test_both_splits_stay_in_the_files_order():
+def test_both_splits_keep_the_files_order():
     splits = make_splits(DATA, made_up())
     assert positions(splits.train) == sorted(positions(splits.train))
     assert positions(splits.validation) == sorted(positions(splits.validation))
@@ -63,7 +63,7 @@ def test_the_validation_split_depends_on_its_own_seed_alone():
     assert drawn() != drawn(split_seed=1)
 
 
-def test_the_validation_split_is_a_draw_from_the_whole_file():
+def test_the_validation_split_is_drawn_from_the_whole_file():
     drawn = positions(make_splits(DATA, made_up()).validation)
     assert drawn != list(range(50))
     assert 70 < np.mean(drawn) < 130
@@ -94,20 +94,20 @@ def test_validation_and_test_are_normalised_by_the_training_images():
     assert np.allclose(splits.test.images.numpy(), (images.test_images - mean) / deviation, atol=1e-5)
 
 
-def test_test_images_do_not_move_the_normalisation():
+def test_test_images_do_not_change_the_normalisation():
     images = made_up()
     darker = replace(images, test_images=images.test_images // 2)
     assert torch.equal(make_splits(DATA, images).train.images, make_splits(DATA, darker).train.images)
 
 
-def test_no_split_takes_anything_from_the_test_file():
+def test_training_and_validation_use_nothing_of_the_test_file():
     images = made_up()
     for seed in range(3):
         assert positions(make_splits(replace(DATA, split_seed=seed), images).test) == list(range(TEST))
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
-def test_a_blank_channel_stays_blank(value):
+def test_a_constant_channel_becomes_zero(value):
     images = made_up()
     images.train_images[:, 1] = value
     train = make_splits(DATA, images).train.images
@@ -115,7 +115,7 @@ def test_a_blank_channel_stays_blank(value):
     assert train.isfinite().all()
 
 
-def test_tensors_are_what_the_network_wants():
+def test_tensors_have_the_networks_types_and_layout():
     train = make_splits(DATA, made_up()).train
     assert (train.images.dtype, train.labels.dtype) == (torch.float32, torch.int64)
     assert train.images.is_contiguous(memory_format=torch.channels_last)
@@ -125,15 +125,15 @@ def test_tensors_are_what_the_network_wants():
     ("changes", "told"),
     [
         ({"validation": 199, "batch_size": 1}, None),
-        ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves nothing"),
-        ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves nothing"),
+        ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves none"),
+        ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves none"),
         ({"batch_size": 150}, None),
         ({"batch_size": 151}, "0 steps an epoch of 150 training images"),
         ({"batch_size": 10, "limit": 10}, None),
         ({"batch_size": 11, "limit": 10}, "0 steps an epoch of 10 training images"),
     ],
 )
-def test_a_split_that_leaves_a_part_empty_is_refused(changes, told):
+def test_empty_splits_and_epochs_without_steps_are_refused(changes, told):
     data = replace(DATA, **changes)
     if told is None:
         check_sizes(data, made_up().source)
@@ -144,6 +144,6 @@ def test_a_split_that_leaves_a_part_empty_is_refused(changes, told):
 
 
 @pytest.mark.parametrize("changes", [{}, {"limit": 10}, {"limit": 150}, {"limit": 999}, {"validation": 1}])
-def test_the_size_told_beforehand_is_the_size_trained_on(changes):
+def test_train_size_is_the_size_of_the_training_split(changes):
     data = replace(DATA, **changes)
     assert train_size(data, made_up().source) == len(make_splits(data, made_up()).train)

@@ -207,11 +207,11 @@ def fewer_classes(found):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (short, "holds not as many predictions as test images and classes"),
-        (not_numbers, "holds numbers that are no probabilities"),
+        (short, "does not have a prediction for each test image and class"),
+        (not_numbers, "holds numbers that are not probabilities"),
         (unknown_class, "holds classes that the dataset does not have"),
         (other_labels, "holds other labels than those of the first run"),
-        (fewer_classes, "holds not as many predictions as test images and classes"),
+        (fewer_classes, "does not have a prediction for each test image and class"),
     ],
 )
 def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, harm, reason):

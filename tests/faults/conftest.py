@@ -1,4 +1,4 @@
-"""One good store for all who plant something in it."""
+"""An undamaged store, and copies to plant violations in."""
 
 import shutil
 import sqlite3
@@ -13,7 +13,7 @@ SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100
 
 @pytest.fixture(scope="session")
 def finished_sweep(tmp_path_factory) -> Path:
-    """What the real command has left for two small jobs.  Not to be changed: `planted` is a copy."""
+    """The folder of a real sweep of two small jobs; tests must not change it."""
     folder = tmp_path_factory.mktemp("finished_sweep")
     done = python(folder, "-m", "src.train", *SMALL)
     assert done.returncode == 0, done.stderr
@@ -22,7 +22,7 @@ def finished_sweep(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def planted(finished_sweep, tmp_path) -> Path:
-    """A copy of the good store, to do harm to; its runs name the copy's artifacts."""
+    """A copy of the sweep's folder; its runs have the copy's artifacts."""
     folder = tmp_path / "planted"
     shutil.copytree(finished_sweep, folder)
     execute(folder, "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", str(finished_sweep), str(folder))
@@ -30,7 +30,7 @@ def planted(finished_sweep, tmp_path) -> Path:
 
 
 def execute(folder: Path, statement: str, *values: object) -> None:
-    """Change the store behind MLflow's back."""
+    """Change the store without MLflow."""
     connection = sqlite3.connect(folder / "mlflow.db")
     with connection:
         assert connection.execute(statement, values).rowcount, f"{statement} changes nothing"

@@ -1,7 +1,7 @@
-"""Every statement that runs while a sweep writes something, as a place to die at.
+"""Find the statements that a sweep passes while it writes, and kill it there.
 
-The points are enumerated from the code, so that a new statement is a new point: whatever a traced run of the command
-passes in the modules below.  A point is killed in a forked child, which has everything imported already.
+A traced run of the command finds the points in the modules below, so a new statement is a new point.  A forked child,
+which has everything imported already, is killed at a point.
 """
 
 import ast
@@ -21,6 +21,7 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 MODULES = [
     *sorted((PROJECT / "src/runs").glob("*.py")),
+    *sorted((PROJECT / "src/storage").glob("*.py")),
     *sorted((PROJECT / "src/tracking").glob("*.py")),
     PROJECT / "src/job.py",
     PROJECT / "src/training/loop.py",
@@ -31,7 +32,7 @@ MODULES = [
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """Just before a statement, the n-th time that it is come to."""
+    """Just before a statement, at its n-th visit."""
 
     module: str
     line: int
@@ -43,7 +44,7 @@ class Point:
 
 
 def statements() -> dict[tuple[str, int], Point]:
-    """Every statement inside a function of the modules, by file and line."""
+    """Return all statements inside functions of the modules, by file and line."""
     points = {}
     for path in MODULES:
         source = path.read_text(encoding="utf-8")
@@ -60,12 +61,12 @@ def statements() -> dict[tuple[str, int], Point]:
 FILES = frozenset(map(str, MODULES))
 
 
-def watch(seen: Callable[[str, int], None]) -> None:
-    """Call `seen` with file and line before each line of the modules, in every thread."""
+def watch(visit: Callable[[str, int], None]) -> None:
+    """Call `visit` with file and line before each line of the modules, in every thread."""
 
     def line(frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
-            seen(frame.f_code.co_filename, frame.f_lineno)
+            visit(frame.f_code.co_filename, frame.f_lineno)
         return line
 
     def call(frame: FrameType, event: str, argument: Any) -> Any:
@@ -82,10 +83,10 @@ def in_child(task: Callable[[], Any], folder: Path, prepare: Callable[[], None] 
         status = 70
         try:
             os.chdir(folder)
-            with Path("told.txt").open("a") as told:
-                os.dup2(told.fileno(), 1)
-                os.dup2(told.fileno(), 2)
-            warnings.simplefilter("ignore")  # pytest makes errors of them, which the command does not
+            with Path("output.txt").open("a") as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+            warnings.simplefilter("ignore")  # pytest turns warnings into errors, the command does not
             prepare()
             task()
             status = 0
@@ -101,7 +102,7 @@ def in_child(task: Callable[[], Any], folder: Path, prepare: Callable[[], None] 
 
 
 def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
-    """Which points an undisturbed run passes, and how often."""
+    """Return the points that an uninterrupted run passes, with the number of visits."""
     known = statements()
     log = folder / "passed.txt"
 
@@ -109,11 +110,11 @@ def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
         counts: Counter[tuple[str, int]] = Counter()
         lock = threading.Lock()
 
-        def seen(file: str, line: int) -> None:
+        def visit(file: str, line: int) -> None:
             with lock:
                 counts[file, line] += 1
 
-        watch(seen)
+        watch(visit)
         end = os._exit
 
         def write_and_end(status: int) -> None:
@@ -123,7 +124,7 @@ def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
 
         os._exit = write_and_end  # type: ignore[assignment]
 
-    assert in_child(task, folder, prepare) == 0, (folder / "told.txt").read_text()
+    assert in_child(task, folder, prepare) == 0, (folder / "output.txt").read_text()
     found: Counter[Point] = Counter()
     for entry in log.read_text().splitlines():
         file, line, count = entry.split("\t")
@@ -134,13 +135,13 @@ def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
 
 
 def kill_at(point: Point) -> Callable[[], None]:
-    """What a child must prepare to be killed at a point."""
+    """Return the `prepare` function of a child that dies at a point."""
     file, left = str(PROJECT / point.module), [point.hit]
 
-    def seen(name: str, line: int) -> None:
+    def visit(name: str, line: int) -> None:
         if line == point.line and name == file:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return lambda: watch(seen)
+    return lambda: watch(visit)

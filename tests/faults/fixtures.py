@@ -1,4 +1,4 @@
-"""Forked commands, a store to begin with, and what a small sweep leaves when nothing disturbs it."""
+"""Forked commands, an empty store, and the folder of an uninterrupted sweep."""
 
 import shutil
 
@@ -17,7 +17,7 @@ def forked():
 
 @pytest.fixture(scope="session")
 def tables(forked, tmp_path_factory):
-    """A store with its tables and nothing in them."""
+    """A store with empty tables."""
     folder = tmp_path_factory.mktemp("tables")
     done = forked.run(folder, module="tests.faults.forked")
     assert done.status == 0, done.said
@@ -26,7 +26,7 @@ def tables(forked, tmp_path_factory):
 
 @pytest.fixture
 def empty(tables, tmp_path):
-    """A folder with such a store."""
+    """A folder with an empty store."""
     folder = tmp_path / "here"
     folder.mkdir()
     shutil.copy(tables, folder)
@@ -35,7 +35,7 @@ def empty(tables, tmp_path):
 
 @pytest.fixture(scope="session")
 def reference(forked, tables, tmp_path_factory):
-    """What `SWEEP` leaves.  Not to be changed."""
+    """The folder of an uninterrupted `SWEEP`; tests must not change it."""
     folder = tmp_path_factory.mktemp("reference")
     shutil.copy(tables, folder)
     done = forked.run(folder, *SWEEP)

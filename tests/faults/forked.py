@@ -1,4 +1,4 @@
-"""Commands as processes forked from one that has imported everything: a start takes milliseconds, not seconds."""
+"""Commands forked from a process that has imported everything: they start in milliseconds, not seconds."""
 
 import contextlib
 import importlib
@@ -24,7 +24,7 @@ WARM = (
     "src.figures.figures",
     "src.report.table",
     "src.errors.atlas",
-    "torch._inductor.config",  # asking torch for deterministic algorithms imports it
+    "torch._inductor.config",  # torch imports it for deterministic algorithms
     "hydra.core.plugins",
 )
 
@@ -55,14 +55,14 @@ class Forked:
     def start(
         self, folder: Path, *words: str, module: str = "src.train", file_size: int | None = None, patience: float = 60
     ) -> "Started":
-        """`python -m MODULE WORDS`, typed in a folder.
+        """Run `python -m MODULE WORDS` in a folder.
 
         Args:
             folder: the current folder.
-            words: of the command line.
-            module: what is run.
-            file_size: bytes that no file of the process may exceed.
-            patience: seconds that it waits for a store at its end.
+            words: the arguments.
+            module: the command's module.
+            file_size: the largest file, in bytes, that the process may write.
+            patience: how many seconds it waits for a store at its end.
         """
         number = sum(path.suffix == ".said" for path in folder.iterdir())
         said = folder / f"{number}.said"
@@ -84,7 +84,7 @@ class Forked:
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended: its status, negative for a signal, and all that it printed."""
+    """A command that has ended: its exit status, negative for a signal, and its output."""
 
     status: int
     said: str
@@ -92,7 +92,7 @@ class Done:
 
 @dataclass
 class Started:
-    """A command that runs."""
+    """A running command."""
 
     server: Forked
     pid: int
@@ -100,13 +100,13 @@ class Started:
     _status: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """Return the exit status, None while the command runs."""
         if self._status is None:
             self._status = self.server.ask(do="poll", pid=self.pid)
         return self._status
 
     def said(self) -> str:
-        """What it has printed so far, both streams together."""
+        """Return the output so far, both streams together."""
         return self._said.read_text()
 
     def send(self, number: int) -> None:
@@ -118,13 +118,13 @@ class Started:
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
                 self.send(9)
-                raise AssertionError(f"still there after {seconds} s: {self.said()}")
+                raise AssertionError(f"still running after {seconds} s: {self.said()}")
             time.sleep(0.01)
         return Done(status, self.said())
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:
-    """Answer until nobody asks any more; a forked child comes back from here as its command."""
+    """Answer questions until the input ends; a forked child returns from here as its command."""
     for name in WARM:
         importlib.import_module(name)
     from src.runs.environment import environment
@@ -144,7 +144,7 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
                 answer = os.waitstatus_to_exitcode(code) if pid else None
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-    os._exit(0)  # tearing all of that down would take seconds
+    os._exit(0)  # an orderly end would take seconds
 
 
 def become(
@@ -173,7 +173,7 @@ def become(
 
 
 def main() -> None:
-    """A command of our own: a store with its tables and nothing in them, which takes seconds to make."""
+    """Create a store with empty tables, which takes seconds."""
     from src.options import Tracking
     from src.tracking.store import open_store
 

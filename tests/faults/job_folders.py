@@ -1,4 +1,4 @@
-"""What a sweep's folders hold: P3, P4 and P6 of `promises.py`, for which no store is needed."""
+"""Check promises P3, P4 and P6 of `promises.py` in job and sweep folders, without a store."""
 
 import re
 from collections import Counter
@@ -22,9 +22,9 @@ SAME_BYTES = (
 
 @dataclass(frozen=True)
 class JobState:
-    """How far a job has come; of a finished one, inode and time of every file."""
+    """A job's progress; for a finished job, inode and time of every file."""
 
-    begun: int | None
+    started: int | None
     epochs: int
     checkpoint: int
     files: dict[str, tuple[int, int]] | None
@@ -38,14 +38,14 @@ Snapshot = dict[str, JobState]
 
 
 def snapshot(multirun: Path) -> Snapshot:
-    """How far each job has come, by its folder's name."""
+    """Return each job's progress, by its folder's name."""
     states = {}
     for path in sorted(multirun.glob("jobs/*")):
         job = JobFolder(path)
         records = job.records()
         files = {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in path.iterdir()}
         states[path.name] = JobState(
-            begun=records[0]["time"] if records else None,
+            started=records[0]["time"] if records else None,
             epochs=sum(record["kind"] == "epoch" for record in records),
             checkpoint=max((checkpoint_epoch(file) or 0 for file in path.glob("checkpoint-*")), default=0),
             files=files if job.finished else None,
@@ -54,11 +54,11 @@ def snapshot(multirun: Path) -> Snapshot:
 
 
 def same_numbers(job: JobFolder, reference: JobFolder) -> Iterator[str]:
-    """P3; `time/*` alone may differ."""
+    """P3; only `time/*` may differ."""
     if not reference.finished:
         return
     if not job.finished:
-        yield "P3 not finished, and the uninterrupted one is"
+        yield "P3 not finished, but the uninterrupted one is"
         return
     for name in SAME_BYTES:
         if contents(job.path / name) != contents(reference.path / name):
@@ -90,35 +90,35 @@ def epochs_in_order(job: JobFolder, repeated: int) -> Iterator[str]:
     if kinds[:1] != ["start"] or kinds.count("start") > 1 or kinds.count("ready") > 1:
         yield f"P4 the journal is {' '.join(kinds)}"
     if "epoch" in kinds and "ready" not in kinds[: kinds.index("epoch")]:
-        yield "P4 an epoch stands before the job was ready"
+        yield "P4 an epoch is recorded before the job was ready"
     if job.finished and kinds[-1:] == ["stop"]:
-        yield "P4 the journal ends with a stop, and there is a result"
-    # The journal leaves out what it holds already; the log tells each epoch whenever it was computed to its end.
+        yield "P4 the journal ends with a stop, but there is a result"
+    # The journal skips epochs that it already holds; the log has a line for each computed epoch.
     log = contents(job.path / "train.log") or b""
-    told = Counter(re.findall(rb"  epoch (\d+)/\d+  loss", log))
-    if told.total() - len(told) > repeated:
-        yield f"P4 computed again: {', '.join(f'epoch {int(epoch)}' for epoch in told if told[epoch] > 1)}"
+    computed = Counter(re.findall(rb"  epoch (\d+)/\d+  loss", log))
+    if computed.total() - len(computed) > repeated:
+        yield f"P4 computed again: {', '.join(f'epoch {int(epoch)}' for epoch in computed if computed[epoch] > 1)}"
 
 
 def untouched(before: Snapshot, now: Snapshot) -> Iterator[str]:
-    """P4 for the jobs that were finished before."""
+    """P4 for jobs that were finished before."""
     for name, state in before.items():
         if state.files is None:
             continue
         files = now[name].files if name in now else None
         if files is None:
-            yield f"P4 {name}: it was finished and is not any more"
+            yield f"P4 {name}: no longer finished"
         elif files != state.files:
             changed = sorted(dict(files.items() ^ state.files.items()))
-            yield f"P4 {name}: it was finished, and touched: {', '.join(changed)}"
+            yield f"P4 {name}: finished, but changed: {', '.join(changed)}"
 
 
 def progress_kept(before: Snapshot, now: Snapshot) -> Iterator[str]:
-    """P4 between two moments: no epoch is lost, and none but the one under way has to be computed again."""
+    """P4 between two moments: no epoch is lost, and at most the current one is computed again."""
     for name, then in before.items():
         state = now.get(name, JobState(None, 0, 0, None))
-        if then.epochs and state.begun != then.begun:
-            yield f"P4 {name}: begun anew"
+        if then.epochs and state.started != then.started:
+            yield f"P4 {name}: restarted"
         if state.epochs < then.epochs:
             yield f"P4 {name}: progress fell from {then.epochs} epochs to {state.epochs}"
         if state.checkpoint < then.checkpoint and not state.finished:
@@ -129,7 +129,7 @@ def progress_kept(before: Snapshot, now: Snapshot) -> Iterator[str]:
 
 
 def whole_files(multirun: Path, *, torn_line: bool = False) -> Iterator[str]:
-    """P6; a line that was being written may be torn until its job goes on."""
+    """P6; a journal's last line may be partial until its job resumes."""
     for path in files_of_jobs_and_sweeps(multirun):
         if not path.name.startswith(".") and (why := damage(path, torn_line=torn_line)):
             yield f"P6 {path.relative_to(multirun)}: {why}"

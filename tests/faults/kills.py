@@ -1,6 +1,6 @@
-"""SIGKILL at random moments, again and again, until the command ends by itself.
+"""Kill a command at random moments until it ends by itself.
 
-A moment is chosen by what can be seen from outside and named afterwards by what the dead process has left.
+The moment is chosen by what its folder shows, and named afterwards by the files that the dead process left.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ import psutil
 
 from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
-from tests.faults.phases import Death, died, done_step
+from tests.faults.phases import Death, died, reached_step
 from tests.faults.promises import Snapshot, check_after_kill, check_store, snapshot
 from tests.tracking.servers import Server
 
-PATIENCE = 300.0  # seconds for one command; a sweep of six takes half a minute
-AT_ANY_TIME = 0.08  # share of the kills that may fall into the start-up; the others wait for a job's first step
-AT_A_WRITE = 0.5  # share of those others that strike when a file appears or changes, the rest by the clock
-WRITES_A_JOB = 40  # changes to be seen while a job of four epochs trains, tests and is delivered
-JITTER = 0.003  # seconds between a write that is seen and the kill
+PATIENCE = 300.0  # seconds per command; a sweep of six takes half a minute
+AT_ANY_TIME = 0.08  # share of kills that may fall into the start-up; the others wait for a job's first step
+AT_A_WRITE = 0.5  # share of the others that strike at a change of files; the rest strike by the clock
+WRITES_A_JOB = 40  # changes of files while a job of four epochs trains, tests and is delivered
+JITTER = 0.003  # seconds between a change of files and the kill
 
 Victim = Callable[["subprocess.Popen[bytes]"], int]
 
 
 def itself(process: "subprocess.Popen[bytes]") -> int:
-    """The command's own process."""
+    """Return the command's own process."""
     return process.pid
 
 
 @dataclass
 class Tally:
-    """What all kills together have shown."""
+    """The results of all kills."""
 
     wanted: int
     deaths: list[Death] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Tally:
     violations: list[str] = field(default_factory=list)
 
     def table(self, seed: int) -> str:
-        """The histogram and its totals."""
+        """Return the histogram and its totals."""
         counts = Counter(death.phase for death in self.deaths)
         rows = [f"{phase:<40}{counts[phase]:>5}  {'#' * counts[phase]}" for phase in sorted(counts)]
         totals = {
@@ -65,14 +65,14 @@ class Tally:
 
 @dataclass
 class Killer:
-    """Runs one command in a folder of its own until it ends by itself, and kills it on the way.
+    """Runs a command in an empty folder until it ends by itself, and kills it repeatedly.
 
     Args:
         words: the command after `python -m`.
-        job_seconds: from a job's first step to its last artifact, to aim by.
-        start_seconds: from the command to the first step of its first job.
-        victim: which process to kill, given the command's.
-        server: that the runs are delivered to, which others may use too; by default they go to the folder's own store.
+        job_seconds: from a job's first step to its last artifact, for choosing moments.
+        start_seconds: from the launch to the first step of its first job.
+        victim: returns the process to kill, given the command's.
+        server: receives the runs; by default they go to the folder's own store.
     """
 
     words: tuple[str, ...]
@@ -82,7 +82,7 @@ class Killer:
     server: Server | None = None
 
     def sweep(self, folder: Path, reference: Path, random: random.Random, tally: Tally) -> None:
-        """From an empty folder to a finished sweep; what is broken is told in the tally."""
+        """Run a sweep from an empty folder to its end; adds violations to the tally."""
         folder.mkdir()
         state: Snapshot = {}
         while True:
@@ -111,7 +111,7 @@ class Killer:
             tally.violations.append(str(broken))
 
     def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int, str, Death | None]:
-        """Run the command once; returns its exit status, what it said, and how it was killed, if it was."""
+        """Run the command once; returns its exit status, its output, and how it was killed, if it was."""
         variables = {} if self.server is None else {"MLFLOW_TRACKING_URI": self.server.uri}
         with (folder / "said").open("wb") as said:
             process = subprocess.Popen(
@@ -133,12 +133,12 @@ class Killer:
     def strike(
         self, process: "subprocess.Popen[bytes]", folder: Path, launched: int, random: random.Random
     ) -> Death | None:
-        """Kill at a moment chosen at random; None where the command ended before it."""
+        """Kill at a random moment; returns None if the command ended before."""
         reached = True
         if random.random() < AT_ANY_TIME:
             delay = random.uniform(0, 1.3 * self.start_seconds)
         else:
-            reached = until(process, lambda: done_step(folder, launched))
+            reached = until(process, lambda: reached_step(folder, launched))
             delay = random.uniform(0, 1.1 * self.job_seconds)
             if random.random() < AT_A_WRITE:
                 reached = reached and after_writes(process, folder, random.randint(1, int(1.1 * WRITES_A_JOB)))
@@ -149,15 +149,15 @@ class Killer:
         if process.poll() is not None:
             return None
         victim = self.victim(process)
-        with contextlib.suppress(ProcessLookupError):  # a job that has ended meanwhile
+        with contextlib.suppress(ProcessLookupError):  # the job has just ended
             os.kill(victim, signal.SIGKILL)
         if victim == process.pid:
             process.wait()
-        return died(folder, launched)  # at once: where a job was the victim, the others go on
+        return died(folder, launched)  # at once: other jobs continue
 
 
 def any_of_them(chance: random.Random) -> Victim:
-    """The command's own process, one of its jobs, or the server that they are forked from."""
+    """Choose the command's process, one of its jobs, or the server that forks them."""
 
     def victim(process: "subprocess.Popen[bytes]") -> int:
         children = psutil.Process(process.pid).children(recursive=True)
@@ -167,7 +167,7 @@ def any_of_them(chance: random.Random) -> Victim:
 
 
 def until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], pause: float = 0.005) -> bool:
-    """Wait until something is reached; False where the command ended before."""
+    """Wait until a condition is true; returns False if the command ends before."""
     deadline = time.monotonic() + PATIENCE
     while not reached():
         if process.poll() is not None:
@@ -178,7 +178,7 @@ def until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], pause
 
 
 def after_writes(process: "subprocess.Popen[bytes]", folder: Path, count: int) -> bool:
-    """Wait for so many changes among the jobs' files and their copies; False where the command ended before."""
+    """Wait for a number of changes of the jobs' files and their copies; returns False if the command ends before."""
     seen, changes = entries(folder), 0
 
     def enough() -> bool:
@@ -192,9 +192,9 @@ def after_writes(process: "subprocess.Popen[bytes]", folder: Path, count: int) -
 
 
 def entries(folder: Path) -> list[tuple[int, int]]:
-    """Time of every folder of a job and of a run's artifacts, which a new or renamed file changes; size of journals.
+    """Return the times of all folders of jobs and artifacts, which new and renamed files change, and journals' sizes.
 
-    Cheap, because a temporary file lives for milliseconds and the machine has other things to do.
+    It must be fast: a temporary file exists for milliseconds.
     """
     multirun = folder / "multirun"
     rooms = [*multirun.glob("jobs/*"), *multirun.glob("artifacts/*/artifacts")]
@@ -206,7 +206,7 @@ def entries(folder: Path) -> list[tuple[int, int]]:
 
 
 def wait_for_children(group: int) -> None:
-    """What a killed command leaves running must end by itself, before its folder is judged."""
+    """Wait until the children of a killed command have ended by themselves."""
     deadline = time.monotonic() + 30
     while left := [process for process in psutil.process_iter() if in_group(process, group)]:
         assert time.monotonic() < deadline, f"children outlive the command: {left}"
@@ -221,7 +221,7 @@ def in_group(process: psutil.Process, group: int) -> bool:
 
 
 def measured(reference: Path, launched: int) -> tuple[float, float]:
-    """Seconds to the first step of an uninterrupted sweep, and from each job's first step to its result, on average."""
+    """Return an uninterrupted sweep's seconds to its first step, and the mean from a job's first step to its result."""
     jobs = [JobFolder(path) for path in (reference / "multirun/jobs").iterdir()]
     ready = [next(record["time"] for record in job.records() if record["kind"] == "ready") for job in jobs]
     finished = [(job.result() or {})["finished"] for job in jobs]

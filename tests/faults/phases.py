@@ -1,4 +1,4 @@
-"""In which part of its work a command was killed, by what it has left."""
+"""Find out from its folder what a killed command was doing."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from src.runs.folder import JobFolder
 from tests.faults.stored import checkpoint_epoch, read_runs
 
-# Numbered in the order in which a sweep goes through them, to be sorted by.
+# Numbered in the order of a sweep, for sorting.
 START_UP = "1 start-up"
 BEFORE_STEP = "2 before a job's first step"
 EPOCH = "3 in epoch"
@@ -20,7 +20,7 @@ COMPARING = "7 comparing and closing the sweep's run"
 
 @dataclass(frozen=True)
 class Death:
-    """A kill: in which part, whether between a job's first step and its last artifact, and what it cost."""
+    """A kill: the phase, whether it fell between a job's first step and its last artifact, and its cost."""
 
     phase: str
     at_work: bool
@@ -29,7 +29,7 @@ class Death:
 
 
 def died(folder: Path, launched: int) -> Death:
-    """What the command that was started at `launched`, nanoseconds since 1970, was doing."""
+    """Describe the kill of the command launched at `launched`, in nanoseconds since 1970."""
     multirun = folder / "multirun"
     phase, at_work = _phase(folder, launched)
     return Death(
@@ -41,18 +41,18 @@ def died(folder: Path, launched: int) -> Death:
 
 
 def _phase(folder: Path, launched: int) -> tuple[str, bool]:
-    """The part of the work of the job that was begun last, and whether any job was between step and last artifact."""
+    """Return the phase of the job that started last, and whether any job was between first step and last artifact."""
     manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
-    if not manifests:  # written when the store is open
+    if not manifests:  # written after the store is opened
         return START_UP, False
     planned = json.loads(manifests[0].read_bytes())["jobs"]
     keys = {job["key"]: JobFolder(folder / "multirun/jobs" / job["folder"]) for job in planned}
     shown = {run.tags.get("job_key") for run in read_runs(folder / "mlflow.db") if run.status == "FINISHED"}
     jobs = list(keys.values())
     waiting = [job for key, job in keys.items() if job.finished and key not in shown]
-    begun = [job for job in jobs if last_begun(job) >= launched]
-    current = max(begun, key=last_begun, default=None)
-    at_work = bool(waiting) or any(stepping(job, launched) for job in begun)
+    started = [job for job in jobs if last_started(job) >= launched]
+    current = max(started, key=last_started, default=None)
+    at_work = bool(waiting) or any(stepping(job, launched) for job in started)
     if current is not None and not current.finished:
         return _part_of_a_job(current, launched), at_work
     if waiting:
@@ -65,7 +65,7 @@ def _part_of_a_job(job: JobFolder, launched: int) -> str:
     epochs = sum(record["kind"] == "epoch" for record in records)
     newest = 0
     for path in job.path.glob("checkpoint-*"):
-        with contextlib.suppress(FileNotFoundError):  # where another job was the victim, this one goes on and drops it
+        with contextlib.suppress(FileNotFoundError):  # this job may still run and remove it
             newest = max(newest, checkpoint_epoch(path) or 0)
     if not stepping(job, launched):
         return BEFORE_STEP
@@ -74,21 +74,21 @@ def _part_of_a_job(job: JobFolder, launched: int) -> str:
     return TESTING if epochs == records[0]["config"]["epochs"] else f"{EPOCH} {epochs + 1}"
 
 
-def last_begun(job: JobFolder) -> int:
-    """When a job was begun or gone on with last, in nanoseconds; the journal counts in milliseconds."""
+def last_started(job: JobFolder) -> int:
+    """Return when a job last started or resumed, in nanoseconds; the journal has milliseconds."""
     times = [record["time"] for record in job.records() if record["kind"] in ("start", "resume")]
     return (max(times, default=0) + 1) * 1_000_000 if times else 0
 
 
 def stepping(job: JobFolder, launched: int) -> bool:
-    """Whether an unfinished job has come to its first step; its configuration is written just before, each time."""
+    """Whether an unfinished job has reached its first step; it always writes its configuration just before."""
     config = job.path / "config.yaml"
     written = config.stat().st_mtime_ns if config.exists() else 0
-    return not job.finished and written >= max(launched, last_begun(job) - 2_000_000)
+    return not job.finished and written >= max(launched, last_started(job) - 2_000_000)
 
 
-def done_step(folder: Path, launched: int) -> bool:
-    """Whether the command has come to a job's first step, or has nothing left to train."""
+def reached_step(folder: Path, launched: int) -> bool:
+    """Whether the command has reached a job's first step, or has nothing left to train."""
     manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
     if not manifests:
         return False

@@ -1,10 +1,10 @@
-"""What holds after any fault and one rerun of the same command, read from the SQLite file and the folders alone.
+"""Check the promises after any fault and one rerun of the same command.
 
-P1 one run a job and one a sweep, none RUNNING       P4 at most one epoch computed again, finished jobs not touched
-P2 every journalled epoch in the store, once         P5 every status is true, every artifact is the folder's file
-P3 the numbers of the uninterrupted run              P6 no file stands in part, and no temporary file stays
+P1 one run per job and per sweep, none RUNNING       P4 at most one epoch computed again, finished jobs unchanged
+P2 every recorded epoch in the store, once           P5 every status is true, every artifact is the folder's file
+P3 the numbers of the uninterrupted run              P6 no partial and no temporary file
 
-MLflow's client is not asked: it would mend on reading what is to be seen.
+Reads the SQLite file and the folders directly: MLflow's client would repair some damage while reading.
 """
 
 import json
@@ -40,19 +40,19 @@ def check_store(
     repeated: int = 0,
     artifact_root: Path | None = None,
 ) -> None:
-    """Assert P1 to P6 once the rerun has ended and nobody works in the folder any more.
+    """Assert P1 to P6 after the rerun has ended and no process works in the folder.
 
     Args:
         folder: holds `mlflow.db` and `multirun/`.
-        reference: such a folder, left by the same command uninterrupted; P3 is left out without one.
-        before: taken by `snapshot` before the rerun; its finished jobs must be as they were.
-        repeated: whole epochs that a job may have computed twice, for faults that harm a checkpoint.
-        artifact_root: where a server keeps what it calls `mlflow-artifacts:/`.
+        reference: the folder of the same command uninterrupted; without it, P3 is not checked.
+        before: a `snapshot` from before the rerun; its finished jobs must be unchanged.
+        repeated: how many whole epochs a job may have computed twice, for faults that damage a checkpoint.
+        artifact_root: a server's folder for `mlflow-artifacts:/`.
     """
     multirun = folder / "multirun"
     damaged = readable(multirun)
     runs = read_runs(folder / "mlflow.db", artifact_root)
-    # Other people's folders may deliver to the same store; a run without an owner is somebody's mistake.
+    # Other people's folders may deliver to the same store.  A run without an owner is a bug and is checked too.
     owners = json.loads((multirun / "identity.json").read_bytes())["id"], None
     active = [run for run in runs if run.lifecycle == "active" and run.tags.get("multirun") in owners]
     sweeps = [json.loads(path.read_bytes()) for path in sorted(multirun.glob("sweeps/*/manifest.json"))]
@@ -74,7 +74,7 @@ def check_store(
 
 
 def check_after_kill(multirun: Path, before: Snapshot) -> Snapshot:
-    """Assert what holds at every moment, so right after a SIGKILL too; returns how far each job has come by now."""
+    """Assert the promises that hold at every moment, also right after a SIGKILL; returns each job's progress."""
     now = snapshot(multirun)
     found = [*readable(multirun, torn_line=True), *untouched(before, now), *progress_kept(before, now)]
     for run in read_runs(multirun.parent / "mlflow.db"):
@@ -86,14 +86,14 @@ def check_after_kill(multirun: Path, before: Snapshot) -> Snapshot:
 
 
 def readable(multirun: Path, *, torn_line: bool = False) -> list[str]:
-    """P6; a harmed manifest or result is an end by itself, because nothing else can be judged without it."""
+    """P6; raises at once for a damaged manifest or result, since the other checks need them."""
     damaged = [*whole_files(multirun, torn_line=torn_line)]
     assert not any(".json: " in line for line in damaged), report(multirun, damaged)
     return damaged
 
 
 def shown(runs: Iterable[StoredRun], kind: str, **tags: str) -> list[StoredRun]:
-    """The runs of a kind with these tags that no later attempt has superseded."""
+    """Return the runs of a kind with these tags that are not superseded."""
     wanted = {"kind": kind, **tags}.items()
     return [run for run in runs if wanted <= run.tags.items() and "superseded" not in run.tags]
 
@@ -112,10 +112,10 @@ def one_run_each(runs: list[StoredRun], sweeps: list[dict[str, Any]]) -> Iterato
                 yield f"P1 job {job['label']}: params {run.params} instead of {job['params']}"
     for run in runs:
         if run.status not in ("FINISHED", "FAILED", "KILLED"):
-            yield f"P1 run {run.name}: {run.status}, and nobody works on it"
+            yield f"P1 run {run.name}: {run.status}, and no process works on it"
         owner = (run.tags.get("kind"), run.tags.get("job_key") or run.tags.get("sweep_id"))
         if owner not in expected and "superseded" not in run.tags:
-            yield f"P1 run {run.name}: no manifest knows it"
+            yield f"P1 run {run.name}: no manifest has it"
 
 
 def metrics_once(run: StoredRun, job: JobFolder) -> Iterator[str]:
@@ -130,7 +130,7 @@ def metrics_once(run: StoredRun, job: JobFolder) -> Iterator[str]:
     if result is not None:
         expected += [(key, 0, result["finished"], round(result["metrics"][key], 4)) for key in FINAL]
     yield from difference("P2 metrics", Counter(run.metrics), Counter(expected))
-    # The page's table shows another SQL table, which a write cut in half would leave behind.
+    # MLflow's page reads another SQL table, which an interrupted write would leave outdated.
     newest = {row[0]: row for row in sorted(expected, key=lambda row: row[1])}
     yield from difference("P2 latest metrics", Counter(run.latest), Counter(newest.values()))
 
@@ -143,7 +143,7 @@ def difference(what: str, stored: Counter[Any], expected: Counter[Any]) -> Itera
 
 
 def true_status(run: StoredRun, job: JobFolder) -> Iterator[str]:
-    """P5 of a job; one that left neither result nor reason has died and counts as failed."""
+    """P5 of a job; without result and reason, it died and counts as failed."""
     last: dict[str, Any] = next(iter(reversed(job.records())), {})
     status = "FINISHED" if job.finished else last.get("status", "FAILED")
     if run.status != status:
@@ -153,7 +153,7 @@ def true_status(run: StoredRun, job: JobFolder) -> Iterator[str]:
 
 
 def same_artifacts(run: StoredRun, job: JobFolder) -> Iterator[str]:
-    """P5 of a job's files; the pictures for the page stand in a folder of their own."""
+    """P5 of a job's files; MLflow's page has its pictures in a separate folder."""
     names = {path.relative_to(run.artifacts).as_posix() for path in run.artifacts.rglob("*") if path.is_file()}
     images = sorted(name for name in names if name.startswith("images/"))
     for name in sorted((names | set(ARTIFACTS if run.status == "FINISHED" else ())) - set(images)):
@@ -181,7 +181,7 @@ def true_sweep(run: StoredRun, folder: Path, jobs: list[JobFolder]) -> Iterator[
 
 
 def labelled(job: JobFolder, found: Iterable[str]) -> list[str]:
-    """Name the job behind the promise's number."""
+    """Add the job's name after the promise's number."""
     return [f"{line[:2]} {job.path.name}: {line[3:]}" for line in found]
 
 

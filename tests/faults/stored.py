@@ -1,4 +1,4 @@
-"""What a store and its folders hold, read without the code that wrote it."""
+"""Read a store and job folders without the code that wrote them."""
 
 import csv
 import hashlib
@@ -26,7 +26,7 @@ Row = tuple[str, int, int, float]  # key, step, time, value
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the tables of `mlflow.db` hold it."""
+    """A run as stored in the tables of `mlflow.db`."""
 
     id: str
     name: str
@@ -40,10 +40,10 @@ class StoredRun:
 
 
 def read_runs(database: Path, artifact_root: Path | None = None) -> list[StoredRun]:
-    """Every run, also deleted ones; none where the tables are not made yet.
+    """Return all runs, deleted ones included; an empty list if the tables do not exist yet.
 
-    A copy is read: whoever opens a database first after a kill rolls the cut transaction back, and that is left to the
-    program under test.
+    Reads a copy: the first process that opens a database after a kill rolls back the interrupted transaction, and that
+    must be the program under test.
     """
     if not database.exists():
         return []
@@ -90,28 +90,28 @@ def artifact_folder(uri: str, artifact_root: Path | None) -> Path:
 
 
 def damage(path: Path, *, torn_line: bool = False) -> str:
-    """What is wrong with a file, by the kind that its name tells; nothing for a whole one and for other kinds."""
+    """Return what is wrong with a file; an empty string for undamaged files and unknown kinds."""
     if path.name == "journal.jsonl":
         return _damaged_lines(path, torn_line=torn_line)
     if path.name.startswith("checkpoint-"):
-        return "" if checkpoint_epoch(path) else "harmed"
+        return "" if checkpoint_epoch(path) else "damaged"
     try:
         READERS.get(path.suffix, lambda _: None)(path)
-    except Exception as error:  # each reader has its own kinds of error
+    except Exception as error:  # each reader raises other errors
         return f"{type(error).__name__}: {error}"
     return ""
 
 
 def _damaged_lines(path: Path, *, torn_line: bool) -> str:
     lines = path.read_bytes().splitlines(keepends=True)
-    harmed = [number for number, line in enumerate(lines, start=1) if decode(line) is None]
-    if torn_line and harmed == [len(lines)] and not lines[-1].endswith(b"\n"):
+    damaged = [number for number, line in enumerate(lines, start=1) if decode(line) is None]
+    if torn_line and damaged == [len(lines)] and not lines[-1].endswith(b"\n"):
         return ""
-    return f"line {harmed[0]} of {len(lines)} is harmed" if harmed else ""
+    return f"line {damaged[0]} of {len(lines)} is damaged" if damaged else ""
 
 
 def checkpoint_epoch(path: Path) -> int | None:
-    """The epoch whose end a checkpoint holds, None for a harmed one."""
+    """Return a checkpoint's epoch, None if it is damaged."""
     head, newline, rest = path.read_bytes().partition(b"\n")
     digest, content = rest[:32], rest[32:]
     if hashlib.sha256(head + newline + content).digest() != digest:
@@ -120,9 +120,9 @@ def checkpoint_epoch(path: Path) -> int | None:
 
 
 def _read_arrays(path: Path) -> None:
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:  # given a path, it leaves a bad one open
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
         for name in stored.files:
-            stored[name]  # the archive's own CRC is checked here
+            stored[name]  # zipfile checks the CRC here
 
 
 def _read_picture(path: Path) -> None:

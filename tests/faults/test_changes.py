@@ -1,4 +1,4 @@
-"""What a user or a newer version changes between two commands: code, data, checkpoints, or the wish to start anew."""
+"""Changes between two commands: edited code, other data, checkpoints of other versions, a restart."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.checkpoint import FORMAT, GENERATIONS, sealed
+from src.runs.checkpoint import FORMAT, GENERATIONS, checkpoint_bytes
 from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
 from tests.data.conftest import to_idx
@@ -21,7 +21,7 @@ from tests.faults.stored import read_runs
 
 pytest_plugins = ["tests.faults.fixtures"]
 PROJECT = Path(__file__).parents[2]
-# Each step multiplies the weights by about -2, so that they overflow, but not in the first epoch.
+# Each step multiplies the weights by about -2: they overflow, but not in the first epoch.
 DIVERGING = ("reg.l2=30,0", "norm=none", *DATA[:-1], "optimizer=sgd", "optimizer.lr=0.1")
 DIVERGING += ("optimizer.momentum=0", "optimizer.nesterov=false", "schedule=constant", "epochs=10")
 
@@ -42,11 +42,11 @@ def stopped(forked, folder, *words, epochs=2):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (sealed(FORMAT + 1, b"what a later version writes"), f"has format {FORMAT + 1}; this version reads"),
+        (checkpoint_bytes(FORMAT + 1, b"what a later version writes"), f"has format {FORMAT + 1}; this version reads"),
         (b"PK\x03\x04 and so on", "is a bare pickle"),
     ],
 )
-def test_a_checkpoint_of_another_version_fails_its_job_alone_and_is_kept(forked, empty, content, words):
+def test_a_checkpoint_of_another_version_fails_only_its_job_and_is_kept(forked, empty, content, words):
     sweep = ("norm=bn,gn", *DATA, "epochs=40")
     stopped(forked, empty, *sweep)
     job = only_job(empty, "bn")
@@ -67,7 +67,7 @@ def test_a_checkpoint_of_another_version_fails_its_job_alone_and_is_kept(forked,
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkpoint(forked, empty):
+def test_a_loss_that_is_not_finite_reports_its_step_and_keeps_the_last_checkpoint(forked, empty):
     done = forked.run(empty, *DIVERGING)
     assert done.status == 1, done.said
     jobs = list(empty.glob("multirun/jobs/*"))
@@ -87,7 +87,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkp
     check_store(empty)
 
 
-def test_restart_sets_finished_jobs_aside_and_trains_the_same_bytes(forked, empty, reference):
+def test_restart_sets_finished_jobs_aside_and_trains_to_the_same_bytes(forked, empty, reference):
     assert forked.run(empty, *SWEEP).status == 0
     first = {run.id for run in read_runs(empty / "mlflow.db") if run.tags["kind"] == "job"}
     old = {path.name: (path / "weights.safetensors").read_bytes() for path in empty.glob("multirun/jobs/*")}
@@ -107,7 +107,7 @@ def test_restart_sets_finished_jobs_aside_and_trains_the_same_bytes(forked, empt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["as the first is set aside", "as the first trains"])
-def test_a_restart_that_is_killed_goes_on_without_the_word(forked, empty, reference, moment):
+def test_a_killed_restart_resumes_without_restarting_again(forked, empty, reference, moment):
     assert forked.run(empty, *SWEEP).status == 0
     running = forked.start(empty, *SWEEP, "resume=restart")
     begun = "multirun/superseded/*" if "aside" in moment else "multirun/superseded/../jobs/*/checkpoint-*"
@@ -121,7 +121,7 @@ def test_a_restart_that_is_killed_goes_on_without_the_word(forked, empty, refere
 
 
 @pytest.mark.slow
-def test_a_half_done_job_is_set_aside_too(forked, empty):
+def test_restart_sets_an_interrupted_job_aside_too(forked, empty):
     sweep = ("norm=bn", *DATA, "epochs=40")
     stopped(forked, empty, *sweep, epochs=5)
     done = forked.run(empty, *sweep, "resume=restart")
@@ -134,7 +134,7 @@ def test_a_half_done_job_is_set_aside_too(forked, empty):
 
 
 def images(seed):
-    """The four files of a dataset of made-up images."""
+    """Write the four files of a dataset of random images."""
     random = np.random.default_rng(seed)
     files = {}
     for name, count in (("train", 60), ("t10k", 40)):
@@ -144,7 +144,7 @@ def images(seed):
 
 
 def own_data(folder):
-    """A folder of the user's own images, and the words that train on them."""
+    """A folder of images, and the overrides that train on them."""
     root = folder / "images"
     root.mkdir()
     for name, content in images(0).items():
@@ -161,7 +161,7 @@ def change(root):
 
 
 @pytest.mark.slow
-def test_changed_data_is_another_job_and_said_so(forked, empty):
+def test_changed_data_is_another_job_and_is_reported(forked, empty):
     root, words = own_data(empty)
     assert forked.run(empty, *words, "epochs=1").status == 0
     (first,) = empty.glob("multirun/jobs/*")
@@ -174,14 +174,14 @@ def test_changed_data_is_another_job_and_said_so(forked, empty):
 
 
 def project(folder):
-    """A copy of the code, to be edited."""
+    """A copy of the code that the test may edit."""
     for name in ("src", "conf", "hydra_plugins"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
 @pytest.mark.slow
-def test_edited_code_trains_what_is_not_finished_anew_and_marks_the_rest(forked, empty, tmp_path):
+def test_edited_code_retrains_unfinished_jobs_and_marks_finished_ones(forked, empty, tmp_path):
     sweep = ("norm=bn,gn", *DATA, "epochs=200")
     code = project(tmp_path / "code")
 

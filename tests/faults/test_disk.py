@@ -1,4 +1,4 @@
-"""A disk that is full: the last good state stays, the error says so, and with room again the work goes on."""
+"""A full disk: the last checkpoint stays, the error names the file, and the job resumes once there is room."""
 
 import contextlib
 import multiprocessing
@@ -17,15 +17,15 @@ from tests.faults.promises import check_store
 from tests.world import configuration
 
 pytest_plugins = ["tests.faults.fixtures"]
-# The process that runs the tests has threads of its own, which its children do not need.
+# pytest's process has threads, which its forked children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-PAGE = 4096  # what a file system in memory gives out at a time
+PAGE = 4096  # bytes; a file system in memory grows by pages
 
 
 @contextlib.contextmanager
 def small_disk(path, pages):
-    """A file system of so many pages, and a call that gives it room."""
+    """Mount a file system of some pages; yields a function that enlarges it."""
     path.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={max(pages, 1) * PAGE}", "tmpfs", str(path)]
     try:
@@ -54,7 +54,7 @@ def whole(tmp_path_factory):
 
 
 def train(folder, said, file_size=None, epochs=3):
-    """Run the job in a process of its own; returns its exit status and what it printed to the error stream."""
+    """Run the job in a process; return its exit status and its standard error."""
 
     def work():
         sys.stderr = said.open("w")
@@ -72,7 +72,7 @@ def train(folder, said, file_size=None, epochs=3):
 
 
 def check_full(folder, status, told):
-    """What holds when the disk was full; returns how far the job had come."""
+    """Check a job that met a full disk; return its recorded epochs."""
     assert status == 1, told
     assert "FAILED: OSError: [Errno" in told
     assert str(folder.path) in told, "which file?"
@@ -82,7 +82,7 @@ def check_full(folder, status, told):
     return [record["epoch"] for record in folder.records() if record["kind"] == "epoch"]
 
 
-def check_goes_on(folder, whole, said, before):
+def check_resumes(folder, whole, said, before):
     epochs = whole.records()[-1]["epoch"]
     status, told = train(folder, said, epochs=epochs)
     assert status == 0, told
@@ -95,7 +95,7 @@ def check_goes_on(folder, whole, said, before):
 
 
 def sizes_in_turn(folder):
-    """The sizes of a finished job's files, and of a checkpoint that is gone by then, a byte less each."""
+    """Return the sizes of a finished job's files, each less one byte."""
     return sorted({path.stat().st_size - 1 for path in folder.path.iterdir()} - {-1})
 
 
@@ -105,7 +105,7 @@ def no_file_larger_than(size, tmp_path, whole):
     if folder.finished:
         return status
     before = check_full(folder, status, told)
-    check_goes_on(folder, whole, tmp_path / "said", before)
+    check_resumes(folder, whole, tmp_path / "said", before)
     return len(before)
 
 
@@ -115,21 +115,21 @@ def test_a_file_that_cannot_grow_costs_at_most_the_epoch_under_way(tmp_path, who
 
 
 @pytest.mark.slow
-def test_whatever_file_cannot_grow_the_job_goes_on_with_room(tmp_path, whole):
-    told = 500  # what the job says has to fit too
-    for size in (*sizes_in_turn(whole), *range(told, 120_000, 1500)):
-        if size >= told:
+def test_after_any_file_could_not_grow_the_job_resumes_once_there_is_room(tmp_path, whole):
+    output = 500  # the job's own output must fit
+    for size in (*sizes_in_turn(whole), *range(output, 120_000, 1500)):
+        if size >= output:
             no_file_larger_than(size, tmp_path, whole)
 
 
 def filled_at(pages, tmp_path, whole):
-    """Returns how many epochs were journalled when the disk was full."""
+    """Train on a disk of some pages; return how many epochs were recorded when it was full."""
     with small_disk(tmp_path / "disk", pages) as make_room:
         folder = JobFolder(tmp_path / "disk" / "job")
         status, told = train(folder, tmp_path / "said")
         before = check_full(folder, status, told)
         make_room()
-        check_goes_on(folder, whole, tmp_path / "said", before)
+        check_resumes(folder, whole, tmp_path / "said", before)
     return len(before)
 
 
@@ -157,12 +157,12 @@ def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
         assert "journal.jsonl" in told
         assert 5 < len(before) < 15
         make_room()
-        check_goes_on(folder, whole, tmp_path / "said", before)
+        check_resumes(folder, whole, tmp_path / "said", before)
 
 
 @contextlib.contextmanager
 def store_on_small_disk(tmp_path, tables, room):
-    """A folder whose `mlflow.db` stands on a disk with so many pages besides, and a call that gives it more."""
+    """Yield a folder whose `mlflow.db` is on a small disk with some free pages, and a function that enlarges it."""
     folder = tmp_path / "here"
     folder.mkdir()
     with small_disk(tmp_path / "disk", -(-tables.stat().st_size // PAGE) + room) as make_room:
@@ -172,7 +172,7 @@ def store_on_small_disk(tmp_path, tables, room):
 
 
 def store_filled_at(room, forked, tmp_path, tables, reference):
-    """Returns the exit status of the command whose store ran full."""
+    """Return the exit status of a command whose store ran full."""
     with store_on_small_disk(tmp_path, tables, room) as (folder, make_room):
         done = forked.run(folder, *SWEEP, patience=1)
         assert "Traceback" not in done.said
@@ -191,7 +191,7 @@ def store_filled_at(room, forked, tmp_path, tables, reference):
     return done.status
 
 
-def test_a_store_on_a_full_disk_holds_no_job_up_and_gets_everything_later(forked, tmp_path, tables, reference):
+def test_a_store_on_a_full_disk_delays_no_job_and_gets_everything_later(forked, tmp_path, tables, reference):
     assert store_filled_at(12, forked, tmp_path, tables, reference) == 3
 
 

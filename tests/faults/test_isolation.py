@@ -1,4 +1,4 @@
-"""Whatever a job dies of, it dies of alone, and its cause is told where one looks for it."""
+"""A dying job stops no other, and every command reports its cause."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
 
 SIX = "-m norm=bn reg.l1=0,1e-6,1e-5,2e-5,3e-5,4e-5 data=synthetic data.images=300 data.validation=50 epochs=2"
-# Runs in the process that jobs are forked from, and lets some of them die as programs do.
+# Runs in the process that jobs are forked from, and makes some jobs die.
 DEATHS = """
 import sys
 if any("forkserver" in word for word in sys.orig_argv):
@@ -28,7 +28,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import src.job
     train = src.job.train
 
-    def die(model, splits, optimizer, schedule, config, *rest):
+    def die(model, splits, optimizer, schedule, config, **more):
         strength = config.reg.l1
         if strength == 1e-5:
             ctypes.string_at(0)
@@ -38,14 +38,14 @@ if any("forkserver" in word for word in sys.orig_argv):
             os.kill(os.getpid(), signal.SIGKILL)
         if strength == 4e-5:
             next(model.parameters()).data.fill_(float("nan"))
-        train(model, splits, optimizer, schedule, config, *rest)
+        return train(model, splits, optimizer, schedule, config, **more)
 
     src.job.train = die
 """
 CAUSES = {"1e-05": "SIGSEGV", "2e-05": "SystemExit: 0", "3e-05": "SIGKILL", "4e-05": "Diverged: in epoch 1, step 1"}
 
 
-def test_four_ways_to_die_leave_the_other_jobs_alone_and_are_told_truly(command, tmp_path):
+def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path):
     (tmp_path / "deaths").mkdir()
     (tmp_path / "deaths/sitecustomize.py").write_text(DEATHS)
     path = os.pathsep.join([str(tmp_path / "deaths"), os.environ.get("PYTHONPATH", "")])
@@ -60,7 +60,7 @@ def test_four_ways_to_die_leave_the_other_jobs_alone_and_are_told_truly(command,
         (folder,) = tmp_path.glob(f"multirun/jobs/*-{run.tags['job_key'][:8]}")
         assert cause in (folder / "train.log").read_text()
         assert f"l1={strength}" in done.stdout
-        assert cause in done.stdout  # the comparison names it
+        assert cause in done.stdout  # the comparison reports it
     check_store(tmp_path)
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("multirun/jobs/*/result.json")}
@@ -103,7 +103,7 @@ LONG = ("-m", "norm=bn,gn,ln", "data=synthetic", "data.images=1500", "epochs=40"
 
 
 @pytest.mark.slow
-def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     process = start(tmp_path, *LONG)
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
@@ -119,9 +119,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 @pytest.mark.parametrize("whom", ["parent", "all"])  # a shell's kill, and a terminal's Ctrl-C
-def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_last_checkpoint(
-    tmp_path, number, status, whom
-):
+def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(tmp_path, number, status, whom):
     process = start(tmp_path, *LONG, "resume=restart")
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
@@ -137,15 +135,15 @@ def test_a_stopped_sweep_lists_what_is_left_and_its_jobs_are_killed_at_their_las
     assert process.returncode == status, told
     assert "3 of 3 jobs are left" in told
     assert "to resume, run: python -m src.train -m norm=bn,gn,ln" in told
-    assert "resume=restart" not in told  # that would begin again
+    assert "resume=restart" not in told  # it would retrain them
     assert "Traceback" not in told
-    assert seconds < 10  # a hanging job is killed after four
+    assert seconds < 10  # a hanging job is killed after four seconds
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
     assert [run.status for run in runs] == ["KILLED", "KILLED"]
 
 
 @pytest.mark.slow
-def test_the_same_sweep_started_twice_trains_each_job_once_and_both_end_well(tmp_path):
+def test_the_same_sweep_started_twice_trains_each_job_once_and_both_succeed(tmp_path):
     both = [start(tmp_path, *LONG) for _ in range(2)]
     try:
         told = [process.communicate(timeout=240) for process in both]
@@ -162,7 +160,7 @@ def test_the_same_sweep_started_twice_trains_each_job_once_and_both_end_well(tmp
     check_store(tmp_path)
 
 
-# A job that hears no signal, in a command that would wait ten minutes for it.
+# A job that ignores signals, in a command that would wait ten minutes for it.
 DEAF = """
 import sys
 if "src.train" in sys.orig_argv:
@@ -172,7 +170,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import signal, time
     import src.job
 
-    def hear_nothing(*_):
+    def hear_nothing(*_, **__):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         open("deaf", "w").close()
@@ -183,7 +181,7 @@ if any("forkserver" in word for word in sys.orig_argv):
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(tmp_path):
+def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
     (tmp_path / "deaf-site").mkdir()
     (tmp_path / "deaf-site/sitecustomize.py").write_text(DEAF)
     path = os.pathsep.join([str(tmp_path / "deaf-site"), os.environ.get("PYTHONPATH", "")])
@@ -196,7 +194,7 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
         stdout=of_process,
         stderr=of_process,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches all its processes
+        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # lets Ctrl-C reach all its processes
     )
     os.close(of_process)
     shown = Terminal(terminal)
@@ -216,7 +214,7 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
     assert "Traceback" not in shown.text
     begun = [job.records()[-1] for path in tmp_path.glob("multirun/jobs/*") if (job := JobFolder(path)).records()]
     assert {last["status"] for last in begun} == {"KILLED"}
-    # The one that is deaf; the other may have been stopped before it was.
+    # The deaf job; the other one may have stopped before.
     reasons = {last["error"] for last in begun}
     assert "the command was stopped" in reasons <= {"the command was stopped", "KeyboardInterrupt"}
     assert "3 of 3 jobs are left" in shown.text
@@ -224,7 +222,7 @@ def test_ctrl_c_on_a_terminal_waits_for_jobs_to_stop_and_a_second_one_does_not(t
 
 
 class Terminal:
-    """Reads what a terminal shows, so that whoever writes there does not have to wait."""
+    """Reads a terminal's output continuously, which keeps writers from blocking."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal, self._shown = terminal, b""
@@ -240,7 +238,7 @@ class Terminal:
         return self._shown.decode(errors="replace")
 
 
-# The process that jobs are forked from takes long to import what they need.
+# Makes the imports of the process that jobs are forked from slow.
 SLOW = """
 import sys, time
 class Slow:
@@ -255,14 +253,14 @@ if any("forkserver" in word for word in sys.orig_argv):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
-def test_a_signal_before_the_first_job_could_begin_is_answered_in_words(tmp_path, number, status):
+def test_a_signal_before_the_first_job_starts_is_reported(tmp_path, number, status):
     (tmp_path / "slow-site").mkdir()
     (tmp_path / "slow-site/sitecustomize.py").write_text(SLOW)
     path = os.pathsep.join([str(tmp_path / "slow-site"), os.environ.get("PYTHONPATH", "")])
     process = start(tmp_path, *LONG, "tracking=none", PYTHONPATH=path)
     try:
         wait_until((tmp_path / "importing").exists, process)
-        time.sleep(2)  # by now the command waits for the process that jobs are forked from
+        time.sleep(2)  # the command now waits for that process
         os.killpg(process.pid, number)
         _, told = process.communicate(timeout=60)
     finally:

@@ -1,9 +1,9 @@
 """Random SIGKILLs of the README's six runs.
 
     pytest -m slow tests/faults/test_kills.py -s                              eight kills
-    pytest -m slow tests/faults/test_kills.py -s --kills 200 --fault-seed 7   more of them, at other moments
+    pytest -m slow tests/faults/test_kills.py -s --kills 200 --fault-seed 7   200 kills, at other moments
 
-The table of where they fell is printed, with the seed.
+Prints a table of what the killed processes were doing, and the seed.
 """
 
 import random
@@ -22,12 +22,12 @@ from tests.faults.promises import check_store
 from tests.tracking.servers import serving
 
 SIX_RUNS = ("src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", "data.limit=2560", "epochs=4")
-LANES = 2  # commands at once, as many as the smallest machine has cores
+LANES = 2  # commands at once; the smallest machine has two cores
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """What the six runs leave when nobody disturbs them, and when they were started."""
+    """The folder of an uninterrupted sweep, and when it was launched."""
     folder, launched = tmp_path_factory.mktemp("uninterrupted"), time.time_ns()
     subprocess.run([sys.executable, "-m", *SIX_RUNS], cwd=folder, env=clean_environment(), check=True, timeout=300)
     check_store(folder, folder)
@@ -35,10 +35,10 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+# MLflow 3.17 uses an option that SQLAlchemy 2.1 deprecates.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.parametrize("victims", ["its one process", "any of its processes", "two people, one server"])
-def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+def test_a_sweep_killed_again_and_again_ends_like_an_uninterrupted_one(
     uninterrupted, migrated, tmp_path, request, victims
 ):
     kills = request.config.getoption("--kills")
@@ -70,7 +70,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.2, 0.7, 1.2, 1.7])  # seconds; MLflow's migrations take 2.5
-def test_a_store_that_is_killed_while_it_is_made_opens_the_next_time(tmp_path, delay):
+def test_a_store_killed_while_it_is_created_opens_the_next_time(tmp_path, delay):
     process = start(SMALL, tmp_path)
     try:
         assert until(process, lambda: any(tmp_path.rglob("*mlflow.db")))

@@ -1,4 +1,4 @@
-"""The checker of the promises finds what is planted: it can fail."""
+"""The promise checker reports every planted violation."""
 
 import json
 import math
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from src.runs.checkpoint import save_checkpoint
-from src.runs.files import write_json
 from src.runs.journal import encode, read_journal
 from src.runs.predictions import load_predictions, save_predictions
-from src.runs.stored import sealed
+from src.storage.files import write_json
+from src.storage.stored import sealed
 from tests.faults.conftest import execute
 from tests.faults.promises import check_after_kill, check_store, snapshot
 
@@ -29,7 +29,7 @@ def bn(folder: Path) -> Path:
 
 
 def artifacts(folder: Path) -> Path:
-    """Where MLflow's copy of bn's files stands."""
+    """Return the folder of MLflow's copy of bn's files."""
     mine = (bn(folder) / "weights.safetensors").read_bytes()
     copies = folder.glob("multirun/artifacts/*/artifacts/weights.safetensors")
     return next(path.parent for path in copies if path.read_bytes() == mine)
@@ -40,7 +40,7 @@ def sql(statement):
 
 
 def second_run(which):
-    """The same run once more under another id."""
+    """Copy a run under another id."""
 
     def plant(folder):
         columns = "name, user_id, status, start_time, lifecycle_stage, artifact_uri, experiment_id"
@@ -51,7 +51,7 @@ def second_run(which):
 
 
 def flipped(path_of):
-    """A file with one bit of its middle byte turned over, its time as it was."""
+    """Flip a bit of a file's middle byte and keep its time."""
 
     def plant(folder):
         path = path_of(folder)
@@ -67,7 +67,7 @@ def cut(name):
 
 
 def journal(change):
-    """The journal with its records changed, each line whole."""
+    """Return a function that changes the records of bn's journal, with correct checksums."""
 
     def plant(folder):
         path = bn(folder) / "journal.jsonl"
@@ -98,7 +98,7 @@ def added(name, content=b"half of it"):
     return lambda folder: (bn(folder) / name).write_bytes(content)
 
 
-def epoch_told_twice(folder):
+def epoch_logged_twice(folder):
     path = bn(folder) / "train.log"
     path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[0])
 
@@ -112,7 +112,7 @@ PLANTED = {
     "a run twice": ("P1 job bn.*: 2 runs", second_run(BN)),
     "a sweep's run twice": ("P1 sweep .*: 2 runs", second_run(SWEEP)),
     "a run deleted": ("P1 job bn.*: 0 runs", sql(f"UPDATE runs SET lifecycle_stage = 'deleted' WHERE {BN}")),
-    "a run of nobody": ("P1 run bn.*: no manifest", sql(f"DELETE FROM tags WHERE {OF_BN} AND key = 'job_key'")),
+    "a run without a job": ("P1 run bn.*: no manifest", sql(f"DELETE FROM tags WHERE {OF_BN} AND key = 'job_key'")),
     "a run without an owner": ("P1 run bn.*: RUNNING", sql(f"UPDATE runs SET status = 'RUNNING' WHERE {BN}")),
     "a param lost": ("P1 job bn.*: params", sql(f"DELETE FROM params WHERE {OF_BN} AND key = 'norm.name'")),
     "a metric lost": ("P2 .*train/loss.* missing", sql("DELETE FROM metrics WHERE key = 'train/loss' AND step = 2")),
@@ -134,8 +134,8 @@ PLANTED = {
     "an epoch twice": (r"P4 bn.*\[1, 2, 2\]", journal(lambda records: [*records, records[-1]])),
     "an epoch left out": (r"P4 bn.*\[2\]", journal(lambda records: records[:2] + records[3:])),
     "no last epoch": ("P4 bn.*finished after 1", journal(lambda records: records[:3])),
-    "begun twice": ("P4 bn.*start start", journal(lambda records: [records[0], *records])),
-    "an epoch computed again": ("P4 bn.*again: epoch 1", epoch_told_twice),
+    "started twice": ("P4 bn.*start start", journal(lambda records: [records[0], *records])),
+    "an epoch computed again": ("P4 bn.*again: epoch 1", epoch_logged_twice),
     "finished without a result": (
         "P5 bn.*FINISHED instead of FAILED",
         lambda folder: (bn(folder) / "result.json").unlink(),
@@ -144,13 +144,13 @@ PLANTED = {
         "P5 bn.*with a reason",
         sql(f"UPDATE tags SET key = 'error' WHERE {OF_BN} AND key = 'code'"),
     ),
-    "a failure that is none": ("P5 bn.*FAILED instead", sql(f"UPDATE runs SET status = 'FAILED' WHERE {BN}")),
-    "a sweep's failure that is none": ("P5 sweep", sql(f"UPDATE runs SET status = 'FAILED' WHERE {SWEEP}")),
+    "a false failure": ("P5 bn.*FAILED instead", sql(f"UPDATE runs SET status = 'FAILED' WHERE {BN}")),
+    "a false failure of a sweep": ("P5 sweep", sql(f"UPDATE runs SET status = 'FAILED' WHERE {SWEEP}")),
     "another artifact": ("P5 bn.*weights", flipped(lambda folder: artifacts(folder) / "weights.safetensors")),
     "an artifact lost": ("P5 bn.*train.log", lambda folder: (artifacts(folder) / "train.log").unlink()),
     "a picture twice": ("P5 bn.*images: 3 files", second_picture),
     "a temporary file": ("P6 .*left over", added(".weights.safetensors.123")),
-    "a checkpoint cut": ("P6 .*harmed", added("checkpoint-0.pt", b"normlab checkpoint 1\nhalf of it")),
+    "a checkpoint cut": ("P6 .*damaged", added("checkpoint-0.pt", b"normlab checkpoint 1\nhalf of it")),
     "a picture cut": ("P6 .*confusion_matrix.png", cut("confusion_matrix.png")),
     "predictions cut": ("P6 .*predictions.npz", cut("predictions.npz")),
     "weights cut": ("P6 .*weights.safetensors", cut("weights.safetensors")),
@@ -160,7 +160,7 @@ PLANTED = {
 }
 
 
-def test_the_good_store_keeps_all_promises(finished_sweep, planted):
+def test_an_undamaged_store_keeps_all_promises(finished_sweep, planted):
     before = snapshot(finished_sweep / "multirun")
     check_store(finished_sweep, finished_sweep, before=before)
     check_after_kill(finished_sweep / "multirun", before)
@@ -168,7 +168,7 @@ def test_the_good_store_keeps_all_promises(finished_sweep, planted):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_what_is_planted_is_named(finished_sweep, planted, name):
+def test_a_planted_violation_is_reported(finished_sweep, planted, name):
     words, plant = PLANTED[name]
     plant(planted)
     with pytest.raises(AssertionError) as caught:
@@ -176,17 +176,17 @@ def test_what_is_planted_is_named(finished_sweep, planted, name):
     assert re.search(words, str(caught.value)), caught.value
 
 
-def test_a_finished_job_that_is_touched_is_named(finished_sweep):
+def test_a_changed_finished_job_is_reported(finished_sweep):
     before = snapshot(finished_sweep / "multirun")
     (name,) = (name for name in before if name.startswith("bn"))
     earlier = replace(before[name], files={**before[name].files, "result.json": (0, 0)})
     for check in (check_store, lambda folder, before: check_after_kill(folder / "multirun", before)):
-        with pytest.raises(AssertionError, match=r"P4 bn.*touched: result\.json"):
+        with pytest.raises(AssertionError, match=r"P4 bn.*changed: result\.json"):
             check(finished_sweep, before={**before, name: earlier})
 
 
 def interrupted(folder):
-    """The job bn as a kill after its second epoch leaves it."""
+    """Turn bn into a job that was killed after its second epoch."""
     path = bn(folder)
     (path / "result.json").unlink()
     save_checkpoint(path, 1, {})
@@ -199,19 +199,19 @@ def interrupted(folder):
     ("words", "plant"),
     [
         ("P4 bn.*progress fell from 2 epochs to 1", journal(lambda records: records[:3])),
-        ("P4 bn.*begun anew", journal(lambda records: [{**records[0], "time": 1}, *records[1:]])),
+        ("P4 bn.*restarted", journal(lambda records: [{**records[0], "time": 1}, *records[1:]])),
         ("P4 bn.*checkpoint fell from epoch 2 to 1", lambda folder: (bn(folder) / "checkpoint-0.pt").unlink()),
         (
             "P4 bn.*2 epochs in the journal, the checkpoint of epoch 4",
             lambda folder: save_checkpoint(bn(folder), 4, {}),
         ),
         ("P5 bn.*FINISHED instead", sql(f"UPDATE runs SET status = 'FINISHED' WHERE {BN}")),
-        ("P6 .*checkpoint-1.pt: harmed", flipped(lambda folder: bn(folder) / "checkpoint-1.pt")),
+        ("P6 .*checkpoint-1.pt: damaged", flipped(lambda folder: bn(folder) / "checkpoint-1.pt")),
         ("P6 .*journal.jsonl: line", flipped(lambda folder: bn(folder) / "journal.jsonl")),
         ("P6 .*weights", cut("weights.safetensors")),
     ],
 )
-def test_what_a_kill_must_not_leave_is_named(planted, words, plant):
+def test_a_state_that_no_kill_may_leave_is_reported(planted, words, plant):
     before = interrupted(planted)
     check_after_kill(planted / "multirun", before)
     plant(planted)
@@ -220,7 +220,7 @@ def test_what_a_kill_must_not_leave_is_named(planted, words, plant):
     assert re.search(words, str(caught.value)), caught.value
 
 
-def test_what_a_kill_may_leave_is_not(planted):
+def test_a_state_that_a_kill_may_leave_is_not_reported(planted):
     before = interrupted(planted)
     added(".checkpoint-1.pt.123")(planted)
     with (bn(planted) / "journal.jsonl").open("ab") as file:

@@ -1,4 +1,4 @@
-"""A store that is locked or gone, job folders that are gone, and two commands at once."""
+"""A locked or deleted store, deleted job folders, and two commands at once."""
 
 import itertools
 import os
@@ -16,24 +16,24 @@ from tests.faults.stored import read_runs
 
 pytest_plugins = ["tests.faults.fixtures"]
 
-REPEATS = int(os.environ.get("NORMLAB_REPEATS", "20"))  # of the race between two commands
+REPEATS = int(os.environ.get("NORMLAB_REPEATS", "20"))  # how often two commands race
 LONG = ("norm=bn", *DATA, "epochs=400")
 
 
 def active(folder, kind="job"):
-    """The runs of a kind that no later attempt has superseded, by their job's or sweep's key."""
+    """Return the runs of a kind that are not superseded, by job key or sweep id."""
     runs = [run for run in read_runs(folder / "mlflow.db") if run.tags["kind"] == kind]
     return {run.tags.get("job_key") or run.tags["sweep_id"]: run for run in runs if "superseded" not in run.tags}
 
 
 def gaps(job):
-    """Seconds from each epoch to the next, with the time at which it began."""
+    """Return each epoch's start and its seconds to the next epoch."""
     times = [record["time"] / 1000 for record in job.records() if record["kind"] == "epoch"]
     return [(before, after - before) for before, after in itertools.pairwise(times)]
 
 
 def locked_for(seconds, forked, folder, epochs):
-    """Lock the store while a job trains; returns the longest epoch, in seconds, while it was locked."""
+    """Lock the store while a job trains; return its longest epoch during the lock, in seconds."""
     running = forked.start(folder, "norm=bn", *DATA, f"epochs={epochs}")
     eventually(lambda: any(run.metrics for run in active(folder).values()))
     lock = sqlite3.connect(folder / "mlflow.db", isolation_level=None, timeout=60)
@@ -53,16 +53,16 @@ def locked_for(seconds, forked, folder, epochs):
 
 
 @pytest.mark.slow
-def test_training_goes_on_while_the_store_is_locked(forked, empty):
+def test_training_continues_while_the_store_is_locked(forked, empty):
     assert locked_for(1.5, forked, empty, 250) < 1
 
 
 @pytest.mark.slow
-def test_training_goes_on_while_the_store_is_locked_for_half_a_minute(forked, empty):
+def test_training_continues_while_the_store_is_locked_for_half_a_minute(forked, empty):
     assert locked_for(30, forked, empty, 4000) < 3
 
 
-def test_a_store_that_was_deleted_is_filled_again_from_the_folders(forked, empty, reference):
+def test_a_deleted_store_is_filled_again_from_the_folders(forked, empty, reference):
     shutil.copytree(reference / "multirun" / "jobs", empty / "multirun" / "jobs")
     before = snapshot(empty / "multirun")
     done = forked.run(empty, *SWEEP)
@@ -73,7 +73,7 @@ def test_a_store_that_was_deleted_is_filled_again_from_the_folders(forked, empty
 
 
 @pytest.mark.slow
-def test_a_store_deleted_while_a_sweep_runs_is_told_and_the_rerun_repairs_it(forked, empty):
+def test_a_store_deleted_during_a_sweep_is_reported_and_the_rerun_repairs_it(forked, empty):
     running = forked.start(empty, *LONG, patience=2)
     eventually(lambda: any(run.metrics for run in active(empty).values()))
     for path in empty.glob("mlflow.db*"):
@@ -90,7 +90,7 @@ def test_a_store_deleted_while_a_sweep_runs_is_told_and_the_rerun_repairs_it(for
     check_store(empty, before=before)
 
 
-def test_a_job_whose_folder_was_deleted_is_trained_again_as_a_new_run(forked, empty, reference):
+def test_a_job_with_a_deleted_folder_is_retrained_as_a_new_run(forked, empty, reference):
     assert forked.run(empty, *SWEEP).status == 0
     first = active(empty)
     shutil.rmtree(only_job(empty, "gn"))
@@ -107,7 +107,7 @@ def test_a_job_whose_folder_was_deleted_is_trained_again_as_a_new_run(forked, em
 
 
 @pytest.mark.slow
-def test_with_all_folders_gone_everything_is_trained_again(forked, empty, reference):
+def test_with_all_folders_deleted_everything_is_retrained(forked, empty, reference):
     assert forked.run(empty, *SWEEP).status == 0
     first = active(empty)
     shutil.rmtree(empty / "multirun")
@@ -120,7 +120,7 @@ def test_with_all_folders_gone_everything_is_trained_again(forked, empty, refere
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.safetensors", "predictions.npz", "journal.jsonl", "misclassified.png"])
-def test_a_finished_job_that_lost_a_file_is_named(name, forked, empty, reference):
+def test_a_finished_job_that_lost_a_file_is_reported(name, forked, empty, reference):
     shutil.copytree(reference / "multirun" / "jobs", empty / "multirun" / "jobs")
     job = only_job(empty, "gn")
     (job / name).unlink()
@@ -159,12 +159,12 @@ def test_two_sweeps_at_once_share_a_store_and_a_job(forked, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(REPEATS))
-def test_commands_started_together_never_disturb_each_other(number, forked, tmp_path):
+def test_commands_started_together_do_not_disturb_each_other(number, forked, tmp_path):
     other = SWEEP if number % 2 else ("norm=gn,ln", *DATA, "epochs=3")
     together(tmp_path / "here", forked, SWEEP, other, *[SWEEP] * (number % 3 == 0))
 
 
-def test_restart_while_somebody_trains_is_refused(forked, empty):
+def test_restart_is_refused_while_another_command_trains(forked, empty):
     running = forked.start(empty, *LONG, "tracking=none")
     eventually(lambda: epochs_below(empty) > 2)
     done = forked.run(empty, *LONG, "tracking=none", "resume=restart")

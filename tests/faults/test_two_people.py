@@ -1,4 +1,4 @@
-"""Two people, one MLflow server, sweeps that overlap, in turns and at once; the server is killed once.
+"""Two people run overlapping sweeps at one MLflow server, in turns and at once; the server is killed once.
 
 pytest -m slow tests/faults/test_two_people.py -s --sweeps 10 --fault-seed 3
 """
@@ -18,7 +18,7 @@ from tests.tracking.servers import serving
 
 pytestmark = [
     pytest.mark.slow,
-    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    # MLflow 3.17 uses an option that SQLAlchemy 2.1 deprecates.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
@@ -27,17 +27,17 @@ NOT_DELIVERED, REFUSED = 3, 2
 
 
 def some(chance, values):
-    """A few of the values, as a sweep writes them."""
+    """Return one to three of the values, separated by commas."""
     return ",".join(chance.sample(values, chance.randint(1, min(len(values), 3))))
 
 
 def random_sweep(chance):
-    """The words of a sweep of at most 18 jobs out of 30, so that many stand in several sweeps."""
+    """Return the overrides of a sweep of at most 18 of 30 jobs; many jobs are in several sweeps."""
     norm = some(chance, ["bn", "gn", "ln", "in", "none"])
     return [f"norm={norm}", f"reg.l1={some(chance, ['0', '1e-5'])}", f"seed={some(chance, ['0', '1', '2'])}", *SMALL]
 
 
-def test_two_people_who_share_a_server_both_keep_all_their_runs(migrated, tmp_path, request):
+def test_two_people_sharing_a_server_both_keep_all_their_runs(migrated, tmp_path, request):
     number, seed = request.config.getoption("--sweeps"), request.config.getoption("--fault-seed")
     chance, again = random.Random(seed), []
     for name in ("anna", "ben", "server"):

@@ -1,7 +1,5 @@
 import pytest
 import torch
-from src.models.layers import layers
-from src.models.norms import norm_layer
 from torch import nn
 
 from src.models.cnn import CNN
@@ -21,8 +19,11 @@ NORMS = {
 WIDTH = 16  # conf/model/cnn.yaml
 
 
-def network(name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0) -> CNN:
-    return CNN(channels, 10, width, norm_layer(NORMS[name][0]), dropout, torch.Generator().manual_seed(seed))
+def network(
+    name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0
+) -> nn.Module:
+    norm, generator = NORMS[name][0], torch.Generator().manual_seed(seed)
+    return CNN(width=width).build(channels, 10, lambda count: norm.layer(count, "map"), dropout, generator)
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:
@@ -77,7 +78,9 @@ def test_the_plain_list_of_layers_is_the_network(width):
     for name, block in model.blocks.named_children():
         convolution = next(block.children())
         found.append((name, convolution.out_channels, convolution.kernel_size, convolution.stride))
-    assert found == [(layer.name, layer.channels, (layer.kernel,) * 2, (layer.stride,) * 2) for layer in layers(width)]
+    planned = CNN(width=width).convolutions()
+    assert found == [(layer.name, layer.channels, (layer.kernel,) * 2, (layer.stride,) * 2) for layer in planned]
+    assert [(name, channels) for name, channels, _, _ in found] == CNN(width=width).norm_channels()
     assert convolutions(model)[0].out_channels == width
 
 

@@ -277,7 +277,7 @@ def test_sweeps_are_chosen_by_the_first_digits_of_their_id(world, six):
         assert choose_sweeps(world.multirun, [other.id[:digits], six.id[:digits]]) == [other, six]
     assert choose_sweeps(world.multirun, [six.id.upper(), six.id]) == [six]
     for wrong in ("", "zz", six.id[:8] + "zzzz", "../.."):
-        with pytest.raises(BadInput, match="no single sweep"):
+        with pytest.raises(BadInput, match="does not name exactly one sweep"):
             choose_sweeps(world.multirun, [wrong])
 
 

@@ -10,7 +10,7 @@ from src.report.printed_table import print_table
 from src.report.table import SELECTION_RULE, as_frame, csv_content, json_content
 from src.results.records import load_records
 from src.runs.naming import format_value
-from src.runs.stored import sealed
+from src.storage.stored import sealed
 
 
 def printed(records, frame, width=120):

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 from src.results.records import load_records
 from src.runs.journal import stamp
-from src.runs.lock import job_lock
 from src.runs.manifests import choose_sweeps
+from src.storage.lock import job_lock
 from tests.unprivileged import refusal_without_privileges
 
 
@@ -96,11 +96,11 @@ def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world)
     records = load_records([world.sweep(jobs)], world.multirun)
     assert [(job.state, job.label) for job in records.unfinished] == [("harmed", job.label) for job in jobs[:5]]
     assert [job.reason for job in records.unfinished] == [
-        f"{folders[0] / 'result.json'} is no JSON",
+        f"{folders[0] / 'result.json'} is not JSON",
         f"{folders[1] / 'journal.jsonl'} lacks its start record",
         f"{folders[2] / 'journal.jsonl'} line 5 is damaged",
-        f"{folders[3] / 'journal.jsonl'} is that of another job",
-        f"{folders[4] / 'journal.jsonl'} is no regular file",
+        f"{folders[3] / 'journal.jsonl'} belongs to another job",
+        f"{folders[4] / 'journal.jsonl'} is not a regular file",
     ]
     assert len(records.cells[0].jobs) == 1
 
@@ -112,7 +112,7 @@ def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
     records = load_records([world.sweep(jobs)], world.multirun)
     assert [job.reason for job in records.incomplete] == [
         f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
-        f"{folders[1] / 'weights.safetensors'} has no header that can be read; its numbers are compared",
+        f"{folders[1] / 'weights.safetensors'} is not a whole safetensors file; its numbers are compared",
     ]
     assert records.unfinished == ()
     assert len(records.cells[0].jobs) == 3
@@ -140,7 +140,7 @@ def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compa
         "sys.exit(chr(10).join(reasons()))",
     ).splitlines()
     owner = folders[0].owner()
-    opens = "cannot be read: {} belongs to {}, who opens it by chmod -R a+rX {}"
+    opens = "cannot be read: {} belongs to {}, who can allow it with chmod -R a+rX {}"
     assert told == [
         f"not readable: {folders[0] / 'result.json'} {opens.format(folders[0], owner, folders[0])}",
         f"not readable: {folders[1] / 'journal.jsonl'} {opens.format('it', owner, folders[1])}",

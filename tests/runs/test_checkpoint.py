@@ -15,10 +15,10 @@ from src.runs.checkpoint import (
     Checkpoints,
     Unreadable,
     attempt,
+    checkpoint_bytes,
     drop_checkpoints,
     load_checkpoint,
     save_checkpoint,
-    sealed,
 )
 from src.runs.journal import Journal, stamp
 
@@ -30,7 +30,7 @@ def state(epoch):
     }
 
 
-def test_the_newest_of_two_generations_comes_back(tmp_path):
+def test_the_newer_of_two_checkpoints_is_loaded(tmp_path):
     assert load_checkpoint(tmp_path) is None
     for epoch in (1, 2, 3):
         save_checkpoint(tmp_path, epoch, state(epoch))
@@ -49,7 +49,7 @@ def test_memory_format_survives(tmp_path):
     assert load_checkpoint(tmp_path)["weight"].stride() == weight.stride()
 
 
-def test_truncated_at_any_length_the_generation_before_counts(tmp_path):
+def test_if_the_newest_is_cut_at_any_length_the_previous_one_is_loaded(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
     save_checkpoint(tmp_path, 2, state(2))
     newest = tmp_path / GENERATIONS[0]
@@ -59,11 +59,11 @@ def test_truncated_at_any_length_the_generation_before_counts(tmp_path):
         assert load_checkpoint(tmp_path)["epoch"] == 1
 
 
-def test_one_bit_flipped_anywhere_the_generation_before_counts(tmp_path):
+def test_if_any_bit_of_the_newest_is_flipped_the_previous_one_is_loaded(tmp_path):
     save_checkpoint(tmp_path, 2, state(2))
     newest = tmp_path / GENERATIONS[0]
     whole = newest.read_bytes()
-    beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of what the format is told by, then one of each byte
+    beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of the header, then one of each byte
     with newest.open("r+b", buffering=0) as file:
         for bit in [*beginning, *(8 * byte + byte % 8 for byte in range(len(beginning) // 8, len(whole)))]:
             file.seek(bit // 8)
@@ -77,7 +77,7 @@ def test_one_bit_flipped_anywhere_the_generation_before_counts(tmp_path):
     assert load_checkpoint(tmp_path)["epoch"] == 1
 
 
-def test_both_harmed_leave_nothing_to_go_on_from(tmp_path, caplog):
+def test_two_damaged_checkpoints_are_both_ignored(tmp_path, caplog):
     for epoch in (1, 2):
         save_checkpoint(tmp_path, epoch, state(epoch))
         (tmp_path / GENERATIONS[epoch % 2]).write_bytes(b"")
@@ -91,7 +91,7 @@ def begin(folder, **said):
         journal.append(stamp("start", **said))
 
 
-def test_a_checkpoint_of_another_job_or_an_earlier_attempt_is_not_gone_on_from(tmp_path, caplog):
+def test_a_checkpoint_of_another_job_or_an_earlier_attempt_is_ignored(tmp_path, caplog):
     mine, other = tmp_path / "mine", tmp_path / "other"
     begin(mine, seed=0)
     begin(other, seed=1)
@@ -106,7 +106,7 @@ def test_a_checkpoint_of_another_job_or_an_earlier_attempt_is_not_gone_on_from(t
     assert load_checkpoint(begun_again) is None
 
 
-def test_generations_under_each_others_names_are_told_apart_by_what_is_in_them(tmp_path):
+def test_swapped_checkpoint_files_still_give_the_newest_epoch(tmp_path):
     for epoch in (1, 2):
         save_checkpoint(tmp_path, epoch, state(epoch))
     first, second = (tmp_path / name for name in GENERATIONS)
@@ -119,15 +119,15 @@ def test_generations_under_each_others_names_are_told_apart_by_what_is_in_them(t
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
-def test_what_is_sealed_and_no_state_is_refused(tmp_path, content):
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content))
+def test_a_checkpoint_without_a_state_is_refused(tmp_path, content):
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content))
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
 
 
-def test_a_newer_format_is_refused_by_name(tmp_path):
+def test_a_newer_format_is_refused(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT + 1, b"whatever it is"))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
     with pytest.raises(Unreadable, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -142,7 +142,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     buffer = io.BytesIO()
     torch.save({"epoch": 1, "model": Harmful()}, buffer)
     content = buffer.getvalue()
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, content) if disguised else content)
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
     (tmp_path / GENERATIONS[0]).write_bytes(pickle.dumps(Harmful()))
@@ -151,18 +151,18 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     assert capsys.readouterr().out == ""
 
 
-def test_an_older_format_is_refused_too(tmp_path):
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT - 1, b"of long ago"))
+def test_an_older_format_is_refused(tmp_path):
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
     with pytest.raises(Unreadable, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
 
-def test_a_file_says_what_it_is_and_in_which_format(tmp_path):
+def test_a_file_starts_with_its_format(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
     assert (tmp_path / GENERATIONS[1]).read_bytes().startswith(b"normlab checkpoint 1\n")
 
 
-def test_generations_take_turns_however_many_epochs_there_are(tmp_path):
+def test_two_checkpoint_files_take_turns(tmp_path):
     for epoch in range(1, 7):
         save_checkpoint(tmp_path, epoch, state(epoch))
         (tmp_path / GENERATIONS[epoch % 2]).unlink()
@@ -170,7 +170,7 @@ def test_generations_take_turns_however_many_epochs_there_are(tmp_path):
         save_checkpoint(tmp_path, epoch, state(epoch))
 
 
-def test_all_parts_come_back_as_they_were_with_the_record_of_their_epoch(tmp_path):
+def test_restore_returns_all_parts_and_the_epochs_record(tmp_path):
     made, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     before = other.weight.clone()
     assert Checkpoints(tmp_path, model=other).restore() is None
@@ -182,7 +182,7 @@ def test_all_parts_come_back_as_they_were_with_the_record_of_their_epoch(tmp_pat
 
 
 def parts():
-    """A network and its optimizer after one step."""
+    """Return a network and its optimizer after one step."""
     torch.manual_seed(0)
     network = torch.nn.Linear(3, 2)
     optimizer = torch.optim.Adam(network.parameters(), 0.1, fused=True)
@@ -197,7 +197,7 @@ def step(network, optimizer):
 
 
 def of_a_gpu(path):
-    """Let a checkpoint's tensors claim that they were on a GPU, as `torch.save` writes it."""
+    """Rewrite a checkpoint as if its tensors had been on a GPU."""
     found = zipfile.ZipFile(io.BytesIO(path.read_bytes().partition(b"\n")[2][32:]))
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
@@ -207,10 +207,10 @@ def of_a_gpu(path):
                 assert b"X\x03\x00\x00\x00cpu" in content
                 content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
             archive.writestr(name, content)
-    path.write_bytes(sealed(FORMAT, written.getvalue()))
+    path.write_bytes(checkpoint_bytes(FORMAT, written.getvalue()))
 
 
-def test_a_checkpoint_of_a_gpu_is_gone_on_from_without_one(tmp_path, caplog):
+def test_a_checkpoint_from_a_gpu_resumes_on_a_cpu(tmp_path, caplog):
     network, optimizer = parts()
     Checkpoints(tmp_path, model=network, optimizer=optimizer).save(stamp("epoch", epoch=1, metrics={}))
     of_a_gpu(tmp_path / GENERATIONS[1])
@@ -218,14 +218,14 @@ def test_a_checkpoint_of_a_gpu_is_gone_on_from_without_one(tmp_path, caplog):
     step(other, its_optimizer)
     assert not torch.equal(other.weight, network.weight)
     assert Checkpoints(tmp_path, model=other, optimizer=its_optimizer).restore() is not None
-    assert "the checkpoint was saved on cuda:0; the job goes on on cpu" in caplog.text
+    assert "the checkpoint was saved on cuda:0; the job resumes on cpu" in caplog.text
     assert {value.device.type for state in its_optimizer.state.values() for value in state.values()} == {"cpu"}
     step(network, optimizer)
     step(other, its_optimizer)
     assert torch.equal(other.weight, network.weight)
 
 
-def test_where_the_device_is_the_same_nothing_is_told(tmp_path, caplog):
+def test_resuming_on_the_same_device_logs_nothing(tmp_path, caplog):
     network, optimizer = parts()
     checkpoints = Checkpoints(tmp_path, model=network, optimizer=optimizer)
     checkpoints.save(stamp("epoch", epoch=1, metrics={}))
@@ -236,21 +236,21 @@ def test_where_the_device_is_the_same_nothing_is_told(tmp_path, caplog):
 @pytest.mark.parametrize(
     "content", [[1], {"attempt": attempt(Path("nowhere"))}, {"attempt": attempt(Path("nowhere")), "epoch": 1}]
 )
-def test_a_state_that_lacks_a_part_is_refused_by_name(tmp_path, content):
+def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    (tmp_path / GENERATIONS[0]).write_bytes(sealed(FORMAT, buffer.getvalue()))
+    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
     with pytest.raises(Unreadable, match="resume=restart"):
         Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
 
 
-def test_a_pipe_or_a_folder_in_place_of_a_checkpoint_is_left_aside(tmp_path, caplog):
+def test_a_pipe_or_folder_in_place_of_a_checkpoint_is_ignored(tmp_path, caplog):
     (tmp_path / GENERATIONS[0]).mkdir()
     os.mkfifo(tmp_path / GENERATIONS[1])
     assert load_checkpoint(tmp_path) is None
-    assert caplog.text.count("is no regular file and is left aside") == 2
+    assert caplog.text.count("is not a regular file and is ignored") == 2
 
 
-def test_what_is_not_there_need_not_be_dropped(tmp_path):
+def test_dropping_missing_checkpoints_is_no_error(tmp_path):
     drop_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []

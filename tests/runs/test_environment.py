@@ -14,7 +14,7 @@ CODE = "import json; from src.runs.environment import environment; print(json.du
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project of its own with nothing but the module that tells the environment."""
+    """A project that holds only environment.py."""
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
@@ -40,14 +40,14 @@ def git(project: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=project, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_versions_and_machine_are_told(project):
+def test_versions_and_machine_are_recorded(project):
     told = found(project)
     assert told["torch"] == version("torch")
     assert told["python"] == ".".join(map(str, sys.version_info[:3]))
     assert all(told[name] for name in ("system", "cpu", "cores"))
 
 
-def test_every_variable_that_is_set_and_changes_bits_is_told(project, monkeypatch):
+def test_every_set_variable_that_changes_results_is_recorded(project, monkeypatch):
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     told = found(project)
@@ -56,7 +56,7 @@ def test_every_variable_that_is_set_and_changes_bits_is_told(project, monkeypatc
     assert "cpu capability" not in told  # this process has not imported torch
 
 
-def test_a_job_tells_the_instructions_that_torch_uses():
+def test_the_instruction_set_of_torch_is_recorded():
     import torch
 
     module.environment.cache_clear()
@@ -68,7 +68,7 @@ def test_without_a_repository_there_is_no_commit(project):
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git here")
-def test_the_commit_is_told_with_a_mark_where_the_tree_was_changed(project):
+def test_the_commit_has_a_plus_if_the_tree_was_changed(project):
     git(project, "init", "--quiet")
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--no-verify", "-m", "first")

@@ -1,5 +1,5 @@
 import dataclasses
-import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ from src.config import KEYS, Config, Regularization
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
+from src.norms.ln import LayerNorm
 from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
@@ -139,7 +140,7 @@ def test_what_varies_is_told_norm_first_and_seed_last():
             lambda c: None,
             lambda c: setattr(c, "seed", 1),
             lambda c: setattr(c, "epochs", 4),
-            lambda c: setattr(c.norm, "name", "ln"),
+            lambda c: setattr(c, "norm", LayerNorm(eps=1e-5)),
             lambda c: setattr(c.reg, "l1", 0.0),
         )
     ]
@@ -147,44 +148,53 @@ def test_what_varies_is_told_norm_first_and_seed_last():
     assert varying(jobs[:1]) == []
 
 
-def test_the_codes_digest_is_of_the_rooms_that_decide_the_numbers(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+@pytest.fixture
+def source(tmp_path, monkeypatch) -> Path:
+    """A copy of the code that the digest is taken of."""
+    copy = tmp_path / "src"
+    shutil.copytree(Path(identity.__file__).parents[1], copy, ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+    monkeypatch.setattr(identity, "__file__", str(copy / "runs" / "identity.py"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("figures/figures.py", False),
+        *((f"{room}/__init__.py", True) for room in ("data", "norms", "models", "models/modules", "augmentation")),
+        *((name, True) for name in ("training/loop.py", "job.py", "options.py")),
+    ],
+)
+def test_the_codes_digest_covers_the_code_that_decides_the_numbers(file, changes, source):
     before = code_digest.__wrapped__()
-    (tmp_path / "src" / "figures" / "figures.py").write_text("# another colour\n")
+    (source / file).write_text((source / file).read_text() + "\nEDITED = True\n")
+    assert (code_digest.__wrapped__() != before) == changes
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda code: code.replace(b"\n", b"\r\n"),
+        lambda code: b"# a comment\n" + code + b"\n\n# another\n",
+        lambda code: code.replace(b'"""', b'"""New words.  ', 1),
+        lambda code: re.sub(rb"\n(def|class) ", rb"\n\n\n\n\1  ", code),
+    ],
+    ids=["line endings", "comments", "docstrings", "layout"],
+)
+def test_what_changes_no_statement_changes_no_digest(edit, source):
+    before = code_digest.__wrapped__()
+    files = [path for pattern in CODE for path in source.glob(pattern)]
+    assert len(files) > 20
+    assert any(edit(path.read_bytes()) != path.read_bytes() for path in files)
+    for path in files:
+        path.write_bytes(edit(path.read_bytes()))
     assert code_digest.__wrapped__() == before
-    for room in ("data", "models", "training"):
-        path = tmp_path / "src" / room / "__init__.py"
-        content = path.read_bytes()
-        path.write_bytes(content + b"# edited\n")
-        assert code_digest.__wrapped__() != before
-        path.write_bytes(content)
-        assert code_digest.__wrapped__() == before
 
 
-def test_a_checkout_with_windows_line_endings_is_the_same_code(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
-    digest = hashlib.sha256()  # as it was before line endings were looked at, so that finished jobs stay the same code
-    files = sorted(path for pattern in CODE for path in (tmp_path / "src").glob(pattern))
-    assert len(files) > 10
-    for path in files:
-        digest.update(path.relative_to(tmp_path / "src").as_posix().encode() + b"\0" + path.read_bytes())
-    assert code_digest.__wrapped__() == digest.hexdigest()
-    for path in files:
-        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert code_digest.__wrapped__() == digest.hexdigest()
-
-
-def test_a_process_tells_the_code_that_it_has_imported_not_what_was_edited_since(tmp_path, monkeypatch):
-    source = Path(identity.__file__).parents[1]
-    shutil.copytree(source, tmp_path / "src", ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "src" / "runs" / "identity.py"))
+def test_a_process_reports_the_code_that_it_has_imported(source):
     code_digest.cache_clear()
     before = code_digest()
-    (tmp_path / "src" / "models" / "__init__.py").write_text("# edited\n")
+    (source / "models" / "__init__.py").write_text("EDITED = True\n")
     assert code_digest() == before != code_digest.__wrapped__()
     code_digest.cache_clear()
 

@@ -1,4 +1,4 @@
-"""A finished job whose files are harmed is named or used as it was, and never a reason to fail."""
+"""A damaged file makes no command fail: its job is reported, or compared with the same numbers as before."""
 
 import io
 import random
@@ -23,7 +23,7 @@ from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
-from src.runs.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 from src.sweep.pace import seen_in
 from src.verdict.verdicts import judge
 from tests import harms
@@ -35,13 +35,13 @@ def folder(world):
     return JobFolder(world.multirun / "jobs" / job.folder), job.key
 
 
-def test_a_whole_job_has_no_fault(folder):
+def test_an_undamaged_job_has_no_fault(folder):
     job, key = folder
     assert job_fault(job, key) == ""
     assert job_fault(JobFolder(job.path.with_name("nothing-there")), key) == ""
 
 
-def test_fields_that_a_later_version_adds_are_no_fault(folder):
+def test_fields_of_a_later_version_are_ignored(folder):
     job, key = folder
     records = read_journal(job.journal)
     for record in [*records, records[0]["config"], records[1]["source"]]:
@@ -53,34 +53,34 @@ def test_fields_that_a_later_version_adds_are_no_fault(folder):
 
 @pytest.mark.parametrize("name", ARTIFACTS)
 @pytest.mark.parametrize("harm", [harms.remove, harms.replace])
-def test_every_file_must_be_there_and_regular(folder, name, harm):
+def test_every_file_must_exist_and_be_regular(folder, name, harm):
     job, key = folder
     harm(job.path / name, random.Random(1))
     assert str(job.path / name) in job_fault(job, key)
 
 
-def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(tmp_path):
+def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
     for number in range(8):
         path = tmp_path / f"{number}"
         path.write_text("")
         harms.replace(path, random.Random(number))
-        with pytest.raises((Harmed, FileNotFoundError)):
+        with pytest.raises((Damaged, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(Harmed, match="has 11 bytes, and can need 10 at most"):
+    with pytest.raises(Damaged, match="has 11 bytes; at most 10 are expected"):
         read_stored(tmp_path / "large", 10)
 
 
-def test_an_array_that_claims_terabytes_takes_no_memory(folder):
+def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder):
     job, key = folder
     path = job.path / "predictions.npz"
     harms.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Harmed, match="holds less than it says of probabilities"):
+    with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
         load_predictions(path)
-    assert "predictions.npz holds less than it says" in job_fault(job, key)
+    assert "predictions.npz holds less of probabilities" in job_fault(job, key)
 
 
-def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):
+def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):
     job, _ = folder
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
@@ -93,7 +93,7 @@ def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):
 
 
 def cases(world, number: int, seed: int) -> Counter[str]:
-    """Plant harm by harm, read everything as the commands do, and count what became of the jobs."""
+    """Damage one file after another, read everything like the commands, and count the outcomes."""
     wrong = ({1: 0.9}, {2: 0.9, 3: 0.8}, {4: 0.9, 5: 0.8, 6: 0.7})
     jobs = [world.finish(world.configuration(norm), wrong[n]) for n, norm in enumerate(("bn", "gn", "ln"))]
     failed = world.fail(world.configuration("in"), "FAILED", "Diverged: in epoch 1")
@@ -108,20 +108,20 @@ def cases(world, number: int, seed: int) -> Counter[str]:
         path, harm = harms.plant(world.multirun, chance)
         where = f"{harm} of {path.relative_to(world.multirun)}, case {seed} {case}"
         counted[harm] += 1
-        counted["; " + became(world.multirun, jobs, before, where)] += 1
+        counted["; " + outcome(world.multirun, jobs, before, where)] += 1
         harms.restore(world.multirun, whole)
     return counted
 
 
-BECAME = {"; refused by name", "; named", "; compared as before"}
+OUTCOMES = {"; refused", "; reported", "; compared as before"}
 
 
-def became(multirun, jobs, before, where) -> str:
-    """Read a folder as compare, train and sync do, and say what became of its jobs."""
+def outcome(multirun, jobs, before, where) -> str:
+    """Read a folder like compare, train and sync, and return the outcome for its jobs."""
     try:
         sweeps = choose_sweeps(multirun, [])
     except BadInput as refusal:
-        return "refused by name" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
+        return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
     seen_in(multirun / "jobs", [job.folder for job in jobs])
     records = load_records(sweeps, multirun)
     compared = {cell.name(job): job for cell in records.cells for job in cell.jobs}
@@ -139,21 +139,21 @@ def became(multirun, jobs, before, where) -> str:
     faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
     [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
     told = len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
-    assert bool(told) == any(faults), f"{where}: the commands do not agree: {faults}: {said}"
+    assert bool(told) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not told and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
         [cell_weights(cell) for cell in records.cells]
         for job in jobs:
-            # A value of the right type and range under a new checksum is a forgery, which no check can tell.
+            # No check detects a plausible value with a new checksum.
             if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
-                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers, and nobody says so"
+                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers without a report"
         return "compared as before"
-    return "named"
+    return "reported"
 
 
 def numbers(job: JobFolder) -> str:
-    """What is compared of a job."""
+    """Return the numbers of a job that are compared."""
     done = FinishedJob(job)
     metrics = [record["metrics"] for record in done.epochs]
     return repr(
@@ -161,24 +161,24 @@ def numbers(job: JobFolder) -> str:
     )
 
 
-def test_whatever_is_harmed_each_job_is_compared_or_named(world):
+def test_after_any_damage_each_job_is_compared_or_reported(world):
     counted = cases(world, 60, 1)
-    assert {what for what in counted if what.startswith(";")} <= BECAME
-    assert counted["; named"] > 25
-    assert counted["; refused by name"] > 3
+    assert {what for what in counted if what.startswith(";")} <= OUTCOMES
+    assert counted["; reported"] > 25
+    assert counted["; refused"] > 3
 
 
 @pytest.mark.slow
-def test_a_thousand_harms_leave_each_job_compared_or_named(world):
+def test_after_a_thousand_damages_each_job_is_compared_or_reported(world):
     began = time.monotonic()
     counted = cases(world, 1000, 2)
     print(f"{time.monotonic() - began:.0f} s: {dict(sorted(counted.items()))}")
-    assert {what for what in counted if what.startswith(";")} <= BECAME
-    assert counted["; named"] > 500
+    assert {what for what in counted if what.startswith(";")} <= OUTCOMES
+    assert counted["; reported"] > 500
 
 
 @pytest.mark.slow
-def test_a_whole_comparison_is_made_of_what_is_left(world, six, tmp_path):
+def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     whole = world.multirun.with_name("whole")
     shutil.copytree(world.multirun, whole)
     for case in range(12):
@@ -191,7 +191,7 @@ def test_a_whole_comparison_is_made_of_what_is_left(world, six, tmp_path):
         harms.restore(world.multirun, whole)
 
 
-def test_predictions_of_another_job_are_not_taken_for_its_own(world, folder):
+def test_predictions_of_another_job_are_a_fault(world, folder):
     job, key = folder
     other = world.finish(world.configuration("gn"), {1: 0.9, 2: 0.9})
     shutil.copy(world.multirun / "jobs" / other.folder / "predictions.npz", job.path)

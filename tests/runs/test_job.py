@@ -17,31 +17,42 @@ from safetensors.torch import load_file
 from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
-from src.job import make_model, run_job
+from src.job import run_job
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
-from src.options import SGD, Adam, NoTracking, OneCycle, Synthetic
+from src.options import SGD, Adam, AdamW, NoTracking, OneCycle, Synthetic
 from src.report.facts import _environment
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.predictions import load_predictions
+from src.sweep.composer import to_config
 from src.training.loop import Diverged
+from src.training.network import make_network
 
 PROJECT = Path(__file__).parents[2]
 AGAIN = """
 import sys
 from pathlib import Path
 from omegaconf import OmegaConf
-from src.config import Config
 from src.job import run_job
-stored = OmegaConf.load(sys.argv[1])
-run_job(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored)), Path(sys.argv[2]))
+from src.sweep.composer import to_config
+run_job(to_config(OmegaConf.load(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
 def small_job() -> Config:
-    data = Synthetic(None, 16, 20, 0, None, classes=4, channels=1, size=28, images=100, test_images=60, noise=2.0)
+    data = Synthetic(
+        batch_size=16,
+        validation=20,
+        split_seed=0,
+        classes=4,
+        channels=1,
+        size=28,
+        images=100,
+        test_images=60,
+        noise=2.0,
+    )
     return Config(
         norm=BatchNorm(eps=1e-5, momentum=0.1),
         reg=Regularization(l1=1e-5, dropout=0.1),
@@ -100,7 +111,7 @@ def test_the_journal_tells_the_whole_story(finished):
     assert (ready["job"], ready["cell"]) == (job_key(leaves), cell_key(leaves))
     assert ready["source"]["digest"] == source.digest
     assert ready["parameters"] == sum(
-        parameter.numel() for parameter in make_model(config, load(config.data)).parameters()
+        parameter.numel() for parameter in make_network(config, load(config.data).source).parameters()
     )
     assert ready["device"] in ("cpu", "cuda", "mps")
 
@@ -114,14 +125,13 @@ def test_a_finished_job_reads_as_one(finished):
 
 
 def test_the_stored_configuration_is_the_jobs(finished):
-    stored = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(finished / "config.yaml"))
-    assert OmegaConf.to_object(stored) == small_job()
+    assert to_config(OmegaConf.load(finished / "config.yaml")) == small_job()
 
 
 def test_predictions_are_what_the_stored_weights_say(finished):
     config = small_job()
     images = load(config.data)
-    model: CNN = make_model(config, images)
+    model = make_network(config, images.source)
     model.load_state_dict(load_file(finished / "weights.safetensors"))
     model.eval()
     test = make_splits(config.data, images).test
@@ -232,16 +242,16 @@ def test_a_job_stopped_by_ctrl_c_says_so(tmp_path):
 def test_the_seed_decides_the_first_weights():
     config = small_job()
     images = load(config.data)
-    first, again = make_model(config, images), make_model(config, images)
+    first, again = make_network(config, images.source), make_network(config, images.source)
     config.seed = 1
-    other = make_model(config, images)
+    other = make_network(config, images.source)
     assert torch.equal(first.classifier.weight, again.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
 
 
 def test_adamw_is_given_the_l2_strength_as_its_decay(tmp_path):
     config = small_job()
-    config.optimizer.name = "adamw"
+    config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
     stored = []
     for l2 in (0.0, 0.5):
         config.reg.l2 = l2
@@ -275,7 +285,7 @@ def test_the_test_accuracy_stands_in_the_jobs_log(finished):
 
 def test_data_that_is_not_what_was_planned_is_not_trained_on(tmp_path):
     folder = tmp_path / "bn_s0-00000000"  # named, when it was planned, by the key of other data
-    with pytest.raises(RuntimeError, match="is not what it was when this job was planned"):
+    with pytest.raises(RuntimeError, match="has changed since this job was planned"):
         run_job(small_job(), folder)
     (_, stop) = JobFolder(folder).records()
     assert stop["status"] == "FAILED"

@@ -33,12 +33,12 @@ def path(tmp_path):
     return tmp_path / "journal.jsonl"
 
 
-def test_records_come_back_as_they_were(path):
+def test_records_are_read_as_written(path):
     assert untimed(read_journal(written(path))) == RECORDS
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, 1.7976931348623157e308, 2**53 + 1, 1 / 3])
-def test_numbers_come_back_to_the_bit(value):
+def test_numbers_are_read_bit_for_bit(value):
     record = decode(encode({"value": value}))
     assert record is not None
     assert (record["value"], math.copysign(1, record["value"])) == (value, math.copysign(1, value))
@@ -50,7 +50,7 @@ def test_a_line_is_json_with_its_checksum_last(path):
     assert all(list(json.loads(line))[-1] == "crc" for line in lines)
 
 
-def test_a_record_carries_the_time_in_milliseconds(path):
+def test_a_record_has_the_time_in_milliseconds(path):
     before = time.time() * 1000
     (record,) = read_journal(written(path, RECORDS[:1]))
     assert before - 1 <= record["time"] <= time.time() * 1000 + 1
@@ -63,7 +63,7 @@ def test_a_record_can_be_read_before_the_journal_is_closed(path):
             assert len(read_journal(path)) == count
 
 
-def test_a_last_line_torn_at_any_byte_is_dropped(path):
+def test_a_last_line_cut_at_any_byte_is_ignored(path):
     content = written(path).read_bytes()
     last = content.rindex(b"\n", 0, -1) + 1
     for length in range(last, len(content)):
@@ -71,7 +71,7 @@ def test_a_last_line_torn_at_any_byte_is_dropped(path):
         assert untimed(read_journal(path)) == RECORDS[:-1], length
 
 
-def test_one_flipped_bit_anywhere_in_a_line_is_noticed():
+def test_any_flipped_bit_in_a_line_is_detected():
     line = encode(RECORDS[0])
     for bit in range(8 * len(line)):
         harmed = bytearray(line)
@@ -79,7 +79,7 @@ def test_one_flipped_bit_anywhere_in_a_line_is_noticed():
         assert decode(bytes(harmed)) is None, bit
 
 
-def test_one_flipped_bit_anywhere_ends_the_journal_before_it(path):
+def test_reading_stops_before_a_line_with_a_flipped_bit(path):
     records = [{"kind": "epoch", "epoch": count, "metrics": {}} for count in (1, 2)]
     content = written(path, records).read_bytes()
     for bit in range(8 * len(content)):
@@ -93,11 +93,11 @@ def test_one_flipped_bit_anywhere_ends_the_journal_before_it(path):
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"{}\n", b'","crc":"00000000"}\n', b'[1],"crc":"00000000"}\n', b"\xff" * 40]
 )
-def test_what_is_no_record_is_none(line):
+def test_other_lines_are_not_decoded(line):
     assert decode(line) is None
 
 
-def test_a_journal_starts_anew(path):
+def test_a_new_journal_replaces_the_old_one(path):
     written(path)
     assert untimed(read_journal(written(path, RECORDS[:1]))) == RECORDS[:1]
 
@@ -106,7 +106,7 @@ def test_without_a_journal_there_are_no_records(path):
     assert read_journal(path) == []
 
 
-def test_a_resumed_journal_goes_on_behind_its_last_whole_line(tmp_path):
+def test_a_resumed_journal_continues_after_its_last_undamaged_line(tmp_path):
     path = written(tmp_path / "journal.jsonl")
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
@@ -119,7 +119,7 @@ def test_a_resumed_journal_goes_on_behind_its_last_whole_line(tmp_path):
     assert [record["kind"] for record in read_journal(path)] == ["start", "epoch", "resume", "epoch"]
 
 
-def test_an_epoch_stands_in_a_journal_once(tmp_path):
+def test_an_epoch_is_recorded_once(tmp_path):
     path = written(tmp_path / "journal.jsonl")
     before = path.read_bytes()
     with Journal(path, resume=True) as journal:
@@ -127,7 +127,7 @@ def test_an_epoch_stands_in_a_journal_once(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_there_may_be_nothing_to_resume(tmp_path):
+def test_resuming_without_a_journal_starts_one(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path, resume=True) as journal:
         assert (journal.last_epoch, journal.has("start")) == (0, False)
@@ -136,7 +136,7 @@ def test_there_may_be_nothing_to_resume(tmp_path):
 
 
 def append_up_to(path, size):
-    """A second epoch's line where the file may not grow beyond a size; tells by its exit status whether it had room."""
+    """Append a second epoch with a limited file size; exits with status 1 if there was no room."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     with Journal(path, resume=True) as journal:
         try:
@@ -148,7 +148,7 @@ def append_up_to(path, size):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_line_without_room_leaves_no_part_of_it(path):
+def test_a_full_disk_leaves_no_partial_line(path):
     whole = written(path, RECORDS[:2]).read_bytes()
     line = encode(RECORDS[2])
     for room in (0, 1, len(line) // 2, len(line) - 1, len(line)):
@@ -161,8 +161,8 @@ def test_a_line_without_room_leaves_no_part_of_it(path):
         assert path.read_bytes() == whole + line * fits
 
 
-def test_after_a_line_without_room_the_next_one_follows_the_last_whole_one(path):
-    """The reason that a job gives for its end is shorter than an epoch's line."""
+def test_after_a_full_disk_the_next_record_follows_the_last_whole_line(path):
+    """A stop record is shorter than an epoch's record and may still fit."""
     with Journal(path) as journal:
         journal.append(stamp("start"))
         whole = path.read_bytes()
@@ -179,8 +179,8 @@ def test_after_a_line_without_room_the_next_one_follows_the_last_whole_one(path)
     assert path.read_bytes().startswith(whole)
 
 
-def test_what_was_written_in_another_form_is_kept_to_the_byte(path):
-    """As by a version that puts other spaces."""
+def test_lines_in_another_form_are_kept_byte_for_byte(path):
+    """For example by a version that writes other spaces."""
     body = b'{"kind": "start",  "time": 1}'
     line = body[:-1] + f',"crc":"{zlib.crc32(body):08x}"}}\n'.encode()
     path.write_bytes(line + b"torn")
@@ -190,12 +190,12 @@ def test_what_was_written_in_another_form_is_kept_to_the_byte(path):
     assert [record["kind"] for record in read_journal(path)] == ["start", "resume"]
 
 
-def test_the_first_line_is_that_of_an_attempt(path):
+def test_first_line_returns_the_start_of_an_attempt(path):
     assert first_line(path) == b""
     assert first_line(written(path)) == path.read_bytes().splitlines()[0]
 
 
-def test_it_knows_which_kinds_of_records_it_holds(tmp_path):
+def test_has_finds_records_by_kind(tmp_path):
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         assert journal.has("start")
@@ -203,7 +203,7 @@ def test_it_knows_which_kinds_of_records_it_holds(tmp_path):
         assert not journal.has("stop")
 
 
-def test_an_earlier_epoch_that_is_computed_again_is_left_as_it_is(tmp_path):
+def test_an_earlier_epoch_computed_again_is_not_recorded_again(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:
         for epoch in (1, 2, 1):

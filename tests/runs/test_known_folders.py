@@ -3,11 +3,11 @@ from src.runs.journal import Journal, stamp
 from src.runs.known_folders import KnownFolders
 
 
-def test_without_a_folder_of_jobs_none_is_known(tmp_path):
+def test_without_a_jobs_folder_no_job_is_known(tmp_path):
     assert KnownFolders(tmp_path / "nowhere").names == []
 
 
-def test_a_job_is_found_by_its_key_whatever_it_is_called(tmp_path):
+def test_a_renamed_folder_is_found_by_the_jobs_key(tmp_path):
     mine, other = "a" * 64, "b" * 64
     for name in ("bn_s0-aaaaaaaa", "bn_s0-bbbbbbbb"):
         (tmp_path / "jobs" / name).mkdir(parents=True)
@@ -17,7 +17,7 @@ def test_a_job_is_found_by_its_key_whatever_it_is_called(tmp_path):
     assert known.of("c" * 64) is None
 
 
-def test_another_job_whose_key_begins_alike_is_not_taken_for_it(tmp_path):
+def test_a_job_with_the_same_first_digits_is_not_confused(tmp_path):
     folder = tmp_path / "jobs" / "bn_s0-aaaaaaaa"
     folder.mkdir(parents=True)
     with Journal(folder / "journal.jsonl") as journal:

@@ -3,7 +3,7 @@ import re
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.runs.naming import folder_name, format_value, label, short_name
+from src.runs.naming import folder_name, format_value, job_name, short_name
 
 JOB = {"norm.name": "gn", "norm.groups": 4, "reg.l1": 1e-5, "optimizer.name": "adam", "seed": 0}
 KEY = "d" * 64
@@ -37,31 +37,31 @@ def test_a_folders_name_is_safe_in_shells_in_hydra_and_on_disks(words, tmp_path)
     assert not override.is_sweep_override()
 
 
-def test_folders_of_different_jobs_differ_whatever_they_are_called():
+def test_folder_names_of_different_jobs_differ():
     assert folder_name("x" * 100, "0" * 64) != folder_name("x" * 100, "1" * 64)
 
 
-def test_a_folders_name_ends_in_the_seed_however_long_the_rest_is():
+def test_a_long_folder_name_keeps_the_seed():
     words = "gn " + " ".join(f"key{k}=0.0001" for k in range(20))
     names = [folder_name(f"{words} s{seed}", "0" * 64) for seed in (3, 14)]
     assert [name.rpartition("-")[0][-4:].lstrip("_0123456789key.") for name in names] == ["s3", "s14"]
     assert max(map(len, names)) <= 80
 
 
-def test_a_label_names_the_norm_what_is_shown_and_the_seed():
-    assert label(JOB, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
-    assert label(JOB, ["reg.l1"], seed=False) == "gn l1=1e-05"
+def test_a_job_name_has_the_norm_the_shown_keys_and_the_seed():
+    assert job_name(JOB, ["norm.name", "reg.l1", "optimizer.name", "seed"]) == "gn l1=1e-05 optimizer=adam s0"
+    assert job_name(JOB, ["reg.l1"], seed=False) == "gn l1=1e-05"
 
 
 @pytest.mark.parametrize(
     ("value", "typed"), [(0.0, "0"), (1e-5, "1e-05"), (True, "true"), (3, "3"), (0.02, "0.02"), (100000.0, "100000")]
 )
-def test_a_value_is_shown_as_it_is_typed(value, typed):
+def test_a_value_is_shown_as_typed(value, typed):
     assert format_value(value) == typed
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 0.0123456789, 1 / 3, 1234567.0, 1e-7, 5e-324])
-def test_a_shown_number_is_the_number(value):
+def test_a_shown_number_parses_to_the_same_number(value):
     assert float(format_value(value)) == value
 
 
@@ -77,15 +77,15 @@ def test_a_shown_number_is_the_number(value):
         ("epochs", ["schedule.step_epochs", "epochs"], "epochs"),
     ],
 )
-def test_a_key_is_called_by_its_last_part_unless_another_ends_alike(path, among, short):
+def test_short_name_is_the_last_part_unless_another_key_has_it(path, among, short):
     assert short_name(path, among) == short
 
 
-def test_a_label_without_its_seed_is_the_cells():
-    assert label(JOB, ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
+def test_a_job_name_without_the_seed_is_the_cells_name():
+    assert job_name(JOB, ["reg.l1", "seed"], seed=False) == "gn l1=1e-05"
 
 
-def test_a_folders_readable_part_has_sixty_letters_at_most_and_no_fewer():
+def test_the_readable_part_of_a_folder_name_has_up_to_sixty_characters():
     assert folder_name(f"{'n' * 99} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
     assert folder_name(f"{'n' * 58} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
     assert folder_name(f"n {'s' * 99}", KEY) == f"{'s' * 60}-dddddddd"

@@ -12,7 +12,7 @@ from src.runs.predictions import (
 )
 
 
-def test_predictions_come_back_as_they_were(tmp_path):
+def test_predictions_are_read_as_written(tmp_path):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(5), size=7).astype(np.float32)
     kept = Predictions(np.arange(7) % 5, probabilities.argmax(axis=1), probabilities)
     save_predictions(tmp_path / "predictions.npz", kept)
@@ -32,7 +32,7 @@ def test_the_file_holds_an_index_and_opens_without_pickle(tmp_path):
         assert stored["index"].tolist() == [0, 1, 2]
 
 
-def test_wrong_and_confidence_are_of_the_predicted_class():
+def test_wrong_and_confidence_use_the_predicted_class():
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]], np.float32)
     found = Predictions(np.array([0, 1, 1]), probabilities.argmax(axis=1), probabilities)
     assert found.wrong.tolist() == [False, True, False]
@@ -41,31 +41,31 @@ def test_wrong_and_confidence_are_of_the_predicted_class():
 
 @pytest.fixture
 def random():
-    """1,000 predictions of 5 classes, a third of them wrong."""
+    """1,000 predictions of 5 classes, one third of them wrong."""
     source = np.random.default_rng(3)
     probabilities = source.dirichlet(np.ones(5), size=1000).astype(np.float32)
     predicted = probabilities.argmax(axis=1)
     return Predictions(np.where(source.random(1000) < 0.67, predicted, (predicted + 1) % 5), predicted, probabilities)
 
 
-def test_worst_mistakes_are_those_that_a_plain_sort_finds(random):
+def test_worst_mistakes_equals_a_plain_sort(random):
     rows = [(-random.probabilities[k].max(), k) for k in range(1000) if random.predicted[k] != random.label[k]]
     assert worst_mistakes(random, 25).tolist() == [index for _, index in sorted(rows)[:25]]
     assert worst_mistakes(random, 2000).tolist() == [index for _, index in sorted(rows)]
 
 
-def test_equal_confidence_is_ordered_by_index(world):
+def test_ties_in_confidence_are_ordered_by_index(world):
     predictions = world.predict(np.arange(20) % 4, {9: 0.7, 3: 0.7, 15: 0.8, 4: 0.7}, 4)
     assert worst_mistakes(predictions, 3).tolist() == [15, 3, 4]
 
 
-def test_no_mistakes_are_none(world):
+def test_worst_mistakes_of_a_perfect_network_are_empty(world):
     perfect = world.predict(np.arange(20) % 4, {}, 4)
     assert worst_mistakes(perfect, 25).tolist() == []
     assert worst_mistakes(perfect, 25).dtype == np.int64
 
 
-def test_confusion_is_pandas_crosstab(random):
+def test_confusion_equals_pandas_crosstab(random):
     expected = pd.crosstab(random.label, random.predicted).to_numpy()
     np.testing.assert_array_equal(confusion(random.label, random.predicted, 5), expected)
 
@@ -80,7 +80,7 @@ def test_confusion_of_labels_in_bytes_does_not_overflow():
     assert confusion(label, label, 100)[99, 99] == 300
 
 
-def test_per_class_counts_as_pandas_does(random):
+def test_per_class_equals_pandas(random):
     frame = pd.DataFrame({"label": random.label, "predicted": random.predicted})
     rows = per_class(random, "abcde")
     for position, row in enumerate(rows):
@@ -93,7 +93,7 @@ def test_per_class_counts_as_pandas_does(random):
         assert row["mostly taken for"] == "abcde"[wrong.predicted.value_counts().idxmax()]
 
 
-def test_a_class_without_images_or_errors_says_none(world):
+def test_a_class_without_images_or_errors_has_none(world):
     rows = per_class(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
     assert rows[0] == {"class": "a", "images": 2, "errors": 0, "accuracy": 1.0, "mostly taken for": None, "times": 0}
     assert rows[1]["mostly taken for"] == "c"

@@ -10,10 +10,11 @@ from dataclasses import asdict
 import pytest
 
 from src.job import run_job
+from src.options import OneCycle
 from src.runs.checkpoint import GENERATIONS, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.journal import encode
-from src.runs.lock import is_owned
+from src.storage.lock import is_owned
 from tests.world import configuration
 
 # The process that runs the tests has threads of its own, which its children do not need.
@@ -24,7 +25,7 @@ EPOCHS = 6
 
 def job():
     config = configuration("gn", l1=1e-4)
-    config.epochs, config.reg.dropout, config.schedule.name, config.schedule.warmup = EPOCHS, 0.2, "onecycle", 0.25
+    config.epochs, config.reg.dropout, config.schedule = EPOCHS, 0.2, OneCycle(warmup=0.25)
     config.data.images = 400
     return config
 

@@ -12,7 +12,6 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
-from src.config import Config
 from src.sweep.command_line import study_id
 from src.sweep.command_line import typed as typed_again
 from src.sweep.grid import Grid
@@ -155,7 +154,6 @@ def test_a_reference_that_gives_no_possible_value_is_told(run, monkeypatch, tmp_
 def test_the_command_leaves_its_process_as_it_was(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    ConfigStore.instance().repo.pop("schema.yaml", None)
     before = dict(os.environ), sorted(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
     for _ in range(2):
         assert run("norm=x")[0] == 2
@@ -178,7 +176,6 @@ def test_what_is_to_be_typed_again_has_the_name_that_was_typed(monkeypatch):
 
 @pytest.fixture(scope="module")
 def grid() -> Iterator[Grid]:
-    ConfigStore.instance().store(name="schema", node=Config)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 

@@ -6,23 +6,24 @@ import time
 from collections.abc import Sequence
 
 import pytest
-import torch
-from src.models.layers import parameters
-from src.models.norms import norm_layer
 
 from src.config import Config
-from src.data.sources import load
-from src.models.cnn import CNN
+from src.data.images import Source
+from src.data.sources import EMBEDDED, load
+from src.options import MNIST
 from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
-from src.runs.lock import job_lock
 from src.runs.sweep import Sweep
+from src.storage.lock import job_lock
 from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import SHOWN, Plan
+from src.training.network import count_parameters, make_network
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
+
+SOURCE = Source("", "", 40, 100, 1, 28, ("0", "1", "2", "3"))
 
 
 def plan(world: World, configs: Sequence[Config]) -> Plan:
@@ -33,7 +34,7 @@ def plan(world: World, configs: Sequence[Config]) -> Plan:
     jobs = [plan_job(key, leaf, varies, ["reg.l1"], known) for key, leaf in zip(keys, leaves, strict=True)]
     sweep = Sweep(sweep_id(keys), "python -m src.train", 1, varies, jobs)
     return Plan(
-        sweep, [GridJob({}, config, key, 30, 15_002) for key, config in zip(keys, configs, strict=True)], world.multirun
+        sweep, [GridJob({}, config, key, SOURCE, 30) for key, config in zip(keys, configs, strict=True)], world.multirun
     )
 
 
@@ -50,9 +51,12 @@ def advance(world: World, config: Config, epochs: int, *, error: str = "", code:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(("width", "channels", "classes"), [(16, 1, 10), (3, 3, 7)])
 def test_the_size_that_is_told_is_that_of_the_network(norm, width, channels, classes):
-    chosen = dataclasses.replace(NORMS[norm], groups=1 if norm == "gn" else None)
-    network = CNN(channels, classes, width, norm_layer(chosen), 0.0, torch.Generator())
-    assert parameters(norm, width, channels, classes) == sum(weights.numel() for weights in network.parameters())
+    config = configuration(norm)
+    config.norm = dataclasses.replace(config.norm, **({"groups": 1} if norm == "gn" else {}))
+    config.model.width = width
+    source = Source("", "", 1, 1, channels, 28, tuple(map(str, range(classes))))
+    network = make_network(config, source)
+    assert count_parameters(config, source) == sum(weights.numel() for weights in network.parameters())
 
 
 def test_it_is_told_how_far_each_job_has_come(world):
@@ -168,26 +172,25 @@ def test_few_jobs_have_a_line_each_and_many_a_line_a_cell(world):
     few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table()
     assert few == [
         "  job         parameters  state",
-        "  bn l1=0 s0      15,002  to train",
-        "  gn l1=0 s0      15,002  to train",
-        "  ln l1=0 s0      15,002  to train",
+        "  bn l1=0 s0       3,892  to train",
+        "  gn l1=0 s0       3,892  to train",
+        "  ln l1=0 s0       3,892  to train",
     ]
     world.finish(configuration("bn", 1), {})
     many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table()
     assert many[1:] == [
-        "  bn l1=0, 30 seeds      15,002  29 to train, 1 finished",
-        "  gn l1=0, 30 seeds      15,002  30 to train",
+        "  bn l1=0, 30 seeds       3,892  29 to train, 1 finished",
+        "  gn l1=0, 30 seeds       3,892  30 to train",
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table()
     assert len(cells) == 1 + SHOWN + 1
     assert cells[-1] == "  and 30 more lines like these, of 50 jobs in all"
 
 
-def test_data_that_has_changed_is_told_for_a_few_jobs_by_name(world, tmp_path):
+def test_data_that_has_changed_is_told_for_a_few_jobs_by_name(world):
     def at(seed):
-        config = configuration("bn", seed)
-        config.data.root = str(tmp_path)
-        return config
+        data = MNIST(root=str(EMBEDDED), batch_size=8, validation=10, split_seed=0)
+        return dataclasses.replace(configuration("bn", seed), data=data)
 
     configs = [at(seed) for seed in range(8)]
     for config in configs:

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
@@ -15,7 +14,6 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
-from src.config import Config
 from src.stopping import JobFailed
 from src.sweep.finish import StudyEnd
 from src.sweep.overrides import CONF
@@ -29,7 +27,6 @@ def launcher(tmp_path, monkeypatch):
     """A launcher as Hydra sets it up, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["train", "hydra/sweeper=other"])
-    ConfigStore.instance().store(name="schema", node=Config)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", return_hydra_config=True, overrides=["hydra.job.name=train"])
         OmegaConf.set_readonly(config, False)

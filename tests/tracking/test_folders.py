@@ -15,7 +15,7 @@ from mlflow.tracking._tracking_service import utils
 from src.bad_input import BadInput
 from src.options import Tracking
 from src.runs.journal import encode, read_journal
-from src.runs.multirun import FILE, identify, keep
+from src.runs.multirun import FILE, identify, save_identity
 from src.runs.sweep import Sweep
 from src.tracking import session
 from src.tracking.ending import supersede
@@ -169,24 +169,24 @@ def check_store_of(database, *folders):
 
 def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
     folder = tmp_path / "multirun"
-    first = keep(identify(folder))
+    first = save_identity(identify(folder))
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
     assert identify(folder).id == first.id  # a shared folder: the same path and the same inode
     folder.rename(tmp_path / "gone")
     shutil.copytree(tmp_path / "gone", folder)  # the same path, and another inode
-    copy = keep(identify(folder))
+    copy = save_identity(identify(folder))
     assert copy.id != first.id
     assert copy.copied_from == (first.id,)
-    assert identify(folder) == replace(copy, news="")
+    assert identify(folder) == replace(copy, notice="")
 
 
 def test_of_several_copies_each_has_an_identity_of_its_own(tmp_path):
     original = tmp_path / "orig/multirun"
-    first = keep(identify(original))
+    first = save_identity(identify(original))
     for name in ("backup", "c1", "c2"):
         shutil.copytree(tmp_path / "orig", tmp_path / name)
     (tmp_path / "orig").rename(tmp_path / "new")
-    found = {name: keep(identify(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
+    found = {name: save_identity(identify(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
     assert found["new"] == first.id
     assert len(set(found.values())) == 4
     shutil.copytree(tmp_path / "backup", tmp_path / "orig")  # a copy in the place of the original
@@ -200,7 +200,7 @@ def test_what_is_in_the_place_of_the_identity_is_moved_aside(tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         make(folder / FILE)
-        made = keep(identify(folder))
+        made = save_identity(identify(folder))
         assert identify(folder).id == made.id
         assert len(list(folder.glob("superseded/*"))) == 1
 
@@ -220,8 +220,8 @@ def test_a_folder_that_others_alone_may_write_to_has_the_same_identity_each_time
     for place in (tmp_path, *tmp_path.parents):
         if place.stat().st_mode & 0o005 != 0o005:
             place.chmod(0o755)
-    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify, keep"
-    call = f"sys.exit(keep(identify(Path({str(folder)!r}))).id)"
+    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify, save_identity"
+    call = f"sys.exit(save_identity(identify(Path({str(folder)!r}))).id)"
     first = refusal_without_privileges(imports, call)
     assert re.fullmatch("[0-9a-f]{32}", first.strip())
     assert refusal_without_privileges(imports, call) == first

@@ -4,9 +4,9 @@ import pytest
 
 from src.options import Tracking
 from src.runs.journal import Journal, stamp
-from src.runs.lock import job_lock
 from src.runs.sweep import Sweep
 from src.stopping import Terminated
+from src.storage.lock import job_lock
 from src.tracking.session import Tracker
 from src.tracking.sweep_run import SweepRun, how_ended
 

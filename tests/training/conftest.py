@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,14 +10,11 @@ from torch import Tensor, nn
 from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
-from src.job import make_model
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.options import SGD, Constant, NoTracking, Synthetic
-from src.progress import Progress
-from src.runs.checkpoint import Checkpoints, drop_checkpoints
-from src.runs.journal import Journal, Record, read_journal
-from src.training.loop import train
+from src.training.loop import Metrics, train
+from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 
 Observer = Callable[[nn.Module, Tensor, Tensor], None]
@@ -30,7 +26,7 @@ class Trained:
     """What training left behind."""
 
     model: nn.Module
-    epochs: list[Record]
+    epochs: dict[int, Metrics]
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -40,8 +36,8 @@ class Trained:
     def metrics(self) -> list[dict[str, float]]:
         """Each epoch's metrics but for the time."""
         return [
-            {name: value for name, value in epoch["metrics"].items() if not name.startswith("time/")}
-            for epoch in self.epochs
+            {name: value for name, value in metrics.items() if not name.startswith("time/")}
+            for metrics in self.epochs.values()
         ]
 
 
@@ -57,7 +53,17 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def config() -> Config:
-    data = Synthetic(None, 16, 20, 0, None, classes=4, channels=1, size=28, images=150, test_images=20, noise=0.5)
+    data = Synthetic(
+        batch_size=16,
+        validation=20,
+        split_seed=0,
+        classes=4,
+        channels=1,
+        size=28,
+        images=150,
+        test_images=20,
+        noise=0.5,
+    )
     return Config(
         norm=BatchNorm(eps=1e-5, momentum=0.1),
         reg=Regularization(),
@@ -73,22 +79,16 @@ def config() -> Config:
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> Callable[..., Trained]:
+def fit() -> Callable[..., Trained]:
     def fit(config: Config, observer: Observer | None = None) -> Trained:
         images = load(config.data)
         splits = make_splits(config.data, images)
-        model = make_model(config, images)
+        model = make_network(config, images.source)
         if observer:
             model.register_forward_hook(lambda module, batch, logits: observer(module, batch[0], logits.detach()))
         optimizer = make_optimizer(model, config.optimizer, config.reg.l2)
         steps = len(splits.train) // config.data.batch_size
         schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
-        path = tmp_path / "journal.jsonl"
-        drop_checkpoints(tmp_path)
-        checkpoints = Checkpoints(tmp_path, model=model, optimizer=optimizer, schedule=schedule)
-        progress = Progress("job", config.epochs, steps, config.data.batch_size, lambda report: None)
-        with Journal(path) as journal:
-            train(model, splits, optimizer, schedule, config, checkpoints, journal, progress)
-        return Trained(model, read_journal(path))
+        return Trained(model, dict(train(model, splits, optimizer, schedule, config)))
 
     return fit

@@ -3,12 +3,11 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from src.models.norms import norm_layer
 from torch import nn
 
 from src.models.cnn import CNN
 from src.norms.gn import GroupNorm
-from src.options import SGD, AdamW, Optimizer
+from src.options import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
 from src.training.optimizers import make_optimizer
 from src.training.penalties import penalised, penalty
 from tests import world
@@ -16,8 +15,8 @@ from tests import world
 NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 
-def network(norm: str = "bn") -> CNN:
-    return CNN(1, 4, 4, norm_layer(NORMS[norm]), 0.0, torch.Generator().manual_seed(0))
+def network(norm: str = "bn") -> nn.Module:
+    return CNN(width=4).build(1, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0, torch.Generator().manual_seed(0))
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -92,7 +91,7 @@ def test_adamw_decays_the_same_weights_by_itself():
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_without_l2_adam_and_adamw_decay_nothing(name):
     model, reference = network(), network()
-    ours = make_optimizer(model, Optimizer(name, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
+    ours = make_optimizer(model, OPTIMIZERS[name](lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
     theirs = torch.optim.Adam(reference.parameters(), lr=0.01, fused=True)
     for _ in range(3):
         step(model, ours)
@@ -100,9 +99,16 @@ def test_without_l2_adam_and_adamw_decay_nothing(name):
     assert same(model, reference)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
-def test_decay_is_adamws_alone(name):
-    settings = Optimizer(name, lr=0.01, momentum=0.0, beta1=0.9, beta2=0.999, alpha=0.9, eps=1e-8)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SGD(lr=0.01, momentum=0.0, nesterov=False),
+        Adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8),
+        RMSprop(lr=0.01, momentum=0.0, alpha=0.9, eps=1e-8),
+    ],
+    ids=lambda settings: settings.name,
+)
+def test_decay_is_adamws_alone(settings):
     model, other = network(), network()
     step(model, make_optimizer(model, settings, decay=0.0))
     step(other, make_optimizer(other, settings, decay=0.5))

@@ -10,8 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
-from src.job import make_model
 from src.options import SGD, Adam
+from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised, penalty
 
@@ -47,7 +47,7 @@ def a_bare_step(config):
     """Those of the loop that watches nothing, on a batch that lies ready."""
     images = load(config.data)
     train = make_splits(config.data, images).train
-    model = make_model(config, images)
+    model = make_network(config, images.source)
     optimizer = make_optimizer(model, config.optimizer, config.reg.l2)
     schedule = make_schedule(optimizer, config.schedule, 1, 2)
     batch, labels = train.images[:16].clone(), train.labels[:16].clone()

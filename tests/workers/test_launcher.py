@@ -16,7 +16,6 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from src.config import Config
 
-ConfigStore.instance().store(name="schema", node=Config)
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config = compose("config", sys.argv[2:], return_hydra_config=True)
     config.hydra.job.config_name = "config"

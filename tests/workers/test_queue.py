@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.ending import cause, last_record, told
+from src.runs.ending import exit_reason, failure_reason, last_record
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
-from src.runs.lock import job_lock
+from src.storage.lock import job_lock
 from src.tracking.sweep_run import how_ended
 from src.workers.engines import RemoteEngine
 from src.workers.queue import Display, FailurePolicy, Outcome, Task, run
@@ -52,16 +52,19 @@ def test_a_sweep_ends_after_one_failure_on_request():
     [(-11, "SIGSEGV"), (-9, "SIGKILL, as the system does when memory"), (0, "0 and without"), (3, "3")],
 )
 def test_the_cause_names_the_signal_or_the_exit_status(code, words):
-    assert words in cause(code)
+    assert words in exit_reason(code)
 
 
 def test_a_process_that_dies_silently_does_not_get_the_reason_of_an_earlier_attempt(tmp_path):
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
-    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
+    assert failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
     before = last_record(tmp_path)
-    assert told(tmp_path, "FAILED", "its process was ended by SIGKILL", before) == "its process was ended by SIGKILL"
+    assert (
+        failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", before)
+        == "its process was ended by SIGKILL"
+    )
     assert last_record(tmp_path)["status"] == "FAILED"
     assert "SIGKILL" in (tmp_path / "train.log").read_text()
 
@@ -141,11 +144,11 @@ def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         outcomes(FullCluster(), tasks(tmp_path, "a"))
     job = JobFolder(tmp_path / "a")
-    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
 
 
 def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
     ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
     assert error == "not accepted: OSError: sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
-    assert (job.stillborn, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")

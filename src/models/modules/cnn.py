@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.models import NormLayer
-from src.models.cnn import Convolution
+from src.models.layers import Convolution
 
 
 class CNN(nn.Module):

@@ -1,4 +1,4 @@
-"""One owner a job."""
+"""Locks that keep two processes from working on the same job, folder or file."""
 
 import contextlib
 import errno
@@ -13,38 +13,34 @@ from src.bad_input import BadInput
 
 log = logging.getLogger(__name__)
 
-# What flock answers where a file system has no locks: NFS without its lock daemon, Lustre without -o flock, some FUSE.
+# Errors of file systems without locks: NFS without its lock daemon, Lustre without -o flock, some FUSE.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def is_owned(folder: Path) -> bool:
-    """Whether a living process holds a job's folder; nobody does where the file system has no locks."""
+    """Whether a living process holds a job's folder; False on a file system without locks."""
     try:
-        with open(folder / "lock", opener=_at_once) as file:  # a path's own `open` takes no opener
-            return not _take(file, fcntl.LOCK_SH)  # shared: two who ask at once are no owners to each other
+        # O_NONBLOCK: a pipe in place of the lock must not hang.
+        with open(folder / "lock", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            return not _take(file, fcntl.LOCK_SH)  # shared: two processes that only check do not see each other
     except (FileNotFoundError, BadInput):
         return False
 
 
-def _at_once(path: str, flags: int) -> int:
-    """Open without waiting: somebody may have put a pipe in the place of a lock."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 @contextlib.contextmanager
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a job's folder, made where it is missing; who wants it too waits until this process is done or dead.
+    """Hold a job's folder, created if missing; waits while another process holds it.
 
-    The lock belongs to the open file, so that the system gives it back whatever ends the process.  It is taken in the
-    process that trains, which starts no other: a child would inherit it and keep it.
+    The system releases the lock when this process ends, however it ends.  Only the training process takes it, and that
+    process starts no other: a child would inherit the lock.
 
     Raises:
-        BadInput: where its file system has no locks.
-        BlockingIOError: where another process holds it and `wait` is false.
+        BadInput: if the file system has no locks.
+        BlockingIOError: if another process holds the folder and `wait` is false.
     """
     with contextlib.ExitStack() as held:
         file = held.enter_context(_locked(folder, wait))
-        while not _is_at(file, folder / "lock"):  # the folder was moved or deleted while its owner was waited for
+        while not _is_at(file, folder / "lock"):  # the folder was moved or deleted while this process waited
             file = held.enter_context(_locked(folder, wait))
         yield
 
@@ -52,9 +48,9 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(folder: Path, wait: bool) -> Iterator[IO[str]]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:  # NFS wants it open for reading where the lock is shared
+    with (folder / "lock").open("a+") as file:  # NFS needs read access for a shared lock
         if not _take(file, fcntl.LOCK_EX):
-            if not _take(file, fcntl.LOCK_SH):  # else somebody merely asks, and is gone in a moment
+            if not _take(file, fcntl.LOCK_SH):  # if this succeeds, the other process only checks and is soon done
                 if not wait:
                     raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
                 log.warning("%s is being trained by another process: waiting for it", folder.name)
@@ -63,24 +59,16 @@ def _locked(folder: Path, wait: bool) -> Iterator[IO[str]]:
 
 
 def _take(file: IO[str], kind: int) -> bool:
-    """Lock an open file if that is possible at once.
-
-    Raises:
-        BadInput: where its file system has no locks.
-    """
+    """Whether an open file could be locked without waiting."""
     try:
         flock(file, kind | fcntl.LOCK_NB, Path(file.name).parent)
-    except (BlockingIOError, PermissionError):  # CIFS answers the second where another machine holds it
+    except (BlockingIOError, PermissionError):  # CIFS raises PermissionError if another machine holds the lock
         return False
     return True
 
 
 def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
-    """Lock an open file or folder as `fcntl.flock` does.
-
-    Raises:
-        BadInput: naming `folder`, where its file system has no locks.
-    """
+    """Lock an open file or folder like `fcntl.flock`; raises BadInput naming `folder` if there are no locks."""
     try:
         fcntl.flock(file, kind)
     except OSError as error:
@@ -88,8 +76,8 @@ def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
             raise
         raise BadInput(
             f"{folder} has no file locks, which keep two processes from training the same job: {error.strerror}",
-            "a local disk, or a network file system that is mounted with locks",
-            "cd FOLDER on such a disk, and the same command",
+            "a local disk, or a network file system mounted with locks",
+            "cd FOLDER on such a disk, then the same command",
         ) from error
 
 
@@ -102,7 +90,7 @@ def _is_at(file: IO[str], path: Path) -> bool:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder as such, while something is looked for and made that must be there once; others wait."""
+    """Hold a folder while this process looks for something and creates it if missing; others wait."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         flock(handle, fcntl.LOCK_EX, folder)
@@ -113,9 +101,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a file, made empty where it is missing, while it is read and replaced; others wait.
+    """Hold a file, created empty if missing, while this process reads and replaces it; others wait.
 
-    Who has waited reads it by its path: the file that was waited for may be replaced by then.
+    After waiting, read the file by its path: the locked one may have been replaced.
     """
     with path.open("a+") as file:
         flock(file, fcntl.LOCK_EX, path.parent)

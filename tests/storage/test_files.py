@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.files import remove_partial_files, sync_folder, write_atomic, write_json
 from src.runs.journal import Journal, read_journal, stamp
+from src.storage.files import remove_partial_files, sync_folder, write_atomic, write_json
 
 PROJECT = Path(__file__).parents[2]
 
 
-def test_a_file_is_made_and_replaced(tmp_path):
+def test_write_atomic_creates_and_replaces_a_file(tmp_path):
     for content in (b"old", b"", b"new and longer"):
         write_atomic(tmp_path / "file", content)
         assert (tmp_path / "file").read_bytes() == content
@@ -28,7 +28,7 @@ def test_a_process_killed_before_the_rename_leaves_the_old_file(call, tmp_path):
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from src.runs.files import remove_partial_files, write_atomic
+from src.storage.files import remove_partial_files, write_atomic
 {call} = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
 write_atomic(Path(sys.argv[1]), b"new")
 """
@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
     code = f"""
 import resource, sys
 from pathlib import Path
-from src.runs.files import remove_partial_files, write_atomic
+from src.storage.files import remove_partial_files, write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
 try:
     write_atomic(Path(sys.argv[1]), bytes(2000))
@@ -57,8 +57,8 @@ except OSError as error:
 
 
 @pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_that_cannot_flush_is_written_to_all_the_same(reason, tmp_path, monkeypatch):
-    """CIFS, VirtualBox and WSL shares answer so for a folder, some FUSE for a file."""
+def test_a_file_system_without_fsync_is_still_written_to(reason, tmp_path, monkeypatch):
+    """CIFS, VirtualBox and WSL shares raise these errors for a folder, some FUSE for a file."""
     fail_at(monkeypatch, "fsync", reason)
     write_atomic(tmp_path / "file", b"content")
     assert (tmp_path / "file").read_bytes() == b"content"
@@ -68,7 +68,7 @@ def test_a_file_system_that_cannot_flush_is_written_to_all_the_same(reason, tmp_
 
 
 @pytest.mark.parametrize("reason", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_fails_to_flush_is_told(reason, tmp_path, monkeypatch):
+def test_a_failing_fsync_is_an_error(reason, tmp_path, monkeypatch):
     fail_at(monkeypatch, "fsync", reason)
     with pytest.raises(OSError, match=os.strerror(reason)):
         write_atomic(tmp_path / "file", b"content")
@@ -94,13 +94,13 @@ def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "\N{GRINNING FACE}" * 63, "ü" * 127])
-def test_a_name_as_long_as_the_disk_takes_is_written(name, tmp_path):
+def test_the_longest_allowed_file_name_can_be_written(name, tmp_path):
     write_atomic(tmp_path / name, b"content")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_temporary_name_is_short_enough_for_an_encrypted_folder(tmp_path, monkeypatch):
-    """The file names of ecryptfs have 143 bytes."""
+    """Ecryptfs allows file names of 143 bytes."""
     seen = []
     replace = Path.replace
 
@@ -114,20 +114,20 @@ def test_the_temporary_name_is_short_enough_for_an_encrypted_folder(tmp_path, mo
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": float("-inf")}])
-def test_what_is_no_json_is_refused_and_leaves_nothing(value, tmp_path):
+def test_values_that_are_not_json_are_refused_and_leave_no_file(value, tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "file", value)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_kill_has_left_is_removed(tmp_path):
+def test_partial_files_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / ".result.json.123").write_bytes(b"par")
     (tmp_path / "journal.jsonl").write_bytes(b"whole")
     remove_partial_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
 
 
-def test_what_other_programs_have_left_stays(tmp_path):
+def test_hidden_files_of_other_programs_stay(tmp_path):
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".folder.7").mkdir()
     for name in (".DS_Store", ".nfs000123", ".journal.jsonl.swp"):
@@ -137,7 +137,7 @@ def test_what_other_programs_have_left_stays(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_a_living_process_writes_in_a_shared_folder_stays(tmp_path):
+def test_partial_files_of_a_living_process_stay_in_a_shared_folder(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
         names = [f".table.csv.{living.pid}", f".table.csv.{os.getpid()}", ".table.csv.999999999"]
         for name in names:

@@ -1,4 +1,4 @@
-"""An output folder without rights or room is found before anything is made in it."""
+"""Output folders without permission or room are refused before anything is created."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.runs.space import JOB, MADE, SWEEP, check_space, free_bytes
+from src.storage.space import JOB, MADE, SWEEP, check_space, free_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
@@ -24,7 +24,7 @@ Mount = Callable[[str], Path]
 
 @pytest.fixture
 def mount(tmp_path) -> Iterator[Mount]:
-    """`mount("size=4m")` is a folder that is a disk of its own, mounted with these options."""
+    """`mount("size=4m")` returns a folder that is a separate disk, mounted with these options."""
     made: list[Path] = []
 
     def mounted(options: str) -> Path:
@@ -45,13 +45,13 @@ def mount(tmp_path) -> Iterator[Mount]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_folder_with_room_is_left_as_it_was(tmp_path):
+def test_checking_a_folder_with_room_changes_nothing(tmp_path):
     check_space(tmp_path, 3)
     check_space(tmp_path / "not" / "yet", 3)
     assert files_below(tmp_path) == []
 
 
-def test_a_file_in_the_way_is_named(tmp_path):
+def test_a_file_in_the_way_is_refused_with_its_path(tmp_path):
     (tmp_path / "multirun").touch()
     for folder in (tmp_path / "multirun", tmp_path / "multirun" / "jobs"):
         with pytest.raises(BadInput, match="multirun is in the way"):
@@ -59,13 +59,13 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in MADE), "multirun/jobs/a-job"])
-def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
+def test_the_refusal_of_anything_in_the_way_has_a_command_that_helps(name, tmp_path):
     inside = [tmp_path / "multirun" / "jobs" / "a-job"]
     place = tmp_path / name
     place.parent.mkdir(parents=True, exist_ok=True)
     for make, what in (
-        (lambda: place.touch(), "it is no folder"),
-        (lambda: place.symlink_to("a file"), "it is no folder"),
+        (lambda: place.touch(), "it is not a folder"),
+        (lambda: place.symlink_to("a file"), "it is not a folder"),
         (lambda: place.symlink_to("no where/at all"), f"it is a link to {place.parent}/no where/at all, which does"),
     ):
         (place.parent / "a file").touch()
@@ -79,23 +79,23 @@ def test_what_is_in_the_way_is_named_with_a_command_that_helps(name, tmp_path):
         place.unlink(missing_ok=True)
 
 
-def test_a_folder_on_another_disk_is_tried_there(mount):
+def test_a_folder_on_another_disk_is_checked_there(mount):
     disk = mount(f"size={SMALL}")
     for name in ("jobs", "sweeps"):
         other = disk.parent / name / "multirun"
         other.mkdir(parents=True)
         (other / name).symlink_to(mount("ro"))
-        with pytest.raises(BadInput, match=r"nothing can be written to .*multirun/\w+: Read-only"):
+        with pytest.raises(BadInput, match=r"multirun/\w+ is not writable: Read-only"):
             check_space(other, 0)
     full = disk.parent / "full"
     full.mkdir()
     (full / "jobs").symlink_to(disk)
-    with pytest.raises(BadInput, match="4 MB are free in"):
+    with pytest.raises(BadInput, match="has 4 MB free"):
         check_space(full, 1)
 
 
-def test_a_disk_that_does_not_say_how_much_is_free_is_not_full(tmp_path, monkeypatch):
-    """Some FUSE file systems answer 0 of 0 bytes, or know no such call."""
+def test_unknown_free_space_is_not_refused(tmp_path, monkeypatch):
+    """Some FUSE file systems report 0 of 0 bytes, or do not support the call."""
     unknown = shutil.disk_usage(tmp_path)._replace(total=0, used=0, free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: unknown)
     check_space(tmp_path, 5)
@@ -108,7 +108,7 @@ def test_a_disk_that_does_not_say_how_much_is_free_is_not_full(tmp_path, monkeyp
     check_space(tmp_path, 5)
 
 
-def test_a_deleted_current_folder_is_told(tmp_path, monkeypatch):
+def test_a_deleted_current_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -118,9 +118,9 @@ def test_a_deleted_current_folder_is_told(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory) -> str:
-    """A library that makes calls fail as some file systems do: FAIL_FSYNC for folders, FAIL_FLOCK for everything."""
+    """A library that makes fsync fail for folders (FAIL_FSYNC) or every flock fail (FAIL_FLOCK)."""
     if shutil.which("gcc") is None or not sys.platform.startswith("linux"):
-        pytest.skip("no gcc: the command is NOT tried on a file system that lacks a call")
+        pytest.skip("no gcc: the command is NOT tested on a file system without fsync or flock")
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", "shim.so", "shim.c", "-ldl"], cwd=folder, check=True)
@@ -148,7 +148,7 @@ int flock(int file, int kind) {
 SMALLEST = ("data=synthetic", "data.images=200", "data.test_images=50", "data.validation=50", "epochs=1")
 
 
-def test_the_command_works_where_folders_cannot_be_flushed(shim, tmp_path):
+def test_the_command_works_on_a_file_system_that_cannot_flush_folders(shim, tmp_path):
     done = python(tmp_path, "-m", "src.train", *SMALLEST, "tracking=none", LD_PRELOAD=shim, FAIL_FSYNC="1")
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "multirun" / "jobs").glob("*/result.json")
@@ -156,7 +156,7 @@ def test_the_command_works_where_folders_cannot_be_flushed(shim, tmp_path):
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])
-def test_the_command_is_refused_where_there_are_no_locks_and_leaves_nothing(tracking, shim, tmp_path):
+def test_the_command_is_refused_without_locks_and_leaves_nothing(tracking, shim, tmp_path):
     done = python(tmp_path, "-m", "src.train", *SMALLEST, f"tracking={tracking}", LD_PRELOAD=shim, FAIL_FLOCK="1")
     assert done.returncode == 2
     assert done.stderr.startswith(f"normlab: {tmp_path} has no file locks")
@@ -164,7 +164,7 @@ def test_the_command_is_refused_where_there_are_no_locks_and_leaves_nothing(trac
     assert files_below(tmp_path) == []
 
 
-def test_a_dangling_link_is_refused_before_the_database_is_made(tmp_path):
+def test_a_dangling_link_is_refused_before_the_database_is_created(tmp_path):
     (tmp_path / "multirun").symlink_to("elsewhere")
     done = python(tmp_path, "-m", "src.train", *SMALLEST)
     assert done.returncode == 2
@@ -172,39 +172,39 @@ def test_a_dangling_link_is_refused_before_the_database_is_made(tmp_path):
     assert files_below(tmp_path) == ["multirun"]
 
 
-def test_a_small_disk_has_room_for_so_many_jobs_and_no_more(mount):
+def test_a_small_disk_is_refused_from_one_job_too_many(mount):
     disk = mount(f"size={SMALL}")
-    check_space(disk, 0)  # all are finished: nothing but the table is written
+    check_space(disk, 0)  # all jobs are finished: the comparison needs little room
     with pytest.raises(BadInput) as refused:
         check_space(disk / "multirun", 1)
-    assert str(refused.value).splitlines()[0] == f"normlab: 4 MB are free in {disk}; 1 jobs leave about 12 MB"
+    assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, not the 12 MB that 1 job may need"
     assert files_below(disk) == []
 
     disk = mount(f"size={SWEEP + 10 * JOB + 2**20}")
     check_space(disk, 10)
-    with pytest.raises(BadInput, match="11 jobs leave about"):
+    with pytest.raises(BadInput, match="32 MB that 11 jobs may need"):
         check_space(disk, 11)
 
 
-def test_a_disk_without_any_room_is_found_by_writing(mount):
+def test_a_full_disk_is_refused(mount):
     disk = mount(f"size={SMALL}")
     (disk / "filler").write_bytes(bytes(SMALL - os.statvfs(disk).f_frsize))
-    with pytest.raises(BadInput, match=r"free in|nothing can be written"):
+    with pytest.raises(BadInput, match=r"MB free|is not writable"):
         check_space(disk, 1)
     with (disk / "filler").open("ab") as filler:
         filler.write(bytes(os.statvfs(disk).f_bfree * os.statvfs(disk).f_frsize))
-    with pytest.raises(BadInput, match="nothing can be written"):
+    with pytest.raises(BadInput, match="is not writable"):
         check_space(disk, 0)
 
 
-def test_a_read_only_disk_is_found_by_writing(mount):
+def test_a_read_only_disk_is_refused(mount):
     with pytest.raises(BadInput, match="Read-only file system"):
         check_space(mount("ro") / "multirun", 1)
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])
-@pytest.mark.parametrize(("options", "words"), [("size=4m", "MB are free in"), ("ro", "nothing can be written to")])
-def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options, words, tracking):
+@pytest.mark.parametrize(("options", "words"), [("size=4m", "MB free"), ("ro", "is not writable")])
+def test_the_command_is_refused_on_a_small_or_read_only_disk_and_leaves_nothing(mount, options, words, tracking):
     disk = mount(options)
     done = python(disk, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}")
     assert done.returncode == 2, done.stderr
@@ -214,18 +214,18 @@ def test_the_command_is_refused_on_such_a_disk_and_leaves_nothing(mount, options
     assert files_below(disk) == []
 
 
-def test_a_folder_of_somebody_else_is_found_by_writing(tmp_path):
-    """Root gives its rights up once all is imported: it may write everywhere."""
+def test_another_users_folder_is_refused(tmp_path):
+    """Root drops its rights after the imports, since root may write anywhere."""
     (tmp_path / "theirs").mkdir(mode=0o755)
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)  # what pytest makes is closed to others
+            folder.chmod(folder.stat().st_mode | 0o011)  # other users cannot enter pytest's folders
     (tmp_path / "theirs").chmod(0o555)
     told = refusal_without_privileges(
-        "from pathlib import Path\nfrom src.runs.space import check_space",
+        "from pathlib import Path\nfrom src.storage.space import check_space",
         f"check_space(Path({str(tmp_path / 'theirs' / 'multirun')!r}), 1)",
     )
     assert told.splitlines() == [
-        f"normlab: nothing can be written to {tmp_path / 'theirs'}: Permission denied",
-        "  allowed: a current folder to write in",
+        f"normlab: {tmp_path / 'theirs'} is not writable: Permission denied",
+        "  allowed: a current folder that you may write to",
     ]

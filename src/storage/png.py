@@ -1,9 +1,9 @@
-"""Whether a PNG file is whole."""
+"""Check PNG files."""
 
 import zlib
 from pathlib import Path
 
-from src.runs.stored import Harmed, read_stored
+from src.storage.stored import Damaged, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; ours have 100,000
@@ -11,16 +11,16 @@ LONGEST_SIDE = 20_000  # pixels
 
 
 def picture_fault(path: Path) -> str:
-    """What is wrong with a PNG file, by its signature and the length and checksum of each part; empty for nothing.
+    """Return what is wrong with a PNG file, or an empty string; checks the length and checksum of each chunk.
 
     Format: https://www.w3.org/TR/png-3/#5Chunk-layout
     """
     try:
         content = read_stored(path, LARGEST_PICTURE)
-    except Harmed as harmed:
-        return harmed.what
+    except Damaged as damaged:
+        return damaged.what
     if not content.startswith(SIGNATURE):
-        return "is no PNG picture"
+        return "is not a PNG picture"
     place, kind = len(SIGNATURE), b""
     while place < len(content) and kind != b"IEND":
         length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def job_log(path: Path, resume: bool) -> Iterator[None]:
-    """Everything logged meanwhile, warnings too, goes to a job's `train.log`."""
+    """Write log records and warnings to a job's `train.log` while the context is open."""
     handler = LogFile(path, mode="a" if resume else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
@@ -22,12 +22,12 @@ def job_log(path: Path, resume: bool) -> Iterator[None]:
         logging.captureWarnings(False)
         root.setLevel(level)
         root.removeHandler(handler)
-        with contextlib.suppress(OSError):  # as in `LogFile`
+        with contextlib.suppress(OSError):  # the disk is full
             handler.close()
 
 
 class LogFile(logging.FileHandler):
-    """A log that lacks a line where the disk is full: what a job itself cannot write there, the job tells."""
+    """A log file that skips lines on a full disk; the job itself reports that error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
         pass

@@ -1,4 +1,4 @@
-"""Who holds a job's folder, seen from several processes."""
+"""Locks of job folders between several processes."""
 
 import errno
 import fcntl
@@ -13,14 +13,14 @@ import pytest
 
 from src.bad_input import BadInput
 from src.job import run_job
-from src.runs.ending import told
+from src.runs.ending import failure_reason
 from src.runs.folder import JobFolder, set_aside
-from src.runs.lock import folder_lock, is_owned, job_lock
-from src.runs.space import check_space
+from src.storage.lock import folder_lock, is_owned, job_lock
+from src.storage.space import check_space
 from tests.conftest import files_below
 from tests.world import configuration
 
-# The process that runs the tests has threads of its own, which its children do not need.
+# pytest's process has threads, which its forked children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 CONTEXT = multiprocessing.get_context("fork")
@@ -28,7 +28,7 @@ CONTEXT = multiprocessing.get_context("fork")
 
 @pytest.fixture
 def run():
-    """Starts functions in processes of their own, which end with the test."""
+    """Start functions in processes that end with the test."""
     started = []
 
     def run(function, *arguments):
@@ -63,7 +63,7 @@ def eventually(condition):
         time.sleep(0.005)
 
 
-def test_a_folder_that_nobody_holds_is_free_and_asking_makes_nothing(tmp_path):
+def test_is_owned_is_false_for_a_free_folder_and_creates_nothing(tmp_path):
     assert not is_owned(tmp_path / "job")
     assert not (tmp_path / "job").exists()
     with job_lock(tmp_path / "job"):
@@ -72,7 +72,7 @@ def test_a_folder_that_nobody_holds_is_free_and_asking_makes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_folder_is_held_until_its_owner_is_dead(run, tmp_path, number):
+def test_a_folder_is_held_until_its_owner_dies(run, tmp_path, number):
     owner = held_by_another(run, tmp_path)
     assert is_owned(tmp_path)
     with pytest.raises(BlockingIOError, match=str(tmp_path)), job_lock(tmp_path, wait=False):
@@ -89,7 +89,7 @@ def wait_for(folder, done):
         signal.pause()
 
 
-def test_who_waits_is_told_and_gets_it_next(run, tmp_path):
+def test_a_waiting_process_logs_it_and_gets_the_lock_next(run, tmp_path):
     owner, done = held_by_another(run, tmp_path), CONTEXT.Event()
     waiting = run(wait_for, tmp_path, done)
     eventually(lambda: sleeps_in_flock(waiting.pid))
@@ -105,7 +105,7 @@ def ask(folder, until, wrong):
             wrong.set()
 
 
-def test_those_who_ask_are_no_owners_and_hold_nobody_up(run, tmp_path):
+def test_checking_for_an_owner_blocks_nobody(run, tmp_path):
     with job_lock(tmp_path):
         pass
     until, wrong = CONTEXT.Event(), CONTEXT.Event()
@@ -119,7 +119,7 @@ def test_those_who_ask_are_no_owners_and_hold_nobody_up(run, tmp_path):
     assert not wrong.is_set()
 
 
-def test_nobody_is_turned_away_because_somebody_asks(run, tmp_path):
+def test_checking_for_an_owner_never_makes_a_lock_fail(run, tmp_path):
     with job_lock(tmp_path):
         pass
     until, wrong = CONTEXT.Event(), CONTEXT.Event()
@@ -130,7 +130,7 @@ def test_nobody_is_turned_away_because_somebody_asks(run, tmp_path):
     until.set()
 
 
-def test_a_folder_set_aside_is_moved_whole(tmp_path):
+def test_set_aside_moves_the_whole_folder(tmp_path):
     job = JobFolder(tmp_path / "jobs" / "bn-0")
     job.path.mkdir(parents=True)
     (job.path / "file").write_bytes(b"kept")
@@ -141,7 +141,7 @@ def test_a_folder_set_aside_is_moved_whole(tmp_path):
     assert not job.path.exists()
 
 
-def test_a_folder_that_is_held_is_not_set_aside(run, tmp_path):
+def test_set_aside_refuses_a_held_folder(run, tmp_path):
     job = JobFolder(tmp_path / "jobs" / "bn-0")
     held_by_another(run, job.path)
     with pytest.raises(BlockingIOError):
@@ -149,7 +149,7 @@ def test_a_folder_that_is_held_is_not_set_aside(run, tmp_path):
     assert job.path.exists()
 
 
-def keep(folder: Path, entered, name):
+def hold_and_mark(folder: Path, entered, name):
     with job_lock(folder):
         (folder / name).touch()
         entered.set()
@@ -157,10 +157,10 @@ def keep(folder: Path, entered, name):
 
 
 @pytest.mark.parametrize("gone", ["moved", "deleted"])
-def test_who_waited_for_a_folder_that_is_gone_holds_the_one_in_its_place(run, tmp_path, gone):
+def test_after_waiting_for_a_folder_that_is_gone_the_new_one_is_held(run, tmp_path, gone):
     folder = tmp_path / "job"
     owner, entered = held_by_another(run, folder), CONTEXT.Event()
-    waiting = run(keep, folder, entered, "mine")
+    waiting = run(hold_and_mark, folder, entered, "mine")
     eventually(lambda: sleeps_in_flock(waiting.pid))
     folder.rename(tmp_path / "aside")
     if gone == "deleted":
@@ -172,14 +172,14 @@ def test_who_waited_for_a_folder_that_is_gone_holds_the_one_in_its_place(run, tm
 
 
 def sleeps_in_flock(pid):
-    """Whether a process waits for a lock: the system lists such with an arrow; one without a list is given time."""
+    """Whether a process waits for a lock, which /proc/locks shows by an arrow; without it, wait half a second."""
     if not Path("/proc/locks").exists():
         time.sleep(0.5)
         return True
     return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
 
 
-def look_and_make(folder, together):
+def create_under_lock(folder, together):
     together.wait()
     with folder_lock(folder):
         seen = len(list(folder.iterdir()))
@@ -187,9 +187,9 @@ def look_and_make(folder, together):
         (folder / str(seen)).touch(exist_ok=False)
 
 
-def test_what_is_made_under_a_folders_lock_is_made_once(run, tmp_path):
+def test_folder_lock_lets_only_one_process_create_something(run, tmp_path):
     together = CONTEXT.Barrier(4)
-    makers = [run(look_and_make, tmp_path, together) for _ in range(4)]
+    makers = [run(create_under_lock, tmp_path, together) for _ in range(4)]
     for maker in makers:
         maker.join(30)
         assert maker.exitcode == 0
@@ -206,7 +206,7 @@ def no_locks(request, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", fail)
 
 
-def test_a_folder_without_locks_is_refused_by_name(no_locks, tmp_path):
+def test_a_file_system_without_locks_is_refused_with_the_folder(no_locks, tmp_path):
     for lock in (job_lock, folder_lock):
         with pytest.raises(BadInput) as refused, lock(tmp_path):
             pass
@@ -214,32 +214,32 @@ def test_a_folder_without_locks_is_refused_by_name(no_locks, tmp_path):
         assert len(str(refused.value).splitlines()) == 3
 
 
-def test_an_output_folder_without_locks_is_refused_before_anything_is_made(no_locks, tmp_path):
+def test_an_output_folder_without_locks_is_refused_before_anything_is_created(no_locks, tmp_path):
     with pytest.raises(BadInput, match=f"{tmp_path} has no file locks"):
         check_space(tmp_path / "multirun", 1)
     assert files_below(tmp_path) == []
 
 
-def test_where_there_are_no_locks_nobody_holds_a_folder(no_locks, tmp_path):
+def test_without_locks_no_folder_is_owned(no_locks, tmp_path):
     (tmp_path / "lock").touch()
     assert not is_owned(tmp_path)
 
 
-def test_a_job_on_a_machine_without_locks_fails_with_that_reason_in_its_log(no_locks, tmp_path, capsys):
-    """Another machine may mount the folder in another way; a worker's standard error is the job's log."""
+def test_a_job_on_a_machine_without_locks_fails_and_logs_the_reason(no_locks, tmp_path, capsys):
+    """Another machine may mount the folder differently; a worker's standard error is the job's log."""
     folder = tmp_path / "job"
     with pytest.raises(BadInput):
         run_job(configuration(), folder)
     said = capsys.readouterr().err
     assert f"{folder} has no file locks" in said
     (folder / "train.log").write_text(said)
-    assert told(folder, "FAILED", "its process ended", None) == "its process ended"
+    assert failure_reason(folder, "FAILED", "its process ended", None) == "its process ended"
     assert JobFolder(folder).failed
     assert not (folder / "journal.jsonl").exists()
 
 
-def test_a_lock_that_another_machine_holds_is_not_taken(tmp_path, monkeypatch):
-    """CIFS says that permission is denied where it should say that it would have to wait."""
+def test_a_lock_held_by_another_machine_is_not_taken(tmp_path, monkeypatch):
+    """CIFS raises PermissionError instead of BlockingIOError."""
     with job_lock(tmp_path):
         pass
 
@@ -253,7 +253,7 @@ def test_a_lock_that_another_machine_holds_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_the_lock_is_open_for_reading_and_writing(tmp_path, monkeypatch):
-    """NFS refuses a shared lock on a file that is open for writing alone, and an exclusive one the other way round."""
+    """NFS needs read access for a shared lock, and write access for an exclusive one."""
     modes = []
     flock = fcntl.flock
 

@@ -1,0 +1,102 @@
+"""Write files so that a crash never leaves a partial one under its final name."""
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Errors of file systems that cannot flush (CIFS, VirtualBox and WSL shares).  Refusing to work there would gain
+# nothing.  A failing disk reports EIO and a full one ENOSPC, and both are raised.
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
+NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs allows 143 bytes in all
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old file or the new one, never a part.
+
+    A temporary file in the same folder is flushed to disk and renamed to `path`; then the folder is flushed.  If this
+    raises OSError, for example because the disk is full, the old file stays.
+    """
+    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
+    with path_in_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                flush_to_disk(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def path_in_errors(path: Path) -> Iterator[None]:
+    """Add a file's path to any OSError; the system gives none if writing to an open file fails."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove_partial_files(folder: Path, *, shared: bool = False) -> None:
+    """Remove the temporary files that a killed `write_atomic` left in a folder.
+
+    If other processes may write to the folder (`shared`), keep those of living processes on this machine.
+    """
+    for path in folder.glob(".*.[0-9]*"):
+        number = path.suffix[1:]
+        if number.isdigit() and path.is_file() and not (shared and _is_another_process(int(number))):
+            path.unlink(missing_ok=True)
+
+
+def _is_another_process(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return number != os.getpid()
+
+
+def move_aside(path: Path, folder: Path) -> None:
+    """Move a file or folder into another folder, with the current time in its name."""
+    there = folder / f"{path.name}-{time.time_ns() // 1_000_000}"
+    folder.mkdir(exist_ok=True)
+    path.rename(there)
+    sync_folder(folder)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, which makes a new or renamed file survive a power cut."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in CANNOT_OPEN_FOLDER:
+            raise
+        return
+    try:
+        flush_to_disk(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_to_disk(handle: int) -> None:
+    """Wait until an open file or folder is on disk, where the file system supports this."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically; a NaN or infinity raises ValueError."""
+    write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -1,0 +1,53 @@
+"""What holds for every network; each network's own tests are in `test_<name>.py`."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from src.models import NETWORKS, Network
+from tests.norms.reference import build
+
+PROJECT = Path(__file__).parents[2]
+
+
+def default(name: str) -> Network:
+    return NETWORKS[name](**OmegaConf.load(PROJECT / f"conf/model/{name}.yaml"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
+    network, channels = default(name), []
+
+    def norm(count: int) -> nn.Module:
+        channels.append(count)
+        return build("ln").layer(count, network.layout)
+
+    model = network.build(3, 10, norm, 0.1, torch.Generator().manual_seed(0))
+    assert channels == [count for _, count in network.norm_channels()]
+    for size in network.sizes:
+        assert model(torch.zeros(2, 3, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_has_all_its_parts(name):
+    """Names what a new network still lacks."""
+    network, module = NETWORKS[name], Path(inspect.getfile(NETWORKS[name])).stem
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    lacking = [
+        what
+        for what, there in {
+            "title": hasattr(network, "title"),
+            "sizes": getattr(network, "sizes", ()),
+            "docstring": network.__doc__,
+            f"conf/model/{name}.yaml": (PROJECT / f"conf/model/{name}.yaml").is_file(),
+            f"tests/models/test_{module}.py": (PROJECT / f"tests/models/test_{module}.py").is_file(),
+            f"`{name}` in README's table of groups": re.search(rf"^\| `model` \|.*`{name}`", readme, re.M),
+        }.items()
+        if not there
+    ]
+    assert not lacking, f"model={name} lacks {', '.join(lacking)}"

@@ -1,0 +1,44 @@
+"""Activations, layers and a hand-written formula for the tests of norms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from src.norms import NORMS, Norm
+
+N, C, H, W = 6, 8, 5, 7
+EPS = 0.1  # large enough to show
+CONF = Path(__file__).parents[2] / "conf/norm"
+
+
+def build(name: str) -> Norm:
+    """Return a norm with the values of its YAML file."""
+    return NORMS[name](**OmegaConf.load(CONF / f"{name}.yaml"))
+
+
+def activations() -> Tensor:
+    """Return activations (N, C, H, W) with another scale in each channel and another mean in each image."""
+    scales = torch.linspace(0.5, 4, C, dtype=torch.float64)[:, None, None]
+    noise = torch.randn(N, C, H, W, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return scales * (noise + torch.arange(N)[:, None, None, None])
+
+
+def layer(norm: Norm) -> nn.Module:
+    """Return the norm's layer for C channels with gains other than 1 and biases other than 0."""
+    found = norm.layer(C, "map").double()
+    with torch.no_grad():
+        for position, parameter in enumerate(found.parameters()):
+            parameter.copy_(torch.linspace(0.5, 2, C) * (-1) ** position)
+    return found
+
+
+def by_hand(images: Tensor, norm: nn.Module, groups: int, axes: Sequence[int]) -> Tensor:
+    """Normalise over `axes` of (N, groups, C / groups, H, W), then apply the layer's gain and bias."""
+    gain, bias = (values[:, None, None] for values in norm.parameters())
+    parts = images.reshape(N, groups, C // groups, H, W)
+    mean = parts.mean(dim=axes, keepdim=True)
+    variance = ((parts - mean) ** 2).mean(dim=axes, keepdim=True)
+    return ((parts - mean) / (variance + EPS).sqrt()).reshape(N, C, H, W) * gain + bias

@@ -1,0 +1,19 @@
+import pytest
+import torch
+
+from src.bad_input import BadInput
+from src.norms.gn import GroupNorm
+from tests.norms.reference import EPS, activations, by_hand, layer
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+def test_it_uses_each_images_mean_and_variance_over_a_group_of_channels(groups):
+    norm, images = layer(GroupNorm(eps=EPS, groups=groups)), activations()
+    torch.testing.assert_close(norm(images), by_hand(images, norm, groups=groups, axes=(2, 3, 4)))
+
+
+def test_groups_must_divide_the_channels_of_every_layer():
+    norm = GroupNorm(eps=EPS, groups=4)
+    norm.check_channels([("first", 4), ("second", 8)])
+    with pytest.raises(BadInput, match=r"norm.groups=4 does not divide the 6 channels of layer second\n.*1, 2, 3, 6\n"):
+        norm.check_channels([("first", 4), ("second", 6)])

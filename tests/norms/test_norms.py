@@ -1,0 +1,100 @@
+"""What holds for every norm; each norm's own formula is in `test_<name>.py`."""
+
+import copy
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.models.cnn import CNN
+from src.norms import NORMS, Norm
+from tests.norms.reference import C, N, build
+
+PROJECT = Path(__file__).parents[2]
+WITH_STATISTICS = [name for name in NORMS if name != "none"]
+
+
+def network(name: str) -> nn.Module:
+    norm = build(name)
+    model = CNN(width=8).build(1, 10, lambda n: norm.layer(n, "map"), 0.0, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter += torch.linspace(-0.2, 0.5, len(parameter))
+    return model
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_only_a_norm_that_uses_the_batch_depends_on_its_other_images(name):
+    random = torch.Generator().manual_seed(2)
+    image = torch.randn(1, 1, 28, 28, generator=random, dtype=torch.float64)
+    others = torch.randn(5, 1, 28, 28, generator=random, dtype=torch.float64)
+    training = copy.deepcopy(network(name)).train()
+    first, second = (training(torch.cat([image, company]))[0] for company in (others, 3 * others + 1))
+    assert ((first - second).abs().max() > 1e-3) == NORMS[name].uses_batch
+    evaluating = network(name).eval()
+    first, second = (evaluating(torch.cat([image, company]))[0] for company in (others, 3 * others + 1))
+    torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_evaluation_equals_training_unless_the_norm_says_otherwise(name):
+    layer = build(name).layer(C, "map").double()
+    images = torch.randn(N, C, 5, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    training = layer(images)
+    same = NORMS[name].evaluation in (Norm.evaluation, "-")
+    assert torch.equal(layer.eval()(images), training) == same
+
+
+@pytest.mark.parametrize("name", WITH_STATISTICS)
+def test_every_norm_has_a_gain_of_1_and_a_bias_of_0_for_each_channel(name):
+    gain, bias = build(name).layer(C, "map").parameters()
+    assert torch.equal(gain, torch.ones(C))
+    assert torch.equal(bias, torch.zeros(C))
+
+
+def test_networks_have_equally_many_parameters_under_every_norm():
+    assert len({sum(parameter.numel() for parameter in network(name).parameters()) for name in WITH_STATISTICS}) == 1
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_recomputing_statistics_changes_nothing_by_default(name):
+    model = network(name)
+    before = copy.deepcopy(model.state_dict())
+
+    def batches() -> Tensor:
+        raise AssertionError("no norm of the package reads batches after an epoch")
+        yield
+
+    build(name).settle(model, batches())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_has_all_its_parts(name):
+    """Names what a new norm still lacks."""
+    norm, module = NORMS[name], Path(inspect.getfile(NORMS[name])).stem
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    lacking = [
+        what
+        for what, there in {
+            "title": hasattr(norm, "title"),
+            "axes": hasattr(norm, "axes"),
+            "colour, as #rrggbb": re.fullmatch("#[0-9a-f]{6}", getattr(norm, "colour", "")),
+            "marker": hasattr(norm, "marker"),
+            "docstring with a source": re.search(r"\d{4}|No norm", norm.__doc__ or ""),
+            f"conf/norm/{name}.yaml": (PROJECT / f"conf/norm/{name}.yaml").is_file(),
+            f"tests/norms/test_{module}.py": (PROJECT / f"tests/norms/test_{module}.py").is_file(),
+            f"`{name}` in README's table of groups": re.search(rf"^\| `norm` \|.*`{name}`", readme, re.M),
+        }.items()
+        if not there
+    ]
+    assert not lacking, f"norm={name} lacks {', '.join(lacking)}"
+
+
+def test_norms_can_be_told_apart_in_figures():
+    assert len({norm.colour for norm in NORMS.values()}) == len(NORMS)
+    assert len({norm.marker for norm in NORMS.values()}) == len(NORMS)
