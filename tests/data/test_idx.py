@@ -210,7 +210,7 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
         ("t10k_images", (13, 28, 28), "13 test images, 12 labels"),
         ("train_images", (0, 28, 28), "0 training images, 30 labels"),
         ("t10k_images", (12, 32, 32), "the same in training and test"),
-        ("train_images", (30, 28, 27), "28 x 28 or 32 x 32"),
+        ("train_images", (30, 28, 27), "as high as wide"),
     ],
 )
 def test_files_with_different_sizes_are_refused(changed, shape, told, tmp_path, lay_out, pack):
