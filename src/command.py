@@ -1,6 +1,6 @@
-"""What all three commands share: the name that the user typed, their parser, their paths and their versions.
+"""The command line of the three commands: their names, parser, paths and versions.
 
-Standard library only: a mistyped command is answered before anything heavy is imported.
+Standard library only, so a mistyped command is refused before anything slow is imported.
 """
 
 import argparse
@@ -14,16 +14,16 @@ from typing import Any, NoReturn
 from src.bad_input import BadInput
 from src.pasted import refuse_pasted
 
-PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # whose versions `--version` prints
+PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # `--version` prints their versions
 
 
 def command(module: str) -> str:
-    """How the user types one of the commands: `normlab-train` after `normlab-...`, else `python -m src.train`."""
+    """How to run a command: `normlab-train` if the user typed `normlab-...`, else `python -m src.train`."""
     return f"normlab-{module}" if PurePath(sys.argv[0]).stem.startswith("normlab-") else f"python -m src.{module}"
 
 
 def versions() -> str:
-    """A line for each package with its version; none of them is imported."""
+    """A line per package with its version; imports none of them."""
     lines = []
     for name in PACKAGES:
         try:
@@ -34,11 +34,7 @@ def versions() -> str:
 
 
 def check_current_folder() -> None:
-    """Refuse to work in a folder that somebody has deleted.
-
-    Raises:
-        BadInput: with the way out.
-    """
+    """Raise `BadInput` if the current folder has been deleted."""
     try:
         Path.cwd()
     except OSError as error:
@@ -47,11 +43,7 @@ def check_current_folder() -> None:
 
 
 def typed_path(text: str) -> Path:
-    """A path as the user means it: `~` is the home folder also where no shell expands it, as in `--csv=~/t.csv`.
-
-    Raises:
-        BadInput: for the home folder of a user who does not exist.
-    """
+    """The path with `~` expanded, which no shell does in `--csv=~/t.csv`; raises `BadInput` for an unknown user."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -59,27 +51,23 @@ def typed_path(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses a wrong word in three lines, where argparse prints its usage."""
+    """An argument parser that raises `BadInput`, where argparse prints its usage and exits."""
 
     def __init__(self, module: str, text: str | None = None, **settings: Any) -> None:
-        """A parser for `src.<module>`, whose help is the module's docstring `text`, with the name that was typed."""
+        """A parser for `src.<module>`; its help is the module's docstring `text` with the name that was typed."""
         about, _, examples = (text or "").replace(f"python -m src.{module}", command(module)).partition("\n\n")
         look = argparse.RawDescriptionHelpFormatter
         super().__init__(command(module), description=about, epilog=examples, formatter_class=look, **settings)
         self.add_argument("--version", action=_Versions, nargs=0, help="print the versions and exit")
 
     def parse_args(self, words: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # argparse overloads it for namespaces of other types
-        """The words' values.
-
-        Raises:
-            BadInput: for a word that the command does not know, or that holds a character pasted by mistake.
-        """
+        """The arguments' values; raises `BadInput` for an unknown argument or one with a pasted character."""
         words = sys.argv[1:] if words is None else words
         refuse_pasted(words, lambda name: True)
         return super().parse_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Argparse's call for a wrong word."""
+        """Raise the refusal of an argument; argparse calls it."""
         raise BadInput(message, write=f"{self.prog} --help")
 
 

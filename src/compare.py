@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput, out_of_memory
-from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
 from src.console import SteadyConsole
-from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.report.output import check_outputs, stdout_is_among, write
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
-from src.standard_streams import steady_output
+from src.startup import check_address_space, docstring, prepare_process
 
 if TYPE_CHECKING:
     from src.report.comparison import Comparison
@@ -39,9 +37,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command."""
-    steady_output()
-    ignore_foreign_settings()
-    collect_rarely()
+    prepare_process()
     try:
         check_current_folder()
         check_address_space()

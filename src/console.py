@@ -1,4 +1,4 @@
-"""Where a command speaks, and where it shows that it is busy."""
+"""What commands print beside their results."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,34 +8,34 @@ from rich.console import Console
 from rich.progress import Progress
 
 Item = TypeVar("Item")
-SOON = 2.0  # seconds after which a wait is shown
+SHOW_AFTER = 2.0  # seconds
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class SteadyConsole(Console):
-    """A console whose reader may go away, as in `... | head -1`: it falls silent, and the work goes on."""
+    """A console that falls silent when its reader quits, as in `... | head -1`; rich would end the program."""
 
     def on_broken_pipe(self) -> None:
-        """Say no more; rich would end the program instead."""
+        """Print nothing more."""
         self.quiet = True
 
 
-def patiently(items: Sequence[Item], doing: str) -> Iterator[Item]:
-    """The items one by one; on a terminal a bar shows how far one is, once it has taken a while."""
+def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
+    """The items one by one; on a terminal a progress bar appears if they take more than two seconds."""
     console = SteadyConsole(stderr=True)
     if not console.is_terminal:
         yield from items
         return
-    began = time.monotonic()
+    started = time.monotonic()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(doing, total=len(items), visible=False)
         for done, item in enumerate(items):
-            progress.update(task, completed=done, visible=time.monotonic() - began > SOON)
+            progress.update(task, completed=done, visible=time.monotonic() - started > SHOW_AFTER)
             yield item
 
 
 def in_words(seconds: float) -> str:
-    """A length of time in its two largest units, such as `2 min 5 s`."""
+    """A duration in its two largest units, such as `2 min 5 s`."""
     rest, words = max(round(seconds), 0), []
     for size, unit in UNITS:
         if rest >= size:
@@ -45,5 +45,5 @@ def in_words(seconds: float) -> str:
 
 
 def say(line: str) -> None:
-    """A line for who looks on, beside the results."""
+    """Print a line on the error stream."""
     SteadyConsole(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)

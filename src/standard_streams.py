@@ -1,7 +1,7 @@
-"""The command's standard streams, made so that no output can end the work.
+"""Standard streams that never stop a command.
 
-A disk fills up, a terminal closes, a reader such as `head` leaves, or the shell closes a stream (`>&-`).  The command
-then drops the words and keeps its exit status.
+A disk fills up, a terminal closes, a reader such as `head` quits, or the shell closes a stream (`>&-`).  The command
+then drops its output and keeps its exit status.
 """
 
 import contextlib
@@ -13,32 +13,28 @@ import sys
 from typing import Any
 
 OUTPUT, ERRORS = 1, 2  # file descriptors
-TERMINAL = 20  # columns; fewer is no terminal that anybody reads
+LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a smaller terminal counts as unknown
 
 
 class SteadyFile(io.FileIO):
-    """A file descriptor that takes every byte; it drops the bytes that it cannot write."""
+    """A file descriptor that accepts every byte and drops the bytes that it cannot write."""
 
     def __init__(self, descriptor: int, error: OSError | None = None) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._error = error  # the first one; a stream that the shell has closed begins with it
+        self._error = error  # the first failure; already set for a stream that the shell has closed
 
     def write(self, data: Any) -> int:
-        """Write some bytes, or drop all of them; returns their number."""
+        """Write all bytes or drop them; returns their number."""
         try:
             self._write_all(data)
         except OSError as error:
             if self._error is None and self.fileno() == OUTPUT and error.errno != errno.EPIPE:
-                _tell(error)
+                _report_loss(error)
             self._error = error
         return memoryview(data).nbytes
 
     def write_result(self, content: bytes) -> None:
-        """Write all of a result.
-
-        Raises:
-            OSError: if the stream was closed, or does not take every byte.
-        """
+        """Write a whole result; raises OSError if the stream is closed or cannot take every byte."""
         if self._error is not None:
             raise self._error
         self._write_all(content)
@@ -54,26 +50,22 @@ class SteadyFile(io.FileIO):
 
 
 def steady_output() -> None:
-    """Replace `sys.stdout` and `sys.stderr` by streams that never raise; called first by every command.
+    """Replace `sys.stdout` and `sys.stderr` by streams that never raise.
 
-    Characters that the encoding lacks become `?`, or an escape on the error stream.  Streams that belong to somebody
-    else, such as a notebook's, stay.
+    A character outside the encoding becomes `?`, or an escape on the error stream.  A stream that another program has
+    replaced, such as a notebook's, stays.
     """
     closed = _open_closed_descriptors()
     sys.stdout = _steady(sys.stdout, OUTPUT, closed)
     sys.stderr = _steady(sys.stderr, ERRORS, closed)
-    for name in ("COLUMNS", "LINES"):
+    for name, least in LEAST_SIZE.items():
         size = os.environ.get(name, "")
-        if size.isdigit() and int(size) < (TERMINAL if name == "COLUMNS" else 1):
+        if size.isdigit() and int(size) < least:
             del os.environ[name]
 
 
 def write_result(content: bytes) -> None:
-    """Write a result to the standard output.
-
-    Raises:
-        OSError: if the standard output does not take all of it.
-    """
+    """Write a whole result to the standard output; raises OSError if that is closed or cannot take every byte."""
     sys.stdout.flush()
     raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
     if isinstance(raw, SteadyFile):
@@ -84,7 +76,7 @@ def write_result(content: bytes) -> None:
 
 
 def _open_closed_descriptors() -> set[int]:
-    """Open /dev/null where a standard descriptor is closed: the next file would get its number, and our prints."""
+    """Open /dev/null on every closed standard descriptor: otherwise the next opened file would receive our output."""
     closed = set()
     for descriptor in (0, OUTPUT, ERRORS):
         try:
@@ -104,10 +96,9 @@ def _steady(stream: Any, descriptor: int, closed: set[int]) -> Any:
         try:
             if stream.fileno() != descriptor:
                 return stream
-        except (OSError, ValueError, AttributeError):  # a notebook's or a test's
+        except (OSError, ValueError, AttributeError):  # a notebook's or a test's stream
             return stream
-    error = OSError(errno.EBADF, "it is closed") if descriptor in closed else None
-    raw = SteadyFile(descriptor, error)
+    raw = SteadyFile(descriptor, OSError(errno.EBADF, "it is closed") if descriptor in closed else None)
     unbuffered = getattr(stream, "write_through", False)  # python -u
     buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(
@@ -119,8 +110,8 @@ def _steady(stream: Any, descriptor: int, closed: set[int]) -> Any:
     )
 
 
-def _tell(error: OSError) -> None:
+def _report_loss(error: OSError) -> None:
     """Say once on the error stream that the standard output is lost."""
-    words = f"normlab: the standard output cannot be written and is dropped: {error.strerror}\n"
+    line = f"normlab: standard output cannot be written and is dropped: {error.strerror}\n"
     with contextlib.suppress(OSError):
-        os.write(ERRORS, words.encode())
+        os.write(ERRORS, line.encode())

@@ -1,27 +1,24 @@
-"""How a command is asked to stop from outside."""
+"""The exceptions and signals that stop a command."""
 
 import signal
 from types import FrameType
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived.  Like KeyboardInterrupt no Exception, so that nothing takes it for a failure."""
+    """SIGTERM or SIGHUP arrived.  As with KeyboardInterrupt, `except Exception` must not catch it."""
 
 
 class JobFailed(Exception):
-    """What a sweeper gets that asks a failed job for its objective."""
+    """Takes the place of a failed job's accuracy, for sweepers such as Optuna's."""
 
 
 def raise_on_sigterm() -> None:
-    """Let SIGTERM, and SIGHUP of a terminal that closes, end the main thread's work as Ctrl-C does.
-
-    Under `nohup` SIGHUP stays ignored.
-    """
+    """Raise `Terminated` in the main thread on SIGTERM, and on SIGHUP (a closed terminal) except under `nohup`."""
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a shell and the kernel both send one for the same terminal
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it twice: from the shell and the kernel
     raise Terminated(f"signal {number}")

@@ -12,21 +12,17 @@ import sys
 from pathlib import Path
 
 from src.bad_input import BadInput, out_of_memory
-from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
-from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
 from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
-from src.standard_streams import steady_output
+from src.startup import check_address_space, docstring, prepare_process
 from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
     """The command."""
-    steady_output()
-    ignore_foreign_settings()
-    collect_rarely()
+    prepare_process()
     parser = Parser("sync", docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")

@@ -24,10 +24,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput, out_of_memory
-from src.collector import collect_rarely
 from src.command import check_current_folder
-from src.foreign_settings import ignore_foreign_settings
-from src.standard_streams import steady_output
+from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
 from src.sweep.composer import to_config
@@ -49,9 +47,7 @@ def main() -> None:
     every job is finished and MLflow lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for
     SIGTERM and for SIGHUP, unless `nohup` ignores it.
     """
-    steady_output()
-    ignore_foreign_settings()
-    collect_rarely()
+    prepare_process()
     with _process_left_as_found():
         _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
 

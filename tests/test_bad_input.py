@@ -1,4 +1,4 @@
-"""A command that cannot be right is refused before anything runs, in at most three lines, and leaves nothing behind."""
+"""Bad input is refused before anything runs, in at most three lines, and leaves no files."""
 
 import re
 import shlex
@@ -18,12 +18,12 @@ from src.options import Synthetic
 from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
 from tests.conftest import files_below, python
 
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+# MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 MNIST = Path(__file__).parents[1] / "src" / "data" / "mnist"
 SYNTHETIC = ("data=synthetic", "data.images=200", "data.validation=50", "data.batch_size=16", "epochs=1")
-# Whoever imports these before refusing keeps the user waiting for seconds: here the import itself fails.
+# These imports take seconds, so a refusal must come before them: here they fail.
 WITHOUT_SLOW_IMPORTS = """
 import runpy, sys
 sys.modules.update(torch=None, torchvision=None, mlflow=None, matplotlib=None, pandas=None)
@@ -31,7 +31,7 @@ sys.argv[0] = "train.py"
 runpy.run_module("src.train", run_name="__main__")
 """
 
-# What is typed, and words that the answer must hold.
+# The command line, and the words that its refusal must contain.
 QUICK = [
     ("norm=batchnrom", ["norm=batchnrom", "did you mean bn", "bn, gn, in, ln, none"]),
     ("nrom=bn", ["nrom", "did you mean norm"]),
@@ -80,14 +80,14 @@ QUICK = [
     ("tracking.uri=http://127.0.0.1:1", ["does not answer", "tracking=none"]),
     ("data.root=~/mnist", ["'data.root=\"~/mnist\"'"]),
     ("data=fashion_mnist data.root='~nosuchuser/x'", ["~nosuchuser"]),
-    ("hydra/launcher=nowhere", ["hydra/launcher", "basic"]),
+    ("hydra/launcher=joblib", ["hydra/launcher=joblib is not known", "basic, local, ray, submitit_slurm"]),
     ("-m seed=range(0,10000)", ["10,000 jobs", "sweep.max_jobs=200", "write: sweep.max_jobs=10000"]),
-    ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # not listed to be counted
+    ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # counted without expanding the grid
     ("-m seed=0,1,2 sweep.max_jobs=2", ["3 jobs", "sweep.max_jobs=2"]),
     ("seeds=2 seed=1", ["given twice: seeds=2 and seed=1", "short for"]),
     ('sweep.cells=["norm=batchnrom"]', ["in the cell 'norm=batchnrom'", "did you mean bn", "bn, gn, in, ln, none"]),
     ('sweep.cells=["norm=gn"] norm=bn', ["in the cell 'norm=gn' and outside it, as norm=bn", "without norm=bn"]),
-    ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a plan is refused like the sweep itself
+    ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a dry run is refused like the sweep itself
     ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "no part of what a job is"]),
     ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
     ("resume=maybe", ["resume=maybe", "auto, restart"]),
@@ -96,8 +96,8 @@ QUICK = [
     ("seed=range(5,0)", ["seed=range(5,0)", "an empty range"]),
     ("seed=range(0)", ["seed=range(0)", "an empty range"]),
     ("seed=range(1,5,0)", ["seed=range(1,5,0)", "other than 0"]),
-    ("experiment=null data.limit=10", ["0 steps an epoch"]),  # no preset is a choice like others
-    ("norm=glob(*) data.limit=10", ["0 steps an epoch"]),  # so is every option
+    ("experiment=null data.limit=10", ["0 steps an epoch"]),  # experiment=null itself is accepted
+    ("norm=glob(*) data.limit=10", ["0 steps an epoch"]),  # glob(*) itself is accepted
     ("norm=glob(x*)", ["no option matches", "bn, gn, in, ln, none"]),
     ("--cfg job -m norm=gn,ln", ["--multirun and --cfg", "--cfg job"]),
     ("--cfg job --info", ["--cfg and --info"]),
@@ -118,7 +118,7 @@ QUICK = [
     ("hydra/job_logging=default", ["hydra/job_logging"]),
     ("hydra/hydra_logging=default", ["hydra/hydra_logging"]),
     ("hydra/sweeper=basic", ["hydra/sweeper", "which folder a job has"]),
-    ("hydra/sweeper=grid hydra.verbose=true epochs=0", ["epochs=0"]),  # Hydra's other keys stay free
+    ("hydra/sweeper=grid hydra.verbose=true epochs=0", ["epochs=0"]),  # Hydra's other keys are accepted
     ("hydra.sweeper.params.seed=0,1", ["there is none", "write: seed=0,1"]),
     ("experiment=norms hydra.sweeper.params.seed=-5", ["seed=-5"]),
     ("data=synthetic data.images=10", ["1 to 9", "write: data.validation=1 data.batch_size=9"]),
@@ -150,7 +150,7 @@ QUICK = [
 
 
 @pytest.mark.parametrize(("typed", "words"), QUICK, ids=[typed[:60] for typed, _ in QUICK])
-def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, words):
+def test_bad_input_is_refused_before_slow_imports(tmp_path, typed, words):
     done = python(tmp_path, "-c", WITHOUT_SLOW_IMPORTS, *typed.split())
     assert done.returncode == 2, done.stderr
     assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
@@ -161,24 +161,25 @@ def test_is_refused_before_slow_imports_and_leaves_nothing(tmp_path, typed, word
     assert files_below(tmp_path) == []
 
 
-def test_a_plan_is_told_before_slow_imports_and_leaves_nothing(tmp_path):
-    done = python(tmp_path, "-c", WITHOUT_SLOW_IMPORTS, "experiment=group_sizes", "seeds=2", "plan=true")
+def test_a_dry_run_imports_neither_mlflow_nor_matplotlib_and_leaves_no_files(tmp_path):
+    code = WITHOUT_SLOW_IMPORTS.replace("torch=None, ", "", 1)  # the plan builds each network to count its parameters
+    done = python(tmp_path, "-c", code, "experiment=group_sizes", "seeds=2", "plan=true")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert "14 jobs, varying norm.name, norm.groups, seed; 0 finished before" in lines[0]
     assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
-    assert lines[-1] == "nothing was run: plan=true"
+    assert lines[-1] == "dry run (plan=true): nothing was trained"
     assert files_below(tmp_path) == []
 
 
-def test_the_user_may_ask_for_the_traceback(command):
+def test_the_user_may_request_the_traceback(command):
     done = command("src.train", "reg.l1=-1", HYDRA_FULL_ERROR="1")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
-def test_a_missing_device_is_refused_naming_those_there_are(command, tmp_path):
+def test_a_missing_device_is_refused_with_the_available_ones(command, tmp_path):
     done = command("src.train", "device=cuda:7")
     assert done.returncode == 2
     assert "device=cuda:7" in done.stderr
@@ -187,21 +188,15 @@ def test_a_missing_device_is_refused_naming_those_there_are(command, tmp_path):
     assert files_below(tmp_path) == []
 
 
-def test_help_and_configuration_are_shown_without_running(command, tmp_path):
-    done = command("src.train", "--cfg", "job", "norm=gn")
+def test_a_configuration_is_shown_without_a_run(command, tmp_path):
+    done = command("src.train", "--cfg", "job", "norm=gn", "experiment=null")
     assert done.returncode == 0, done.stderr
     assert "groups: 4" in done.stdout
     assert files_below(tmp_path) == []
 
 
-def test_no_preset_is_shown_as_any_other_choice(command):
-    done = command("src.train", "--cfg", "job", "experiment=null")
-    assert done.returncode == 0, done.stderr
-    assert "name: bn" in done.stdout
-
-
-def test_a_folder_that_cannot_be_written_to_is_named(command, tmp_path):
-    (tmp_path / "multirun").touch()  # as good as no permission, and root is refused too
+def test_a_read_only_folder_is_refused_by_name(command, tmp_path):
+    (tmp_path / "multirun").touch()  # a file in its place; root ignores permissions
     done = command("src.train", "data.limit=128", "epochs=1", "tracking=none")
     assert done.returncode == 2, done.stderr
     assert "multirun" in done.stderr
@@ -210,7 +205,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_folder_with_a_comma_that_an_answer_names_is_trained_on(command, tmp_path):
+def test_the_correction_for_a_folder_with_a_comma_works(command, tmp_path):
     folder = tmp_path / "mine, all"
     folder.mkdir()
     for file in MNIST.glob("*.gz"):
@@ -225,7 +220,7 @@ def test_the_folder_with_a_comma_that_an_answer_names_is_trained_on(command, tmp
     assert f"root: {folder}\n" in config.read_text()
 
 
-def test_folders_that_are_there_are_swept_over(tmp_path, monkeypatch):
+def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         Path(name).mkdir()
@@ -239,7 +234,7 @@ def test_folders_that_are_there_are_swept_over(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["/a,b", 'a"b', "a'b", "a b", "~/x", "a\\", 'a\\"b', "a\\\\b", "(a", "ä,ö", "a=b", "a#b"]
 )
-def test_a_value_in_the_quotes_that_an_answer_tells_is_read_as_it_is(name):
+def test_a_quoted_correction_keeps_the_value(name):
     (word,) = shlex.split(as_one_word("data.root", name))
     override = parse(word, option_groups())
     assert values_of(override, option_groups()) == [name]
@@ -258,7 +253,7 @@ def test_a_value_in_the_quotes_that_an_answer_tells_is_read_as_it_is(name):
         ("databricks", ["databricks", "tracking=none"]),
     ],
 )
-def test_a_store_that_a_variable_names_wrongly_is_refused(command, tmp_path, address, words):
+def test_a_wrong_store_in_an_environment_variable_is_refused(command, tmp_path, address, words):
     check_refused(command("src.train", MLFLOW_TRACKING_URI=address), words)
     assert files_below(tmp_path) == []
 
@@ -272,7 +267,7 @@ def check_refused(done: "subprocess.CompletedProcess[str]", words: Sequence[str]
 
 
 @pytest.mark.slow
-def test_an_experiment_named_by_an_empty_variable_is_the_usual_one(command):
+def test_an_empty_experiment_variable_means_the_default(command):
     done = command("src.train", *SYNTHETIC, MLFLOW_EXPERIMENT_NAME="")
     assert done.returncode == 0, done.stderr
 
@@ -284,7 +279,7 @@ def test_an_experiment_named_by_an_empty_variable_is_the_usual_one(command):
         ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
     ],
 )
-def test_a_store_of_another_mlflow_is_refused_and_left_as_it_is(command, tmp_path, migrated, harm, words):
+def test_a_store_of_another_mlflow_is_refused_and_unchanged(command, tmp_path, migrated, harm, words):
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     with closing(sqlite3.connect(path)) as database:
         database.executescript(harm)
@@ -295,7 +290,7 @@ def test_a_store_of_another_mlflow_is_refused_and_left_as_it_is(command, tmp_pat
 
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0 and then nothing like it", "half"])
-def test_a_store_that_is_damaged_is_refused_and_left_as_it_is(command, tmp_path, migrated, content):
+def test_a_damaged_store_is_refused_and_unchanged(command, tmp_path, migrated, content):
     path = tmp_path / "mlflow.db"
     path.write_bytes(migrated.read_bytes()[:100_000] if content == "half" else content * 500)
     before = path.read_bytes()
@@ -304,13 +299,13 @@ def test_a_store_that_is_damaged_is_refused_and_left_as_it_is(command, tmp_path,
     assert path.read_bytes() == before
 
 
-def test_a_store_that_is_a_folder_is_refused(command, tmp_path):
+def test_a_folder_in_place_of_the_store_is_refused(command, tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     check_refused(command("src.train", *SYNTHETIC), [f"{tmp_path / 'mlflow.db'} is a folder"])
     assert files_below(tmp_path) == ["mlflow.db"]
 
 
-def test_a_store_that_another_program_has_locked_is_refused(command, tmp_path, migrated):
+def test_a_locked_store_is_refused(command, tmp_path, migrated):
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -319,8 +314,8 @@ def test_a_store_that_another_program_has_locked_is_refused(command, tmp_path, m
 
 
 CELLS = '\'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]\''
-# What is typed, and what the answer says to write instead.
-WAYS_ON = [
+# A wrong word, and the correction in its refusal.
+CORRECTIONS = [
     ("norm", "norm=bn"),
     ("seed", "seed=INTEGER"),
     ("lr", "optimizer.lr=VALUE"),
@@ -385,18 +380,17 @@ def check_words(*words: str) -> None:
     check_overrides([parse(word, groups) for word in words], groups)
 
 
-@pytest.mark.parametrize(("typed", "advice"), WAYS_ON)
-def test_what_an_answer_says_to_write_is_not_refused_in_turn(typed, advice):
+@pytest.mark.parametrize(("typed", "correction"), CORRECTIONS)
+def test_a_correction_is_accepted(typed, correction):
     with pytest.raises(BadInput) as refused:
         check_words(typed)
-    told = str(refused.value)
-    assert told.endswith(f"\n  write: {advice}"), told
-    for word in advice.removeprefix("-m ").split(" or "):
+    assert str(refused.value).endswith(f"\n  write: {correction}")
+    for word in correction.removeprefix("-m ").split(" or "):
         word = shlex.split(word)[0] if word.startswith("'") else word
         check_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
 
 
-def test_a_suggestion_is_made_only_where_one_is_near():
+def test_only_a_similar_word_is_suggested():
     for typed, suggested in (("schedule=linear", False), ("schedule=cosin", True), ("foo=1", False), ("epoch=1", True)):
         with pytest.raises(BadInput) as refused:
             check_words(typed)
@@ -406,7 +400,7 @@ def test_a_suggestion_is_made_only_where_one_is_near():
 @pytest.mark.parametrize("validation", [1, 9, 500, 5000])
 @pytest.mark.parametrize("images", [2, 3, 9, 10, 64, 65, 5000, 60000])
 @pytest.mark.parametrize("limit", [None, 1, 40])
-def test_the_sizes_that_an_answer_says_to_write_can_be_trained(validation, images, limit):
+def test_corrected_sizes_can_be_trained(validation, images, limit):
     data = Synthetic(batch_size=64, validation=validation, split_seed=0, limit=limit, images=images)
     source = Source("", "", images, 10, 1, 28, ())
     try:

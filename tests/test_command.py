@@ -1,4 +1,4 @@
-"""The whole program, through the shell and back out of the MLflow store."""
+"""The whole program: from the shell to the MLflow store."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SMALL = ("data.limit=1280", "epochs=2")
 
 @pytest.fixture
 def store(tmp_path):
-    """Reads the store that the command has made: the sweeps' runs and the jobs' runs by name."""
+    """A function that reads the command's store: the client, and the runs of sweeps and of jobs by name."""
 
     def read():
         client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -43,7 +43,7 @@ def job_folders(tmp_path):
     return {folder.name: JobFolder(folder) for folder in sorted((tmp_path / "multirun/jobs").iterdir())}
 
 
-def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compares(command, tmp_path, store):
+def test_the_readmes_command_trains_tracks_and_compares_and_a_second_run_only_compares(command, tmp_path, store):
     line = ("-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", *SMALL)
     done = command("src.train", *line)
     assert done.returncode == 0, done.stderr
@@ -97,8 +97,8 @@ def test_the_main_line_trains_tracks_and_compares_and_the_second_time_only_compa
     assert len(json.loads((tmp_path / "all.json").read_text())["cells"]) == 6
 
 
-@pytest.mark.slow  # a real command; what it shows as a whole, tests/test_standard_streams.py shows in parts
-def test_no_setting_of_the_shell_and_no_lost_output_costs_a_result(tmp_path, store):
+@pytest.mark.slow  # a whole command; tests/test_standard_streams.py and test_startup.py test the parts
+def test_foreign_settings_and_lost_output_cost_no_result(tmp_path, store):
     (tmp_path / "matplotlibrc").write_bytes(b"\xff: broken")
     foreign = {
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -123,7 +123,7 @@ def test_no_setting_of_the_shell_and_no_lost_output_costs_a_result(tmp_path, sto
     assert list(tmp_path.glob("multirun/sweeps/*/report.html"))
 
 
-def test_one_failing_job_stops_no_other(command, tmp_path, store):
+def test_a_failed_job_does_not_stop_the_others(command, tmp_path, store):
     done = command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
     assert done.returncode == 1
     _, sweeps, jobs = store()
@@ -152,7 +152,7 @@ def test_one_failing_job_stops_no_other(command, tmp_path, store):
         pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, number, status):
+def test_a_stopped_sweep_resumes_in_the_same_runs(command, tmp_path, store, number, status):
     words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500", "hydra.launcher.workers=1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],
@@ -160,7 +160,7 @@ def test_a_stopped_sweep_goes_on_in_the_same_runs(command, tmp_path, store, numb
         env=clean_environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        # A shell lets its background processes ignore Ctrl-C, and the tests with them.
+        # Background processes of a shell ignore Ctrl-C, and so may the tests.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
@@ -215,7 +215,7 @@ def test_a_job_in_a_second_sweep_keeps_its_name_and_cell_in_the_first(command, t
 
 
 @pytest.mark.slow
-def test_a_reader_who_goes_away_ends_no_run(tmp_path, store):
+def test_a_reader_that_quits_ends_no_run(tmp_path, store):
     words = "-m norm=bn,gn data=synthetic data.images=800 data.validation=100 epochs=2"
     subprocess.run(
         f"{shlex.quote(sys.executable)} -m src.train {words} 2>&1 | head -1",
@@ -230,9 +230,9 @@ def test_a_reader_who_goes_away_ends_no_run(tmp_path, store):
 
 
 @pytest.mark.slow
-def test_a_store_that_is_locked_holds_nobody_up(tmp_path, command):
+def test_a_locked_store_does_not_delay_the_end_of_a_stopped_sweep(tmp_path, command):
     small = ("-m", "norm=bn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=300")
-    assert command("src.train", "norm=gn", "data=synthetic", "epochs=1").returncode == 0  # makes the store
+    assert command("src.train", "norm=gn", "data=synthetic", "epochs=1").returncode == 0  # creates the store
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *small], cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE
     )
@@ -244,13 +244,13 @@ def test_a_store_that_is_locked_holds_nobody_up(tmp_path, command):
         lock = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, printed = process.communicate(timeout=30)
         lock.execute("ROLLBACK")
         lock.close()
     finally:
         process.kill()
     assert process.returncode == 143
-    assert b"python -m src.sync --sweep" in told
+    assert b"python -m src.sync --sweep" in printed
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("normlab").experiment_id
     running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
@@ -260,7 +260,7 @@ def test_a_store_that_is_locked_holds_nobody_up(tmp_path, command):
     assert not client.search_runs([experiment], "attributes.status = 'RUNNING'")
 
 
-def test_no_tracking_leaves_folders_and_no_store(command, tmp_path):
+def test_without_tracking_there_are_folders_and_no_store(command, tmp_path):
     done = command("src.train", "tracking=none", "data=synthetic", "epochs=1")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "mlflow.db").exists()

@@ -19,11 +19,10 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.options", "src.pasted", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
-    "src.collector",
     "src.console",
-    "src.foreign_settings",
     "src.progress",
     "src.standard_streams",
+    "src.startup",
     "src.stopping",
 }
 # The rooms of a comparison, each above the ones before it.
@@ -50,8 +49,8 @@ READERS = {
     "src.runs.multirun": "multirun.identify",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
-    "src.workers.limits": "/proc/self/cgroup",
-    "src.foreign_settings": "the code under `src`",
+    "src.workers.machine": "/proc/self/cgroup",
+    "src.startup": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}

@@ -1,4 +1,4 @@
-"""Whatever becomes of a command's output, the command goes on and its exit status stays that of the work."""
+"""A command that loses its output still finishes, with the exit status of its work."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ BEGIN = "import os, sys; from src.standard_streams import steady_output, write_r
 
 
 def shell(code: str, redirections: str = "", **variables: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run Python with redirections as a shell makes them; a command's first call comes before the code."""
+    """Run Python code after `steady_output`, with the redirections of a shell."""
     return subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1" {redirections}', sys.executable, BEGIN + code],
         cwd=PROJECT,
@@ -23,7 +23,7 @@ def shell(code: str, redirections: str = "", **variables: str) -> "subprocess.Co
 
 
 @pytest.mark.parametrize("redirections", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_no_file_gets_the_number_and_the_words_of_a_closed_stream(tmp_path, redirections):
+def test_a_file_never_receives_the_output_of_a_closed_stream(tmp_path, redirections):
     file = tmp_path / "file"
     done = shell(f"f = open({str(file)!r}, 'w'); print('words'); print('words', file=sys.stderr)", redirections)
     assert done.returncode == 0, done.stderr
@@ -31,21 +31,21 @@ def test_no_file_gets_the_number_and_the_words_of_a_closed_stream(tmp_path, redi
     assert b"Traceback" not in done.stdout + done.stderr
 
 
-def test_a_full_disk_is_told_once_on_the_error_stream_and_ends_nothing():
+def test_a_full_disk_is_reported_once_and_does_not_end_the_command():
     done = shell("[print('words', flush=True) for _ in range(3)]; sys.exit(7)", ">/dev/full")
     assert done.returncode == 7
     assert done.stderr.decode().splitlines() == [
-        "normlab: the standard output cannot be written and is dropped: No space left on device"
+        "normlab: standard output cannot be written and is dropped: No space left on device"
     ]
     assert shell("print('words'); print('words', file=sys.stderr); sys.exit(7)", ">/dev/full 2>&1").returncode == 7
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_reader_may_quit():
     done = shell("[print('x' * 100_000) for _ in range(9)]; sys.exit(7)", "| head -c 1; exit 0")
     assert (done.stdout, done.stderr) == (b"x", b"")
 
 
-def test_a_terminal_that_goes_away_ends_nothing():
+def test_a_terminal_may_close():
     code = """
 import pty
 terminal, screen = pty.openpty()
@@ -57,14 +57,14 @@ sys.exit(7)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_every_byte_arrives_where_another_program_has_made_the_pipe_non_blocking(unbuffered):
+def test_every_byte_arrives_on_a_non_blocking_pipe(unbuffered):
     code = "os.set_blocking(1, False); print('x' * 1_000_000)"
     done = shell(code, "| (sleep 0.3; wc -c)", PYTHONUNBUFFERED=unbuffered)
     assert int(done.stdout) == 1_000_001
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "koi8-r", "ascii:strict"])
-def test_characters_that_the_encoding_lacks_are_replaced(encoding):
+def test_a_character_outside_the_encoding_is_replaced(encoding):
     done = shell("print('0.5 ± 0.1'); print('±', file=sys.stderr)", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stdout) == (0, b"0.5 ? 0.1\n")
     assert done.stderr == b"\\xb1\n"
@@ -73,7 +73,7 @@ def test_characters_that_the_encoding_lacks_are_replaced(encoding):
 @pytest.mark.parametrize(
     ("columns", "lines", "kept"), [("0", "0", []), ("1", "9", ["LINES"]), ("100", "", ["COLUMNS"])]
 )
-def test_a_screen_without_room_counts_as_unknown(columns, lines, kept):
+def test_a_terminal_that_is_too_small_counts_as_unknown(columns, lines, kept):
     done = shell(
         "print(*(name for name in ('COLUMNS', 'LINES') if os.environ.get(name)))", COLUMNS=columns, LINES=lines
     )
@@ -83,7 +83,7 @@ def test_a_screen_without_room_counts_as_unknown(columns, lines, kept):
 @pytest.mark.parametrize(
     ("redirection", "reason"), [(">/dev/full", "No space left on device"), (">&-", "it is closed")]
 )
-def test_a_result_that_the_standard_output_does_not_take_is_an_error(redirection, reason):
+def test_a_result_that_cannot_be_written_raises(redirection, reason):
     code = """
 try:
     write_result(b'{}')
@@ -94,10 +94,10 @@ except OSError as error:
     assert (done.returncode, done.stderr.decode().strip()) == (1, f"refused: {reason}")
 
 
-def test_a_result_follows_the_words_that_were_printed_before_it():
+def test_a_result_follows_earlier_output():
     assert shell("print('words'); write_result(b'{}')").stdout == b"words\n{}"
 
 
-def test_streams_that_belong_to_somebody_else_stay():
+def test_a_stream_that_another_program_has_replaced_stays():
     done = shell("import io; sys.stdout = own = io.StringIO(); steady_output(); sys.exit(sys.stdout is not own)")
     assert done.returncode == 0

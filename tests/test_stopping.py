@@ -1,5 +1,3 @@
-"""A terminal that closes stops a command as SIGTERM does, and `nohup` keeps it going."""
-
 import os
 import signal
 
@@ -17,15 +15,15 @@ def handlers():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_closed_terminal_stops_a_command_once(number):
+def test_a_closing_terminal_stops_a_command_once(number):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     raise_on_sigterm()
     with pytest.raises(Terminated):
         os.kill(os.getpid(), number)
-    os.kill(os.getpid(), signal.SIGHUP)  # the shell's and the kernel's: the second one interrupts no clean-up
+    os.kill(os.getpid(), signal.SIGHUP)  # the shell and the kernel send one each; the second must not raise
 
 
-def test_nohup_keeps_a_command_going():
+def test_a_command_under_nohup_survives_its_terminal():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise_on_sigterm()
     os.kill(os.getpid(), signal.SIGHUP)

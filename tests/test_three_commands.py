@@ -1,4 +1,4 @@
-"""What the three commands have in common: their names, versions, paths, and the folder and package that they run in."""
+"""The three commands share their names, versions, paths, and their checks of the folder and the package."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from src.runs.manifests import choose_sweeps
 from tests.conftest import clean_environment
 
 PROJECT = Path(__file__).parents[1]
-# Starts an installed command as pip's script does; `sys.argv[0]` is the script's path.
+# Starts an installed command as pip's script does, with the script's path in `sys.argv[0]`.
 SCRIPT = "import sys; sys.argv[0] = '/bin/normlab-{0}'; from hydra_plugins.normlab.commands import {0}; {0}()"
 
 
@@ -31,7 +31,7 @@ def installed(name, *words, **variables):
     )
 
 
-def test_the_installed_commands_are_those_that_are_tried_here():
+def test_pyproject_installs_the_commands_that_are_tested_here():
     text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")  # Python 3.10 has no tomllib
     scripts = dict(re.findall(r'^(normlab-\w+) = "(.*)"$', text, re.M))
     names = ("train", "compare", "sync")
@@ -39,7 +39,7 @@ def test_the_installed_commands_are_those_that_are_tried_here():
 
 
 @pytest.mark.parametrize("shadow", ["src/__init__.py", "src/train.py"])  # a package, and a folder without __init__.py
-def test_an_installed_command_runs_no_other_projects_src(tmp_path, shadow):
+def test_an_installed_command_refuses_to_run_another_projects_src(tmp_path, shadow):
     (tmp_path / "src").mkdir()
     (tmp_path / shadow).write_text("raise SystemExit('theirs')")
     done = installed("train", "norm=x", PYTHONPATH=str(tmp_path))
@@ -49,7 +49,7 @@ def test_an_installed_command_runs_no_other_projects_src(tmp_path, shadow):
     assert len(done.stderr.splitlines()) == 3
 
 
-def test_versions_are_told_without_importing_what_has_them():
+def test_versions_are_printed_without_importing_the_packages():
     code = f"import sys; sys.modules.update(torch=None, mlflow=None); {SCRIPT.format('train')}"
     done = subprocess.run([sys.executable, "-c", code, "--version"], check=True, capture_output=True, text=True)
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -57,7 +57,7 @@ def test_versions_are_told_without_importing_what_has_them():
 
 
 @pytest.mark.parametrize("name", ["train", "compare", "sync"])
-def test_a_current_folder_that_is_gone_is_told(name, tmp_path):
+def test_a_deleted_current_folder_is_refused(name, tmp_path):
     line = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m src.{name}"
     environment = clean_environment() | {"PYTHONPATH": str(PROJECT)}
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -67,19 +67,21 @@ def test_a_current_folder_that_is_gone_is_told(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "words", "told"),
+    ("module", "words", "problem"),
     [
         (compare, "--bogus", "unrecognized arguments: --bogus"),
         (compare, "--budget many", "--budget: invalid int value: 'many'"),
         (compare, "--csv=~nosuchuser/t.csv", "~nosuchuser/t.csv: there is no such user"),
         (compare, "--tuned norm\r", "norm ends with a carriage return"),
-        (compare, "\u2013\u2013csv=x", "holds an en dash"),
+        (compare, "\u2013\u2013csv=x", "contains an en dash"),
         (sync, "--sweep", "--sweep: expected one argument"),
         (sync, "--bogus", "unrecognized arguments: --bogus"),
         (sync, "--multirun ~nosuchuser", "there is no such user"),
     ],
 )
-def test_a_wrong_word_is_refused_in_three_lines_by_the_name_that_was_typed(monkeypatch, capsys, module, words, told):
+def test_a_wrong_argument_is_refused_in_three_lines_with_the_name_that_was_typed(
+    monkeypatch, capsys, module, words, problem
+):
     name = module.__name__.removeprefix("src.")
     for typed, shown in ((f"/x/{name}.py", f"python -m src.{name}"), (f"/bin/normlab-{name}", f"normlab-{name}")):
         monkeypatch.setattr("sys.argv", [typed, *words.split(" ")])
@@ -87,12 +89,12 @@ def test_a_wrong_word_is_refused_in_three_lines_by_the_name_that_was_typed(monke
             module.main()
         assert end.value.code == 2
         answer = capsys.readouterr().err
-        assert told in answer
+        assert problem in answer
         assert len(answer.splitlines()) <= 3
         assert "--help" not in answer or f"write: {shown} --help" in answer
 
 
-def test_help_and_answers_name_the_command_as_it_was_typed(monkeypatch, tmp_path):
+def test_help_and_refusals_name_the_command_as_it_was_typed(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["/bin/normlab-compare"])
     assert "python -m" not in _parser().format_help()
     assert "    normlab-compare --sweep 1a2b3c4d" in _parser().format_help()
@@ -103,7 +105,7 @@ def test_help_and_answers_name_the_command_as_it_was_typed(monkeypatch, tmp_path
     assert "    python -m src.compare --sweep 1a2b3c4d" in _parser().format_help()
 
 
-def test_the_home_folder_is_meant_where_no_shell_expands_it(monkeypatch, tmp_path):
+def test_a_tilde_means_the_home_folder_where_no_shell_expands_it(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     options = ("out", "json", "csv", "curves", "latex", "multirun")
     arguments = _parser().parse_args([f"--{name}=~/{name}" for name in options])
@@ -111,10 +113,11 @@ def test_the_home_folder_is_meant_where_no_shell_expands_it(monkeypatch, tmp_pat
     assert typed_path("-") == Path("-")
 
 
-def test_a_folder_of_submitit_is_found_in_the_home_folder(monkeypatch, tmp_path):
+def test_submitits_folder_may_be_in_the_home_folder(monkeypatch, tmp_path):
+    pytest.importorskip("submitit", reason="pip install 'normlab[slurm]' for hydra/launcher=submitit_slurm")
     from hydra_plugins.normlab.submitit_launcher import SubmititLauncher
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert SubmititLauncher("local", None, "~/logs", 0, {})._folder == tmp_path / "logs"
+    assert SubmititLauncher("local", 1, "~/logs", 0, {})._folder == tmp_path / "logs"
     with pytest.raises(BadInput, match="no such user"):
-        SubmititLauncher("local", None, "~nosuchuser/logs", 0, {})
+        SubmititLauncher("local", 1, "~nosuchuser/logs", 0, {})

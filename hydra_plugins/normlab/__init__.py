@@ -1,1 +1,1 @@
-"""normlab's parts of Hydra, which finds sweepers and launchers in this namespace only."""
+"""normlab's Hydra plugins; Hydra looks for sweepers and launchers only in this namespace."""

@@ -1,6 +1,7 @@
-"""Where it runs: processes on this machine, one a job, as many at once as it has room for."""
+"""Hydra's launcher for this machine: one process per job, as many at once as the machine has room for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +17,18 @@ from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import grid_of
 from src.sweep.trials import Trials, task_in
+from src.wording import counted
 from src.workers.board import Board
-from src.workers.places import divide
-from src.workers.policy import Policy
-from src.workers.processes import Audience, Outcome, Task, Workers, start_server
+from src.workers.machine import worker_environments
+from src.workers.processes import LocalEngine, start_server
+from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run
 
-SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder, which our sweeper names
+SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder; our sweeper sets it
 
 
 @dataclass
 class LocalLauncherConf:
-    """`hydra.launcher`: how many jobs at once; null takes one a GPU, else the cores divided by a job's threads."""
+    """`hydra.launcher`; null `workers` means one per GPU, or else as many as the cores allow for `threads` each."""
 
     _target_: str = "hydra_plugins.normlab.local_launcher.LocalLauncher"
     workers: int | None = None
@@ -36,77 +38,73 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Hydra's interface to `src/workers/processes.py`."""
+    """Runs jobs on the local engine; launchers of other engines override `engine`, `places` and `prepare`."""
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
-            raise BadInput(
-                f"hydra.launcher.workers={workers} cannot be used", "an integer >= 1", "hydra.launcher.workers=1"
-            )
+            what = f"hydra.launcher.workers={workers} cannot be used"
+            raise BadInput(what, "an integer >= 1", "hydra.launcher.workers=1")
         self._workers = workers
-        self._policy: Policy | None = None  # of all batches that a sweeper launches
+        self._policy: FailurePolicy | None = None  # one for all batches of a sweeper
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hydra's call before `launch`; a job is always `src/job.py`'s, so the task function is not needed."""
+        """Prepare for `launch`; Hydra calls it.  The task function is not used: `src/job.py` trains every job."""
         places = tuple(config.hydra.searchpath)
         self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 
     def prepare(self, data: Data) -> None:
-        """Begin to import and to read what jobs need, while others do something else."""
+        """Start to import and to read what the jobs need, in the background."""
         start_server(data)
 
     def places(self, threads: int, device: str) -> int:
-        """How many jobs of so many threads each are trained at once."""
-        return len(divide(self._workers, threads, device))
+        """How many jobs of `threads` threads run at once."""
+        return len(worker_environments(self._workers, threads, device))
+
+    @contextlib.contextmanager
+    def engine(self, threads: int, device: str) -> Iterator[Engine]:
+        """The engine for jobs of `threads` threads, until the batch ends."""
+        yield LocalEngine(worker_environments(self._workers, threads, device))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train every job; the objectives are validation accuracies, from 0 to 1, in the jobs' order.
-
-        Hydra would compose each job for 76 ms; the grid's own composer makes the same of it in less than one.
-        """
-        points = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR not in point for point in points):  # another sweeper's, which knows nothing of folders
-            with self._trials.tracked(points) as tasks:
+        """Train a batch of jobs; returns their validation accuracies, 0 to 1, in the order of `job_overrides`."""
+        combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
+        if any(SUBDIR not in combination for combination in combinations):  # from another sweeper, such as Optuna's
+            with self._trials.tracked(combinations) as tasks:
                 outcomes = self._train(tasks)
         else:
-            tasks = [self._task(point) for point in points]
+            tasks = [self._task(combination) for combination in combinations]
             outcomes = self._train(tasks)
-        became = {outcome.task.folder: outcome.error for outcome in outcomes}
+        errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._returned(overrides, task, became.get(task.folder, "it was not begun"))
+            self._returned(overrides, task, errors.get(task.folder, "it was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
-    def _task(self, point: Mapping[str, str]) -> Task:
-        config = self._grid.compose({name: value for name, value in point.items() if name != SUBDIR})
-        return task_in(self._jobs / point[SUBDIR], config)
+    def _task(self, combination: dict[str, str]) -> Task:
+        folder = self._jobs / combination.pop(SUBDIR)
+        return task_in(folder, self._grid.compose(combination))  # Hydra's own composition takes 76 ms per job
 
     def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """What became of the tasks that were begun, each of them once."""
+        """Train each task once; returns the outcomes of those that were started."""
         tasks = list({task.folder: task for task in tasks}.values())
-        stop = self._policy = self._policy or Policy(tasks[0].config.sweep)
-        if stop.reason:  # in an earlier batch
+        config = tasks[0].config
+        policy = self._policy = self._policy or FailurePolicy(config.sweep)
+        if policy.reason:  # an earlier batch has failed
             return []
-        self.prepare(tasks[0].config.data)
-        with Board(len(tasks)) as board:
-            outcomes = list(self._outcomes(tasks, stop.go_on, board))
-        if stop.reason:
-            board.say(f"{stop.reason}: {len(tasks) - len(outcomes)} jobs were not begun")
+        self.prepare(config.data)
+        threads = max(task.config.threads for task in tasks)
+        with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
+            outcomes = list(run(engine, tasks, policy.continues_after, board))
+        if policy.reason:
+            board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes
-
-    def _outcomes(
-        self, tasks: Sequence[Task], go_on: Callable[[Outcome], bool], audience: Audience
-    ) -> Iterator[Outcome]:
-        """The outcomes as they come; `go_on` says after each whether further tasks are begun."""
-        environments = divide(self._workers, max(task.config.threads for task in tasks), tasks[0].config.device)
-        return Workers(environments[: len(tasks)], audience).run(tasks, go_on)
 
     def _returned(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
         returned = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
         result = None if error else JobFolder(task.folder).result()
-        if error or result is None:
+        if result is None:
             returned.status, returned.return_value = JobStatus.FAILED, JobFailed(f"{task.name}: {error}")
         else:
             returned.status, returned.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]

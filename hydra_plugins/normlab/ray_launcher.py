@@ -1,4 +1,4 @@
-"""A Ray cluster as a place to train."""
+"""Hydra's launcher for a Ray cluster: one Ray task per job."""
 
 import contextlib
 import os
@@ -11,15 +11,17 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.normlab.engine_launcher import EngineLauncher
+from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
-from src.workers.engines import train_here
+from src.options import Data
+from src.workers.engines import RemoteEngine, check_installed, train_here
+from src.workers.queue import Engine
 
 
 @dataclass
 class RayLauncherConf:
-    """`hydra.launcher`; the keys are explained in `conf/hydra/launcher/ray.yaml`."""
+    """`hydra.launcher`; `conf/hydra/launcher/ray.yaml` explains the keys."""
 
     _target_: str = "hydra_plugins.normlab.ray_launcher.RayLauncher"
     address: str | None = None
@@ -31,27 +33,28 @@ class RayLauncherConf:
 ConfigStore.instance().store(group="hydra/launcher", name="ray_keys", node=RayLauncherConf, provider="normlab")
 
 
-class RayLauncher(EngineLauncher):
-    """One Ray task a job."""
-
-    needs = ("ray", "ray")
+class RayLauncher(LocalLauncher):
+    """Runs jobs on a cluster, or on a small one of its own on this machine."""
 
     def __init__(self, address: str | None, cpus: float | None, gpus: float, init: Mapping[str, Any]) -> None:
+        check_installed("ray", "ray", "ray")
         super().__init__()
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
+    def prepare(self, data: Data) -> None:
+        """Do nothing: no job runs in this process's children."""
+
     def places(self, threads: int, device: str) -> int:
-        """How many jobs are trained at once; a cluster elsewhere is not asked for a plan: one after another."""
+        """How many jobs run at once; a dry run does not connect to a cluster and assumes one."""
         return 1 if self._address else super().places(threads, device)
 
     @contextlib.contextmanager
-    def engine(self, threads: int) -> Iterator["Cluster"]:
+    def engine(self, threads: int, device: str) -> Iterator[Engine]:
         """The cluster at the address, or one on this machine that ends with the sweep.
 
-        Raises:
-            BadInput: where there is none.
+        Raises `BadInput` if the cluster cannot be reached, or this machine has no room for a job.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # as MLflow's, unless the user chose otherwise
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
         on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -62,55 +65,55 @@ class RayLauncher(EngineLauncher):
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise _unusable(self._address, error) from error
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in its place
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces the handler
         try:
             cluster = Cluster(self._cpus or threads, self._gpus)
-            if self._address is None and not cluster.places:  # elsewhere a node may still come
-                wanted = f"cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
-                raise BadInput(f"this machine has no room for a job with hydra.launcher.{wanted}", "what it has")
+            if self._address is None and not cluster.places:  # another cluster may still get a node
+                wanted = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
+                raise BadInput(f"this machine has no room for a job with {wanted}", "at most its CPUs and GPUs")
             yield cluster
         finally:
             ray.shutdown()
 
 
-class Cluster:
-    """As many jobs as its nodes have processors and GPUs for."""
+class Cluster(RemoteEngine):
+    """A Ray cluster with a place for each job that its CPUs and GPUs have room for."""
 
     def __init__(self, cpus: float, gpus: float) -> None:
         import ray
 
-        self._ray, self._wants = ray, {"CPU": cpus, "GPU": gpus}
-        # Ray's own retries would train again what has failed, and nobody would hear of it.
+        self._ray, self._wanted = ray, {"CPU": cpus, "GPU": gpus}
+        # Ray must not retry: it would train a failed job again, and the command would not know.
         self._train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(train_here)
 
     @property
-    def places(self) -> int:
-        """What the nodes that are there now have room for."""
-        there = self._ray.cluster_resources()
-        return min(int(there.get(name, 0) // wanted) for name, wanted in self._wants.items() if wanted)
+    def places(self) -> int:  # type: ignore[override]  # changes as nodes come and go
+        """How many jobs the present nodes have room for."""
+        present = self._ray.cluster_resources()
+        return min(int(present.get(name, 0) // wanted) for name, wanted in self._wanted.items() if wanted)
 
-    def submit(self, config: Config, folder: Path) -> Any:
-        """Give a job to the cluster."""
+    def hand_over(self, config: Config, folder: Path) -> Any:
+        """Start a Ray task; returns its reference."""
         return self._train.remote(config, folder, Path.cwd())
 
-    def ended(self, reference: Any) -> str | None:
-        """What became of it."""
+    def error(self, reference: Any) -> str | None:
+        """None until the task has ended; then its error, or Ray's reason for the end of its process or node."""
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:
             error: str = self._ray.get(reference)
-        except Exception as died:  # its process or node is gone, or it never came to train
-            said = str(getattr(died, "cause", None) or died).strip()
-            return f"Ray: {type(died).__name__}: {said.partition(chr(10))[0]}"
+        except Exception as died:
+            reason = str(getattr(died, "cause", None) or died).strip()
+            return f"Ray: {type(died).__name__}: {reason.partition(chr(10))[0]}"
         return error
 
-    def stop(self, reference: Any) -> None:
-        """Interrupt it."""
+    def cancel(self, reference: Any) -> None:
+        """Interrupt the task."""
         self._ray.cancel(reference)
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address where nobody listens, for which Ray waits for minutes."""
+    """Refuse an address where nothing listens; Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if port.isdigit() and host and "//" not in host:
         try:
@@ -121,4 +124,4 @@ def _check_reachable(address: str) -> None:
 
 def _unusable(address: str | None, error: Exception) -> BadInput:
     what = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(what, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, and this again")
+    return BadInput(what, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, then this command")

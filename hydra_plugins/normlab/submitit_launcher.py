@@ -1,4 +1,4 @@
-"""submitit's executors, processes on this machine or jobs of Slurm, as places to train."""
+"""Hydra's launcher for Slurm, by submitit: one Slurm job per job."""
 
 import contextlib
 import os
@@ -10,75 +10,69 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.normlab.engine_launcher import EngineLauncher
+from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.command import typed_path
 from src.config import Config
-from src.workers.engines import train_here
-from src.workers.places import cores
+from src.options import Data
+from src.workers.engines import RemoteEngine, check_installed, train_here
+from src.workers.queue import Engine
 
 
 @dataclass
-class SubmititLauncherConf:
-    """`hydra.launcher`; the keys are explained in `conf/hydra/launcher/submitit_*.yaml`."""
+class SlurmConf:
+    """`hydra.launcher`; `conf/hydra/launcher/submitit_slurm.yaml` explains the keys."""
 
     _target_: str = "hydra_plugins.normlab.submitit_launcher.SubmititLauncher"
-    executor: str = "local"
-    workers: int | None = None
+    executor: str = "slurm"
+    workers: int = 16
     folder: str = "multirun/submitit"
-    timeouts: int = 0
+    timeouts: int = 3
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-ConfigStore.instance().store(
-    group="hydra/launcher", name="submitit_keys", node=SubmititLauncherConf, provider="normlab"
-)
+ConfigStore.instance().store(group="hydra/launcher", name="submitit_keys", node=SlurmConf, provider="normlab")
 
 
-class SubmititLauncher(EngineLauncher):
-    """One submitit job a job."""
+class SubmititLauncher(LocalLauncher):
+    """Runs jobs on a submitit executor: `slurm`, or `local` to try this launcher without a cluster."""
 
-    needs = ("submitit", "slurm")
-
-    def __init__(
-        self, executor: str, workers: int | None, folder: str, timeouts: int, parameters: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, executor: str, workers: int, folder: str, timeouts: int, parameters: Mapping[str, Any]) -> None:
+        check_installed("submitit_slurm", "submitit", "slurm")
         super().__init__(workers)
-        self._executor, self._folder = executor, typed_path(folder)
+        self._executor, self._folder, self._places = executor, typed_path(folder), workers
         self._timeouts, self._parameters = timeouts, dict(parameters)
 
-    @contextlib.contextmanager
-    def engine(self, threads: int) -> Iterator["Executor"]:
-        """The executor with its parameters.
+    def prepare(self, data: Data) -> None:
+        """Do nothing: no job runs in this process's children."""
 
-        Raises:
-            BadInput: where it cannot be used, or a parameter is not known to it.
-        """
+    @contextlib.contextmanager
+    def engine(self, threads: int, device: str) -> Iterator[Engine]:
+        """The executor; raises `BadInput` if it cannot be used, or does not know a parameter."""
         import submitit
 
-        parameters = {"cpus_per_task": threads, **self._parameters}
         try:
             executor = submitit.AutoExecutor(
                 self._folder.absolute() / "%j", self._executor, slurm_max_num_timeout=self._timeouts
             )
-            executor.update_parameters(**parameters)
+            executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
-        yield Executor(executor, self._workers or max(cores() // threads, 1))
+        yield Executor(executor, self._places)
 
 
-class Executor:
-    """Submits one job after another as places become free, so that a sweep that stops leaves no queue behind."""
+class Executor(RemoteEngine):
+    """Submits a job when a place is free; a stopped sweep therefore leaves no queue behind."""
 
     def __init__(self, executor: Any, places: int) -> None:
         self._executor, self.places = executor, places
 
-    def submit(self, config: Config, folder: Path) -> Any:
-        """Give a job to the executor."""
-        return self._executor.submit(Trained(), config, folder, Path.cwd())
+    def hand_over(self, config: Config, folder: Path) -> Any:
+        """Submit a job; returns submitit's own object for it."""
+        return self._executor.submit(Training(), config, folder, Path.cwd())
 
-    def ended(self, job: Any) -> str | None:
-        """What became of it."""
+    def error(self, job: Any) -> str | None:
+        """None until the job has ended; then its error, or the state in which Slurm ended it."""
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
@@ -89,23 +83,23 @@ class Executor:
             return f"submitit: {str(died).strip().splitlines()[-1]}"
         return error
 
-    def stop(self, job: Any) -> None:
-        """Cancel it."""
+    def cancel(self, job: Any) -> None:
+        """Cancel the job."""
         job.cancel(check=False)
 
 
-class Trained:
-    """What submitit keeps and calls, again where a job was preempted: training goes on from the last checkpoint."""
+class Training:
+    """The function that submitit stores and calls, once more after a preemption; training then resumes."""
 
     def __call__(self, config: Config, folder: Path, place: Path) -> str:
-        """Train."""
+        """Train the job; returns the reason of a failure."""
         error = train_here(config, folder, place)
         if error.startswith("Terminated") and "SLURM_JOB_ID" in os.environ:
-            signal.pause()  # Slurm announces what it does: the requeuing signal comes next, or the end
+            signal.pause()  # Slurm has announced a preemption: its next signal queues the job again or ends it
         return error
 
     def checkpoint(self, config: Config, folder: Path, place: Path) -> Any:
-        """The job to be queued instead of a preempted one."""
+        """The same job once more; submitit queues it after a preemption."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self, config, folder, place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from src.console import patiently
+from src.console import progress_bar
 from src.errors.calibration import Calibration, calibrate, pool
 from src.results.records import Cell
 from src.runs.folder import FinishedJob
@@ -114,7 +114,7 @@ def read_answers(cells: Sequence[Cell]) -> tuple[dict[str, CellAnswers], npt.NDA
     total, label = np.zeros((0, shape[1])), None
     read: dict[str, CellAnswers] = {}
     unreadable = []
-    for cell in patiently(cells, "reading the predictions"):
+    for cell in progress_bar(cells, "reading the predictions"):
         sums: _Sums | None = None  # made when the first file has as many predictions as the journal says
         for job in cell.jobs:
             try:

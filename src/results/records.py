@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.config import KEYS
-from src.console import patiently
+from src.console import progress_bar
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.identity import applies, code_digest, varying
 from src.runs.integrity import files_fault, numbers_fault
@@ -121,7 +121,7 @@ def load_records(sweeps: Sequence[Sweep], multirun: Path) -> Records:
     finished: list[FinishedJob] = []
     unfinished: list[Unfinished] = []
     incomplete: list[Unfinished] = []
-    for plan in patiently(list(planned.values()), "reading the runs"):
+    for plan in progress_bar(list(planned.values()), "reading the runs"):
         job = _load(plan.at(multirun), plan)
         if isinstance(job, Unfinished):
             unfinished.append(job)

@@ -17,7 +17,7 @@ from src.stopping import Terminated
 from src.storage.space import check_space
 from src.sweep.command_line import study_id, typed
 from src.sweep.grid import Grid, GridJob, check_surroundings
-from src.workers.processes import Task
+from src.workers.queue import Task
 
 
 def task_in(folder: Path, config: Config) -> Task:

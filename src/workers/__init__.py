@@ -1,1 +1,1 @@
-"""Jobs become processes, on this machine or by an engine on others."""
+"""Where jobs run: as processes of this machine, or by an engine on other machines."""

@@ -1,10 +1,8 @@
-"""The jobs of a sweep while they run: a table on a terminal, plain lines elsewhere."""
+"""The progress of a sweep's jobs: a table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -13,47 +11,45 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.console import SteadyConsole, in_words
+from src.progress import Update
 from src.runs.folder import JobFolder
-
-if TYPE_CHECKING:
-    from src.progress import Update
-    from src.workers.processes import Outcome, Task
+from src.workers.queue import Display, Outcome, Task
 
 
-class Board:
-    """Shows a line for each running job, and one for each that has ended; a context manager."""
+class Board(Display):
+    """Shows a row per running job and prints a line for each that ends; a context manager."""
 
     def __init__(self, jobs: int) -> None:
         self._console = SteadyConsole(file=sys.stderr)
         self.live = self._console.is_terminal
         self._jobs = jobs
-        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: names can be alike
+        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: two jobs may have the same name
         self._ended = 0
-        self._before = 0.0  # jobs' worth of steps that an earlier command has done
+        self._done_before = 0.0  # the work of earlier commands, in jobs
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
-    def begin(self, task: "Task") -> None:
-        """A job begins."""
+    def begin(self, task: Task) -> None:
+        """Add a row for a job."""
         self._running[task.folder] = task.name, None
 
-    def report(self, task: "Task", report: "Update") -> None:
-        """A job has come further."""
+    def report(self, task: Task, update: Update) -> None:
+        """Update a job's row; without a terminal, print a line per epoch."""
         _, last = self._running[task.folder]
         if last is None:
-            self._before += (report.epoch - 1) / report.epochs
-        self._running[task.folder] = task.name, report
-        if report.line and not self.live:
-            self.say(report.line)
+            self._done_before += (update.epoch - 1) / update.epochs
+        self._running[task.folder] = task.name, update
+        if update.line and not self.live:
+            self.say(update.line)
 
-    def end(self, outcome: "Outcome") -> None:
-        """A job has ended: a line stays."""
+    def end(self, outcome: Outcome) -> None:
+        """Replace a job's row by a line with its accuracy, or with the reason of its failure."""
         self._running.pop(outcome.task.folder, None)
         self._ended += 1
-        self.say(f"{outcome.task.name}  FAILED: {outcome.error}" if outcome.error else finished_line(outcome))
+        self.say(f"{outcome.task.name}  {'FAILED: ' + outcome.error if outcome.error else _result(outcome.task)}")
 
     def say(self, line: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> "Board":
@@ -61,42 +57,39 @@ class Board:
             self._table.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._table.stop()
 
     def _render(self) -> RenderableType:
         numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
         table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
-        for name, report in list(self._running.values()):
-            if report is None:
+        for name, update in list(self._running.values()):
+            if update is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
             else:
                 table.add_row(
                     name,
-                    ProgressBar(1, report.done),
-                    f"epoch {report.epoch}/{report.epochs}",
-                    f"loss {report.loss:.3f}",
-                    f"acc {report.accuracy:.3f}",
-                    f"{report.rate:,.0f} img/s",
+                    ProgressBar(1, update.done),
+                    f"epoch {update.epoch}/{update.epochs}",
+                    f"loss {update.loss:.3f}",
+                    f"acc {update.accuracy:.3f}",
+                    f"{update.rate:,.0f} img/s",
                 )
         left = self.seconds_left()
-        words = [f"{self._ended} of {self._jobs} jobs ended", *([f"about {in_words(left)} left"] if left else [])]
-        return Group(table, Text(", ".join(words)))
+        time_left = f", about {in_words(left)} left" if left else ""
+        return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:
-        """Seconds until all have ended, if the rest goes as what was done since the start; None before that tells."""
-        done = self._ended + sum(report.done for _, report in self._running.values() if report is not None)
-        here, spent = done - self._before, time.monotonic() - self._started
+        """Seconds until all jobs end, at this command's speed so far; None while it is too early to tell."""
+        done = self._ended + sum(update.done for _, update in self._running.values() if update is not None)
+        here, spent = done - self._done_before, time.monotonic() - self._started
         return spent / here * (self._jobs - done) if here > 0.05 and spent > 2 else None
 
 
-def finished_line(outcome: "Outcome") -> str:
-    """What a finished job has come to."""
-    result = JobFolder(outcome.task.folder).result()
+def _result(task: Task) -> str:
+    """The time and the accuracies of a finished job."""
+    result = JobFolder(task.folder).result()
     assert result is not None
     metrics, seconds = result["metrics"], result["seconds"]["total"]
-    accuracy = f"val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
-    return f"{outcome.task.name}  finished in {in_words(seconds)}  {accuracy}"
+    return f"finished in {in_words(seconds)}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"

@@ -1,160 +1,114 @@
-"""What all engines have in common: jobs are handed over, and their folders tell what became of them.
+"""Engines that run jobs on other machines.
 
-An engine only says where a job runs.  There a process of its own trains it, as on this machine (`processes.py`): what
-it dies of is its own affair, and is told on the spot.  The folders must be the same, under the same names, everywhere.
+An engine decides only where a job runs.  There, a process of its own trains it, as on this machine (`processes.py`).
+The command follows the job through its folder, so all machines must see the folder under the same path.
 """
 
-import functools
+import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from src.bad_input import BadInput
 from src.config import Config
 from src.data.sizes import train_images
 from src.progress import Progress, Update
-from src.runs.ending import failure_reason, last_record
 from src.runs.folder import JobFolder
-from src.runs.journal import Record
 from src.storage.lock import is_owned
-from src.workers.processes import GRACE, Audience, Outcome, Task, Workers, start_server
+from src.workers.processes import GRACE, LocalEngine, start_server
+from src.workers.queue import Display, Task, run
 
-POLL = 0.25  # seconds between two looks at engine and folders
-
-
-class Engine(Protocol):
-    """Where jobs run; a handle is whatever it knows a job by."""
-
-    @property
-    def places(self) -> int:
-        """How many jobs it is given at once."""
-
-    def submit(self, config: Config, folder: Path) -> Any:
-        """Hand a job over to be trained by `train_here`; returns its handle."""
-
-    def ended(self, handle: Any) -> str | None:
-        """None while a job waits or runs; then why the engine itself broke it off, empty where it did not."""
-
-    def stop(self, handle: Any) -> None:
-        """Let a job stop soon."""
+POLL = 0.25  # seconds
 
 
 @dataclass
-class Handed:
-    """A job in an engine's hands."""
+class RemoteJob:
+    """A job that an engine has accepted or refused."""
 
     task: Task
-    handle: Any
-    epochs: int  # that have been told
-    before: Record | None  # the last line of its journal when it was handed over
+    epochs: int  # the number of epochs shown so far
+    handle: Any = None
+    refusal: str = ""
 
 
-def run(
-    engine: Engine, tasks: Sequence[Task], go_on: Callable[[Outcome], bool], audience: Audience
-) -> Iterator[Outcome]:
-    """The outcomes as they come; `go_on` says after each whether further jobs are handed over.
+class RemoteEngine(ABC):
+    """An engine whose jobs are followed through their folders."""
 
-    A signal stops those that are with the engine, and is raised again.
-    """
-    waiting, running = list(tasks), list[Handed]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < max(engine.places, 1):
-                task = waiting.pop(0)
-                audience.begin(task)
-                before = last_record(task.folder)
-                epochs = _epochs(JobFolder(task.folder).records())
-                running.append(Handed(task, _submit(engine, task), epochs, before))
-            for handed in list(running):
-                died = handed.handle.reason if isinstance(handed.handle, Refused) else engine.ended(handed.handle)
-                follow(handed, audience)
-                if died is not None:
-                    running.remove(handed)
-                    outcome = Outcome(
-                        handed.task,
-                        failure_reason(handed.task.folder, "FAILED", died or "it left no result", handed.before),
-                    )
-                    audience.end(outcome)
-                    if not go_on(outcome):
-                        waiting.clear()
-                    yield outcome
-            time.sleep(POLL)
-    except BaseException:
-        for handed in running:
-            if not isinstance(handed.handle, Refused):
-                engine.stop(handed.handle)
+    places: int
+
+    @abstractmethod
+    def hand_over(self, config: Config, folder: Path) -> Any:
+        """Let the engine call `train_here`; returns the engine's own handle."""
+
+    @abstractmethod
+    def error(self, handle: Any) -> str | None:
+        """None until `train_here` has ended; then its result, or the cause if its process or machine died."""
+
+    @abstractmethod
+    def cancel(self, handle: Any) -> None:
+        """Ask the engine to stop a job."""
+
+    def submit(self, task: Task, *, live: bool) -> RemoteJob:
+        """Hand a job over.  A job that the engine refuses counts as failed."""
+        job = RemoteJob(task, _epochs(task.folder))
+        try:
+            job.handle = self.hand_over(task.config, task.folder)
+        except Exception as error:  # sbatch's refusal, or a cluster that has gone away
+            job.refusal = f"not accepted: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return job
+
+    def wait(self, jobs: Sequence[RemoteJob]) -> None:
+        """Sleep for `POLL` seconds."""
+        time.sleep(POLL)
+
+    def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
+        """One update per new epoch in the job's journal; see `Engine.poll`."""
+        cause = job.refusal or self.error(job.handle)  # before the records: an ended job adds none
+        records, config = JobFolder(job.task.folder).records(), job.task.config
+        epochs = [record for record in records if record["kind"] == "epoch"]
+        if len(epochs) < job.epochs:  # the code has changed, so the job started again
+            job.epochs = 0
+        found = list[Update]()
+        progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, found.append)
+        for source in [record["source"] for record in records if record["kind"] == "ready"][:1]:
+            images = train_images(source["train"], config.data.validation, config.data.limit)
+            for record in epochs[job.epochs :]:
+                progress.epoch(record["epoch"], record["metrics"], images)
+            job.epochs = len(epochs)
+        return found, cause
+
+    def stop(self, jobs: Sequence[RemoteJob], number: int) -> None:
+        """Cancel all jobs and wait until they have released their folders."""
+        for job in jobs:
+            if not job.refusal:
+                self.cancel(job.handle)
         deadline = time.monotonic() + GRACE + 1
-        while time.monotonic() < deadline and any(is_owned(handed.task.folder) for handed in running):
+        while time.monotonic() < deadline and any(is_owned(job.task.folder) for job in jobs):
             time.sleep(POLL)
-        for handed in running:
-            failure_reason(handed.task.folder, "KILLED", "the command was stopped", handed.before)
-        raise
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Stands for the handle of a job that an engine did not take."""
-
-    reason: str
-
-
-def _submit(engine: Engine, task: Task) -> Any:
-    try:
-        return engine.submit(task.config, task.folder)
-    except Exception as error:  # sbatch's refusal, a cluster that is gone
-        return Refused(f"not taken: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+def check_installed(launcher: str, package: str, extra: str) -> None:
+    """Raise `BadInput`, with the command that installs it, if a launcher lacks its engine's package."""
+    if importlib.util.find_spec(package) is None:
+        raise BadInput(f"hydra/launcher={launcher} needs: pip install 'normlab[{extra}]'")
 
 
-def follow(handed: Handed, audience: Audience) -> None:
-    """Tell of the epochs that a job's journal has gained."""
-    records, config = JobFolder(handed.task.folder).records(), handed.task.config
-    if _epochs(records) < handed.epochs:  # of other code: the job has begun again
-        handed.epochs = 0
-    sizes = [record["source"]["train"] for record in records if record["kind"] == "ready"]
-    listener = functools.partial(audience.report, handed.task)
-    progress = Progress(handed.task.name, config.epochs, 1, config.data.batch_size, listener)
-    for record in records if sizes else ():
-        if record["kind"] == "epoch" and record["epoch"] > handed.epochs:
-            handed.epochs = record["epoch"]
-            images = train_images(sizes[0], config.data.validation, config.data.limit)
-            progress.epoch(record["epoch"], record["metrics"], images)
-
-
-def _epochs(records: Sequence[Record]) -> int:
-    return sum(record["kind"] == "epoch" for record in records)
+def _epochs(folder: Path) -> int:
+    return sum(record["kind"] == "epoch" for record in JobFolder(folder).records())
 
 
 def train_here(config: Config, folder: Path, place: Path) -> str:
-    """What an engine calls where it has room: train a job in a process of its own.
+    """Train a job in a process of its own; an engine calls this on the machine that it has chosen.
 
-    Args:
-        config: what to train.
-        folder: where; absolute, and the same folder for all machines.
-        place: the command's current folder.
-
-    Returns:
-        Why there is no result; empty where there is one.
+    `folder` is absolute, and `place` is the command's current folder.  Returns why the job has no result, or "".
     """
     os.chdir(place)
     start_server(config.data)
-    # The server that jobs are forked from may have begun under another choice of the engine's.
+    # The server may have started while the engine offered another GPU.
     environment = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
-    (outcome,) = Workers([environment], Nobody()).run([Task("", config, folder)], lambda _: True)
+    (outcome,) = run(LocalEngine([environment]), [Task("", config, folder)], lambda _: True, Display())
     return outcome.error
-
-
-class Nobody:
-    """The journal is what tells the command."""
-
-    live = False
-
-    def begin(self, task: Task) -> None:  # noqa: D102
-        pass
-
-    def report(self, task: Task, report: Update) -> None:  # noqa: D102
-        pass
-
-    def end(self, outcome: Outcome) -> None:  # noqa: D102
-        pass

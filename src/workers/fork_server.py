@@ -1,8 +1,8 @@
-"""Imported first by the process that jobs are forked from.
+"""The first import of the process that forks the jobs.
 
-`timeout`, systemd, a terminal's Ctrl-C and a terminal that closes signal a whole group of processes.  This one ignores
-those signals: without it nobody would know what became of the jobs.  It ends with its parent.  Each job handles SIGINT
-and SIGTERM itself (`src/workers/processes.py`); SIGHUP it leaves to the command, which may run under `nohup`.
+A terminal's Ctrl-C, a closing terminal, `timeout` and systemd signal a whole group of processes.  The fork server
+ignores these signals, because without it the command could not learn how its jobs end.  It ends with its parent.  Each
+job handles SIGINT and SIGTERM itself (`processes.py`); the command handles SIGHUP, and ignores it under `nohup`.
 """
 
 import errno
@@ -10,19 +10,15 @@ import signal
 import sys
 from types import TracebackType
 
-from src.collector import collect_rarely
-from src.foreign_settings import ignore_foreign_settings
-from src.standard_streams import steady_output
+from src.startup import prepare_process
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-collect_rarely()
-steady_output()
-ignore_foreign_settings()
+prepare_process()
 
 
 def _print_reason(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print one line in place of a traceback; where memory is short, the command itself says so."""
+    """Print one line instead of a traceback; the command itself reports a lack of memory."""
     if not (issubclass(kind, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
         print(f"normlab: jobs cannot start: {kind.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 

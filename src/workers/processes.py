@@ -1,7 +1,7 @@
-"""One process a job: whatever a job dies of, it dies of alone.
+"""The local engine: one process per job, so a crash ends one job only.
 
-The processes are forked by a server that has imported everything and started nothing (Python's forkserver), so that a
-job begins at once.  They end when their parent does.
+A server that has imported everything forks the processes (Python's forkserver), so a job starts in 0.1 s.  All of them
+end with the command.
 """
 
 import contextlib
@@ -14,27 +14,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from src.config import Config
 from src.options import Data
 from src.progress import Update
-from src.runs.ending import exit_reason, failure_reason, last_record
-from src.runs.journal import Record
+from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.storage.lock import is_owned
-from src.workers.limits import check_memory, too_little_memory
+from src.workers.machine import check_memory, too_little_memory
+from src.workers.queue import Task
 
-# What the server imports: what every job needs, and what the command's own module imports, which each process runs
-# again (not that module itself: Python warns where what it runs is there already).
-# The first optimizer that is made imports torch's compiler, which would take each job 0.9 s.
+# The server imports what a job needs and what the command's module imports.  It does not import that module itself,
+# because each process runs it again and Python warns about that.  The first optimizer of a process imports
+# torch._dynamo, which would cost each job 0.9 s.
 PRELOAD = [
     "src.workers.fork_server",
     "src.sweep.command_line",
@@ -44,45 +42,13 @@ PRELOAD = [
     "src.workers.shared",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
-SHARED_DATA = "NORMLAB_SHARED_DATA"  # tells shared.py the `data` of a configuration, as JSON
-GRACE = 4.0  # seconds that a job has to stop at its last checkpoint
-POLL = 0.1  # seconds between two looks
-
-
-@dataclass(frozen=True)
-class Task:
-    """A job to be trained in a folder."""
-
-    name: str
-    config: Config
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task: the reason why it has no result, empty where it has one."""
-
-    task: Task
-    error: str = ""
-
-
-class Audience(Protocol):
-    """Whoever shows how far the jobs are."""
-
-    live: bool
-
-    def begin(self, task: Task) -> None:
-        """A job begins."""
-
-    def report(self, task: Task, report: Update) -> None:
-        """A job has come further."""
-
-    def end(self, outcome: Outcome) -> None:
-        """A job has ended."""
+SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
+GRACE = 4.0  # seconds that a stopped job has to end
+POLL = 0.1  # seconds
 
 
 def start_server(data: Data) -> None:
-    """Start what jobs are forked from: it imports, and reads the images that they share, while its caller goes on."""
+    """Start the server that forks the jobs; it imports and reads their images while the caller continues."""
     check_memory()
     CONTEXT.set_forkserver_preload(PRELOAD)
     os.environ[SHARED_DATA] = json.dumps(asdict(data))
@@ -94,118 +60,71 @@ def start_server(data: Data) -> None:
 
 @dataclass
 class Worker:
-    """A process that trains a task in one of the slots."""
+    """The process of one job."""
 
-    task: Task
-    slot: int
-    before: Record | None  # the last line of its journal when it was begun
-    process: ForkServerProcess = field(init=False)
-    reports: Connection = field(init=False)
+    place: int
+    process: ForkServerProcess
+    pipe: Connection  # receives the job's updates
 
-    def start(self, environment: dict[str, str], *, live: bool) -> None:
-        """Fork it; raises BadInput where memory is too small for the process that forks."""
-        self.reports, sender = CONTEXT.Pipe(duplex=False)
-        arguments = (self.task.config, self.task.folder, sender, environment, live)
-        self.process = CONTEXT.Process(target=_work, args=arguments)
+
+class LocalEngine:
+    """Runs jobs as processes of this machine."""
+
+    def __init__(self, environments: Sequence[dict[str, str]]) -> None:
+        """`environments` holds one dictionary per place: the variables that its processes set."""
+        self._environments, self.places = environments, len(environments)
+        self._workers: list[Worker] = []
+
+    def submit(self, task: Task, *, live: bool) -> Worker:
+        """Start a process for a job; raises `BadInput` if the server has run out of memory."""
+        place = min(set(range(self.places)) - {worker.place for worker in self._workers})
+        pipe, sender = CONTEXT.Pipe(duplex=False)
+        arguments = (task.config, task.folder, sender, self._environments[place], live)
+        worker = Worker(place, CONTEXT.Process(target=_work, args=arguments), pipe)
+        self._workers.append(worker)  # before the start: a signal in between must find it
         try:
-            self.process.start()
+            worker.process.start()
         except (EOFError, ConnectionError) as error:
             raise too_little_memory("the process that starts the jobs has ended") from error
         sender.close()
+        return worker
 
-    @property
-    def started(self) -> bool:
-        """Whether there is a process."""
-        return hasattr(self, "process") and self.process.pid is not None
+    def wait(self, workers: Sequence[Worker]) -> None:
+        """Sleep until a process reports or ends, `POLL` seconds at most."""
+        connection.wait([each for worker in workers for each in (worker.process.sentinel, worker.pipe)], POLL)
 
-    def received(self) -> Iterator[Update]:
-        """What it has told since it was asked last."""
+    def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
+        """The updates that a process has sent; see `Engine.poll`."""
+        alive, updates = worker.process.is_alive(), list[Update]()  # in this order: an ended process sends no more
         with contextlib.suppress(EOFError, OSError):
-            while self.reports.poll():
-                yield self.reports.recv()
+            while worker.pipe.poll():
+                updates.append(worker.pipe.recv())
+        if alive:
+            return updates, None
+        self._workers.remove(worker)
+        return updates, exit_reason(worker.process.exitcode or 0)
 
-    def signal(self, number: int) -> None:
-        """Ask it to stop."""
-        assert self.process.pid is not None
-        if self.process.is_alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, number)
-
-
-class Workers:
-    """Trains tasks, so many at once."""
-
-    def __init__(self, environments: Sequence[dict[str, str]], audience: Audience) -> None:
-        """One worker for each environment, whose variables are set in its processes."""
-        self._environments, self._audience = environments, audience
-        self._running: list[Worker] = []
-
-    def run(self, tasks: Sequence[Task], go_on: Callable[[Outcome], bool]) -> Iterator[Outcome]:
-        """The outcomes as they come; `go_on` says after each whether further tasks are begun.
-
-        A signal stops the running tasks at their last checkpoints and is raised again.
-        """
-        waiting = list(tasks)
-        try:
-            while waiting or self._running:
-                while len(self._running) < len(self._environments) and (task := self._next(waiting)) is not None:
-                    waiting.remove(task)
-                    self._start(task)
-                for outcome in self._wait():
-                    if not go_on(outcome):
-                        waiting.clear()
-                    yield outcome
-        except BaseException as stop:
-            self._stop(signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-            raise
-
-    def _next(self, waiting: Sequence[Task]) -> Task | None:
-        """The first that no other command trains; where all are being trained, one whose end is waited for."""
-        free = next((task for task in waiting if not is_owned(task.folder)), None)
-        return free or (waiting[0] if waiting and not self._running else None)
-
-    def _start(self, task: Task) -> None:
-        taken = {worker.slot for worker in self._running}
-        worker = Worker(task, min(set(range(len(self._environments))) - taken), last_record(task.folder))
-        self._running.append(worker)
-        worker.start(self._environments[worker.slot], live=self._audience.live)
-        self._audience.begin(task)
-
-    def _wait(self) -> Iterator[Outcome]:
-        """Hand on what is told, until somebody has ended."""
-        waited_for = [thing for worker in self._running for thing in (worker.process.sentinel, worker.reports)]
-        connection.wait(waited_for, POLL)
-        for worker in list(self._running):
-            ended = not worker.process.is_alive()  # asked first: what is told then is all that there will be
-            for report in worker.received():
-                self._audience.report(worker.task, report)
-            if ended:
-                self._running.remove(worker)
-                died = exit_reason(worker.process.exitcode or 0)
-                outcome = Outcome(worker.task, failure_reason(worker.task.folder, "FAILED", died, worker.before))
-                self._audience.end(outcome)
-                yield outcome
-
-    def _stop(self, number: int) -> None:
-        """Let all stop; who does not within seconds, or at once where the user asks again, is killed."""
+    def stop(self, workers: Sequence[Worker], number: int) -> None:
+        """Send a signal to all processes; kill those that do not end in time, and all after a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
-        # One that waits for the server to be ready has no process yet; what is forked later ends with this process.
-        started = [worker for worker in self._running if worker.started]
+        # A process that still waits for the server has no id; if the server forks it later, it ends with the command.
+        started = [worker.process for worker in self._workers if worker.process.pid is not None]
         try:
-            for worker in started:
-                worker.signal(number)
-            for worker in started:
-                worker.process.join(max(deadline - time.monotonic(), 0))
+            for process in started:
+                with contextlib.suppress(ProcessLookupError):
+                    if process.is_alive():
+                        os.kill(process.pid or 0, number)
+            for process in started:
+                process.join(max(deadline - time.monotonic(), 0))
         finally:
-            for worker in started:
-                worker.process.kill()
-                worker.process.join()
-                failure_reason(worker.task.folder, "KILLED", "the command was stopped", worker.before)
+            for process in started:
+                process.kill()
+                process.join()
 
 
-def _work(config: Config, folder: Path, reports: Connection, environment: dict[str, str], live: bool) -> None:
-    """A process's whole life; what it says goes to the job's log."""
-    gc.freeze()  # what the server has imported is neither looked through nor, page by page, copied
+def _work(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
+    """Train one job; this is all that its process does.  Its output goes to the job's log."""
+    gc.freeze()  # the collector must not touch, and so copy, the memory shared with the server
     _stop_once()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
@@ -214,20 +133,20 @@ def _work(config: Config, folder: Path, reports: Connection, environment: dict[s
     os.dup2(log, 1)
     os.dup2(log, 2)
     faulthandler.enable()
-    from src.job import run_job  # the server has imported it; the parent does without torch
+    from src.job import run_job  # imports torch, which the command's own process does not need
 
-    def tell(report: Update) -> None:
-        with contextlib.suppress(OSError):  # nobody looks on any more
-            reports.send(report)
+    def send(update: Update) -> None:
+        with contextlib.suppress(OSError):  # the command has ended
+            pipe.send(update)
 
     try:
-        run_job(config, folder, tell, live=live)
+        run_job(config, folder, send, live=live)
     except BaseException:
-        sys.exit(1)  # told in its journal and log
+        sys.exit(1)  # the journal and the log hold the reason
 
 
 def _stop_once() -> None:
-    """The first signal stops the job; what follows, such as Ctrl-C that reaches parent and child, is left unheard."""
+    """Stop the job at the first signal and ignore later ones: Ctrl-C in a terminal reaches the command and its jobs."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):

@@ -1,6 +1,6 @@
-"""Imported last by the process that jobs are forked from: what all jobs share, their images above all.
+"""The last import of the process that forks the jobs: everything that jobs share in memory, above all their images.
 
-A job that asks for others reads those for itself, and one whose images cannot be read says so itself.
+A job with other images reads its own.  If the images cannot be read, the job reports the reason.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from src.runs.environment import environment
 from src.runs.identity import code_digest
 from src.workers.processes import SHARED_DATA
 
-environment()  # stays in memory, and what it asks git takes 10 ms
-code_digest()  # the code that jobs run is what was imported here, whatever is edited while a sweep goes on
+environment()  # cached, because it takes 10 ms
+code_digest()  # cached, because the code may be edited while the sweep runs
 if SHARED_DATA in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):

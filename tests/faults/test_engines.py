@@ -1,8 +1,9 @@
-"""Engines for real: the same bits, and every promise, whatever a job, a command or a node dies of.
+"""Real engines give the same bits and keep every promise, whatever kills a job, a command or a node.
 
-Slurm cannot be started here.
+There is no Slurm here: submitit's own executor for one machine takes its place.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,16 +16,17 @@ import pytest
 from tests.conftest import clean_environment
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
-from tests.workers.test_engines import needs, with_site
+from tests.workers.test_engines import needs
 
 pytestmark = pytest.mark.slow
 
-STARTED = ["joblib", "submitit_local", "ray"]
+SLURM = "hydra/launcher=submitit_slurm hydra.launcher.executor=local hydra.launcher.workers=2"
+ENGINES = [SLURM, "hydra/launcher=ray"]
 SMALL = "data=synthetic data.images=900 data.validation=100 epochs=3"
 SIX = f"-m norm=bn,gn,ln reg.l1=0,1e-5 {SMALL}"
 DYING = f"-m norm=bn reg.l1=0,1e-6,1e-5,2e-5,3e-5,4e-5 {SMALL}"
 LONG = "-m norm=bn,gn,ln data=synthetic data.images=1500 epochs=400"
-# Runs in every process that would train, and lets some die there as programs do.
+# Every Python process runs this first; some jobs then die in training, as programs do.
 DEATHS = """
 import importlib.machinery, sys
 
@@ -64,7 +66,11 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def typed(folder: Path, words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def skip_without(engine: str) -> None:
+    needs(engine.split()[0].partition("=")[2])
+
+
+def train(folder: Path, words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     folder.mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, "-m", "src.train", *words.split()],
@@ -78,29 +84,32 @@ def typed(folder: Path, words: str, **variables: str) -> "subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def basic(tmp_path_factory) -> Path:
-    """What Hydra's own launcher leaves, one job after another in the command's process."""
+    """The results of Hydra's own launcher, which trains one job after another in the command's process."""
     folder = tmp_path_factory.mktemp("basic")
-    done = typed(folder, f"{SIX} hydra/launcher=basic")
+    done = train(folder, f"{SIX} hydra/launcher=basic")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-@pytest.mark.parametrize("launcher", ["local", *STARTED])
-def test_the_results_are_equal_to_the_bit_wherever_they_are_computed(basic, tmp_path, launcher):
-    if launcher in STARTED:
-        needs(launcher)
-    done = typed(tmp_path, f"{SIX} hydra/launcher={launcher}")
+@pytest.mark.parametrize("engine", ["", *ENGINES])
+def test_the_results_are_bit_identical_on_every_engine(basic, tmp_path, engine):
+    if engine:
+        skip_without(engine)
+    done = train(tmp_path, f"{SIX} {engine}")
     assert done.returncode == 0, done.stderr
     assert bytes_of(tmp_path) == bytes_of(basic)
     assert len(bytes_of(basic)) == 12
     check_store(tmp_path, basic)
 
 
-@pytest.mark.parametrize("launcher", STARTED)
-def test_whatever_a_job_dies_of_there_the_others_finish_and_its_cause_is_told(tmp_path, launcher):
-    needs(launcher)
-    words = f"{DYING} hydra/launcher={launcher}"
-    done = typed(tmp_path, words, PYTHONPATH=with_site(tmp_path, DEATHS))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_job_that_dies_is_reported_with_its_cause_and_the_others_finish(tmp_path, engine):
+    skip_without(engine)
+    words = f"{DYING} {engine}"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(DEATHS)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    done = train(tmp_path, words, PYTHONPATH=path)
     assert done.returncode == 1, done.stderr
     runs = {run.params["reg.l1"]: run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"}
     assert {strength for strength, run in runs.items() if run.status == "FINISHED"} == {"0", "1e-06"}
@@ -109,7 +118,7 @@ def test_whatever_a_job_dies_of_there_the_others_finish_and_its_cause_is_told(tm
         assert cause in runs[strength].tags["error"]
         assert cause in done.stdout  # the comparison names it
     check_store(tmp_path)
-    again = typed(tmp_path, words)
+    again = train(tmp_path, words)
     assert again.returncode == 0, again.stderr
     check_store(tmp_path)
 
@@ -133,16 +142,16 @@ def started(tmp_path, words: str) -> "subprocess.Popen[str]":
     return process
 
 
-@pytest.mark.parametrize("launcher", STARTED)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_command_stops_its_jobs_wherever_they_run(tmp_path, launcher, number):
-    needs(launcher)
-    process = started(tmp_path, f"{LONG} hydra/launcher={launcher}")
+def test_a_stopped_command_stops_its_jobs_on_every_engine(tmp_path, engine, number):
+    skip_without(engine)
+    process = started(tmp_path, f"{LONG} {engine}")
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == (130 if number == signal.SIGINT else 143), told
-    assert "3 of 3 jobs are left" in told
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == (130 if number == signal.SIGINT else 143), printed
+    assert "3 of 3 jobs are left" in printed
     psutil.wait_procs(children, timeout=30)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
@@ -156,24 +165,24 @@ def holds_a_job(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("launcher", STARTED)
-def test_a_command_that_is_killed_and_typed_again_ends_as_if_nothing_had_happened(tmp_path, launcher):
-    needs(launcher)
-    words = f"-m norm=bn,gn data=synthetic data.images=3000 epochs=12 hydra/launcher={launcher}"
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_killed_command_keeps_every_promise_when_it_is_run_again(tmp_path, engine):
+    skip_without(engine)
+    words = f"-m norm=bn,gn data=synthetic data.images=3000 epochs=12 {engine}"
     process = started(tmp_path, words)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    if launcher != "submitit_local":  # whose jobs go on, as Slurm's do
+    if engine != SLURM:  # Slurm's jobs survive the command
         _, left = psutil.wait_procs([child for child in children if holds_a_job(child)], timeout=60)
         assert not left
-    again = typed(tmp_path, words)
+    again = train(tmp_path, words)
     assert again.returncode == 0, again.stderr
     check_store(tmp_path)
 
 
 def test_two_nodes_of_ray_share_a_sweep(basic, tmp_path):
-    needs("ray")
+    skip_without("hydra/launcher=ray")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

@@ -134,7 +134,7 @@ def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(
         process.kill()
     assert process.returncode == status, output
     assert "3 of 3 jobs are left" in output
-    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in output
+    assert "to resume, run: python -m src.train -m norm=bn,gn,ln" in output
     assert "resume=restart" not in output  # it would retrain them
     assert "Traceback" not in output
     assert seconds < 10  # a hanging job is killed after four seconds
@@ -218,7 +218,7 @@ def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
     reasons = {last["error"] for last in begun}
     assert "the command was stopped" in reasons <= {"the command was stopped", "KeyboardInterrupt"}
     assert "3 of 3 jobs are left" in shown.text
-    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in shown.text
+    assert "to resume, run: python -m src.train -m norm=bn,gn,ln" in shown.text
 
 
 class Terminal:

@@ -83,10 +83,10 @@ def test_a_job_that_fails_or_is_not_begun_has_no_objective(launcher, monkeypatch
     assert [returned.status for returned in returns] == [JobStatus.FAILED] * 4
     with pytest.raises(JobFailed, match="Diverged"):
         _ = returns[0].return_value
-    with pytest.raises(JobFailed, match="not begun"):
+    with pytest.raises(JobFailed, match="not started"):
         _ = returns[3].return_value
     (later,) = launcher.launch(batch("in"), initial_job_idx=4)  # another batch of the same sweeper
-    with pytest.raises(JobFailed, match="not begun"):
+    with pytest.raises(JobFailed, match="not started"):
         _ = later.return_value
 
 

@@ -1,4 +1,4 @@
-"""Sweeper and launcher, which Hydra makes apart and from modules that it runs twice, know each other."""
+"""The sweeper recognises our launchers, although Hydra imports plugin modules twice."""
 
 import subprocess
 import sys
@@ -24,12 +24,12 @@ with initialize_config_dir(sys.argv[1], version_base="1.3"):
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
 module = sys.modules[type(sweeper).__module__]
 launcher = sweeper._launcher
-print(isinstance(launcher, module.JobProcesses), getattr(launcher, "_grid", None) is sweeper._grid)
+print(isinstance(launcher, module.OurLauncher), getattr(launcher, "_grid", None) is sweeper._grid)
 """
 
 
-@pytest.mark.parametrize(("launcher", "known"), [("local", "True True"), ("basic", "False False")])
-def test_the_sweeper_knows_a_launcher_that_starts_while_it_does_other_things(launcher, known):
+@pytest.mark.parametrize(("launcher", "recognised"), [("local", "True True"), ("basic", "False False")])
+def test_the_sweeper_recognises_our_launchers(launcher, recognised):
     words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF), f"hydra/launcher={launcher}"]
     done = subprocess.run(words, cwd=CONF.parent, check=True, capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == known
+    assert done.stdout.strip() == recognised

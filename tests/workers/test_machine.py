@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from src.workers import places
-from src.workers.limits import cpu_quota, memory_limit
+from src.workers import machine
+from src.workers.machine import cpu_quota, memory_limit, worker_environments
 
 PROJECT = Path(__file__).parents[2]
 
 
 def cgroups(folder: Path, membership: str, **files: str) -> tuple[Path, Path]:
-    """A mount point with files, `__` in a name for a slash, and a process's membership."""
+    """A mount point with files, where `__` in a name means a slash, and a process's membership."""
     (folder / "membership").write_text(membership)
     for name, content in files.items():
         path = folder / "mount" / name.replace("__", "/").replace("cpu_", "cpu.").replace("memory_", "memory.")
@@ -68,19 +68,45 @@ def test_the_smallest_memory_limit_counts(tmp_path, membership, files, limit):
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(None, 8), (0.5, 1), (1.5, 1), (3.0, 3), (64.0, 8)])
-def test_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, expected):
+def test_the_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(places, "cpu_quota", lambda: quota)
-    assert places.cores() == expected
-    assert len(places.divide(None, 1, "cpu")) == expected
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    assert machine.cores() == expected
+    assert len(worker_environments(None, 1, "cpu")) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "device", "visible", "expected"),
+    [
+        (None, 1, "cpu", None, [{}, {}, {}, {}]),
+        (None, 2, "cpu", None, [{}, {}]),
+        (None, 8, "auto", "", [{}]),
+        (3, 1, "cpu", None, [{}, {}, {}]),
+        (None, 1, "auto", "0,1", [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
+        (None, 1, "auto", "MIG-a", [{"CUDA_VISIBLE_DEVICES": "MIG-a"}]),
+        (3, 1, "cuda", "4,7", [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "7", "4")]),
+        (None, 1, "cuda:1", "0,1", [{}]),
+        (None, 1, "cpu", "0,1", [{}, {}, {}, {}]),
+        (None, 1, "mps", None, [{}]),
+    ],
+)
+def test_there_is_a_worker_per_gpu_or_else_as_many_as_the_cores_allow(
+    monkeypatch, workers, threads, device, visible, expected
+):
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert worker_environments(workers, threads, device) == expected
 
 
 def refusal(code: str, **variables: str) -> list[str]:
-    """The lines of a `BadInput` that a call raises in a process of its own."""
+    """The lines of the `BadInput` that some code raises in a new process."""
     code = f"""
 import resource, sys
 from src.bad_input import BadInput
-from src.workers.processes import CONTEXT, Task, Worker, check_memory
+from src.workers.processes import CONTEXT, LocalEngine, Task, check_memory
 try:
     {code}
 except BadInput as error:
@@ -105,9 +131,10 @@ def test_too_little_address_space_is_refused_before_anything_runs():
 
 
 @pytest.mark.parametrize("end", ["import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "raise MemoryError"])
-def test_a_server_that_the_system_kills_is_answered_in_three_lines(tmp_path, end):
+def test_a_fork_server_that_the_system_kills_is_reported_in_three_lines(tmp_path, end):
     (tmp_path / "ends.py").write_text(f"import src.workers.fork_server\n{end}\n")
-    start = "CONTEXT.set_forkserver_preload(['ends']); Worker(Task('', None, None), 0, None).start({}, live=False)"
+    submit = "LocalEngine([{}]).submit(Task('', None, None), live=False)"
+    start = f"CONTEXT.set_forkserver_preload(['ends']); {submit}"
     lines = refusal(start, PYTHONPATH=str(tmp_path))
     assert len(lines) == 3, lines
-    assert "memory runs out" in lines[0]
+    assert "memory ran out" in lines[0]

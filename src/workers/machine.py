@@ -1,22 +1,50 @@
-"""The limits that a container, a batch system or the shell sets: processors and memory."""
+"""The processors, GPUs and memory that this process may use, within the limits of containers and shells."""
 
 import contextlib
+import os
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from src.bad_input import BadInput
 
 MOUNT = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")  # a line for each hierarchy: number:controllers:path; version 2 names none
+MEMBERSHIP = Path("/proc/self/cgroup")  # a line per hierarchy, number:controllers:path; version 2 names no controllers
 UNLIMITED = 1 << 60  # bytes; version 1 writes a number close to 2**63
-# One job on a thousand images, torch 2.14 for the CPU: it fails with this much memory and address space.
+# With this much memory or address space one job on 1,000 images fails (torch 2.14, CPU).
 TOO_SMALL, TOO_SMALL_ADDRESSES = 600_000_000, 3_100_000_000
 SMALLEST = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
 
 
+def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
+    """The environment variables of each worker, which let it see one GPU if there are any.
+
+    Without a number of `workers` there is one per GPU, or else as many as the cores allow for `threads` each.
+    """
+    gpus = visible_gpus() if device in ("auto", "cuda") else []
+    single = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
+    number = workers or len(gpus) or (1 if single else max(cores() // threads, 1))
+    return [{"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {} for place in range(number)]
+
+
+def cores() -> int:
+    """The number of processors that this process may use; a container's quota of 1.5 counts as one."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return usable if quota is None else max(1, min(usable, int(quota)))
+
+
+def visible_gpus() -> list[str]:
+    """The usable NVIDIA GPUs by their names in CUDA_VISIBLE_DEVICES; does not import torch."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
+
+
 def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | None:
-    """How many processors this process may use at once, by its control groups; None for no limit."""
+    """How many processors the control groups allow at once; None for no limit."""
     quotas = []
     for folder in _groups("cpu", mount, membership):
         with contextlib.suppress(OSError, ValueError):  # version 2
@@ -25,11 +53,11 @@ def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | Non
         with contextlib.suppress(OSError, ValueError):  # version 1
             quota_us = int((folder / "cpu.cfs_quota_us").read_text())
             quotas.append(quota_us / int((folder / "cpu.cfs_period_us").read_text()))
-    return min((quota for quota in quotas if quota > 0), default=None)  # -1 is no limit
+    return min((quota for quota in quotas if quota > 0), default=None)  # -1 means no limit
 
 
 def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | None:
-    """How many bytes of memory the control groups of this process allow; None for no limit."""
+    """How many bytes of memory the control groups allow; None for no limit."""
     limits = []
     for folder in _groups("memory", mount, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):  # versions 2 and 1
@@ -39,11 +67,7 @@ def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | No
 
 
 def check_memory() -> None:
-    """Refuse to start jobs with less memory than the smallest one needs.
-
-    Raises:
-        BadInput: naming the limit.
-    """
+    """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_SMALL:
         raise BadInput(f"the jobs cannot start: a control group allows {_size(memory)} of memory", SMALLEST)
@@ -52,10 +76,10 @@ def check_memory() -> None:
 
 
 def too_little_memory(what: str) -> BadInput:
-    """The refusal for jobs that cannot start, with the limit if there is one."""
+    """The refusal to start jobs, with the memory limit if there is one."""
     memory = memory_limit()
     limit = "" if memory is None else f": a control group allows {_size(memory)}"
-    return BadInput(f"{what}, as when memory runs out{limit}", SMALLEST, "hydra.launcher.workers=1")
+    return BadInput(f"{what}, probably because memory ran out{limit}", SMALLEST, "hydra.launcher.workers=1")
 
 
 def _size(bytes_: int) -> str:
@@ -63,9 +87,9 @@ def _size(bytes_: int) -> str:
 
 
 def _groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
-    """The folders of this process's control groups for a controller, from its own up to the root.
+    """The folders of this process's control groups for a controller, from its own group up to the root.
 
-    A container may see its own group as the root; folders that do not exist hold no file.
+    A container may see its own group as the root.  Some folders may not exist.
     """
     with contextlib.suppress(OSError):
         for line in membership.read_text().splitlines():

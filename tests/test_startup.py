@@ -1,4 +1,4 @@
-"""Settings of a user's other programs change no picture and end no command."""
+"""The settings of other programs neither change a picture nor end a command."""
 
 import hashlib
 import os
@@ -21,8 +21,8 @@ PROJECT = Path(__file__).parents[1]
 CLASSES = ["a", "b", "c", "d"]
 PICTURE = """
 import hashlib, sys, warnings
-from src.foreign_settings import ignore_foreign_settings
-ignore_foreign_settings()
+from src.startup import prepare_process
+prepare_process()
 import numpy as np
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png
@@ -51,15 +51,15 @@ def drawn_under(folder: Path, **variables: str) -> "subprocess.CompletedProcess[
 @pytest.mark.parametrize(
     "settings", [b"text.usetex: True\nfont.size: 30\n", b"\xff\xfe: broken", b"font.size: thirty\n"]
 )
-def test_no_environment_and_no_matplotlibrc_changes_a_picture(tmp_path, settings):
-    (tmp_path / "matplotlibrc").write_bytes(settings)  # the first place where matplotlib looks
+def test_environment_and_matplotlibrc_do_not_change_a_picture(tmp_path, settings):
+    (tmp_path / "matplotlibrc").write_bytes(settings)  # matplotlib looks here first
     (tmp_path / "other").mkdir()
     (tmp_path / "other/matplotlibrc").write_bytes(settings)
     done = drawn_under(
         tmp_path,
         MPLBACKEND="module://matplotlib_inline.backend_inline" if b"usetex" in settings else "nonsense",
         MATPLOTLIBRC=str(tmp_path / "other"),
-        MPLCONFIGDIR="/proc/nothing",  # cannot be made
+        MPLCONFIGDIR="/proc/nothing",  # cannot be created
         PYTHONWARNINGS="error" if b"usetex" in settings else "ignore,err::DeprecationWarning",
     )
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_no_environment_and_no_matplotlibrc_changes_a_picture(tmp_path, settings
     assert "atplotlib" not in done.stderr
 
 
-def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
+def test_matplotlib_settings_of_a_notebook_do_not_change_a_figure_and_survive(world, six):
     records = load_records([six], world.multirun)
     verdicts = judge([six], records, {})
     plain = {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()}
@@ -76,14 +76,14 @@ def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
     with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": True, "axes.facecolor": "red"}):
         assert {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()} == plain
         assert (png(picture()), svg(picture())) == (matrix, vector)
-        assert mpl.rcParams["font.size"] == 30  # a notebook's own figures look as before
+        assert mpl.rcParams["font.size"] == 30  # the notebook's own figures keep their look
 
 
-def test_processes_that_a_command_starts_do_not_raise_warnings_either():
+def test_child_processes_do_not_raise_warnings_either():
     code = """
 import subprocess, sys
-from src.foreign_settings import ignore_foreign_settings
-ignore_foreign_settings()
+from src.startup import prepare_process
+prepare_process()
 from multiprocessing import util
 words = [*util._args_from_interpreter_flags(), '-c', 'import warnings; warnings.warn("a")']
 sys.exit(subprocess.run([sys.executable, *words]).returncode)

@@ -1,0 +1,139 @@
+"""The queue of a sweep's jobs: starts them on an engine, follows them, and records how each one ended."""
+
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from src.config import Config, SweepLimits
+from src.progress import Update
+from src.runs.ending import failure_reason, last_record
+from src.runs.journal import Record
+from src.stopping import Terminated
+from src.storage.lock import is_owned
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job to train in a folder."""
+
+    name: str
+    config: Config
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: `error` says why it has no result and is empty for a finished job."""
+
+    task: Task
+    error: str = ""
+
+
+class Display:
+    """Shows nothing; a subclass shows the progress of the jobs."""
+
+    live = False  # whether jobs report several times within an epoch
+
+    def begin(self, task: Task) -> None:
+        """Show that a job has started."""
+
+    def report(self, task: Task, update: Update) -> None:
+        """Show a job's progress."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Show that a job has ended."""
+
+
+class Engine(Protocol):
+    """Runs jobs on this machine or on others.  A handle is the engine's own object for a submitted job."""
+
+    @property
+    def places(self) -> int:
+        """How many jobs may be submitted at once."""
+
+    def submit(self, task: Task, *, live: bool) -> Any:
+        """Start or queue a job and return its handle."""
+
+    def wait(self, handles: Sequence[Any]) -> None:
+        """Sleep until a job reports or ends, a fraction of a second at most."""
+
+    def poll(self, handle: Any) -> tuple[list[Update], str | None]:
+        """The job's new progress, and None while it runs; once it has ended, the cause, or "" if that is unknown."""
+
+    def stop(self, handles: Sequence[Any], number: int) -> None:
+        """Stop jobs, as the signal `number` does, at their last checkpoints."""
+
+
+class FailurePolicy:
+    """Decides whether a sweep continues after failed jobs."""
+
+    def __init__(self, limits: SweepLimits) -> None:
+        self._limits = limits
+        self._failures: dict[str, int] = {}
+        self.reason = ""  # why the sweep must not continue
+
+    def continues_after(self, outcome: Outcome) -> bool:
+        """Whether further jobs may start after this outcome."""
+        if outcome.error and not self.reason:
+            kind = re.sub(r"\d+", "#", outcome.error)  # the same failure in another epoch is the same kind
+            self._failures[kind] = self._failures.get(kind, 0) + 1
+            if self._limits.on_failure == "stop":
+                self.reason = "a job failed and sweep.on_failure=stop"
+            elif self._failures[kind] >= self._limits.same_failures:
+                self.reason = f"{self._failures[kind]} jobs failed for the same reason (sweep.same_failures)"
+        return not self.reason
+
+
+@dataclass
+class _Running:
+    task: Task
+    before: Record | None  # the journal's last record at submission; if it is a stop, an earlier attempt wrote it
+    handle: Any = None
+
+
+def run(
+    engine: Engine, tasks: Sequence[Task], continues_after: Callable[[Outcome], bool], display: Display
+) -> Iterator[Outcome]:
+    """Run all tasks and yield each outcome as its job ends, until `continues_after` an outcome is false.
+
+    A signal stops the running jobs at their last checkpoints and is raised again.
+    """
+    waiting, running = list(tasks), list[_Running]()
+    try:
+        while waiting or running:
+            while len(running) < max(engine.places, 1) and (task := _next(waiting, idle=not running)):
+                waiting.remove(task)
+                running.append(_Running(task, last_record(task.folder)))
+                running[-1].handle = engine.submit(task, live=display.live)
+                display.begin(task)
+            engine.wait([job.handle for job in running])
+            for job in list(running):
+                updates, cause = engine.poll(job.handle)
+                for update in updates:
+                    display.report(job.task, update)
+                if cause is not None:
+                    running.remove(job)
+                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.before)
+                    outcome = Outcome(job.task, error)
+                    display.end(outcome)
+                    if not continues_after(outcome):
+                        waiting.clear()
+                    yield outcome
+    except BaseException as stop:
+        submitted = [job for job in running if job.handle is not None]
+        try:
+            number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+            engine.stop([job.handle for job in submitted], number)
+        finally:
+            for job in submitted:
+                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.before)
+        raise
+
+
+def _next(waiting: Sequence[Task], *, idle: bool) -> Task | None:
+    """The first task that no other command trains; if others train them all, an idle engine waits for the first."""
+    free = next((task for task in waiting if not is_owned(task.folder)), None)
+    return free or (waiting[0] if waiting and idle else None)

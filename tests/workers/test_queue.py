@@ -1,0 +1,154 @@
+"""The queue: in which order jobs start, how their ends are recorded, and when a sweep does not continue."""
+
+from pathlib import Path
+
+import pytest
+
+from src.runs.ending import exit_reason, failure_reason, last_record
+from src.runs.folder import JobFolder
+from src.runs.journal import Journal, stamp
+from src.storage.lock import job_lock
+from src.tracking.sweep_run import how_ended
+from src.workers.engines import RemoteEngine
+from src.workers.queue import Display, FailurePolicy, Outcome, Task, run
+from tests.world import configuration
+
+
+def failed(error: str) -> Outcome:
+    return Outcome(Task("bn s0", configuration(), Path("bn s0")), error)
+
+
+def policy(on_failure: str = "continue", same_failures: int = 3) -> FailurePolicy:
+    config = configuration()
+    config.sweep.on_failure, config.sweep.same_failures = on_failure, same_failures
+    return FailurePolicy(config.sweep)
+
+
+def test_a_sweep_continues_after_failures_of_different_kinds():
+    errors = ["Diverged: in epoch 1", "its process was ended by SIGSEGV", "OSError: no space", "", ""]
+    mixed = policy()
+    assert all(mixed.continues_after(failed(error)) for error in errors)
+    assert mixed.reason == ""
+
+
+def test_a_sweep_ends_after_repeated_failures_of_one_kind_whatever_their_numbers():
+    repeated = policy()
+    assert repeated.continues_after(failed("Diverged: in epoch 1, step 7"))
+    assert repeated.continues_after(failed(""))
+    assert repeated.continues_after(failed("Diverged: in epoch 2, step 12"))
+    assert not repeated.continues_after(failed("Diverged: in epoch 13, step 4"))
+    assert "3 jobs failed for the same reason" in repeated.reason
+    assert not repeated.continues_after(failed(""))
+
+
+def test_a_sweep_ends_after_one_failure_on_request():
+    strict = policy(on_failure="stop")
+    assert strict.continues_after(failed(""))
+    assert not strict.continues_after(failed("Diverged"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(-11, "SIGSEGV"), (-9, "SIGKILL, as the system does when memory"), (0, "0 and without"), (3, "3")],
+)
+def test_the_cause_names_the_signal_or_the_exit_status(code, words):
+    assert words in exit_reason(code)
+
+
+def test_a_process_that_dies_silently_does_not_get_the_reason_of_an_earlier_attempt(tmp_path):
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append(stamp("start"))
+        journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
+    assert failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
+    before = last_record(tmp_path)
+    assert (
+        failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", before)
+        == "its process was ended by SIGKILL"
+    )
+    assert last_record(tmp_path)["status"] == "FAILED"
+    assert "SIGKILL" in (tmp_path / "train.log").read_text()
+
+
+class Engine(RemoteEngine):
+    """Starts each job and ends it at once with `end`; without one, Ctrl-C arrives."""
+
+    places = 1
+
+    def __init__(self, end: str = "") -> None:
+        self.end, self.cancelled = end, list[Path]()
+
+    def hand_over(self, config, folder):
+        folder.mkdir()
+        with Journal(folder / "journal.jsonl") as journal:
+            journal.append(stamp("start"))
+        return folder
+
+    def error(self, handle):
+        if not self.end:
+            raise KeyboardInterrupt
+        return self.end
+
+    def cancel(self, handle):
+        self.cancelled.append(handle)
+
+
+class FullCluster(Engine):
+    """Queues jobs and starts none."""
+
+    def hand_over(self, config, folder):
+        return folder
+
+
+class Refusing(Engine):
+    """Accepts no job."""
+
+    def hand_over(self, config, folder):
+        raise OSError("sbatch: no such partition")
+
+
+def tasks(tmp_path, *names: str):
+    return [Task(name, configuration(), tmp_path / name) for name in names]
+
+
+def outcomes(engine, tasks, *, continues: bool = True):
+    return [(outcome.task.name, outcome.error) for outcome in run(engine, tasks, lambda _: continues, Display())]
+
+
+def test_the_journal_of_a_job_says_that_its_node_died(tmp_path):
+    died = "Ray: NodeDiedError"
+    assert outcomes(Engine(died), tasks(tmp_path, "a", "b")) == [("a", died), ("b", died)]
+    last = last_record(tmp_path / "a")
+    assert (last["kind"], last["status"], last["error"]) == ("stop", "FAILED", died)
+
+
+def test_no_further_job_starts_once_the_sweep_must_not_continue(tmp_path):
+    assert outcomes(Engine("it died"), tasks(tmp_path, "a", "b"), continues=False) == [("a", "it died")]
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_job_that_another_command_trains_waits_until_the_others_have_ended(tmp_path):
+    with job_lock(tmp_path / "a"):
+        order = [name for name, _ in outcomes(FullCluster("it died"), tasks(tmp_path, "a", "b"))]
+    assert order == ["b", "a"]
+
+
+def test_ctrl_c_cancels_the_running_jobs_and_their_journals_say_so(tmp_path):
+    engine = Engine()
+    with pytest.raises(KeyboardInterrupt):
+        outcomes(engine, tasks(tmp_path, "a", "b"))
+    assert engine.cancelled == [tmp_path / "a"]
+    assert last_record(tmp_path / "a")["status"] == "KILLED"
+
+
+def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        outcomes(FullCluster(), tasks(tmp_path, "a"))
+    job = JobFolder(tmp_path / "a")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
+
+
+def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
+    ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
+    assert error == "not accepted: OSError: sbatch: no such partition"
+    job = JobFolder(tmp_path / "a")
+    assert (job.never_started, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
