@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
-from src.results.records import Cell, Records
+from src.results.results import Results
 from src.runs.folder import FinishedJob, JobFolder
 from src.verdict.verdicts import Verdicts, judge
 
@@ -41,12 +42,11 @@ class Row:
     error: float
 
 
-def make_records(accuracies: Floats) -> Records:
+def make_records(accuracies: Floats) -> Results:
     """Finished jobs (cells, seeds) with these test accuracies, as they are read from folders, which are not written."""
     source = {"digest": "0" * 64, "test": IMAGES, "classes": list("0123456789")}
-    cells = []
+    cells, found = [], {}
     for position, row in enumerate(accuracies):
-        jobs = []
         for seed, accuracy in enumerate(row.tolist()):
             config = {"norm": {"name": f"m{position}"}, "seed": seed, "data": {"name": "mnist"}}
             job = FinishedJob(JobFolder(Path(f"m{position} s{seed}")))
@@ -57,9 +57,10 @@ def make_records(accuracies: Floats) -> Records:
                 {"kind": "ready", "source": source, "device": "cpu"},
             ]
             vars(job)["result"] = {"metrics": metrics}
-            jobs.append(job)
-        cells.append(Cell(f"{position}", f"m{position}", tuple(jobs)))
-    return Records(("norm.name",), tuple(cells), ())
+            found[f"m{position} s{seed}"] = job
+            cells.append(f"m{position}")
+    columns = {"run": list(found), "cell": cells, "cell_key": cells}
+    return Results(pd.DataFrame(columns), pd.DataFrame(), ("norm.name",), {"0" * 64: source}, found, ())
 
 
 def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) -> Verdicts:

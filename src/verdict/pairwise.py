@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.results.environments import bit_changing
+from src.results.frames import bit_changing
 from src.results.records import Cell
 from src.runs.folder import FinishedJob
 from src.verdict.pairs import Pair

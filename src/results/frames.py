@@ -1,0 +1,102 @@
+"""Turns finished jobs into two tidy pandas frames: one row a run, and one row an epoch of a run."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from src.config import KEYS, part_of_a_job
+from src.runs.environment import VARIABLES
+from src.runs.folder import FinishedJob
+from src.runs.naming import label
+from src.runs.shapes import EPOCH_METRICS, RESULT_METRICS
+
+SETTINGS = [path for path in KEYS if part_of_a_job(path) and path != "seed"]
+RUN = ["run", "cell", "seed"]
+MEASURED = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters"]
+ORIGIN = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
+HARDWARE = ("torch", "device", "cpu", "gpu", "cpu capability")
+Environment = tuple[tuple[str, str], ...]
+"""Names and values that can change bits, sorted; a run that was resumed elsewhere has several values of one name."""
+
+
+def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> tuple[list[str], dict[str, FinishedJob]]:
+    """The cell of each run, and the job of each run by the run's name; a cell's runs stay together, by seed."""
+    cells: dict[str, list[FinishedJob]] = {}
+    for job in jobs:
+        cells.setdefault(job.start["cell"], []).append(job)
+    labels = {key: label(group[0].leaves, varies, seed=False) for key, group in cells.items()}
+    often = Counter(labels.values())
+    names: list[str] = []
+    runs: dict[str, FinishedJob] = {}
+    for key, group in cells.items():
+        # Two cells can share a label: the same settings on other data, or two keys with the same last part.
+        name = labels[key] if often[labels[key]] == 1 else f"{labels[key]} {key[:6]}"
+        for job in sorted(group, key=lambda job: int(job.leaves["seed"])):
+            names.append(name)
+            runs[f"{name} s{job.leaves['seed']}"] = job
+    return names, runs
+
+
+def run_frame(cells: Sequence[str], jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
+    """One row a run; `load_runs` documents the columns."""
+    rows = [
+        _run_row(run, cell, job, environment)
+        for cell, (run, job), environment in zip(cells, jobs.items(), bit_changing(list(jobs.values())), strict=True)
+    ]
+    columns = _columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN])
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
+    # A setting that is null in some runs keeps its integers, which pandas would turn into floats.
+    mixed = [path for path in SETTINGS if frame[path].map(type).nunique() > 1]
+    inferred = frame.columns.difference(mixed)
+    frame[inferred] = frame[inferred].infer_objects()
+    return frame
+
+
+def epoch_frame(cells: Sequence[str], jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
+    """One row an epoch of a run, in the order of the runs; `load_runs` documents the columns."""
+    rows = [
+        {"run": run, "cell": cell, "seed": job.leaves["seed"], "epoch": record["epoch"], **record["metrics"]}
+        for cell, (run, job) in zip(cells, jobs.items(), strict=True)
+        for record in job.epochs
+    ]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=_columns(rows, [*RUN, "epoch", *EPOCH_METRICS]))
+    return frame
+
+
+def _run_row(run: str, cell: str, job: FinishedJob, environment: Environment) -> dict[str, Any]:
+    start, source, seconds = job.start, job.start["source"], job.result["seconds"]
+    return {
+        **{"run": run, "cell": cell, **job.leaves, **job.result["metrics"]},
+        "seconds/train": seconds["train"],
+        "seconds/total": seconds["total"],
+        "parameters": start["parameters"],
+        "dataset": source["digest"],
+        "dataset_name": f"{job.leaves['data.name']} {source['digest'][:8]}",
+        "job": start["job"],
+        "cell_key": start["cell"],
+        "folder": str(job.folder.path),
+        "code": start["code"],
+        "environment": environment,
+    }
+
+
+def bit_changing(jobs: Sequence[FinishedJob]) -> list[Environment]:
+    """Each job's environment, reduced to the names that can change bits.
+
+    A name of `HARDWARE` counts only if every job recorded it: older versions recorded fewer.
+    """
+    places = [job.environments for job in jobs]
+    recorded = [name for name in HARDWARE if all(name in place for each in places for place in each)]
+    found = []
+    for each in places:
+        pairs = {(name, str(place[name])) for place in each for name in recorded}
+        pairs |= {(name, str(place[name])) for place in each for name in VARIABLES if name in place}
+        found.append(tuple(sorted(pairs)))
+    return found
+
+
+def _columns(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:
+    """The known columns, then the metrics that a later version has added."""
+    return list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
