@@ -66,20 +66,10 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
         else:
             finished.append(job)
             incomplete += _incomplete(job, plan)
-    return collect_results(finished, _varies(sweeps, finished), unfinished, incomplete)
-
-
-def collect_results(
-    finished: Iterable[FinishedJob],
-    varies: tuple[str, ...],
-    unfinished: Iterable[Unfinished] = (),
-    incomplete: Iterable[Unfinished] = (),
-) -> Results:
-    """Finished jobs, which were checked before, as frames."""
-    cells, jobs = name_runs(finished, varies)
-    sources = {job.start["source"]["digest"]: job.start["source"] for job in reversed(jobs.values())}
-    runs, epochs = run_frame(cells, jobs), epoch_frame(cells, jobs)
-    return Results(runs, epochs, varies, sources, jobs, tuple(unfinished), tuple(incomplete))
+    varies = _varies(sweeps, finished)
+    jobs = name_runs(finished, varies)
+    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
+    return Results(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs, tuple(unfinished), tuple(incomplete))
 
 
 def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:

@@ -104,12 +104,6 @@ def accuracy_difference_interval(first_alone: Counts, second_alone: Counts, imag
     return first - second - half_width, first - second + half_width
 
 
-def superiority(differences: Sequence[float]) -> float:
-    """The share of seeds in which the first beats the second, ties half (Bouthillier et al. 2021, P(A > B))."""
-    signs = np.sign(differences)
-    return float(np.mean((signs + 1) / 2))
-
-
 def holm(p: Floats) -> Floats:
     """Holm's step-down correction (1979): p values that keep the chance of any false positive below alpha (N,)."""
     order = np.argsort(p, kind="stable")

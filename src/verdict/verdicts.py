@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
 
 from src.results.results import Results
 from src.runs.sweep import Sweep
@@ -137,7 +138,7 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
         return said
     sign = 1 if pair.first == best else -1
     low, high = sorted((sign * pair.low, sign * pair.high))
-    if group.runs.loc[[best, worst]].count(axis=1).ne(pair.n).any():
+    if any(np.count_nonzero(group.runs[group.cells.index(name)]) != pair.n for name in (best, worst)):
         common = counted(pair.n, "common seed")
         said += f"; on the {common} their difference is {points(sign * pair.difference)} points"
     return f"{said} (95 % confidence interval for this pair alone: {interval(low, high)})"
@@ -178,8 +179,8 @@ def _left_out(
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
         for first, second, _ in group.without[:LISTED]:
-            runs = group.runs.iloc[[first, second]]
-            yield f"{' and '.join(runs.index)} are not compared: {_obstacle(runs, right)}."
+            obstacle = _obstacle(group.runs[[first, second]], right)
+            yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
         rest = len(group.without) - LISTED
         if rest > 0:
             yield f"{counted(rest, 'more pair')} of cells cannot be compared for the same reasons."
@@ -190,10 +191,10 @@ def _left_out(
         )
 
 
-def _obstacle(runs: pd.DataFrame, right: Mapping[str, Bools]) -> str:
+def _obstacle(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
     """The reason why two cells cannot be compared, from the names of their runs (2, seeds)."""
-    common = runs.dropna(axis=1).to_numpy().ravel().tolist()
-    if not common:
+    common = runs[:, runs.all(axis=0)]
+    if not common.size:
         return "they have no seed in common"
-    missing = joined([name for name in common if name not in right])
+    missing = joined([name for name in common.ravel() if name not in right])
     return f"they have one seed in common, and the predictions of {missing} are missing or harmed"

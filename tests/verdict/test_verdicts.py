@@ -98,6 +98,11 @@ def test_a_difference_is_told_with_its_direction_and_interval():
     assert pair.words == "m0 is worse than m1 by 0.21 points [0.20, 0.22]"
 
 
+def test_a_tie_counts_half_in_the_chance_to_be_better():
+    (pair,) = of_accuracies([0.99, 0.97, 0.98, 0.99], [0.98, 0.98, 0.98, 0.97]).pairs
+    assert pair.superiority == (2 + 0.5) / 4
+
+
 def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
     (pair,) = of_accuracies([0.990, 0.991, 0.989], [0.991, 0.990, 0.989]).pairs
     assert pair.words == (
