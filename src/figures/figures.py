@@ -72,7 +72,7 @@ def drawings(records: Records, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
             words = "Reliability diagrams, a panel a cell: accuracy against confidence beside the diagonal."
-            drawn = reliability(atlas.cells, atlas.calibration)
+            drawn = reliability(records.cells, atlas.calibration)
             found[name] = Drawing("Reliability diagrams", words, drawn)
     return found
 

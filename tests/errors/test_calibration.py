@@ -62,7 +62,7 @@ def test_a_sure_network_that_is_always_right_has_no_error():
 
 
 def test_no_answers_are_refused():
-    with pytest.raises(ValueError, match="no answers"):
+    with pytest.raises(ValueError, match="no predictions"):
         calibrate(np.empty(0), np.empty(0, dtype=bool))
 
 

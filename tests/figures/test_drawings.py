@@ -20,7 +20,7 @@ from src.figures.looks import LONGEST, line_styles, look, plain
 from src.figures.reliability import reliability
 from src.figures.swept import accuracy_by, swept_numbers, weights_by
 from src.pictures.colours import colour
-from src.report.curves_csv import curves_csv
+from src.report.table import curves_csv
 from src.results.records import load_records
 from src.results.weights import read_weights
 from src.verdict.verdicts import judge
@@ -277,7 +277,7 @@ def test_the_reliability_diagram_is_the_calibration(records):
 
 
 def test_the_curves_as_csv_hold_every_number_of_the_journals(records):
-    rows = list(csv.DictReader(io.StringIO(curves_csv(records.cells).decode())))
+    rows = list(csv.DictReader(io.StringIO(curves_csv(records.epochs).decode())))
     expected = [
         {
             "cell": cell.label,

@@ -42,8 +42,11 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     assert done.stderr == ""
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
-    assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
-    assert f"\nin {out}: report.html and report.md, tables as CSV, figures and galleries\n" in done.stdout
+    assert "All 6 runs misclassify 2 of the 100 test images: #7" in done.stdout
+    assert (
+        f"\nReport: {out / 'report.html'} (the folder also holds report.md, tables as CSV, figures and image galleries)\n"
+        in done.stdout
+    )
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
     for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
@@ -192,11 +195,11 @@ def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_
     folder = world.multirun / "jobs" / jobs[0].folder
     (folder / "journal.jsonl").write_bytes(b"")
     console = Console(file=io.StringIO(), width=40, record=True)
-    comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
-    assert len(comparison.records.unfinished) == 2
+    results, _ = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert len(results.unfinished) == 2
     said = console.export_text(clear=False)
     assert f"harmed: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
-    assert "the same command again trains what is missing, and that alone:\n  python -m src.train\n" in said
+    assert "To train only the missing jobs, run the same command again:\n  python -m src.train\n" in said
 
 
 def test_the_help_survives_python_without_docstrings():
@@ -263,8 +266,8 @@ def test_of_many_unfinished_jobs_the_first_are_named_and_the_command_that_trains
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
     assert said[10:13] == [
-        "and 2 more cannot be used",
-        "the same command again trains what is missing, and that alone:",
+        "and 2 more jobs",
+        "To train only the missing jobs, run the same command again:",
         f"  {sweep.command}",
     ]
     assert said[13].startswith("no run has finished")
@@ -297,9 +300,9 @@ def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     out = default_out([six, other], world.multirun)
     assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
     console = Console(file=io.StringIO(), width=120, record=True)
-    comparison = compare([six, other], world.multirun, out, console)
-    assert [cell.label for cell in comparison.records.cells] == ["bn", "gn", "ln"]
-    assert "All 7 runs get 1 of the 100" in console.export_text(clear=False)
+    results, _ = compare([six, other], world.multirun, out, console)
+    assert results.runs["cell"].unique().tolist() == ["bn", "gn", "ln"]
+    assert "All 7 runs misclassify 1 of the 100" in console.export_text(clear=False)
     assert not (six.folder(world.multirun) / "table.csv").exists()
 
 
@@ -311,7 +314,7 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
     console = Console(file=io.StringIO(), width=120, record=True)
     compare([six], world.multirun, tmp_path, console)
     assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
-    assert "All 6 runs get 2" in console.export_text(clear=False)
+    assert "All 6 runs misclassify 2" in console.export_text(clear=False)
     written = {path.name for path in tmp_path.glob("*.*")}
     assert {"curves.png", "table.csv", "report.html"} <= written
     assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
@@ -320,20 +323,21 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
 def test_what_has_not_changed_is_not_written_again(world, six, tmp_path):
     def again():
         console = Console(file=io.StringIO(), width=120, record=True)
-        return compare([six], world.multirun, tmp_path, console, changed=False), console.export_text()
+        results, report = compare([six], world.multirun, tmp_path, console, changed=False)
+        return results, report, console.export_text()
 
-    found, first = again()
-    assert found.report is not None  # nothing stood there
+    _, report, first = again()
+    assert report is not None  # there was none
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
-    found, said = again()
-    assert found.report is None
-    assert found.records.unfinished == ()
+    results, report, said = again()
+    assert report is None
+    assert results.unfinished == ()
     assert said == first
     assert "has the highest test accuracy" in said
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
     result = next(world.multirun.glob("jobs/*/result.json"))
     result.write_bytes(result.read_bytes())  # by a command that was killed before its comparison
-    assert again()[0].report is not None
+    assert again()[1] is not None
 
 
 def test_two_datasets_are_told_apart(world, tmp_path):

@@ -7,25 +7,21 @@ import numpy as np
 import pytest
 
 from src.errors.atlas import read_atlases, right_by_run
-from src.figures.figures import drawings
-from src.figures.galleries import galleries
-from src.report.report import Report, escape_markdown, fenced, html, markdown
+from src.report.report import draw_report, escape_markdown, fenced, html, markdown
 from src.report.table import as_frame
-from src.results.records import Unfinished, load_records
+from src.results.results import Unfinished, load_results
 from src.verdict.verdicts import judge
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
 
 
-def report_of(world, sweep, records=None, **said):
+def report_of(world, sweep, results=None, **said):
     """The report of a sweep; `said` stands in place of what the verdicts say of it."""
-    records = records or load_records([sweep], world.multirun)
-    atlases = read_atlases(records)
-    pictures = [galleries(group) for group in atlases]
-    verdicts = replace(judge([sweep], records, right_by_run(atlases)), **said)
-    frame, drawn = as_frame(records, verdicts.letters), drawings(records, verdicts, atlases)
-    return Report([sweep], records, frame, atlases, verdicts, drawn, pictures)
+    results = results or load_results([sweep], world.multirun)
+    atlases = read_atlases(results)
+    verdicts = replace(judge([sweep], results, right_by_run(atlases)), **said)
+    return draw_report([sweep], results, as_frame(results, verdicts.letters), atlases, verdicts, pytest.fail)
 
 
 class Page(HTMLParser):
@@ -53,10 +49,10 @@ class Page(HTMLParser):
 
 
 def tell_apart(world, six, label):
-    """The records of `six` with another label in place of `bn`."""
-    records = load_records([six], world.multirun)
-    bn, gn = records.cells
-    return replace(records, cells=(replace(bn, label=label), gn), unfinished=(Unfinished(label, label),))
+    """The results of `six` with another name for the cell `bn`."""
+    results = load_results([six], world.multirun)
+    runs, epochs = (frame.replace({"cell": {"bn": label}}) for frame in (results.runs, results.epochs))
+    return replace(results, runs=runs, epochs=epochs, unfinished=(Unfinished(label, label),))
 
 
 def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(world):
@@ -71,11 +67,11 @@ def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(wor
     report = report_of(world, grid, opening=("First.", "Second.", "Third."), more=more, left_out=("Ours.",))
     told = [
         *("First.", "Second.", "Third."),
-        "Cells that share a letter cannot be told apart.",
+        "Cells that share a letter do not differ significantly.",
         "Loss and accuracy by epoch",
         report.verdicts.effects[0].words,
         report.verdicts.pairs[0].words,
-        f"All {len(report.atlases[0].runs)} runs get",
+        f"All {len(report.atlases[0].runs)} runs misclassify",
         "expected calibration error, points",
         "Ours.",
         "Not finished: ln l1=0 s0: FAILED: no memory",
@@ -154,8 +150,8 @@ def test_a_single_run_has_a_report_without_pairs(world):
     report = report_of(world, sweep)
     text = Page(html(report)).text
     assert "All pairs" not in text
-    assert "Factor effects" not in text
-    assert "Nothing: every run of the sweep has finished and is compared." in text
+    assert "Effects of single settings" not in text
+    assert "Nothing: all runs have finished and are compared." in text
     assert "differences" not in report.figures
     assert "## All pairs" not in markdown(report).decode()
 
@@ -228,7 +224,7 @@ def test_a_curve_that_is_pointed_at_tells_its_numbers(shown, world, six):
     mouse.move(corner["x"] + border + x - 2, corner["y"] + border + y - 2)
     mouse.move(corner["x"] + border + x, corner["y"] + border + y)
     shown.locator(".bk-tooltip-row-value").first.wait_for()
-    cell = load_records([six], world.multirun).cells[0]
+    cell = load_results([six], world.multirun).cells[0]
     accuracies = [100 * job.epochs[1]["metrics"]["val/accuracy"] for job in cell.jobs]
     told = shown.locator(".bk-tooltip-row-value").all_inner_texts()[:4]
     spread = f"{min(accuracies):.2f} to {max(accuracies):.2f}"
