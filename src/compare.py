@@ -25,7 +25,7 @@ from src.collector import collect_rarely
 from src.command import Parser, check_current_folder, typed_path
 from src.console import SteadyConsole
 from src.foreign_settings import check_address_space, docstring, ignore_foreign_settings
-from src.report.output import check_outputs, stdout_is_among, write
+from src.report.output import STDOUT, check_outputs, write
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
@@ -80,7 +80,7 @@ def _run(arguments: Namespace) -> int:
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
-    console = SteadyConsole(stderr=stdout_is_among(files))
+    console = SteadyConsole(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
     from src.report.comparison import compare  # importing takes a second, too long for a refusal above

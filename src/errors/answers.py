@@ -1,7 +1,7 @@
 """Reads the predictions of many runs on the same test images, one run at a time, and keeps a few bytes an image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -51,93 +51,78 @@ class CellAnswers:
         return next(iter(self.runs.values())).label
 
     @property
+    def errors(self) -> Labels:
+        """The number of runs that misclassify each image (N,)."""
+        errors: Labels = np.sum([run.wrong for run in self.runs.values()], axis=0, dtype=np.int64)
+        return errors
+
+    @property
     def wrong(self) -> Bools:
         """The images that more than half of the runs misclassify (N,)."""
-        return 2 * self._errors() > len(self.runs)
+        return 2 * self.errors > len(self.runs)
 
     @property
     def right(self) -> Bools:
         """The images that more than half of the runs classify correctly (N,); a tie is neither wrong nor right."""
-        return 2 * self._errors() < len(self.runs)
-
-    def _errors(self) -> Labels:
-        errors: Labels = np.sum([run.wrong for run in self.runs.values()], axis=0, dtype=np.int64)
-        return errors
-
-
-@dataclass
-class _CellSums:
-    """Sums over a cell's runs, built up while one run after the other is in memory."""
-
-    probabilities: npt.NDArray[np.float64]  # (N, classes)
-    votes: npt.NDArray[np.int16]  # (N, classes)
-    runs: dict[str, Answers] = field(default_factory=dict)
-
-    def add(self, run: str, predictions: Predictions, label: Labels) -> None:
-        every, confidence = np.arange(len(label)), predictions.confidence
-        self.probabilities += predictions.probabilities
-        self.votes[every, predictions.predicted] += 1
-        self.runs[run] = Answers(
-            label,
-            predictions.predicted.astype(np.int16),
-            confidence,
-            self_confidence(label, predictions.probabilities),
-            calibrate(confidence, ~predictions.wrong),
-        )
-
-    def answers(self) -> CellAnswers:
-        every, n = np.arange(len(self.votes)), len(self.runs)
-        # A mean probability is less than one vote, so it only breaks ties.
-        predicted = (self.votes + self.probabilities / (n + 1)).argmax(axis=1)
-        return CellAnswers(
-            self.runs,
-            predicted.astype(np.int16),
-            (self.probabilities[every, predicted] / n).astype(np.float32),
-            self.votes[every, predicted],
-            pool([run.calibration for run in self.runs.values()]),
-        )
+        return 2 * self.errors < len(self.runs)
 
 
 def read_answers(
     results: Results, digest: str
 ) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
-    """Read the predictions of all runs on one dataset.
+    """Read the predictions of all runs on the dataset with this digest.
 
     Only one run's probabilities are in memory at a time.  Each run keeps 6 bytes an image, each cell 8.
 
-    Args:
-        results: the compared runs.
-        digest: the dataset.
-
     Returns:
         The answers of each cell with at least one readable run, by the cell's name; the mean probabilities of all runs
-        (N, classes); for each unreadable run the reason.
+        (N, classes); the reason for each unreadable run.
     """
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
     total, label = np.zeros((0, shape[1])), None
-    answers: dict[str, CellAnswers] = {}
+    cells: dict[str, CellAnswers] = {}
     unreadable = []
-    runs = results.runs[results.runs["dataset"] == digest]
-    for cell, names in patiently(list(runs.groupby("cell", sort=False)["run"]), "reading the predictions"):
-        sums: _CellSums | None = None  # allocated only when a file confirms the journal's number of images
-        for run in names:
+    names = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"]
+    for cell, group in patiently(list(names), "reading the predictions"):
+        runs: dict[str, Answers] = {}
+        for run in group:
             try:
                 predictions = _read_predictions(results.jobs[run], shape, label)
-            except FileNotFoundError as error:
-                unreadable.append(f"{error.filename} is missing")
             except Harmed as harmed:
                 unreadable.append(str(harmed))
             except NoAccess as refusal:
                 unreadable.append(refusal.what)
             else:
                 label = predictions.label.astype(np.int64) if label is None else label
-                sums = sums or _CellSums(np.zeros(shape), np.zeros(shape, dtype=np.int16))
-                sums.add(run, predictions, label)
-        if sums:
-            answers[str(cell)] = sums.answers()
-            total = np.add(total, sums.probabilities, out=total) if len(total) else sums.probabilities
-    return answers, total / max(sum(len(cell.runs) for cell in answers.values()), 1), tuple(unreadable)
+                if not runs:  # not before a file confirms the number of images that the journal claims
+                    probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
+                probabilities += predictions.probabilities
+                votes[np.arange(len(label)), predictions.predicted] += 1
+                runs[run] = _answers(predictions, label)
+        if runs:
+            cells[str(cell)] = _vote(runs, probabilities, votes)
+            total = np.add(total, probabilities, out=total) if len(total) else probabilities
+    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable)
+
+
+def _answers(predictions: Predictions, label: Labels) -> Answers:
+    confidence, probabilities = predictions.confidence, predictions.probabilities
+    calibration = calibrate(confidence, ~predictions.wrong)
+    predicted = predictions.predicted.astype(np.int16)
+    return Answers(label, predicted, confidence, self_confidence(label, probabilities), calibration)
+
+
+def _vote(
+    runs: Mapping[str, Answers], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
+) -> CellAnswers:
+    """A cell's answers, from the sums of its runs' probabilities and votes (N, classes)."""
+    every, n = np.arange(len(votes)), len(runs)
+    # A mean probability is less than one vote, so it only breaks ties.
+    predicted = (votes + probabilities / (n + 1)).argmax(axis=1)
+    confidence = (probabilities[every, predicted] / n).astype(np.float32)
+    calibration = pool([run.calibration for run in runs.values()])
+    return CellAnswers(runs, predicted.astype(np.int16), confidence, votes[every, predicted], calibration)
 
 
 def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -153,9 +138,13 @@ def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | 
     """A run's predictions, checked against the expected (images, classes) and the labels of the first run.
 
     Raises:
-        FileNotFoundError, NoAccess, Harmed: if they cannot be used.
+        NoAccess, Harmed: if they cannot be used.
     """
-    predictions, path = checked_predictions(job), job.folder.path / PREDICTIONS
+    path = job.folder.path / PREDICTIONS
+    try:
+        predictions = checked_predictions(job)
+    except FileNotFoundError as error:
+        raise Harmed(path, "is missing") from error
     if predictions.probabilities.shape != shape:
         raise Harmed(path, "has a different number of predictions or classes than the dataset")
     if label is not None and not np.array_equal(predictions.label, label):

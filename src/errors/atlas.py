@@ -54,24 +54,19 @@ class Atlas:
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
         """For each cell the images that only it gets wrong, the highest confidence first, split votes last."""
-        return self._alone(self._wrong, self._right)
+        cells = self.answers.values()
+        return self._alone([cell.wrong for cell in cells], [cell.right for cell in cells])
 
     @cached_property
     def by_cell_alone_right(self) -> dict[str, Indices]:
         """For each cell the images that only it gets right, the highest confidence first."""
-        return self._alone(self._right, self._wrong)
+        cells = self.answers.values()
+        return self._alone([cell.right for cell in cells], [cell.wrong for cell in cells])
 
-    @cached_property
-    def _wrong(self) -> Bools:
-        return np.array([cell.wrong for cell in self.answers.values()])  # (cells, N)
-
-    @cached_property
-    def _right(self) -> Bools:
-        return np.array([cell.right for cell in self.answers.values()])  # (cells, N)
-
-    def _alone(self, chosen: Bools, opposite: Bools) -> dict[str, Indices]:
+    def _alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
         found = {}
-        for (name, cell), own in zip(self.answers.items(), by_one_alone(chosen, opposite), strict=True):
+        alone = by_one_alone(np.array(chosen), np.array(opposite))
+        for (name, cell), own in zip(self.answers.items(), alone, strict=True):
             split = 2 * cell.votes[own] <= len(cell.runs)  # most runs are wrong, but no class has most votes
             found[name] = own[np.lexsort((own, -cell.confidence[own], split))]
         return found
@@ -86,20 +81,16 @@ class Atlas:
         return disagreement(predicted, len(self.source["classes"]))
 
     @cached_property
-    def confusions(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Each cell's confusion matrix, rows are labels, mean over its runs (classes, classes)."""
-        n = len(self.source["classes"])
-        return {
-            name: np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
-            for name, cell in self.answers.items()
-        }
-
-    @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
         """The confusions that cells make differently often, the largest difference first."""
         if len(self.answers) < 2:
             return ()
-        return confusion_differences(list(self.answers), np.stack(list(self.confusions.values())))
+        n = len(self.source["classes"])
+        means = [
+            np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
+            for cell in self.answers.values()
+        ]
+        return confusion_differences(list(self.answers), np.stack(means))
 
     @cached_property
     def suspected(self) -> tuple[Suspect, ...]:
@@ -128,7 +119,9 @@ class Atlas:
 
     def as_json(self) -> dict[str, Any]:
         """All numbers behind the sentences; shares from 0 to 1, classes by position."""
-        shares = self.disagreement if len(self.runs) > 1 and len(self.answers) <= MATRIX else None
+        shares = None
+        if len(self.runs) > 1 and len(self.answers) <= MATRIX:
+            shares = [[None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()]
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
             "runs": list(self.runs),
@@ -136,7 +129,7 @@ class Atlas:
             "wrong by all": self.by_all.tolist(),
             "wrong by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_wrong.items()},
             "right by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_right.items()},
-            "disagreement": None if shares is None else _nullable(shares),
+            "disagreement": shares,
             "confusion differences": [asdict(found) for found in self.confusion_differences],
             "suspected label errors": [asdict(suspect) for suspect in self.suspected],
             "calibration": {
@@ -146,10 +139,6 @@ class Atlas:
             },
             "left out": list(self.unreadable),
         }
-
-
-def _nullable(matrix: npt.NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if np.isnan(value) else value for value in row] for row in matrix.tolist()]
 
 
 def read_atlases(results: Results) -> list[Atlas]:

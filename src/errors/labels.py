@@ -33,10 +33,7 @@ def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.floa
     An image is suspected if more than half of the runs predict the same other class, this class has more than half of
     the mean probability, and the margin is below -`MARGIN`.  The paper's own threshold (each run must reach a class's
     self-confidence) is too strict here: on an MNIST sweep it left one image of 10,000, with a correct label.
-
-    Args:
-        runs: at least one.
-        probabilities: mean over the runs (N, classes).
+    `probabilities` are the mean over the runs (N, classes).
     """
     label = runs[0].label
     every = np.arange(len(label))
@@ -48,14 +45,8 @@ def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.floa
         agreeing += run.predicted == suggested
     confidence = probabilities[every, suggested]
     suspicious = (suggested != label) & (2 * agreeing > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
-    chosen = np.flatnonzero(suspicious)
+    chosen, share = np.flatnonzero(suspicious), agreeing / len(runs)
     return tuple(
-        Suspect(
-            index,
-            int(label[index]),
-            int(suggested[index]),
-            float(agreeing[index] / len(runs)),
-            float(confidence[index]),
-        )
+        Suspect(index, int(label[index]), int(suggested[index]), float(share[index]), float(confidence[index]))
         for index in chosen[np.argsort(margin[chosen], kind="stable")].tolist()
     )

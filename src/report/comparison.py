@@ -9,14 +9,7 @@ from rich.console import Console
 from src.errors.atlas import read_atlases, right_by_run
 from src.report.output import write_all
 from src.report.table import as_frame
-from src.report.terminal import (
-    print_effects,
-    print_images,
-    print_lines,
-    print_next_steps,
-    print_problems,
-    print_table,
-)
+from src.report.terminal import next_steps, print_evidence, print_lines, print_table, problems
 from src.results.results import Results, load_results
 from src.runs.sweep import REPORT, Sweep
 from src.verdict.verdicts import judge
@@ -32,26 +25,19 @@ def compare(
 ) -> tuple[Results, "Report | None"]:
     """Write the report of the finished runs into `out`, then print the comparison.
 
-    A report that cannot be written does not stop the printing; the error is raised after the last line.
-
-    Args:
-        sweeps: at least one.
-        multirun: the folder of their jobs.
-        out: the folder of the report.
-        console: where to print.
-        changed: False keeps a report that is newer than all results.
+    A report that cannot be written does not stop the printing; the error is raised after the last line.  Unless
+    something has `changed`, a report that is newer than all results is kept.
 
     Returns:
-        The results, and the report; None without a finished run, and if the report is kept.
+        The results, and the report; None if no run has finished, or if the report was kept.
 
     Raises:
         BadInput: if `out` cannot be written.
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
-        print_problems(results, console)
-        print_next_steps(results, sweeps, console)
-        print_lines(console, ["no run has finished yet: nothing to compare"])
+        lines = [*problems(results), *next_steps(results, sweeps), "no run has finished yet: nothing to compare"]
+        print_lines(console, lines, wrap=False)
         return results, None
     atlases = read_atlases(results)
     verdicts = judge(sweeps, results, right_by_run(atlases))
@@ -65,16 +51,11 @@ def compare(
             write_all(out, report_files(report))
     except Exception as error:  # a full disk, for example
         failure = error
-    print_lines(console, verdicts.opening)
-    console.print()
+    print_lines(console, [*verdicts.opening, ""])
     print_table(results, frame, console)
-    print_effects(verdicts, console)
-    print_images(atlases, console)
-    console.print()
-    print_problems(results, console)
-    print_lines(console, warnings, wrap=False)
-    unreadable = any(atlas.unreadable for atlas in atlases)
-    print_next_steps(results, sweeps, console, unreadable=unreadable, more=verdicts.more)
+    print_evidence(console, verdicts, atlases)
+    lines = ["", *problems(results), *warnings, *next_steps(results, sweeps, atlases, verdicts.more)]
+    print_lines(console, lines, wrap=False)
     if failure is not None:
         raise failure
     files = "the folder also holds report.md, tables as CSV, figures and image galleries"

@@ -5,21 +5,14 @@ import textwrap
 
 import pandas as pd
 
-from src.report.table import Column, notes, number_columns, setting_columns
+from src.report.table import Column, notes, table_columns
 from src.results.results import Results
 
 WIDTH = 10  # characters in a line of a heading
 
 # Characters with a meaning in TeX; the fonts of the document decide about all others.
-SPECIAL = {
+SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
     "<": r"\textless{}",
@@ -32,13 +25,8 @@ SPECIAL = {
 
 
 def latex(results: Results, frame: pd.DataFrame) -> bytes:
-    """A `table` environment; the caption explains how to read the numbers.
-
-    Args:
-        results: the compared runs.
-        frame: their table, from `as_frame`.
-    """
-    columns = [*setting_columns(results, frame), *number_columns(frame)]
+    """The table of `as_frame` as a `table` environment; the caption explains how to read the numbers."""
+    columns = table_columns(results, frame)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",

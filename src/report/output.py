@@ -1,6 +1,5 @@
 """Writes results to files or to the standard output."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
@@ -11,10 +10,7 @@ STDOUT = Path("-")
 
 
 def check_outputs(named: dict[str, Path | None]) -> list[Path]:
-    """Check the output options; returns the files that were given.
-
-    Args:
-        named: the file of each option, or None.
+    """Check the file of each output option, or None; returns the files that were given.
 
     Raises:
         BadInput: for a folder, or for two results that would mix on the standard output.
@@ -57,11 +53,6 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
     """Write files into a folder, by name."""
     for name, content in files.items():
         write(folder / name, content)
-
-
-def stdout_is_among(files: Sequence[Path]) -> bool:
-    """Whether a result goes to the standard output, which must then carry nothing else."""
-    return STDOUT in files
 
 
 def _unwritable(path: Path, error: OSError) -> BadInput:

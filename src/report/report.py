@@ -19,15 +19,7 @@ from src.figures.figures import Drawing, drawings, reliability_names
 from src.figures.galleries import Gallery, galleries
 from src.figures.interactive import interactive
 from src.report.facts import Facts, facts
-from src.report.table import (
-    Column,
-    csv_content,
-    curves_csv,
-    json_content,
-    notes,
-    number_columns,
-    setting_columns,
-)
+from src.report.table import Column, csv_content, curves_csv, json_content, notes, table_columns
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.pairs import Pair, clearest
@@ -60,7 +52,7 @@ class Report:
     @cached_property
     def columns(self) -> list[Column]:
         """The table, a row a cell."""
-        return [*setting_columns(self.results, self.frame), *number_columns(self.frame)]
+        return table_columns(self.results, self.frame)
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
@@ -147,37 +139,29 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 def html(report: Report) -> bytes:
     """A self-contained page: it requests nothing from the network."""
-    environment = _environment(autoescape=True)
-    environment.filters["data_uri"] = _data_uri
-    return _render(environment, "report.html.j2", report, curves=interactive(report.results.cells))
+    return _render("report.html.j2", report, autoescape=True, curves=interactive(report.results.cells)).encode()
 
 
 def markdown(report: Report) -> bytes:
     """The report for a README or an appendix; it links the pictures in the same folder."""
-    environment = _environment(autoescape=False, finalize=escape_markdown)
-    environment.filters["fenced"] = fenced
-    text = _render(environment, "report.md.j2", report)
-    return re.sub(rb"\n{3,}", b"\n\n", text).strip() + b"\n"
+    text = _render("report.md.j2", report, finalize=escape_markdown)
+    return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
 
 
-def _environment(**options: Any) -> jinja2.Environment:
+def _render(name: str, report: Report, *, curves: Any = None, **options: Any) -> str:
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, **options
     )
-
-
-def _render(environment: jinja2.Environment, name: str, report: Report, **more: Any) -> bytes:
-    environment.filters["hundredths"] = hundredths
-    text = environment.get_template(name).render(
+    environment.filters |= {"hundredths": hundredths, "data_uri": _data_uri, "fenced": fenced}
+    return environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
         reliability=reliability_names(report.atlases),
         pairs=clearest(report.verdicts.pairs, PAIRS),
         suspects_shown=SUSPECTS,
-        **more,
+        curves=curves,
     )
-    return text.encode()
 
 
 def _data_uri(png: bytes) -> str:

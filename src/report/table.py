@@ -111,8 +111,8 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
         half_width, images = _widest_interval(results)
         found.append(
             f"One seed (n = 1) cannot rank methods.  The sample of {images:,} test images alone gives a single "
-            f"accuracy a 95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by such intervals: "
-            "all rows share the test images."
+            f"accuracy a 95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by such "
+            "intervals: all rows share the test images."
         )
     if other := frame["other code"].sum():
         found.append(f"* Trained with a different version of the code: {other} of {total} runs.")
@@ -128,6 +128,11 @@ def _widest_interval(results: Results) -> tuple[float, int]:
     single = runs[runs.groupby("cell")["run"].transform("size") == 1]
     images = [int(results.sources[digest]["test"]) for digest in single["dataset"]]
     return max((accuracy_half_width(*each), each[1]) for each in zip(single["test/accuracy"], images, strict=True))
+
+
+def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
+    """All columns as text."""
+    return [*setting_columns(results, frame), *number_columns(frame)]
 
 
 def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:

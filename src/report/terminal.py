@@ -1,6 +1,6 @@
 """Prints a comparison: the answer first, then the table and the evidence, then the commands to type next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -29,52 +29,36 @@ def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) ->
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
 
-def print_effects(verdicts: Verdicts, console: Console) -> None:
-    """Print the effects of single factors, significant ones first, and the comparisons that were not possible."""
+def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas]) -> None:
+    """Print the effects of single settings, significant ones first, impossible comparisons, and the test errors."""
     significant_first = sorted(verdicts.effects, key=lambda effect: effect.p_holm is None or effect.p_holm >= ALPHA)
     words = [f"  {effect.words}" for effect in significant_first]
-    if words:
-        console.print()
+    print_lines(console, [""] if words else [])
     print_lines(console, shorten(words, EFFECTS, "  and {:,} more effects, in the report"))
     print_lines(console, verdicts.left_out, wrap=False)
-
-
-def print_images(atlases: Sequence[Atlas], console: Console) -> None:
-    """Print the test errors on each dataset."""
     for atlas in atlases:
-        console.print()
         heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
-        print_lines(console, [*heading, *sentences(atlas)])
+        print_lines(console, ["", *heading, *sentences(atlas)])
 
 
-def print_problems(results: Results, console: Console) -> None:
-    """Print the jobs that cannot be compared or lack a file, each with the reason."""
-    problems = [*results.unfinished, *results.incomplete]
-    lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in problems]
-    print_lines(console, shorten(lines, PROBLEMS, "and {:,} more jobs"), wrap=False)
+def problems(results: Results) -> list[str]:
+    """The jobs that cannot be compared or lack a file, each with the reason."""
+    jobs = [*results.unfinished, *results.incomplete]
+    lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
+    return shorten(lines, PROBLEMS, "and {:,} more jobs")
 
 
-def print_next_steps(
-    results: Results, sweeps: Sequence[Sweep], console: Console, *, unreadable: bool = False, more: str | None = None
-) -> None:
-    """Print the commands that train missing jobs and more seeds.
-
-    Args:
-        results: the compared runs, and the jobs that are missing.
-        sweeps: their commands are printed if a job can be repaired.
-        console: where to print.
-        unreadable: whether the predictions of a run cannot be used.
-        more: commands that add seeds.
-    """
-    problems = [*results.unfinished, *results.incomplete]
-    lines = []
-    if unreadable or any(job.state != "not readable" for job in problems):
-        commands = dict.fromkeys(sweep.command for sweep in sweeps)
-        lines += ["To train only the missing jobs, run the same command again:", *(f"  {each}" for each in commands)]
+def next_steps(
+    results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
+) -> Iterator[str]:
+    """The commands that train missing jobs and more seeds, each with an explanation; `more` are those of the seeds."""
+    jobs = [*results.unfinished, *results.incomplete]
+    if any(atlas.unreadable for atlas in atlases) or any(job.state != "not readable" for job in jobs):
+        yield "To train only the missing jobs, run the same command again:"
+        yield from dict.fromkeys(f"  {sweep.command}" for sweep in sweeps)
     if more:
-        added = (f"  {line}" for line in more.splitlines())
-        lines += ["More seeds can decide more; fix their number before you start:", *added]
-    print_lines(console, lines, wrap=False)
+        yield "More seeds can decide more; fix their number before you start:"
+        yield from (f"  {line}" for line in more.splitlines())
 
 
 def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:

@@ -15,7 +15,7 @@ from src.errors.atlas import read_atlases, right_by_run
 from src.errors.atlas_words import sentences
 from src.report.comparison import compare
 from src.report.table import as_frame, json_content
-from src.report.terminal import print_problems
+from src.report.terminal import problems
 from src.results.records import load_records
 from src.results.weights import cell_weights
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
@@ -129,9 +129,7 @@ def became(multirun, jobs, before, where) -> str:
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
     unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
-    console = Console(file=io.StringIO(), width=500, record=True)
-    print_problems(records, console)
-    said = console.export_text() + "\n".join(line for atlas in atlases for line in sentences(atlas))
+    said = "\n".join([*problems(records), *(line for atlas in atlases for line in sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where
     for problem in unreadable:
