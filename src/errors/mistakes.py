@@ -23,20 +23,12 @@ class ConfusionDifference:
     times_more: float  # images per run, mean over seeds
     times_less: float
 
-    @property
-    def difference(self) -> float:
-        """Images per run."""
-        return self.times_more - self.times_less
-
 
 def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float64]) -> tuple[ConfusionDifference, ...]:
     """The cells that make each confusion most and least often, the largest difference first.
 
-    The largest of many differences is partly chance: it suggests where to look and proves nothing.
-
-    Args:
-        cells: their names.
-        confusions: each cell's confusion matrix, rows are labels, mean over its runs (cells, classes, classes).
+    The largest of many differences is partly chance: it suggests where to look and proves nothing.  `confusions` holds
+    each cell's confusion matrix, rows are labels, mean over its runs (cells, classes, classes).
     """
     found = []
     for (row, column), most in np.ndenumerate(confusions.argmax(axis=0)):
@@ -44,15 +36,15 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
         more, less = float(confusions[most, row, column]), float(confusions[least, row, column])
         if row != column and more > less:
             found.append(ConfusionDifference(row, column, cells[most], cells[least], more, less))
-    return tuple(sorted(found, key=lambda item: (-item.difference, item.label, item.predicted)))
+    return tuple(sorted(found, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
 
 
 def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
-    """The images on which one cell is alone, for each cell in ascending order: it differs there from all other cells.
+    """The images that only one cell gets wrong, for each cell in ascending order; or right, with swapped arguments.
 
     Args:
-        chosen: images that each cell gets wrong, say (cells, N).
-        opposite: images that each cell gets right, then; a tie is in neither (cells, N).
+        chosen: the images that each cell gets wrong (cells, N).
+        opposite: the images that each cell gets right (cells, N); a tie is in neither.
     """
     if len(chosen) < 2:
         return [np.empty(0, dtype=np.int64) for _ in chosen]
