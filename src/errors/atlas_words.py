@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from src.errors.atlas import Atlas
 from src.errors.calibration import BINS
-from src.runs.predictions import Indices
 from src.wording import shorten
 
 INDICES = 8  # images in a line, at most
@@ -17,41 +16,34 @@ UNREADABLE = 3  # lines for runs without predictions
 
 
 def sentences(atlas: Atlas) -> list[str]:
-    """The lines on one dataset: common errors, each cell's own errors, disagreement, confusions, suspected labels."""
+    """The sentences on one dataset: common errors, disagreement, the largest confusion, suspected label errors."""
     problems = [f"Not counted below: {problem}" for problem in atlas.unreadable]
     lines = shorten(problems, UNREADABLE, "and {:,} more runs without usable predictions")
     if not atlas.runs:
         return lines
-    total, runs = f"{len(atlas.labels):,} test images", len(atlas.runs)
-    who = next(iter(atlas.runs)) if runs == 1 else f"All {runs:,} runs"
-    verb = "misclassifies" if runs == 1 else "misclassify"
-    images = _named(atlas, atlas.by_all)
-    lines.append(f"{who} {verb} {len(atlas.by_all):,} of the {total}{images}")
-    lines += _cells(atlas)
-    return lines if runs == 1 else [*lines, *_disagreement(atlas), *_confusion(atlas), _suspected(atlas)]
+    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
+    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.by_all]
+    listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, INDICES))}"
+    if len(runs) == 1:
+        return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
+    common = f"All {len(runs):,} runs misclassify the same {count:,}{listed}"
+    lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
+    return [*lines, *_disagreement(atlas), *_confusion(atlas), _suspected(atlas)]
 
 
-def _named(atlas: Atlas, found: Indices) -> str:
-    """The first images by index and label."""
-    classes = atlas.source["classes"]
-    words = [f"#{index} (label {classes[atlas.labels[index]]})" for index in found]
-    return f": {', '.join(shorten(words, INDICES))}" if words else ""
-
-
-def _cells(atlas: Atlas) -> Iterator[str]:
-    """How many images each cell alone gets wrong or right, and its calibration."""
-    several = len(atlas.answers) > 1
+def cell_lines(atlas: Atlas) -> Iterator[str]:
+    """A line per cell: how many images only this cell gets wrong or right, and its calibration error."""
     alone = {
         name: (len(atlas.by_cell_alone_wrong[name]), len(atlas.by_cell_alone_right[name])) for name in atlas.answers
     }
     shown = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:CELLS]
-    if several:
+    if len(atlas.answers) > 1:
         yield f"Images that only one cell gets wrong or right; expected calibration error (ECE) in points, {BINS} bins:"
-    width = max(map(len, shown))
+    width = max(map(len, shown), default=0)
     for name in [name for name in atlas.answers if name in shown]:
         own = atlas.calibration[name]
         error = f"{100 * own.ece:.2f}, {'over' if own.overconfidence > 0 else 'under'}confident"
-        if several:
+        if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {alone[name][0]:>3} wrong  {alone[name][1]:>3} right  ECE {error}"
         else:
             yield f"{name}: expected calibration error {error} (points, {BINS} bins)"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.errors.atlas import Atlas
-from src.errors.atlas_words import sentences
+from src.errors.atlas_words import cell_lines, sentences
 from src.report.table import Column, cell_column, notes, number_columns, setting_columns
 from src.results.results import Results
 from src.runs.sweep import Sweep
@@ -38,7 +38,7 @@ def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas
     print_lines(console, verdicts.left_out, wrap=False)
     for atlas in atlases:
         heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
-        print_lines(console, ["", *heading, *sentences(atlas)])
+        print_lines(console, ["", *heading, *sentences(atlas), *cell_lines(atlas)])
 
 
 def problems(results: Results) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.errors.atlas import read_atlases
-from src.errors.atlas_words import sentences
+from src.errors.atlas_words import cell_lines, sentences
 from src.figures import galleries as module
 from src.figures.galleries import galleries
 from src.results.results import load_results
@@ -130,8 +130,8 @@ def test_calibration_of_runs_and_cells(trio):
 
 def test_sentences_say_what_was_found(trio):
     lines, label = sentences(trio), trio.labels
-    assert lines[0] == f"All 9 runs misclassify 1 of the 100 test images: #7 (label {label[7]})"
-    assert [line.split("ECE")[0].split() for line in lines[2:5]] == [
+    assert lines[0] == f"All 9 runs misclassify the same 1 of the 100 test images: #7 (label {label[7]})"
+    assert [line.split("ECE")[0].split() for line in list(cell_lines(trio))[1:]] == [
         ["bn", "0", "wrong", "0", "right"],
         ["gn", "2", "wrong", "0", "right"],
         ["ln", "0", "wrong", "2", "right"],
@@ -144,13 +144,14 @@ def test_six_cells_are_told_in_a_dozen_lines_and_thirty_in_few_more(world):
     for cells, most in ((6, 12), (30, 15)):
         jobs = [world.finish(world.configuration(l1=k * 1e-4 + cells), {7: 0.9, k: 0.8}) for k in range(cells)]
         (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-        assert len(sentences(group)) <= most
+        assert len([*sentences(group), *cell_lines(group)]) <= most
 
 
 def test_a_single_run_tells_its_own_mistakes(world):
     job = world.finish(world.configuration(), {7: 0.9, 4: 0.8})
     (group,) = read_atlases(load_results([world.sweep([job])], world.multirun))
-    line, calibration = sentences(group)
+    (line,) = sentences(group)
+    (calibration,) = cell_lines(group)
     assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
     assert calibration.startswith("bn: expected calibration error ")
     assert group.suspected == ()

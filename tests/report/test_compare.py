@@ -42,7 +42,7 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     assert done.stderr == ""
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
-    assert "All 6 runs misclassify 2 of the 100 test images: #7" in done.stdout
+    assert "All 6 runs misclassify the same 2 of the 100 test images: #7" in done.stdout
     assert f"\nReport: {out / 'report.html'} (the folder also holds " in done.stdout
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
@@ -299,7 +299,7 @@ def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     console = Console(file=io.StringIO(), width=120, record=True)
     results, _ = compare([six, other], world.multirun, out, console)
     assert results.runs["cell"].unique().tolist() == ["bn", "gn", "ln"]
-    assert "All 7 runs misclassify 1 of the 100" in console.export_text(clear=False)
+    assert "All 7 runs misclassify the same 1 of the 100" in console.export_text(clear=False)
     assert not (six.folder(world.multirun) / "table.csv").exists()
 
 
@@ -311,7 +311,7 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
     console = Console(file=io.StringIO(), width=120, record=True)
     compare([six], world.multirun, tmp_path, console)
     assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
-    assert "All 6 runs misclassify 2" in console.export_text(clear=False)
+    assert "All 6 runs misclassify the same 2" in console.export_text(clear=False)
     written = {path.name for path in tmp_path.glob("*.*")}
     assert {"curves.png", "table.csv", "report.html"} <= written
     assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
