@@ -36,11 +36,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes per model into a folder.
 
     The mistakes of a model with several seeds are those of its first run.  Without the test images there are no grids.
-
-    Args:
-        report: the comparison.
-        folder: where to write.
-        budget: the most parameters that a model may have; None for no limit.
+    `budget` is the most parameters that a model may have; None for no limit.
     """
     results = report.results
     files = {f"{metric}.png": png(_graph(results, f"val/{metric}")) for metric in ("loss", "accuracy")}

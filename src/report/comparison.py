@@ -36,7 +36,7 @@ def compare(
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
-        lines = [*problems(results), *next_steps(results, sweeps), "no run has finished yet: nothing to compare"]
+        lines = ["No run has finished yet.", *problems(results), *next_steps(results, sweeps)]
         print_lines(console, lines, wrap=False)
         return results, None
     atlases = read_atlases(results)

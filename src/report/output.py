@@ -18,7 +18,7 @@ def check_outputs(named: dict[str, Path | None]) -> list[Path]:
     files = {option: path for option, path in named.items() if path is not None}
     mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
     if len(mixed) > 1:
-        raise BadInput(f"{' and '.join(mixed)} would be mixed", "one of them")
+        raise BadInput(f"{' and '.join(mixed)} would mix on the standard output", "one of them")
     for path in files.values():
         try:
             folder = path.is_dir()

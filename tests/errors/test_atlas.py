@@ -63,7 +63,7 @@ def test_a_cell_is_wrong_where_most_of_its_seeds_are(trio):
     assert listed(trio.by_cell_alone_right) == {"bn": [], "gn": [], "ln": [30, 31]}
 
 
-def test_an_even_number_of_seeds_can_be_of_two_minds(world):
+def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
     jobs = [
         world.finish(world.configuration("bn", 0), {5: 0.9, 6: 0.9}),
         world.finish(world.configuration("bn", 1), {5: 0.9}),
@@ -76,7 +76,7 @@ def test_an_even_number_of_seeds_can_be_of_two_minds(world):
     assert (cell.wrong[5], cell.right[5]) == (True, False)
 
 
-def test_a_cells_answer_is_its_majoritys_with_the_mean_confidence_in_it(trio):
+def test_a_cell_predicts_its_majority_class_with_the_mean_confidence(trio):
     cell, label = trio.answers["gn"], trio.labels
     assert cell.predicted[20] == (label[20] + 1) % 4
     assert cell.votes[[20, 21, 22, 50]].tolist() == [3, 2, 2, 3]
@@ -85,7 +85,7 @@ def test_a_cells_answer_is_its_majoritys_with_the_mean_confidence_in_it(trio):
     assert cell.predicted[22] == label[22]
 
 
-def test_equal_votes_are_decided_by_the_mean_probability(world):
+def test_the_mean_probability_breaks_ties(world):
     jobs = [
         world.finish(world.configuration("bn", 0), {5: 0.99, 6: 0.6}),
         world.finish(world.configuration("bn", 1), {}),  # right with 0.9
@@ -113,7 +113,7 @@ def test_confusion_differences_are_counted_a_run(trio):
     assert first.times_less == pytest.approx(min(by_hand.values())) == pytest.approx(by_hand[first.less])
 
 
-def test_an_image_that_all_runs_surely_call_something_else_is_suspected(trio):
+def test_an_image_that_all_runs_confidently_misclassify_is_suspected(trio):
     (suspect,) = trio.suspected
     assert (suspect.index, suspect.suggested) == (7, (suspect.label + 1) % 4)
     assert (suspect.share, suspect.confidence) == (1.0, pytest.approx(0.95))
@@ -140,14 +140,14 @@ def test_sentences_say_what_was_found(trio):
     assert lines[-1].startswith("Suspected label errors, to check by eye: 1: #7 (label")
 
 
-def test_six_cells_are_told_in_a_dozen_lines_and_thirty_in_few_more(world):
+def test_thirty_cells_need_few_more_lines_than_six(world):
     for cells, most in ((6, 12), (30, 15)):
         jobs = [world.finish(world.configuration(l1=k * 1e-4 + cells), {7: 0.9, k: 0.8}) for k in range(cells)]
         (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
         assert len([*sentences(group), *cell_lines(group)]) <= most
 
 
-def test_a_single_run_tells_its_own_mistakes(world):
+def test_a_single_run_lists_its_own_mistakes(world):
     job = world.finish(world.configuration(), {7: 0.9, 4: 0.8})
     (group,) = read_atlases(load_results([world.sweep([job])], world.multirun))
     (line,) = sentences(group)
@@ -224,7 +224,7 @@ def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, t
     assert set(galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
 
 
-def test_nothing_readable_leaves_the_reasons_alone(world, six):
+def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
     for position in range(6):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_results([six], world.multirun))
@@ -262,7 +262,7 @@ def test_images_that_are_no_longer_the_same_are_refused(group):
         galleries(changed)
 
 
-def test_json_holds_what_the_sentences_tell(trio):
+def test_json_holds_the_numbers_of_the_sentences(trio):
     stored = json.loads(json.dumps(trio.as_json(), allow_nan=False))
     assert stored["wrong by all"] == [7]
     assert stored["wrong by one cell alone"]["gn"] == [20, 21]

@@ -30,7 +30,7 @@ def judged(six, results):
     return judge([six], results, right_by_run(read_atlases(results)))
 
 
-def test_where_all_runs_agree_nothing_is_said(six, load):
+def test_equal_environments_are_not_mentioned(six, load):
     results = load()
     frame = as_frame(results)
     assert frame["other environment"].tolist() == [0, 0]
@@ -40,7 +40,7 @@ def test_where_all_runs_agree_nothing_is_said(six, load):
     assert [pair.across for pair in verdicts.pairs] == [False]
 
 
-def test_runs_from_elsewhere_are_marked_in_every_form_of_the_table(load):
+def test_runs_from_another_environment_are_marked_in_every_form_of_the_table(load):
     results = load(torch="2.13.0")
     frame = as_frame(results)
     note = "† Trained in a different environment than most runs: 1 of 6 runs: torch 2.13.0 in place of 2.14.0 (1 run)."

@@ -48,13 +48,13 @@ def test_without_letters_there_is_no_column_for_them(results):
     assert "letter" not in text
 
 
-def test_what_tex_would_read_as_a_command_is_escaped():
+def test_special_characters_are_escaped():
     assert escape("50 % of a_b & {c} $d$ #1 \\x") == (r"50 \% of a\_b \& \{c\} \$d\$ \#1 \textbackslash{}x")
     assert escape("two\nlines\x07") == "two lines"
     assert escape("ö 漢") == "ö 漢"
 
 
-def test_no_letter_that_tex_reads_as_a_command_is_left(results):
+def test_every_special_character_is_escaped_in_the_table(results):
     frame = as_frame(results)
     frame["norm.name"] = "".join(SPECIAL)
     row = body(latex(results, frame).decode())[0].split(" & ")[0]

@@ -51,7 +51,7 @@ def test_the_printed_table_has_percent_spread_and_the_rule(results):
     assert "15,002 parameters" in text
 
 
-def test_one_seed_says_what_cannot_be_told(world):
+def test_a_single_seed_comes_with_a_warning(world):
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("none", "gn")]
     results = load_results([world.sweep(jobs)], world.multirun)
     text = " ".join(printed(results, as_frame(results)).split())
@@ -131,7 +131,7 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
     assert all(line.split()[-3:] == ["1", "90.00", "99.00"] for line in first)
 
 
-def test_what_is_left_out_is_named_in_whole_words(world):
+def test_dropped_columns_are_named(world):
     results = four_keys(world, 1)
     text = " ".join(printed(results, as_frame(results), 60).split())
     assert "too narrow for: test loss, training seconds, parameters (see table.csv)" in text
@@ -155,14 +155,14 @@ def test_csv_and_json_hold_the_same_numbers(world, results):
     assert rows[0]["n"] == 3
 
 
-def test_what_one_seed_cannot_tell_is_null(world):
+def test_missing_statistics_of_one_seed_are_null(world):
     results = load_results([world.sweep([world.finish(world.configuration(), {})])], world.multirun)
     row = json_content(as_frame(results))[0]
     assert row["test/accuracy sd"] is None
     assert row["test/accuracy ci95"] is None
 
 
-def test_an_enormous_loss_takes_no_column_away(world):
+def test_an_enormous_loss_drops_no_column(world):
     job = world.finish(world.configuration(), {7: 0.9})
     path = world.multirun / "jobs" / job.folder / "result.json"
     stored = json.loads(path.read_text())
