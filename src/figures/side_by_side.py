@@ -19,7 +19,7 @@ from src.pictures.tiles import (
     common_size,
     cut,
     font,
-    one_sentence,
+    message_picture,
     paper,
     percent,
     text_width,
@@ -66,7 +66,7 @@ def side_by_side(
         suspects: for each chosen image the class suggested in place of its label, shown in a column of its own.
     """
     if len(chosen) == 0 or not cells:
-        return one_sentence(f"{heading}: no such images")
+        return message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
     columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in chosen]}
     if suspects:
