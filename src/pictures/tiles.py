@@ -39,7 +39,7 @@ def mistake_grid(
     pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in chosen]
     size = common_size([f"{true} > {predicted}" for true, predicted in pairs], TILE)
     bar = size + DETAIL + 4
-    picture, draw = paper(columns * (TILE + GAP) + GAP, rows * (TILE + bar + GAP) + GAP)
+    picture, draw = blank_picture(columns * (TILE + GAP) + GAP, rows * (TILE + bar + GAP) + GAP)
     for position, (index, (true, predicted)) in enumerate(zip(chosen, pairs, strict=True)):
         left = GAP + position % columns * (TILE + GAP)
         top = GAP + position // columns * (TILE + bar + GAP)
@@ -82,7 +82,7 @@ def tile(image: Bytes) -> Image.Image:
     return Image.fromarray(colours).resize((TILE, TILE), Image.Resampling.BICUBIC)
 
 
-def paper(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """An empty picture, its size in pixels, and the object that draws on it."""
     picture = Image.new("RGB", (width, height), PAPER)
     return picture, ImageDraw.Draw(picture)
@@ -91,7 +91,7 @@ def paper(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
 def message_picture(words: str) -> Image.Image:
     """A picture of one sentence, for when there is no image to show."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
-    picture, draw = paper(width, TILE)
+    picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
     return picture
 

@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import curve, draw_curve, legend_columns
-from src.figures.looks import dress, line_styles, norm_of
-from src.pictures.rendering import default_settings, png
+from src.figures.curves import single_panel
+from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
 from src.report.columns import table_rows
 from src.report.output import write_all
@@ -43,7 +39,10 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
         budget: parameters that a model may have; None where the course sets none.
     """
     cells = report.records.cells
-    files = {"loss.png": png(_graph(cells, "val/loss")), "accuracy.png": png(_graph(cells, "val/accuracy"))}
+    files = {
+        "loss.png": png(single_panel(report.records, "val/loss")),
+        "accuracy.png": png(single_panel(report.records, "val/accuracy")),
+    }
     grids = {cell.label: f"misclassified_{folder_name(cell.label, cell.key)}.png" for cell in cells}
     there: dict[str, bytes] = {}
     for atlas in report.atlases:
@@ -51,24 +50,6 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     files |= {grids[label]: picture for label, picture in there.items()}
     text = _text(report, {label: grids[label] for label in there}, budget)
     write_all(folder, {**files, "README.md": text.encode()})
-
-
-@default_settings
-def _graph(cells: Sequence[Cell], metric: str) -> Figure:
-    """All models' curves of one metric on the validation split, in one graph."""
-    rows = -(-len(cells) // legend_columns(cells))
-    figure = Figure(figsize=(9.6, 5.4 + 0.24 * rows), layout="constrained")
-    axes = figure.subplots()
-    for cell, style in zip(cells, line_styles([norm_of(cell) for cell in cells]), strict=True):
-        draw_curve(axes, cell, curve(cell, metric), style)
-    loss = metric.endswith("loss")
-    dress(axes, "validation loss" if loss else "validation accuracy, %")
-    if loss:
-        axes.set_yscale("log")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.legend(loc="outside lower center", ncols=legend_columns(cells), frameon=False, handlelength=4.2)
-    return figure
 
 
 def _mistakes(atlas: Atlas) -> dict[str, bytes]:
@@ -137,7 +118,7 @@ def _parameters(cells: Sequence[Cell], budget: int | None) -> str:
 
 
 def _norms(cells: Sequence[Cell]) -> str:
-    present = [name for name in AXES if name in {norm_of(cell) for cell in cells}]
+    present = [name for name in AXES if name in {cell.leaves["norm.name"] for cell in cells}]
     headings = ("", "name", "one mean and variance over", "depends on the rest of the batch", "in evaluation")
     return _table(headings, [(name, *AXES[name]) for name in present])
 

@@ -79,7 +79,7 @@ def compare(
     report, missing, failure = None, list[str](), None
     try:
         if changed or not _newer(out / REPORT, records):
-            from src.report.written import draw, files  # imports matplotlib and Bokeh, for new files alone
+            from src.report.written import draw, files  # imports matplotlib, for new files alone
 
             report = draw(sweeps, records, frame, atlases, verdicts, missing.append)
             write_all(out, files(report))

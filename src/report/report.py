@@ -16,7 +16,7 @@ from src.errors.atlas import Atlas
 from src.errors.atlas_words import sentences
 from src.figures.figures import Drawing, reliability_names
 from src.figures.galleries import Gallery
-from src.figures.interactive import interactive
+from src.figures.inline import inline_curves
 from src.report.columns import TableRows, table_notes, table_rows
 from src.report.facts import Facts, facts
 from src.results.records import Records
@@ -73,10 +73,11 @@ class Report:
 
 
 def html(report: Report) -> bytes:
-    """One file without requests to anywhere; about 1.3 MB of it is the plotting library."""
+    """One self-contained file."""
     environment = _environment(autoescape=True)
     environment.filters["data_uri"] = _data_uri
-    return _render(environment, "report.html.j2", report, curves=interactive(report.records.cells))
+    curves = inline_curves(report.records, report.figures["curves"])
+    return _render(environment, "report.html.j2", report, curves=curves)
 
 
 def markdown(report: Report) -> bytes:
