@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from src.results.results import Results
-from src.runs.folder import FinishedJob, JobFolder
 from src.verdict.verdicts import Verdicts, judge
 
 IMAGES = 10_000
@@ -42,32 +40,30 @@ class Row:
     error: float
 
 
-def make_records(accuracies: Floats) -> Results:
-    """Finished jobs (cells, seeds) with these test accuracies, as they are read from folders, which are not written."""
-    source = {"digest": "0" * 64, "test": IMAGES, "classes": list("0123456789")}
-    cells, found = [], {}
-    for position, row in enumerate(accuracies):
-        for seed, accuracy in enumerate(row.tolist()):
-            config = {"norm": {"name": f"m{position}"}, "seed": seed, "data": {"name": "mnist"}}
-            job = FinishedJob(JobFolder(Path(f"m{position} s{seed}")))
-            # What the two cached properties would read from the disk.
-            metrics = {"test/accuracy": accuracy}
-            vars(job)["records"] = [
-                {"kind": "start", "config": config, "environment": {}},
-                {"kind": "ready", "source": source, "device": "cpu"},
-            ]
-            vars(job)["result"] = {"metrics": metrics}
-            found[f"m{position} s{seed}"] = job
-            cells.append(f"m{position}")
-    columns = {"run": list(found), "cell": cells, "cell_key": cells}
-    return Results(pd.DataFrame(columns), pd.DataFrame(), ("norm.name",), {"0" * 64: source}, found, ())
+def make_results(accuracies: Floats) -> Results:
+    """Runs with these test accuracies (cells, seeds), as they would be read from folders."""
+    cells, seeds = accuracies.shape
+    names = [f"m{position}" for position in range(cells)]
+    runs = pd.DataFrame(
+        {
+            "run": [f"{name} s{seed}" for name in names for seed in range(seeds)],
+            "cell": np.repeat(names, seeds),
+            "seed": np.tile(np.arange(seeds), cells),
+            "norm.name": np.repeat(names, seeds),
+            "test/accuracy": accuracies.ravel(),
+            "dataset": "0" * 64,
+            "dataset_name": "mnist 00000000",
+            "environment": "",
+        }
+    )
+    return Results(runs, pd.DataFrame({"run": []}), ("norm.name",), {"0" * 64: {"test": IMAGES}}, {}, ())
 
 
 def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) -> Verdicts:
     """A sweep whose runs vary normally about their cells' true means, counted in whole images."""
     runs = np.array(means)[:, None] + generator.normal(0, RUN_SD, (len(means), seeds))
     runs += generator.normal(0, SEED_SD, seeds)
-    return judge([], make_records(np.round(runs * IMAGES) / IMAGES), {})
+    return judge([], make_results(np.round(runs * IMAGES) / IMAGES), {})
 
 
 def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
@@ -76,9 +72,8 @@ def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
     accuracy = ease.mean() + generator.normal(0, run_sd, CELLS) if run_sd else np.full(CELLS, ease.mean())
     chance = np.clip(1 - (1 - ease) * (1 - accuracy[:, None]) / (1 - ease.mean()), 0, 1)
     right = generator.random((CELLS, IMAGES)) < chance
-    records = make_records(right.mean(axis=1)[:, None])
-    runs = [f"{cell.label} s0" for cell in records.cells]
-    return judge([], records, dict(zip(runs, right, strict=True)))
+    results = make_results(right.mean(axis=1)[:, None])
+    return judge([], results, dict(zip(results.runs["run"], right, strict=True)))
 
 
 def share(what: str, seeds: int, values: Sequence[float]) -> Row:
@@ -113,26 +108,12 @@ def coverage(sweeps: int) -> list[Row]:
     for seeds in SEEDS:
         judged = [by_seed(generator, seeds, means) for _ in range(sweeps)]
         rows.append(share("coverage of the 95 % t interval", seeds, [_covered(one, truth) for one in judged]))
-        differences = np.array([one.pairs[0].differences for one in judged])
-        rows.append(share("coverage of BCa, for comparison", seeds, _covered_by_bca(differences, -STEP)))
     return rows
 
 
 def _covered(verdicts: Verdicts, truth: Mapping[str, float]) -> float:
     held = [pair.low <= truth[pair.first] - truth[pair.second] <= pair.high for pair in verdicts.pairs]
     return float(np.mean(held))
-
-
-def _covered_by_bca(differences: Floats, truth: float) -> list[float]:
-    """One value a row; rows without any spread, of which BCa makes nothing, are not covered."""
-    held = []
-    for row in differences:
-        if np.ptp(row) < 1e-12:
-            held.append(float(abs(row[0] - truth) < 1e-12))
-            continue
-        found = stats.bootstrap((row,), np.mean, n_resamples=1999, method="BCa", rng=0).confidence_interval
-        held.append(float(found.low <= truth <= found.high))
-    return held
 
 
 def main() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.results.records import load_records
+from src.results.results import load_results
 from src.verdict.effects import factor_effects
 
 # Images wrong of 100, by norm and l1, one a seed.
@@ -14,13 +14,13 @@ WRONG = {
 }
 
 
-def records_of(world, wrong):
+def results_of(world, wrong):
     jobs = [
         world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count), 0.9))
         for (norm, l1), counts in wrong.items()
         for seed, count in enumerate(counts)
     ]
-    return load_records([world.sweep(jobs)], world.multirun)
+    return load_results([world.sweep(jobs)], world.multirun)
 
 
 def accuracy(norm, l1):
@@ -28,7 +28,7 @@ def accuracy(norm, l1):
 
 
 def test_a_main_effect_is_the_difference_of_marginal_means_paired_by_seed(world):
-    effects = {effect.factor: effect for effect in factor_effects(records_of(world, WRONG))}
+    effects = {effect.factor: effect for effect in factor_effects(results_of(world, WRONG))}
     norm = effects["norm"]
     first = (accuracy("gn", 0.0) + accuracy("gn", 1e-5)) / 2
     second = (accuracy("bn", 0.0) + accuracy("bn", 1e-5)) / 2
@@ -42,7 +42,7 @@ def test_a_main_effect_is_the_difference_of_marginal_means_paired_by_seed(world)
 
 
 def test_an_interaction_is_the_difference_of_differences(world):
-    (found,) = [effect for effect in factor_effects(records_of(world, WRONG)) if effect.interaction]
+    (found,) = [effect for effect in factor_effects(results_of(world, WRONG)) if effect.interaction]
     each = accuracy("gn", 1e-5) - accuracy("bn", 1e-5) - accuracy("gn", 0.0) + accuracy("bn", 0.0)
     assert found.factor == "norm x l1"
     assert found.difference == pytest.approx(each.mean())
@@ -51,30 +51,30 @@ def test_an_interaction_is_the_difference_of_differences(world):
 
 def test_only_the_balanced_part_of_the_grid_counts(world):
     lacking = {cell: counts for cell, counts in WRONG.items() if cell != ("gn", 1e-5)}
-    effects = {effect.factor: effect for effect in factor_effects(records_of(world, lacking))}
+    effects = {effect.factor: effect for effect in factor_effects(results_of(world, lacking))}
     assert effects.keys() == {"norm", "l1"}
     assert effects["norm"].difference == pytest.approx(np.mean(accuracy("gn", 0.0) - accuracy("bn", 0.0)))
     assert effects["norm"].settings == effects["l1"].settings == 1
 
 
 def test_only_seeds_that_all_its_cells_have_count(world):
-    effects = factor_effects(records_of(world, WRONG | {("gn", 1e-5): (20, 22)}))
+    effects = factor_effects(results_of(world, WRONG | {("gn", 1e-5): (20, 22)}))
     assert {effect.n for effect in effects} == {2}
 
 
 def test_one_seed_has_no_interval_and_says_so(world):
-    effects = factor_effects(records_of(world, {cell: counts[:1] for cell, counts in WRONG.items()}))
+    effects = factor_effects(results_of(world, {cell: counts[:1] for cell, counts in WRONG.items()}))
     assert all((effect.low, effect.high, effect.p_holm) == (None, None, None) for effect in effects)
-    assert all("one seed in common: no interval" in effect.words for effect in effects)
+    assert all("one common seed, so no interval" in effect.words for effect in effects)
 
 
 def test_one_factor_alone_has_no_effects_beside_the_pairs(world):
-    assert factor_effects(records_of(world, {cell: WRONG[cell] for cell in WRONG if cell[1] == 0})) == ()
+    assert factor_effects(results_of(world, {cell: WRONG[cell] for cell in WRONG if cell[1] == 0})) == ()
 
 
 def test_an_effect_that_is_the_same_in_all_seeds_has_finite_numbers(world):
     same = dict.fromkeys(WRONG, (5, 5, 5))
-    for effect in factor_effects(records_of(world, same)):
+    for effect in factor_effects(results_of(world, same)):
         assert effect.low < 0 < effect.high
         assert "0 points in each of 3 seeds" in effect.words
 
@@ -90,7 +90,7 @@ def test_a_cell_that_does_not_read_a_key_is_no_level_of_it_wherever_it_stands(wo
 
     parts = [list(cells("none")), [*cells("gn", 2), *cells("gn", 4)]]
     jobs = [job for part in (parts if none_first else parts[::-1]) for job in part]
-    effects = factor_effects(load_records([world.sweep(jobs)], world.multirun))
+    effects = factor_effects(load_results([world.sweep(jobs)], world.multirun))
     (groups,) = [effect for effect in effects if effect.factor == "groups"]
     assert (groups.level, groups.against, groups.settings) == ("4", "2", 2)
     assert groups.difference == pytest.approx(-0.02)

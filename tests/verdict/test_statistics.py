@@ -8,12 +8,10 @@ from statsmodels.stats import contingency_tables, multitest, power
 from src.verdict.statistics import (
     accuracy_difference_interval,
     accuracy_half_width,
-    bca,
     detectable,
     holm,
     mcnemar,
     rounding_sd,
-    signed_rank,
     summarise,
     superiority,
     t_interval,
@@ -127,42 +125,8 @@ def test_two_seeds_detect_nothing_among_half_a_million_pairs():
     assert found[-1] > 1
 
 
-def test_wilcoxons_test_needs_six_seeds_to_be_able_to_say_anything():
-    assert signed_rank((0.01,) * 5) is None
-    assert signed_rank((0.01, 0.02, 0.03, 0.04, 0.05, 0.06)) == pytest.approx(2 / 2**6)
-
-
-def test_wilcoxons_test_of_no_difference_at_all_says_so():
-    assert signed_rank((0.0,) * 7) == 1.0
-
-
-@pytest.mark.parametrize("n", [6, 9, 12, 14, 25])
-@pytest.mark.parametrize("ties", [True, False])
-def test_wilcoxons_test_is_scipys(n, ties):
-    chance = np.random.default_rng(n)
-    values = chance.integers(1, 6, n) * chance.choice([-1, 1, 1], n) / 1e4 if ties else chance.normal(0.1, 1, n)
-    assert signed_rank(tuple(values)) == pytest.approx(stats.wilcoxon(np.round(values, 12)).pvalue)
-
-
-def test_ties_that_rounding_hides_are_ties():
-    assert signed_rank((0.1, 0.2, 0.3 - 0.2, 0.4, 0.5, -0.6, 0.7)) == signed_rank((0.1, 0.2, 0.1, 0.4, 0.5, -0.6, 0.7))
-
-
 def test_a_tie_counts_half_in_the_chance_to_be_better():
     assert superiority([0.1, -0.1, 0.0, 0.2]) == pytest.approx((2 + 0.5) / 4)
-
-
-def test_the_bootstrap_waits_for_twenty_seeds():
-    values = np.random.default_rng(0).normal(0.01, 0.005, 20)
-    assert bca(tuple(values[:19])) is None
-    low, high = bca(tuple(values))
-    t_low, t_high, _ = paired(values)
-    assert (low, high) == pytest.approx((t_low[0], t_high[0]), abs=0.001)
-    assert bca(tuple(values)) == (low, high)
-
-
-def test_equal_values_have_no_bootstrap():
-    assert bca((0.01,) * 30) is None
 
 
 def test_the_interval_of_a_difference_is_bonetts_and_prices_by_hand():
@@ -179,12 +143,6 @@ def test_counting_whole_images_spreads_as_rounding_does():
     rounding = np.diff(np.round(exact * 50) / 50 - exact, axis=0)
     assert rounding_sd(50) == pytest.approx(rounding.std(), rel=0.01)
     assert rounding_sd(10_000, 1) == pytest.approx(1 / 10_000 / 12**0.5)
-
-
-def test_more_than_twenty_seeds_have_a_bootstrap_too():
-    values = tuple(np.random.default_rng(1).normal(0.5, 0.1, 30))
-    low, high = bca(tuple(values))
-    assert low < np.mean(values) < high
 
 
 def test_what_seeds_detect_is_at_the_usual_level():

@@ -9,7 +9,7 @@ from statsmodels.stats import contingency_tables, power
 
 from benchmarks import verdicts as simulation
 from src.errors.atlas import read_atlases, right_by_run
-from src.results.records import load_records
+from src.results.results import load_results
 from src.runs.sweep import PlannedJob, Sweep
 from src.verdict.more_seeds import command_for, more_seeds
 from src.verdict.pairs import clearest
@@ -17,12 +17,12 @@ from src.verdict.verdicts import judge
 
 
 def judged(world, sweep):
-    records = load_records([sweep], world.multirun)
-    return judge([sweep], records, right_by_run(read_atlases(records)))
+    results = load_results([sweep], world.multirun)
+    return judge([sweep], results, right_by_run(read_atlases(results)))
 
 
 def of_accuracies(*rows):
-    return judge([], simulation.make_records(np.array(rows)), {})
+    return judge([], simulation.make_results(np.array(rows)), {})
 
 
 def sweep_of(command, seeds=(0, 1, 2), cells=("bn", "gn")):
@@ -57,9 +57,11 @@ def test_one_seed_is_compared_image_by_image_and_says_nothing_of_the_methods(wor
     assert pair.p == pytest.approx(contingency_tables.mcnemar([[79, 19], [1, 1]], exact=True).pvalue)
     assert pair.difference == pytest.approx(0.18)
     assert pair.decided
-    assert pair.words.startswith("the trained network bn is better than the network gn by 18.00 points [")
-    assert "another seed could turn it round" in pair.words
-    assert "not about the methods" in verdicts.opening[-1]
+    assert pair.words.startswith(
+        "on 100 test images, the trained network bn is better than the trained network gn by 18.00 points ["
+    )
+    assert "another seed could reverse it" in pair.words
+    assert "not the methods" in verdicts.opening[-1]
     assert verdicts.more == "python -m src.train seeds=5"
 
 
@@ -99,8 +101,8 @@ def test_a_difference_is_told_with_its_direction_and_interval():
 def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
     (pair,) = of_accuracies([0.990, 0.991, 0.989], [0.991, 0.990, 0.989]).pairs
     assert pair.words == (
-        "m0 and m1 cannot be told apart (difference 0 points [-0.25, 0.25]); "
-        "about 7 more seeds would show 0.1 points in four of five tries"
+        "m0 and m1 do not differ significantly (0 points [-0.25, 0.25]); "
+        "about 7 more seeds would detect 0.1 points with a power of 80 %"
     )
     # The paired differences' sd is 0.1 points too: 10 seeds are enough, 9 are not.
     assert power.TTestPower().power(1.0, nobs=10, alpha=0.05) >= 0.8 > power.TTestPower().power(1.0, nobs=9, alpha=0.05)
@@ -112,7 +114,7 @@ def test_what_would_be_a_difference_alone_is_said_to_be_none_among_many():
     verdicts = of_accuracies(base, base + np.array([0.001, 0.0003, 0.0011, 0.0002, 0.0006]), *(base + noise))
     pair = verdicts.pairs[0]
     assert pair.p < 0.05 <= pair.p_holm
-    assert "would be a difference alone, not among 15 comparisons" in pair.words
+    assert "which is significant on its own, but not after Holm's correction over 15 pairs" in pair.words
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.0001, 0.3])
@@ -129,10 +131,10 @@ def test_the_opening_names_the_best_the_span_and_what_it_rests_on():
     verdicts = of_accuracies(best, best + generator.normal(0, 0.0002, 5), best - 0.02 + generator.normal(0, 0.0002, 5))
     first, span, basis = verdicts.opening
     assert "has the highest test accuracy, 99.0" in first
-    assert "cannot be told from m" in first
-    assert first.endswith("; it is better than 1 cell.")
+    assert "does not differ significantly from m" in first
+    assert first.endswith("; it is significantly better than 1 cell.")
     assert span.startswith("The means span 2.0")
-    assert basis == "This rests on 5 seeds, 10,000 test images and Holm's correction over 3 pairs, at 5 %."
+    assert basis == "Based on 5 seeds and 10,000 test images, with Holm's correction over 3 pairs at the 5 % level."
 
 
 def test_a_single_cell_has_nothing_to_be_compared_with():
@@ -191,7 +193,7 @@ def test_runs_that_have_not_finished_are_counted_beside_the_verdict(world):
     lost = [world.plan(world.configuration("gn", seed)) for seed in (2, 3)]
     assert "not finished" not in " ".join(judged(world, world.sweep(jobs)).opening)
     opening = judged(world, world.sweep([*jobs, *lost])).opening
-    assert opening[-1].endswith(", at 5 %; 2 of 6 runs not finished and not counted.")
+    assert opening[-1].endswith(" at the 5 % level; 2 of 6 runs have not finished and do not count.")
 
 
 def test_the_means_range_and_a_difference_on_other_seeds_are_told_apart(world):
@@ -204,9 +206,9 @@ def test_the_means_range_and_a_difference_on_other_seeds_are_told_apart(world):
     ]
     span = judged(world, world.sweep(jobs)).opening[1]
     assert span.startswith(
-        "The means span 0.70 points, from 90.50 % (gn) to 91.20 % (bn), a difference of -11.00 points"
+        "The means span 0.70 points, from 90.50 % (gn) to 91.20 % (bn); on the 2 common seeds their difference is "
+        "-11.00 points (95 % confidence interval for this pair alone: [-"
     )
-    assert "on the 2 common seeds with the 95 % interval [-" in span
 
 
 def test_where_no_factor_can_be_told_that_is_said(world):
@@ -214,7 +216,7 @@ def test_where_no_factor_can_be_told_that_is_said(world):
     jobs = [world.finish(world.configuration(norm, seed, l1), {1: 0.9}) for (norm, l1), seed in seeds.items()]
     verdicts = judged(world, world.sweep(jobs))
     assert verdicts.effects == ()
-    assert verdicts.left_out[-1].startswith("What each factor does cannot be told")
+    assert verdicts.left_out[-1].startswith("The effects of single factors cannot be estimated")
 
 
 def test_of_very_many_pairs_the_clearest_are_kept_in_their_order():
@@ -258,9 +260,8 @@ def test_the_intervals_cover_a_known_difference():
 
 def test_many_cells_of_one_seed_are_compared_as_two_are():
     right = np.random.default_rng(0).random((60, 10_000)) < 0.99
-    records = simulation.make_records(right.mean(axis=1)[:, None])
-    runs = [f"{cell.label} s0" for cell in records.cells]
-    verdicts = judge([], records, dict(zip(runs, right, strict=True)))
+    results = simulation.make_results(right.mean(axis=1)[:, None])
+    verdicts = judge([], results, dict(zip(results.runs["run"], right, strict=True)))
     assert len(verdicts.pairs) == len(list(combinations(range(60), 2)))
     pair = verdicts.pairs[777]
     one, other = right[int(pair.first[1:])], right[int(pair.second[1:])]
@@ -269,7 +270,7 @@ def test_many_cells_of_one_seed_are_compared_as_two_are():
 
 
 def test_no_finished_run_yields_no_verdict_at_all():
-    verdicts = judge([], simulation.make_records(np.empty((0, 3))), {})
+    verdicts = judge([], simulation.make_results(np.empty((0, 3))), {})
     assert (verdicts.pairs, verdicts.opening, verdicts.more, verdicts.left_out) == ((), (), None, ())
 
 
@@ -290,8 +291,8 @@ def test_a_higher_mean_over_other_seeds_does_not_turn_a_pair_round(world):
     (pair,) = verdicts.pairs
     assert pair.decided
     assert "bn has the highest test accuracy" in verdicts.opening[0]
-    assert "on the seeds in common gn is better" in verdicts.opening[0]
-    assert "can be told from" not in verdicts.opening[0]
+    assert "on the common seeds gn is significantly better" in verdicts.opening[0]
+    assert "is significantly better than" not in verdicts.opening[0]
 
 
 def same_cells(world, names, seeds, **curves):
@@ -304,8 +305,8 @@ def test_cells_of_the_same_results_are_said_to_be_equal_and_need_no_more_seeds(w
     verdicts = judged(world, world.sweep(same_cells(world, ("bn", "gn"), seeds)))
     (pair,) = verdicts.pairs
     assert pair.equal
-    assert pair.words == "bn and gn are equal: with the same seed they give the same results, bit by bit"
-    assert verdicts.opening[0].startswith("bn and gn are equal")
+    assert pair.words == "bn and gn are bit-identical: the same seed gives the same results"
+    assert verdicts.opening[0].startswith("bn and gn are bit-identical")
     assert "highest" not in " ".join(verdicts.opening)
     assert verdicts.opening[1].startswith("The means are all 9")
     assert verdicts.more is None
@@ -316,8 +317,8 @@ def test_equal_cells_share_the_first_place_beside_others(world):
     jobs += [world.finish(world.configuration("ln", seed), dict.fromkeys(range(40 + seed), 0.9)) for seed in range(3)]
     first = judged(world, world.sweep(jobs)).opening[0]
     assert first == (
-        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are equal, bit by bit with the same seed), "
-        "and bn can be told from the other cell."
+        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are bit-identical with the same seed), "
+        "and bn is significantly better than the other cell."
     )
 
 
@@ -325,4 +326,7 @@ def test_equal_accuracies_of_different_curves_are_a_tie_and_not_equal(world):
     jobs = same_cells(world, ("bn",), 3) + same_cells(world, ("gn",), 3, val=0.8)
     verdicts = judged(world, world.sweep(jobs))
     assert not verdicts.pairs[0].equal
-    assert verdicts.opening[0] == "bn and gn have the highest test accuracy, 94.00 %, but bn cannot be told from gn."
+    assert (
+        verdicts.opening[0]
+        == "bn and gn have the highest test accuracy, 94.00 %, but bn does not differ significantly from gn."
+    )
