@@ -46,7 +46,7 @@ NORMS = [
     Norm("in", eps=1e-5),
     Norm("none"),
 ]
-IMPORTS = "import src.compare, src.figures.figures, src.report.report, src.figures.interactive"
+IMPORTS = "import src.compare, src.figures.figures, src.report.report, src.figures.inline"
 
 
 def configurations(jobs: int, seeds: int, epochs: int = EPOCHS) -> list[Config]:

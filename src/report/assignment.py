@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import curve, draw_curve, legend_columns
-from src.figures.looks import dress, line_styles, norm_of
-from src.pictures.rendering import default_settings, png
+from src.figures.curves import single_panel
+from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
 from src.report.output import write_all
 from src.report.report import Report, escape_markdown
@@ -39,7 +36,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     `budget` is the most parameters that a model may have; None for no limit.
     """
     results = report.results
-    files = {f"{metric}.png": png(_graph(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    files = {f"{metric}.png": png(single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
     keys = results.runs.drop_duplicates("cell")[["cell", "cell_key"]]
     names = {cell: f"misclassified_{folder_name(cell, key)}.png" for cell, key in keys.itertuples(index=False)}
     drawn: dict[str, bytes] = {}
@@ -48,25 +45,6 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     files |= {names[cell]: picture for cell, picture in drawn.items()}
     text = _text(report, {cell: names[cell] for cell in drawn}, budget)
     write_all(folder, {**files, "README.md": text.encode()})
-
-
-@default_settings
-def _graph(results: Results, metric: str) -> Figure:
-    """The curves of all models in one graph."""
-    cells = results.cells
-    rows = -(-len(cells) // legend_columns(cells))
-    figure = Figure(figsize=(9.6, 5.4 + 0.24 * rows), layout="constrained")
-    axes = figure.subplots()
-    for cell, style in zip(cells, line_styles([norm_of(cell) for cell in cells]), strict=True):
-        draw_curve(axes, cell, curve(cell, metric), style)
-    loss = metric.endswith("loss")
-    dress(axes, "validation loss" if loss else "validation accuracy, %")
-    if loss:
-        axes.set_yscale("log")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.legend(loc="outside lower center", ncols=legend_columns(cells), frameon=False, handlelength=4.2)
-    return figure
 
 
 def _mistakes(atlas: Atlas, results: Results) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from src.errors.atlas import Atlas
 from src.errors.atlas_words import sentences
 from src.figures.figures import Drawing, drawings, reliability_names
 from src.figures.galleries import Gallery, galleries
-from src.figures.interactive import interactive
+from src.figures.inline import inline_curves
 from src.report.facts import Facts, facts
 from src.report.table import Column, csv_content, curves_csv, json_content, notes, table_columns
 from src.results.results import Results
@@ -139,7 +139,8 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 def html(report: Report) -> bytes:
     """A self-contained page: it requests nothing from the network."""
-    return _render("report.html.j2", report, autoescape=True, curves=interactive(report.results.cells)).encode()
+    curves = inline_curves(report.results, report.figures["curves"])
+    return _render("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
 def markdown(report: Report) -> bytes:

@@ -239,7 +239,7 @@ def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
 def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
     monkeypatch.setattr(module, "ROWS", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
-    assert module._in_turn(found).tolist() == [5, 6, 1]
+    assert module._take_turns(found).tolist() == [5, 6, 1]
     drawn = galleries(trio)
     assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
     assert drawn["wrong_by_all"].picture.height < drawn["wrong_by_one"].picture.height
