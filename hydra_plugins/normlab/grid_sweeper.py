@@ -36,7 +36,7 @@ from src.sweep.plan import Plan, listed
 if TYPE_CHECKING:
     from src.tracking.session import Tracker
 
-COMPARISON = "src.report.written"  # imports all that a comparison needs
+COMPARISON = "src.report.report"  # imports all that a comparison needs
 
 
 @dataclass

@@ -7,13 +7,11 @@ import pytest
 from rich.console import Console
 
 from src.errors.atlas import read_atlases, right_by_run
-from src.report.columns import table_notes, table_rows
-from src.report.comparison import Comparison
 from src.report.facts import facts
 from src.report.latex import latex
-from src.report.printed_table import print_table
 from src.report.report import Report
-from src.report.table import as_frame, json_content
+from src.report.table import as_frame, json_content, notes, setting_columns
+from src.report.terminal import print_table
 from src.results.results import load_results
 from src.verdict.verdicts import judge
 from tests.environments import write_environments
@@ -32,22 +30,22 @@ def judged(six, results):
     return judge([six], results, right_by_run(read_atlases(results)))
 
 
-def test_where_all_runs_agree_nothing_is_said(six, load):
+def test_equal_environments_are_not_mentioned(six, load):
     results = load()
     frame = as_frame(results)
     assert frame["other environment"].tolist() == [0, 0]
-    assert not [note for note in table_notes(results, frame) if "environment" in note]
+    assert not [note for note in notes(results, frame) if "environment" in note]
     verdicts = judged(six, results)
     assert "environment" not in " ".join(verdicts.opening)
     assert [pair.across for pair in verdicts.pairs] == [False]
 
 
-def test_runs_from_elsewhere_are_marked_in_every_form_of_the_table(load):
+def test_runs_from_another_environment_are_marked_in_every_form_of_the_table(load):
     results = load(torch="2.13.0")
     frame = as_frame(results)
-    note = "† trained in another environment than most: 1 of 6 runs: torch 2.13.0 in place of 2.14.0 (1 run)"
-    assert [row[0] for row in table_rows(results, frame).rows] == ["bn", "gn†"]
-    assert f"{note}." in table_notes(results, frame)
+    note = "† Trained in a different environment than most runs: 1 of 6 runs: torch 2.13.0 in place of 2.14.0 (1 run)."
+    assert setting_columns(results, frame)[0].texts == ["bn", "gn†"]
+    assert note in notes(results, frame)
     assert [row["other environment"] for row in json_content(frame)] == [0, 1]
     console = Console(file=io.StringIO(), width=200, record=True)
     print_table(results, frame, console)
@@ -64,7 +62,7 @@ def test_pairs_whose_runs_of_a_seed_are_from_different_environments_are_compared
     assert (pair.difference, pair.p, pair.n) == (paired.difference, paired.p, 3)
     assert "1 pair compares runs of different environments (†)" in verdicts.opening[-1]
     report = Report([six], results, as_frame(results), [], verdicts, {}, [])
-    shown = json.loads(json.dumps(Comparison(results, report).as_json()))
+    shown = json.loads(json.dumps(report.as_json()))
     assert [row["across environments"] for row in shown["pairs"]] == [True]
 
 

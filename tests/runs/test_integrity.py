@@ -14,8 +14,8 @@ from src.bad_input import BadInput
 from src.errors.atlas import read_atlases, right_by_run
 from src.errors.atlas_words import sentences
 from src.report.comparison import compare
-from src.report.printed import say_unfinished
 from src.report.table import as_frame, json_content
+from src.report.terminal import problems
 from src.results.records import load_records
 from src.results.weights import cell_weights
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
@@ -129,9 +129,7 @@ def became(multirun, jobs, before, where) -> str:
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
     unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
-    console = Console(file=io.StringIO(), width=500, record=True)
-    say_unfinished(records, sweeps, console, unreadable_predictions=bool(unreadable))
-    said = console.export_text() + "\n".join(line for atlas in atlases for line in sentences(atlas))
+    said = "\n".join([*problems(records), *(line for atlas in atlases for line in sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where
     for problem in unreadable:
@@ -184,9 +182,9 @@ def test_a_whole_comparison_is_made_of_what_is_left(world, six, tmp_path):
     for case in range(12):
         path, _ = harms.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
-        found = compare([six], world.multirun, tmp_path / "out", console)
+        _, report = compare([six], world.multirun, tmp_path / "out", console)
         told = console.export_text()
-        assert found.report is not None
+        assert report is not None
         assert str(path) in told or "harmed" not in told, path
         harms.restore(world.multirun, whole)
 
