@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import pandas as pd
 
 from src.config import KEYS
 from src.console import patiently
-from src.results.cells import Cell, cells_of
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import code_digest, varying
+from src.runs.identity import varying
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.lock import is_owned
 from src.runs.stored import NoAccess
@@ -41,16 +39,6 @@ class Results:
     jobs: Mapping[str, FinishedJob]  # by the run's name, for the other files of its folder
     unfinished: tuple[Unfinished, ...]
     incomplete: tuple[Unfinished, ...] = ()  # compared, but a file besides the predictions is unusable
-
-    @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """The earlier form, for the rooms that do not read frames yet."""
-        return cells_of(self.runs, self.jobs)
-
-    @property
-    def other_code(self) -> list[str]:
-        """The names of the runs that other code than the present one trained."""
-        return self.runs.loc[self.runs["code"] != code_digest(), "run"].tolist()
 
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
