@@ -1,4 +1,4 @@
-"""Turns finished jobs into two tidy pandas frames: one row a run, and one row an epoch of a run."""
+"""Turns finished jobs into two tidy pandas frames: one row per run, and one row per epoch of a run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

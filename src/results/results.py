@@ -32,8 +32,8 @@ class Unfinished:
 class Results:
     """The runs that are compared together.  `load_runs` documents the columns of both frames."""
 
-    runs: pd.DataFrame  # one row a run: cells in the order of the sweeps, seeds ascending
-    epochs: pd.DataFrame  # one row an epoch of a run, in the order of the runs
+    runs: pd.DataFrame  # one row per run: cells in the order of the sweeps, seeds ascending
+    epochs: pd.DataFrame  # one row per epoch of a run, in the order of the runs
     varies: tuple[str, ...]  # dotted keys that tell the cells apart: the norm first, never the seed
     sources: Mapping[str, Mapping[str, Any]]  # by digest: a dataset's classes, channels, size, train, test and place
     jobs: Mapping[str, FinishedJob]  # by the run's name, for the other files of its folder
@@ -68,6 +68,7 @@ def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[s
 
 
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
+    """The job if its numbers can be compared, else the reason why they cannot."""
     job = FinishedJob(folder)
     try:
         if not folder.finished:

@@ -109,19 +109,22 @@ def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     if equal and len(equal) == len(means) - 1:
         return f"{joined(list(means))} are bit-identical with the same seed; their test accuracy is {accuracy}"
     first = [best, *equal, *tied]
-    said = f"{joined(first)} {'have' if len(first) > 1 else 'has'} the highest test accuracy, {accuracy}"
-    said += f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""
-    it, subject = (best, f"{best} ") if len(first) > 1 else ("it", "")
-    if not rivals:
-        return f"{said}, but {it} cannot be compared with any other cell"
+    it = "it" if len(first) == 1 else best
+    highest = f"{joined(first)} {'has' if len(first) == 1 else 'have'} the highest test accuracy, {accuracy}"
     if behind == len(means) - 1 - len(equal):
-        others = "the other cell" if behind == 1 else f"all {behind:,} others"
-        return f"{said}, and {subject}is significantly better than {others}"
-    said += f", but {subject}does not differ significantly from {joined(alike)}" if alike else ""
-    said += f"; {it} is significantly better than {counted(behind, 'cell')}" if behind else ""
-    verb = "are" if len(ahead) > 1 else "is"
-    said += f"; on the common seeds {joined(ahead)} {verb} significantly better" if ahead else ""
-    return said + (f"; {it} cannot be compared with {counted(unknown, 'cell')}" if unknown else "")
+        worse = "the other cell" if behind == 1 else f"all {behind:,} others"
+    else:
+        worse = counted(behind, "cell")
+    clauses = [
+        highest + (f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""),
+        f"{it} does not differ significantly from {joined(alike)}" if alike else "",
+        f"{it} is significantly better than {worse}" if behind else "",
+        f"{joined(ahead)} {'are' if len(ahead) > 1 else 'is'} significantly better on the common seeds"
+        if ahead
+        else "",
+        f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
+    ]
+    return "; ".join(filter(None, clauses))
 
 
 def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
