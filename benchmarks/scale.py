@@ -1,11 +1,11 @@
-"""What a job costs in sweeps of 1 to 1,000 tiny jobs, on 1, 2 and 4 workers, in time and in memory.
+"""Measures the time and memory that a job costs besides its training, in sweeps of 1 to 1,000 jobs on 1 to 4 workers.
 
     python -m benchmarks.scale                          about 40 minutes on two cores
     python -m benchmarks.scale --jobs 10 --jobs 100 --workers 2 --json scale.json
 
-A tiny job is one step on MNIST; the time that it takes is what every job costs besides its training.  Memory is the
-proportional share (PSS) of each worker's process, the highest seen in looks every half second, and the command's own.
-How long `src.compare` takes for so many folders is what `benchmarks.comparison` measures.
+Each job trains one step on MNIST, so its time is almost entirely overhead.  Memory is the largest proportional set size
+(PSS) of a worker process and of the command, sampled every half second.  `benchmarks.comparison` measures `src.compare`
+on as many jobs.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import psutil
 from benchmarks.ratios import environment, show_machine, write
 from benchmarks.startup import journals
 
-LOOK = 0.5  # seconds
+INTERVAL = 0.5  # seconds between two samples of the memory
 
 
 def sweep(jobs: int, workers: int) -> dict[str, float]:
-    """One sweep: its seconds, seconds a job between first start and last end, and PSS in MB."""
+    """Run one sweep; returns its seconds, the seconds of a worker per job, and the largest PSS in MB."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         words = ["src.train", "-m", "data.limit=128", "epochs=1", f"seeds={jobs}", f"sweep.max_jobs={jobs}"]
@@ -39,7 +39,7 @@ def sweep(jobs: int, workers: int) -> dict[str, float]:
             worker, parent = 0.0, 0.0
             while process.poll() is None:
                 worker, parent = max(worker, largest_worker(process)), max(parent, pss(process))
-                time.sleep(LOOK)
+                time.sleep(INTERVAL)
         seconds = time.time() - began
         if process.returncode:
             raise SystemExit(f"ended with {process.returncode}: {(place / 'log').read_text()[-2000:]}")
@@ -57,7 +57,7 @@ def sweep(jobs: int, workers: int) -> dict[str, float]:
 
 
 def largest_worker(process: psutil.Popen) -> float:
-    """The PSS in MB of the largest process below the server that jobs are forked from."""
+    """The PSS in MB of the largest process that the fork server has started."""
     try:
         below = process.children(recursive=True)
     except psutil.NoSuchProcess:
@@ -67,7 +67,7 @@ def largest_worker(process: psutil.Popen) -> float:
 
 
 def pss(process: psutil.Process) -> float:
-    """A process's proportional share of memory in MB, 0 once it is gone."""
+    """The proportional set size of a process in MB; 0 after its end."""
     try:
         return float(process.memory_full_info().pss) / 2**20
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -75,14 +75,14 @@ def pss(process: psutil.Process) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--jobs", type=int, action="append", help="may repeat (default: 1, 10, 100, 1000)")
-    parser.add_argument("--workers", type=int, action="append", help="may repeat (default: 1, 2, 4)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    parser.add_argument("--jobs", type=int, action="append", help="can be repeated (default: 1, 10, 100, 1000)")
+    parser.add_argument("--workers", type=int, action="append", help="can be repeated (default: 1, 2, 4)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
     arguments = parser.parse_args()
     show_machine()
-    print(f"{'jobs':>6} {'workers':>8} {'seconds':>8} {'s of a worker a job':>20} {'worker MB':>10} {'command MB':>11}")
+    print(f"{'jobs':>6} {'workers':>8} {'seconds':>8} {'worker s per job':>20} {'worker MB':>10} {'command MB':>11}")
     rows = []
     for jobs in arguments.jobs or [1, 10, 100, 1000]:
         for workers in arguments.workers or ([1, 2, 4] if jobs < 1000 else [2]):

@@ -13,7 +13,7 @@ import pytest
 from src.figures.figures import drawings
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png, svg
-from src.results.records import load_records
+from src.results.results import load_results
 from src.verdict.verdicts import judge
 from tests.world import predict
 
@@ -68,8 +68,8 @@ def test_environment_and_matplotlibrc_do_not_change_a_picture(tmp_path, settings
     assert "atplotlib" not in done.stderr
 
 
-def test_matplotlib_settings_of_a_notebook_do_not_change_a_figure_and_survive(world, six):
-    records = load_records([six], world.multirun)
+def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
+    records = load_results([six], world.multirun)
     verdicts = judge([six], records, {})
     plain = {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()}
     matrix, vector = png(picture()), svg(picture())

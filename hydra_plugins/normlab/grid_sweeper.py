@@ -35,7 +35,7 @@ from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
 
-COMPARISON = "src.report.written"  # imports everything that a comparison needs
+COMPARISON = "src.report.report"  # imports all that a comparison needs
 
 
 @dataclass

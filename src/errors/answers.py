@@ -1,14 +1,14 @@
-"""The answers of many runs to the same test images, read one run after the other and kept small."""
+"""Reads the predictions of many runs on the same test images, one run at a time, and keeps a few bytes an image."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from src.console import progress_bar
 from src.errors.calibration import Calibration, calibrate, pool
-from src.results.records import Cell
+from src.results.results import Results
 from src.runs.folder import FinishedJob
 from src.runs.integrity import PREDICTIONS, checked_predictions
 from src.runs.predictions import Predictions
@@ -16,127 +16,117 @@ from src.storage.stored import Damaged, NoAccess
 
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One run's: label (N,), shared by all runs; predicted class (N,); the probability given to it (N,)."""
+    """The predictions of one run for N test images."""
 
-    label: npt.NDArray[np.int64]
-    predicted: Classes
-    confidence: npt.NDArray[np.float32]
-    self_confidence: npt.NDArray[np.float64]  # mean probability of a class on the images labelled so (classes,)
+    label: Labels  # (N,), one array for all runs
+    predicted: Classes  # (N,)
+    confidence: npt.NDArray[np.float32]  # probability of the predicted class (N,)
+    self_confidence: npt.NDArray[np.float64]  # mean probability of a class over the images with that label (classes,)
     calibration: Calibration
-
-    def __len__(self) -> int:
-        return len(self.label)
 
     @property
     def wrong(self) -> Bools:
-        """Which images are misclassified (N,)."""
+        """The misclassified images (N,)."""
         return np.not_equal(self.predicted, self.label)
 
 
 @dataclass(frozen=True)
 class CellAnswers:
-    """A cell's, over its seeds: the class that most of them predict, equal votes by the mean probability."""
+    """The majority vote of a cell's runs; the mean probability breaks ties."""
 
     runs: Mapping[str, Answers]  # by the run's name; at least one
     predicted: Classes  # (N,)
-    confidence: npt.NDArray[np.float32]  # in that class, mean over all its runs (N,)
-    votes: npt.NDArray[np.int16]  # runs that predict that class (N,)
+    confidence: npt.NDArray[np.float32]  # mean probability of the predicted class over all runs (N,)
+    votes: npt.NDArray[np.int16]  # runs that predict this class (N,)
     calibration: Calibration
 
     @property
-    def label(self) -> npt.NDArray[np.int64]:
+    def label(self) -> Labels:
         """The true classes (N,)."""
         return next(iter(self.runs.values())).label
 
     @property
+    def errors(self) -> Labels:
+        """The number of runs that misclassify each image (N,)."""
+        errors: Labels = np.sum([run.wrong for run in self.runs.values()], axis=0, dtype=np.int64)
+        return errors
+
+    @property
     def wrong(self) -> Bools:
-        """Which images more than half of its runs get wrong (N,)."""
-        return 2 * self._errors() > len(self.runs)
+        """The images that more than half of the runs misclassify (N,)."""
+        return 2 * self.errors > len(self.runs)
 
     @property
     def right(self) -> Bools:
-        """Which images more than half of its runs get right (N,); an even number of runs can be of two minds."""
-        return 2 * self._errors() < len(self.runs)
-
-    def _errors(self) -> npt.NDArray[np.int64]:
-        errors: npt.NDArray[np.int64] = np.sum([run.wrong for run in self.runs.values()], axis=0, dtype=np.int64)
-        return errors
+        """The images that more than half of the runs classify correctly (N,); a tie is neither wrong nor right."""
+        return 2 * self.errors < len(self.runs)
 
 
-@dataclass
-class _Sums:
-    """What needs all probabilities, added up run by run."""
+def read_answers(
+    results: Results, digest: str
+) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
+    """Read the predictions of all runs on the dataset with this digest.
 
-    probabilities: npt.NDArray[np.float64]  # (N, classes)
-    votes: npt.NDArray[np.int16]  # (N, classes)
-    runs: dict[str, Answers] = field(default_factory=dict)
-
-    def add(self, name: str, found: Predictions, label: npt.NDArray[np.int64]) -> None:
-        """Count one run's predictions of images (N,) with these labels."""
-        every, sure = np.arange(len(label)), found.confidence
-        self.probabilities += found.probabilities
-        self.votes[every, found.predicted] += 1
-        self.runs[name] = Answers(
-            label,
-            found.predicted.astype(np.int16),
-            sure,
-            self_confidence(label, found.probabilities),
-            calibrate(sure, ~found.wrong),
-        )
-
-    def cell(self) -> CellAnswers:
-        every, n = np.arange(len(self.votes)), len(self.runs)
-        # A mean probability is less than a vote, and so decides between equal votes alone.
-        predicted = (self.votes + self.probabilities / (n + 1)).argmax(axis=1)
-        return CellAnswers(
-            self.runs,
-            predicted.astype(np.int16),
-            (self.probabilities[every, predicted] / n).astype(np.float32),
-            self.votes[every, predicted],
-            pool([run.calibration for run in self.runs.values()]),
-        )
-
-
-def read_answers(cells: Sequence[Cell]) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
-    """Read the stored predictions of runs that were tested on the same dataset.
-
-    One run's probabilities are held at a time; of each run 6 bytes an image stay, of each cell 8.
+    Only one run's probabilities are in memory at a time.  Each run keeps 6 bytes an image, each cell 8.
 
     Returns:
-        Each cell's answers by its label, where a run can be read; the mean probabilities of all runs (N, classes); the
-        runs that are left out, and why.
+        The answers of each cell with at least one readable run, by the cell's name; the mean probabilities of all runs
+        (N, classes); the reason for each unreadable run.
     """
-    shape = (cells[0].source["test"], len(cells[0].source["classes"]))
+    source = results.sources[digest]
+    shape = (source["test"], len(source["classes"]))
     total, label = np.zeros((0, shape[1])), None
-    read: dict[str, CellAnswers] = {}
+    cells: dict[str, CellAnswers] = {}
     unreadable = []
-    for cell in progress_bar(cells, "reading the predictions"):
-        sums: _Sums | None = None  # made when the first file has as many predictions as the journal says
-        for job in cell.jobs:
+    names = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"]
+    for cell, group in progress_bar(list(names), "reading the predictions"):
+        runs: dict[str, Answers] = {}
+        for run in group:
             try:
-                found = _predictions(job, shape, label)
-            except FileNotFoundError as error:
-                unreadable.append(f"{error.filename} is missing")
+                predictions = _read_predictions(results.jobs[run], shape, label)
             except Damaged as damaged:
                 unreadable.append(str(damaged))
             except NoAccess as refusal:
                 unreadable.append(refusal.what)
             else:
-                label = found.label.astype(np.int64) if label is None else label
-                sums = sums or _Sums(np.zeros(shape), np.zeros(shape, dtype=np.int16))
-                sums.add(cell.name(job), found, label)
-        if sums:
-            read[cell.label] = sums.cell()
-            total = np.add(total, sums.probabilities, out=total) if len(total) else sums.probabilities
-    return read, total / max(sum(len(cell.runs) for cell in read.values()), 1), tuple(unreadable)
+                label = predictions.label.astype(np.int64) if label is None else label
+                if not runs:  # not before a file confirms the number of images that the journal claims
+                    probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
+                probabilities += predictions.probabilities
+                votes[np.arange(len(label)), predictions.predicted] += 1
+                runs[run] = _answers(predictions, label)
+        if runs:
+            cells[str(cell)] = _vote(runs, probabilities, votes)
+            total = np.add(total, probabilities, out=total) if len(total) else probabilities
+    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable)
 
 
-def self_confidence(label: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The mean probability of each class on the images labelled so (classes,); 1 where there are none."""
+def _answers(predictions: Predictions, label: Labels) -> Answers:
+    confidence, probabilities = predictions.confidence, predictions.probabilities
+    calibration = calibrate(confidence, ~predictions.wrong)
+    predicted = predictions.predicted.astype(np.int16)
+    return Answers(label, predicted, confidence, self_confidence(label, probabilities), calibration)
+
+
+def _vote(
+    runs: Mapping[str, Answers], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
+) -> CellAnswers:
+    """A cell's answers, from the sums of its runs' probabilities and votes (N, classes)."""
+    every, n = np.arange(len(votes)), len(runs)
+    # A mean probability is less than one vote, so it only breaks ties.
+    predicted = (votes + probabilities / (n + 1)).argmax(axis=1)
+    confidence = (probabilities[every, predicted] / n).astype(np.float32)
+    calibration = pool([run.calibration for run in runs.values()])
+    return CellAnswers(runs, predicted.astype(np.int16), confidence, votes[every, predicted], calibration)
+
+
+def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The mean probability of each class over the images with that label (classes,); 1 for a class without images."""
     count = np.bincount(label, minlength=probabilities.shape[1])
     own = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(count))
     means = np.ones(len(count))
@@ -144,15 +134,19 @@ def self_confidence(label: npt.NDArray[np.int64], probabilities: npt.NDArray[np.
     return means
 
 
-def _predictions(job: FinishedJob, shape: tuple[int, int], label: npt.NDArray[np.int64] | None) -> Predictions:
-    """One run's predictions, of (images, classes).
+def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | None) -> Predictions:
+    """A run's predictions, checked against the expected (images, classes) and the labels of the first run.
 
     Raises:
-        FileNotFoundError, NoAccess, Damaged: where they cannot be used.
+        NoAccess, Damaged: if they cannot be used.
     """
-    found, path = checked_predictions(job), job.folder.path / PREDICTIONS
-    if found.probabilities.shape != shape:
-        raise Damaged(path, "does not have a prediction for each test image and class")
-    if label is not None and not np.array_equal(found.label, label):
-        raise Damaged(path, "holds other labels than those of the first run")
-    return found
+    path = job.folder.path / PREDICTIONS
+    try:
+        predictions = checked_predictions(job)
+    except FileNotFoundError as error:
+        raise Damaged(path, "is missing") from error
+    if predictions.probabilities.shape != shape:
+        raise Damaged(path, "has a different number of predictions or classes than the dataset")
+    if label is not None and not np.array_equal(predictions.label, label):
+        raise Damaged(path, "has different labels than the first run")
+    return predictions

@@ -1,4 +1,4 @@
-"""Which test images which runs and cells get wrong, and what that says of the cells and of the labels."""
+"""Collects the test errors of all runs: which images they misclassify, and how cells differ in their errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,126 +11,105 @@ import numpy.typing as npt
 from src.bad_input import BadInput
 from src.config import stored_option
 from src.data.idx import Bytes
-from src.errors.answers import Answers, Bools, CellAnswers, read_answers
+from src.errors.answers import Answers, Bools, CellAnswers, Labels, read_answers
 from src.errors.calibration import Calibration
 from src.errors.labels import Suspect, suspected_labels
-from src.errors.mistakes import (
-    ConfusionDifference,
-    by_one_alone,
-    confusion_differences,
-    disagreement,
-)
+from src.errors.mistakes import ConfusionDifference, by_one_alone, confusion_differences, disagreement
 from src.options import Data
-from src.results.records import Cell, Records, by_dataset
+from src.results.results import Results
 from src.runs.predictions import Indices, confusion
 
-MATRIX = 100  # at most so many cells for the JSON to hold how often each two of them disagree
+MATRIX = 100  # most cells for which the JSON holds the disagreement of every two
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """The runs that were tested on one dataset.  A cell does with an image what more than half of its runs do."""
+    """The test errors on one dataset.  A cell gets an image wrong if more than half of its runs do."""
 
-    source: Mapping[str, Any]
+    dataset: str  # name and first digits of the digest, such as `mnist 1a2b3c4d`
+    source: Mapping[str, Any]  # the stored description of the dataset
     data: Data
-    cells: tuple[Cell, ...]
-    answers: Mapping[str, CellAnswers]  # by the cell's label; a cell without a readable run has none
+    answers: Mapping[str, CellAnswers]  # by the cell's name; only cells with a readable run
     probabilities: npt.NDArray[np.float64]  # mean over all runs (N, classes)
-    unreadable: tuple[str, ...]  # runs whose predictions are missing or harmed, and why
-
-    @property
-    def dataset(self) -> str:
-        """The dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`."""
-        return self.cells[0].dataset
+    unreadable: tuple[str, ...]  # why the predictions of a run are missing, one text a run
 
     @cached_property
     def runs(self) -> dict[str, Answers]:
-        """Every run's answers by its name, in the order of the cells."""
+        """The answers of every run by its name, in the order of the cells."""
         return {name: run for cell in self.answers.values() for name, run in cell.runs.items()}
 
     @property
-    def labels(self) -> npt.NDArray[np.int64]:
+    def labels(self) -> Labels:
         """The true classes of the test images (N,)."""
         return next(iter(self.runs.values())).label
 
     @cached_property
     def by_all(self) -> Indices:
-        """The images that every run gets wrong, the most confidently wrong first."""
+        """The images that every run misclassifies, the highest mean confidence first."""
         if not self.runs:
             return np.empty(0, dtype=np.int64)
         found = np.flatnonzero(np.stack([run.wrong for run in self.runs.values()]).all(axis=0))
-        sure = np.mean([run.confidence[found] for run in self.runs.values()], axis=0)
-        return found[np.argsort(-sure, kind="stable")].astype(np.int64)
+        confidence = np.mean([run.confidence[found] for run in self.runs.values()], axis=0)
+        return found[np.argsort(-confidence, kind="stable")].astype(np.int64)
 
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
-        """For each cell the images that it alone gets wrong, the most confident answer first, scattered ones last."""
-        return self._alone(self._wrong, self._right)
+        """For each cell the images that only it gets wrong, the highest confidence first, split votes last."""
+        cells = self.answers.values()
+        return self._alone([cell.wrong for cell in cells], [cell.right for cell in cells])
 
     @cached_property
     def by_cell_alone_right(self) -> dict[str, Indices]:
-        """For each cell the images that it alone gets right, the most confident answer first."""
-        return self._alone(self._right, self._wrong)
+        """For each cell the images that only it gets right, the highest confidence first."""
+        cells = self.answers.values()
+        return self._alone([cell.right for cell in cells], [cell.wrong for cell in cells])
 
-    @cached_property
-    def _wrong(self) -> Bools:
-        """Which cell gets which image wrong (cells, N)."""
-        return np.array([cell.wrong for cell in self.answers.values()])
-
-    @cached_property
-    def _right(self) -> Bools:
-        """Which cell gets which image right (cells, N)."""
-        return np.array([cell.right for cell in self.answers.values()])
-
-    def _alone(self, chosen: Bools, opposite: Bools) -> dict[str, Indices]:
+    def _alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
         found = {}
-        for (name, cell), own in zip(self.answers.items(), by_one_alone(chosen, opposite), strict=True):
-            scattered = 2 * cell.votes[own] <= len(cell.runs)  # wrong in most seeds, but not in the same way
-            found[name] = own[np.lexsort((own, -cell.confidence[own], scattered))]
+        alone = by_one_alone(np.array(chosen), np.array(opposite))
+        for (name, cell), own in zip(self.answers.items(), alone, strict=True):
+            split = 2 * cell.votes[own] <= len(cell.runs)  # most runs are wrong, but no class has most votes
+            found[name] = own[np.lexsort((own, -cell.confidence[own], split))]
         return found
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
-        """On which share of the images runs of two cells differ (cells, cells), in the order of `answers`.
+        """The share of images on which runs of two cells disagree (cells, cells), in the order of `answers`.
 
-        On the diagonal two seeds of that cell; NaN where it has one only.
+        The diagonal compares two seeds of the same cell; NaN for a cell with one run.
         """
         predicted = [[run.predicted for run in cell.runs.values()] for cell in self.answers.values()]
         return disagreement(predicted, len(self.source["classes"]))
 
     @cached_property
-    def confusions(self) -> dict[str, npt.NDArray[np.float64]]:
-        """How often each class (row) is taken for each class (column), by cell, mean over its runs."""
-        n = len(self.source["classes"])
-        return {
-            name: np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
-            for name, cell in self.answers.items()
-        }
-
-    @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
-        """The confusions that some cells make more often than others, the largest difference first."""
+        """The confusions that cells make differently often, the largest difference first."""
         if len(self.answers) < 2:
             return ()
-        return confusion_differences(list(self.answers), np.stack(list(self.confusions.values())))
+        n = len(self.source["classes"])
+        means = [
+            np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
+            for cell in self.answers.values()
+        ]
+        return confusion_differences(list(self.answers), np.stack(means))
 
     @cached_property
     def suspected(self) -> tuple[Suspect, ...]:
-        """Suspected label errors, the most suspicious first; one run alone suspects nothing."""
+        """Suspected label errors, the most suspicious first; none for a single run."""
         if len(self.runs) < 2:
             return ()
         return suspected_labels(list(self.runs.values()), self.probabilities)
 
     @property
     def calibration(self) -> dict[str, Calibration]:
-        """Each cell's, over its runs; a run's own is in its answers."""
+        """The calibration of each cell over its runs."""
         return {name: cell.calibration for name, cell in self.answers.items()}
 
     def test_images(self) -> Bytes:
-        """The images themselves (N, C, H, W).
+        """The test images (N, C, H, W).
 
         Raises:
-            BadInput: where they cannot be found any more, or are no longer those of the runs.
+            BadInput: if the images are gone or have changed since the runs.
         """
         from src.data.sources import load
 
@@ -140,8 +119,10 @@ class Atlas:
         return images.test_images
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that the sentences tell, complete; shares from 0 to 1, classes by position."""
-        shares = self.disagreement if len(self.runs) > 1 and len(self.answers) <= MATRIX else None
+        """All numbers behind the sentences; shares from 0 to 1, classes by position."""
+        shares = None
+        if len(self.runs) > 1 and len(self.answers) <= MATRIX:
+            shares = [[None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()]
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
             "runs": list(self.runs),
@@ -149,7 +130,7 @@ class Atlas:
             "wrong by all": self.by_all.tolist(),
             "wrong by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_wrong.items()},
             "right by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_right.items()},
-            "disagreement": None if shares is None else [[_number(share) for share in row] for row in shares],
+            "disagreement": shares,
             "confusion differences": [asdict(found) for found in self.confusion_differences],
             "suspected label errors": [asdict(suspect) for suspect in self.suspected],
             "calibration": {
@@ -161,20 +142,18 @@ class Atlas:
         }
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def read_atlases(records: Records) -> list[Atlas]:
-    """The finished runs by the dataset that they were tested on; each run's predictions are read once."""
-    return [_read(cells) for cells in by_dataset(records.cells)]
-
-
-def _read(cells: tuple[Cell, ...]) -> Atlas:
-    data = stored_option("data", cells[0].jobs[0].start["config"]["data"])
-    return Atlas(cells[0].source, data, cells, *read_answers(cells))
+def read_atlases(results: Results) -> list[Atlas]:
+    """One atlas for each dataset; the predictions of each run are read once."""
+    atlases = []
+    for digest, runs in results.runs.groupby("dataset", sort=False):
+        first = runs.iloc[0]
+        stored = results.jobs[first["run"]].start["config"]["data"]
+        data = stored_option("data", stored)
+        source = results.sources[str(digest)]
+        atlases.append(Atlas(first["dataset_name"], source, data, *read_answers(results, str(digest))))
+    return atlases
 
 
 def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
-    """Which images each run gets right (N,), by its name."""
+    """The correctly classified images of each run (N,), by its name."""
     return {name: ~run.wrong for atlas in atlases for name, run in atlas.runs.items()}

@@ -1,4 +1,4 @@
-"""The error atlas in a few lines of words."""
+"""Puts the test errors of all runs into a few sentences."""
 
 from collections.abc import Iterator
 
@@ -7,61 +7,52 @@ import numpy.typing as npt
 
 from src.errors.atlas import Atlas
 from src.errors.calibration import BINS
-from src.runs.predictions import Indices
+from src.wording import shorten
 
-INDICES = 8  # at most so many images in a line
-SUSPECTS = 3  # each with its reason
-CELLS = 8  # at most so many lines for cells
-LEFT_OUT = 3  # at most so many lines for runs that are left out
+INDICES = 8  # images in a line, at most
+SUSPECTS = 3  # suspected label errors in a line
+CELLS = 8  # lines for single cells
+UNREADABLE = 3  # lines for runs without predictions
 
 
 def sentences(atlas: Atlas) -> list[str]:
-    """A line each: what all runs get wrong, what one cell alone does, disagreement, confusions, suspected labels."""
-    lines = [f"left out of what follows: {problem}" for problem in atlas.unreadable[:LEFT_OUT]]
-    if len(atlas.unreadable) > LEFT_OUT:
-        lines.append(f"and {len(atlas.unreadable) - LEFT_OUT:,} more are left out")
+    """The sentences on one dataset: common errors, disagreement, the largest confusion, suspected label errors."""
+    problems = [f"Not counted below: {problem}" for problem in atlas.unreadable]
+    lines = shorten(problems, UNREADABLE, "and {:,} more runs without usable predictions")
     if not atlas.runs:
         return lines
-    total = f"{len(atlas.labels):,} test images"
-    count = f"{len(atlas.by_all):,} of the {total} wrong: {_named(atlas, atlas.by_all)}"
-    if len(atlas.runs) == 1:
-        return [*lines, f"{next(iter(atlas.runs))} gets {count}", *_cells(atlas)]
-    lines += [f"All {len(atlas.runs)} runs get {count}", *_cells(atlas), *_disagreement(atlas), *_confusion(atlas)]
-    return lines + _suspected(atlas)
+    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
+    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.by_all]
+    listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, INDICES))}"
+    if len(runs) == 1:
+        return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
+    common = f"All {len(runs):,} runs misclassify the same {count:,}{listed}"
+    lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
+    return [*lines, *_disagreement(atlas), *_confusion(atlas), _suspected(atlas)]
 
 
-def _named(atlas: Atlas, found: Indices) -> str:
-    """The first images by index and true class."""
-    if len(found) == 0:
-        return "none"
-    classes = atlas.source["classes"]
-    words = [f"#{index} ({classes[atlas.labels[index]]})" for index in found[:INDICES]]
-    return ", ".join(words) + (", ..." if len(found) > INDICES else "")
-
-
-def _cells(atlas: Atlas) -> Iterator[str]:
-    """How many images each cell alone gets wrong or right, and its calibration."""
-    several = len(atlas.answers) > 1
+def cell_lines(atlas: Atlas) -> Iterator[str]:
+    """A line per cell: how many images only this cell gets wrong or right, and its calibration error."""
     alone = {
         name: (len(atlas.by_cell_alone_wrong[name]), len(atlas.by_cell_alone_right[name])) for name in atlas.answers
     }
     shown = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:CELLS]
-    if several:
-        yield f"One cell alone is wrong or right; expected calibration error in points ({BINS} bins):"
-    width = max(map(len, shown))
+    if len(atlas.answers) > 1:
+        yield f"Images that only one cell gets wrong or right; expected calibration error (ECE) in points, {BINS} bins:"
+    width = max(map(len, shown), default=0)
     for name in [name for name in atlas.answers if name in shown]:
         own = atlas.calibration[name]
         error = f"{100 * own.ece:.2f}, {'over' if own.overconfidence > 0 else 'under'}confident"
-        if several:
+        if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {alone[name][0]:>3} wrong  {alone[name][1]:>3} right  ECE {error}"
         else:
             yield f"{name}: expected calibration error {error} (points, {BINS} bins)"
     if len(atlas.answers) > len(shown):
-        yield f"  and {len(atlas.answers) - len(shown):,} more cells with no more such images"
+        yield f"  and {len(atlas.answers) - len(shown):,} more cells, none with more such images"
 
 
 def _disagreement(atlas: Atlas) -> Iterator[str]:
-    """How often runs of two cells differ, and, to judge that by, how often two seeds of one cell do."""
+    """How often runs of two cells disagree and, for comparison, two seeds of one cell."""
     shares, names = atlas.disagreement, list(atlas.answers)
     own = np.diagonal(shares)[~np.isnan(np.diagonal(shares))]
     seeds = f"two seeds of one cell on {_range(own)}" if len(own) else ""
@@ -69,8 +60,8 @@ def _disagreement(atlas: Atlas) -> Iterator[str]:
         rows, columns = np.triu_indices(len(names), k=1)
         between = shares[rows, columns]
         most, named = int(between.argmax()), len(names) > 2 and not (own >= between.max()).any()
-        where = f", {names[rows[most]]} and {names[columns[most]]} most" if named else ""
-        yield f"Two cells' runs disagree on {_range(between)} of the images{where}" + (f"; {seeds}" if seeds else "")
+        where = f" (most: {names[rows[most]]} and {names[columns[most]]})" if named else ""
+        yield f"Runs of two cells disagree on {_range(between)} of the images{where}" + (f"; {seeds}" if seeds else "")
     elif seeds:
         yield f"Two seeds disagree on {_range(own)} of the images"
 
@@ -81,23 +72,23 @@ def _range(shares: npt.NDArray[np.float64]) -> str:
 
 
 def _confusion(atlas: Atlas) -> Iterator[str]:
-    """The confusion that differs most between two cells."""
+    """The confusion with the largest difference between two cells."""
     if atlas.confusion_differences:
         most, classes = atlas.confusion_differences[0], atlas.source["classes"]
         yield (
-            f"Largest difference of a confusion: {most.more} takes {classes[most.label]} for "
-            f"{classes[most.predicted]}, {most.times_more:.1f} times a run; {most.less} {most.times_less:.1f} times"
+            f"Largest difference in a confusion: {most.more} predicts {classes[most.predicted]} for the label "
+            f"{classes[most.label]} in {most.times_more:.1f} images per run, {most.less} in {most.times_less:.1f}"
         )
 
 
-def _suspected(atlas: Atlas) -> list[str]:
-    suspects, classes = atlas.suspected, atlas.source["classes"]
-    if not suspects:
-        return ["Suspected label errors: none"]
+def _suspected(atlas: Atlas) -> str:
+    classes, runs = atlas.source["classes"], len(atlas.runs)
+    if not atlas.suspected:
+        return "Suspected label errors: none"
     words = [
-        f"#{suspect.index} (labelled {classes[suspect.label]}, {round(suspect.share * len(atlas.runs))} runs say "
+        f"#{suspect.index} (label {classes[suspect.label]}; {round(suspect.share * runs)} of {runs} runs predict "
         f"{classes[suspect.suggested]})"
-        for suspect in suspects[:SUSPECTS]
+        for suspect in atlas.suspected
     ]
-    rest = ", ..." if len(suspects) > SUSPECTS else ""
-    return [f"Suspected label errors, to be judged by eye: {len(suspects):,}: {', '.join(words)}{rest}"]
+    listed = ", ".join(shorten(words, SUSPECTS))
+    return f"Suspected label errors, to check by eye: {len(atlas.suspected):,}: {listed}"

@@ -1,4 +1,4 @@
-"""Whether a run is right as often as it is sure: expected calibration error, and what a reliability diagram shows."""
+"""Measures whether a network's confidence matches its accuracy (expected calibration error, reliability diagram)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,68 +13,71 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """One run's, or a cell's over its seeds, in bins of confidence: (0, 1/15], (1/15, 2/15], ... (14/15, 1]."""
+    """The calibration of a run, or of a cell over its seeds, in the bins (0, 1/15], (1/15, 2/15], ... (14/15, 1]."""
 
     ece: float  # expected calibration error, 0 to 1
-    confidence: Floats  # mean of each bin (15,); NaN where it is empty
-    accuracy: Floats  # of each bin (15,); NaN where it is empty
-    count: npt.NDArray[np.int64]  # images of each bin (15,); of all seeds together
+    confidence: Floats  # mean in each bin (15,); NaN in an empty bin
+    accuracy: Floats  # in each bin (15,); NaN in an empty bin
+    count: npt.NDArray[np.int64]  # images in each bin, of all seeds together (15,)
 
     @property
     def overconfidence(self) -> float:
-        """Mean confidence less accuracy: above 0 the answers are surer than they are right."""
+        """Mean confidence minus accuracy; positive for a network that is too confident."""
         gaps = np.where(self.count > 0, self.confidence - self.accuracy, 0.0)
         return float(gaps @ self.count / self.count.sum())
 
     def as_json(self) -> dict[str, Any]:
-        """All of it; empty bins have no confidence and no accuracy: null."""
+        """All fields; the confidence and accuracy of an empty bin are null."""
 
-        def listed(values: Floats) -> list[float | None]:
+        def nullable(values: Floats) -> list[float | None]:
             return [None if np.isnan(value) else float(value) for value in values]
 
         return {
             "ece": self.ece,
-            "confidence": listed(self.confidence),
-            "accuracy": listed(self.accuracy),
+            "confidence": nullable(self.confidence),
+            "accuracy": nullable(self.accuracy),
             "count": self.count.tolist(),
         }
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]) -> Calibration:
-    """The expected calibration error of one run's answers.
+    """The calibration of one run.
 
-    The gap between accuracy and mean confidence of each bin, averaged by the bins' numbers of images (Guo, Pleiss, Sun
-    and Weinberger 2017, "On calibration of modern neural networks", equations 2 and 3; 15 bins of equal width).
+    The expected calibration error is the gap between accuracy and mean confidence in each bin, averaged with the number
+    of images as weight (Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks", equations 2
+    and 3; 15 bins of equal width).
 
     Args:
-        confidence: the probability given to the predicted class, 0 to 1 (N,).
-        right: whether that class is the label (N,).
+        confidence: the probability of the predicted class, 0 to 1 (N,).
+        right: whether the predicted class is the label (N,).
 
     Raises:
-        ValueError: for no answers at all.
+        ValueError: for an empty array.
     """
     if len(confidence) == 0:
-        raise ValueError("no answers to calibrate")
-    inner = np.arange(1, BINS) / BINS
-    place = np.searchsorted(inner, confidence.astype(np.float64), side="left")  # a value on an edge is in the lower bin
-    count = np.bincount(place, minlength=BINS).astype(np.int64)
-    sure = np.bincount(place, weights=confidence, minlength=BINS)
-    hits = np.bincount(place, weights=right.astype(np.float64), minlength=BINS)
-    return Calibration(float(np.abs(hits - sure).sum() / count.sum()), _share(sure, count), _share(hits, count), count)
+        raise ValueError("no predictions to calibrate")
+    edges = np.arange(1, BINS) / BINS
+    bins = np.searchsorted(edges, confidence.astype(np.float64), side="left")  # a value on an edge: the lower bin
+    count = np.bincount(bins, minlength=BINS).astype(np.int64)
+    sure = np.bincount(bins, weights=confidence, minlength=BINS)
+    hits = np.bincount(bins, weights=right.astype(np.float64), minlength=BINS)
+    ece = float(np.abs(hits - sure).sum() / count.sum())
+    return Calibration(ece, _mean(sure, count), _mean(hits, count), count)
 
 
 def pool(runs: Sequence[Calibration]) -> Calibration:
-    """A cell's calibration: the mean of its runs' errors, and the bins of all of them together.
+    """A cell's calibration: the mean of its runs' errors, and the pooled bins of all runs.
 
-    The error of the pooled bins would be smaller than that of any run where one is too sure and another not enough.
+    The error of the pooled bins would be too small: an overconfident run and an underconfident one would cancel out.
     """
     count = np.sum([run.count for run in runs], axis=0)
     sure = np.sum([np.nan_to_num(run.confidence) * run.count for run in runs], axis=0)
     hits = np.sum([np.nan_to_num(run.accuracy) * run.count for run in runs], axis=0)
-    return Calibration(float(np.mean([run.ece for run in runs])), _share(sure, count), _share(hits, count), count)
+    ece = float(np.mean([run.ece for run in runs]))
+    return Calibration(ece, _mean(sure, count), _mean(hits, count), count)
 
 
-def _share(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
-    shares: Floats = np.full(BINS, np.nan)
-    np.divide(total, count, out=shares, where=count > 0)
-    return shares
+def _mean(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
+    means: Floats = np.full(BINS, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means

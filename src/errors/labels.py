@@ -1,4 +1,4 @@
-"""Suspected label errors: test images that the runs together confidently call something else than their label."""
+"""Finds suspected label errors: test images to which the runs confidently assign another class than their label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,35 +8,32 @@ import numpy.typing as npt
 
 from src.errors.answers import Answers
 
-MARGIN = 0.5  # by so much the suggested class must be ahead of the label to be suspected
+MARGIN = 0.5  # least lead of the suggested class over the label
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A test image whose label may be wrong.  Runs that learnt the same mistake look alike: a person must judge."""
+    """A test image with a label that may be wrong.  Check it by eye: all runs can learn the same mistake."""
 
     index: int  # in the test file
     label: int
     suggested: int
-    share: float  # of the runs whose answer is the suggested class, 0 to 1
-    confidence: float  # in the suggested class, mean over all runs
+    share: float  # of runs that predict the suggested class, 0 to 1
+    confidence: float  # probability of the suggested class, mean over all runs
 
 
 def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
-    """The images that the runs together are sure to be another class, the most suspicious first, equal ones by index.
+    """The images that most runs confidently assign to one other class, the most suspicious first, ties by index.
 
-    Confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset
-    labels"): a class's threshold is the mean probability that the images labelled so give it (their self-confidence),
-    and images are ranked by the normalised margin, here of probabilities less their class's threshold, both averaged
-    over the runs: the label's less the suggested class's.  What the runs always doubt, and what they always like, is
-    thereby no evidence.  An image is suspected where more than half of the runs give the same other class as their
-    answer, it has more than half of the mean probability, and the margin is below -`MARGIN`.
-    The cut is ours, not the paper's, and was chosen by looking at one MNIST sweep: asking most runs to reach their own
-    thresholds (0.98 to 0.995 there) left one image of 10,000, whose label is right.
+    This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset
+    labels").  A class's self-confidence is its mean probability over the images with that label.  Subtracting it makes
+    classes comparable that the runs always doubt or always prefer.  Images are ranked by the normalised margin: the
+    adjusted probability of the label minus that of the suggested class, averaged over the runs.
 
-    Args:
-        runs: at least one.
-        probabilities: the mean over the runs (N, classes).
+    An image is suspected if more than half of the runs predict the same other class, this class has more than half of
+    the mean probability, and the margin is below -`MARGIN`.  The paper's own threshold (each run must reach a class's
+    self-confidence) is too strict here: on an MNIST sweep it left one image of 10,000, with a correct label.
+    `probabilities` are the mean over the runs (N, classes).
     """
     label = runs[0].label
     every = np.arange(len(label))
@@ -46,15 +43,10 @@ def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.floa
     agreeing = np.zeros(len(label), dtype=np.int64)
     for run in runs:
         agreeing += run.predicted == suggested
-    sure = (2 * agreeing > len(runs)) & (probabilities[every, suggested] > 0.5) & (margin < -MARGIN)
-    chosen = np.flatnonzero(sure & (suggested != label))
+    confidence = probabilities[every, suggested]
+    suspicious = (suggested != label) & (2 * agreeing > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
+    chosen, share = np.flatnonzero(suspicious), agreeing / len(runs)
     return tuple(
-        Suspect(
-            index,
-            int(label[index]),
-            int(suggested[index]),
-            float(agreeing[index] / len(runs)),
-            float(probabilities[index, suggested[index]]),
-        )
+        Suspect(index, int(label[index]), int(suggested[index]), float(share[index]), float(confidence[index]))
         for index in chosen[np.argsort(margin[chosen], kind="stable")].tolist()
     )

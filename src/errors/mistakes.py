@@ -1,4 +1,4 @@
-"""How cells differ in the test images that they misclassify, and in what they take them for."""
+"""Compares the test errors of cells: errors of one cell alone, disagreement, and confusions of classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,35 +9,26 @@ import numpy.typing as npt
 from src.errors.answers import Bools, Classes
 from src.runs.predictions import Indices
 
-IMAGES_AT_ONCE = 256  # while answers are compared; bounds the memory, not the result
+IMAGES_AT_ONCE = 256  # limits the memory of `disagreement`, not its result
 
 
 @dataclass(frozen=True)
 class ConfusionDifference:
-    """A confusion that one cell makes more often than another: images of class `label` taken for `predicted`."""
+    """A confusion that two cells make most and least often: images of class `label` predicted as `predicted`."""
 
     label: int
     predicted: int
     more: str  # the cell that makes it most often
     less: str  # the cell that makes it least often
-    times_more: float  # a run, mean over seeds
+    times_more: float  # images per run, mean over seeds
     times_less: float
-
-    @property
-    def difference(self) -> float:
-        """How many times more often, a run."""
-        return self.times_more - self.times_less
 
 
 def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float64]) -> tuple[ConfusionDifference, ...]:
-    """For every confusion the cells that make it most and least often, the largest difference first.
+    """The cells that make each confusion most and least often, the largest difference first.
 
-    The largest of many differences is large by chance too: they say where to look, not what is so.
-
-    Args:
-        cells: their labels.
-        confusions: how often each class (row) is taken for each class (column), mean over a cell's runs
-            (cells, classes, classes).
+    The largest of many differences is partly chance: it suggests where to look and proves nothing.  `confusions` holds
+    each cell's confusion matrix, rows are labels, mean over its runs (cells, classes, classes).
     """
     found = []
     for (row, column), most in np.ndenumerate(confusions.argmax(axis=0)):
@@ -45,15 +36,15 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
         more, less = float(confusions[most, row, column]), float(confusions[least, row, column])
         if row != column and more > less:
             found.append(ConfusionDifference(row, column, cells[most], cells[least], more, less))
-    return tuple(sorted(found, key=lambda item: (-item.difference, item.label, item.predicted)))
+    return tuple(sorted(found, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
 
 
 def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
-    """For each cell the images that it does something with, while all other cells do the opposite, ascending.
+    """The images that only one cell gets wrong, for each cell in ascending order; or right, with swapped arguments.
 
     Args:
-        chosen: such as which cell gets which image wrong (cells, N).
-        opposite: such as which cell gets which image right; never with `chosen` (cells, N).
+        chosen: the images that each cell gets wrong (cells, N).
+        opposite: the images that each cell gets right (cells, N); a tie is in neither.
     """
     if len(chosen) < 2:
         return [np.empty(0, dtype=np.int64) for _ in chosen]
@@ -62,14 +53,14 @@ def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
 
 
 def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDArray[np.float64]:
-    """On which share of the images a run of one cell and a run of another differ, mean over such pairs of runs.
+    """The share of images on which two runs predict different classes, averaged over pairs of runs of two cells.
 
     Args:
-        cells: each cell's runs, each with its predicted classes (N,).
-        n_classes: how many classes there are.
+        cells: the predicted classes (N,) of each run of each cell.
+        n_classes: number of classes.
 
     Returns:
-        (cells, cells), symmetric; on the diagonal two different runs of that cell, NaN where it has one only.
+        (cells, cells), symmetric.  The diagonal compares two runs of the same cell; NaN for a cell with one run.
     """
     if not cells:
         return np.empty((0, 0))
@@ -77,15 +68,15 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     sizes = np.array([len(cell) for cell in cells])
     starts = np.cumsum(sizes) - sizes
     contested = np.flatnonzero((answers != answers[0]).any(axis=0))
-    alike = np.zeros((len(cells), len(cells)))  # pairs of runs, summed over contested images
+    alike = np.zeros((len(cells), len(cells)))  # agreeing pairs of runs, summed over contested images
     for begin in range(0, len(contested), IMAGES_AT_ONCE):
         some = answers[:, contested[begin : begin + IMAGES_AT_ONCE]]
         hot = [np.add.reduceat(some == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
         votes = np.concatenate(hot, axis=1)  # (cells, classes x images)
-        alike += votes @ votes.T  # whole numbers below 2**24, exact in 32 bits, up to 256 seeds a cell
+        alike += votes @ votes.T  # integers below 2**24, exact in 32 bits for up to 256 seeds a cell
     pairs = np.outer(sizes, sizes)
     own = np.arange(len(cells))
-    alike[own, own] -= sizes * len(contested)  # a run and itself
+    alike[own, own] -= sizes * len(contested)  # a run always agrees with itself
     pairs[own, own] -= sizes
     shares = np.full(pairs.shape, np.nan)
     np.divide(pairs * len(contested) - alike, pairs * answers.shape[1], out=shares, where=pairs > 0)

@@ -1,1 +1,1 @@
-"""Draws a comparison."""
+"""Draws the figures and galleries of a comparison."""

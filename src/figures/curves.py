@@ -1,108 +1,111 @@
-"""Loss and accuracy by epoch: the numbers, and the static figure."""
+"""Draws loss and accuracy by epoch."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from src.figures.looks import best, dress, line_styles, look, marker, norm_of, plain
-from src.pictures.colours import colour
-from src.results.records import Cell
-
-SHOWN = 24  # at most so many cells; more lines cannot be told apart
-PANELS = (
-    ("train/loss", "training loss, without penalty"),
-    ("val/loss", "validation loss"),
-    ("train/accuracy", "training accuracy, %"),
-    ("val/accuracy", "validation accuracy, %"),
+from src.figures.looks import (
+    Settings,
+    best_cells,
+    cell_settings,
+    figure_label,
+    legend_columns,
+    line_styles,
+    marker,
+    selection_title,
+    style_axes,
 )
+from src.pictures.colours import colour
+from src.pictures.rendering import default_settings
+from src.results.results import Results
+
+SHOWN = 24  # cells; more lines look too much alike
+PANELS = {
+    "train/loss": "training loss, without penalty",
+    "val/loss": "validation loss",
+    "train/accuracy": "training accuracy, %",
+    "val/accuracy": "validation accuracy, %",
+}
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A metric of one cell by epoch: mean, lowest and highest over its seeds (epochs,); accuracies in percent."""
-
-    epochs: npt.NDArray[np.int64]
-    mean: npt.NDArray[np.float64]
-    low: npt.NDArray[np.float64]
-    high: npt.NDArray[np.float64]
-    n: int
+def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str, pd.DataFrame]:
+    """For each of the cells, the `mean`, `min`, `max` and `count` over its seeds by epoch, accuracies in percent."""
+    epochs = results.epochs[results.epochs["cell"].isin(list(cells))]
+    values = epochs[metric] * (1 if metric.endswith("loss") else 100)
+    table = values.groupby([epochs["cell"], epochs["epoch"]], sort=False).agg(["mean", "min", "max", "count"])
+    return {str(cell): curve.droplevel("cell") for cell, curve in table.groupby(level="cell", sort=False)}
 
 
-def curve(cell: Cell, metric: str) -> Curve:
-    """A metric's course."""
-    runs = [[record["metrics"][metric] for record in job.epochs] for job in cell.jobs]
-    values = np.array(runs) * (1 if metric.endswith("loss") else 100)  # (seeds, epochs)
-    epochs = np.arange(1, values.shape[1] + 1)
-    return Curve(epochs, values.mean(axis=0), values.min(axis=0), values.max(axis=0), len(runs))
+def curves(results: Results) -> Figure:
+    """Loss and accuracy by epoch, training on the left and validation on the right, one line per cell.
 
+    A line is the mean over the seeds, a band goes from the lowest seed to the highest.  Markers and line styles
+    distinguish the cells without colour.  The loss excludes penalties, so it is comparable between strengths.
+    `SHOWN` cells at most are drawn, those with the highest validation accuracy.
 
-def curves(cells: Sequence[Cell]) -> Figure:
-    """Loss and accuracy by epoch, training left and validation right, one line a cell.
-
-    A line is the mean over seeds; where there are several, a band goes from the lowest to the highest.
-    Hue and marker name the norm, shade and line style the rest, so that they can be told apart without colour.
-    The loss is that of the data alone, which stays comparable across penalties.
-    Of very many cells the best by validation accuracy are shown.
+    In an SVG, the ids of a cell's line and band begin with `cell-K-`, where K is its position among the cells drawn.
     """
-    drawn = best(cells, SHOWN)
-    rows = math.ceil(len(drawn) / legend_columns(drawn))
-    figure = Figure(figsize=(9.6, 6.4 + 0.24 * rows), layout="constrained")
+    cells = best_cells(results.runs, SHOWN)
+    columns = legend_columns(cells)
+    figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
-    styles = line_styles([norm_of(cell) for cell in drawn])
-    longest = 1
-    for axes, (metric, title) in zip(panels.flat, PANELS, strict=True):
-        for cell, style in zip(drawn, styles, strict=True):
-            found = curve(cell, metric)
-            draw_curve(axes, cell, found, style)
-            longest = max(longest, len(found.epochs))
-        dress(axes, title)
-        if metric.endswith("loss") and all((np.asarray(line.get_ydata()) > 0).all() for line in axes.lines):
-            _logarithmic(axes)
+    for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANELS.items(), strict=True)):
+        _draw_curves(axes, results, cells, metric, panel=k)
+        style_axes(axes, title)
+        if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
+            _use_log_scale(axes)
     for axes in panels[1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    panels[0, 0].set_xlim(0.85 if longest > 1 else 0.5, longest + (0.15 if longest > 1 else 0.5))
+        _label_epochs(axes)
+    longest = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
+    panels[0, 0].set_xlim(*((0.85, longest + 0.15) if longest > 1 else (0.5, 1.5)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=legend_columns(drawn), frameon=False, handlelength=4.2
-    )
-    if len(drawn) < len(cells):
-        figure.suptitle(f"the {len(drawn)} cells of the highest validation accuracy, of {len(cells):,}", fontsize=10)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
+    if title := selection_title(len(cells), results.runs["cell"].nunique()):
+        figure.suptitle(title, fontsize=10)
     return figure
 
 
-def legend_columns(cells: Sequence[Cell]) -> int:
-    """How many labels a legend below a figure has room for beside each other."""
-    widest = max(len(plain(cell.label)) for cell in cells)
-    return max(1, min(len(cells), 105 // (widest + 12)))
+@default_settings
+def single_panel(results: Results, metric: str) -> Figure:
+    """One validation metric, `val/loss` or `val/accuracy`, by epoch, with a line for every cell."""
+    cells = cell_settings(results.runs)
+    columns = legend_columns(cells)
+    figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
+    axes = figure.subplots()
+    _draw_curves(axes, results, cells, metric)
+    style_axes(axes, PANELS[metric])
+    if metric.endswith("loss"):
+        axes.set_yscale("log")
+    _label_epochs(axes)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
+    return figure
 
 
-def draw_curve(axes: Axes, cell: Cell, found: Curve, style: int) -> None:
-    """A line, and where there are several seeds its band; `style` is that of `look`."""
-    own = colour(cell.leaves)
-    count = f" (n = {found.n})" if found.n > 1 else ""
-    axes.plot(
-        found.epochs,
-        found.mean,
-        color=own,
-        linewidth=1.8,
-        marker=marker(norm_of(cell)),
-        markersize=5,
-        **look(style),
-        markevery=max(1, len(found.epochs) // 12),
-        label=plain(cell.label) + count,
-    )
-    if found.n > 1:
-        axes.fill_between(found.epochs, found.low, found.high, color=own, alpha=0.15, linewidth=0)
+def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
+    """Draw one metric: a line for each of the cells, and a band where there are several seeds."""
+    styles = line_styles(settings["norm.name"] for settings in cells.values())
+    found = mean_curves(results, cells, metric)
+    for k, ((cell, curve), style) in enumerate(zip(found.items(), styles, strict=True)):
+        own, n = colour(cells[cell]), curve["count"].max()
+        epochs = curve.index.to_numpy()
+        style |= {"color": own, "marker": marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        name, every = figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=every, **style)
+        if n > 1:
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=own, alpha=0.15, linewidth=0)
+            band.set_gid(f"cell-{k}-band-{panel}")
 
 
-def _logarithmic(axes: Axes) -> None:
+def _label_epochs(axes: Axes) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _use_log_scale(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter(ScalarFormatter())

@@ -1,4 +1,4 @@
-"""All figures of a comparison."""
+"""Draws all figures of a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from src.figures.heat_map import heat_map
 from src.figures.reliability import reliability
 from src.figures.swept import accuracy_by, swept_numbers, weights_by
 from src.pictures.rendering import default_settings, png, svg
-from src.results.records import Records
+from src.results.results import Results
 from src.verdict.verdicts import Verdicts
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of a comparison: its heading, and in words what it shows, for those who do not see it."""
+    """A figure with its heading, and a description for readers who cannot see it."""
 
     heading: str
     words: str
@@ -27,56 +27,54 @@ class Drawing:
 
     @cached_property
     def png(self) -> bytes:
-        """As PNG; drawn once."""
+        """The figure as PNG."""
         return png(self.figure)
 
     @cached_property
     def svg(self) -> bytes:
-        """As SVG; drawn once."""
+        """The figure as SVG."""
         return svg(self.figure)
 
 
 @default_settings
-def drawings(records: Records, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
-    """Everything that these numbers can show, by file name without ending; nothing that they cannot.
+def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
+    """All figures for which the results have numbers, by file name without ending.
 
-    Always `curves`; `differences` where there are pairs; `accuracy_by_KEY` for each swept number, `weights_by_l1`,
-    `heat_map` for two swept keys; `reliability` (with the dataset's digest where there are several).
+    `curves` always; `differences` if there are pairs; `accuracy_by_KEY` for each swept number; `heat_map` for two
+    swept keys; `weights_by_l1` if `reg.l1` is swept; `reliability`, or one for each of several datasets.
     """
-    cells = records.cells
+    numbers = swept_numbers(results)
     found = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
-            "Four panels, training and validation: the mean over seeds by epoch, a line a cell, a band from the lowest "
-            "to the highest seed.",
-            curves(cells),
+            "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
+            "seeds, and a band from the lowest seed to the highest.",
+            curves(results),
         )
     }
     if verdicts.pairs:
-        words = "Forest plot: a row a pair of cells, the difference of their test accuracies with its 95 % interval."
-        found["differences"] = Drawing("Differences with their intervals", words, forest(cells, verdicts.pairs))
-    for path in swept_numbers(records):
+        words = "Forest plot: for each pair of cells, the difference of their test accuracies with its 95 % interval."
+        found["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
+    for path in numbers:
         words = (
-            f"Test and validation accuracy against {path}, a line for each norm and setting of what else varies, "
-            "with a bar from the lowest run to the highest."
+            f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
+            "the lowest run to the highest."
         )
-        found[f"accuracy_by_{path}".replace(".", "_")] = Drawing(
-            f"Accuracy by {path}", words, accuracy_by(records, path)
-        )
-    if (heat := heat_map(records)) is not None:
-        words = "Heat map of the mean test accuracy over two swept keys, with its numbers."
+        name = f"accuracy_by_{path}".replace(".", "_")
+        found[name] = Drawing(f"Accuracy by {path}", words, accuracy_by(results, path))
+    if (heat := heat_map(results)) is not None:
+        words = "Heat map with numbers: the mean test accuracy over two swept keys."
         found["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat)
-    if "reg.l1" in swept_numbers(records) and (weights := weights_by(records)) is not None:
-        words = "The sum of the weights' magnitudes and the share of weights close to zero, against reg.l1."
+    if "reg.l1" in numbers and (weights := weights_by(results)) is not None:
+        words = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
         found["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            words = "Reliability diagrams, a panel a cell: accuracy against confidence beside the diagonal."
-            drawn = reliability(atlas.cells, atlas.calibration)
-            found[name] = Drawing("Reliability diagrams", words, drawn)
+            words = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
+            found[name] = Drawing("Reliability diagrams", words, reliability(results.runs, atlas.calibration))
     return found
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:
-    """The file name of each atlas's reliability diagrams."""
+    """The file name, without ending, of the reliability diagrams of each atlas."""
     return [f"reliability_{atlas.source['digest'][:8]}" if len(atlases) > 1 else "reliability" for atlas in atlases]

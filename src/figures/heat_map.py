@@ -1,108 +1,105 @@
-"""A heat map of two swept keys."""
+"""Draws a heat map: the test accuracy over two swept keys."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.looks import INK, norm_of
-from src.figures.swept import numbers_of, swept_numbers
-from src.results.records import Cell, Records, averaged, balanced, by_dataset
+from src.figures.looks import INK, cell_settings
+from src.figures.swept import has_number, numbers_of, swept_numbers
+from src.results.grid import averaged_keys, balanced_runs
+from src.results.results import Results
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.wording import joined
 
-LEVELS = 30  # of a key; more have no room for their numbers
-LONG = 7  # letters of a value that stands straight below its column
-Grid = npt.NDArray[np.float64]
-"""Mean test accuracy in percent (rows, columns), NaN where no cell has finished."""
-Axis = tuple[str, list[str]]
-"""A dotted key, and its values as they are typed."""
+LEVELS = 30  # of a key; with more, the squares are too small for their numbers
+LONG = 7  # letters of a value; longer ones are written at an angle
 
 
-def heat_map(records: Records) -> Figure | None:
-    """Mean test accuracy over two swept keys: two numbers in a panel for each norm, or the norms and one number.
+def heat_map(results: Results) -> Figure | None:
+    """Mean test accuracy over two swept keys: two numbers, with a panel per norm, or the norms and one number.
 
-    None where fewer are swept.  What else varies is averaged over, each dataset by itself, as far as it was trained at
-    all places of a panel (`balanced`); a panel where nothing was is left out.
+    Each dataset has panels of its own.  A square is the mean over the settings that were trained at all squares of its
+    panel; a panel without such settings is left out.
+
+    Returns:
+        None if the sweep varies fewer keys or has too many levels.
     """
-    numbers = swept_numbers(records)
-    norms = list(dict.fromkeys(norm_of(cell) for cell in records.cells))
+    numbers = swept_numbers(results)
+    # The panels of a dataset stay together.
+    runs = results.runs.iloc[pd.factorize(results.runs["dataset"])[0].argsort(kind="stable")]
+    norms = [str(name) for name in results.runs["norm.name"].unique()]
     if not numbers or (len(numbers) == 1 and len(norms) == 1):
         return None
-    if len(numbers) == 1:
-        rows, row_path = [*norms], "norm.name"
-    else:
-        rows, row_path = [format_value(value) for value in numbers_of(records.cells, numbers[1])], numbers[1]
-    columns = [format_value(value) for value in numbers_of(records.cells, numbers[0])]
+    column, row = numbers[0], numbers[1] if len(numbers) > 1 else "norm.name"
+    columns = [format_value(value) for value in numbers_of(runs, column)]
+    rows = norms if row == "norm.name" else [format_value(value) for value in numbers_of(runs, row)]
     if max(len(rows), len(columns)) > LEVELS:
         return None
-    others = [path for path in records.varies if path not in (numbers[0], row_path, "norm.name")]
-    grids, over = dict[str, Grid](), dict[str, None]()
-    for name, cells in _panels(records.cells, by_norm=len(numbers) > 1).items():
-        placed = [cell for cell in cells if numbers_of([cell], numbers[0]) and applies(row_path, cell.leaves)]
-        if even := balanced(placed, others, (row_path, numbers[0])):
-            grids[name] = _grid(even, (row_path, rows), (numbers[0], columns))
-            found = averaged(even, others, (row_path, numbers[0]))
-            over |= dict.fromkeys(short_name(path, records.varies) for path in found)
-    return _draw_grids(grids, (row_path, rows), (numbers[0], columns), list(over)) if grids else None
+    others = [path for path in results.varies if path not in (column, row, "norm.name")]
+    grids, averaged = dict[str, pd.DataFrame](), dict[str, None]()
+    reads = {cell: applies(row, settings) for cell, settings in cell_settings(runs).items()}
+    placed = runs[has_number(runs, column) & runs["cell"].map(reads)]
+    for title, panel in placed.groupby(_titles(runs, by_norm=len(numbers) > 1), sort=False):
+        balanced = balanced_runs(panel, others, (row, column))
+        if len(balanced):
+            grids[str(title)] = _grid(balanced, row, column).reindex(index=rows, columns=columns)
+            found = averaged_keys(balanced, others, (row, column))
+            averaged |= dict.fromkeys(short_name(path, results.varies) for path in found)
+    return _draw_panels(grids, row, column, list(averaged)) if grids else None
 
 
-def _panels(cells: Iterable[Cell], *, by_norm: bool) -> dict[str, list[Cell]]:
-    """The cells of each panel by its title: one for each dataset, and `by_norm` one for each norm."""
-    datasets = by_dataset(cells)
-    found: dict[str, list[Cell]] = {}
-    for cell in (cell for group in datasets for cell in group):
-        title = [norm_of(cell)] * by_norm + [f"on {cell.dataset}"] * (len(datasets) > 1)
-        found.setdefault(" ".join(title), []).append(cell)
-    return found
+def _titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
+    """The title of each run's panel: its norm if `by_norm`, and its dataset if there are several."""
+    several = runs["dataset_name"].nunique() > 1
+    names = zip(runs["norm.name"], runs["dataset_name"], strict=True)
+    return pd.Series([" ".join([norm] * by_norm + [f"on {data}"] * several) for norm, data in names], runs.index)
 
 
-def _grid(cells: Iterable[Cell], row: Axis, column: Axis) -> Grid:
-    found: dict[tuple[int, int], list[float]] = {}
-    for cell in cells:
-        place = [_as_typed(cell.leaves.get(path)) for path in (row[0], column[0])]
-        if place[0] in row[1] and place[1] in column[1]:
-            found.setdefault((row[1].index(place[0]), column[1].index(place[1])), []).append(
-                100 * float(np.mean(cell.values("test/accuracy")))
-            )
-    grid = np.full((len(row[1]), len(column[1])), np.nan)
-    for where, values in found.items():
-        grid[where] = np.mean(values)
+def _grid(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
+    """Mean test accuracy in percent by the typed values of both keys; NaN where no cell has finished."""
+    cells = runs.groupby("cell", sort=False).agg({"test/accuracy": "mean", row: "first", column: "first"})
+    cells[[row, column]] = cells[[row, column]].map(_as_typed)
+    grid: pd.DataFrame = 100 * cells.pivot_table("test/accuracy", row, column)
     return grid
 
 
 def _as_typed(value: Any) -> str:
-    return format_value(float(value)) if isinstance(value, int | float) else format_value(value)
+    return format_value(float(value) if isinstance(value, int | float) else value)
 
 
-def _draw_grids(grids: dict[str, Grid], row: Axis, column: Axis, over: Sequence[str]) -> Figure:
-    height = 1.4 + 0.42 * len(row[1])
-    width = 1.8 + 0.8 * len(column[1])
+def _draw_panels(grids: dict[str, pd.DataFrame], row: str, column: str, averaged: Sequence[str]) -> Figure:
+    rows, columns = next(iter(grids.values())).shape
+    height, width = 1.4 + 0.42 * rows, 1.8 + 0.8 * columns
     across = max(1, min(len(grids), int(12 // width)))
     down = math.ceil(len(grids) / across)
     figure = Figure(figsize=(max(across * width, 4.4), down * height + 0.3), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False)
-    low, high = (float(limit([limit(grid[~np.isnan(grid)]) for grid in grids.values()])) for limit in (np.min, np.max))
-    for axes, (name, grid) in zip(panels.flat, grids.items(), strict=False):
-        axes.imshow(grid, cmap="cividis", vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
-        for (y, x), value in np.ndenumerate(grid):
-            dark = not np.isnan(value) and value < (low + high) / 2
-            words = "none" if np.isnan(value) else f"{value:.2f}"
-            axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-        tilted = max(map(len, column[1])) > LONG
-        axes.set_xticks(
-            range(len(column[1])), column[1], rotation=45 if tilted else 0, ha="right" if tilted else "center"
-        )
-        axes.set_yticks(range(len(row[1])), row[1])
-        axes.tick_params(length=0)
-        axes.set_xlabel(column[0])
-        axes.set_ylabel(row[0].removesuffix(".name"))
-        axes.set_title(name, fontsize=11, loc="left")
+    every = np.stack([grid.to_numpy() for grid in grids.values()])
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    for axes, (title, grid) in zip(panels.flat, grids.items(), strict=False):
+        _draw_panel(axes, grid, low, high)
+        axes.set_xlabel(column)
+        axes.set_ylabel(row.removesuffix(".name"))
+        axes.set_title(title, fontsize=11, loc="left")
     for axes in panels.flat[len(grids) :]:
         axes.set_axis_off()
-    figure.suptitle(f"test accuracy, %, mean over {joined(['seeds', *over])}", fontsize=11)
+    figure.suptitle(f"test accuracy, %, mean over {joined(['seeds', *averaged])}", fontsize=11)
     return figure
+
+
+def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None:
+    axes.imshow(grid, cmap="cividis", vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
+    for (y, x), value in np.ndenumerate(grid.to_numpy()):
+        dark = not np.isnan(value) and value < (low + high) / 2
+        words = "none" if np.isnan(value) else f"{value:.2f}"
+        axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
+    tilted = max(map(len, grid.columns)) > LONG
+    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilted, ha="right" if tilted else "center")
+    axes.set_yticks(range(len(grid.index)), grid.index)
+    axes.tick_params(length=0)

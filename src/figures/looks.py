@@ -1,74 +1,82 @@
-"""How a cell looks in every figure: hue and marker by norm, shade and line style by the rest; grey tells it too."""
+"""Gives each cell the same look in all figures: colour and marker by norm, shade and line style by the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from src.pictures.colours import HUES
-from src.results.records import Cell
 
-MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))  # one a norm, as the hue
+Settings = Mapping[str, Any]
+"""A row of `Results.runs`: the values of a configuration by dotted key."""
+MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))
 OTHER_MARKER = "*"
-LINES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 2)),
-    (0, (1, 1.2)),
-    (0, (6, 2, 1, 2)),
-    (0, (9, 3)),
-    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
-)
+DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # lengths of dashes and gaps
+LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))
 FILLS = ("full", "none", "left", "top")  # of markers
-LONGEST = 48  # letters of a label in a figure
+LONGEST = 48  # letters of a cell's label in a figure
 INK, FRAME = "#222222", "#e4e7ea"
 
 
-def marker(norm: str) -> str:
-    """The norm's own, as its hue."""
-    return MARKERS.get(norm, OTHER_MARKER)
+def marker(norm_name: str) -> str:
+    """The marker of a norm."""
+    return MARKERS.get(norm_name, OTHER_MARKER)
 
 
-def line_styles(norms: Sequence[str]) -> list[int]:
-    """For each line how many of its norm stand before it, which `look` makes a style of."""
-    seen: dict[str, int] = {}
+def filled_marker(norm_name: str) -> str:
+    """The marker of a norm, or a circle in place of a cross, which has no area to fill."""
+    return "o" if marker(norm_name) == "x" else marker(norm_name)
+
+
+def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
+    """The line style and marker fill of each line, for matplotlib; 24 lines of the same norm all differ.
+
+    The first line of a norm is solid and the next five are broken; then the markers are filled less.
+    """
+    counts: dict[str, int] = {}
     styles = []
-    for norm in norms:
-        styles.append(seen.get(norm, 0))
-        seen[norm] = seen.get(norm, 0) + 1
+    for name in norm_names:
+        k = counts[name] = counts.get(name, -1) + 1
+        styles.append({"linestyle": LINES[k % len(LINES)], "fillstyle": FILLS[k // len(LINES) % len(FILLS)]})
     return styles
 
 
-def look(style: int) -> dict[str, Any]:
-    """Solid for the first line of a norm, then ever more broken; then the same with markers that are filled less."""
-    return {"linestyle": LINES[style % len(LINES)], "fillstyle": FILLS[style // len(LINES) % len(FILLS)]}
+def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
+    """The settings of each cell by its label, in the order of the runs."""
+    cells: dict[str, Settings] = runs.drop_duplicates("cell").set_index("cell").to_dict("index")
+    return cells
 
 
-def norm_of(cell: Cell) -> str:
-    """The name of its norm."""
-    return str(cell.leaves["norm.name"])
+def best_cells(runs: pd.DataFrame, most: int) -> dict[str, Settings]:
+    """The settings of the `most` cells with the highest mean validation accuracy, in the order of the runs."""
+    means = runs.groupby("cell", sort=False)["val/accuracy"].mean()
+    best = means.sort_values(ascending=False, kind="stable").index[:most]
+    return cell_settings(runs[runs["cell"].isin(best)])
 
 
-def best(cells: Sequence[Cell], most: int) -> list[Cell]:
-    """At most so many cells, those of the highest mean validation accuracy, in the order in which they stand."""
-    if len(cells) <= most:
-        return list(cells)
-    means = [float(np.mean(cell.values("val/accuracy"))) for cell in cells]
-    chosen = sorted(range(len(cells)), key=lambda k: -means[k])[:most]
-    return [cells[k] for k in sorted(chosen)]
+def selection_title(shown: int, cells: int) -> str:
+    """The title of a figure that shows the best cells only; empty if it shows all of them."""
+    return f"the {shown} cells with the highest validation accuracy, out of {cells:,}" if shown < cells else ""
 
 
-def plain(label: str) -> str:
-    """A label as matplotlib draws it letter by letter: a dollar would begin a formula, an underscore hide it."""
+def figure_label(label: str) -> str:
+    """A label that matplotlib draws letter by letter: escaped, on one line, and shortened in its middle."""
     words = " ".join(label.split())
-    if len(words) > LONGEST:  # the norm stands at the beginning, what tells two labels apart often at the end
+    if len(words) > LONGEST:  # the norm is at the beginning, and differences between labels are often at the end
         words = f"{words[: LONGEST // 3]}...{words[3 + LONGEST // 3 - LONGEST :]}"
-    words = words.replace("$", r"\$")
-    return f" {words}" if words.startswith("_") else words
+    words = words.replace("$", r"\$")  # a dollar would begin a formula
+    return f" {words}" if words.startswith("_") else words  # matplotlib hides labels that begin with an underscore
 
 
-def dress(axes: Axes, title: str) -> None:
-    """A heading on the left, a pale grid behind, no frame above and on the right."""
+def legend_columns(labels: Iterable[str]) -> int:
+    """The number of labels that fit beside each other in a legend below a figure of full width."""
+    widths = [len(figure_label(label)) for label in labels]
+    return max(1, min(len(widths), 105 // (max(widths) + 12)))
+
+
+def style_axes(axes: Axes, title: str) -> None:
+    """Set a title on the left, draw a pale grid behind the data, and remove the frame above and on the right."""
     axes.set_title(title, fontsize=11, loc="left")
     axes.grid(color=FRAME, linewidth=0.7)
     axes.set_axisbelow(True)

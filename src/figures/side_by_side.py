@@ -1,6 +1,6 @@
-"""Grids of test images with the answers of many cells beside them."""
+"""Draws test images with the answers of many cells beside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
@@ -16,11 +16,11 @@ from src.pictures.tiles import (
     PAIR,
     TILE,
     WRONG,
+    blank_picture,
     common_size,
     cut,
     font,
-    one_sentence,
-    paper,
+    message_picture,
     percent,
     text_width,
     tile,
@@ -29,14 +29,14 @@ from src.runs.predictions import Indices
 
 STEP = TILE + 8  # from one column of answers to the next
 HEADING = 13  # font size in pixels
-ONE_SEED = "under each answer its confidence; mistakes are framed"
-SEEDS = "under each answer its mean confidence and how many seeds give it; framed where most seeds are wrong"
+ONE_SEED = "below each answer: its confidence; a frame marks a mistake"
+SEEDS = "below each answer: its mean confidence and the number of seeds that give it; framed if most seeds are wrong"
 WRONG_PAPER = "#fde3d3"
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """One square of a row: a large word over one or two small lines."""
+    """A square of the picture: a large word above small lines."""
 
     word: str
     details: tuple[str, ...]
@@ -52,21 +52,21 @@ def side_by_side(
     heading: str,
     suspects: Sequence[Suspect] = (),
 ) -> Image.Image:
-    """A row an image, a column a cell: what most of its seeds take the image for and how sure all are of it.
+    """A picture with one row per image and one column per cell: the answer of most seeds, and its mean confidence.
 
-    Over several seeds a last line says how many of them give that answer.  Other classes than the label are coloured;
-    a frame is around what more than half of the seeds get wrong, even where no wrong class is the most frequent answer.
+    With several seeds, a third line counts the seeds that give the answer.  Wrong answers are coloured.  A frame marks
+    an image that more than half of the seeds get wrong, even if the most frequent answer is right.
 
     Args:
         test_images: (N, C, H, W), grey or RGB.
-        cells: the answers by the cell's label, whose words stand above its column.
-        chosen: which images to show, in this order; none at all gives a picture that says so.
-        classes: their names; what does not fit is cut.
-        heading: what the picture shows.
-        suspects: for each chosen image the class suggested in place of its label, shown in a column of its own.
+        cells: the answers by the label of the cell.
+        chosen: the indices of the images to show, in this order; for none, the picture says so.
+        classes: their names; long ones are cut.
+        heading: a sentence above the picture.
+        suspects: for each chosen image, the class that the runs suggest; they get a column of their own.
     """
     if len(chosen) == 0 or not cells:
-        return one_sentence(f"{heading}: no such images")
+        return message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
     columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in chosen]}
     if suspects:
@@ -77,12 +77,11 @@ def side_by_side(
     left = TILE + 2 * GAP
     width = left + max(len(columns), 4) * STEP + GAP
     legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
-    lines = [
-        *((line, HEADING, INK) for line in _wrapped(heading, width - 2 * GAP, HEADING)),
-        *((line, DETAIL, GREY) for line in _wrapped(legend, width - 2 * GAP, DETAIL)),
-    ]
-    below = GAP + len(lines) * (HEADING + 4) + GAP + _head_height(columns) + GAP
-    picture, draw = paper(width, below + len(chosen) * (TILE + GAP))
+    lines = [(line, HEADING, INK) for line in _wrap(heading, width - 2 * GAP, HEADING)]
+    lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
+    head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
+    below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
+    picture, draw = blank_picture(width, below + len(chosen) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
         draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, font(size))
     for row, index in enumerate(chosen):
@@ -90,14 +89,14 @@ def side_by_side(
     size = common_size(list(classes), TILE - 8, PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
         place = left + column * STEP
-        _head(draw, (place + TILE // 2, below - GAP), name)
+        _draw_head(draw, (place + TILE // 2, below - GAP), name)
         for row, answer in enumerate(answers):
-            _answer(draw, (place, below + row * (TILE + GAP)), answer, size)
+            _draw_answer(draw, (place, below + row * (TILE + GAP)), answer, size)
     return picture
 
 
 def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[_Answer]:
-    """One cell's answers to the chosen images."""
+    """The answers of a cell to the chosen images."""
     answers, wrong = [], cell.wrong
     for index in chosen:
         predicted = int(cell.predicted[index])
@@ -108,8 +107,8 @@ def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[
     return answers
 
 
-def _answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], answer: _Answer, size: int) -> None:
-    """An answer in the square at `place`."""
+def _draw_answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], answer: _Answer, size: int) -> None:
+    """Draw an answer; `place` is the upper left corner of its square."""
     middle, top = place[0] + TILE // 2, place[1]
     if answer.framed:
         draw.rectangle((*place, place[0] + TILE - 1, top + TILE - 1), fill=WRONG_PAPER, outline=WRONG)
@@ -119,30 +118,22 @@ def _answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], answer: _Answer, 
         draw.text((middle, top + 45 + line * (DETAIL + 2)), detail, GREY, font(DETAIL), anchor="ms")
 
 
-def _head(draw: ImageDraw.ImageDraw, place: tuple[int, int], name: str) -> None:
-    """A column's name, a word a line, its last one's foot in the middle at `place`."""
-    for line, word in enumerate(reversed(_words(name))):
+def _draw_head(draw: ImageDraw.ImageDraw, place: tuple[int, int], name: str) -> None:
+    """Write the name of a column; `place` is the lower end of its last line, in the middle."""
+    for line, word in enumerate(reversed(_lines_of(name))):
         size = common_size([word], STEP - 2, DETAIL, smallest=8)
         height = place[1] - line * (DETAIL + 3)
         draw.text((place[0], height), cut(word, STEP - 2, size), INK, font(size), anchor="md")
 
 
-def _head_height(names: Iterable[str]) -> int:
-    return max(len(_words(name)) for name in names) * (DETAIL + 3)
+def _lines_of(name: str) -> list[str]:
+    """The label of a cell, one word per line; a long word has its key and its value on two lines."""
+    words = (word.replace("=", "= ") if text_width(word, DETAIL) > STEP else word for word in name.split())
+    return " ".join(words).split()
 
 
-def _words(name: str) -> list[str]:
-    """A cell's label in lines: one a word, a key that is too long apart from its value."""
-    words = name.split()
-    return [
-        part
-        for word in words
-        for part in (word.replace("=", "= ").split() if text_width(word, DETAIL) > STEP else [word])
-    ]
-
-
-def _wrapped(words: str, width: int, size: int) -> list[str]:
-    """As many lines as the words take."""
+def _wrap(words: str, width: int, size: int) -> list[str]:
+    """The text in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,1 +1,1 @@
-"""What is drawn of a single job, and what all drawings have in common."""
+"""Draws the pictures of a single job, and holds the drawing tools that all figures share."""

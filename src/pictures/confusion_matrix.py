@@ -1,4 +1,4 @@
-"""A run's confusion matrix."""
+"""Draws the confusion matrix of a run."""
 
 import math
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from matplotlib.patches import Rectangle
 from src.pictures.rendering import default_settings
 from src.runs.predictions import Predictions, confusion
 
-COUNTS_UP_TO = 30  # classes; more leave no room for numbers in the cells
+MOST_NUMBERED = 30  # classes: with more, the squares are too small for numbers
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
 DIAGONAL = "#e9eef3"
 
 
 @default_settings
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
-    """How often each class (row) was taken for each other one (column).
+    """How often the network predicts each class (column) for images of each class (row).
 
-    Only mistakes are coloured, each by its share of the most frequent one: beside a diagonal of thousands no error
-    would be seen.
+    Only mistakes are coloured, relative to the most frequent one: on a scale that includes the diagonal's thousands,
+    they would be invisible.
     """
     n = len(classes)
     counts = confusion(predictions.label, predictions.predicted, n)
@@ -34,14 +34,13 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     worst = max(int(errors.max()), 1) if errors.count() else 1
     axes.imshow(errors, cmap=MISTAKES, vmin=0, vmax=worst)
     axes.set_facecolor("white")
-    _cells(axes, counts, worst)
+    _squares(axes, counts, worst)
     shown = range(0, n, math.ceil(n / 60))
     tilted = max(map(len, classes)) > 3
-    axes.set_xticks(
-        list(shown), [classes[k] for k in shown], rotation=45 if tilted else 0, ha="right" if tilted else "center"
-    )
-    axes.set_yticks(list(shown), [classes[k] for k in shown])
-    axes.tick_params(length=0, labelsize=9 if n <= COUNTS_UP_TO else 6)
+    names = [classes[k] for k in shown]
+    axes.set_xticks(shown, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
+    axes.set_yticks(shown, names)
+    axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     _accuracies(axes, counts)
@@ -53,9 +52,9 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
 
 
 def _place(side: float, letters: int) -> tuple[float, float, float, float]:
-    """Left, bottom, width and height of the matrix as shares of the figure, with room for class names so long.
+    """Left, bottom, width and height of the matrix as shares of the figure; `letters` is the longest name's length.
 
-    A layout that is found by measuring every word takes a third of the time of drawing, in every job.
+    matplotlib's own layout measures every word, which takes a third of the drawing time of every job.
     """
     wide, tilted = side + 0.9, letters > 3
     left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, 9 points a letter
@@ -63,39 +62,27 @@ def _place(side: float, letters: int) -> tuple[float, float, float, float]:
     return left / wide, bottom / side, size / wide, size / side
 
 
-def _cells(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
-    """The diagonal in pale grey, thin lines between the cells, and the numbers where there is room for them."""
+def _squares(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
+    """Draw the grey diagonal and the lines between the squares, and write the numbers if there is room."""
     n = len(counts)
     for k in range(n):
-        axes.add_patch(_square(k))
+        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5))
     between = np.arange(n - 1) + 0.5
     axes.hlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
     axes.vlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    if n > COUNTS_UP_TO:
+    if n > MOST_NUMBERED:
         return
     size = 9.5 if n <= 12 else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
-        dark = row != column and count > 0.6 * worst
-        axes.text(
-            column,
-            row,
-            str(count),
-            ha="center",
-            va="center",
-            fontsize=size if count < 10_000 else size - 2,
-            color="white" if dark else "#5b6b7a" if row == column else "#222222",
-            fontweight="normal" if row == column else "bold",
-        )
-
-
-def _square(k: int) -> Rectangle:
-    return Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5)
+        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * worst else "#222222"
+        weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=ink, fontweight=weight)
 
 
 def _accuracies(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
-    """Each class's accuracy at the right end of its row."""
-    if len(counts) > COUNTS_UP_TO:
+    """Write each class's accuracy at the right end of its row."""
+    if len(counts) > MOST_NUMBERED:
         return
     totals = counts.sum(axis=1)
     for row, total in enumerate(totals):

@@ -1,4 +1,4 @@
-"""What a job's folder shows of its mistakes."""
+"""Writes the mistakes of a job into its folder."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from src.storage.files import write_atomic
 
 
 def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> None:
-    """The worst mistakes, the confusion matrix and the accuracy of each class."""
+    """Write two grids of the most confident mistakes, the confusion matrix and the accuracy of each class."""
     classes = images.source.classes
     for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
         chosen = worst_mistakes(predictions, rows * columns)
@@ -21,8 +21,8 @@ def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> No
         write_atomic(folder / name, picture_png(grid))
     write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
     table = io.StringIO()
-    rows_ = per_class(predictions, classes)
-    writer = csv.DictWriter(table, fieldnames=list(rows_[0]))
+    accuracies = per_class(predictions, classes)
+    writer = csv.DictWriter(table, fieldnames=list(accuracies[0]))
     writer.writeheader()
-    writer.writerows(rows_)
+    writer.writerows(accuracies)
     write_atomic(folder / "per_class.csv", table.getvalue().encode())

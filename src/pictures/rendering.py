@@ -1,4 +1,4 @@
-"""A figure as a file; the same bytes for the same numbers."""
+"""Writes a figure as PNG or SVG; equal figures give equal bytes."""
 
 import io
 import warnings
@@ -10,29 +10,30 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 DPI = 120
-# A decorator: a figure is made and drawn by matplotlib's own defaults, whatever its user has set in this process.
+# A decorator: the function draws with matplotlib's default settings, whatever a user has set in this process.
 default_settings = mpl.rc_context({name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"})
 
 
 @default_settings
 def png(figure: Figure) -> bytes:
-    """A figure as PNG, without date and version: equal figures give equal bytes."""
-    return _drawn(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
+    """A figure as PNG, without date and version."""
+    return _draw(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
 @default_settings
 def svg(figure: Figure) -> bytes:
-    """A figure as SVG, letters as outlines, without date and version: equal figures give equal bytes."""
+    """A figure as SVG, without date and version; letters are outlines."""
     with mpl.rc_context({"svg.hashsalt": "normlab"}):
-        return _drawn(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})
+        return _draw(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})
 
 
-def _drawn(figure: Figure, canvas: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
-    """By the canvas itself: `savefig` would go through everything once more to find the layout, which drawing does."""
+def _draw(figure: Figure, print_figure: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
+    """The canvas's output; `savefig` would draw everything twice, once to find the layout."""
     figure.set_dpi(DPI)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a folder's name in a label; a box stands for the letter
-        canvas(buffer, metadata=metadata)
-    figure.set_layout_engine("none")  # the layout stands, and to find it anew for the other format takes a third of it
+        # The name of a folder can contain letters that the font lacks; the figure shows a box instead.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        print_figure(buffer, metadata=metadata)
+    figure.set_layout_engine("none")  # keeps the layout for the other format: finding it takes a third of the time
     return buffer.getvalue()

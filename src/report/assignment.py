@@ -1,145 +1,114 @@
-"""What a course on normalisation asks to hand in: two graphs, ten mistakes a model, a table and a text."""
+"""Writes the files of a course assignment on normalisation: two graphs, ten mistakes per model, a table and a text."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+import pandas as pd
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import curve, draw_curve, legend_columns
-from src.figures.looks import dress, line_styles, norm_of
-from src.pictures.rendering import default_settings, png
+from src.figures.curves import single_panel
+from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.report.columns import table_rows
 from src.report.output import write_all
 from src.report.report import Report, escape_markdown
-from src.results.records import Cell
+from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5
-# What each norm takes the mean and variance of, in an activation (N, C, H, W).
+# Name, the values over which one mean and variance are taken, batch dependence, behaviour in evaluation.
 AXES = {
     "none": ("no norm", "nothing", "-", "-"),
-    "bn": ("BatchNorm", "one channel of all images of the batch (N, H, W)", "yes", "running averages of training"),
-    "gn": ("GroupNorm", "a group of channels of one image (C/groups, H, W)", "no", "the same as in training"),
-    "ln": ("LayerNorm", "all channels of one image (C, H, W)", "no", "the same as in training"),
-    "in": ("InstanceNorm", "one channel of one image (H, W)", "no", "the same as in training"),
+    "bn": ("BatchNorm", "one channel of all images of the batch (N, H, W)", "yes", "running averages from training"),
+    "gn": ("GroupNorm", "a group of channels of one image (C/groups, H, W)", "no", "same as in training"),
+    "ln": ("LayerNorm", "all channels of one image (C, H, W)", "no", "same as in training"),
+    "in": ("InstanceNorm", "one channel of one image (H, W)", "no", "same as in training"),
 }
-EXPLANATION = """Each norm subtracts a mean, divides by the root of a variance plus a small number, and then applies a
-gain and a bias for each channel.  They differ in the values that a mean and variance are taken of:"""
+EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
+channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 
 
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
-    """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes for each model into a folder.
+    """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes per model into a folder.
 
-    A model of several seeds shows the mistakes of its first; where the images cannot be found any more, there are none.
-
-    Args:
-        report: a comparison with at least one cell.
-        folder: where.
-        budget: parameters that a model may have; None where the course sets none.
+    The mistakes of a model with several seeds are those of its first run.  Without the test images there are no grids.
+    `budget` is the most parameters that a model may have; None for no limit.
     """
-    cells = report.records.cells
-    files = {"loss.png": png(_graph(cells, "val/loss")), "accuracy.png": png(_graph(cells, "val/accuracy"))}
-    grids = {cell.label: f"misclassified_{folder_name(cell.label, cell.key)}.png" for cell in cells}
-    there: dict[str, bytes] = {}
+    results = report.results
+    files = {f"{metric}.png": png(single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    keys = results.runs.drop_duplicates("cell")[["cell", "cell_key"]]
+    names = {cell: f"misclassified_{folder_name(cell, key)}.png" for cell, key in keys.itertuples(index=False)}
+    drawn: dict[str, bytes] = {}
     for atlas in report.atlases:
-        there |= _mistakes(atlas)
-    files |= {grids[label]: picture for label, picture in there.items()}
-    text = _text(report, {label: grids[label] for label in there}, budget)
+        drawn |= _mistakes(atlas, results)
+    files |= {names[cell]: picture for cell, picture in drawn.items()}
+    text = _text(report, {cell: names[cell] for cell in drawn}, budget)
     write_all(folder, {**files, "README.md": text.encode()})
 
 
-@default_settings
-def _graph(cells: Sequence[Cell], metric: str) -> Figure:
-    """All models' curves of one metric on the validation split, in one graph."""
-    rows = -(-len(cells) // legend_columns(cells))
-    figure = Figure(figsize=(9.6, 5.4 + 0.24 * rows), layout="constrained")
-    axes = figure.subplots()
-    for cell, style in zip(cells, line_styles([norm_of(cell) for cell in cells]), strict=True):
-        draw_curve(axes, cell, curve(cell, metric), style)
-    loss = metric.endswith("loss")
-    dress(axes, "validation loss" if loss else "validation accuracy, %")
-    if loss:
-        axes.set_yscale("log")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.legend(loc="outside lower center", ncols=legend_columns(cells), frameon=False, handlelength=4.2)
-    return figure
-
-
-def _mistakes(atlas: Atlas) -> dict[str, bytes]:
-    """The ten most confident mistakes of each model that was tested on these images, as PNG by the model's label."""
-    found: dict[str, bytes] = {}
+def _mistakes(atlas: Atlas, results: Results) -> dict[str, bytes]:
+    """The ten most confident mistakes of each model on one dataset, as PNG by the model's name."""
     try:
         images = atlas.test_images()
     except BadInput:
-        return found
-    for cell in atlas.cells:
-        job = next((job for job in cell.jobs if cell.name(job) in atlas.runs), None)
-        if job is not None:
-            predictions = load_predictions(job.folder.path / "predictions.npz")
-            chosen = worst_mistakes(predictions, MISTAKES)
-            grid = mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS)
-            found[cell.label] = picture_png(grid)
+        return {}
+    found = {}
+    for name, cell in atlas.answers.items():
+        predictions = load_predictions(results.jobs[next(iter(cell.runs))].folder.path / "predictions.npz")
+        chosen = worst_mistakes(predictions, MISTAKES)
+        found[name] = picture_png(mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS))
     return found
 
 
 def _text(report: Report, grids: dict[str, str], budget: int | None) -> str:
-    cells = report.records.cells
-    table = table_rows(report.records, report.frame)
     parts = [
         "# Normalisation and regularisation: a comparison",
-        _setting(report, len(cells)),
+        _setting(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
-        _table(table.headings, table.rows),
+        _table([column.heading for column in report.columns], report.rows),
         "\n".join(f"- {escape_markdown(note)}" for note in report.notes),
         "## Parameters",
-        _parameters(cells, budget),
+        _parameters(report.frame, budget),
         "## Loss of all models\n\n![Validation loss of all models by epoch](loss.png)",
         "## Accuracy of all models\n\n![Validation accuracy of all models by epoch](accuracy.png)",
         "## Ten misclassified test images of each model\n\nThe most confident mistakes: true class > predicted class.",
         *(f"### {escape_markdown(name)}\n\n![Ten mistakes](<{file}>)" for name, file in grids.items()),
-        "## What the norms do",
+        "## How the norms differ",
         EXPLANATION,
-        _norms(cells),
-        "## How to repeat it",
+        _norms(set(report.frame["norm.name"])),
+        "## How to repeat the comparison",
         "\n".join(["```sh", *report.facts.commands, "```"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _setting(report: Report, models: int) -> str:
+def _setting(report: Report) -> str:
     common = dict(report.facts.common)
-    data, epochs, optimizer, batch, held_back = (
-        common.get(path, "several")
-        for path in ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
-    )
+    keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
+    data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
     return (
-        f"{models} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  The curves "
-        f"are those of images that are held back from training ({held_back}); the test images are looked at once, "
-        "after the last epoch."
+        f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
+        f"The curves show the validation split (images held back from training: {held_back}).  The networks are tested "
+        "once, after the last epoch."
     )
 
 
-def _parameters(cells: Sequence[Cell], budget: int | None) -> str:
-    counts = {cell.label: int(cell.jobs[0].start["parameters"]) for cell in cells}
+def _parameters(frame: pd.DataFrame, budget: int | None) -> str:
+    rows = [[cell, f"{count:,}"] for cell, count in zip(frame["cell"], frame["parameters"], strict=True)]
     if budget is None:
-        return _table(("model", "parameters"), [(name, f"{count:,}") for name, count in counts.items()])
-    rows = [
-        (name, f"{count:,}", f"{'within' if count <= budget else 'over'} {budget:,}") for name, count in counts.items()
-    ]
-    return _table(("model", "parameters", "budget"), rows)
+        return _table(("model", "parameters"), rows)
+    within = ["within" if count <= budget else "over" for count in frame["parameters"]]
+    return _table(
+        ("model", "parameters", "budget"),
+        [[*row, f"{word} {budget:,}"] for row, word in zip(rows, within, strict=True)],
+    )
 
 
-def _norms(cells: Sequence[Cell]) -> str:
-    present = [name for name in AXES if name in {norm_of(cell) for cell in cells}]
+def _norms(names: set[str]) -> str:
     headings = ("", "name", "one mean and variance over", "depends on the rest of the batch", "in evaluation")
-    return _table(headings, [(name, *AXES[name]) for name in present])
+    return _table(headings, [(name, *words) for name, words in AXES.items() if name in names])
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

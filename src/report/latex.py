@@ -1,25 +1,18 @@
-"""The comparison's table in LaTeX, for a paper: needs the package booktabs alone."""
+"""Writes the table of a comparison in LaTeX; the document needs only the package booktabs."""
 
 import re
 import textwrap
 
 import pandas as pd
 
-from src.report.columns import TableRows, table_notes, table_rows
-from src.results.records import Records
+from src.report.table import Column, notes, table_columns
+from src.results.results import Results
 
-WIDTH = 10  # characters of a line of a heading
+WIDTH = 10  # characters in a line of a heading
 
-# What TeX would read as a command; everything else, of any script, is left to the document's fonts.
-SPECIAL = {
+# Characters with a meaning in TeX; the fonts of the document decide about all others.
+SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
     "<": r"\textless{}",
@@ -31,25 +24,19 @@ SPECIAL = {
 }
 
 
-def latex(records: Records, frame: pd.DataFrame) -> bytes:
-    """A `table` environment with a caption that says by which rule the numbers were made.
-
-    Args:
-        records: what is compared.
-        frame: its table, as `as_frame` makes it.
-    """
-    table = table_rows(records, frame)
-    said = " ".join(table_notes(records, frame))
+def latex(results: Results, frame: pd.DataFrame) -> bytes:
+    """The table of `as_frame` as a `table` environment; the caption explains how to read the numbers."""
+    columns = table_columns(results, frame)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"  \caption{{{escape(said)}}}",
-        rf"  \begin{{tabular}}{{@{{}}{''.join('r' if numeric else 'l' for numeric in table.numeric)}@{{}}}}",
+        rf"  \caption{{{escape(' '.join(notes(results, frame)))}}}",
+        rf"  \begin{{tabular}}{{@{{}}{''.join(map(_side, columns))}@{{}}}}",
         r"    \toprule",
-        _headings(table),
+        f"    {' & '.join(map(_heading, columns))} \\\\",
         r"    \midrule",
-        *map(_row, table.rows),
+        *(_row(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",
@@ -57,23 +44,23 @@ def latex(records: Records, frame: pd.DataFrame) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _headings(table: TableRows) -> str:
-    """On several lines, so that the table of a sweep of two things is no wider than a page."""
-    stacked = []
-    for heading, numeric in zip(table.headings, table.numeric, strict=True):
-        kept = heading.replace(", ", ",\N{NO-BREAK SPACE}")  # a unit stays with its word
-        lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, WIDTH, break_long_words=False))
-        stacked.append(rf"\shortstack[{'r' if numeric else 'l'}]{{{lines}}}")
-    return "    " + " & ".join(stacked) + r" \\"
+def _side(column: Column) -> str:
+    return "r" if column.numeric else "l"
 
 
-def _row(texts: tuple[str, ...]) -> str:
-    # In braces: behind a line's end TeX would read a first `[` or `*` as its own.
-    first, *others = [escape(text) for text in texts]
-    return "    " + " & ".join([f"{{{first}}}", *others]) + r" \\"
+def _heading(column: Column) -> str:
+    """A heading on several lines, which keeps the table within the page."""
+    kept = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # a unit stays with its word
+    lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, WIDTH, break_long_words=False))
+    return rf"\shortstack[{_side(column)}]{{{lines}}}"
+
+
+def _row(first: str, *others: str) -> str:
+    # In braces, because TeX would read a `[` or `*` after the end of a row as its argument.
+    return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, others)]) + r" \\"
 
 
 def escape(text: str) -> str:
-    """A text as LaTeX prints it, on one line; control characters, which TeX refuses, are left out."""
+    """Text for LaTeX, on one line; without control characters, which TeX refuses."""
     plain = re.sub(r"[\x00-\x1f\x7f]", "", " ".join(text.split()))
     return "".join(SPECIAL.get(letter, letter) for letter in plain)

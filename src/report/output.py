@@ -1,6 +1,5 @@
-"""Writing what a comparison has made: files, or the standard output."""
+"""Writes results to files or to the standard output."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
@@ -11,18 +10,15 @@ STDOUT = Path("-")
 
 
 def check_outputs(named: dict[str, Path | None]) -> list[Path]:
-    """Refuse at once a folder, and results that would be mixed; returns those that are asked for.
-
-    Args:
-        named: by option; None where it was not given.
+    """Check the file of each output option, or None; returns the files that were given.
 
     Raises:
-        BadInput: for two results that would be mixed, or a folder.
+        BadInput: for a folder, or for two results that would mix on the standard output.
     """
     files = {option: path for option, path in named.items() if path is not None}
     mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
     if len(mixed) > 1:
-        raise BadInput(f"{' and '.join(mixed)} would be mixed", "one of them")
+        raise BadInput(f"{' and '.join(mixed)} would mix on the standard output", "one of them")
     for path in files.values():
         try:
             folder = path.is_dir()
@@ -34,10 +30,10 @@ def check_outputs(named: dict[str, Path | None]) -> list[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file atomically; a link, a pipe or a device stays what it is and is written through.
+    """Write a file atomically; links, pipes and devices are written through and kept.
 
     Raises:
-        BadInput: where it cannot be written.
+        BadInput: if the file cannot be written.
     """
     try:
         if path == STDOUT:
@@ -54,14 +50,9 @@ def write(path: Path, content: bytes) -> None:
 
 
 def write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files by name into a folder."""
+    """Write files into a folder, by name."""
     for name, content in files.items():
         write(folder / name, content)
-
-
-def stdout_is_among(files: Sequence[Path]) -> bool:
-    """Whether a result goes to the standard output, so that nothing else may."""
-    return STDOUT in files
 
 
 def _unwritable(path: Path, error: OSError) -> BadInput:

@@ -1,53 +1,78 @@
-"""The comparison as a table of numbers: one row a cell, accuracies on validation and test, with their spread."""
+"""The table of a comparison, one row a cell: as numbers, and as text for a screen, a page or a paper."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from src.results.environments import other_environments
-from src.results.records import Cell, Records
-from src.verdict.statistics import accuracy_half_width, rounding_sd, summarise
+from src.results.results import Results
+from src.runs.identity import code_digest
+from src.runs.naming import format_value, short_name
+from src.verdict.statistics import Summary, accuracy_half_width, rounding_sd, summarise
 
-SELECTION_RULE = "test: once, after the last epoch; choices belong to validation"
+SELECTION_RULE = "Networks are tested once, after the last epoch; choose settings by validation accuracy."
 
 
-def as_frame(records: Records, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """One row a cell, in the order of the cells; accuracies from 0 to 1, what one seed cannot tell is missing.
+@dataclass(frozen=True)
+class Column:
+    """A column of the table as text."""
 
-    Columns: `cell`, `norm.name` and what else varies, `n`, `val/accuracy` and `test/accuracy` (means over seeds, each
-    with its `sd`; `ci95` is the half-width of the t interval of the mean), `test/loss`, `test/errors`, `parameters`,
-    `seconds` (training alone, mean), `other code` (jobs trained by other code than stands here now), `other
-    environment` (jobs trained by another torch or on another processor than most), and `letters` where they are given
-    by cell: cells that share one cannot be told apart.
+    heading: str
+    texts: Sequence[str]  # one a cell
+    short: str = ""  # heading on a screen, with line breaks; empty: the same
+    optional: int = 0  # on a narrow screen: 0 always shown, 2 dropped first, 1 dropped next
+    numeric: bool = True
+    wraps: bool = False  # between words
+
+    @property
+    def on_screen(self) -> str:
+        """The heading on a screen."""
+        return self.short or self.heading
+
+
+def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The table as numbers; accuracies from 0 to 1, and missing where one seed gives no value.
+
+    Columns: `cell`, `norm.name` and the other varied keys, `n` (seeds), `val/accuracy` and `test/accuracy` (means over
+    seeds, each with its `sd`; `ci95` is the half-width of the t interval of the mean), `test/loss`, `test/errors`,
+    `parameters`, `seconds` (training only, mean), `other code` and `other environment` (runs trained with other code
+    than the current, or in another environment than most), and `letters` if given: cells that share one do not differ
+    significantly.
     """
-    varies = dict.fromkeys(["norm.name", *records.varies])
-    code, place = set(records.other_code), other_environments(records).runs
-    frame: pd.DataFrame = pd.DataFrame([_row(cell, list(varies), code, place) for cell in records.cells])
+    runs = results.runs
+    first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
+
+    def summaries(metric: str, least_sds: Iterable[float]) -> list[Summary]:
+        return [summarise(*each) for each in zip(cells[metric].agg(list), least_sds, strict=True)]
+
+    def marked(flags: "pd.Series[bool]") -> list[int]:
+        return [int(count) for count in flags.groupby(runs["cell"], sort=False).sum()]
+
+    exact = [0.0] * len(first)
+    val = summaries("val/accuracy", exact)
+    test = summaries("test/accuracy", [rounding_sd(results.sources[digest]["test"], 1) for digest in first["dataset"]])
+    frame: pd.DataFrame = pd.DataFrame(
+        {
+            "cell": first["cell"].tolist(),
+            **{path: first[path].tolist() for path in ["norm.name", *results.varies]},
+            "n": [cell.n for cell in test],
+            "val/accuracy": [cell.mean for cell in val],
+            "val/accuracy sd": [cell.sd for cell in val],
+            "test/accuracy": [cell.mean for cell in test],
+            "test/accuracy sd": [cell.sd for cell in test],
+            "test/accuracy ci95": [cell.half_width for cell in test],
+            **{name: [cell.mean for cell in summaries(name, exact)] for name in ("test/loss", "test/errors")},
+            "parameters": first["parameters"].tolist(),
+            "seconds": [cell.mean for cell in summaries("seconds/train", exact)],
+            "other code": marked(runs["code"] != code_digest()),
+            "other environment": marked(runs["run"].isin(other_environments(results).runs)),
+        }
+    )
     if letters:
-        frame["letters"] = [letters.get(cell.label, "") for cell in records.cells]
+        frame["letters"] = [letters.get(cell, "") for cell in frame["cell"]]
     return frame
-
-
-def _row(cell: Cell, varies: list[str], other_code: set[str], elsewhere: frozenset[str]) -> dict[str, Any]:
-    val = summarise(cell.values("val/accuracy"))
-    test = summarise(cell.values("test/accuracy"), rounding_sd(cell.source["test"], 1))
-    return {
-        "cell": cell.label,
-        **{path: cell.leaves.get(path) for path in varies},
-        "n": test.n,
-        "val/accuracy": val.mean,
-        "val/accuracy sd": val.sd,
-        "test/accuracy": test.mean,
-        "test/accuracy sd": test.sd,
-        "test/accuracy ci95": test.half_width,
-        "test/loss": summarise(cell.values("test/loss")).mean,
-        "test/errors": summarise(cell.values("test/errors")).mean,
-        "parameters": int(cell.jobs[0].start["parameters"]),
-        "seconds": summarise([float(job.result["seconds"]["train"]) for job in cell.jobs]).mean,
-        "other code": sum(cell.name(job) in other_code for job in cell.jobs),
-        "other environment": sum(cell.name(job) in elsewhere for job in cell.jobs),
-    }
 
 
 def csv_content(frame: pd.DataFrame) -> bytes:
@@ -56,47 +81,113 @@ def csv_content(frame: pd.DataFrame) -> bytes:
 
 
 def json_content(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The table as rows that are JSON, missing numbers null."""
+    """The table as rows for JSON, missing numbers null."""
     return [
-        {name: None if pd.isna(value) else _plain(value) for name, value in row.items()}
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in frame.astype(object).to_dict("records")
     ]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+def curves_csv(epochs: pd.DataFrame) -> bytes:
+    """The curves in long form: `cell`, `seed`, `epoch`, `metric`, `value`; accuracies from 0 to 1, times in seconds."""
+    keys = ["cell", "seed", "epoch"]
+    metrics = [name for name in epochs if name not in ("run", *keys)]
+    curves = epochs.set_index(keys)[metrics].rename_axis("metric", axis=1).stack().rename("value")
+    return bytes(curves.reset_index().to_csv(index=False, lineterminator="\n").encode())
 
 
-def notes(records: Records, frame: pd.DataFrame) -> list[str]:
-    """What a reader must know to read the numbers rightly, a sentence each; the first is the rule of selection."""
+def notes(results: Results, frame: pd.DataFrame) -> list[str]:
+    """The sentences that explain how to read the table; the first says how settings are to be chosen."""
     found = [SELECTION_RULE]
+    total = frame["n"].sum()
     if "letters" in frame:
-        several = len({cell.source["digest"] for cell in records.cells}) > 1
-        apart = "; those of different datasets are not compared" if several else ""
-        found.append(f"cells that share a letter cannot be told apart{apart}")
+        apart = "; cells on different datasets are not compared" if len(results.sources) > 1 else ""
+        found.append(f"Cells that share a letter do not differ significantly{apart}.")
     if frame["parameters"].nunique() == 1:
-        found.append(f"{frame['parameters'].iloc[0]:,} parameters each")
+        found.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
     if (frame["n"] > 1).any():
-        found.append("± standard deviation over seeds; 95 %: t interval of the mean over seeds")
+        found.append("±: standard deviation over seeds; 95 % CI: t interval of the mean over seeds.")
     if (frame["n"] == 1).any():
-        half_width, images = _chance(records)
+        half_width, images = _widest_interval(results)
         found.append(
-            f"one seed (n = 1) does not rank methods; the choice of the {images:,} test images alone makes each single "
-            f"accuracy uncertain by up to ±{100 * half_width:.2f} points (95 %, Wilson), and intervals of single "
-            "accuracies do not compare rows, which are tested on the same images"
+            f"One seed (n = 1) cannot rank methods.  The sample of {images:,} test images alone gives a single "
+            f"accuracy a 95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by such "
+            "intervals: all rows share the test images."
         )
     if other := frame["other code"].sum():
-        found.append(f"* trained by other code than stands here now: {other} of {frame['n'].sum()} runs")
+        found.append(f"* Trained with a different version of the code: {other} of {total} runs.")
     if other := frame["other environment"].sum():
-        differences = other_environments(records).words
-        found.append(f"† trained in another environment than most: {other} of {frame['n'].sum()} runs: {differences}")
+        differences = other_environments(results).words
+        found.append(f"† Trained in a different environment than most runs: {other} of {total} runs: {differences}.")
     return found
 
 
-def _chance(records: Records) -> tuple[float, int]:
-    """The widest half-width of a single run's accuracy (0 to 1), and that run's number of test images."""
-    single = [cell for cell in records.cells if len(cell.jobs) == 1]
-    return max(
-        (accuracy_half_width(cell.values("test/accuracy")[0], cell.source["test"]), int(cell.source["test"]))
-        for cell in single
-    )
+def _widest_interval(results: Results) -> tuple[float, int]:
+    """The largest half-width of a single run's accuracy (0 to 1), with the number of test images."""
+    runs = results.runs
+    single = runs[runs.groupby("cell")["run"].transform("size") == 1]
+    images = [int(results.sources[digest]["test"]) for digest in single["dataset"]]
+    return max((accuracy_half_width(*each), each[1]) for each in zip(single["test/accuracy"], images, strict=True))
+
+
+def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
+    """All columns as text."""
+    return [*setting_columns(results, frame), *number_columns(frame)]
+
+
+def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
+    """A column for each key that differs between cells; the first carries the marks of other code and environments."""
+    varied = list(dict.fromkeys(["norm.name", *results.varies]))
+    return [
+        Column(
+            short_name(path, varied),
+            _values(frame, path, marked=position == 0),
+            numeric=not any(isinstance(value, str) for value in frame[path]),
+        )
+        for position, path in enumerate(varied)
+    ]
+
+
+def cell_column(frame: pd.DataFrame) -> Column:
+    """The whole name of each cell in one column, for narrow screens."""
+    return Column("cell", _values(frame, "cell", marked=True), numeric=False, wraps=True)
+
+
+def number_columns(frame: pd.DataFrame) -> list[Column]:
+    """Letters, counts, accuracies, errors and costs, without the columns that add nothing for these cells."""
+
+    def texts(form: str, name: str) -> list[str]:
+        return [form.format(value) for value in frame[name]]
+
+    errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
+    # Four decimals; the loss of a run that almost diverged can have any number of digits.
+    losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
+    intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
+    columns = [
+        Column("n", texts("{}", "n")),
+        Column("validation accuracy, %", _accuracies(frame, "val/accuracy"), "validation\naccuracy %"),
+        Column("test accuracy, %", _accuracies(frame, "test/accuracy"), "test\naccuracy %"),
+        Column("95 % CI", intervals, optional=1),
+        Column("test errors", errors, "test\nerrors", optional=1),
+        Column("test loss", losses, "test\nloss", optional=2),
+        Column("training, s", texts("{:.1f}", "seconds"), "training\nseconds", optional=2),
+        Column("parameters", texts("{:,}", "parameters"), "para-\nmeters", optional=2),
+    ]
+    if "letters" in frame:
+        columns.insert(0, Column("letters", frame["letters"].tolist(), " ", numeric=False))
+    unused = set() if (frame["n"] > 1).any() else {"95 % CI"}
+    unused |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
+    return [column for column in columns if column.heading not in unused]
+
+
+def _values(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
+    texts = ["-" if pd.isna(value) else format_value(value) for value in frame[path].astype(object)]
+    if not marked:
+        return texts
+    marks = zip(texts, frame["other code"], frame["other environment"], strict=True)
+    return [text + ("*" if code else "") + ("†" if environment else "") for text, code, environment in marks]
+
+
+def _accuracies(frame: pd.DataFrame, metric: str) -> list[str]:
+    sds = ["" if pd.isna(sd) else f" ± {100 * sd:.2f}" for sd in frame[f"{metric} sd"]]
+    return [f"{100 * mean:.2f}{sd}" for mean, sd in zip(frame[metric], sds, strict=True)]

@@ -1,1 +1,5 @@
-"""Reads job folders into the finished runs that a comparison is about."""
+"""Reads finished runs into pandas frames: `from src.results import load_runs` in a notebook or a script."""
+
+from src.results.notebook import Runs, load_runs
+
+__all__ = ["Runs", "load_runs"]

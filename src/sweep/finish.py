@@ -1,4 +1,4 @@
-"""What follows a sweep's last job: its comparison; and where another sweeper than ours asked for it, its delivery."""
+"""Compares a sweep after its last job; for other sweepers than the grid it also delivers the runs to MLflow."""
 
 import sys
 from pathlib import Path
@@ -16,29 +16,29 @@ from src.sweep.option_files import gaps
 
 
 def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
-    """The comparison, which names the jobs that have no result; returns 1 where there are such, else 0."""
+    """Compare a finished sweep; returns 1 if jobs are missing or the comparison fails, else 0."""
     from src.report.comparison import compare
 
     try:
-        comparison = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
-    except Exception as error:  # the jobs are finished all the same: a full disk, say, must not hide that
-        say(f"the comparison could not be made: {type(error).__name__}: {error}".rstrip(": "))
+        results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
+    except Exception as error:  # the jobs are finished even if the disk is full, say
+        say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
-    return int(bool(comparison.records.unfinished))
+    return int(bool(results.unfinished))
 
 
 class StudyEnd(Callback):
-    """Compares a study's trials when its sweeper has ended; a grid does so itself."""
+    """Compares the trials of a search at its end; a grid does so itself."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Hydra's call, unless an error has ended the study."""
+        """Hydra calls this at the end of a search, unless it failed."""
         multirun = Path(config.hydra.sweep.dir).parent
         manifest = multirun / "sweeps" / study_id()[:8] / "manifest.json"
         if not manifest.exists():
             return
         try:
             sweep = read_sweep(manifest)
-        except BadInput as refusal:  # Hydra makes a warning of any exception but SystemExit
+        except BadInput as refusal:  # Hydra turns any exception but SystemExit into a warning
             say(str(refusal))
             sys.exit(1)
         status = report(sweep, multirun)
@@ -47,7 +47,7 @@ class StudyEnd(Callback):
         delivered = self._delivered(config.tracking, sweep, multirun)
         status = status or (0 if delivered else 3)
         if status:
-            sys.exit(status)  # Hydra makes a warning of any other exception
+            sys.exit(status)
 
     def _delivered(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:
         if tracking.name == "none":

@@ -1,4 +1,4 @@
-"""What one swept setting does, averaged over the others, and whether two of them depend on each other."""
+"""The effects of single factors, averaged over the other factors, and the interactions of two factors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,21 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from src.results.records import Records
+from src.results.results import Results
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.verdict.points import by, interval, points
-from src.verdict.statistics import ALPHA, holm, rounding_sd, t_interval
+from src.verdict.statistics import ALPHA, Floats, holm, rounding_sd, t_interval
 from src.wording import counted, joined
 
-Seeds = Mapping[int, float]  # test accuracy by seed
-CONTRASTS = 400  # at most so many combinations of levels of the factors in question
-UNREAD = object()  # stands for a key's value in a cell that does not read it: no level
+Levels = tuple[Any, ...]
+"""The values of some factors, one each."""
+CONTRASTS = 400  # factors with more combinations of levels are skipped
+UNREAD = object()  # in place of a value that the options of a cell do not read: not a level
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A level of a factor against the first one's, or two of two (`norm x l1`: the difference of differences)."""
+    """The difference of one level of a factor from its first level, or an interaction (`norm x l1`).
+
+    An interaction is a difference of differences.
+    """
 
     factor: str
     level: str
@@ -38,57 +42,53 @@ class Effect:
 
     @property
     def interaction(self) -> bool:
-        """Whether it is one of two factors."""
+        """Whether it is an interaction of two factors."""
         return " x " in self.factor
 
     @property
     def words(self) -> str:
-        """A sentence in percentage points."""
-        mean = ""
-        if self.over:
-            others = joined(self.over)
-            averaged = f"averaged over {others} ({counted(self.settings, 'setting')})"
-            mean = f", {averaged}" if self.settings > 1 else f", at one setting of {others}"
+        """The effect as a sentence, in percentage points."""
+        others, mean = joined(self.over), ""
+        if others:
+            settings = f"averaged over {others} ({counted(self.settings, 'setting')})"
+            mean = f", {settings if self.settings > 1 else f'at one setting of {others}'}"
+        subject = f"{self.factor} {self.level} vs {self.against}:"
+        if self.interaction:
+            change = f"the change from {self.against} to {self.level}"
+            subject = f"{self.factor}: {change} differs from the sum of the two single changes by"
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
-            return f"{self._subject()} {size}{mean}; one seed in common: no interval, another could turn it round"
+            return f"{subject} {size}{mean}; one common seed, so no interval: another seed could reverse it"
         if self.equal:
-            return f"{self._subject()} 0 points in each of {self.n} seeds{mean}"
-        ends = f"{points(self.difference)} points {interval(self.low, self.high)}"
+            return f"{subject} 0 points in each of {self.n} seeds{mean}"
+        result = f"{subject} {points(self.difference)} points {interval(self.low, self.high)}{mean}"
         if self.p_holm is None or self.p_holm >= ALPHA:
             alone = self.p is not None and self.p < ALPHA
-            doubt = "would be a difference alone, not among all effects" if alone else "which cannot be told from none"
-            return f"{self._subject()} {ends}{mean}, {doubt} ({self.n} seeds)"
-        if self.interaction:
-            return f"{self._subject()} {ends}{mean} ({self.n} seeds)"
-        better = "better" if self.difference > 0 else "worse"
-        size = by(self.difference, self.low, self.high)
-        return f"{self.factor} {self.level} is {better} than {self.against} by {size}{mean} ({self.n} seeds)"
-
-    def _subject(self) -> str:
-        if self.interaction:
-            return f"{self.factor}: going from {self.against} to {self.level} together differs from the sum of both by"
-        return f"{self.factor} {self.level} against {self.against}:"
+            result += ", significant on its own, but not after Holm's correction" if alone else ", not significant"
+        elif not self.interaction:
+            better = "better" if self.difference > 0 else "worse"
+            size = by(self.difference, self.low, self.high)
+            result = f"{self.factor} {self.level} is {better} than {self.against} by {size}{mean}"
+        return f"{result} ({self.n} seeds)"
 
 
-def factor_effects(records: Records) -> tuple[Effect, ...]:
-    """Main effects and interactions of two, where two or more factors vary.
+def factor_effects(results: Results) -> tuple[Effect, ...]:
+    """The main effects and the interactions of two factors, if two or more factors vary.
 
-    Only the balanced part of the grid counts: settings of the other factors at which all levels in question were
-    trained, on the same test images, and seeds that all these cells have.  Holm corrects over all effects, apart from
-    the pairs of cells.
+    Only the balanced part of the grid counts: settings of the other factors that were trained at all levels in
+    question, on the same test images, with seeds that all these cells have.  Holm's correction covers all effects, and
+    not the pairs of cells.
     """
-    factors = list(records.varies)
+    factors = list(results.varies)
     if len(factors) < 2:
-        return ()  # the pairs of cells say it
-    table: dict[tuple[Any, ...], Seeds] = {}
-    images = 0
-    for cell in records.cells:
-        leaves = cell.leaves
-        values = (leaves[path] if applies(path, leaves) else UNREAD for path in factors)
-        key = (cell.source["digest"], cell.source["test"], *values)
-        table[key] = {int(job.leaves["seed"]): float(job.result["metrics"]["test/accuracy"]) for job in cell.jobs}
-        images = max(images, int(cell.source["test"]))
+        return ()  # the pairs of cells show the same
+    cells = results.runs.drop_duplicates("cell")
+    accuracies = results.runs.pivot(index="cell", columns="seed", values="test/accuracy").loc[cells["cell"]]
+    table: dict[Levels, Floats] = {}
+    for cell, values in zip(cells.to_dict("records"), accuracies.to_numpy(), strict=True):
+        key = [cell["dataset"], *(cell[path] if applies(path, cell) else UNREAD for path in factors)]
+        table[tuple(key)] = values
+    images = max((int(source["test"]) for source in results.sources.values()), default=0)
     found = [*_effects(table, factors, 1, images), *_effects(table, factors, 2, images)]
     tested = [position for position, effect in enumerate(found) if effect.p is not None]
     corrected = holm(np.array([found[position].p for position in tested], dtype=np.float64))
@@ -97,71 +97,52 @@ def factor_effects(records: Records) -> tuple[Effect, ...]:
     return tuple(found)
 
 
-def _effects(
-    table: Mapping[tuple[Any, ...], Seeds], factors: Sequence[str], order: int, images: int
-) -> Iterator[Effect]:
-    """Main effects (order 1) or interactions (order 2)."""
-    for chosen in combinations(range(len(factors)), order):
-        places = [place + 2 for place in chosen]  # behind the test set
-        by_values: dict[tuple[Any, ...], dict[tuple[Any, ...], Seeds]] = {}
-        for key, seeds in table.items():
-            rest = tuple(value for place, value in enumerate(key) if place not in places)
-            by_values.setdefault(tuple(key[place] for place in places), {})[rest] = seeds
-        levels = [list(dict.fromkeys(key[place] for key in table if key[place] is not UNREAD)) for place in places]
-        if not all(levels) or np.prod([len(values) for values in levels]) > CONTRASTS:
-            continue  # a search, say: nearly every value is a level of its own
-        base = tuple(values[0] for values in levels)
-        names = [short_name(factors[place], factors) for place in chosen]
-        others = tuple(short_name(path, factors) for place, path in enumerate(factors) if place not in chosen)
-        for level in product(*(values[1:] for values in levels)):
-            values = _contrast(by_values, level, base)
-            if values is None:
-                continue
-            differences, settings = values
-            rounding = rounding_sd(images, 2**order) / settings**0.5
-            yield _effect(" x ".join(names), _named(level), _named(base), differences, rounding, settings, others)
+def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int, images: int) -> Iterator[Effect]:
+    """The main effects (order 1) or the interactions (order 2).
 
-
-def _named(values: tuple[Any, ...]) -> str:
-    return ", ".join(map(format_value, values))
-
-
-def _contrast(
-    by_values: Mapping[tuple[Any, ...], Mapping[tuple[Any, ...], Seeds]], level: tuple[Any, ...], base: tuple[Any, ...]
-) -> tuple[list[float], int] | None:
-    """The contrast of each common seed, and over how many settings of the others it is a mean; None where it is none.
-
-    Each way of taking the level's or the base's value counts with -1 for every value of the base.
+    Args:
+        table: the accuracies of each cell (seeds,), NaN for a missing seed, by its dataset and its levels.
+        factors: dotted keys, in the order of the levels.
+        order: the number of factors in question.
+        images: test images.
     """
-    ends = list(product(*zip(level, base, strict=True)))
-    cells = [by_values.get(end, {}) for end in ends]
+    for chosen in combinations(range(len(factors)), order):
+        places = [place + 1 for place in chosen]  # the dataset comes first
+        by_levels: dict[Levels, dict[Levels, Floats]] = {}
+        for key, accuracies in table.items():
+            rest = tuple(value for place, value in enumerate(key) if place not in places)
+            by_levels.setdefault(tuple(key[place] for place in places), {})[rest] = accuracies
+        values = [list(dict.fromkeys(key[place] for key in table if key[place] is not UNREAD)) for place in places]
+        if not all(values) or np.prod([len(levels) for levels in values]) > CONTRASTS:
+            continue  # in a search, nearly every value is a level of its own
+        base = tuple(levels[0] for levels in values)
+        name = " x ".join(short_name(factors[place], factors) for place in chosen)
+        others = tuple(short_name(path, factors) for place, path in enumerate(factors) if place not in chosen)
+        for level in product(*(levels[1:] for levels in values)):
+            differences, settings = _contrast(by_levels, level, base)
+            if len(differences):
+                shown, against = (", ".join(map(format_value, levels)) for levels in (level, base))
+                mean, n = float(np.mean(differences)), len(differences)
+                effect = Effect(name, shown, against, mean, None, None, n, settings, others)
+                yield _tested(effect, differences, rounding_sd(images, 2**order) / settings**0.5) if n > 1 else effect
+
+
+def _contrast(by_levels: Mapping[Levels, Mapping[Levels, Floats]], level: Levels, base: Levels) -> tuple[Floats, int]:
+    """The contrast of each common seed, and the number of settings of the other factors that it averages.
+
+    Each combination of the level's and the base's values counts with a factor of -1 for every value of the base.
+    """
+    ends = [by_levels.get(end, {}) for end in product(*zip(level, base, strict=True))]
     signs = [(-1) ** sum(picked) for picked in product((0, 1), repeat=len(level))]
-    rests = [rest for rest in cells[0] if all(rest in cell for cell in cells)]
+    rests = [rest for rest in ends[0] if all(rest in end for end in ends)]
     if not rests:
-        return None
-    seeds = sorted(set.intersection(*(set(cell[rest]) for cell in cells for rest in rests)))
-    if not seeds:
-        return None
-    sums = [
-        sum(sign * cell[rest][seed] for sign, cell in zip(signs, cells, strict=True) for rest in rests)
-        for seed in seeds
-    ]
-    return [total / len(rests) for total in sums], len(rests)
+        return np.empty(0), 0
+    total = sum(sign * end[rest] for sign, end in zip(signs, ends, strict=True) for rest in rests)
+    return total[~np.isnan(total)] / len(rests), len(rests)
 
 
-def _effect(
-    factor: str,
-    level: str,
-    against: str,
-    differences: Sequence[float],
-    rounding: float,
-    settings: int,
-    others: tuple[str, ...],
-) -> Effect:
-    n, mean = len(differences), float(np.mean(differences))
-    if n == 1:
-        return Effect(factor, level, against, mean, None, None, n, settings, others)
+def _tested(effect: Effect, differences: Floats, rounding: float) -> Effect:
+    """The effect with its interval and p value, from one difference per seed."""
     sd = max(float(np.std(differences, ddof=1)), rounding)
-    low, high, p = (float(value) for value in t_interval(np.array(mean), np.array(sd), np.array(n)))
-    equal = max(map(abs, differences)) < 1e-12
-    return Effect(factor, level, against, mean, low, high, n, settings, others, p, equal=equal)
+    low, high, p = (float(value) for value in t_interval(np.array(effect.difference), np.array(sd), np.array(effect.n)))
+    return replace(effect, low=low, high=high, p=p, equal=bool(np.abs(differences).max() < 1e-12))

@@ -1,30 +1,30 @@
-"""The compact letter display: cells that share a letter cannot be told apart."""
+"""The compact letter display: cells that share a letter do not differ significantly."""
 
 import string
 from collections.abc import Iterable, Sequence
 
 LETTERS = string.ascii_letters
-CELLS = 100  # more cells have no letters: nobody would read them
-COLUMNS = 500  # so many on the way to the letters are given up
+CELLS = 100  # letters for more cells would be unreadable
+COLUMNS = 500  # intermediate columns; more would take too long
 
 
 def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str] = LETTERS) -> list[str] | None:
-    """Letters for each cell, so that two cells share one exactly where their pair is not decided.
+    """Letters for each cell; two cells share a letter exactly if their pair is not decided.
 
     Insert and absorb (Piepho 2004, "An algorithm for a letter-based representation of all-pairwise comparisons"): all
     cells begin in one column; a decided pair splits each column that holds both; columns inside others are absorbed.
 
     Args:
-        cells: how many there are, the best first: it gets the first letter.
-        decided: the pairs of positions that can be told apart.
-        names: the letters to be given.
+        cells: their number; the first cell is the best and gets the first letter.
+        decided: the pairs of positions that differ significantly.
+        names: the letters to use.
 
     Returns:
-        A string for each cell; None where there are more cells, or more letters needed, than can be read.
+        A string for each cell; None for too many cells, or if the letters do not suffice.
     """
     if cells > CELLS:
         return None
-    columns = [(1 << cells) - 1] if cells else []  # of bits, one a cell
+    columns = [(1 << cells) - 1] if cells else []  # as bits, one per cell
     for first, second in decided:
         one, other = 1 << first, 1 << second
         split = [column for column in columns if column & one and column & other]
@@ -42,7 +42,7 @@ def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str]
 
 
 def _absorb(columns: list[int], parts: list[int]) -> list[int]:
-    """The columns and those of the new parts that lie in no other; a column that was there before lies in no part."""
+    """The columns, and the new parts that lie in no other column; an old column lies in no part."""
     kept = list(columns)
     for part in sorted(set(parts), key=int.bit_count, reverse=True):
         if not any(part & ~column == 0 for column in kept):

@@ -1,93 +1,69 @@
-"""Two cells beside each other: the difference of their test accuracies, how sure it is, and that in words."""
+"""Two cells compared: the difference of their test accuracies, its uncertainty, and a sentence about both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.verdict.points import by, interval, points
-from src.verdict.statistics import ALPHA, bca, signed_rank
+from src.verdict.statistics import ALPHA
 from src.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Accuracies and differences from 0 to 1."""
+    """The comparison of two cells; accuracies and differences from 0 to 1."""
 
     first: str
     second: str
     difference: float  # first minus second
-    low: float  # of the 95 % interval of the difference, for this pair alone
+    low: float  # of the 95 % confidence interval of the difference, for this pair alone
     high: float
     p: float  # two-sided, for this pair alone
     p_holm: float  # corrected for all pairs of the comparison
     method: str  # `paired t over 5 seeds`, `exact McNemar on 10,000 images`
-    n: int  # seeds in common; with one the networks are compared, not the methods
-    superiority: float | None  # P(a run of the first beats that of the second), ties half; None for one seed
+    n: int  # common seeds; one seed compares the networks, not the methods
+    superiority: float | None  # P(a run of the first beats one of the second), ties count half; None for one seed
     among: int  # pairs in the comparison
-    seeds: int | None  # so many in all would resolve `resolves` with a power of 80 %; None where that is not known
-    resolves: float | None  # a difference
-    differences: tuple[float, ...] = ()  # one a common seed, in the order of the seeds; none for one seed
+    seeds: int | None  # total seeds that detect the difference `resolves` with a power of 80 %; None if unknown
+    resolves: float | None
+    differences: tuple[float, ...] = ()  # one per common seed, in the order of the seeds; empty for one seed
     images: int = 0
-    equal: bool = False  # every common seed gave the same curves and results, to the last bit
+    equal: bool = False  # every common seed gave bit-identical curves and results
     across: bool = False  # a common seed was trained in different environments
 
     @property
     def decided(self) -> bool:
-        """Whether the two can be told apart."""
+        """Whether the difference is statistically significant after Holm's correction."""
         return self.p_holm < ALPHA
 
     @property
-    def wilcoxon(self) -> float | None:
-        """The p value of the signed-rank test, which needs no normality; None below 6 seeds."""
-        return signed_rank(self.differences)
-
-    @property
-    def bootstrap(self) -> tuple[float, float] | None:
-        """The 95 % BCa interval of the difference; None below 20 seeds."""
-        return bca(self.differences)
-
-    @property
     def words(self) -> str:
-        """The verdict, a sentence in percentage points."""
+        """The result as a sentence, in percentage points."""
         if self.equal:
-            return (
-                f"{self.first} and {self.second} are equal: with the same seed they give the same results, bit by bit"
-            )
-        return self._of_networks() if self.n == 1 else self._of_methods()
-
-    def _of_methods(self) -> str:
+            return f"{self.first} and {self.second} are bit-identical: the same seed gives the same results"
+        network = "the trained network " if self.n == 1 else ""
+        first, second = f"{network}{self.first}", f"{network}{self.second}"
+        size = by(self.difference, self.low, self.high)
         if self.decided:
-            better = "better" if self.difference > 0 else "worse"
-            return f"{self.first} is {better} than {self.second} by {by(self.difference, self.low, self.high)}"
-        words = f"{self.first} and {self.second} cannot be told apart{self._doubt()}"
-        if self.seeds is None or self.resolves is None:
-            return words
+            result = f"{first} is {'better' if self.difference > 0 else 'worse'} than {second} by {size}"
+        elif self.p < ALPHA:
+            result = (
+                f"{first} and {second} differ by {size}, which is significant on its own, but not after Holm's "
+                f"correction over {self.among:,} pairs"
+            )
+        else:
+            stricter = "; the exact test is stricter than the interval" if self.low > 0 or self.high < 0 else ""
+            ends = f"{points(self.difference)} points {interval(self.low, self.high)}"
+            result = f"{first} and {second} do not differ significantly ({ends}{stricter})"
+        if self.n == 1:
+            images = f"{self.images:,} test images"
+            return f"on {images}, {result}; this is not about the methods: another seed could reverse it"
+        if self.decided or self.seeds is None or self.resolves is None:
+            return result
         more = counted(self.seeds - self.n, "more seed")
-        return f"{words}; about {more} would show {100 * self.resolves:g} points in four of five tries"
-
-    def _of_networks(self) -> str:
-        images = f"{self.images:,} test images"
-        if self.decided:
-            better = "better" if self.difference > 0 else "worse"
-            size = by(self.difference, self.low, self.high)
-            return (
-                f"the trained network {self.first} is {better} than the network {self.second} by {size} on these "
-                f"{images}; that says nothing about the methods: another seed could turn it round"
-            )
-        return (
-            f"the trained networks {self.first} and {self.second} cannot be told apart on these {images}"
-            f"{self._doubt()}; about the methods one seed says nothing: another could turn it round"
-        )
-
-    def _doubt(self) -> str:
-        ends = interval(self.low, self.high)
-        if self.p < ALPHA:
-            size = by(self.difference, self.low, self.high)
-            return f": {size} would be a difference alone, not among {self.among:,} comparisons"
-        stricter = "; the exact test is stricter than the interval" if self.low > 0 or self.high < 0 else ""
-        return f" (difference {points(self.difference)} points {ends}{stricter})"
+        return f"{result}; about {more} would detect {100 * self.resolves:g} points with a power of 80 %"
 
 
 def clearest(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """At most so many pairs, those with the smallest p, in the order in which they stand."""
+    """The pairs with the smallest p, at most `most` of them, in their original order."""
     chosen = sorted(range(len(pairs)), key=lambda k: (pairs[k].p_holm, pairs[k].p))[:most]
     return [pairs[k] for k in sorted(chosen)]

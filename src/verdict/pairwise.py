@@ -1,13 +1,15 @@
-"""Every two cells of a comparison beside each other: paired by seed, or by image where one seed is common."""
+"""Compares every two cells: paired by seed, or by image where they have one seed in common."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from src.results.environments import bit_changing
-from src.results.records import Cell
-from src.runs.folder import FinishedJob
+from src.results.results import Results
 from src.verdict.pairs import Pair
 from src.verdict.statistics import (
     ALPHA,
@@ -19,103 +21,95 @@ from src.verdict.statistics import (
     holm,
     mcnemar,
     rounding_sd,
-    superiority,
     t_interval,
 )
 
-# What more seeds are asked to resolve: the first of these that so many seeds in all are enough for.
+# Differences to detect, by preference: the finer ones where the seeds at hand already detect 0.1 points.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-FINER = (0.0005, 0.0002, 0.0001)  # where 0.1 points would have shown already
-AFFORDABLE = 20  # seeds in all, or twice as many as there are
+FINER = (0.0005, 0.0002, 0.0001)
+AFFORDABLE = 20  # total seeds that a suggestion may reach; or twice the present number, if that is more
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The pairs of cells that were tested on the same images, as arrays of one value a pair."""
+    """The comparison of all cells that were tested on the same images.
 
-    cells: tuple[Cell, ...]
-    first: Counts  # positions among the cells
-    second: Counts
-    n: Counts  # seeds in common
-    difference: Floats
-    low: Floats
-    high: Floats
-    p: Floats
-    sd: Floats  # of the paired differences; NaN for one seed
-    equal: Bools  # every common seed gave the same results, to the last bit
-    across: Bools  # a common seed was trained in different environments
-    seeds: tuple[int, ...]  # all that any cell has
-    accuracies: Floats  # (cells, seeds), NaN where there is none
-    without: tuple[tuple[int, int, int], ...]  # pairs that are not compared, by position, with their common seeds
+    `pairs` has one value per pair in each array: the positions of both cells (`first`, `second`), the fields of `Pair`
+    that need no other pair, and `sd`, the standard deviation of the paired differences (NaN for one seed).
+    """
 
-    @property
-    def images(self) -> int:
-        """The test images."""
-        return int(self.cells[0].source["test"])
+    dataset: str  # its name, such as `mnist 1a2b3c4d`
+    images: int  # test images
+    cells: list[str]
+    runs: npt.NDArray[np.object_]  # names of the runs (cells, seeds), None where a seed has no run
+    accuracies: Floats  # test accuracies (cells, seeds), NaN where a seed has no run
+    pairs: Mapping[str, npt.NDArray[Any]]
+    without: tuple[tuple[int, int, int], ...]  # pairs that cannot be compared: two cells and their common seeds
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        """The mean test accuracy of each cell over all its seeds, the best first."""
+        means = [float(np.mean(row[~np.isnan(row)])) for row in self.accuracies]
+        return dict(sorted(zip(self.cells, means, strict=True), key=lambda item: -item[1]))
 
 
-def compare_cells(cells: Sequence[Cell], right: Mapping[str, Bools]) -> Compared:
-    """Compare every two of the cells, all of which were tested on the same images.
+def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[str] = ()) -> list[Compared]:
+    """Compare every two cells that were tested on the same images, one item per dataset.
 
     Args:
-        cells: at least one.
-        right: by the name of a run which of the test images it gets right (N,); runs without predictions are missing.
+        results: the runs.
+        right: which test images each run classifies correctly (N,), by the run's name; may lack runs.
+        cells: the cells to compare, in this order; all cells if empty.
     """
-    runs = [{int(job.leaves["seed"]): job for job in cell.jobs} for cell in cells]
-    seeds = sorted({seed for run in runs for seed in run})
-    accuracies = np.full((len(cells), len(seeds)), np.nan)
-    names: list[dict[int, str]] = []
-    for row, (cell, run) in enumerate(zip(cells, runs, strict=True)):
-        names.append({seed: cell.name(job) for seed, job in run.items()})
-        for seed, job in run.items():
-            accuracies[row, seeds.index(seed)] = job.result["metrics"]["test/accuracy"]
-    same_results, same_place = _same(runs, seeds)
-    images = int(cells[0].source["test"])
-    n, mean, sd = _by_seed(accuracies)
-    alone = _by_image(names, seeds, n, right)
+    runs = results.runs.assign(measured=_measured(results), place=pd.factorize(results.runs["environment"])[0])
+    if cells:
+        runs = runs.set_index("cell").loc[list(cells)].reset_index()
+    groups = runs.groupby("dataset", sort=False)
+    return [_compare(group, int(results.sources[str(digest)]["test"]), right) for digest, group in groups]
+
+
+def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Compared:
+    (row, cells), (column, seeds) = pd.factorize(runs["cell"]), pd.factorize(runs["seed"], sort=True)
+
+    def table(name: str, missing: float | None) -> npt.NDArray[Any]:
+        values = np.full((len(cells), len(seeds)), missing)
+        values[row, column] = runs[name]
+        return values
+
+    names, accuracies = table("run", None), table("test/accuracy", np.nan)
+    n, mean, sd, superiority = _by_seed(accuracies)
+    alone = _by_image(names, n, right)
     upper = np.triu(np.ones_like(n, dtype=bool), 1)
     usable = upper & ((n > 1) | ((n == 1) & (alone >= 0) & (alone.T >= 0)))
     without = tuple((int(i), int(j), int(n[i, j])) for i, j in np.argwhere(upper & ~usable))
-    first, second = np.nonzero(usable)
-    count, one, other = n[first, second], alone[first, second], alone[second, first]
-    single = count == 1
-    difference, spread = mean[first, second], np.maximum(sd[first, second], rounding_sd(images))
-    low, high, p = np.empty_like(difference), np.empty_like(difference), np.empty_like(difference)
-    several = ~single
-    low[several], high[several], p[several] = t_interval(difference[several], spread[several], count[several])
-    difference[single] = (one[single] - other[single]) / images
-    low[single], high[single] = accuracy_difference_interval(one[single], other[single], images)
-    p[single] = mcnemar(one[single], other[single])
-    spread[single] = np.nan
-    equal, across = same_results[first, second], ~same_place[first, second]
-    return Compared(
-        *(tuple(cells), first, second, count, difference, low, high, p, spread, equal, across),
-        *(tuple(seeds), accuracies, without),
-    )
+    pair = np.nonzero(usable)
+    single, spread = n[pair] == 1, np.maximum(sd[pair], rounding_sd(images))
+    one, other = alone[pair], alone.T[pair]
+    by_seed = t_interval(mean[pair], spread, np.maximum(n[pair], 2))
+    by_image = (*accuracy_difference_interval(one, other, images), mcnemar(one, other))
+    low, high, p = (np.where(single, each, several) for each, several in zip(by_image, by_seed, strict=True))
+    pairs = {
+        **{"first": pair[0], "second": pair[1], "n": n[pair]},
+        "difference": np.where(single, (one - other) / images, mean[pair]),
+        **{"low": low, "high": high, "p": p},
+        "sd": np.where(single, np.nan, spread),
+        "superiority": superiority[pair],
+        "equal": _agree(table("measured", -1))[pair],
+        "across": ~_agree(table("place", -1))[pair],
+    }
+    return Compared(str(runs["dataset_name"].iloc[0]), images, cells.tolist(), names, accuracies, pairs, without)
 
 
-def _same(runs: Sequence[Mapping[int, FinishedJob]], seeds: Sequence[int]) -> tuple[Bools, Bools]:
-    """Whether every two cells agree on all common seeds: in all results, and in the environment (cells, cells)."""
-    jobs = [job for run in runs for job in run.values()]
-    environments = dict(zip(map(id, jobs), bit_changing(jobs), strict=True))
+def _measured(results: Results) -> list[int]:
+    """A number per run, the same for runs that measured the same in every epoch and at the end, times left out."""
+    at_end = results.runs.filter(regex="^(?!seconds/).*/").to_numpy(np.float64) + 0.0  # -0.0 becomes 0.0
+    by_epoch = results.epochs.filter(regex="^(?!time/).*/").to_numpy(np.float64) + 0.0
+    rows = results.epochs.groupby("run").indices
     known: dict[Hashable, int] = {}
-    results, places = (np.full((len(runs), len(seeds)), -1) for _ in range(2))
-    for row, run in enumerate(runs):
-        for seed, job in run.items():
-            column = seeds.index(seed)
-            results[row, column] = known.setdefault(_results(job), len(known))
-            places[row, column] = known.setdefault(environments[id(job)], len(known))
-    return _agree(results), _agree(places)
-
-
-def _results(job: FinishedJob) -> Hashable:
-    """Everything that a job measured, except times; a job without curves equals no other."""
-    measured = [job.result["metrics"], *(record["metrics"] for record in job.epochs)]
-    if len(measured) == 1:
-        return id(job)
-    return tuple(
-        (name, value) for metrics in measured for name, value in metrics.items() if not name.startswith("time/")
-    )
+    return [
+        known.setdefault((at_end[k].tobytes(), by_epoch[rows[run]].tobytes()) if run in rows else k, len(known))
+        for k, run in enumerate(results.runs["run"])
+    ]
 
 
 def _agree(values: Counts) -> Bools:
@@ -126,11 +120,15 @@ def _agree(values: Counts) -> Bools:
     return found
 
 
-def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:
-    """Of every two rows the seeds in common, the mean difference over them and its sd (cells, cells), 0 for none."""
+def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats, Floats]:
+    """For every two rows, over the seeds that both have: their number, the mean difference, its sd, and `superiority`.
+
+    Each is an array (cells, cells), 0 without a common seed.  `superiority` is the share of seeds in which the row
+    beats the column, ties count half (Bouthillier et al. 2021, P(A > B)).
+    """
     cells = len(accuracies)
     n = np.zeros((cells, cells), dtype=np.int64)
-    mean, sd = np.zeros((cells, cells)), np.zeros((cells, cells))
+    mean, sd, superiority = (np.zeros((cells, cells)) for _ in range(3))
     for row, values in enumerate(accuracies):  # all pairs at once would need cells x cells x seeds numbers
         differences = values - accuracies
         there = ~np.isnan(differences)
@@ -139,74 +137,68 @@ def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:
         mean[row] = differences.sum(axis=1) / np.maximum(n[row], 1)
         squares = (np.where(there, differences - mean[row][:, None], 0.0) ** 2).sum(axis=1)
         sd[row] = np.sqrt(squares / np.maximum(n[row] - 1, 1))
-    return n, mean, sd
+        superiority[row] = np.where(there, np.sign(differences) + 1, 0.0).sum(axis=1) / 2 / np.maximum(n[row], 1)
+    return n, mean, sd, superiority
 
 
-def _by_image(
-    names: Sequence[Mapping[int, str]], seeds: Sequence[int], n: Counts, right: Mapping[str, Bools]
-) -> Counts:
-    """How many images the row's cell gets right and the column's wrong, where one seed is common; else -1."""
+def _by_image(names: npt.NDArray[np.object_], n: Counts, right: Mapping[str, Bools]) -> Counts:
+    """The images that the row's cell classifies correctly and the column's does not; -1 without one common seed."""
     alone = np.full(n.shape, -1, dtype=np.int64)
     single = n == 1
     np.fill_diagonal(single, False)
-    for seed in seeds:
-        rows = [row for row, run in enumerate(names) if run.get(seed) in right and single[row].any()]
+    for runs in names.T:  # of one seed
+        rows = [row for row, name in enumerate(runs) if name in right and single[row].any()]
         if len(rows) < 2:
             continue
-        answers = np.stack([right[names[row][seed]] for row in rows]).astype(np.float32)  # sums are exact below 2**24
+        answers = np.stack([right[runs[row]] for row in rows]).astype(np.float32)  # sums are exact below 2**24
         both = (answers @ answers.T).astype(np.int64)
-        found = both.diagonal()[:, None] - both
         place = np.ix_(rows, rows)
-        alone[place] = np.where(single[place], found, alone[place])
+        alone[place] = np.where(single[place], both.diagonal()[:, None] - both, alone[place])
     return alone
 
 
 def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
-    """The pairs of all groups, corrected together by Holm."""
-    corrected = holm(np.concatenate([group.p for group in groups])) if groups else np.empty(0)
-    undecided = int((corrected >= ALPHA).sum())
+    """The pairs of all groups, with Holm's correction over all of them."""
+    corrected = holm(np.concatenate([group.pairs["p"] for group in groups])) if groups else np.empty(0)
+    level = ALPHA / max(int((corrected >= ALPHA).sum()), 1)  # Holm's correction leaves it to the undecided pairs
     pairs: list[Pair] = []
     for group in groups:
-        p_holm = corrected[len(pairs) : len(pairs) + len(group.p)]
-        pairs += _pairs_of(group, p_holm, len(corrected), undecided)
+        p_holm = corrected[len(pairs) : len(pairs) + len(group.pairs["p"])]
+        pairs += _pairs_of(group, p_holm, len(corrected), level)
     return tuple(pairs)
 
 
-def _pairs_of(group: Compared, p_holm: Floats, among: int, undecided: int) -> Iterator[Pair]:
-    labels = [cell.label for cell in group.cells]
-    enough = _Enough(ALPHA / max(undecided, 1), int(group.n.max(initial=1)))
-    images = group.images
-    mcnemar_on = f"exact McNemar on {images:,} images"
-    columns = (group.first, group.second, group.n, group.difference, group.low, group.high, group.p, p_holm, group.sd)
-    for first, second, n, difference, low, high, p, corrected, sd, equal, across in zip(
-        *(column.tolist() for column in (*columns, group.equal, group.across)), strict=True
-    ):
+def _pairs_of(group: Compared, p_holm: Floats, among: int, level: float) -> Iterator[Pair]:
+    total = np.arange(2, max(AFFORDABLE, 2 * int(group.pairs["n"].max(initial=1))) + 1)
+    detected = detectable(total, level)
+    columns = [column.tolist() for column in (*group.pairs.values(), p_holm)]
+    for first, second, n, difference, low, high, p, sd, beats, equal, across, corrected in zip(*columns, strict=True):
+        seeds, step = None, None
         if n == 1:
-            method, beats, values, seeds, step = mcnemar_on, None, (), None, None
+            method, beats, differences = f"exact McNemar on {group.images:,} images", None, ()
         else:
             row = group.accuracies[first] - group.accuracies[second]
-            values = tuple(row[~np.isnan(row)].tolist())
-            method, beats = f"paired t over {n} seeds", superiority(values)
-            seeds, step = enough.seeds(sd, n) if corrected >= ALPHA and not equal else (None, None)
+            method, differences = f"paired t over {n} seeds", tuple(row[~np.isnan(row)].tolist())
+            if corrected >= ALPHA and not equal:
+                seeds, step = _enough_seeds(total, detected * sd, n)
+        names = group.cells[first], group.cells[second]
         yield Pair(
-            *(labels[first], labels[second], difference, low, high, p, corrected, method, n, beats, among),
-            *(seeds, step, values, images, equal, across),
+            *(*names, difference, low, high, p, corrected, method, n, beats, among),
+            *(seeds, step, differences, group.images, equal, across),
         )
 
 
-class _Enough:
-    """How many seeds show how small a difference, at the level that Holm leaves to the pairs still undecided."""
+def _enough_seeds(total: Counts, detected: Floats, n: int) -> tuple[int, float] | tuple[None, None]:
+    """The smallest total above n, and the difference of `STEPS` or `FINER` that so many seeds detect.
 
-    def __init__(self, alpha: float, n: int) -> None:
-        self._n = np.arange(2, max(AFFORDABLE, 2 * n) + 1)
-        self._shown = detectable(self._n, alpha)  # falls as n grows
-
-    def seeds(self, sd: float, n: int) -> tuple[int, float] | tuple[None, None]:
-        """The seeds in all, more than n, and the difference that they would resolve."""
-        for step in (*STEPS, *FINER):
-            found = np.flatnonzero(self._shown * sd <= step)
-            if len(found) and self._n[found[0]] > n:
-                return int(self._n[found[0]]), step
-            if step in FINER and not len(found):
-                break
-        return None, None
+    Args:
+        total: numbers of seeds, ascending.
+        detected: the difference that each number of seeds detects, descending.
+        n: the seeds at hand.
+    """
+    for step in (*STEPS, *FINER):
+        if detected[-1] <= step:
+            enough = int(total[(detected <= step).argmax()])
+            if enough > n:
+                return enough, step
+    return None, None

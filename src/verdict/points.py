@@ -1,8 +1,8 @@
-"""Differences of accuracies (0 to 1) as they are told: in percentage points."""
+"""Writes differences of accuracies (0 to 1) in percentage points."""
 
 
 def points(difference: float) -> str:
-    """Two decimals; one digit of what would be rounded to nothing."""
+    """Two decimals, or one significant digit of a smaller difference."""
     rounded = f"{100 * difference:.2f}"
     if float(rounded) == 0:
         return f"{100 * difference:.1g}" if abs(difference) > 1e-9 else "0"
@@ -10,7 +10,7 @@ def points(difference: float) -> str:
 
 
 def hundredths(share: float, sign: bool = False) -> str:
-    """A share from 0 to 1 in hundredths, as percent and points are written; with a sign nothing is +0.00."""
+    """A share from 0 to 1 in percent, with two decimals; with `sign`, zero is +0.00."""
     value = round(100 * share, 2) + 0.0
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
@@ -21,6 +21,6 @@ def interval(low: float, high: float) -> str:
 
 
 def by(difference: float, low: float, high: float) -> str:
-    """By how much the better one is better: `0.21 points [0.08, 0.33]` for -0.0021 as for 0.0021."""
+    """The size of a difference without its sign: `0.21 points [0.08, 0.33]` for -0.0021 as for 0.0021."""
     ends = interval(low, high) if difference >= 0 else interval(-high, -low)
     return f"{points(abs(difference))} points {ends}"

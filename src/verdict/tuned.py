@@ -1,115 +1,105 @@
-"""Each level of a setting at its own best other settings: chosen on validation, reported on test."""
+"""Compares the levels of a key, each at its best other settings: chosen on validation, reported on test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.results.records import Cell, Records, by_dataset
+from src.results.results import Results
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.verdict.pairs import Pair
 from src.verdict.pairwise import as_pairs, compare_cells
-from src.verdict.statistics import Summary, summarise
+from src.verdict.statistics import Bools, Summary, summarise
 from src.wording import counted, joined
 
 
 @dataclass(frozen=True)
 class TunedLevel:
-    """A level at its best; accuracies from 0 to 1."""
+    """A level of the key and its best cell; accuracies from 0 to 1."""
 
     level: str
-    cell: str  # the label of the chosen cell
-    settings: int  # how many the choice was made from
+    cell: str  # the chosen cell
+    settings: int  # cells to choose from
     runs: int  # finished runs of all of them
-    validation: float  # mean over seeds, which the choice was made by
+    validation: float  # mean validation accuracy over seeds, by which the cell was chosen
     test: Summary
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The levels beside each other, and what may be said of them."""
+    """The levels at their best, and the comparison of the chosen cells."""
 
     key: str
     rows: tuple[TunedLevel, ...]
-    pairs: tuple[Pair, ...]  # of the chosen cells, Holm over these
+    pairs: tuple[Pair, ...]  # of the chosen cells, Holm's correction over these
     sentences: tuple[str, ...]
 
 
-def tuned(records: Records, key: str, right: Mapping[str, npt.NDArray[np.bool_]] | None = None) -> Tuned:
-    """Choose for each level of a key the cell with the highest mean validation accuracy, and compare the chosen.
+def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) -> Tuned:
+    """Choose the cell with the highest mean validation accuracy for each level of a key, and compare the chosen cells.
 
     Args:
-        records: what is compared.
+        results: the runs.
         key: a dotted key, or its last part: `norm`, `l1`.
-        right: by run which test images it gets right, for cells of one seed; without it they are not compared.
+        right: which test images each run classifies correctly, by the run's name; needed for cells with one seed.
 
     Raises:
         BadInput: for a key that does not vary.
     """
-    path = _path(records, key)
-    levels: dict[tuple[str, Any], list[Cell]] = {}
-    for cell in records.cells:
-        if applies(path, cell.leaves):
-            levels.setdefault((cell.source["digest"], cell.leaves[path]), []).append(cell)
-    chosen = {level: max(cells, key=_validation) for level, cells in levels.items()}
-    several = len({digest for digest, _ in levels}) > 1
-    rows = tuple(
-        TunedLevel(
-            level=format_value(level[1]) + (f" on {cells[0].dataset}" if several else ""),
-            cell=chosen[level].label,
-            settings=len(cells),
-            runs=sum(len(cell.jobs) for cell in cells),
-            validation=_validation(chosen[level]),
-            test=summarise(chosen[level].values("test/accuracy")),
+    path, runs = _path(results, key), results.runs
+    levels: dict[tuple[str, Any], list[dict[Hashable, Any]]] = {}
+    for cell in runs.drop_duplicates("cell").to_dict("records"):
+        if applies(path, cell):
+            levels.setdefault((cell["dataset"], cell[path]), []).append(cell)
+    several = len({dataset for dataset, _ in levels}) > 1
+    validation = {str(cell): float(np.mean(values)) for cell, values in runs.groupby("cell")["val/accuracy"]}
+    rows, ties = [], []
+    for (_, value), cells in levels.items():
+        names = [cell["cell"] for cell in cells]
+        best = max(names, key=validation.__getitem__)
+        rows.append(
+            TunedLevel(
+                level=format_value(value) + (f" on {cells[0]['dataset_name']}" if several else ""),
+                cell=best,
+                settings=len(cells),
+                runs=int(runs["cell"].isin(names).sum()),
+                validation=validation[best],
+                test=summarise(runs.loc[runs["cell"] == best, "test/accuracy"].tolist()),
+            )
         )
-        for level, cells in levels.items()
+        tied = [name for name in names if validation[name] == validation[best]]
+        if len(tied) > 1:
+            ties.append(f"{joined(tied)} have the same mean validation accuracy; the first one is chosen.")
+    pairs = as_pairs(compare_cells(results, right or {}, [row.cell for row in rows]))
+    name = short_name(path, results.varies)
+    rule = (
+        f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test "
+        "accuracy is reported.  The same runs serve both, so a lucky seed counts twice; new runs would avoid that."
     )
-    pairs = as_pairs([compare_cells(cells, right or {}) for cells in by_dataset(chosen.values())])
-    name = short_name(path, records.varies)
-    budget = _budget(name, rows, len(records.unfinished))
-    ties = [words for cells in levels.values() if (words := _tie(cells))]
-    return Tuned(path, rows, pairs, (_rule(name), budget, *ties, *(pair.words for pair in pairs)))
+    budget = _budget(name, rows, len(results.unfinished))
+    return Tuned(path, tuple(rows), pairs, (rule, budget, *ties, *(pair.words for pair in pairs)))
 
 
-def _path(records: Records, key: str) -> str:
-    found = [path for path in records.varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
+def _path(results: Results, key: str) -> str:
+    varies = results.varies
+    found = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
     if len(found) == 1:
         return found[0]
-    names = [short_name(path, records.varies) for path in records.varies]
-    what = f"--tuned {key}: it does not vary here" if not found else f"--tuned {key} is {' or '.join(found)}"
-    raise BadInput(what, ", ".join(names) or "what a sweep varies", f"--tuned {(found or names or ['norm'])[0]}")
-
-
-def _validation(cell: Cell) -> float:
-    return summarise(cell.values("val/accuracy")).mean
-
-
-def _tie(cells: Sequence[Cell]) -> str:
-    """Which cells share a level's highest validation accuracy; empty for one cell."""
-    highest = max(map(_validation, cells))
-    tied = [cell.label for cell in cells if _validation(cell) == highest]
-    return f"{joined(tied)} have the same mean validation accuracy: the first one is taken." if len(tied) > 1 else ""
-
-
-def _rule(name: str) -> str:
-    return (
-        f"Each {name} at its own best other settings: chosen by mean validation accuracy, reported on test.  The same "
-        "runs are chosen and reported, so that a lucky seed favours both; runs with new seeds would not share that."
+    names = [short_name(path, varies) for path in varies]
+    what = f"--tuned {key} is {' or '.join(found)}" if found else f"--tuned {key}: it does not vary here"
+    raise BadInput(
+        what, ", ".join(names) or "a key that the sweep varies", f"--tuned {(found or names or ['norm'])[0]}"
     )
 
 
 def _budget(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:
-    if len({(row.settings, row.runs) for row in rows}) == 1:
-        given = f"{counted(rows[0].settings, 'setting')} and {counted(rows[0].runs, 'run')}"
-        return f"Equal budgets: every {name} was given {given}."
-    given = joined(
-        [f"{row.level} {counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows], 8
-    )
+    budgets = [f"{counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows]
+    if len(set(budgets)) == 1:
+        return f"Equal budgets: every value of {name} has {budgets[0]}."
+    listed = joined([f"{row.level} {budget}" for row, budget in zip(rows, budgets, strict=True)], 8)
     if unfinished:
-        missing = counted(unfinished, "run")
-        return f"The choice was made from what has finished, which is not the same for all: {given}; {missing} missing."
-    return f"Unequal budgets, which favour who was given more to choose from: {given}."
+        return f"The cells were chosen among finished runs, and their numbers differ: {listed}; {unfinished:,} missing."
+    return f"Unequal budgets favour the value of {name} with more settings to choose from: {listed}."

@@ -6,16 +6,16 @@ import pytest
 
 from src.bad_input import BadInput
 from src.errors.atlas import read_atlases
-from src.errors.atlas_words import sentences
+from src.errors.atlas_words import cell_lines, sentences
 from src.figures import galleries as module
 from src.figures.galleries import galleries
-from src.results.records import load_records
+from src.results.results import load_results
 from src.runs.predictions import Predictions, load_predictions, save_predictions
 
 
 @pytest.fixture
 def group(world, six):
-    (found,) = read_atlases(load_records([six], world.multirun))
+    (found,) = read_atlases(load_results([six], world.multirun))
     return found
 
 
@@ -41,7 +41,7 @@ def three(world):
 
 @pytest.fixture
 def trio(world, three):
-    (found,) = read_atlases(load_records([three], world.multirun))
+    (found,) = read_atlases(load_results([three], world.multirun))
     return found
 
 
@@ -63,20 +63,20 @@ def test_a_cell_is_wrong_where_most_of_its_seeds_are(trio):
     assert listed(trio.by_cell_alone_right) == {"bn": [], "gn": [], "ln": [30, 31]}
 
 
-def test_an_even_number_of_seeds_can_be_of_two_minds(world):
+def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
     jobs = [
         world.finish(world.configuration("bn", 0), {5: 0.9, 6: 0.9}),
         world.finish(world.configuration("bn", 1), {5: 0.9}),
         world.finish(world.configuration("gn", 0), {8: 0.9}),
     ]
-    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert listed(group.by_cell_alone_wrong) == {"bn": [5], "gn": [8]}
     cell = group.answers["bn"]
     assert (cell.wrong[6], cell.right[6]) == (False, False)
     assert (cell.wrong[5], cell.right[5]) == (True, False)
 
 
-def test_a_cells_answer_is_its_majoritys_with_the_mean_confidence_in_it(trio):
+def test_a_cell_predicts_its_majority_class_with_the_mean_confidence(trio):
     cell, label = trio.answers["gn"], trio.labels
     assert cell.predicted[20] == (label[20] + 1) % 4
     assert cell.votes[[20, 21, 22, 50]].tolist() == [3, 2, 2, 3]
@@ -85,12 +85,12 @@ def test_a_cells_answer_is_its_majoritys_with_the_mean_confidence_in_it(trio):
     assert cell.predicted[22] == label[22]
 
 
-def test_equal_votes_are_decided_by_the_mean_probability(world):
+def test_the_mean_probability_breaks_ties(world):
     jobs = [
         world.finish(world.configuration("bn", 0), {5: 0.99, 6: 0.6}),
         world.finish(world.configuration("bn", 1), {}),  # right with 0.9
     ]
-    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     cell, label = group.answers["bn"], group.labels
     assert [int(cell.predicted[5]), int(cell.predicted[6])] == [(label[5] + 1) % 4, label[6]]
 
@@ -113,7 +113,7 @@ def test_confusion_differences_are_counted_a_run(trio):
     assert first.times_less == pytest.approx(min(by_hand.values())) == pytest.approx(by_hand[first.less])
 
 
-def test_an_image_that_all_runs_surely_call_something_else_is_suspected(trio):
+def test_an_image_that_all_runs_confidently_misclassify_is_suspected(trio):
     (suspect,) = trio.suspected
     assert (suspect.index, suspect.suggested) == (7, (suspect.label + 1) % 4)
     assert (suspect.share, suspect.confidence) == (1.0, pytest.approx(0.95))
@@ -130,35 +130,36 @@ def test_calibration_of_runs_and_cells(trio):
 
 def test_sentences_say_what_was_found(trio):
     lines, label = sentences(trio), trio.labels
-    assert lines[0] == f"All 9 runs get 1 of the 100 test images wrong: #7 ({label[7]})"
-    assert [line.split("ECE")[0].split() for line in lines[2:5]] == [
+    assert lines[0] == f"All 9 runs misclassify the same 1 of the 100 test images: #7 (label {label[7]})"
+    assert [line.split("ECE")[0].split() for line in list(cell_lines(trio))[1:]] == [
         ["bn", "0", "wrong", "0", "right"],
         ["gn", "2", "wrong", "0", "right"],
         ["ln", "0", "wrong", "2", "right"],
     ]
-    assert any(line.startswith("Two cells' runs disagree on") for line in lines)
-    assert lines[-1].startswith("Suspected label errors, to be judged by eye: 1: #7 (labelled")
+    assert any(line.startswith("Runs of two cells disagree on") for line in lines)
+    assert lines[-1].startswith("Suspected label errors, to check by eye: 1: #7 (label")
 
 
-def test_six_cells_are_told_in_a_dozen_lines_and_thirty_in_few_more(world):
+def test_thirty_cells_need_few_more_lines_than_six(world):
     for cells, most in ((6, 12), (30, 15)):
         jobs = [world.finish(world.configuration(l1=k * 1e-4 + cells), {7: 0.9, k: 0.8}) for k in range(cells)]
-        (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
-        assert len(sentences(group)) <= most
+        (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
+        assert len([*sentences(group), *cell_lines(group)]) <= most
 
 
-def test_a_single_run_tells_its_own_mistakes(world):
+def test_a_single_run_lists_its_own_mistakes(world):
     job = world.finish(world.configuration(), {7: 0.9, 4: 0.8})
-    (group,) = read_atlases(load_records([world.sweep([job])], world.multirun))
-    line, calibration = sentences(group)
-    assert line.startswith("bn s0 gets 2 of the 100 test images wrong: #7 (")
+    (group,) = read_atlases(load_results([world.sweep([job])], world.multirun))
+    (line,) = sentences(group)
+    (calibration,) = cell_lines(group)
+    assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
     assert calibration.startswith("bn: expected calibration error ")
     assert group.suspected == ()
 
 
 def test_seeds_of_one_cell_are_no_comparison_of_cells(world):
     jobs = [world.finish(world.configuration(seed=seed), {7: 0.9, seed: 0.6}) for seed in range(2)]
-    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert "Two seeds disagree on 2.00 % of the images" in sentences(group)
     assert group.confusion_differences == ()
     assert set(galleries(group)) == {"wrong_by_all", "suspected_labels"}
@@ -167,7 +168,7 @@ def test_seeds_of_one_cell_are_no_comparison_of_cells(world):
 def test_other_datasets_are_groups_of_their_own(world):
     other = replace(world.data, test_images=60)
     jobs = [world.finish(world.configuration(data=data), {7: 0.9}) for data in (world.data, other)]
-    groups = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    groups = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert [len(group.labels) for group in groups] == [100, 60]
 
 
@@ -178,7 +179,7 @@ def test_predictions_that_cannot_be_read_are_named(world, six, content):
     path.unlink()
     if content is not None:
         path.write_bytes(whole[: len(whole) // 2] if content == "cut" else content)
-    (group,) = read_atlases(load_records([six], world.multirun))
+    (group,) = read_atlases(load_results([six], world.multirun))
     assert len(group.runs) == 5
     assert str(path) in sentences(group)[0]
     assert len(group.answers["bn"].runs) == 2
@@ -204,41 +205,32 @@ def fewer_classes(found):
     return replace(found, probabilities=found.probabilities[:, :2])
 
 
-@pytest.mark.parametrize(
-    ("harm", "reason"),
-    [
-        (short, "does not have a prediction for each test image and class"),
-        (not_numbers, "holds numbers that are not probabilities"),
-        (unknown_class, "holds classes that the dataset does not have"),
-        (other_labels, "holds other labels than those of the first run"),
-        (fewer_classes, "does not have a prediction for each test image and class"),
-    ],
-)
-def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, harm, reason):
+@pytest.mark.parametrize("harm", [short, not_numbers, unknown_class, other_labels, fewer_classes])
+def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, harm):
     path = predictions_of(world, six, 4)
     save_predictions(path, harm(load_predictions(path)))
-    (group,) = read_atlases(load_records([six], world.multirun))
+    (group,) = read_atlases(load_results([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert sentences(group)[0] == f"left out of what follows: {path} {reason}"
+    assert sentences(group)[0].startswith(f"Not counted below: {path} ")
     assert group.by_all.tolist() == [7, 10]
 
 
 def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, three):
     for position in range(3):
         predictions_of(world, three, position).unlink()
-    (group,) = read_atlases(load_records([three], world.multirun))
+    (group,) = read_atlases(load_results([three], world.multirun))
     assert list(group.answers) == ["gn", "ln"]
     assert group.disagreement.shape == (2, 2)
     assert set(galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
 
 
-def test_nothing_readable_leaves_the_reasons_alone(world, six):
+def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
     for position in range(6):
         predictions_of(world, six, position).unlink()
-    (group,) = read_atlases(load_records([six], world.multirun))
+    (group,) = read_atlases(load_results([six], world.multirun))
     lines = sentences(group)
-    assert lines[0] == f"left out of what follows: {predictions_of(world, six, 0)} is missing"
-    assert lines[-1] == "and 3 more are left out"
+    assert lines[0] == f"Not counted below: {predictions_of(world, six, 0)} is missing"
+    assert lines[-1] == "and 3 more runs without usable predictions"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
     assert group.disagreement.shape == (0, 0)
@@ -247,7 +239,7 @@ def test_nothing_readable_leaves_the_reasons_alone(world, six):
 def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
     monkeypatch.setattr(module, "ROWS", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
-    assert module._in_turn(found).tolist() == [5, 6, 1]
+    assert module._take_turns(found).tolist() == [5, 6, 1]
     drawn = galleries(trio)
     assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
     assert drawn["wrong_by_all"].picture.height < drawn["wrong_by_one"].picture.height
@@ -259,7 +251,7 @@ def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeyp
         world.finish(world.configuration(norm), {7: 0.9} | ({40: 0.8} if norm == "ln" else {}))
         for norm in ("bn", "gn", "ln", "in")
     ]
-    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert list(module._columns(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
     assert galleries(group)["wrong_by_one"].picture.width < 500
 
@@ -270,7 +262,7 @@ def test_images_that_are_no_longer_the_same_are_refused(group):
         galleries(changed)
 
 
-def test_json_holds_what_the_sentences_tell(trio):
+def test_json_holds_the_numbers_of_the_sentences(trio):
     stored = json.loads(json.dumps(trio.as_json(), allow_nan=False))
     assert stored["wrong by all"] == [7]
     assert stored["wrong by one cell alone"]["gn"] == [20, 21]
@@ -282,5 +274,5 @@ def test_json_holds_what_the_sentences_tell(trio):
 
 def test_a_matrix_of_single_runs_has_no_diagonal_in_json(world):
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn")]
-    (group,) = read_atlases(load_records([world.sweep(jobs)], world.multirun))
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert group.as_json()["disagreement"] == [[None, 0.0], [0.0, None]]

@@ -57,12 +57,12 @@ def test_a_cells_error_is_the_mean_of_its_runs_and_its_bins_are_pooled():
     assert pool([first]).ece == first.ece
 
 
-def test_a_sure_network_that_is_always_right_has_no_error():
+def test_a_confident_network_that_is_always_right_has_no_error():
     assert calibrate(np.ones(50, dtype=np.float32), np.ones(50, dtype=bool)).ece == 0
 
 
-def test_no_answers_are_refused():
-    with pytest.raises(ValueError, match="no answers"):
+def test_an_empty_array_is_refused():
+    with pytest.raises(ValueError, match="no predictions"):
         calibrate(np.empty(0), np.empty(0, dtype=bool))
 
 

@@ -46,7 +46,7 @@ def test_planted_label_errors_are_found_with_the_true_class_suggested():
         assert suspect.confidence > 0.9
 
 
-def test_the_surest_stands_first_and_equal_ones_by_index():
+def test_suspects_are_sorted_by_confidence_then_index():
     label = np.zeros(60, dtype=np.int64)
     run = np.tile([0.85, 0.05, 0.05, 0.05], (60, 1))
     run[30:, :2] = [0.05, 0.85]
@@ -58,7 +58,7 @@ def test_the_surest_stands_first_and_equal_ones_by_index():
     assert found[0].confidence == pytest.approx(0.97)
 
 
-def test_as_many_runs_must_be_sure_as_make_a_clear_margin():
+def test_most_runs_must_agree_on_a_suspect():
     truth = np.arange(200) % CLASSES
     label = truth.copy()
     label[5] = (label[5] + 1) % CLASSES

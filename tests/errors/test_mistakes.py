@@ -49,5 +49,5 @@ def test_confusions_that_differ_are_found_with_who_makes_them_more_often():
     counts[:, 0, 1] = [4.0, 1.0, 0.0]
     first, second = confusion_differences(["bn", "gn", "ln"], counts)
     assert (first.label, first.predicted, first.more, first.less) == (2, 3, "gn", "bn")
-    assert (first.times_more, first.times_less, first.difference) == (14.5, 2.0, 12.5)
+    assert (first.times_more, first.times_less) == (14.5, 2.0)
     assert (second.label, second.predicted, second.more, second.less) == (0, 1, "bn", "ln")

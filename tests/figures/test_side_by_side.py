@@ -1,12 +1,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 from src.errors.answers import read_answers
 from src.errors.labels import Suspect
 from src.figures.side_by_side import STEP, side_by_side
 from src.pictures.tiles import GAP, TILE
-from src.results.records import Cell
 from src.runs.predictions import save_predictions
 
 LABELS = np.arange(30) % 4
@@ -15,16 +15,16 @@ NAMES = ("a", "b", "c", "d")
 
 def answered(world, tmp_path, *seeds, classes=4):
     """A cell's answers, whose seeds misclassify so."""
-    jobs = []
+    jobs, source = {}, {"test": len(LABELS), "classes": NAMES[:classes]}
     for seed, wrong in enumerate(seeds):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         save_predictions(folder / "predictions.npz", world.predict(LABELS, wrong, classes))
-        start = {"source": {"test": len(LABELS), "classes": NAMES[:classes]}}
         result = {"metrics": {"test/errors": len(wrong)}}
         place = SimpleNamespace(path=folder)
-        jobs.append(SimpleNamespace(folder=place, leaves={"seed": seed}, start=start, result=result))
-    answers, _, _ = read_answers([Cell("key", "cell", tuple(jobs))])
+        jobs[f"cell s{seed}"] = SimpleNamespace(folder=place, start={"source": source}, result=result)
+    runs = pd.DataFrame({"run": list(jobs), "cell": "cell", "dataset": "digest"})
+    answers, _, _ = read_answers(SimpleNamespace(runs=runs, jobs=jobs, sources={"digest": source}), "digest")
     return answers["cell"]
 
 

@@ -53,7 +53,7 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
     assert "python -m src.compare" in text
 
 
-def test_ten_mistakes_stand_in_two_rows_of_five(world, models):
+def test_ten_mistakes_fill_two_rows_of_five(world, models):
     folder = hand_in(world)
     (grid,) = folder.glob("misclassified_gn_l1_0-*.png")
     wide, high = Image.open(io.BytesIO(grid.read_bytes())).size
@@ -62,7 +62,7 @@ def test_ten_mistakes_stand_in_two_rows_of_five(world, models):
 
 
 @pytest.mark.parametrize("words", [["--budget", "0", "--assignment"], ["--budget", "20000"]])
-def test_a_budget_that_is_none_is_refused(world, models, words):
+def test_an_impossible_budget_is_refused(world, models, words):
     command = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2

@@ -42,8 +42,8 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     assert done.stderr == ""
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
-    assert "All 6 runs get 2 of the 100 test images wrong: #7" in done.stdout
-    assert f"\nin {out}: report.html and report.md, tables as CSV, figures and galleries\n" in done.stdout
+    assert "All 6 runs misclassify the same 2 of the 100 test images: #7" in done.stdout
+    assert f"\nReport: {out / 'report.html'} (the folder also holds " in done.stdout
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
     for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
@@ -115,7 +115,7 @@ def test_a_file_is_replaced_whole_not_overwritten_in_place(world, six, tmp_path)
     assert old.read_text().startswith("cell,norm.name")
 
 
-def test_what_was_tuned_for_is_in_the_json_too(world, six, tmp_path):
+def test_the_tuned_comparison_is_in_the_json(world, six, tmp_path):
     done = run("--multirun", world.multirun, "--tuned", "norm", "--json", tmp_path / "all.json")
     assert done.returncode == 0, done.stderr
     tuned = json.loads((tmp_path / "all.json").read_text())["tuned"]
@@ -123,7 +123,7 @@ def test_what_was_tuned_for_is_in_the_json_too(world, six, tmp_path):
     assert all(" ".join(words.split()) in " ".join(done.stdout.split()) for words in tuned["sentences"])
 
 
-def test_a_dash_is_the_standard_output_alone(world, six):
+def test_a_dash_writes_only_the_result_to_stdout(world, six):
     done = run("--multirun", world.multirun, "--json", "-")
     assert done.returncode == 0
     assert json.loads(done.stdout)["sweeps"] == [six.id]
@@ -131,7 +131,7 @@ def test_a_dash_is_the_standard_output_alone(world, six):
     done = run("--multirun", world.multirun, "--csv", "-")
     assert pd.read_csv(io.StringIO(done.stdout))["n"].tolist() == [3, 3]
     assert not (ROOT / "-").exists()
-    assert "mixed" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
+    assert "would mix" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
 
 
 @pytest.mark.parametrize("option", ["--csv", "--json"])
@@ -141,7 +141,7 @@ def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(world, 
     assert [path.name for path in six.folder(world.multirun).iterdir()] == ["manifest.json"]
 
 
-def test_a_reader_who_goes_away_does_not_cost_the_report(world, six):
+def test_a_closed_pipe_does_not_cost_the_report(world, six):
     words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -151,7 +151,7 @@ def test_a_reader_who_goes_away_does_not_cost_the_report(world, six):
     assert (six.folder(world.multirun) / "report.html").exists()
 
 
-def test_the_files_are_written_before_the_first_word_and_the_words_are_printed_without_the_files(world, six, tmp_path):
+def test_files_are_written_before_printing_and_printing_needs_no_files(world, six, tmp_path):
     class Silent(Console):
         def print(self, *words, **options):
             raise OSError("no words")
@@ -167,7 +167,7 @@ def test_the_files_are_written_before_the_first_word_and_the_words_are_printed_w
     assert "report.md" not in said  # which is not there
 
 
-def test_a_result_that_the_standard_output_does_not_take_is_refused_in_three_lines(world, six):
+def test_a_full_standard_output_is_refused_in_three_lines(world, six):
     words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), "--json", "-"]
     done = subprocess.run(
         f"exec {shlex.join(words)} >/dev/full", shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120
@@ -178,7 +178,7 @@ def test_a_result_that_the_standard_output_does_not_take_is_refused_in_three_lin
     assert (six.folder(world.multirun) / "report.html").exists()
 
 
-def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
+def test_a_folder_in_place_of_the_table_is_refused(world, six, tmp_path):
     (tmp_path / "table.csv").mkdir()
     done = run("--multirun", world.multirun, "--out", tmp_path)
     assert done.returncode == 2
@@ -186,17 +186,17 @@ def test_a_folder_where_the_table_would_stand_is_refused(world, six, tmp_path):
     assert str(tmp_path / "table.csv") in done.stderr
 
 
-def test_the_number_of_unfinished_jobs_and_how_to_mend_them_are_told(world, tmp_path):
+def test_unfinished_jobs_are_listed_with_the_command_that_trains_them(world, tmp_path):
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("bn", "gn")]
     jobs.append(world.fail(world.configuration("ln"), "FAILED", "Diverged: in epoch 1"))
     folder = world.multirun / "jobs" / jobs[0].folder
     (folder / "journal.jsonl").write_bytes(b"")
     console = Console(file=io.StringIO(), width=40, record=True)
-    comparison = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
-    assert len(comparison.records.unfinished) == 2
+    results, _ = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    assert len(results.unfinished) == 2
     said = console.export_text(clear=False)
     assert f"harmed: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
-    assert "the same command again trains what is missing, and that alone:\n  python -m src.train\n" in said
+    assert "To train only the missing jobs, run the same command again:\n  python -m src.train\n" in said
 
 
 def test_the_help_survives_python_without_docstrings():
@@ -205,7 +205,7 @@ def test_the_help_survives_python_without_docstrings():
     assert done.stdout.index("Compare finished runs") < done.stdout.index("--tuned norm")
 
 
-def test_too_little_memory_is_told_in_three_lines(world, six):
+def test_too_little_memory_is_reported_in_three_lines(world, six):
     limit = "resource.setrlimit(resource.RLIMIT_AS, (400_000_000, 400_000_000))"
     code = f"import resource; from src.compare import main; {limit}; main()"
     words = [sys.executable, "-c", code, "--multirun", str(world.multirun)]
@@ -252,22 +252,21 @@ def test_no_finished_run_is_exit_1(world):
     assert done.returncode == 1
     assert done.stderr == ""
     assert "FAILED: Diverged: in epoch 1" in done.stdout
-    assert "no run has finished yet" in done.stdout
+    assert "No run has finished yet." in done.stdout
 
 
-def test_of_many_unfinished_jobs_the_first_are_named_and_the_command_that_trains_them(world, tmp_path):
+def test_a_long_list_of_unfinished_jobs_is_cut_short(world, tmp_path):
     jobs = [world.fail(world.configuration(seed=seed), "FAILED", "Diverged: in epoch 1") for seed in range(12)]
     sweep = world.sweep(jobs)
     console = Console(file=io.StringIO(), width=200, record=True)
     compare([sweep, sweep], world.multirun, tmp_path, console)
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
-    assert said[10:13] == [
-        "and 2 more cannot be used",
-        "the same command again trains what is missing, and that alone:",
+    assert said[11:] == [
+        "and 2 more jobs",
+        "To train only the missing jobs, run the same command again:",
         f"  {sweep.command}",
     ]
-    assert said[13].startswith("no run has finished")
 
 
 def test_sweeps_are_chosen_by_the_first_digits_of_their_id(world, six):
@@ -297,13 +296,13 @@ def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     out = default_out([six, other], world.multirun)
     assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
     console = Console(file=io.StringIO(), width=120, record=True)
-    comparison = compare([six, other], world.multirun, out, console)
-    assert [cell.label for cell in comparison.records.cells] == ["bn", "gn", "ln"]
-    assert "All 7 runs get 1 of the 100" in console.export_text(clear=False)
+    results, _ = compare([six, other], world.multirun, out, console)
+    assert results.runs["cell"].unique().tolist() == ["bn", "gn", "ln"]
+    assert "All 7 runs misclassify the same 1 of the 100" in console.export_text(clear=False)
     assert not (six.folder(world.multirun) / "table.csv").exists()
 
 
-def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypatch):
+def test_missing_images_cost_only_the_galleries(world, six, tmp_path, monkeypatch):
     def gone(data):
         raise BadInput("the files are gone", "another line")
 
@@ -311,32 +310,33 @@ def test_missing_images_cost_the_galleries_alone(world, six, tmp_path, monkeypat
     console = Console(file=io.StringIO(), width=120, record=True)
     compare([six], world.multirun, tmp_path, console)
     assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
-    assert "All 6 runs get 2" in console.export_text(clear=False)
+    assert "All 6 runs misclassify the same 2" in console.export_text(clear=False)
     written = {path.name for path in tmp_path.glob("*.*")}
     assert {"curves.png", "table.csv", "report.html"} <= written
     assert not {name for name in written if name.startswith(("wrong_by", "right_by", "suspected"))}
 
 
-def test_what_has_not_changed_is_not_written_again(world, six, tmp_path):
+def test_an_unchanged_report_is_not_written_again(world, six, tmp_path):
     def again():
         console = Console(file=io.StringIO(), width=120, record=True)
-        return compare([six], world.multirun, tmp_path, console, changed=False), console.export_text()
+        results, report = compare([six], world.multirun, tmp_path, console, changed=False)
+        return results, report, console.export_text()
 
-    found, first = again()
-    assert found.report is not None  # nothing stood there
+    _, report, first = again()
+    assert report is not None  # there was none
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
-    found, said = again()
-    assert found.report is None
-    assert found.records.unfinished == ()
+    results, report, said = again()
+    assert report is None
+    assert results.unfinished == ()
     assert said == first
     assert "has the highest test accuracy" in said
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
     result = next(world.multirun.glob("jobs/*/result.json"))
     result.write_bytes(result.read_bytes())  # by a command that was killed before its comparison
-    assert again()[0].report is not None
+    assert again()[1] is not None
 
 
-def test_two_datasets_are_told_apart(world, tmp_path):
+def test_two_datasets_are_reported_separately(world, tmp_path):
     from dataclasses import replace
 
     other = replace(world.data, test_images=60)

@@ -1,26 +1,25 @@
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 
 import pytest
 
 from src.report.latex import SPECIAL, escape, latex
 from src.report.table import as_frame
-from src.results.records import load_records
+from src.results.results import load_results
 
 
 @pytest.fixture
-def records(world, six):
-    return load_records([six], world.multirun)
+def results(world, six):
+    return load_results([six], world.multirun)
 
 
 def body(text):
     return text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
 
 
-def test_every_row_has_as_many_columns_as_are_declared(records):
-    text = latex(records, as_frame(records, {"bn": "a", "gn": "b"})).decode()
+def test_every_row_has_as_many_columns_as_are_declared(results):
+    text = latex(results, as_frame(results, {"bn": "a", "gn": "b"})).decode()
     declared = re.search(r"\\begin\{tabular\}\{@\{\}([lr]+)@\{\}\}", text).group(1)
     rows = [text.split(r"\toprule")[1].split(r"\midrule")[0].strip(), *body(text)]
     assert len(rows) == 3
@@ -28,9 +27,9 @@ def test_every_row_has_as_many_columns_as_are_declared(records):
     assert all(row.endswith(r" \\") for row in rows)
 
 
-def test_the_numbers_are_those_of_the_table(records):
-    frame = as_frame(records, {"bn": "a", "gn": "b"})
-    rows = body(latex(records, frame).decode())
+def test_the_numbers_are_those_of_the_table(results):
+    frame = as_frame(results, {"bn": "a", "gn": "b"})
+    rows = body(latex(results, frame).decode())
     for row, (_, expected) in zip(rows, frame.iterrows(), strict=True):
         cells = [cell.strip() for cell in row.removesuffix(r"\\").split("&")]
         assert cells[:3] == [f"{{{expected['norm.name']}}}", {"bn": "a", "gn": "b"}[expected["cell"]], "3"]
@@ -38,38 +37,37 @@ def test_the_numbers_are_those_of_the_table(records):
         assert f"{accuracy:.2f} $\\pm$ {sd:.2f}" in cells
 
 
-def test_a_loss_of_any_length_fits(records):
-    frame = as_frame(records)
+def test_a_loss_of_any_length_fits(results):
+    frame = as_frame(results)
     frame.loc[0, "test/loss"] = 3.5e30
-    assert "& 3.5e+30 &" in latex(records, frame).decode()
+    assert "& 3.5e+30 &" in latex(results, frame).decode()
 
 
-def test_without_letters_there_is_no_column_for_them(records):
-    text = latex(records, as_frame(records)).decode()
+def test_without_letters_there_is_no_column_for_them(results):
+    text = latex(results, as_frame(results)).decode()
     assert "letter" not in text
 
 
-def test_what_tex_would_read_as_a_command_is_escaped():
+def test_special_characters_are_escaped():
     assert escape("50 % of a_b & {c} $d$ #1 \\x") == (r"50 \% of a\_b \& \{c\} \$d\$ \#1 \textbackslash{}x")
     assert escape("two\nlines\x07") == "two lines"
     assert escape("ö 漢") == "ö 漢"
 
 
-def test_no_letter_that_tex_reads_as_a_command_is_left(records):
-    frame = as_frame(records)
+def test_every_special_character_is_escaped_in_the_table(results):
+    frame = as_frame(results)
     frame["norm.name"] = "".join(SPECIAL)
-    row = body(latex(records, frame).decode())[0].split(" & ")[0]
+    row = body(latex(results, frame).decode())[0].split(" & ")[0]
     assert row == "{" + "".join(SPECIAL.values()) + "}"
 
 
-def test_the_caption_tells_the_rule_and_the_code(world, records):
-    other = replace(records, cells=records.cells[:1])
-    assert "choices belong to validation." in latex(other, as_frame(other)).decode()
+def test_the_caption_says_how_to_choose_settings(results):
+    assert "choose settings by validation accuracy." in latex(results, as_frame(results)).decode()
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: the table is NOT typeset")
-def test_latex_typesets_it_within_the_margins(records, tmp_path):
-    table = latex(records, as_frame(records, {"bn": "a", "gn": "b"})).decode()
+def test_latex_typesets_it_within_the_margins(results, tmp_path):
+    table = latex(results, as_frame(results, {"bn": "a", "gn": "b"})).decode()
     page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
     (tmp_path / "page.tex").write_text(page)
     done = subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)

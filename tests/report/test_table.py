@@ -6,31 +6,31 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from src.report.printed_table import print_table
 from src.report.table import SELECTION_RULE, as_frame, csv_content, json_content
-from src.results.records import load_records
+from src.report.terminal import print_table
+from src.results.results import load_results
 from src.runs.naming import format_value
 from src.storage.stored import sealed
 
 
-def printed(records, frame, width=120):
+def printed(results, frame, width=120):
     console = Console(file=io.StringIO(), width=width, record=True)
-    print_table(records, frame, console)
+    print_table(results, frame, console)
     return console.export_text(clear=False)
 
 
 @pytest.fixture
-def records(world, six):
-    return load_records([six], world.multirun)
+def results(world, six):
+    return load_results([six], world.multirun)
 
 
-def test_numbers_are_those_of_pandas_and_scipy(world, records):
+def test_numbers_are_those_of_pandas_and_scipy(world, results):
     rows = []
     for path in world.multirun.glob("jobs/*/result.json"):
         stored = json.loads(path.read_text())
         rows.append({**stored["metrics"], "norm": path.parent.name[:2], "train": stored["seconds"]["train"]})
     expected = pd.DataFrame(rows).groupby("norm")
-    frame = as_frame(records).set_index("norm.name")
+    frame = as_frame(results).set_index("norm.name")
     for column in ("val/accuracy", "test/accuracy", "test/loss", "test/errors"):
         pd.testing.assert_series_equal(frame[column], expected[column].mean(), check_names=False)
     for column in ("val/accuracy", "test/accuracy"):
@@ -41,26 +41,25 @@ def test_numbers_are_those_of_pandas_and_scipy(world, records):
     assert frame["n"].tolist() == [3, 3]
 
 
-def test_the_printed_table_has_percent_spread_and_the_rule(records):
-    text = printed(records, as_frame(records))
+def test_the_printed_table_has_percent_spread_and_the_rule(results):
+    text = printed(results, as_frame(results))
     # bn: 2, 4 and 5 errors (image 50 is one more for s1) of 100
     assert "96.33 ± 1.53" in text
     assert "± 3.79" in text
     assert SELECTION_RULE in text
     assert "n = 1" not in text
-    assert "15,002 parameters each" in text
+    assert "15,002 parameters" in text
 
 
-def test_one_seed_says_what_cannot_be_told(world):
+def test_a_single_seed_comes_with_a_warning(world):
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("none", "gn")]
-    records = load_records([world.sweep(jobs)], world.multirun)
-    text = " ".join(printed(records, as_frame(records)).split())
+    results = load_results([world.sweep(jobs)], world.multirun)
+    text = " ".join(printed(results, as_frame(results)).split())
     interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
     half_width = f"{50 * (interval.high - interval.low):.2f}"
-    assert "one seed (n = 1) does not rank methods" in text
-    assert f"100 test images alone makes each single accuracy uncertain by up to ±{half_width} points" in text
-    # The rows share their test images, so that no difference is judged by the interval of one accuracy.
-    assert "intervals of single accuracies do not compare rows, which are tested on the same images" in text
+    assert "One seed (n = 1) cannot rank methods" in text
+    assert f"100 test images alone gives a single accuracy a 95 % interval of up to ±{half_width} points" in text
+    assert "Do not compare rows by such intervals: all rows share the test images." in text
     assert "difference" not in text
     assert "15,004" in text  # the parameters differ, so they have a column
     assert "99.00" in text
@@ -68,8 +67,8 @@ def test_one_seed_says_what_cannot_be_told(world):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_line_is_never_wider_than_the_console_nor_a_number_cut(records, width):
-    text = printed(records, as_frame(records), width)
+def test_a_line_is_never_wider_than_the_console_nor_a_number_cut(results, width):
+    text = printed(results, as_frame(results), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert ("too narrow" in text) == (width == 60)
@@ -84,15 +83,15 @@ def four_keys(world, seeds):
                 config = world.configuration(norm, seed, l1)
                 config.optimizer.lr, config.reg.label_smoothing = lr, smoothing
                 jobs.append(world.finish(config, {7: 0.9}))
-    return load_records([world.sweep(jobs)], world.multirun)
+    return load_results([world.sweep(jobs)], world.multirun)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_every_value_of_four_keys_is_whole_on_any_screen(world, width, seeds):
-    records = four_keys(world, seeds)
-    frame = as_frame(records)
-    text = printed(records, frame, width)
+    results = four_keys(world, seeds)
+    frame = as_frame(results)
+    text = printed(results, frame, width)
     assert "…" not in text
     table = text[: text.index(SELECTION_RULE.split(",")[0])]
     head, _, body = table.partition("─\n")
@@ -107,7 +106,7 @@ def test_every_value_of_four_keys_is_whole_on_any_screen(world, width, seeds):
             assert [word for word in row.split() if "=" in word] == cell["cell"].split()[1:]
             assert row.split()[0] == cell["norm.name"]
         else:
-            values = [format_value(cell[path]) for path in frame.columns if path in records.varies]
+            values = [format_value(cell[path]) for path in frame.columns if path in results.varies]
             assert row.split()[: len(values)] == values
         assert row.count("90.00") == row.count("99.00") == 1
         assert row.count("± 0.00") == (0 if seeds == 1 else 2)
@@ -124,31 +123,31 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
             config = world.configuration(norm)
             config.optimizer.lr = lr
             jobs.append(world.finish(config, {7: 0.9}, code="0" * 64))
-    records = load_records([world.sweep(jobs)], world.multirun)
-    lines = printed(records, as_frame(records), 41).splitlines()
+    results = load_results([world.sweep(jobs)], world.multirun)
+    lines = printed(results, as_frame(results), 41).splitlines()
     assert max(map(len, lines)) <= 41
     first = [line for line in lines if "lr=" in line]
     assert [line.split("  ")[0] for line in first] == ["none lr=0.02*", "none lr=0.005*", "bn lr=0.02*", "bn lr=0.005*"]
     assert all(line.split()[-3:] == ["1", "90.00", "99.00"] for line in first)
 
 
-def test_what_is_left_out_is_named_in_whole_words(world):
-    records = four_keys(world, 1)
-    text = " ".join(printed(records, as_frame(records), 60).split())
-    assert "too narrow for: test loss, training seconds, parameters (table.csv has them)" in text
+def test_dropped_columns_are_named(world):
+    results = four_keys(world, 1)
+    text = " ".join(printed(results, as_frame(results), 60).split())
+    assert "too narrow for: test loss, training seconds, parameters (see table.csv)" in text
 
 
 def test_other_code_is_marked(world):
     jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
-    records = load_records([world.sweep(jobs)], world.multirun)
-    text = printed(records, as_frame(records))
+    results = load_results([world.sweep(jobs)], world.multirun)
+    text = printed(results, as_frame(results))
     assert "gn*" in text
     assert "bn*" not in text
     assert "1 of 2 runs" in text
 
 
-def test_csv_and_json_hold_the_same_numbers(world, records):
-    frame = as_frame(records)
+def test_csv_and_json_hold_the_same_numbers(world, results):
+    frame = as_frame(results)
     back = pd.read_csv(io.BytesIO(csv_content(frame)))
     pd.testing.assert_frame_equal(back, frame, check_dtype=False)
     rows = json.loads(json.dumps(json_content(frame), allow_nan=False))
@@ -156,20 +155,20 @@ def test_csv_and_json_hold_the_same_numbers(world, records):
     assert rows[0]["n"] == 3
 
 
-def test_what_one_seed_cannot_tell_is_null(world):
-    records = load_records([world.sweep([world.finish(world.configuration(), {})])], world.multirun)
-    row = json_content(as_frame(records))[0]
+def test_missing_statistics_of_one_seed_are_null(world):
+    results = load_results([world.sweep([world.finish(world.configuration(), {})])], world.multirun)
+    row = json_content(as_frame(results))[0]
     assert row["test/accuracy sd"] is None
     assert row["test/accuracy ci95"] is None
 
 
-def test_an_enormous_loss_takes_no_column_away(world):
+def test_an_enormous_loss_drops_no_column(world):
     job = world.finish(world.configuration(), {7: 0.9})
     path = world.multirun / "jobs" / job.folder / "result.json"
     stored = json.loads(path.read_text())
     stored["metrics"]["test/loss"] = 1.5539e35
     path.write_text(json.dumps(sealed(stored)))
-    records = load_records([world.sweep([job])], world.multirun)
-    text = printed(records, as_frame(records), 80)
+    results = load_results([world.sweep([job])], world.multirun)
+    text = printed(results, as_frame(results), 80)
     assert "1.6e+35" in text
     assert "too narrow" not in text

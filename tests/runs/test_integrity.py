@@ -14,10 +14,10 @@ from src.bad_input import BadInput
 from src.errors.atlas import read_atlases, right_by_run
 from src.errors.atlas_words import sentences
 from src.report.comparison import compare
-from src.report.printed import say_unfinished
 from src.report.table import as_frame, json_content
-from src.results.records import load_records
-from src.results.weights import cell_weights
+from src.report.terminal import problems
+from src.results.results import load_results
+from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
@@ -85,7 +85,7 @@ def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
     job.journal.write_bytes(b"".join(map(encode, records)))
-    (found,) = load_records([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
+    (found,) = load_results([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
     assert (
         found.reason
         == f"{job.journal} line 2 has a source that has test=1000000000000, not an integer from 1 to 100000000"
@@ -123,15 +123,13 @@ def outcome(multirun, jobs, before, where) -> str:
     except BadInput as refusal:
         return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
     seen_in(multirun / "jobs", [job.folder for job in jobs])
-    records = load_records(sweeps, multirun)
-    compared = {cell.name(job): job for cell in records.cells for job in cell.jobs}
+    records = load_results(sweeps, multirun)
+    compared = records.jobs
     named = [job.label for job in records.unfinished]
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
     unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
-    console = Console(file=io.StringIO(), width=500, record=True)
-    say_unfinished(records, sweeps, console, unreadable_predictions=bool(unreadable))
-    said = console.export_text() + "\n".join(line for atlas in atlases for line in sentences(atlas))
+    said = "\n".join([*problems(records), *(line for atlas in atlases for line in sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where
     for problem in unreadable:
@@ -145,7 +143,7 @@ def outcome(multirun, jobs, before, where) -> str:
     if not reported and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
-        [cell_weights(cell) for cell in records.cells]
+        weight_frame(records.runs)
         for job in jobs:
             # No check detects a plausible value with a new checksum.
             if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
@@ -186,10 +184,10 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     for case in range(12):
         path, _ = damage.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
-        found = compare([six], world.multirun, tmp_path / "out", console)
-        reported = console.export_text()
-        assert found.report is not None
-        assert str(path) in reported or "harmed" not in reported, path
+        _, report = compare([six], world.multirun, tmp_path / "out", console)
+        told = console.export_text()
+        assert report is not None
+        assert str(path) in told or "harmed" not in told, path
         damage.restore(world.multirun, whole)
 
 

@@ -1,29 +1,32 @@
 import json
 from dataclasses import replace
 
-from src.results.records import load_records
+from src.results.results import load_results
 from src.runs.journal import stamp
 from src.runs.manifests import choose_sweeps
 from src.storage.lock import job_lock
 from tests.unprivileged import refusal_without_privileges
 
 
-def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
-    records = load_records([six], world.multirun)
-    assert records.varies == ("norm.name",)
-    assert [(cell.label, len(cell.jobs)) for cell in records.cells] == [("bn", 3), ("gn", 3)]
-    assert [cell.name(job) for cell in records.cells for job in cell.jobs] == [
-        f"{norm} s{seed}" for norm in ("bn", "gn") for seed in range(3)
+def cells(results):
+    return results.runs["cell"].unique().tolist()
+
+
+def test_jobs_that_differ_only_by_seed_form_a_cell(world, six):
+    results = load_results([six], world.multirun)
+    assert results.varies == ("norm.name",)
+    assert results.runs[["cell", "seed"]].values.tolist() == [
+        [norm, seed] for norm in ("bn", "gn") for seed in range(3)
     ]
-    assert "seed" not in records.cells[0].leaves
-    assert records.unfinished == ()
+    assert results.runs["run"].tolist() == [f"{norm} s{seed}" for norm in ("bn", "gn") for seed in range(3)]
+    assert results.unfinished == ()
 
 
 def test_cells_are_named_by_what_varies(world):
     jobs = [world.finish(world.configuration(norm, l1=l1), {}) for norm in ("gn", "bn") for l1 in (0.0, 1e-5)]
-    records = load_records([world.sweep(jobs)], world.multirun)
-    assert records.varies == ("norm.name", "reg.l1")
-    assert [cell.label for cell in records.cells] == ["gn l1=0", "gn l1=1e-05", "bn l1=0", "bn l1=1e-05"]
+    results = load_results([world.sweep(jobs)], world.multirun)
+    assert results.varies == ("norm.name", "reg.l1")
+    assert cells(results) == ["gn l1=0", "gn l1=1e-05", "bn l1=0", "bn l1=1e-05"]
 
 
 def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(world):
@@ -38,17 +41,17 @@ def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(
     records = read_journal(second)
     records[1]["cell"] = "f" * 64  # what another digest gives
     second.write_bytes(b"".join(map(encode, records)))
-    labels = {cell.label for cell in load_records([world.sweep(jobs)], world.multirun).cells}
-    assert len(labels) == 2
-    assert "bn ffffff" in labels
+    found = cells(load_results([world.sweep(jobs)], world.multirun))
+    assert len(found) == 2
+    assert "bn ffffff" in found
 
 
 def test_a_job_of_two_sweeps_counts_once(world, six):
     part = world.sweep(six.jobs[:2])
-    assert sum(len(cell.jobs) for cell in load_records([part, six], world.multirun).cells) == 6
+    assert len(load_results([part, six], world.multirun).runs) == 6
 
 
-def test_jobs_without_result_are_named_with_their_reason(world):
+def test_unfinished_jobs_are_listed_with_their_reason(world):
     done = world.finish(world.configuration(), {})
     failed = world.fail(world.configuration("gn"), "FAILED", "Diverged: in epoch 1")
     planned = world.plan(world.configuration("ln"))
@@ -56,14 +59,14 @@ def test_jobs_without_result_are_named_with_their_reason(world):
     with journal:
         journal.append(stamp("epoch", epoch=1, metrics={}))
     running = world.plan(world.configuration("in"))
-    records = load_records([world.sweep([done, failed, planned, running])], world.multirun)
+    results = load_results([world.sweep([done, failed, planned, running])], world.multirun)
     log = world.multirun / "jobs" / failed.folder / "train.log"
-    assert [(job.label, job.reason) for job in records.unfinished] == [
+    assert [(job.label, job.reason) for job in results.unfinished] == [
         (failed.label, f"FAILED: Diverged: in epoch 1; see {log}"),
         (planned.label, "not started"),
         (running.label, "no result; 1 epoch in its journal"),
     ]
-    assert len(records.cells) == 1
+    assert len(results.runs) == 1
 
 
 def harmed_jobs(world, count):
@@ -71,20 +74,20 @@ def harmed_jobs(world, count):
     return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
 
 
-def test_a_job_that_somebody_trains_is_still_running(world):
+def test_a_job_that_is_being_trained_is_still_running(world):
     config = world.configuration("gn")
     folder, journal = world.start(config)
     with journal:
         pass
     sweep = world.sweep([world.plan(config)])
     with job_lock(folder):
-        (job,) = load_records([sweep], world.multirun).unfinished
+        (job,) = load_results([sweep], world.multirun).unfinished
     assert job.reason == "still running; 0 epochs in its journal"
-    (job,) = load_records([sweep], world.multirun).unfinished
+    (job,) = load_results([sweep], world.multirun).unfinished
     assert job.reason == "no result; 0 epochs in its journal"
 
 
-def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world):
+def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
     jobs, folders = harmed_jobs(world, 6)
     (folders[0] / "result.json").write_text("{")
     (folders[1] / "journal.jsonl").write_bytes(b"")
@@ -93,32 +96,32 @@ def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world)
     (folders[3] / "journal.jsonl").write_bytes((folders[5] / "journal.jsonl").read_bytes())
     (folders[4] / "journal.jsonl").unlink()
     (folders[4] / "journal.jsonl").mkdir()
-    records = load_records([world.sweep(jobs)], world.multirun)
-    assert [(job.state, job.label) for job in records.unfinished] == [("harmed", job.label) for job in jobs[:5]]
-    assert [job.reason for job in records.unfinished] == [
-        f"{folders[0] / 'result.json'} is not JSON",
+    results = load_results([world.sweep(jobs)], world.multirun)
+    assert [(job.state, job.label) for job in results.unfinished] == [("harmed", job.label) for job in jobs[:5]]
+    assert [job.reason for job in results.unfinished] == [
+        f"{folders[0] / 'result.json'} is no JSON",
         f"{folders[1] / 'journal.jsonl'} lacks its start record",
         f"{folders[2] / 'journal.jsonl'} line 5 is damaged",
         f"{folders[3] / 'journal.jsonl'} belongs to another job",
         f"{folders[4] / 'journal.jsonl'} is not a regular file",
     ]
-    assert len(records.cells[0].jobs) == 1
+    assert len(results.runs) == 1
 
 
-def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
+def test_a_job_with_other_harmed_files_is_compared_and_listed(world):
     jobs, folders = harmed_jobs(world, 3)
     (folders[0] / "misclassified.png").unlink()
     (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
-    records = load_records([world.sweep(jobs)], world.multirun)
-    assert [job.reason for job in records.incomplete] == [
+    results = load_results([world.sweep(jobs)], world.multirun)
+    assert [job.reason for job in results.incomplete] == [
         f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
         f"{folders[1] / 'weights.safetensors'} is not a whole safetensors file; its numbers are compared",
     ]
-    assert records.unfinished == ()
-    assert len(records.cells[0].jobs) == 3
+    assert results.unfinished == ()
+    assert len(results.runs) == 3
 
 
-def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compared(world, tmp_path):
+def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_compared(world, tmp_path):
     jobs, folders = harmed_jobs(world, 4)
     world.sweep(jobs)
     folders[0].chmod(0o700)
@@ -130,13 +133,13 @@ def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compa
         "import encodings.cp437\n"  # of zipfile, which imports it late
         "from pathlib import Path\n"
         "from src.errors.atlas import read_atlases\n"
-        "from src.results.records import load_records\n"
+        "from src.results.results import load_results\n"
         "from src.runs.manifests import choose_sweeps\n"
         f"multirun = Path({str(world.multirun)!r})\n"
         "def reasons():\n"
-        "    records = load_records(choose_sweeps(multirun, []), multirun)\n"
-        "    (atlas,) = read_atlases(records)\n"
-        "    return [*(f'{job.state}: {job.reason}' for job in records.unfinished), *atlas.unreadable]",
+        "    results = load_results(choose_sweeps(multirun, []), multirun)\n"
+        "    (atlas,) = read_atlases(results)\n"
+        "    return [*(f'{job.state}: {job.reason}' for job in results.unfinished), *atlas.unreadable]",
         "sys.exit(chr(10).join(reasons()))",
     ).splitlines()
     owner = folders[0].owner()
@@ -154,7 +157,7 @@ def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compa
     assert f"{world.multirun / 'sweeps'} cannot be read: it belongs to {owner}" in told
 
 
-def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
+def test_a_key_is_shown_even_if_only_one_value_has_finished(world):
     jobs = [world.finish(world.configuration(norm, seed), {}) for norm in ("bn", "gn") for seed in (0, 1)]
     for norm in ("bn", "gn"):
         diverging = world.configuration(norm)
@@ -162,18 +165,18 @@ def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
         jobs.append(world.fail(diverging, "FAILED", "Diverged: in epoch 1"))
     varies = ["norm.name", "optimizer.lr", "tracking.gone", "seed"]
     sweep = replace(world.sweep(jobs), varies=varies)
-    records = load_records([sweep], world.multirun)
-    assert records.varies == ("norm.name", "optimizer.lr")
-    assert [cell.label for cell in records.cells] == ["bn lr=0.02", "gn lr=0.02"]
-    assert len(records.unfinished) == 2
+    results = load_results([sweep], world.multirun)
+    assert results.varies == ("norm.name", "optimizer.lr")
+    assert cells(results) == ["bn lr=0.02", "gn lr=0.02"]
+    assert len(results.unfinished) == 2
 
 
-def test_what_differs_between_two_sweeps_alone_stands_after_the_norm(world):
+def test_a_key_that_differs_only_between_sweeps_comes_after_the_norm(world):
     sweeps = [
         replace(world.sweep([world.finish(world.configuration("gn", l1=l1), {})]), varies=varies)
         for l1, varies in ((0.0, ["optimizer.lr", "seed"]), (1e-5, ["norm.name"]))
     ]
-    assert load_records(sweeps, world.multirun).varies == ("norm.name", "reg.l1", "optimizer.lr")
+    assert load_results(sweeps, world.multirun).varies == ("norm.name", "reg.l1", "optimizer.lr")
 
 
 def test_a_renamed_folder_is_found_by_its_key(world):
@@ -183,10 +186,10 @@ def test_a_renamed_folder_is_found_by_its_key(world):
     sweep = world.sweep([job])
     sweep.write(world.multirun)
     for ids in ([], [sweep.id]):
-        assert len(load_records(choose_sweeps(world.multirun, ids), world.multirun).cells) == 1
+        assert len(load_results(choose_sweeps(world.multirun, ids), world.multirun).runs) == 1
 
 
-def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
+def test_a_job_from_before_a_key_was_added_is_compared_with_later_ones(world):
     from src.runs.journal import encode, read_journal
 
     jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
@@ -195,12 +198,7 @@ def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
     del records[0]["config"]["reg"]["label_smoothing"]
     records[0]["config"]["reg"]["gone"] = 3
     path.write_bytes(b"".join(map(encode, records)))
-    assert load_records([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
-
-
-def test_jobs_of_other_code_are_told(world):
-    jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
-    assert load_records([world.sweep(jobs)], world.multirun).other_code == ["gn s0"]
+    assert load_results([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
 
 
 def test_manifests_are_read_as_written(world, six):
@@ -208,10 +206,10 @@ def test_manifests_are_read_as_written(world, six):
     assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]
 
 
-def test_a_job_that_an_engine_refused_is_not_told_as_never_started(world):
+def test_a_job_that_an_engine_refused_points_to_its_log(world):
     job = world.plan(world.configuration())
     log = job.at(world.multirun).log
     log.parent.mkdir(parents=True)
     log.write_text("not taken: sbatch: error\n")
-    (unfinished,) = load_records([world.sweep([job])], world.multirun).unfinished
+    (unfinished,) = load_results([world.sweep([job])], world.multirun).unfinished
     assert unfinished.reason == f"ended before its first line; see {log}"

@@ -1,0 +1,70 @@
+"""Prepares the curves for the report's page, where a reader can hide cells and point at the curves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from src.figures.curves import PANELS, SHOWN, mean_curves
+from src.figures.figures import Drawing
+from src.figures.looks import best_cells, line_styles
+from src.pictures.colours import colour
+from src.results.results import Results
+
+UNIT = 3  # pixels for one unit of a dash pattern, in the sample line beside a check box
+
+
+@dataclass(frozen=True)
+class CheckBox:
+    """A cell that a reader can hide and show: its label, and the colour and dashes of its line."""
+
+    label: str
+    colour: str
+    dashes: str  # as SVG's `stroke-dasharray`
+
+
+@dataclass(frozen=True)
+class InlineCurves:
+    """The drawing, its check boxes, and the numbers that `report.js` shows."""
+
+    svg: str  # the element alone, without XML header
+    boxes: list[CheckBox]
+    lines: list[dict[str, Any]]  # for each panel and cell; its points are x and y in the SVG, mean, lowest and highest
+
+
+def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
+    """The curves as an SVG element, with the numbers behind them.
+
+    Args:
+        results: the runs that the drawing shows.
+        drawing: the `curves` of `drawings`.
+    """
+    drawn = drawing.svg.decode()  # this also fixes the layout, and with it the place of every point
+    cells = best_cells(results.runs, SHOWN)
+    styles = line_styles(settings["norm.name"] for settings in cells.values())
+    boxes = [
+        CheckBox(cell, colour(settings), _dashes(style["linestyle"]))
+        for (cell, settings), style in zip(cells.items(), styles, strict=True)
+    ]
+    return InlineCurves(drawn[drawn.index("<svg") :], boxes, _lines(results, list(cells), drawing.figure))
+
+
+def _dashes(pattern: Any) -> str:
+    return "none" if pattern == "-" else " ".join(f"{UNIT * part:g}" for part in pattern[1])
+
+
+def _lines(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
+    """The place and the numbers of every point, as `InlineCurves.lines`."""
+    width, height = 72 * figure.get_size_inches()  # an SVG has 72 units an inch
+    lines = []
+    for axes, metric in zip(figure.axes, PANELS, strict=True):
+        to_figure = axes.transData - figure.transFigure  # from epoch and value to shares of width and height
+        for k, curve in enumerate(mean_curves(results, cells, metric).values()):
+            shares = to_figure.transform(curve["mean"].reset_index().to_numpy())
+            points = [
+                [round(width * x, 1), round(height * (1 - y), 1), *(float(f"{value:.6g}") for value in values)]
+                for (x, y), values in zip(shares, curve[["mean", "min", "max"]].to_numpy(), strict=True)
+            ]
+            digits = 4 if metric.endswith("loss") else 2
+            lines.append({"cell": k, "seeds": int(curve["count"].max()), "digits": digits, "points": points})
+    return lines

@@ -1,0 +1,118 @@
+"""Prints a comparison: the answer first, then the table and the evidence, then the commands to type next."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from src.errors.atlas import Atlas
+from src.errors.atlas_words import cell_lines, sentences
+from src.report.table import Column, cell_column, notes, number_columns, setting_columns
+from src.results.results import Results
+from src.runs.sweep import Sweep
+from src.verdict.statistics import ALPHA
+from src.verdict.verdicts import Verdicts
+from src.wording import shorten
+
+EFFECTS = 6  # lines
+PROBLEMS = 10  # lines
+
+
+def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
+    """Print each text; without `wrap` on one line however long, so that paths and commands can be copied."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
+
+
+def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas]) -> None:
+    """Print the effects of single settings, significant ones first, impossible comparisons, and the test errors."""
+    significant_first = sorted(verdicts.effects, key=lambda effect: effect.p_holm is None or effect.p_holm >= ALPHA)
+    words = [f"  {effect.words}" for effect in significant_first]
+    print_lines(console, [""] if words else [])
+    print_lines(console, shorten(words, EFFECTS, "  and {:,} more effects, in the report"))
+    print_lines(console, verdicts.left_out, wrap=False)
+    for atlas in atlases:
+        heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
+        print_lines(console, ["", *heading, *sentences(atlas), *cell_lines(atlas)])
+
+
+def problems(results: Results) -> list[str]:
+    """The jobs that cannot be compared or lack a file, each with the reason."""
+    jobs = [*results.unfinished, *results.incomplete]
+    lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
+    return shorten(lines, PROBLEMS, "and {:,} more jobs")
+
+
+def next_steps(
+    results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
+) -> Iterator[str]:
+    """The commands that train missing jobs and more seeds, each with an explanation; `more` are those of the seeds."""
+    jobs = [*results.unfinished, *results.incomplete]
+    if any(atlas.unreadable for atlas in atlases) or any(job.state != "not readable" for job in jobs):
+        yield "To train only the missing jobs, run the same command again:"
+        yield from dict.fromkeys(f"  {sweep.command}" for sweep in sweeps)
+    if more:
+        yield "More seeds can decide more; fix their number before you start:"
+        yield from (f"  {line}" for line in more.splitlines())
+
+
+def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:
+    """Print the table and its notes; on a narrow screen columns are dropped, but no value is cut."""
+    numbers, width = number_columns(frame), console.width
+    columns = _fitting([*setting_columns(results, frame), *numbers], 2, width)
+    if not _fits(columns, width):
+        # The whole name in one column can wrap; a column for each key would be cut.
+        columns = _fitting([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
+    console.print(_table(columns, width), crop=False)
+    lines = notes(results, frame)
+    dropped = [column.on_screen.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
+    if dropped:
+        lines.append(f"The screen is too narrow for: {', '.join(dropped)} (see table.csv).")
+    for line in lines:
+        console.print(Text(line, style="dim"), soft_wrap=False)
+
+
+def _fitting(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
+    """The columns that fit into so many characters; only columns of this rank are dropped, the rightmost first."""
+    left = list(columns)
+    for column in [column for column in reversed(left) if column.optional == optional]:
+        if _fits(left, width):
+            break
+        left.remove(column)
+    return left
+
+
+def _fits(columns: Sequence[Column], width: int) -> bool:
+    return _total(_widths(column)[0] for column in columns) <= width
+
+
+def _total(widths: Iterable[int]) -> int:
+    """The width of a table with two spaces between its columns."""
+    widths = list(widths)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _widths(column: Column) -> tuple[int, int]:
+    """The characters that a column needs at least, and without wrapping."""
+    lines = [*column.on_screen.split("\n"), *column.texts]
+    widest = max(map(cell_len, lines))
+    words = [word for line in lines for word in line.split()]
+    return max(map(cell_len, words)) if column.wraps else widest, widest
+
+
+def _table(columns: Sequence[Column], width: int) -> Table:
+    """A table of so many characters, or more if a value would be cut."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    least, most = (_total(widths) for widths in zip(*map(_widths, columns), strict=True))
+    table.width = min(most, max(least, width))
+    for column in columns:
+        side: Literal["right", "left"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.on_screen), justify=side, no_wrap=not column.wraps)
+    for texts in zip(*(column.texts for column in columns), strict=True):
+        table.add_row(*map(Text, texts))
+    return table

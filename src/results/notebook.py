@@ -1,0 +1,77 @@
+"""The interface for notebooks and scripts: all finished runs as two pandas frames."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from src.bad_input import BadInput
+from src.results.results import load_results
+from src.runs.manifests import choose_sweeps
+from src.wording import counted, joined
+
+
+class Runs(NamedTuple):
+    """Finished runs as two frames; `load_runs` documents their columns."""
+
+    runs: pd.DataFrame  # one row per run
+    epochs: pd.DataFrame  # one row per epoch of a run
+
+
+def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[str] | None = None) -> Runs:
+    """The finished runs of a `multirun` folder as two pandas frames: one row per run, and one row per epoch.
+
+        runs, epochs = load_runs("multirun")
+        runs.groupby("norm.name")["test/accuracy"].agg(["mean", "std", "count"])
+        epochs.pivot_table("val/accuracy", "epoch", "cell").plot()
+
+    A cell is all runs that differ by their seed only; they are adjacent, with ascending seeds.
+
+    | column of `runs` | content |
+    | --- | --- |
+    | `run`, `cell`, `seed` | a unique name such as `gn l1=1e-05 s0`, the name without the seed, the seed |
+    | `norm.name`, `reg.l1`, ... | every configuration key that decides the numbers of a run |
+    | `test/accuracy`, `test/loss`, `test/errors` | on the test images, after the last epoch |
+    | `val/accuracy`, `val/loss` | on the validation images, after the last epoch |
+    | `best/val_accuracy` | the highest validation accuracy of all epochs |
+    | `seconds/train`, `seconds/total` | training alone, and the whole job |
+    | `parameters` | the number of trained parameters |
+    | `dataset`, `dataset_name` | the SHA-256 of its images and labels, and a name such as `mnist 1a2b3c4d` |
+    | `job`, `cell_key` | the keys (64 hexadecimal digits) of the run's configuration with and without its seed |
+    | `folder` | the run's folder, with its predictions, weights and log |
+    | `code` | the SHA-256 of the code that trained the run |
+    | `environment` | the versions, hardware and variables that can change the last bits: pairs of name and value |
+
+    | column of `epochs` | content |
+    | --- | --- |
+    | `run`, `cell`, `seed`, `epoch` | as in `runs`; epochs count from 1 |
+    | `train/loss`, `train/penalty`, `train/accuracy` | means over the epoch's batches; the loss excludes the penalty |
+    | `val/loss`, `val/accuracy` | on the validation images, at the epoch's end |
+    | `time/train_seconds` | training alone |
+
+    Accuracies go from 0 to 1.  A warning counts the runs that are left out: unfinished, harmed or unreadable ones.
+
+    Args:
+        multirun: the folder that the training command writes.
+        sweep: the first digits of a sweep's id, or several such texts; None reads all sweeps.
+
+    Raises:
+        BadInput: where the folder holds no sweep, or an id fits no single sweep.
+    """
+    folder = Path(multirun)
+    if not (folder / "sweeps").is_dir():
+        what = f"{folder} is not a multirun folder: it holds no sweeps"
+        raise BadInput(what, "the folder that the training command writes", 'load_runs("multirun")')
+    every = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
+    sweeps = choose_sweeps(folder, every if sweep is None else [sweep] if isinstance(sweep, str) else sweep)
+    results = load_results(sorted(sweeps, key=lambda sweep: sweep.started), folder)
+    if results.unfinished:
+        states = Counter(job.state for job in results.unfinished)
+        reasons = joined([f"{number:,} {state}" for state, number in states.items()])
+        total = counted(len(results.runs) + len(results.unfinished), "run")
+        warnings.warn(f"{len(results.unfinished):,} of {total} left out: {reasons}", stacklevel=2)
+    return Runs(results.runs, results.epochs)
