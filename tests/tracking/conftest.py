@@ -39,7 +39,7 @@ def planned(job) -> PlannedJob:
 @pytest.fixture
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")
-    return open_store(Tracking(f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
+    return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
 
 
 @pytest.fixture(scope="module")

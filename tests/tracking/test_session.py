@@ -21,7 +21,7 @@ def test_a_signal_while_the_store_is_opened_leaves_no_run_running(store, planned
 
     monkeypatch.setattr(SweepRun, "_describe", interrupted)  # the run is there by then
     sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
+    settings = Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
     with pytest.raises(signal):
         Tracker(settings, sweep, tmp_path / "multirun", lambda line: None).open()
     (run,) = store.find(kind="sweep")
@@ -32,7 +32,7 @@ def test_a_signal_while_the_store_is_opened_leaves_no_run_running(store, planned
 def delivered(store, planned, tmp_path):
     """Delivers the sweep as a command does, and returns its own run with all points of its metrics."""
     sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
+    settings = Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
 
     def deliver(**how):
         tracker = Tracker(settings, sweep, tmp_path / "multirun", lambda line: None)
