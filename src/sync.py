@@ -33,7 +33,8 @@ def main() -> None:
         check_address_space()
         refuse_secrets(sys.argv[1:])
         arguments = parser.parse_args()
-        sys.exit(sync(arguments.multirun, arguments.sweep or [], Tracking(arguments.uri, arguments.experiment)))
+        settings = Tracking("sqlite", arguments.uri, arguments.experiment)
+        sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)

@@ -169,7 +169,7 @@ def test_the_environment_names_the_store_unless_the_configuration_does(monkeypat
 def test_a_deleted_experiment_is_refused_with_the_way_to_restore_it(store, tmp_path):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {store.experiment_id}"):
-        open_store(Tracking(store.uri, "normlab"), tmp_path / "multirun")
+        open_store(Tracking("sqlite", store.uri, "normlab"), tmp_path / "multirun")
 
 
 def test_what_a_killed_delivery_has_copied_in_part_does_not_stay(store, delivery, planned, tmp_path):

@@ -61,7 +61,7 @@ def deliver(planned, monkeypatch):
         monkeypatch.chdir(folder)
         said = []
         sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
-        tracker = Tracker(Tracking(uri, experiment), sweep, Path("multirun"), said.append)
+        tracker = Tracker(Tracking("sqlite", uri, experiment), sweep, Path("multirun"), said.append)
         tracker.open()
         assert tracker.close(), said
         return said

@@ -71,15 +71,15 @@ def tls(certificate):
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE"])
 def test_a_certificate_that_the_client_trusts_is_trusted(tls, certificate, monkeypatch, variable):
     with pytest.raises(BadInput, match=r"(?i)certificate"):
-        check_address(Tracking(tls))
+        check_address(Tracking("sqlite", tls))
     monkeypatch.setenv(variable, str(certificate))
-    check_address(Tracking(tls))
+    check_address(Tracking("sqlite", tls))
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3 says what the user has asked for
 def test_a_certificate_is_not_looked_at_where_the_client_does_not(tls, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
-    check_address(Tracking(tls))
+    check_address(Tracking("sqlite", tls))
 
 
 def test_a_range_of_addresses_is_reached_without_the_proxy(monkeypatch):
@@ -89,13 +89,13 @@ def test_a_range_of_addresses_is_reached_without_the_proxy(monkeypatch):
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
         with pytest.raises(BadInput, match=r"(?i)proxy"):
-            check_address(Tracking(f"http://127.0.0.1:{port}"))
+            check_address(Tracking("sqlite", f"http://127.0.0.1:{port}"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
         monkeypatch.setenv("no_proxy", "127.0.0.0/8")
-        check_address(Tracking(f"http://127.0.0.1:{port}"))
+        check_address(Tracking("sqlite", f"http://127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize("typed", ["tracking.uri", "--uri"])
 def test_a_refusal_names_what_was_typed(typed):
     with pytest.raises(BadInput, match=typed):
-        check_address(Tracking(f"http://127.0.0.1:{free_port()}"), typed)
+        check_address(Tracking("sqlite", f"http://127.0.0.1:{free_port()}"), typed)

@@ -98,7 +98,7 @@ def tracker(tmp_path, sweep, said):
 
     def make(uri, *, sweep=sweep, **settings):
         utils._artifact_repos_cache.clear()  # a command is a process of its own, and MLflow keeps this by run alone
-        return Tracker(Tracking(uri, "normlab", **settings), sweep, tmp_path / "multirun", said.append)
+        return Tracker(Tracking("sqlite", uri, "normlab", **settings), sweep, tmp_path / "multirun", said.append)
 
     return make
 
@@ -266,7 +266,7 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
     began = time.monotonic()
 
     def start():
-        address.check_address(Tracking(proxy.uri))
+        address.check_address(Tracking("sqlite", proxy.uri))
         deliver(proxy.uri)
 
     with pytest.raises(BadInput) as refusal:
