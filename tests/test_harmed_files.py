@@ -57,7 +57,7 @@ def test_sync_reports_damaged_jobs_at_once_and_delivers_the_others(world, tmp_pa
     (folders[2] / "journal.jsonl").unlink()
     shutil.copy(migrated, tmp_path / "mlflow.db")
     began = time.monotonic()
-    assert sync(world.multirun, [], Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")) == 3
+    assert sync(world.multirun, [], Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")) == 3
     assert time.monotonic() - began < 30  # a store without an answer takes a minute
     told = capsys.readouterr().err
     for job, what in zip(
