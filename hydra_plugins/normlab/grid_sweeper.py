@@ -28,11 +28,12 @@ from src.stopping import Terminated
 from src.storage.lock import is_owned
 from src.storage.space import check_space
 from src.storage.stored import exists
-from src.sweep.command_line import going_on, typed
+from src.sweep.command_line import resume_command, typed
 from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
-from src.sweep.plan import Plan, listed
+from src.sweep.plan import Plan
+from src.wording import joined
 
 if TYPE_CHECKING:
     from src.tracking.session import Tracker
@@ -92,13 +93,13 @@ class GridSweeper(Sweeper):
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The jobs, every one of them checked; duplicates are dropped, and that is said."""
-        asked = self._grid.asked(arguments, self._params)
-        self._check_number(asked.number, asked.config.sweep)
-        points, configs = self._grid.configs(asked)
+        request = self._grid.request(arguments, self._params)
+        self._check_number(request.number, request.config.sweep)
+        combinations, configs = self._grid.configs(request)
         check_surroundings(configs[0])
-        jobs = self._grid.jobs(points, configs)
-        if len(jobs) < len(points):
-            say(f"{len(points) - len(jobs)} of {len(points)} combinations are the same job as another one")
+        jobs = self._grid.jobs(combinations, configs)
+        if len(jobs) < len(combinations):
+            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are the same job as another one")
         return jobs
 
     def _check_number(self, number: int, sweep: SweepLimits) -> None:
@@ -117,7 +118,7 @@ class GridSweeper(Sweeper):
         varies, planned = self._grid.planned(jobs, self._multirun)
         return Sweep(
             id=identity.sweep_id(job.key for job in jobs),
-            command=going_on(typed()),
+            command=resume_command(typed()),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
@@ -219,7 +220,7 @@ class GridSweeper(Sweeper):
     def _stopped(self, sweep: Sweep, status: int) -> int:
         """Tell what is left and how to go on."""
         left = [job.label for job in sweep.jobs if not self._folder(job).finished]
-        say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {listed(left)}")
+        say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left: {joined(left)}")
         say(f"  to go on, write: {sweep.command}")
         return status
 
@@ -235,5 +236,5 @@ class GridSweeper(Sweeper):
 
 
 def _being_trained(names: Sequence[str]) -> BadInput:
-    what = f"resume=restart: another process trains {listed(names)}"
+    what = f"resume=restart: another process trains {joined(names)}"
     return BadInput(what, "the end of that awaited, or gone on with", "resume=auto")
