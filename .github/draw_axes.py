@@ -1,4 +1,4 @@
-"""Draws the README's figure of what each norm averages over.
+"""Draw README's figure of the values that each norm averages over.
 
 python .github/draw_axes.py
 """
@@ -17,11 +17,11 @@ NORMS = {
     "ln": ("LayerNorm: all channels\nof one image", lambda n, c: n == 0),
     "in": ("InstanceNorm: one channel\nof one image", lambda n, c: (n == 0) & (c == 0)),
 }
-COLOURS = {"bn": "#0072b2", "gn": "#d55e00", "ln": "#009e73", "in": "#b0569b"}  # as in src/pictures/colours.py
+COLOURS = {"bn": "#0072b2", "gn": "#d55e00", "ln": "#009e73", "in": "#b0569b"}  # the colours of all figures
 
 
 def draw() -> Figure:
-    """Four blocks of an activation (images, channels, pixels), the values of one mean and variance in colour."""
+    """Return a figure of one activation (images, channels, pixels) per norm; colour marks the values of one mean."""
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     image, channel, _ = np.indices((N, C, P))
     for position, (name, (title, averaged)) in enumerate(NORMS.items(), start=1):

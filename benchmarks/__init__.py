@@ -1,1 +1,1 @@
-"""Measurements that are quoted in the README, each a command."""
+"""The measurements that README quotes; each module is a command."""

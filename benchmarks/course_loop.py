@@ -1,12 +1,12 @@
-"""The loop that courses teach, for the README's six runs: what normlab is measured against.
+"""The training loop that courses teach, for README's six runs: a baseline for normlab.
 
     python -m benchmarks.course_loop
     python -m benchmarks.course_loop --workers 2 --epochs 1
 
-torchvision's MNIST and transforms, a DataLoader, `.item()` in every step, the test set after every epoch, one run
-after another.  Network, batches, epochs, optimizer and schedule are those of normlab's defaults, and change with them;
-like in normlab, 5,000 of the training images are held back.  The rest was written once and is left as it is, so that
-ratios can be compared over time.
+It uses torchvision's MNIST and transforms, a DataLoader, `.item()` in every step and the test set after every epoch.
+It trains one run after another.  Network, batches, epochs, optimizer and schedule are normlab's defaults; change them
+when the defaults change.  As in normlab, 5,000 training images are held out.  Leave the rest unchanged, because only
+then can ratios be compared over time.
 """
 
 import argparse
@@ -35,7 +35,7 @@ FILES = Path(__file__).parents[1] / "src/data/mnist"
 
 
 class Net(nn.Module):
-    """normlab's default network, written as a course would; takes (N, 1, 28, 28) and returns logits (N, 10)."""
+    """normlab's default network in a course's style; takes images (N, 1, 28, 28) and returns logits (N, 10)."""
 
     def __init__(self, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Net(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10)."""
+        """Return logits (N, 10)."""
         x = F.relu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
         x = F.relu(self.norm2(self.conv2(x)))
         x = F.relu(self.norm3(self.conv3(x)))
@@ -61,7 +61,7 @@ class Net(nn.Module):
 
 
 def unpack(root: Path) -> None:
-    """Write MNIST's files where torchvision looks for them."""
+    """Unpack MNIST's files to the folder where torchvision looks for them."""
     raw = root / "MNIST/raw"
     raw.mkdir(parents=True, exist_ok=True)
     for packed in FILES.glob("*.gz"):
@@ -70,7 +70,7 @@ def unpack(root: Path) -> None:
 
 
 def loaders(root: Path, workers: int) -> tuple[DataLoader[tuple[Tensor, int]], DataLoader[tuple[Tensor, int]]]:
-    """Training and test images, as torchvision hands them out."""
+    """Return DataLoaders of the training and test images."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, SD)])
     train = Subset(datasets.MNIST(root, train=True, transform=transform), range(60_000 - HELD_BACK))
     test = datasets.MNIST(root, train=False, transform=transform)
@@ -88,7 +88,7 @@ def train(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     l1: float,
 ) -> tuple[float, float]:
-    """One epoch; returns its mean loss and accuracy."""
+    """Train one epoch and return its mean loss and accuracy."""
     model.train()
     total, correct, seen = 0.0, 0, 0
     for images, labels in loader:
@@ -108,7 +108,7 @@ def train(
 
 @torch.no_grad()
 def test(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> tuple[float, float]:
-    """Mean loss and accuracy on the test images."""
+    """Return mean loss and accuracy on the test images."""
     model.eval()
     total, correct, seen = 0.0, 0, 0
     for images, labels in loader:
@@ -120,7 +120,7 @@ def test(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> tuple[floa
 
 
 def main() -> None:
-    """The command: trains six models; the last line is their accuracies as JSON."""
+    """Train six models and print their accuracies as JSON in the last line."""
     parser = argparse.ArgumentParser("python -m benchmarks.course_loop")
     parser.add_argument("--workers", type=int, default=0, help="DataLoader workers (default: 0)")
     parser.add_argument("--epochs", type=int, default=4)
@@ -136,7 +136,7 @@ def main() -> None:
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, LR, total_steps=arguments.epochs * len(train_loader), pct_start=WARMUP
             )
-            reached = []  # the time and the test accuracy of each epoch's end
+            reached = []  # time and test accuracy at the end of each epoch
             for epoch in range(1, arguments.epochs + 1):
                 loss, accuracy = train(model, train_loader, optimizer, schedule, l1)
                 test_loss, test_accuracy = test(model, test_loader)

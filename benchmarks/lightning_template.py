@@ -1,12 +1,12 @@
-"""The README's six runs as a Lightning template does them: what normlab is measured against.
+"""README's six runs with a Lightning template: a baseline for normlab.
 
     python -m benchmarks.lightning_template
     python -m benchmarks.lightning_template --workers 2 --epochs 1
 
-A LightningModule with torchmetrics, a DataModule with torchvision's MNIST, checkpoints of the best epoch and the last,
-MLFlowLogger on a SQLite store, one run after another in one process.  Network, batches, epochs, optimizer and schedule
-are those of normlab's defaults; 5,000 training images are held back for validation.  Written once and then left as it
-is, so that ratios can be compared over time.
+It uses a LightningModule with torchmetrics, a DataModule with torchvision's MNIST, checkpoints of the best and the last
+epoch, and MLFlowLogger with a SQLite store.  It trains one run after another in one process.  Network, batches, epochs,
+optimizer and schedule are normlab's defaults, and 5,000 training images are held out for validation.  Leave the rest
+unchanged, because only then can ratios be compared over time.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Digits(lightning.LightningDataModule):
         self.loader = partial(DataLoader, num_workers=workers, persistent_workers=workers > 0)
 
     def setup(self, stage: str) -> None:
-        """Read the files, once."""
+        """Read the files once."""
         if hasattr(self, "train"):
             return
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, SD)])
@@ -49,20 +49,20 @@ class Digits(lightning.LightningDataModule):
         self.test = datasets.MNIST(self.root, train=False, transform=transform)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches in a new order every epoch."""
+        """Return batches in a new order every epoch."""
         return self.loader(self.train, BATCH, shuffle=True, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The images held back."""
+        """Return the validation images."""
         return self.loader(self.validation, 1000)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """The test images."""
+        """Return the test images."""
         return self.loader(self.test, 1000)
 
 
 class Classifier(lightning.LightningModule):
-    """The network with its loss and its metrics."""
+    """The network with its loss and metrics."""
 
     def __init__(self, norm: str, l1: float) -> None:
         super().__init__()
@@ -72,21 +72,21 @@ class Classifier(lightning.LightningModule):
         self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
         self.train_acc, self.val_acc, self.test_acc = (MulticlassAccuracy(10, average="micro") for _ in range(3))
         self.val_acc_best = MaxMetric()
-        self.reached: list[tuple[float, float]] = []  # the time and the validation accuracy of each epoch's end
+        self.reached: list[tuple[float, float]] = []  # time and validation accuracy at the end of each epoch
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 10)."""
+        """Return logits (N, 10)."""
         logits: Tensor = self.net(images)
         return logits
 
     def on_train_start(self) -> None:
-        """Forget what the check before training has counted."""
+        """Reset the metrics after the sanity check."""
         for metric in (self.val_loss, self.val_acc, self.val_acc_best):
             metric.reset()
         self.reached.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The loss with its penalty."""
+        """Return the loss with its penalty."""
         images, labels = batch
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
@@ -99,7 +99,7 @@ class Classifier(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Count the loss and the hits."""
+        """Update loss and accuracy."""
         self._count("val", batch, self.val_loss, self.val_acc)
 
     def on_validation_epoch_end(self) -> None:
@@ -110,7 +110,7 @@ class Classifier(lightning.LightningModule):
         self.reached.append((time.time(), float(accuracy)))
 
     def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Count the loss and the hits."""
+        """Update loss and accuracy."""
         self._count("test", batch, self.test_loss, self.test_acc)
 
     def _count(self, split: str, batch: tuple[Tensor, Tensor], loss: MeanMetric, accuracy: MulticlassAccuracy) -> None:
@@ -122,7 +122,7 @@ class Classifier(lightning.LightningModule):
         self.log(f"{split}/acc", accuracy, on_step=False, on_epoch=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """Adam under one cycle, stepped after every batch."""
+        """Return Adam with a one-cycle schedule that advances after every batch."""
         optimizer = torch.optim.Adam(self.parameters(), LR)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=WARMUP)
@@ -130,7 +130,7 @@ class Classifier(lightning.LightningModule):
 
 
 def main() -> None:
-    """The command: trains six models; the last line is their accuracies as JSON."""
+    """Train six models and print their accuracies as JSON in the last line."""
     parser = argparse.ArgumentParser("python -m benchmarks.lightning_template")
     parser.add_argument("--workers", type=int, default=0, help="DataLoader workers (default: 0)")
     parser.add_argument("--epochs", type=int, default=4)

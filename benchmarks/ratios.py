@@ -1,4 +1,4 @@
-"""What all benchmarks share: contestants taken in turns, ratios with an interval, and the machine they ran on."""
+"""Alternating measurements, ratios with a confidence interval, and a description of the machine."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median of ratios taken in pairs, its 95 % interval by order statistics, and the range of single pairs."""
+    """The median ratio of pairs, its 95 % interval (order statistics), and the range of single pairs."""
 
     median: float
     low: float
@@ -33,24 +33,24 @@ class Ratio:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """`above / below`, pair by pair."""
+    """Return the statistics of `above / below`, pair by pair."""
     ratios = [high / low for high, low in zip(above, below, strict=True)]
     found = stats.quantile_test(ratios, p=0.5).confidence_interval(0.95)
     return Ratio(median(ratios), float(found.low), float(found.high), min(ratios), max(ratios), len(ratios))
 
 
 def against_itself(values: Sequence[float]) -> Ratio:
-    """The ratio of each measurement to the one before it: what noise alone makes of two equal things."""
+    """Return the ratio of each measurement to the one before it, which shows the noise."""
     return ratio(values[1:], values[:-1])
 
 
 def environment() -> dict[str, str]:
-    """The variables with which a command of this checkout runs in another folder."""
+    """Return environment variables that run this checkout's commands from any folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure every contestant once a round, each round beginning with another one."""
+    """Measure every contestant once per round; each round starts with a different one."""
     names = list(contestants)
     measured: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
@@ -61,7 +61,7 @@ def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dic
 
 
 def machine() -> dict[str, Any]:
-    """The hardware and the versions that a figure depends on."""
+    """Return the hardware and the package versions."""
     packages = ("torch", "torchvision", "mlflow", "hydra-core")
     try:
         model = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
@@ -76,13 +76,13 @@ def machine() -> dict[str, Any]:
 
 
 def show_machine() -> None:
-    """Print it as one line."""
+    """Print hardware and versions as one line."""
     about = machine()
     hardware = f"{about.pop('cpu')}, {about.pop('cores')} cores"
     print(f"{hardware}; {', '.join(f'{name} {version}' for name, version in about.items())}", flush=True)
 
 
 def write(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write a benchmark's figures as JSON, with the machine, where a file was named."""
+    """Write the numbers of a benchmark and its machine as JSON; without a path, do nothing."""
     if path is not None:
         path.write_text(json.dumps({"machine": machine(), **content}, indent=2, default=asdict) + "\n")

@@ -1,11 +1,11 @@
-"""Where the time goes that is no training: shell to first step, shell to error message, and the parts of a sweep.
+"""Time outside training: until the first step, until an error message, and the parts of a sweep.
 
-    python -m benchmarks.startup                        the README's main line, in parts that add up to the whole
+    python -m benchmarks.startup                        README's six runs, in parts that add up
     python -m benchmarks.startup --rounds 5 --json startup.json
-    python -m benchmarks.startup data.limit=128 epochs=1 seeds=10       another sweep, by its overrides
+    python -m benchmarks.startup data.limit=128 epochs=1 seeds=10       another sweep
 
-A sweep's parts are seconds of workers: two workers have two seconds in each second of the clock.  They come from the
-times in the jobs' journals.
+A sweep's parts are worker seconds: with two workers, one second of wall time is two worker seconds.  The times come
+from the jobs' journals.
 """
 
 import argparse
@@ -25,14 +25,14 @@ MAIN_LINE = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 
 
 def shell(words: Sequence[str], place: Path) -> tuple[float, float]:
-    """Run a command in a folder; the time when it began, in seconds since 1970, and its seconds."""
+    """Run a command in a folder; return its start (seconds since 1970) and its duration in seconds."""
     began = time.time()
     subprocess.run([sys.executable, "-m", *words], cwd=place, env=environment(), capture_output=True, check=False)
     return began, time.time() - began
 
 
 def error_message(line: str) -> float:
-    """Seconds from the shell to the end of a command that is refused."""
+    """Return the duration in seconds of a command that is refused."""
     with tempfile.TemporaryDirectory() as place:
         _, seconds = shell(["src.train", *line.split()], Path(place))
         assert not any(Path(place).iterdir())
@@ -40,7 +40,7 @@ def error_message(line: str) -> float:
 
 
 def first_step() -> float:
-    """Seconds from the shell until a job of its own is about to take its first step."""
+    """Return the seconds from the start of a command until its job is ready for the first step."""
     with tempfile.TemporaryDirectory() as place:
         began, _ = shell(["src.train", "data.limit=128", "epochs=1"], Path(place))
         (times,) = journals(Path(place))
@@ -48,7 +48,7 @@ def first_step() -> float:
 
 
 def journals(place: Path) -> list[dict[str, float]]:
-    """Of each job the times of its `start`, `ready`, last epoch and `end`, and the seconds in which it trained."""
+    """Return each job's times of `start`, `ready`, last `epoch` and `end`, and its training seconds."""
     found = []
     for folder in (place / "multirun/jobs").iterdir():
         job = JobFolder(folder)
@@ -61,7 +61,7 @@ def journals(place: Path) -> list[dict[str, float]]:
 
 
 def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], float, int]:
-    """Seconds of workers by what they went into, all of a sweep's, and how many jobs it had."""
+    """Run a sweep; return its worker seconds by part, their total, and the number of jobs."""
     with tempfile.TemporaryDirectory() as place:
         line = ["src.train", "-m", *overrides, f"hydra.launcher.workers={workers}"]
         began, seconds = shell(line, Path(place))
@@ -73,7 +73,7 @@ def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], flo
 
     trained = sum(job["trained"] for job in jobs)
     found = {
-        "until the first job begins": workers * (min(job["start"] for job in jobs) - began),
+        "before the first job starts": workers * (min(job["start"] for job in jobs) - began),
         "data and network": spent("start", "ready"),
         "training steps": trained,
         "validation, checkpoints": spent("ready", "epoch") - trained,
@@ -85,7 +85,7 @@ def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], flo
 
 
 def idle_at_the_end(jobs: Sequence[dict[str, float]], workers: int) -> float:
-    """Seconds that workers wait for the last job of another one; each job is that of the worker free for longest."""
+    """Return the seconds that workers wait for the last job; each job went to the worker that was free first."""
     ends = [min(job["start"] for job in jobs)] * workers
     for job in sorted(jobs, key=lambda job: job["start"]):
         ends[ends.index(min(ends))] = job["end"]
@@ -93,12 +93,12 @@ def idle_at_the_end(jobs: Sequence[dict[str, float]], workers: int) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.startup", description=__doc__)
-    parser.add_argument("overrides", nargs="*", default=MAIN_LINE, help="the sweep (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    parser.add_argument("overrides", nargs="*", default=MAIN_LINE, help="overrides of the sweep (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of measurements (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="number of workers (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()
     show_machine()
     single: dict[str, list[float]] = {"shell to first step": [], "shell to error message": []}
@@ -109,15 +109,15 @@ def main() -> None:
         print(f"{name:30} {median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})", flush=True)
     sweeps = [parts(arguments.overrides, arguments.workers) for _ in range(arguments.rounds)]
     found, whole, jobs = sorted(sweeps, key=lambda sweep: sweep[1])[len(sweeps) // 2]
-    print(f"\nthe sweep of median time, {jobs} jobs, {arguments.workers} workers: {whole / arguments.workers:.1f} s")
+    print(f"\nthe median sweep, {jobs} jobs, {arguments.workers} workers: {whole / arguments.workers:.1f} s")
     rows: dict[str, Any] = {}
     for name, seconds in found.items():
         rows[name] = seconds
-        print(f"{name:30} {seconds:6.1f} s of workers {seconds / whole:6.1%} {seconds / jobs:6.2f} s a job")
-    print(f"{'together':30} {sum(found.values()):6.1f}")
+        print(f"{name:30} {seconds:6.1f} worker s {seconds / whole:6.1%} {seconds / jobs:6.2f} s per job")
+    print(f"{'total':30} {sum(found.values()):6.1f}")
     inside = ("data and network", "validation, checkpoints", "test, pictures, weights", "between jobs")
     overhead = sum(found[name] for name in inside) / jobs
-    print(f"{'a job without its steps':30} {overhead:6.2f} s")
+    print(f"{'per job, without its steps':30} {overhead:6.2f} s")
     write(arguments.json, {"single": single, "sweeps": [sweep[0] for sweep in sweeps], "overhead": overhead})
 
 

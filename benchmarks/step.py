@@ -1,18 +1,18 @@
-"""normlab's training step against the bare loop, per norm and penalty, and against the machine's own matrix product.
+"""normlab's training step, per norm and penalty, compared with a bare loop and with a matrix product.
 
     python -m benchmarks.step
     python -m benchmarks.step --pairs 40 --steps 150 --norm gn --json step.json
 
-The bare loop is what is left when nothing is watched: the same network, optimizer, schedule and penalty on batches that
-lie ready, nothing read, nothing logged.  Both run on one thread, in turns, in one process.  The share of the machine is
-the convolutions' and linear layers' floating-point operations a second, forward and backward, over those of a matrix
-product of 1024 x 1024 on one thread, measured in the same turns.
+The bare loop has the same network, optimizer, schedule and penalty.  Its batches are ready in memory, and it logs
+nothing.  Both run on one thread, in turns, in one process.  "Share" is the speed of the
+convolutions and linear layers, forward and backward, divided by the speed of a 1024 x 1024 matrix product on one
+thread, both in floating-point operations per second and measured in the same turns.
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -31,9 +31,6 @@ from src.norms.gn import GroupNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
 from src.options import MNIST, Adam, NoTracking, OneCycle
-from src.progress import Progress
-from src.runs.checkpoint import Checkpoints
-from src.runs.journal import Journal, stamp
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
@@ -46,12 +43,12 @@ NORMS = {
     "none": NoNorm(),
 }
 PENALTIES = {"": Regularization(), "l1": Regularization(l1=1e-5), "l2": Regularization(l2=1e-4)}
-SIDE = 1024  # of the matrices
-PRODUCTS = 8  # of them at a time
+SIDE = 1024  # rows and columns of the matrices
+PRODUCTS = 8  # matrix products per measurement
 
 
 def configuration(norm: str, penalty: str) -> Config:
-    """The README's job, one epoch of it."""
+    """Return one epoch of README's job."""
     config = Config(
         norm=NORMS[norm],
         reg=PENALTIES[penalty],
@@ -69,28 +66,22 @@ def configuration(norm: str, penalty: str) -> Config:
 
 
 def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    """A new network with its optimizer and schedule."""
+    """Return a new network with its optimizer and schedule."""
     model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, config.optimizer, decay=0.0)
+    optimizer = make_optimizer(model, config.optimizer, config.reg)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
 
 
 def ours(config: Config, splits: Splits, steps: int) -> float:
-    """Seconds a step of normlab's training loop, from its own record of the epoch."""
+    """Return the seconds per step of normlab's training loop, from the metrics of its epoch."""
     model, optimizer, schedule = parts(config, steps)
-    few = Splits(splits.train, Split(splits.validation.images[:64], splits.validation.labels[:64]), splits.test)
-    with tempfile.TemporaryDirectory() as place, Journal(Path(place, "journal.jsonl")) as journal:
-        journal.append(stamp("start"))
-        checkpoints = Checkpoints(Path(place), model=model, optimizer=optimizer, schedule=schedule)
-        progress = Progress("step", 1, steps, config.data.batch_size, lambda report: None)
-        train(model, few, optimizer, schedule, config, checkpoints, journal, progress)
-        record = checkpoints.restore()
-    assert record is not None
-    return float(record["metrics"]["time/train_seconds"]) / steps
+    few = replace(splits, validation=Split(splits.validation.images[:64], splits.validation.labels[:64]))
+    ((_, metrics),) = train(model, few, optimizer, schedule, config)
+    return metrics["time/train_seconds"] / steps
 
 
 def bare(config: Config, splits: Splits, steps: int) -> float:
-    """Seconds a step of the loop with nothing around it."""
+    """Return the seconds per step of the bare loop."""
     model, optimizer, schedule = parts(config, steps)
     order = torch.randperm(len(splits.train)).split(config.data.batch_size)
     batches = [(splits.train.images[chosen], splits.train.labels[chosen]) for chosen in order]
@@ -111,7 +102,7 @@ def bare(config: Config, splits: Splits, steps: int) -> float:
 
 
 def product() -> float:
-    """Seconds for `PRODUCTS` matrix products of 2 * SIDE**3 operations each."""
+    """Return the seconds of `PRODUCTS` matrix products with 2 * SIDE**3 operations each."""
     left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     out = torch.empty(SIDE, SIDE)
     began = time.perf_counter()
@@ -121,7 +112,7 @@ def product() -> float:
 
 
 def operations(config: Config, batch: int) -> int:
-    """Floating-point operations of a step's convolutions and linear layers, forward and backward."""
+    """Return the floating-point operations of a step's convolutions and linear layers, forward and backward."""
     model = make_network(config, load(config.data).source)
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(batch, 1, 28, 28)).sum().backward()
@@ -129,12 +120,12 @@ def operations(config: Config, batch: int) -> int:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.step", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=30, help="of each norm and penalty (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--norm", action="append", choices=list(NORMS), help="may repeat (default: all)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    parser.add_argument("--pairs", type=int, default=30, help="pairs per norm and penalty (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="steps per measurement (default: %(default)s)")
+    parser.add_argument("--norm", action="append", choices=list(NORMS), help="can be repeated (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     show_machine()
@@ -151,7 +142,7 @@ def main() -> None:
                 "product": product,
             }
             for measure in contestants.values():
-                measure()  # the first of each pays for what is made once
+                measure()  # warm-up: the first measurement includes one-time costs
             seconds = in_turns(contestants, arguments.pairs)
             peak = PRODUCTS * 2 * SIDE**3 / median(seconds["product"])
             done = operations(config, config.data.batch_size) / median(seconds["normlab"])
@@ -167,7 +158,7 @@ def main() -> None:
             ms, plain = median(seconds["normlab"]) * 1e3, median(seconds["bare"]) * 1e3
             print(f"{name:8} {ms:>6.2f} {plain:>6.2f} {done / peak:>6.1%}  {row['ratio']}", flush=True)
             print(f"{'':30}bare against itself {row['bare_against_itself']}", flush=True)
-    print(f"the matrix product: {peak / 1e9:.0f} GFLOP/s on one thread")
+    print(f"matrix product: {peak / 1e9:.0f} GFLOP/s on one thread")
     write(arguments.json, {"rows": rows})
 
 

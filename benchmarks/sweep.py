@@ -1,15 +1,15 @@
-"""The README's six runs by normlab, by the loop that courses teach and by a Lightning template, in turns.
+"""README's six runs with normlab, a course's training loop and a Lightning template, in turns.
 
     pip install -e '.[bench]'
     python -m benchmarks.sweep                          three rounds, about 25 minutes on two cores
-    python -m benchmarks.sweep --epochs 8 --rounds 1    until all six runs are as accurate as wanted
+    python -m benchmarks.sweep --epochs 8 --rounds 1    time until all six runs reach the target accuracy
     python -m benchmarks.sweep --rounds 1 --json sweep.json
     python -m benchmarks.sweep --only course --only normlab
 
-Wall time is that of the whole command, imports and comparison and all.  Each contestant's mean test accuracy stands
-beside it, so that nobody wins by training less; and the seconds until the last of its six runs was as accurate as
-wanted (99.0 % for bn, 98.7 % for gn and ln), on validation images, but for the course loop, which looks at the test
-images.  The course loop and Lightning run with the better number of DataLoader workers, 0 or 2, of the first round.
+Each time is the wall time of the whole command, with imports and comparison.  The mean test accuracy shows whether a
+contestant trained less.  "Until accurate" is the time until all six runs reached the target accuracy (99.0 % for bn,
+98.7 % for gn and ln) on the validation images; the course loop uses the test images.  The course loop and Lightning use
+0 or 2 DataLoader workers, whichever was faster in the first round.
 """
 
 import argparse
@@ -33,15 +33,15 @@ WANTED = {"bn": 0.990, "gn": 0.987, "ln": 0.987}
 
 @dataclass(frozen=True)
 class Outcome:
-    """One command: its seconds, its runs' mean test accuracy, and the seconds until all runs were accurate enough."""
+    """One command: its seconds, mean test accuracy, and the seconds until all runs reached the target accuracy."""
 
     seconds: float
     accuracy: float
-    until: float | None  # never
+    until: float | None  # None: never
 
 
 def run(words: list[str]) -> Outcome:
-    """One contestant, in a folder of its own."""
+    """Run one contestant in a temporary folder."""
     with tempfile.TemporaryDirectory() as place:
         began = time.time()
         done = subprocess.run(
@@ -62,12 +62,12 @@ def run(words: list[str]) -> Outcome:
 
 
 def baseline(name: str, workers: int, epochs: int) -> list[str]:
-    """Its command with so many DataLoader workers."""
+    """Return the command of a baseline."""
     return [BASELINES[name], "--workers", str(workers), "--epochs", str(epochs)]
 
 
 def ours(place: Path) -> dict[str, Any]:
-    """The finished runs in the form in which the baselines print theirs."""
+    """Return normlab's finished runs in the form that the baselines print."""
     runs = {}
     for folder in (place / "multirun/jobs").iterdir():
         job = JobFolder(folder)
@@ -81,22 +81,24 @@ def ours(place: Path) -> dict[str, Any]:
 
 
 def first_time(name: str, reached: list[tuple[float, float]]) -> float:
-    """When a run was first as accurate as wanted; never is infinite."""
+    """Return the time when a run first reached its target accuracy, or infinity."""
     return min((when for when, accuracy in reached if accuracy >= WANTED[name[:2]]), default=float("inf"))
 
 
 def shown(seconds: float | None) -> str:
-    """Seconds until something happened, or that it never did."""
+    """Format seconds; None becomes `never`."""
     return "never" if seconds is None else f"{seconds:.1f} s"
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.sweep", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=4, help="of every run (default: %(default)s)")
-    parser.add_argument("--only", action="append", choices=["normlab", *BASELINES], help="may repeat")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON too")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs per run (default: %(default)s)")
+    parser.add_argument(
+        "--only", action="append", choices=["normlab", *BASELINES], help="measure only this one; can be repeated"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()
     show_machine()
     names = arguments.only or ["normlab", *BASELINES]
@@ -118,7 +120,7 @@ def main() -> None:
             print(
                 f"round {turn + 1}: {name} {last.seconds:.1f} s, {last.accuracy:.2%}, {shown(last.until)}", flush=True
             )
-    print(f"\n{'':12} {'seconds':>8} {'test accuracy':>14} {'until accurate':>15}  times normlab's seconds")
+    print(f"\n{'':12} {'seconds':>8} {'test accuracy':>14} {'until accurate':>15}  ratio to normlab")
     ratios: dict[str, Ratio] = {}
     for name in names:
         of = outcomes[name]

@@ -94,7 +94,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     device = pick_device(config.device)
     images, splits = load_splits(config.data)
     model = make_network(config, images.source).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, config.optimizer, decay=config.reg.l2)
+    optimizer = make_optimizer(model, config.optimizer, config.reg)
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())

@@ -16,8 +16,8 @@ class Optimizer(Option):
     """How a gradient becomes a step."""
 
     lr: float = key(at_least=1e-12)  # below it no float32 weight moves
-    decoupled_decay: ClassVar[bool] = False
-    """Whether `reg.l2` shrinks the weights in the optimizer's step instead of adding to the loss."""
+    step_penalties: ClassVar[tuple[str, ...]] = ()
+    """The penalties, `l1` or `l2`, that the optimizer applies in its step; the loss leaves them out."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class AdamW(Adam):
     """AdamW (Loshchilov & Hutter 2019)."""
 
     name: str = "adamw"
-    decoupled_decay = True
+    step_penalties = ("l2",)
 
 
 @dataclass

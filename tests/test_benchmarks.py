@@ -1,4 +1,4 @@
-"""What the benchmarks compare is the same work; their figures stand in `benchmarks/`, never in a test."""
+"""The benchmarks compare equal work, and their ratios are computed correctly."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from src.models.cnn import CNN
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_baselines_train_the_same_network(norm):
-    theirs, ours = Net(NORMS[norm]), CNN(1, 10, 16, NORMS[norm], 0.0, torch.Generator())
+    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 10, NORMS[norm], 0.0, torch.Generator())
     with torch.no_grad():
         for target, source in zip(theirs.parameters(), ours.parameters(), strict=True):
             target.copy_(source)
@@ -26,15 +26,15 @@ def test_a_ratio_is_the_median_of_pairs_with_the_interval_of_the_sign_test():
     assert (of.smallest, of.largest) == (1.0, 30.0)
 
 
-def test_of_two_pairs_there_is_no_interval():
+def test_two_pairs_have_no_interval():
     assert str(ratio([2.0, 3.0], [1.0, 1.0])) == "2.500 (single pairs 2.000 to 3.000, n = 2)"
 
 
-def test_a_thing_against_itself_is_each_measurement_over_the_one_before():
+def test_the_noise_is_each_measurement_divided_by_the_one_before():
     assert against_itself([1.0, 2.0, 1.0]).smallest == 0.5
 
 
-def test_contestants_take_turns_and_each_begins_a_round():
+def test_contestants_take_turns_and_each_starts_a_round():
     order = []
     found = in_turns({name: lambda name=name: order.append(name) or 1.0 for name in "ab"}, 3)
     assert "".join(order) == "abbaab"

@@ -1,8 +1,11 @@
-"""What the texts tell a reader to type works as it stands there; the two installing lines are typed by `.ci/run`."""
+"""The commands in README and the other texts run as written; `.ci/run` runs the two installation commands."""
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -11,6 +14,7 @@ from omegaconf import OmegaConf
 
 from src.compare import _parser
 from src.config import check
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, check_overrides, expand, option_groups
 
 PROJECT = Path(__file__).parents[1]
@@ -21,29 +25,29 @@ TEXTS = [
     "src/compare.py",
     *sorted((CONF / "experiment").glob("*.yaml")),
 ]
-COMMANDS = sorted(
-    {
-        (module, " ".join(words.split("  ")[0].split()))
-        for text in TEXTS
-        for module, words in re.findall(
-            r"^[ #$]*python -m src\.(train|compare)\b ?(.*)$", (PROJECT / text).read_text(), re.M
-        )
-    }
-)
+ON_A_LINE = r"^[ #$]*python -m src\.(train|compare)\b ?(.*)$"
+IN_A_SENTENCE = r"`python -m src\.(train|compare)\b ?([^`]*)`"
 
 
-def typed(module):
-    return [words for name, words in COMMANDS if name == module and words != "norm=batchnrom"]
+def commands() -> list[tuple[str, str]]:
+    """Module and arguments of every command in the texts; two spaces separate a command from its comment."""
+    joined = [re.sub(r" \\\n *", " ", (PROJECT / text).read_text(encoding="utf-8")) for text in TEXTS]
+    found = {pair for text in joined for form in (ON_A_LINE, IN_A_SENTENCE) for pair in re.findall(form, text, re.M)}
+    return sorted({(module, " ".join(words.split("  ")[0].split())) for module, words in found})
 
 
-def test_the_two_lines_stand_near_the_top():
-    top = (PROJECT / "README.md").read_text().splitlines()[:15]
+def arguments(module: str) -> list[str]:
+    return [words for name, words in commands() if name == module and words != "norm=batchnrom"]
+
+
+def test_the_two_first_commands_are_near_the_top():
+    top = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()[:15]
     assert "    pip install -e . && python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5" in top
     assert "    pip install -e '.[test]' && pytest -n 2 --dist loadfile" in top
 
 
-@pytest.mark.parametrize("words", typed("train"))
-def test_every_training_command_is_one_that_runs(words):
+@pytest.mark.parametrize("words", arguments("train"))
+def test_every_training_command_is_valid(words):
     overrides = [word for word in shlex.split(words) if "=" in word]
     if "--config-dir" in words:
         return  # tests/sweep/test_option_files.py runs it
@@ -51,25 +55,38 @@ def test_every_training_command_is_one_that_runs(words):
     search = "hydra/sweeper=" in words
     check_overrides(parsed, option_groups(), grid=not search)
     if search:
-        return  # there are no points to compose; tests/sweep/test_trials.py runs one
+        return  # a search has no grid to compose; tests/sweep/test_trials.py runs one
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for point in expand(parsed):
-            composed = compose("config", [f"{name}={value}" for name, value in point.items()])
-            check(OmegaConf.to_object(composed))
+        for combination in expand(parsed):
+            composed = compose("config", [f"{name}={value}" for name, value in combination.items()])
+            check(to_config(composed))
 
 
-@pytest.mark.parametrize("words", typed("compare"))
-def test_every_comparing_command_is_one_that_runs(words):
+@pytest.mark.parametrize("words", arguments("compare"))
+def test_every_comparison_command_is_valid(words):
     _parser().parse_args(shlex.split(words))
 
 
-def test_there_are_such_commands():
-    assert len(typed("train")) >= 5
-    assert len(typed("compare")) >= 4
+def test_the_texts_have_commands():
+    assert len(arguments("train")) >= 5
+    assert len(arguments("compare")) >= 4
 
 
-def test_the_options_in_the_readme_are_those_in_conf():
-    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (PROJECT / "README.md").read_text(), re.M))
+def test_the_readme_lists_the_options_in_conf():
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (PROJECT / "README.md").read_text(encoding="utf-8"), re.M))
     assert {
         name: sorted(re.findall(r"`(\w+)`", options)) for name, options in table.items() if name in option_groups()
     } == option_groups()
+
+
+def test_contributings_example_of_a_norm_passes_its_own_test(monkeypatch):
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    norm, test = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    (values,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    module = ModuleType("src.norms.in_running")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(norm, vars(module))
+    assert module.RunningInstanceNorm(**OmegaConf.create(values)).layer(4, "map").momentum == 0.1
+    names: dict[str, Any] = {}
+    exec(test, names)
+    names["test_training_uses_the_mean_and_variance_of_each_channel_of_each_image"]()

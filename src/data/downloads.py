@@ -34,8 +34,8 @@ def download_folder(root: str | None) -> Path:
         raise BadInput(f"data.root={root}: {error}", "an existing folder", "data.root=FOLDER") from error
     except UnicodeEncodeError as error:
         shown = os.fsencode(error.object).decode(errors="backslashreplace")
-        way_on = "data.root=LINK, where LINK is a link to it"
-        raise BadInput(f"data.root={shown}: its name is not UTF-8", "a name that reports can show", way_on) from error
+        advice = "data.root=LINK, where LINK is a link to it"
+        raise BadInput(f"data.root={shown}: its name is not UTF-8", "a name that reports can show", advice) from error
     return folder
 
 

@@ -81,7 +81,10 @@ def _whole_sets(place: Path, name: str, *, packed: bool = False) -> dict[str, tu
     found = _files(place)
     sets = {}
     for key in sorted({key for key, _ in found}):
-        files = [[path for path in found.get((key, file), ()) if not packed or _is_packed(path)] for file in FILES]
+        files = [
+            [path for path in found.get((key, file), ()) if not packed or path.suffix.lower() == ".gz"]
+            for file in FILES
+        ]
         if all(files) and not (name and key):  # published datasets have MNIST's names
             sets[key] = tuple(paths[0] for paths in files)
     return sets
@@ -94,17 +97,13 @@ def _files(place: Path) -> dict[tuple[str, str], list[Path]]:
     with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # its files may still be readable
         listed = sorted(os.listdir(place))  # noqa: PTH208  # only names are needed
     found: dict[tuple[str, str], list[Path]] = {}
-    for name in dict.fromkeys([*usual, *sorted(listed, key=lambda name: (_is_packed(Path(name)), name))]):
+    for name in dict.fromkeys([*usual, *sorted(listed, key=lambda name: (name.lower().endswith(".gz"), name))]):
         match = NAME.fullmatch(name)
         if match and (place / name).is_file():
             split = "train" if match["split"].lower() == "train" else "t10k"
             file = f"{split}-{match['kind'].lower().replace('.', '-')}-ubyte"
             found.setdefault((match["set"].lower().rstrip("-"), file), []).append(place / name)
     return found
-
-
-def _is_packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
 
 
 def _missing(root: Path, name: str, *, packed: bool) -> BadInput:

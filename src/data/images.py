@@ -33,7 +33,7 @@ class Images:
 def as_images(
     digest: str, place: str, classes: tuple[str, ...], train: tuple[Bytes, Bytes], test: tuple[Bytes, Bytes]
 ) -> Images:
-    """Combine training and test images and labels; raises BadInput if they do not fit together or the network."""
+    """Combine training and test images and labels; raises BadInput if they do not fit together."""
     for split, (images, labels) in (("training", train), ("test", test)):
         if len(images) == 0 or len(images) != len(labels):
             raise BadInput(
@@ -42,10 +42,10 @@ def as_images(
         if labels.max() >= len(classes):
             raise BadInput(f"{place}: {split} label {labels.max()}", f"0 to {len(classes) - 1}, the training labels")
     shape, test_shape = train[0].shape[1:], test[0].shape[1:]
-    if test_shape != shape or shape not in ((1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32)):
+    if test_shape != shape or shape[0] not in (1, 3) or shape[1] != shape[2]:
         raise BadInput(
             f"{place}: images of {shape} and {test_shape} (channels, height, width)",
-            "1 or 3 channels, 28 x 28 or 32 x 32 pixels, the same in training and test",
+            "1 or 3 channels, as high as wide, the same in training and test",
         )
     source = Source(digest, place, len(train[0]), len(test[0]), shape[0], shape[1], classes)
     return Images(source, *train, *test)

@@ -1,9 +1,9 @@
 """Refusals of data files and folders: unreadable, or in another format than IDX, with how to convert them."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from src.bad_input import BadInput, as_one_word
 from src.storage.stored import nearest_visible, owner_of
@@ -77,7 +77,7 @@ def not_idx(path: Path, beginning: bytes, axes: int) -> BadInput:
         return BadInput(f"{path} is a web page, saved in place of the file", wanted, "download what the page offers")
     for known, what, write in BEGINNINGS:
         if beginning.startswith(known):
-            advice = write.format(file=_quoted(path), folder=_quoted(path.parent))
+            advice = write.format(file=quote(str(path)), folder=quote(str(path.parent)))
             return BadInput(f"{path} {what} (it starts with {start})", wanted, advice)
     if beginning[:2] == b"\0\0" and len(beginning) > 3 and beginning[2] in TYPES:
         columns = "; of QMNIST's columns the first is the label" if beginning[2:4] == b"\x0c\x02" else ""
@@ -93,13 +93,9 @@ def foreign(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
         if found is not None:
             parent = root.absolute().parent
             words = {"root": root_word(root), "parent": root_word(parent)}
-            return f"{found} is {what}", write.format(**words, file=_quoted(root / found), folder=_quoted(root))
+            return f"{found} is {what}", write.format(**words, file=quote(str(root / found)), folder=quote(str(root)))
     return None
 
 
 def _values(kind: int, axes: int) -> str:
     return f"{TYPES[kind]} with {axes} {'axis' if axes == 1 else 'axes'}"
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

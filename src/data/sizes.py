@@ -14,8 +14,7 @@ def train_size(data: Data, source: Source) -> int:
 
 def train_images(images: int, validation: int, limit: int | None) -> int:
     """Return how many of the training file's `images` a job trains on."""
-    remaining = images - validation
-    return remaining if limit is None else min(limit, remaining)
+    return min(images - validation, images if limit is None else limit)
 
 
 def check_sizes(data: Data, source: Source) -> None:

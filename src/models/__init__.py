@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from src.bad_input import BadInput
 from src.norms import Layout
 from src.schema import Option, options_in
 
@@ -27,6 +28,16 @@ class Network(Option):
     """The image sides in pixels that it takes."""
     layout: ClassVar[Layout] = "map"
     """What its norms are given."""
+
+    def check_images(self, size: int, place: str) -> None:
+        """Refuse images, `size` pixels a side, that the network cannot take.
+
+        Raises:
+            BadInput: naming the place of the images.
+        """
+        if size not in self.sizes:
+            sizes = " or ".join(f"{side} x {side}" for side in self.sizes)
+            raise BadInput(f"{place}: model={self.name} takes no images of {size} x {size} pixels", f"{sizes} pixels")
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
         """Return each norm layer's name and number of channels, in order."""

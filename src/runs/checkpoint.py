@@ -9,7 +9,6 @@ attempt would fit the network, but is not used.
 import hashlib
 import io
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +99,11 @@ class Checkpoints:
             raise Unreadable(f"{self._folder} has a checkpoint that lacks a part of the job{RETRAIN}")
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
-        saved, now = state[DEVICES], devices(self._parts.values())
+        networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
+        saved, now = state[DEVICES], sorted({str(each.device) for part in networks for each in part.parameters()})
         if now and saved != now:
             log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved), ", ".join(now))
         return record
-
-
-def devices(parts: Iterable[Any]) -> list[str]:
-    """Return the devices that hold networks' parameters, such as `cpu` and `cuda:0`."""
-    return sorted({str(tensor.device) for part in parts if isinstance(part, nn.Module) for tensor in part.parameters()})
 
 
 def _read(path: Path) -> State | None:

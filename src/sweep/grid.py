@@ -106,6 +106,7 @@ class Grid:
                 sources[data] = describe(config.data)
                 check_sizes(config.data, sources[data])
             source = sources[data]
+            config.model.check_images(source.size, source.place)
             key = identity.job_key(identity.identity(config, source.digest))
             jobs.setdefault(key, GridJob(overrides, config, key, source, train_size(config.data, source)))
         return list(jobs.values())

@@ -11,14 +11,15 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
+from src.config import Regularization
 from src.training.penalties import penalised
 
 
-def make_optimizer(model: nn.Module, settings: options.Optimizer, decay: float) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
     """Return the chosen optimizer over all parameters.
 
-    `decay` is AdamW's decoupled weight decay of the penalised weights.  The other optimizers decay nothing, because
-    their L2 penalty is part of the loss.  torch's fused step saves a tenth of a small network's step.
+    AdamW decays the penalised weights by `reg.l2`.  The other optimizers decay nothing: their L2 penalty is part
+    of the loss.  torch's fused step saves a tenth of a small network's step.
 
     Raises:
         TypeError: for settings of an unknown optimizer.
@@ -35,7 +36,7 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, decay: float) 
             weights = penalised(model)
             decayed = {id(weight) for weight in weights}
             others = [parameter for parameter in parameters if id(parameter) not in decayed]
-            groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+            groups = [{"params": weights, "weight_decay": reg.l2}, {"params": others, "weight_decay": 0.0}]
             return torch.optim.AdamW(groups, lr, betas=(beta1, beta2), eps=eps, fused=True)
         case options.Adam(beta1=beta1, beta2=beta2, eps=eps):
             return torch.optim.Adam(parameters, lr, betas=(beta1, beta2), eps=eps, fused=True)

@@ -22,8 +22,9 @@ def penalised(model: nn.Module) -> list[Tensor]:
 
 
 def loss_strengths(config: Config) -> tuple[float, float]:
-    """Return the strengths of L1 and L2 in the loss; an optimizer with decoupled decay applies L2 itself."""
-    return config.reg.l1, 0.0 if config.optimizer.decoupled_decay else config.reg.l2
+    """Return the strengths of L1 and L2 in the loss, without the penalties that the optimizer applies itself."""
+    applied = config.optimizer.step_penalties
+    return 0.0 if "l1" in applied else config.reg.l1, 0.0 if "l2" in applied else config.reg.l2
 
 
 def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor:

@@ -106,7 +106,7 @@ def test_an_incomplete_dataset_is_refused_with_the_missing_files(tmp_path, lay_o
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (os.mkfifo, "is a pipe"),
         (os.mkdir, "is a folder"),
@@ -116,16 +116,16 @@ def test_an_incomplete_dataset_is_refused_with_the_missing_files(tmp_path, lay_o
     ],
     ids=["pipe", "folder", "device", "dangling link", "link to itself"],
 )
-def test_pipes_folders_devices_and_links_are_refused_without_opening_them(make, told, tmp_path, lay_out):
+def test_pipes_folders_devices_and_links_are_refused_without_opening_them(make, message, tmp_path, lay_out):
     path = lay_out(tmp_path / "set") / FILES[2]
     path.unlink()
     make(path)
-    assert refusal(tmp_path / "set")[0] == f"normlab: {path} {told}"
+    assert refusal(tmp_path / "set")[0] == f"normlab: {path} {message}"
     root = tmp_path / "root" / FILES[2]
     root.parent.mkdir()
     make(root)
     if not root.is_dir():
-        assert refusal(root)[0] == f"normlab: data.root={root} {told}"
+        assert refusal(root)[0] == f"normlab: data.root={root} {message}"
 
 
 def test_a_socket_is_refused(tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("names", "told", "write"),
+    ("names", "message", "write"),
     [
         (["cifar-10-python.tar.gz"], "CIFAR-10", "data=cifar10 data.root={root}"),
         (["cifar-10-batches-py/data_batch_1"], "CIFAR-10", "data=cifar10 data.root={root}"),
@@ -151,40 +151,40 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
         ([], "is empty", ""),
     ],
 )
-def test_folders_of_other_formats_are_refused_with_advice(names, told, write, tmp_path):
+def test_folders_of_other_formats_are_refused_with_advice(names, message, write, tmp_path):
     for name in names:
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(b"x")
     (tmp_path / "set").mkdir(exist_ok=True)
-    what, allowed, way_on = refusal(tmp_path / "set")
-    assert told in what
+    what, allowed, advice = refusal(tmp_path / "set")
+    assert message in what
     assert FILES[0] in allowed
-    assert write.format(root=tmp_path / "set", parent=tmp_path) in way_on
+    assert write.format(root=tmp_path / "set", parent=tmp_path) in advice
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "write"),
+    ("content", "message", "write"),
     [
         (b"", "is empty", "download it again"),
         (b"\n<!DOCTYPE html>\n<html><head>", "is a web page", "download"),
         (b"<html>", "is a web page", "download"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "Git LFS", "git -C {0} lfs pull"),
         (b"PK\x03\x04", "is a zip archive", "unzip {1} -d {0}"),
-        (gzip.compress(b"\0\0\x08\x03"), "is packed by gzip twice", "gunzip"),
+        (gzip.compress(b"\0\0\x08\x03", mtime=0), "is packed by gzip twice", "gunzip"),
         (b"\x93NUMPY", "is a NumPy array", "numpy"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_files_of_other_formats_are_refused_with_advice(packed, content, told, write, tmp_path, lay_out):
+def test_files_of_other_formats_are_refused_with_advice(packed, content, message, write, tmp_path, lay_out):
     if content.startswith(b"\x1f\x8b") and not packed:
         pytest.skip("packed once it is read")
     lay_out(tmp_path / "set", packed=packed, t10k_images=content)
-    what, allowed, way_on = refusal(tmp_path / "set")
+    what, allowed, advice = refusal(tmp_path / "set")
     path = tmp_path / "set" / (FILES[2] + ".gz" * packed)
     assert f"{path} " in what
-    assert told in what
+    assert message in what
     assert "an IDX file of images" in allowed
-    assert write.format(path.parent, path) in way_on
+    assert write.format(path.parent, path) in advice
 
 
 def test_the_advice_for_an_array_makes_a_readable_file(tmp_path, lay_out, pack):

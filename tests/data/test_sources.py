@@ -174,15 +174,15 @@ def test_a_file_in_place_of_the_download_folder_is_refused(name, tmp_path, close
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for root in (tmp_path / "file", tmp_path / "link"):
-        told = refusal(name, root)
-        assert f"data.root={root} is " in told
-        assert "could not be downloaded" not in told
+        message = refusal(name, root)
+        assert f"data.root={root} is " in message
+        assert "could not be downloaded" not in message
 
 
 def test_a_published_dataset_in_a_folder_below_is_suggested_and_not_downloaded(tmp_path, lay_out):
     lay_out(tmp_path / "datasets" / "fashion-mnist")
-    told = refusal("fashion_mnist", tmp_path / "datasets")
-    assert told.splitlines()[-1] == f"  write: data.root={tmp_path}/datasets/fashion-mnist"
+    message = refusal("fashion_mnist", tmp_path / "datasets")
+    assert message.splitlines()[-1] == f"  write: data.root={tmp_path}/datasets/fashion-mnist"
 
 
 @pytest.mark.parametrize("name", ["mnist", "idx", "cifar10"])
@@ -226,9 +226,9 @@ def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     root = tmp_path / "data"
     if there_before:
         root.mkdir()
-    told = refusal(name, root)
-    assert "could not be downloaded" in told
-    assert "Connection refused" in told
+    message = refusal(name, root)
+    assert "could not be downloaded" in message
+    assert "Connection refused" in message
     assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
 
 

@@ -122,7 +122,7 @@ def test_tensors_have_the_networks_types_and_layout():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"validation": 199, "batch_size": 1}, None),
         ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves none"),
@@ -133,12 +133,12 @@ def test_tensors_have_the_networks_types_and_layout():
         ({"batch_size": 11, "limit": 10}, "0 steps an epoch of 10 training images"),
     ],
 )
-def test_empty_splits_and_epochs_without_steps_are_refused(changes, told):
+def test_empty_splits_and_epochs_without_steps_are_refused(changes, message):
     data = replace(DATA, **changes)
-    if told is None:
+    if message is None:
         check_sizes(data, made_up().source)
         return
-    with pytest.raises(BadInput, match=told) as refused:
+    with pytest.raises(BadInput, match=message) as refused:
         check_sizes(data, made_up().source)
     assert len(str(refused.value).splitlines()) <= 3
 

@@ -6,18 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import python
-
 SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=2")
-
-
-@pytest.fixture(scope="session")
-def finished_sweep(tmp_path_factory) -> Path:
-    """The folder of a real sweep of two small jobs; tests must not change it."""
-    folder = tmp_path_factory.mktemp("finished_sweep")
-    done = python(folder, "-m", "src.train", *SMALL)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture

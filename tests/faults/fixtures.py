@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.faults.commands import SWEEP
+from tests.faults.conftest import SMALL
 from tests.faults.forked import Forked
 from tests.faults.promises import check_store
 
@@ -41,4 +42,14 @@ def reference(forked, tables, tmp_path_factory):
     done = forked.run(folder, *SWEEP)
     assert done.status == 0, done.said
     check_store(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(forked, tables, tmp_path_factory):
+    """The folder of a real sweep of two small jobs; tests must not change it."""
+    folder = tmp_path_factory.mktemp("finished_sweep")
+    shutil.copy(tables, folder)
+    done = forked.run(folder, *SMALL, "hydra/launcher=basic")
+    assert done.status == 0, done.said
     return folder

@@ -88,7 +88,7 @@ class Killer:
         while True:
             began, launched = time.monotonic(), time.time_ns()
             striking = len(tally.deaths) < tally.wanted
-            status, told, death = self.command(folder, launched, random if striking else None)
+            status, output, death = self.command(folder, launched, random if striking else None)
             tally.seconds.append(time.monotonic() - began)
             if death is None or status == 0:
                 break
@@ -99,7 +99,7 @@ class Killer:
                 tally.violations.append(f"killed {death.phase}: {broken}")
                 state = snapshot(folder / "multirun")
         if status != 0:
-            tally.violations.append(f"exit status {status} in {folder}: {told}")
+            tally.violations.append(f"exit status {status} in {folder}: {output}")
             return
         tally.sweeps += 1
         try:

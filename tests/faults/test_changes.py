@@ -155,9 +155,9 @@ def own_data(folder):
 
 def change(root):
     path = root / "train-images-idx3-ubyte"
-    harmed = bytearray(path.read_bytes())
-    harmed[-1] ^= 1
-    path.write_bytes(harmed)
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
 
 
 @pytest.mark.slow

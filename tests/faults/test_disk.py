@@ -71,12 +71,12 @@ def train(folder, said, file_size=None, epochs=3):
     return process.exitcode, said.read_text()
 
 
-def check_full(folder, status, told):
+def check_full(folder, status, output):
     """Check a job that met a full disk; return its recorded epochs."""
-    assert status == 1, told
-    assert "FAILED: OSError: [Errno" in told
-    assert str(folder.path) in told, "which file?"
-    assert "Traceback" not in told
+    assert status == 1, output
+    assert "FAILED: OSError: [Errno" in output
+    assert str(folder.path) in output, "which file?"
+    assert "Traceback" not in output
     assert not folder.finished
     assert not list(folder.path.glob(".*"))
     return [record["epoch"] for record in folder.records() if record["kind"] == "epoch"]
@@ -84,8 +84,8 @@ def check_full(folder, status, told):
 
 def check_resumes(folder, whole, said, before):
     epochs = whole.records()[-1]["epoch"]
-    status, told = train(folder, said, epochs=epochs)
-    assert status == 0, told
+    status, output = train(folder, said, epochs=epochs)
+    assert status == 0, output
     assert [record["epoch"] for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
     assert list(same_numbers(folder, whole)) == []
     starts = [record["kind"] for record in folder.records()].count("start")
@@ -101,10 +101,10 @@ def sizes_in_turn(folder):
 
 def no_file_larger_than(size, tmp_path, whole):
     folder = JobFolder(tmp_path / f"at-{size}")
-    status, told = train(folder, tmp_path / "said", file_size=size)
+    status, output = train(folder, tmp_path / "said", file_size=size)
     if folder.finished:
         return status
-    before = check_full(folder, status, told)
+    before = check_full(folder, status, output)
     check_resumes(folder, whole, tmp_path / "said", before)
     return len(before)
 
@@ -126,8 +126,8 @@ def filled_at(pages, tmp_path, whole):
     """Train on a disk of some pages; return how many epochs were recorded when it was full."""
     with small_disk(tmp_path / "disk", pages) as make_room:
         folder = JobFolder(tmp_path / "disk" / "job")
-        status, told = train(folder, tmp_path / "said")
-        before = check_full(folder, status, told)
+        status, output = train(folder, tmp_path / "said")
+        before = check_full(folder, status, output)
         make_room()
         check_resumes(folder, whole, tmp_path / "said", before)
     return len(before)
@@ -152,9 +152,9 @@ def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
     folder.path.mkdir()
     folder.journal.symlink_to(tmp_path / "disk" / "journal.jsonl")
     with small_disk(tmp_path / "disk", 1) as make_room:
-        status, told = train(folder, tmp_path / "said", epochs=15)
-        before = check_full(folder, status, told)
-        assert "journal.jsonl" in told
+        status, output = train(folder, tmp_path / "said", epochs=15)
+        before = check_full(folder, status, output)
+        assert "journal.jsonl" in output
         assert 5 < len(before) < 15
         make_room()
         check_resumes(folder, whole, tmp_path / "said", before)

@@ -37,7 +37,7 @@ class Patched:
         def exec_module(module):
             load(module)
             train = module.train
-            def die(model, splits, optimizer, schedule, config, *rest):
+            def die(model, splits, optimizer, schedule, config, **rest):
                 import ctypes, os, signal
                 if config.reg.l1 == 1e-5:
                     ctypes.string_at(0)
@@ -47,7 +47,7 @@ class Patched:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if config.reg.l1 == 4e-5:
                     raise ValueError("on purpose")
-                train(model, splits, optimizer, schedule, config, *rest)
+                return train(model, splits, optimizer, schedule, config, **rest)
             module.train = die
         spec.loader.exec_module = exec_module
         return spec

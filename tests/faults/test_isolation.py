@@ -28,7 +28,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import src.job
     train = src.job.train
 
-    def die(model, splits, optimizer, schedule, config, *rest):
+    def die(model, splits, optimizer, schedule, config, **rest):
         strength = config.reg.l1
         if strength == 1e-5:
             ctypes.string_at(0)
@@ -38,7 +38,7 @@ if any("forkserver" in word for word in sys.orig_argv):
             os.kill(os.getpid(), signal.SIGKILL)
         if strength == 4e-5:
             next(model.parameters()).data.fill_(float("nan"))
-        train(model, splits, optimizer, schedule, config, *rest)
+        return train(model, splits, optimizer, schedule, config, **rest)
 
     src.job.train = die
 """
@@ -123,20 +123,20 @@ def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(
     process = start(tmp_path, *LONG, "resume=restart")
     try:
         wait_until(lambda: len(epochs(tmp_path)) == 2 and min(epochs(tmp_path).values()) >= 1, process)
-        asked = time.monotonic()
+        sent = time.monotonic()
         if whom == "parent":
             process.send_signal(number)
         else:
             os.killpg(process.pid, number)
-        _, told = process.communicate(timeout=60)
-        seconds = time.monotonic() - asked
+        _, output = process.communicate(timeout=60)
+        seconds = time.monotonic() - sent
     finally:
         process.kill()
-    assert process.returncode == status, told
-    assert "3 of 3 jobs are left" in told
-    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in told
-    assert "resume=restart" not in told  # it would retrain them
-    assert "Traceback" not in told
+    assert process.returncode == status, output
+    assert "3 of 3 jobs are left" in output
+    assert "to go on, write: python -m src.train -m norm=bn,gn,ln" in output
+    assert "resume=restart" not in output  # it would retrain them
+    assert "Traceback" not in output
     assert seconds < 10  # a hanging job is killed after four seconds
     runs = [run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"]
     assert [run.status for run in runs] == ["KILLED", "KILLED"]
@@ -146,12 +146,12 @@ def test_a_stopped_sweep_lists_unfinished_jobs_which_keep_their_last_checkpoint(
 def test_the_same_sweep_started_twice_trains_each_job_once_and_both_succeed(tmp_path):
     both = [start(tmp_path, *LONG) for _ in range(2)]
     try:
-        told = [process.communicate(timeout=240) for process in both]
+        output = [process.communicate(timeout=240) for process in both]
     finally:
         for process in both:
             process.kill()
-    assert [process.returncode for process in both] == [0, 0], told
-    for out, _ in told:
+    assert [process.returncode for process in both] == [0, 0], output
+    for out, _ in output:
         assert all(f"\n{norm}" in out for norm in ("bn", "gn", "ln")), out  # both compare all three
     jobs = [JobFolder(path) for path in tmp_path.glob("multirun/jobs/*")]
     assert len(jobs) == 3
@@ -170,7 +170,7 @@ if any("forkserver" in word for word in sys.orig_argv):
     import signal, time
     import src.job
 
-    def hear_nothing(*_):
+    def hear_nothing(*_, **__):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         open("deaf", "w").close()
@@ -262,9 +262,9 @@ def test_a_signal_before_the_first_job_starts_is_reported(tmp_path, number, stat
         wait_until((tmp_path / "importing").exists, process)
         time.sleep(2)  # the command now waits for that process
         os.killpg(process.pid, number)
-        _, told = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == status, told
-    assert "Traceback" not in told
-    assert "3 of 3 jobs are left" in told
+    assert process.returncode == status, output
+    assert "Traceback" not in output
+    assert "3 of 3 jobs are left" in output

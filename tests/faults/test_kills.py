@@ -79,8 +79,8 @@ def test_a_store_killed_while_it_is_created_opens_the_next_time(tmp_path, delay)
         process.kill()
         process.communicate()
     again = start(SMALL, tmp_path)
-    _, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
+    _, output = again.communicate(timeout=120)
+    assert again.returncode == 0, output
     check_store(tmp_path)
     assert not list(tmp_path.glob(".*"))
 

@@ -18,6 +18,7 @@ from src.storage.stored import sealed
 from tests.faults.conftest import execute
 from tests.faults.promises import check_after_kill, check_store, snapshot
 
+pytest_plugins = ["tests.faults.fixtures"]
 BN = "name LIKE 'bn%'"
 OF_BN = f"run_uuid IN (SELECT run_uuid FROM runs WHERE {BN})"
 SWEEP = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'kind' AND value = 'sweep')"

@@ -63,19 +63,19 @@ def test_two_people_sharing_a_server_both_keep_all_their_runs(migrated, tmp_path
 
     with serving(migrated, tmp_path / "server") as server:
         for round_number in range(number):
-            asked = {name: random_sweep(chance) for name in ("anna", "ben")}
+            sweeps = {name: random_sweep(chance) for name in ("anna", "ben")}
             at_once, killed = chance.random() < 0.5, round_number == number // 2
             if at_once or killed:
-                running = {name: start(name, words) for name, words in asked.items()}
+                running = {name: start(name, words) for name, words in sweeps.items()}
                 if killed:
                     time.sleep(chance.uniform(4, 12))
                     server.kill()
                     time.sleep(3)
                     server.start()
                 for name, process in running.items():
-                    end(process, name, asked[name])
+                    end(process, name, sweeps[name])
             else:
-                for name, words in asked.items():
+                for name, words in sweeps.items():
                     end(start(name, words), name, words)
         repeated = list(again)
         for name, words in repeated:

@@ -9,8 +9,12 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
+from src.bad_input import BadInput
+from src.config import check
 from src.models import NETWORKS, Network
+from src.models.cnn import CNN
 from tests.norms.reference import build
+from tests.world import configuration
 
 PROJECT = Path(__file__).parents[2]
 
@@ -31,6 +35,21 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
     assert channels == [count for _, count in network.norm_channels()]
     for size in network.sizes:
         assert model(torch.zeros(2, 3, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_images_of_another_size_are_refused(name):
+    network = default(name)
+    for size in network.sizes:
+        network.check_images(size, "folder")
+    with pytest.raises(BadInput, match=rf"folder: model={name} takes no images of 1 x 1 pixels"):
+        network.check_images(1, "folder")
+
+
+def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
+    monkeypatch.setattr(CNN, "layout", "tokens")
+    with pytest.raises(BadInput, match="norm=bn does not work in model=cnn"):
+        check(configuration("bn"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

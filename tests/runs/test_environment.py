@@ -41,19 +41,19 @@ def git(project: Path, *words: str) -> str:
 
 
 def test_versions_and_machine_are_recorded(project):
-    told = found(project)
-    assert told["torch"] == version("torch")
-    assert told["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert all(told[name] for name in ("system", "cpu", "cores"))
+    recorded = found(project)
+    assert recorded["torch"] == version("torch")
+    assert recorded["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert all(recorded[name] for name in ("system", "cpu", "cores"))
 
 
 def test_every_set_variable_that_changes_results_is_recorded(project, monkeypatch):
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    told = found(project)
-    assert (told["MKL_CBWR"], told["ONEDNN_MAX_CPU_ISA"]) == ("COMPATIBLE", "AVX2")
-    assert "ATEN_CPU_CAPABILITY" not in told
-    assert "cpu capability" not in told  # this process has not imported torch
+    recorded = found(project)
+    assert (recorded["MKL_CBWR"], recorded["ONEDNN_MAX_CPU_ISA"]) == ("COMPATIBLE", "AVX2")
+    assert "ATEN_CPU_CAPABILITY" not in recorded
+    assert "cpu capability" not in recorded  # this process has not imported torch
 
 
 def test_the_instruction_set_of_torch_is_recorded():

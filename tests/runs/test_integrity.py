@@ -26,7 +26,7 @@ from src.runs.predictions import load_predictions
 from src.storage.stored import Damaged, read_stored
 from src.sweep.pace import timings_in
 from src.verdict.verdicts import judge
-from tests import harms
+from tests import damage
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_fields_of_a_later_version_are_ignored(folder):
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
-@pytest.mark.parametrize("harm", [harms.remove, harms.replace])
+@pytest.mark.parametrize("harm", [damage.remove, damage.replace])
 def test_every_file_must_exist_and_be_regular(folder, name, harm):
     job, key = folder
     harm(job.path / name, random.Random(1))
@@ -63,7 +63,7 @@ def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
     for number in range(8):
         path = tmp_path / f"{number}"
         path.write_text("")
-        harms.replace(path, random.Random(number))
+        damage.replace(path, random.Random(number))
         with pytest.raises((Damaged, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
@@ -74,7 +74,7 @@ def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
 def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder):
     job, key = folder
     path = job.path / "predictions.npz"
-    harms.lie(path, "probabilities", (10**12, 10))
+    damage.lie(path, "probabilities", (10**12, 10))
     with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
         load_predictions(path)
     assert "predictions.npz holds less of probabilities" in job_fault(job, key)
@@ -105,11 +105,11 @@ def cases(world, number: int, seed: int) -> Counter[str]:
     counted: Counter[str] = Counter()
     for case in range(number):
         chance = random.Random(f"{seed} {case}")
-        path, harm = harms.plant(world.multirun, chance)
+        path, harm = damage.plant(world.multirun, chance)
         where = f"{harm} of {path.relative_to(world.multirun)}, case {seed} {case}"
         counted[harm] += 1
         counted["; " + outcome(world.multirun, jobs, before, where)] += 1
-        harms.restore(world.multirun, whole)
+        damage.restore(world.multirun, whole)
     return counted
 
 
@@ -138,9 +138,11 @@ def outcome(multirun, jobs, before, where) -> str:
         assert problem in said, where
     faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
     [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
-    told = len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
-    assert bool(told) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
-    if not told and len(named) == 1:
+    reported = (
+        len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
+    )
+    assert bool(reported) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
+    if not reported and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
         [cell_weights(cell) for cell in records.cells]
@@ -182,13 +184,13 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     whole = world.multirun.with_name("whole")
     shutil.copytree(world.multirun, whole)
     for case in range(12):
-        path, _ = harms.plant(world.multirun / "jobs", random.Random(case))
+        path, _ = damage.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
         found = compare([six], world.multirun, tmp_path / "out", console)
-        told = console.export_text()
+        reported = console.export_text()
         assert found.report is not None
-        assert str(path) in told or "harmed" not in told, path
-        harms.restore(world.multirun, whole)
+        assert str(path) in reported or "harmed" not in reported, path
+        damage.restore(world.multirun, whole)
 
 
 def test_predictions_of_another_job_are_a_fault(world, folder):

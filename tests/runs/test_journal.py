@@ -74,18 +74,18 @@ def test_a_last_line_cut_at_any_byte_is_ignored(path):
 def test_any_flipped_bit_in_a_line_is_detected():
     line = encode(RECORDS[0])
     for bit in range(8 * len(line)):
-        harmed = bytearray(line)
-        harmed[bit // 8] ^= 1 << bit % 8
-        assert decode(bytes(harmed)) is None, bit
+        damaged = bytearray(line)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert decode(bytes(damaged)) is None, bit
 
 
 def test_reading_stops_before_a_line_with_a_flipped_bit(path):
     records = [{"kind": "epoch", "epoch": count, "metrics": {}} for count in (1, 2)]
     content = written(path, records).read_bytes()
     for bit in range(8 * len(content)):
-        harmed = bytearray(content)
-        harmed[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(harmed)
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
         whole = content[: bit // 8].count(b"\n")
         assert untimed(read_journal(path)) == records[:whole], bit
 
@@ -213,6 +213,6 @@ def test_an_earlier_epoch_computed_again_is_not_recorded_again(tmp_path):
 
 def test_a_time_is_a_whole_number_of_milliseconds():
     before = time.time_ns() // 1_000_000
-    told = stamp("epoch")["time"]
-    assert isinstance(told, int)
-    assert before <= told <= time.time_ns() // 1_000_000
+    moment = stamp("epoch")["time"]
+    assert isinstance(moment, int)
+    assert before <= moment <= time.time_ns() // 1_000_000

@@ -72,8 +72,8 @@ def test_the_refusal_of_anything_in_the_way_has_a_command_that_helps(name, tmp_p
         make()
         with pytest.raises(BadInput) as refused:
             check_space(tmp_path / "multirun", 1, inside)
-        told, _, write = str(refused.value).splitlines()
-        assert told.startswith(f"normlab: {place} is in the way: {what}")
+        message, _, write = str(refused.value).splitlines()
+        assert message.startswith(f"normlab: {place} is in the way: {what}")
         subprocess.run(write.removeprefix("  write: "), shell=True, check=True)
         check_space(tmp_path / "multirun", 1, inside)
         place.unlink(missing_ok=True)
@@ -221,11 +221,11 @@ def test_another_users_folder_is_refused(tmp_path):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)  # other users cannot enter pytest's folders
     (tmp_path / "theirs").chmod(0o555)
-    told = refusal_without_privileges(
+    message = refusal_without_privileges(
         "from pathlib import Path\nfrom src.storage.space import check_space",
         f"check_space(Path({str(tmp_path / 'theirs' / 'multirun')!r}), 1)",
     )
-    assert told.splitlines() == [
+    assert message.splitlines() == [
         f"normlab: {tmp_path / 'theirs'} is not writable: Permission denied",
         "  allowed: a current folder that you may write to",
     ]

@@ -86,7 +86,7 @@ def fit() -> Callable[..., Trained]:
         model = make_network(config, images.source)
         if observer:
             model.register_forward_hook(lambda module, batch, logits: observer(module, batch[0], logits.detach()))
-        optimizer = make_optimizer(model, config.optimizer, config.reg.l2)
+        optimizer = make_optimizer(model, config.optimizer, config.reg)
         steps = len(splits.train) // config.data.batch_size
         schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
         return Trained(model, dict(train(model, splits, optimizer, schedule, config)))

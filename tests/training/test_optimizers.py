@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
+from src.config import Regularization
 from src.options import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimizer, RMSprop, Schedule, Step
 from src.training.optimizers import lr_factor, make_optimizer, make_schedule
 
@@ -50,7 +51,7 @@ def network() -> nn.Module:
 
 def result(settings: Optimizer) -> torch.Tensor:
     model = network()
-    return moved(make_optimizer(model, settings, decay=0.0), model)
+    return moved(make_optimizer(model, settings, Regularization()), model)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_no_setting_of_an_optimizer_is_ignored(name, key):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_parameter_is_trained_once(name):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
-    groups = make_optimizer(model, OPTIMIZERS[name], decay=0.1).param_groups
+    groups = make_optimizer(model, OPTIMIZERS[name], Regularization(l2=0.1)).param_groups
     trained = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
 

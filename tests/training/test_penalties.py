@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from src.config import Regularization
 from src.models.cnn import CNN
 from src.norms.gn import GroupNorm
 from src.options import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
@@ -60,7 +61,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
     reference = copy.deepcopy(model)
     torch.set_default_dtype(torch.float64)
     try:
-        ours = make_optimizer(model, SGD(lr=0.1, momentum=momentum, nesterov=nesterov), decay=0.0)
+        ours = make_optimizer(model, SGD(lr=0.1, momentum=momentum, nesterov=nesterov), Regularization())
         decayed = [{"params": [p], "weight_decay": 0.2 if p.ndim >= 2 else 0.0} for p in reference.parameters()]
         theirs = torch.optim.SGD(decayed, lr=0.1, momentum=momentum, nesterov=nesterov)
         for _ in range(5):
@@ -75,7 +76,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
 
 def test_adamw_decays_the_same_weights_by_itself():
     model, reference = network(), network()
-    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), decay=0.5)
+    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), Regularization(l2=0.5))
     weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
     theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5, fused=True)
@@ -91,7 +92,7 @@ def test_adamw_decays_the_same_weights_by_itself():
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_without_l2_adam_and_adamw_decay_nothing(name):
     model, reference = network(), network()
-    ours = make_optimizer(model, OPTIMIZERS[name](lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), decay=0.0)
+    ours = make_optimizer(model, OPTIMIZERS[name](lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8), Regularization())
     theirs = torch.optim.Adam(reference.parameters(), lr=0.01, fused=True)
     for _ in range(3):
         step(model, ours)
@@ -110,8 +111,8 @@ def test_without_l2_adam_and_adamw_decay_nothing(name):
 )
 def test_decay_is_adamws_alone(settings):
     model, other = network(), network()
-    step(model, make_optimizer(model, settings, decay=0.0))
-    step(other, make_optimizer(other, settings, decay=0.5))
+    step(model, make_optimizer(model, settings, Regularization()))
+    step(other, make_optimizer(other, settings, Regularization(l2=0.5)))
     assert same(model, other)
 
 

@@ -48,7 +48,7 @@ def a_bare_step(config):
     images = load(config.data)
     train = make_splits(config.data, images).train
     model = make_network(config, images.source)
-    optimizer = make_optimizer(model, config.optimizer, config.reg.l2)
+    optimizer = make_optimizer(model, config.optimizer, config.reg)
     schedule = make_schedule(optimizer, config.schedule, 1, 2)
     batch, labels = train.images[:16].clone(), train.labels[:16].clone()
     model.train()

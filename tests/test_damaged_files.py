@@ -12,7 +12,7 @@ from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.sweep import read_sweep
 from src.sync import sync
-from tests import harms
+from tests import damage
 from tests.conftest import files_below
 
 LINE = ("-m", "norm=bn,gn", "data=synthetic", "data.images=200", "data.test_images=50", "data.validation=50")
@@ -30,16 +30,16 @@ def test_the_same_command_reports_damaged_jobs_and_retrains_them(command, tmp_pa
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     before = files_below(tmp_path)
-    told = command(*line, "plan=true")
-    assert told.returncode == 0
-    assert f"{bn.relative_to(tmp_path)}/journal.jsonl line 1 is damaged" in told.stdout
-    assert f"{gn.relative_to(tmp_path)}/predictions.npz " in told.stdout
+    output = command(*line, "plan=true")
+    assert output.returncode == 0
+    assert f"{bn.relative_to(tmp_path)}/journal.jsonl line 1 is damaged" in output.stdout
+    assert f"{gn.relative_to(tmp_path)}/predictions.npz " in output.stdout
     assert files_below(tmp_path) == before
     done = command(*line)
     assert done.returncode == 0, done.stderr
-    (line_told,) = (line for line in done.stderr.splitlines() if line.startswith("harmed: "))
+    (line_said,) = (line for line in done.stderr.splitlines() if line.startswith("harmed: "))
     for path in (bn / "journal.jsonl", gn / "predictions.npz"):
-        assert str(path.relative_to(tmp_path)) in line_told
+        assert str(path.relative_to(tmp_path)) in line_said
     assert {folder: (folder / "weights.safetensors").read_bytes() for folder in (bn, gn)} == weights
     assert len(list((tmp_path / "multirun/superseded").iterdir())) == 2
     assert "harmed" not in done.stdout
@@ -53,18 +53,18 @@ def test_sync_reports_damaged_jobs_at_once_and_delivers_the_others(world, tmp_pa
     world.sweep(jobs)
     folders = [world.multirun / "jobs" / job.folder for job in jobs]
     (folders[0] / "misclassified.png").unlink()
-    harms.cut(folders[1] / "result.json", random.Random(1))
+    damage.cut(folders[1] / "result.json", random.Random(1))
     (folders[2] / "journal.jsonl").unlink()
     shutil.copy(migrated, tmp_path / "mlflow.db")
     began = time.monotonic()
     assert sync(world.multirun, [], Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")) == 3
     assert time.monotonic() - began < 30  # a store without an answer takes a minute
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     for job, what in zip(
         jobs[:3], ("misclassified.png is missing", "result.json is not JSON", "journal.jsonl "), strict=True
     ):
-        assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in told
-    assert "  write: python -m src.train\n" in told
+        assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in output
+    assert "  write: python -m src.train\n" in output
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("normlab").experiment_id])
     assert {(run.info.run_name, run.info.status) for run in runs if run.data.tags["kind"] == "job"} == {
