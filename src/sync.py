@@ -1,11 +1,11 @@
-"""Deliver to MLflow what a sweep has left in its folders and a dead store has missed.
+"""Deliver finished and interrupted runs to MLflow from their folders, for example after the store was down.
 
     python -m src.sync                              the latest sweep
     python -m src.sync --sweep 1a2b3c4d             another one, by the first digits of its id
     python -m src.sync --uri http://127.0.0.1:5000  to another store
 
-Delivering twice leaves what delivering once leaves.  Exit status: 0; 2 for bad input; 3 where something is missing;
-130 for Ctrl-C.
+Repeating a delivery changes nothing. Exit status: 0 if everything is delivered, 2 for bad input, 3 if something is
+missing, 130 for Ctrl-C.
 """
 
 import sys
@@ -21,10 +21,12 @@ from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prepare_process()
     parser = Parser("sync", docstring(__file__))
-    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; may repeat")
+    parser.add_argument(
+        "--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeat for more sweeps"
+    )
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
@@ -46,10 +48,9 @@ def main() -> None:
 
 
 def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
-    """Deliver the sweeps whose ids begin so, the latest without ids; returns the exit status.
+    """Deliver the sweeps whose ids begin with `ids`, by default the latest; returns the exit status.
 
-    Raises:
-        BadInput: where there is no such sweep, or no store.
+    Raises BadInput for an unknown sweep and for a store that cannot be used.
     """
     sweeps = choose_sweeps(multirun, ids)
     check_address(settings, "--uri")

@@ -1,4 +1,4 @@
-"""Train every combination of what is asked for, track it in MLflow and compare the results.
+"""Train every requested combination, track the runs in MLflow and compare the results.
 
 python -m src.train                                         one run
 python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5          six runs, and their comparison
@@ -28,7 +28,7 @@ from src.command import check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
-from src.sweep.composer import to_config
+from src.sweep.composer import key_not_read, to_config
 from src.sweep.overrides import CONF
 
 
@@ -41,70 +41,61 @@ def job(composed: DictConfig) -> float:
 
 
 def main() -> None:
-    """The command.
+    """Run the command.
 
-    Exit status: 0 when all is done, 1 for a failed job or a comparison that could not be made, 2 for bad input, 3 where
-    every job is finished and MLflow lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for
-    SIGTERM and for SIGHUP, unless `nohup` ignores it.
+    Exit status: 0 for success, 1 if a job or the comparison failed, 2 for bad input, 3 if all jobs finished but MLflow
+    lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM and SIGHUP.
     """
     prepare_process()
-    with _process_left_as_found():
+    with _process_restored():
         _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
 
 
 def _run(wants_traceback: bool) -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then re-raises, and the answer is given here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, and this function prints them
     raise_on_sigterm()
     try:
         check_current_folder()
         check_command_line()
         job()
-    except (BadInput, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
-            raise
-        print(refusal(error), file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if wants_traceback or error.filename is None:  # a lost connection, say: no file that could be put right
-            raise
-        print(BadInput(f"{error.filename}: {error.strerror}", "a current folder to write in"), file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print(out_of_memory(), file=sys.stderr)
-        sys.exit(2)
-    except JobFailed as error:  # of a sweeper that bears none
-        if wants_traceback:
-            raise
-        print(f"normlab: {error}", file=sys.stderr)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Terminated:
         sys.exit(143)
     except Exception as error:
-        functions, ours = _raised_in(error)
-        if wants_traceback or ours:
+        status, message = _answer(error)
+        if not message or (wants_traceback and not isinstance(error, MemoryError)):
             raise
-        print(f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more", file=sys.stderr)
-        sys.exit(1 if "sweep" in functions else 2)  # another sweeper than ours may have trained something
+        print(message, file=sys.stderr)
+        sys.exit(status)
 
 
-def _raised_in(error: Exception) -> tuple[set[str], bool]:
-    """The functions that an error came through, and whether code of ours is among them, not counting this module's."""
+def _answer(error: Exception) -> tuple[int, str]:
+    """The exit status and the message of an error; an empty message stands for its traceback."""
+    if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
+        return 2, refusal(error)
+    if isinstance(error, OSError):
+        what = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
+        return 2, str(what) if error.filename is not None else ""  # without a file, for example a lost connection
+    if isinstance(error, MemoryError):
+        return 2, str(out_of_memory())
+    if isinstance(error, JobFailed):  # from a sweeper that accepts no failed job
+        return 1, f"normlab: {error}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
-    functions = {frame.f_code.co_name for frame in frames}
-    return functions, any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
+    ours = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
+    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # perhaps, by another sweeper
+    return 1 if trained else 2, "" if ours else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
 
 
 @contextlib.contextmanager
-def _process_left_as_found() -> Iterator[None]:
-    """Undo what the command changes in its process: a notebook or a program calls `main` more than once."""
+def _process_restored() -> Iterator[None]:
+    """Undo the command's changes to its process: a notebook may call `main` more than once."""
     full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
     repo = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    other, its_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()  # Hydra refuses to start beside another one
+    outer, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()  # Hydra refuses to start inside another one
     try:
         yield
     finally:
@@ -113,16 +104,16 @@ def _process_left_as_found() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full_error
         sys.argv[:] = words
         ConfigStore.instance().repo = repo
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = other, its_config
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer, outer_config
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def refusal(error: Exception) -> str:
-    """At most three lines; Hydra's own errors open with what is wrong and go on with their grammar."""
-    for said in (error, error.__cause__):  # Hydra wraps what a launcher's own check raises
-        if isinstance(said, BadInput):
-            return str(said)
+    """An error in at most three lines; Hydra's errors name the mistake first and add their grammar."""
+    for candidate in (error, error.__cause__, key_not_read(str(error))):  # Hydra wraps the errors of a launcher
+        if isinstance(candidate, BadInput):
+            return str(candidate)
     text = str(error.__cause__ or error) or type(error).__name__
     if "${oc.env:" in text:  # a variable may hold a password
         text = re.sub(r"(?s)Value '.*' (?=of type|is not)", "its value ", text)

@@ -30,7 +30,7 @@ def migrated(tmp_path_factory) -> Path:
     from src.tracking.store import open_store  # imports mlflow, which most tests do without
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_store(Tracking("sqlite", f"sqlite:///{path}", "other"), path.parent / "multirun")
+    open_store(Tracking(uri=f"sqlite:///{path}", experiment="other"), path.parent / "multirun")
     return path
 
 

@@ -87,8 +87,8 @@ QUICK = [
     ("seeds=2 seed=1", ["given twice: seeds=2 and seed=1", "short for"]),
     ('sweep.cells=["norm=batchnrom"]', ["in the cell 'norm=batchnrom'", "did you mean bn", "bn, gn, in, ln, none"]),
     ('sweep.cells=["norm=gn"] norm=bn', ["in the cell 'norm=gn' and outside it, as norm=bn", "without norm=bn"]),
-    ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a dry run is refused like the sweep itself
-    ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "no part of what a job is"]),
+    ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a plan is refused like the sweep itself
+    ("-m epochs=1,2 resume=auto,restart", ["resume cannot be swept", "not a setting of a job"]),
     ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
     ("resume=maybe", ["resume=maybe", "auto, restart"]),
     ("hydra.launcher.workers=0", ["normlab: hydra.launcher.workers=0", "an integer >= 1"]),

@@ -28,7 +28,7 @@ from src.stopping import Terminated
 from src.storage.lock import is_owned
 from src.storage.space import check_space
 from src.storage.stored import exists
-from src.sweep.command_line import going_on, typed
+from src.sweep.command_line import resume_command, typed
 from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
@@ -82,7 +82,7 @@ class GridSweeper(Sweeper):
         varies, planned = self._grid.planned(jobs, self._multirun)
         sweep = Sweep(
             id=identity.sweep_id(job.key for job in jobs),
-            command=going_on(typed()),
+            command=resume_command(typed()),
             started=time.time_ns() // 1_000_000,
             varies=varies,
             jobs=planned,
@@ -95,13 +95,13 @@ class GridSweeper(Sweeper):
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The checked jobs, without duplicates."""
-        asked = self._grid.asked(arguments, self._params)
-        self._check_number(asked.number, asked.config.sweep)
-        points, configs = self._grid.configs(asked)
+        request = self._grid.request(arguments, self._params)
+        self._check_number(request.number, request.config.sweep)
+        combinations, configs = self._grid.configs(request)
         check_surroundings(configs[0])
-        jobs = self._grid.jobs(points, configs)
-        if len(jobs) < len(points):
-            say(f"{len(points) - len(jobs)} of {len(points)} combinations are duplicates and run only once")
+        jobs = self._grid.jobs(combinations, configs)
+        if len(jobs) < len(combinations):
+            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are duplicates and run only once")
         return jobs
 
     def _check_number(self, number: int, sweep: SweepLimits) -> None:

@@ -1,4 +1,4 @@
-"""The words of a command, checked before Hydra sees them: it would take some in silence and answer others at length."""
+"""Checks a command's words before Hydra reads them: Hydra ignores some mistakes and answers others at length."""
 
 import shlex
 import sys
@@ -23,32 +23,28 @@ from src.sweep.overrides import check_overrides, check_text, option_groups, pars
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
-KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # which add no place where options are searched
-TEXTS = [path for path, key in KEYS.items() if key.is_text]  # whose values may hold any character
+KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # these add no folder of options
+TEXTS = [path for path, key in KEYS.items() if key.is_text]  # their values may hold any character
 
 
 def typed() -> str:
-    """The command, as it can be typed again."""
+    """The command as the user can type it again."""
     return f"{command('train')} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def study_id() -> str:
-    """What names the sweep of another sweeper than ours: its words, whatever name the command has."""
+    """The id of a sweep that another sweeper makes: a hash of the command's words, whatever the command's name."""
     return sweep_id([shlex.join(["python", "-m", "src.train", *sys.argv[1:]])])
 
 
-def going_on(command: str) -> str:
-    """The command that goes on with what this one does: `resume=restart` would set its finished jobs aside again."""
+def resume_command(command: str) -> str:
+    """The command that resumes this one: without `resume=restart`, which would retrain finished jobs."""
     return shlex.join(word for word in shlex.split(command) if not word.startswith("resume="))
 
 
 def check_command_line() -> None:
-    """Refuse words that Hydra would take in silence or answer at length, and put the others in Hydra's order.
-
-    Raises:
-        BadInput: for the first such word.
-    """
-    refuse_secrets(sys.argv[1:])  # before anybody repeats them
+    """Check the typed words and put them into Hydra's order in `sys.argv`. Raises BadInput for the first wrong word."""
+    refuse_secrets(sys.argv[1:])  # before any message repeats them
     refuse_pasted(sys.argv[1:], lambda name: name in TEXTS or name.startswith(("-", "hydra.")))
     arguments, sys.argv[1:] = flags.read(sys.argv[1:])
     flags.check_flags(arguments)
@@ -61,36 +57,36 @@ def check_command_line() -> None:
     _check_hydra_keys(overrides)
     loader = _loader(arguments, overrides, groups)
     groups = option_groups(loader)
-    another = any(o.key_or_group == "hydra/sweeper" and o.value() != "grid" for o in overrides)
-    check_overrides(overrides, groups, grid=not another)
+    is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
+    check_overrides(overrides, groups, grid=is_grid)
     if loader:
-        _check_found(overrides, loader, groups)
+        _check_options(overrides, loader, groups)
     _check_shown(arguments, overrides, groups)
     if loader and (arguments.cfg or arguments.info or arguments.help):
-        words = [word for word in arguments.overrides if word not in ("experiment=null",)]
+        words = [word for word in arguments.overrides if word != "experiment=null"]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
         filled = [f"++{path}={value}" for path, value in gaps(tree).items()]
         _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
-    # Hydra fails on what its own defaults list says: no preset.
-    nothing = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word not in nothing]
+    # Hydra fails on the value of its own defaults list: no preset.
+    defaults = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in defaults]
 
 
 def _check_hydra_keys(overrides: Sequence[Override]) -> None:
-    preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    has_preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
     for override in overrides:
         name, line = override.key_or_group, override.input_line or ""
         if not is_hydra_key(name):
             continue
         key = name.removeprefix("hydra.sweeper.params.")
-        if key != name and not preset:  # Hydra fails on setting a part of nothing
-            way_on = f"{key}={line.partition('=')[2]}"
-            raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", way_on)
+        if key != name and not has_preset:  # Hydra cannot set a part of an empty `params`
+            write = f"{key}={line.partition('=')[2]}"
+            raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", write)
         check_hydra_key(override)
 
 
 def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
-    """A loader of all that Hydra finds; None where the package's own options are enough, since one takes 0.3 s."""
+    """A loader of all options on Hydra's search path, or None if the package's own are enough: one takes 0.3 s."""
     places = [arguments.config_dir] if arguments.config_dir else []
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
@@ -107,20 +103,19 @@ def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups)
 
 
 def _no_plugin_adds(overrides: Sequence[Override]) -> bool:
-    """Whether no installed plugin can add options, nor a word choose one; found out without Hydra's scan of 0.25 s."""
+    """Whether no installed plugin can add options and no word chooses a plugin, without Hydra's scan of 0.25 s."""
     spec = find_spec("hydra_plugins")
     installed = {module.name for module in iter_modules(spec.submodule_search_locations if spec else [])}
-    chosen = any(override.key_or_group in PLUGINS for override in overrides)
-    return installed <= KNOWN_PLUGINS and not chosen
+    return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGINS for override in overrides)
 
 
 def _is_plain(override: Override, groups: Groups) -> bool:
-    """Whether a word chooses options of the package alone, or none."""
+    """Whether a word chooses no options, or only the package's own."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGINS and (name not in groups or set(values.split(",")) <= set(groups[name]))
 
 
-def _check_found(overrides: Sequence[Override], loader: ConfigLoader, groups: Groups) -> None:
+def _check_options(overrides: Sequence[Override], loader: ConfigLoader, groups: Groups) -> None:
     for override in overrides:
         name = override.key_or_group
         if name in PLUGINS:
@@ -130,11 +125,11 @@ def _check_found(overrides: Sequence[Override], loader: ConfigLoader, groups: Gr
 
 
 def _check_shown(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
-    """Refuse to show several configurations, or a part that there is not."""
-    several = [override for override in overrides if override.is_sweep_override()]
+    """Refuse to show several configurations, or a missing part of one."""
+    swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
-        if getattr(arguments, flag) and several:
-            first = f"{several[0].key_or_group}={values_of(several[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {several[0].input_line}", "one value a key", first)
+        if getattr(arguments, flag) and swept:
+            first = f"{swept[0].key_or_group}={values_of(swept[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value a key", first)
     if arguments.cfg:
         flags.check_package(arguments)

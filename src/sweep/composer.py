@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import KEYS, OPTIONS, Config, NotRead, check_option_key
 from src.sweep.option_files import check_option_file, gaps
+from src.sweep.overrides import CONF
 from src.sweep.suggestions import Groups
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # as Hydra's grammar reads it, and Python too
@@ -120,6 +122,17 @@ def check_null(path: str, value: Any, option: str) -> None:
     """
     if value is not None and value != KEYS[path].default:
         raise NotRead(KEYS[path], value, option)
+
+
+def key_not_read(error: str) -> NotRead | None:
+    """Return the refusal of a key that the chosen option does not have, if this is what Hydra's error says."""
+    found = re.match(r"Could not override '([^']+)'\.\nTo append to your config use \+[^=]+=(.*)", error)
+    if not found or not (item := KEYS.get(found[1])) or not item.read_by:
+        return None
+    group = item.path.split(".")[0]
+    typed = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{group}=")]
+    default = re.search(rf"^  - {group}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.M)
+    return NotRead(item, found[2], typed[-1] if typed else default[1] if default else "null")
 
 
 def _unsettled(value: str) -> bool:

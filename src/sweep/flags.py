@@ -1,4 +1,4 @@
-"""Hydra's flags: where they may stand, which of them belong together, and what a shell asks to complete a word."""
+"""Hydra's flags: their order, which ones exclude each other, and completion in a shell."""
 
 import os
 import shlex
@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser  # Hydra's own reading of the command line; there is no public one
+from hydra._internal.utils import get_args_parser  # Hydra's own parser of flags; it has no public one
 
 from src.bad_input import BadInput
 from src.command import Parser, command, typed_path
@@ -22,10 +22,9 @@ INSTALL = 'eval "$(normlab-train -sc install=bash)"'
 
 
 def read(words: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """The flags and overrides, in whatever order they stand, and the words in the order in which Hydra takes them.
+    """Parse flags and overrides in any order; returns them and the words in Hydra's order.
 
-    Raises:
-        BadInput: for a flag that there is not, or a value that it cannot have.
+    Raises BadInput for an unknown flag or a wrong value.
     """
     parser = Parser("train", parents=[get_args_parser()], add_help=False, conflict_handler="resolve")
     parser.usage = f"{parser.prog} {USAGE}"
@@ -43,30 +42,28 @@ def read(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 
 def check_flags(arguments: Namespace) -> None:
-    """Refuse flags that Hydra answers with a traceback, or leaves unread.
-
-    Raises:
-        BadInput: naming them.
-    """
+    """Refuse flags that Hydra ignores or answers with a traceback. Raises BadInput."""
     commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE if getattr(arguments, flag)]
     if len(commands) > 1:
-        way_on = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"{command('train')} {way_on}")
+        write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
+        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"{command('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
         raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
         raise BadInput("--package belongs to --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        raise BadInput(f"--hydra-help shows Hydra's help, and not {arguments.overrides[0]}", write="--hydra-help")
+        raise BadInput(
+            f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}", "", "--hydra-help"
+        )
     if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", write="the command again: finished jobs are kept")
+        raise BadInput("--experimental-rerun is not supported", write="the same command again: it keeps finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
             raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")
 
 
 def main_folder(arguments: Namespace) -> str:
-    """Where the primary configuration stands; Hydra takes a relative `--config-path` from the command's module on."""
+    """The folder of the primary configuration. Hydra resolves `--config-path` from the folder of `src/train.py`."""
     given: str | None = arguments.config_path
     if given is None or "://" in given:
         return given or str(CONF)
@@ -74,11 +71,7 @@ def main_folder(arguments: Namespace) -> str:
 
 
 def check_package(arguments: Namespace) -> None:
-    """Refuse to show a part that the configuration does not have.
-
-    Raises:
-        BadInput: with those that there are.
-    """
+    """Refuse to show a part that the configuration does not have. Raises BadInput with its parts."""
     shown, part = arguments.cfg, arguments.package
     parts = {prefix for path in KEYS for prefix in (path, path.rpartition(".")[0]) if prefix}
     of_hydra = (part or "").split(".")[0] == "hydra"
@@ -86,31 +79,29 @@ def check_package(arguments: Namespace) -> None:
         return
     near = nearest(part, parts)
     write = f"--cfg {'hydra' if of_hydra else 'job'} --package {part if of_hydra or part in parts else near or 'norm'}"
-    what = f"--cfg {shown} has no part {part}{did_you_mean([near] if near and near != part else [])}"
+    what = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
     raise BadInput(what, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
 def complete(arguments: Namespace, groups: Groups) -> list[str]:
-    """Make ready what a shell wants to know, and return the words that Hydra answers it from.
+    """Prepare a shell's request for completion, and return the words that Hydra answers it from.
 
-    Hydra looks for options in the folders that its own words name, and not in those of the line to complete.
-
-    Raises:
-        BadInput: for an unknown shell, or a word that is not a shell's.
+    Hydra does not search the folders that the line names, so its flag for folders is returned too. Raises BadInput for
+    an unknown shell or request.
     """
     (verb, _, shell), *more = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
     if more or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         what = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{what} installs nothing", f"{choices}; uninstall=... likewise", INSTALL)
+        raise BadInput(f"{what} installs nothing", f"{choices}; also uninstall=...", INSTALL)
     if verb != "query":
         if not command("train").startswith("normlab-"):
-            raise BadInput("a shell completes normlab-train, and not python -m", "normlab-train", INSTALL)
+            raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", INSTALL)
         return ["-sc", *arguments.overrides]
     line = os.environ.get("COMP_LINE")
     if line is None:
-        raise BadInput(f"query={shell} is what a shell asks, in COMP_LINE", f"install={shell}", INSTALL)
-    flags, overrides = _line(line)
+        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
+    flags, overrides = _unfinished(line)
     last = [] if line.endswith(" ") else overrides[-1:]
     before = [word for word in overrides[: len(overrides) - len(last)] if _is_usable(word, groups)]
     os.environ["COMP_LINE"] = " ".join(["normlab-train", *before, *(last or [""])])
@@ -118,7 +109,7 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
 
 
 def _is_usable(word: str, groups: Groups) -> bool:
-    """Whether Hydra can take a word into account where it completes another one."""
+    """Whether Hydra can use a word while it completes another one."""
     try:
         override = parse(word, groups)
         if override.key_or_group == SEARCHPATH:
@@ -128,13 +119,13 @@ def _is_usable(word: str, groups: Groups) -> bool:
     return is_accepted(word, groups)
 
 
-def _line(line: str) -> tuple[list[str], list[str]]:
-    """The flag that names a folder, and the overrides, of a line that is still being typed."""
+def _unfinished(line: str) -> tuple[list[str], list[str]]:
+    """The `--config-dir` flag and the overrides of a line that the user is still typing."""
     try:
         words = shlex.split(line)
-    except ValueError:  # a quote that is still open
+    except ValueError:  # an open quote
         words = line.split()
-    start = 3 if words[1:2] == ["-m"] and words[2:3] == ["src.train"] else 1
+    start = 3 if words[1:3] == ["-m", "src.train"] else 1
     try:
         arguments, _ = read(words[start:])
     except BadInput:

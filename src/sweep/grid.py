@@ -1,4 +1,4 @@
-"""The grid: every combination of the values that are asked for, composed and checked before the first job starts."""
+"""The grid: every requested combination, composed and checked before the first job starts."""
 
 import functools
 import json
@@ -18,11 +18,12 @@ from src.config import KEYS, OPTIONS, Config, NotRead, check, part_of_a_job
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
+from src.runs.seeds import KEYS as SEED_KEYS
 from src.runs.sweep import PlannedJob
-from src.sweep.asked import Asked, in_cells, read_cells, seeds_word
 from src.sweep.composer import Composer
 from src.sweep.option_files import widened
 from src.sweep.overrides import check_overrides, option_groups
+from src.sweep.requested import RequestedGrid, in_cells, read_cells, seeds_word
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridJob:
-    """One combination of the grid: its overrides as Hydra writes them, its configuration and its key."""
+    """One combination of the grid, with its overrides in Hydra's notation."""
 
     overrides: Mapping[str, str]
     config: Config
@@ -41,12 +42,12 @@ class GridJob:
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
-        """The leaves that decide what it computes."""
+        """The configuration keys of the job's identity, with their values."""
         return identity.job_leaves(self.config)
 
 
 class Grid:
-    """Composes points by Hydra's own loader."""
+    """Composes and checks combinations."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader = loader
@@ -55,15 +56,14 @@ class Grid:
         self._composer = Composer(loader, config_name, self._groups)
         self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
 
-    def asked(self, arguments: Sequence[str], params: Mapping[str, Any]) -> Asked:
-        """What is typed and what a preset says; a typed word wins over the preset's.
+    def request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
+        """The grid that the typed words and a preset's `params` request; typed words win.
 
-        Raises:
-            BadInput: for a word that names no key or value, or two that exclude each other.
+        Raises BadInput for an unknown key or value, or for two words that exclude each other.
         """
         typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
-        names |= {"seed", "seeds"} if names & {"seed", "seeds"} else set()  # two ways to say one thing
+        names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # one replaces the other
         preset = self._parser.parse_overrides(
             [f"{name}={_as_typed(value)}" for name, value in params.items() if name not in names]
         )
@@ -71,19 +71,19 @@ class Grid:
         check_overrides(overrides, self._groups)
         return self._resolved(overrides, self._fixed(overrides))
 
-    def _resolved(self, overrides: Sequence[Override], config: Config) -> Asked:
-        """`seeds` becomes what it is short for, and `sweep.cells` its cells: neither is a part of any job."""
+    def _resolved(self, overrides: Sequence[Override], config: Config) -> RequestedGrid:
+        """Expand `seeds` and `sweep.cells`, which are not settings of a job."""
         word = seeds_word(config, {override.key_or_group: override for override in overrides})
         outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
-        short = [word] if word else []
-        left = self._fixed(outside)  # holds what a preset says outside of its sweeper's params
-        short += ["seeds=null"] if left.seeds is not None else []
-        short += ["sweep.cells=[]"] if left.sweep.cells else []
-        outside += self._parser.parse_overrides(short)
-        return Asked(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
+        words = [word] if word else []
+        rest = self._fixed(outside)  # a preset may set both keys outside `params`
+        words += ["seeds=null"] if rest.seeds is not None else []
+        words += ["sweep.cells=[]"] if rest.sweep.cells else []
+        outside += self._parser.parse_overrides(words)
+        return RequestedGrid(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
 
     def _fixed(self, overrides: Sequence[Override]) -> Config:
-        """Return the configuration of the words with one value, without keys that only some options of a job have."""
+        """The configuration of the words with one value, without keys that only some options of a job have."""
         single = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
         return self.compose(
             {
@@ -93,18 +93,14 @@ class Grid:
             }
         )
 
-    def jobs(self, points: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
-        """The points' jobs, each once.
-
-        Raises:
-            BadInput: where a dataset cannot be read or does not fit.
-        """
+    def jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
+        """The jobs of the combinations, each once. Raises BadInput for an unreadable or too small dataset."""
         from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
-        sources: dict[str, Source] = {}  # of each dataset once: describing one may read or download it
+        sources: dict[str, Source] = {}  # by dataset: to describe one may read or download it
         jobs: dict[str, GridJob] = {}
-        for overrides, config in zip(points, configs, strict=True):
+        for overrides, config in zip(combinations, configs, strict=True):
             data = repr(config.data)
             if data not in sources:
                 sources[data] = describe(config.data)
@@ -115,38 +111,34 @@ class Grid:
             jobs.setdefault(key, GridJob(overrides, config, key, source, train_size(config.data, source)))
         return list(jobs.values())
 
-    def configs(self, asked: Asked) -> tuple[list[dict[str, str]], list[Config]]:
-        """The points that are asked for and their configurations, each of them checked.
-
-        Raises:
-            BadInput: for the first that could not be trained as it is written.
-        """
-        points, configs = [], []
-        for point, cell in asked.points():
+    def configs(self, request: RequestedGrid) -> tuple[list[dict[str, str]], list[Config]]:
+        """The combinations and their checked configurations. Raises BadInput for the first that cannot be trained."""
+        combinations, configs = [], []
+        for combination, cell in request.combinations():
             try:
-                config = self.compose(point)
+                config = self.compose(combination)
                 check(config)
             except BadInput as error:
                 if cell is not None:
                     raise error.within(cell.place) from error
-                if isinstance(error, NotRead) and (write := self._in_cells(asked, error.section)):
+                if isinstance(error, NotRead) and (write := self._in_cells(request, error.section)):
                     raise error.writing(write) from error
                 raise
-            points.append(point)
+            combinations.append(combination)
             configs.append(config)
-        return points, configs
+        return combinations, configs
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """The configuration of one point."""
+        """The configuration of one combination."""
         return self._composer.compose(overrides)
 
-    def _in_cells(self, asked: Asked, section: str) -> str | None:
-        return in_cells(asked.outside, section, lambda option: getattr(self.compose({section: option}), section).name)
+    def _in_cells(self, request: RequestedGrid, section: str) -> str | None:
+        return in_cells(request.outside, section, lambda option: getattr(self.compose({section: option}), section).name)
 
     def unusual(self, job: GridJob) -> list[str]:
-        """The keys in which a job differs from what its choices of options come with, and choices not the default's.
+        """The groups with another option than the default, and the keys with another value than their option's.
 
-        An option outside the package counts as the package's option that it names, with other values.
+        A user's own option counts as the package's option that it names, with other values.
         """
         names = [f"{section}.name" for section in OPTIONS]
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
@@ -157,12 +149,12 @@ class Grid:
         return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
 
     def planned(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
-        """What varies between jobs, and the jobs by name: it says in what one is not the default, in any sweep."""
+        """The keys that vary between the jobs, and the jobs with names that show their unusual keys."""
         varies, known = identity.varying(job.leaves for job in jobs), KnownFolders(multirun)
         return varies, [plan_job(job.key, job.leaves, varies, self.unusual(job), known) for job in jobs]
 
     def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
-        """The leaves that a choice of options comes with."""
+        """The job's keys and values that a choice of options implies."""
         key = tuple(chosen.items())
         if key not in self._leaves:
             self._leaves[key] = identity.job_leaves(self.compose(chosen))
@@ -171,19 +163,15 @@ class Grid:
 
 @functools.lru_cache(maxsize=1)
 def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
-    """The same grid for the sweeper and its launcher, which Hydra sets up apart: to compose takes 80 ms a choice.
+    """One grid for the sweeper and its launcher: Hydra sets them up apart, and each choice takes 80 ms to compose.
 
-    Hydra's loader knows the folder of `--config-dir`, but not those of `hydra.searchpath`.
+    Hydra's loader searches the folder of `--config-dir`, but not those of `hydra.searchpath`.
     """
     return Grid(widened(loader, searchpath), config_name)
 
 
 def check_surroundings(config: Config) -> None:
-    """What all jobs share and no job can do without: the device and the store's address.
-
-    Raises:
-        BadInput: with what is the matter.
-    """
+    """Check the device and the store's address, which all jobs share. Raises BadInput."""
     if config.device not in ("auto", "cpu"):
         from src.training.device import pick_device  # imports torch
 
@@ -193,5 +181,5 @@ def check_surroundings(config: Config) -> None:
 
 
 def _as_typed(value: Any) -> Any:
-    """A preset's list as it is written in a shell; anything else as it is."""
+    """A preset's list in a shell's notation; other values unchanged."""
     return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value

@@ -1,4 +1,4 @@
-"""Options and presets outside the package: the folders that Hydra searches for them, and what is wrong with a file."""
+"""Options and presets outside the package: the folders that Hydra searches, and the checks of a file."""
 
 import copy
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ SEARCHPATH, SWEPT = "hydra.searchpath", "hydra.sweeper.params"
 
 
 def searching(places: Sequence[str], main: str = str(CONF)) -> ConfigLoader:
-    """A loader that finds what Hydra finds where it searches `places` besides the folder `main`."""
+    """A loader that searches `places` besides the folder `main`, as Hydra does."""
     return _with(create_config_search_path(main), places)
 
 
 def widened(loader: ConfigLoader, places: Sequence[str]) -> ConfigLoader:
-    """A loader that searches more places; the same where there are none."""
+    """A loader that also searches `places`; the same loader if there are none."""
     return _with(copy.deepcopy(loader.get_search_path()), places) if places else loader
 
 
@@ -43,18 +43,14 @@ def _with(path: ConfigSearchPath, places: Sequence[str]) -> ConfigLoader:
 
 
 def check_places(places: Any, word: str) -> list[str]:
-    """The places of `hydra.searchpath`.
-
-    Raises:
-        BadInput: for one in which nothing can be searched.
-    """
+    """The places of `hydra.searchpath`. Raises BadInput for one that cannot be searched."""
     example = f"'{SEARCHPATH}=[file:///FOLDER]'"
     if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-        raise BadInput(f"{word} is no list of folders", "file:///FOLDER or pkg://PACKAGE", example)
+        raise BadInput(f"{word} is not a list of folders", "file:///FOLDER or pkg://PACKAGE", example)
     for place in places:
         scheme, _, rest = place.rpartition("://")
         if scheme not in ("", "file", "pkg"):
-            raise BadInput(f"{word}: nothing can be searched in {place}", "file:///FOLDER or pkg://PACKAGE", example)
+            raise BadInput(f"{word}: Hydra cannot search {place}", "file:///FOLDER or pkg://PACKAGE", example)
         try:
             Plugins.instance()  # registers the sources
             there = SourcesRegistry.instance().resolve(scheme or "file")("", place).available()
@@ -69,15 +65,11 @@ def check_places(places: Any, word: str) -> list[str]:
 
 
 def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Groups) -> None:
-    """Refuse an option or preset outside the package whose file names an unknown key or an impossible value.
-
-    Raises:
-        BadInput: naming the file.
-    """
+    """Refuse a user's option or preset with an unknown key or a wrong value. Raises BadInput with the file's name."""
     name = f"{group}/{option}"
     sources = [source for source in loader.get_sources() if source.is_config(name)]
     files = list(dict.fromkeys(_file(source, name) for source in sources))
-    if len(files) > 1:  # who wrote it counts on it
+    if len(files) > 1:  # its author expects it to be used
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
     if not files or Path(sources[0].path) == CONF:
         return
@@ -105,7 +97,7 @@ def _file(source: ConfigSource, name: str) -> str:
 
 
 def gaps(tree: DictConfig) -> dict[str, Any]:
-    """Return the values that an option outside the package leaves out, from the package's option that it names."""
+    """The values that a user's option leaves out, from the package's option that it names."""
     found: dict[str, Any] = {}
     whole: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
@@ -118,11 +110,16 @@ def gaps(tree: DictConfig) -> dict[str, Any]:
 
 
 def _read(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:
-    """The package that a file's header names, and what it holds."""
+    """The package in a file's header, and the file's content."""
     try:
         loaded = source.load_config(name)
         tree = OmegaConf.to_container(loaded.config)
-    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:  # the last: a header, or no UTF-8
+    except (
+        yaml.YAMLError,
+        OmegaConfBaseException,
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: header, UTF-8
         mark = getattr(error, "problem_mark", None)
         place = f"{file}, line {mark.line + 1}" if mark else file
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -142,9 +139,9 @@ def _check_leaf(path: str, value: Any, file: str, groups: Groups) -> None:
     if path not in KEYS:
         section = path.rpartition(".")[0]
         known = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
-        what = f"{file}: there is no key {path}{did_you_mean(nearest_keys(path, groups))}"
+        what = f"{file}: there is no key {path}{did_you_mean(*nearest_keys(path, groups))}"
         raise BadInput(what, ", ".join(known or sorted({path.split(".")[0] for path in KEYS})))
     if swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
-        return  # what is swept is checked with the words that are typed
+        return  # swept values are checked with the typed words
     if not KEYS[path].accepts(value):
         raise BadInput(f"{file}: {path}={'null' if value is None else value} cannot be used", KEYS[path].allowed)

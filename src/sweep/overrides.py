@@ -1,7 +1,6 @@
-"""What was typed after the command, checked word by word and expanded into a grid.
+"""Checks the typed words one by one, before Hydra composes anything, and expands them into combinations.
 
-Hydra's parser turns each word into an `Override`; this module says what is wrong with it before anything is composed,
-and what every combination is.  It works on Hydra's objects and imports Hydra only to parse.
+Hydra's parser turns each word into an `Override`. Hydra is imported only to parse.
 """
 
 import itertools
@@ -24,7 +23,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
-    """The options of each configuration group: all on a loader's search path, or the package's own."""
+    """The options of each group: all on a loader's search path, or the package's own."""
     folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
         found = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
@@ -33,11 +32,7 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
 
 
 def check_text(words: Sequence[str], groups: Groups) -> None:
-    """Refuse what Hydra's parser would answer with its grammar: a word without =, and an empty value in a list.
-
-    Raises:
-        BadInput: naming the word.
-    """
+    """Refuse a word without = and an empty value in a list; Hydra would answer with its grammar. Raises BadInput."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
@@ -49,17 +44,16 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
 
 
 def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
-    """One word of the command line as Hydra reads it; with a loader it knows what a glob() can find.
+    """Parse a word with Hydra's parser; a `loader` gives glob() the options to choose from.
 
-    Raises:
-        BadInput: where its value needs quotes, or could not be used with them either.
+    Raises BadInput for a value that needs quotes, or that cannot be used even with them.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
-        return OverridesParser.create(loader).parse_override(word)
-    except (HydraException, ValueError) as error:  # the latter from a number of thousands of digits
+        return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` would forget the loader
+    except (HydraException, ValueError) as error:  # ValueError: a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
@@ -67,34 +61,31 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
             raise unknown_key(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
-        listed = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # of one folder, such as hydra.searchpath=[~/mine]
+        folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one, such as hydra.searchpath=[~/mine]
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
-            "a value with spaces, brackets, ~ and the like only in quotes",
-            shlex.quote(f'{name}=["{listed[1]}"]') if listed else as_one_word(name, value),
+            "quotes around a value with spaces, brackets, ~ and other special characters",
+            shlex.quote(f'{name}=["{folder[1]}"]') if folder else as_one_word(name, value),
         ) from error
 
 
 def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bool = True) -> None:
-    """Refuse words that name no key, no option or no possible value; every value of a sweep is looked at.
+    """Refuse unknown keys and options, and values that are not allowed; all values of a sweep are checked.
 
-    An interval can be searched, but is no part of a `grid`.
-
-    Raises:
-        BadInput: for the first such word.
+    A search may use an interval, a `grid` may not. Raises BadInput for the first wrong word.
     """
-    seen: dict[str, str] = {}
+    given: dict[str, str] = {}
     for override in overrides:
         name = override.key_or_group
-        if name.split(".")[0].split("/")[0] == "hydra":
-            continue  # `src/sweep/hydra_keys.py` checks them
+        if name.split(".")[0].split("/")[0] == "hydra":  # src/sweep/hydra_keys.py checks it
+            continue
         _check_form(override, groups)
-        if name in seen:
-            what = f"{name} is given twice: {seen[name]} and {override.input_line}"
+        if name in given:
+            what = f"{name} is given twice: {given[name]} and {override.input_line}"
             raise BadInput(what, "one of them", example(name, groups))
-        seen[name] = override.input_line or name
+        given[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
-            raise BadInput(f"{name} cannot be swept: it is no part of what a job is", write=example(name, groups))
+            raise BadInput(f"{name} cannot be swept: it is not a setting of a job", write=example(name, groups))
         values = values_of(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
@@ -103,23 +94,18 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
 
 
 def check_value(name: str, value: Any, groups: Groups) -> None:
-    """Refuse what a group or key that exists cannot be.
-
-    Raises:
-        BadInput: naming what it can be.
-    """
+    """Refuse a value that an existing group or key cannot have. Raises BadInput with the allowed values."""
+    is_reference = isinstance(value, str) and "${" in value  # checked when Hydra has resolved it
     if name in groups:
         _check_option(name, value, groups)
-    elif KEYS[name].choices or not (
-        isinstance(value, str) and "${" in value
-    ):  # a reference is checked once Hydra has resolved it
+    elif KEYS[name].choices or not is_reference:
         KEYS[name].check(value)
         if name == "device":
             check_device(value)
 
 
 def is_accepted(word: str, groups: Groups) -> bool:
-    """Whether a word would be refused in its turn."""
+    """Whether a word passes all checks."""
     try:
         check_text([word], groups)
         check_overrides([parse(word, groups)], groups)
@@ -129,14 +115,14 @@ def is_accepted(word: str, groups: Groups) -> bool:
 
 
 def _check_folders(line: str, values: Sequence[Any]) -> None:
-    """Refuse folders to sweep over that are not all there: a comma may be a part of one folder's name."""
+    """Refuse to sweep over missing folders: perhaps the comma belongs to one folder's name."""
     missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
     if missing:
         typed, names = line.partition("=")[2], [str(value) for value in values]
         one = typed if re.fullmatch(r"[^'\"()]*", typed) else ",".join(names)
         raise BadInput(
             f"{line} is {len(names)} folders, {' and '.join(names)}: there is no {' and no '.join(missing)}",
-            "folders that exist; one folder with a comma in its name is written in quotes",
+            "existing folders; quotes around one folder with a comma in its name",
             as_one_word("data.root", one),
         )
 
@@ -144,7 +130,7 @@ def _check_folders(line: str, values: Sequence[Any]) -> None:
 def _is_folder(name: str) -> bool:
     try:
         return Path(name).expanduser().is_dir()
-    except (OSError, RuntimeError):  # too long a name, one that may not be looked at, or a user who does not exist
+    except (OSError, RuntimeError):  # a name that is too long, a closed folder, or an unknown user
         return False
 
 
@@ -154,10 +140,11 @@ def _check_form(override: "Override", groups: Groups) -> None:
     if name not in (*groups, *KEYS):
         raise unknown_key(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
-        raise BadInput(f"{line}: {name} has its place", write=line.replace(f"@{override.package}", "", 1))
+        what = f"{line}: {name} cannot move to another package"
+        raise BadInput(what, write=line.replace(f"@{override.package}", "", 1))
     if override.is_delete():
         how = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
-        raise BadInput(f"{line}: nothing can be taken out of the configuration", write=f"{name}={how}")
+        raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={how}")
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: {name} is there already", write=line.lstrip("+"))
     if section and last == "name":
@@ -165,27 +152,24 @@ def _check_form(override: "Override", groups: Groups) -> None:
         for value in values:
             _check_option(section, value, groups)
         chosen = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} would change the name alone", f"choose the option by {section}=...", chosen)
+        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", chosen)
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """The values that one word gives, one or many; of a range, however long, the first and the last.
+    """The values of a word; for a range the first and the last, and outside a `grid` the ends of an interval.
 
-    Those of an interval are its ends, where it is not meant for a `grid`.
-
-    Raises:
-        BadInput: where there is none, or where they cannot be counted.
+    Raises BadInput if there is none or if they cannot be counted.
     """
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():
         return [_plain(value)]
     if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
-        found: list[Any] = value.filter(groups.get(name, ()))  # a Glob
-        if not found:
-            options = ", ".join(groups[name]) if name in groups else "glob() for options alone"
+        matches: list[Any] = value.filter(groups.get(name, ()))  # a Glob
+        if not matches:
+            options = ", ".join(groups[name]) if name in groups else "glob() for options only"
             raise BadInput(f"{line}: no option matches", options, example(name, groups))
-        return found
+        return matches
     if override.is_interval_sweep() and not grid:
         return [value.start, value.end]
     if not override.is_discrete_sweep():
@@ -201,16 +185,18 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
 
 
 def count(override: "Override") -> int:
-    """How many values a word gives; those of a range are not listed for it."""
+    """The number of a word's values, without listing those of a range."""
+    if not override.is_sweep_override():
+        return 1
     value: Any = override.value()
-    if override.is_sweep_override() and hasattr(value, "step"):  # a RangeSweep
+    if hasattr(value, "step"):  # a RangeSweep
         length: int = math.ceil((value.stop - value.start) / value.step)
         return max(length, 0)
-    return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
+    return len(list(override.sweep_string_iterator()))
 
 
 def _plain(value: Any) -> Any:
-    """The text of Hydra's quoted strings; any other value as it is."""
+    """The text of a quoted string; other values unchanged."""
     return value.text if type(value).__name__ == "QuotedString" else value
 
 
@@ -224,17 +210,15 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", known, off)
     if value is not None and str(value) not in options:
         near = nearest(str(value), options)
-        said = did_you_mean([near] if near else [])
-        raise BadInput(f"{group}={value} is not known{said}", known, f"{group}={near or options[0]}")
+        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", known, f"{group}={near or options[0]}")
 
 
 def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:
-    """Every combination of the values, each as Hydra would write it; a later word wins over an earlier one."""
-    axes: dict[str, list[str]] = {}
-    for override in overrides:
-        name = override.get_key_element()
-        if override.is_sweep_override():
-            axes[name] = list(override.sweep_string_iterator())
-        else:
-            axes[name] = [override.get_value_element_as_str()]
+    """Every combination of the values in Hydra's notation; a later word replaces an earlier one."""
+    axes = {
+        override.get_key_element(): list(override.sweep_string_iterator())
+        if override.is_sweep_override()
+        else [override.get_value_element_as_str()]
+        for override in overrides
+    }
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]

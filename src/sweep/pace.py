@@ -1,8 +1,9 @@
-"""How long a job takes, judged by those that have finished here."""
+"""Estimates how long a job takes from the jobs that have finished in the same folder."""
 
 import contextlib
+import functools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +13,11 @@ from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
-NEWEST = 100  # finished jobs that an estimate looks at
+NEWEST = 100  # finished jobs that an estimate uses
 
 
 class Kind(NamedTuple):
-    """The settings that decide a job's speed: norm, network and threads."""
+    """The settings that decide a job's speed."""
 
     norm: str
     model: str
@@ -24,86 +25,78 @@ class Kind(NamedTuple):
 
 
 def kind(config: Mapping[str, Any]) -> Kind:
-    """Return the kind of a job from its configuration as nested mappings."""
+    """The kind of a job, from its configuration as nested mappings."""
     model = {name: value for name, value in config["model"].items() if value is not None}
     return Kind(config["norm"]["name"], repr(sorted(model.items())), config["threads"])
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a finished job took: seconds an image and epoch of training, and seconds for everything besides."""
+class Timing:
+    """The time that a finished job took, in seconds."""
 
     kind: Kind
-    rate: float
+    rate: float  # of training, for each image and epoch
     total: float
-    rest: float | None  # not known where the job was interrupted: its clock, the total's, runs from the last start
+    rest: float | None  # besides training; unknown for a resumed job, since its total counts from the last start
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds that a job will take, and whether the same network with the same norm and threads was seen to."""
+class Pace(NamedTuple):
+    """Seconds for each image and epoch, seconds besides training, and whether they come from similar jobs."""
 
-    seconds: float
-    alike: bool
+    rate: float
+    rest: float
+    similar: bool  # of the same kind
 
 
-class Pace:
-    """Estimates by the most similar jobs that have been seen: the same network, else the same norm, else any."""
+def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
+    """A function from a job's kind to the median pace of the most similar jobs; None without jobs."""
 
-    def __init__(self, seen: Sequence[Seen]) -> None:
-        self._seen = seen
-        self._known: dict[Kind, tuple[float, float, bool]] = {}
-
-    def estimate(self, kind: Kind, passes: int) -> Estimate | None:
-        """What a job takes that trains on `passes` images, counted once an epoch; None where nothing was seen."""
-        if not self._seen:
+    @functools.cache
+    def pace(kind: Kind) -> Pace | None:
+        same_norm = [timing for timing in timings if timing.kind.norm == kind.norm]
+        similar = [timing for timing in same_norm if timing.kind == kind]
+        chosen = similar or same_norm or timings
+        if not chosen:
             return None
-        if kind not in self._known:
-            self._known[kind] = self._measured(kind)
-        rate, rest, alike = self._known[kind]
-        return Estimate(rate * passes + rest, alike)
+        rests = [timing.rest for timing in chosen if timing.rest is not None]
+        rate = statistics.median(timing.rate for timing in chosen)
+        return Pace(rate, statistics.median(rests or [0.0]), bool(similar))
 
-    def _measured(self, kind: Kind) -> tuple[float, float, bool]:
-        same_norm = [seen for seen in self._seen if seen.kind.norm == kind.norm]
-        alike = [seen for seen in same_norm if seen.kind == kind]
-        chosen = alike or same_norm or self._seen
-        rests = [seen.rest for seen in chosen if seen.rest is not None]
-        return statistics.median(seen.rate for seen in chosen), statistics.median(rests or [0.0]), bool(alike)
+    return pace
 
 
-def seen_in(jobs: Path, names: Iterable[str]) -> list[Seen]:
-    """The jobs that finished last among folders below `jobs`."""
+def timings_in(jobs: Path, names: Iterable[str]) -> list[Timing]:
+    """The timings of the newest finished jobs among the named folders below `jobs`."""
     ended = []
     for name in names:
         job = JobFolder(jobs / name)
-        with contextlib.suppress(OSError):  # not finished, or set aside at this moment
+        with contextlib.suppress(OSError):  # not finished, or set aside right now
             ended.append((job.result_path.stat().st_mtime, job.path))
-    read = [_read(JobFolder(path)) for _, path in sorted(ended, reverse=True)[:NEWEST]]
-    return [seen for seen in read if seen is not None]
+    read = [_timing(FinishedJob(JobFolder(path))) for _, path in sorted(ended, reverse=True)[:NEWEST]]
+    return [timing for timing in read if timing is not None]
 
 
 def typical_seconds(jobs: Path) -> float:
-    """The median time that the jobs finished last below `jobs` took, in seconds; 0 where there is none."""
-    seen = seen_in(jobs, [path.name for path in jobs.glob("*")])
-    return statistics.median([one.total for one in seen] or [0.0])
+    """The median time of the newest finished jobs below `jobs`, in seconds; 0 without any."""
+    timings = timings_in(jobs, [path.name for path in jobs.glob("*")])
+    return statistics.median([timing.total for timing in timings] or [0.0])
 
 
-def _read(job: JobFolder) -> Seen | None:
-    """What a finished job took; None where its files are harmed: an estimate is no reason to fail."""
-    done = FinishedJob(job)
+def _timing(job: FinishedJob) -> Timing | None:
+    """A job's timing; None if its files are harmed, since an estimate can do without."""
     try:
-        if numbers_fault(done, None):
+        if numbers_fault(job, None):
             return None
     except (OSError, NoAccess):
         return None
-    config, seconds = done.start["config"], done.result["seconds"]
-    images = train_images(done.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+    config, seconds = job.start["config"], job.result["seconds"]
+    images = train_images(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
     if images < 1:
         return None
-    resumed = any(record["kind"] == "resume" for record in done.records)
-    return Seen(
+    resumed = any(record["kind"] == "resume" for record in job.records)
+    return Timing(
         kind=kind(config),
-        rate=sum(record["metrics"]["time/train_seconds"] for record in done.epochs) / (len(done.epochs) * images),
+        rate=sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images),
         total=max(seconds["total"], seconds["train"]),
         rest=None if resumed else seconds["total"] - seconds["train"],
     )

@@ -1,6 +1,6 @@
-"""What a mistyped word was probably meant to be.
+"""Suggests the word that a mistyped one probably means.
 
-Standard library only: a mistyped command is answered before anything heavy is imported.
+Standard library only, so a mistyped command is answered before slow imports.
 """
 
 import difflib
@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from src.bad_input import BadInput
 from src.config import KEYS, part_of_a_job
 
-NOT_SWEPT = ("experiment", "tracking")  # groups that are no part of what a job is
-
-# A group's node in the configuration, where its name is another.
+NOT_SWEPT = ("experiment", "tracking")  # groups that hold no settings of a job
+# Groups whose node in the configuration has another name.
 NODES = {"regularization": "reg"}
-# What others call what stands here under another name.
+# Other names for options and keys.
 ALIASES = {
     "batchnorm": "bn",
     "batch": "bn",
@@ -48,7 +47,7 @@ Groups = Mapping[str, Sequence[str]]
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The known word that a mistyped one probably means, or nothing."""
+    """The known word that a mistyped one probably means, or an empty text."""
     names = list(known)
     candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
     near = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
@@ -56,7 +55,7 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def nearest_keys(name: str, groups: Groups) -> list[str]:
-    """The groups and keys that a name without its section, or with a wrong one, probably means."""
+    """The groups and keys that a name with a missing or wrong section probably means."""
     section, _, last = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
     inside = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
@@ -67,25 +66,25 @@ def nearest_keys(name: str, groups: Groups) -> list[str]:
     return [path for path in [*groups, *paths] if near and near in (path, path.rpartition(".")[2])]
 
 
-def did_you_mean(names: Sequence[str]) -> str:
-    """The question that a refusal ends with; nothing without names."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""
+def did_you_mean(*names: str) -> str:
+    """The question at the end of a refusal; empty without names."""
+    return f"; did you mean {' or '.join(names)}?" if any(names) else ""
 
 
 def can_be_swept(name: str, groups: Groups) -> bool:
-    """Whether a group or key is a part of what a job is."""
+    """Whether a group or key is a setting of a job."""
     return name not in NOT_SWEPT and (name in groups or part_of_a_job(name))
 
 
 def example(name: str, groups: Groups) -> str:
-    """How to write a key or group with more than one value, or with one where it cannot be swept."""
+    """An example with several values of a key or group, or with one if it cannot be swept."""
     if not can_be_swept(name, groups):
         return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
 def not_an_override(word: str, groups: Groups) -> BadInput:
-    """The refusal of a word without =, with the group or key that it probably names."""
+    """The refusal of a word without =, which suggests the group or key that it probably names."""
     name = word.strip("+= ")
     what = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
     if name in groups:
@@ -103,10 +102,7 @@ def not_an_override(word: str, groups: Groups) -> BadInput:
 
 
 def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
-    """The refusal of a key that the configuration does not have, with the nearest one that it has.
-
-    The answer repeats the value where `is_accepted` says that the key can have it.
-    """
+    """The refusal of an unknown key. It suggests the nearest known key, with the typed value if `is_accepted`."""
     for group, node in NODES.items():
         if name == node:
             return BadInput(f"{name} is no group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
@@ -116,12 +112,12 @@ def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[st
     inside = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if inside:
         keys = ", ".join(key for key in inside if key != "name")
-        return BadInput(f"{section} has no key {last}{did_you_mean(near)}", f"{keys} (in {section})", write)
+        return BadInput(f"{section} has no key {last}{did_you_mean(*near)}", f"{keys} (in {section})", write)
     if section:
         sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))
-        return BadInput(f"{name}: there is no section {section}{did_you_mean(near)}", sections, write)
+        return BadInput(f"{name}: there is no section {section}{did_you_mean(*near)}", sections, write)
     words = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
-    return BadInput(f"there is no key {name}{did_you_mean(near)}", words, write)
+    return BadInput(f"there is no key {name}{did_you_mean(*near)}", words, write)
 
 
 def _with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:

@@ -1,4 +1,4 @@
-"""The jobs that another sweeper than ours asks for, such as Optuna's: one sweep, which grows by its batches."""
+"""The jobs that another sweeper requests, such as Optuna's: one sweep that grows with each batch."""
 
 import contextlib
 import time
@@ -21,37 +21,35 @@ from src.workers.queue import Task
 
 
 def task_in(folder: Path, config: Config) -> Task:
-    """What is to be trained in a folder."""
+    """The task to train a job in a folder."""
     return Task(JobFolder(folder).display_name, config, folder)
 
 
 class Trials:
-    """Names, checks and tracks jobs whose sweeper knows nothing but their values."""
+    """Names, checks and tracks the jobs of a sweeper that knows only their values."""
 
     def __init__(self, grid: Grid, multirun: Path) -> None:
         self._grid, self._multirun = grid, multirun
-        self._jobs: dict[str, GridJob] = {}
+        self._jobs: dict[str, GridJob] = {}  # of all batches
         self._started = time.time_ns() // 1_000_000
 
     @contextlib.contextmanager
-    def tracked(self, points: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
-        """The points' tasks, delivered to MLflow while they are trained.
+    def tracked(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
+        """The tasks of a batch's combinations; MLflow gets their progress while the context is open.
 
-        Raises:
-            BadInput: for a point that could not be trained as it is written.
+        Raises BadInput for a combination that cannot be trained.
         """
-        batch = [self._job(point) for point in points]
-        config, first = batch[0].config, not self._jobs
-        if first:
+        batch = [self._job(combination) for combination in combinations]
+        config, is_first = batch[0].config, not self._jobs
+        if is_first:
             check_surroundings(config)
         self._jobs |= {job.key: job for job in batch}
         sweep = self._sweep()
         folders = {job.key: job.at(self._multirun).path for job in sweep.jobs}
         for key in {job.key for job in batch}:
-            if what := job_fault(JobFolder(folders[key]), key):
-                say(f"harmed: {what}")
+            if fault := job_fault(JobFolder(folders[key]), key):
                 set_aside(JobFolder(folders[key]), self._multirun)
-                say(f"  its folder is in {self._multirun / SUPERSEDED} now, and it is trained anew")
+                say(f"harmed: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
         tasks = [task_in(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)
@@ -60,14 +58,14 @@ class Trials:
             return
         from src.tracking.session import Tracker  # imports mlflow
 
-        said: list[str] = []
-        tracker = Tracker(config.tracking, sweep, self._multirun, said.append)
+        messages: list[str] = []
+        tracker = Tracker(config.tracking, sweep, self._multirun, messages.append)
         try:
             tracker.open()
         except BadInput as refusal:
-            if first:
+            if is_first:
                 raise
-            say(str(refusal))  # it was there before: the study goes on, and its end tries again
+            say(str(refusal))  # the store worked before: the study continues, and its end delivers again
             yield tasks
             return
         stopped = False
@@ -77,24 +75,23 @@ class Trials:
             stopped = True
             raise
         finally:
-            delivered = tracker.close(stopped=stopped)
-            for line in () if delivered else said:  # where to look is told once, at the study's end
-                say(line)
+            if not tracker.close(stopped=stopped):  # otherwise the study's end prints the links, once
+                for line in messages:
+                    say(line)
 
-    def _job(self, point: Mapping[str, str]) -> GridJob:
-        config = self._grid.compose(point)
+    def _job(self, combination: Mapping[str, str]) -> GridJob:
+        config = self._grid.compose(combination)
         check(config)
         if config.plan or config.seeds is not None or config.sweep.cells or config.resume != "auto":
-            grids = "plan, seeds, sweep.cells and resume=restart"
-            raise BadInput(f"{grids} belong to a grid, which this sweeper does not make", write="hydra/sweeper=grid")
-        (job,) = self._grid.jobs([point], [config])
+            keys = "plan, seeds, sweep.cells and resume=restart"
+            raise BadInput(f"{keys} belong to a grid, which this sweeper does not make", write="hydra/sweeper=grid")
+        (job,) = self._grid.jobs([combination], [config])
         return job
 
     def _sweep(self) -> Sweep:
-        """All trials so far, also those of the same command before: a study may be gone on with."""
-        command = typed()  # the same one again goes on with the same sweep
+        """The sweep of all trials, including those of an earlier call of the same command."""
         varies, planned = self._grid.planned(list(self._jobs.values()), self._multirun)
-        sweep = Sweep(study_id(), command, self._started, varies, planned)
+        sweep = Sweep(study_id(), typed(), self._started, varies, planned)
         manifest = sweep.folder(self._multirun) / "manifest.json"
         if manifest.exists():
             before = read_sweep(manifest)

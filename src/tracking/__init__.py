@@ -1,16 +1,16 @@
-"""Job folders as MLflow sees them; the only room that imports mlflow."""
+"""Shows job folders in MLflow. No other room imports mlflow."""
 
 import logging
 import os
 
-# Read by MLflow when it is imported, which happens in this room alone; what the user chose stands.
+# MLflow reads these variables when it is imported, and only this room imports it. Variables that the user set win.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would stand between the table's rows
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # that a new store gets its tables is no news
-# A server that hangs is given up after seconds.  No request is repeated by MLflow itself: a run that is made and whose
-# answer is lost would be made twice.  The delivery thread looks what is there and goes on from that.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # its lines would break up the results table
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the default level reports the tables of a new store
+# Give up after 20 s on a server that hangs. MLflow must not retry: if only the answer is lost, a retry creates a
+# second run. The delivery thread checks what arrived and resumes from there.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-logging.getLogger("urllib3").setLevel(logging.ERROR)  # where the user asks for repeats, each would be told at length
-# It prints a traceback at every write that fails; the delivery tells what was not delivered, and why.
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry if the user allows retries
+# It prints a traceback for each failed write; the delivery reports the missing files and the reason.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

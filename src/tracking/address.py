@@ -1,7 +1,7 @@
-"""The address of the MLflow store; told and tried without importing MLflow.
+"""The address of the MLflow store: read, checked and tried without importing MLflow.
 
-A database's address may hold a password, as MLflow wants it, in `MLFLOW_TRACKING_URI` alone: what is typed or
-configured is kept in logs.  Whatever is shown or stored goes through `shown` or `reason`.
+MLflow expects a database's password in its address. Such an address is accepted from `MLFLOW_TRACKING_URI` only, since
+logs keep the command line and the configuration. All output goes through `masked` or `reason`, which hide secrets.
 """
 
 import os
@@ -19,21 +19,19 @@ from urllib.request import getproxies
 from src.bad_input import BadInput, masked
 from src.options import Tracking
 
-MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: a file for each version of its tables
+MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: one file for each version of its tables
 PROBE = 5  # seconds that a server has to answer
-# The databases that MLflow opens, and their ports; None where a name need not be a host.
+# The databases that MLflow opens, with their ports; None for addresses that may name no host.
 DATABASES = {"sqlite": None, "postgresql": 5432, "mysql": 3306, "mssql": None}
-# What MLflow opens by itself; since 3.13 no longer a folder (`file:` or a bare path).
+# All schemes that MLflow opens without a plugin; since 3.13 no folders (`file:` or a bare path).
 SCHEMES = (*DATABASES, "http", "https", "databricks", "databricks-uc", "uc")
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
-WITHOUT = "tracking=none to go on without"
 
 
 def store_uri(settings: Tracking) -> str:
-    """The store's address: the configuration's, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+    """The store's address: the configured one, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
 
-    Raises:
-        BadInput: where `~` names a user who does not exist.
+    Raises BadInput if `~` names an unknown user.
     """
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
     head, slashes, path = uri.partition(":///")
@@ -46,13 +44,13 @@ def store_uri(settings: Tracking) -> str:
 
 
 def default_uri() -> str:
-    """The store that a bare `mlflow ui` shows; without its folder where an address would misread the folder's name."""
-    place = str(Path.cwd() / "mlflow.db")
-    return f"sqlite:///{place if place.isprintable() and not re.search('[?%]', place) else 'mlflow.db'}"
+    """The store that a bare `mlflow ui` shows; a relative path if the folder's name would break the address."""
+    path = str(Path.cwd() / "mlflow.db")
+    return f"sqlite:///{path if path.isprintable() and not re.search('[?%]', path) else 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store; None for another store, and for SQLite's own kind of address."""
+    """The file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
     scheme, colon, place = uri.partition(":///")
     path, _, query = place.partition("?")
     if not colon or scheme.partition("+")[0] != "sqlite" or (path.startswith("file:") and "uri=" in query):
@@ -60,33 +58,30 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path)
 
 
+def scheme_of(uri: str) -> str:
+    """`postgresql` of `postgresql+psycopg2://host/db`."""
+    return uri.partition(":")[0].partition("+")[0]
+
+
 def is_database(uri: str) -> bool:
-    """Whether a store is a database that this process opens itself."""
-    return uri.partition(":")[0].partition("+")[0] in DATABASES
-
-
-def shown(uri: str) -> str:
-    """An address as it may be printed and stored: with `***` for a user name and password."""
-    return masked(uri)
+    """Whether this process opens the store's database itself."""
+    return scheme_of(uri) in DATABASES
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """The line of a library's error that says what is wrong with a store, without the secrets of its address.
-
-    Where urllib3 hides the cause behind the address's parts, it is the cause alone.
-    """
+    """One line of a library's error that says why a store fails, without the secrets of its address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    said = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's: (sqlite3.XError) ...
-    cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", said)
-    if cause:
-        said = cause[2].strip("'\" ,") or cause[1]
+    text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
+    cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
+    if cause:  # urllib3 hides it behind the parts of the address
+        text = cause[2].strip("'\" ,") or cause[1]
     for secret in sorted(_secrets(uri), key=len, reverse=True):
-        said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", said)
-    return said
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text
 
 
 def _secrets(uri: str) -> set[str]:
-    """The user name and password of an address, whole and in the parts that a library may take for something else."""
+    """The user name and password of an address, whole and in parts: a library may split them in another way."""
     before, at, _ = uri.partition("://")[2].rpartition("@")
     if not at or not holds_secret(uri):
         before = ""
@@ -96,82 +91,64 @@ def _secrets(uri: str) -> set[str]:
 
 
 def holds_secret(uri: str) -> bool:
-    """Whether an address holds a user name or a password, even where it is mistyped."""
+    """Whether an address, even a mistyped one, holds a user name or a password."""
     uri = "".join(uri.split())
     return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
-    """Refuse a command line with a password in it, before anything else could repeat it.
-
-    Raises:
-        BadInput: naming the key, and the way on.
-    """
+    """Refuse a command line with a password, before any other message can repeat it. Raises BadInput."""
     for word in words:
         name, equals, value = word.partition("=")
         address = value if equals and "://" not in name else word
         if holds_secret(address) if name.lower().endswith(("uri", "url")) else "://" in word and holds_secret(address):
-            raise _refusal(name if re.fullmatch(r"[\w.+~-]+", name) else "an address", address)
+            raise _secret_refused(name if re.fullmatch(r"[\w.+~-]+", name) else "an address", address)
 
 
-def _refusal(key: str, uri: str) -> BadInput:
+def _secret_refused(key: str, uri: str) -> BadInput:
     server = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
     database = "MLFLOW_TRACKING_URI in the environment"
-    scheme = uri.partition(":")[0].partition("+")[0].lower()
-    way_on = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", way_on)
+    scheme = scheme_of(uri).lower()
+    write = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
+    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", write)
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
-    """Refuse a password in the address, a store that MLflow cannot open and a silent server; nothing is created.
+    """Refuse a password in the address, a store that MLflow cannot open, and a server that does not answer.
 
-    Args:
-        settings: holds the address.
-        typed: how the user names it, where `settings` holds one.
-
-    Raises:
-        BadInput: naming the way on.  A password is never repeated.
+    It creates nothing. `typed` is the option that holds the address. Raises BadInput without the password.
     """
     uri = store_uri(settings)
     key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
-    scheme = uri.partition(":")[0].partition("+")[0]
+    scheme = scheme_of(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
-        raise _refusal(key, uri)
+        raise _secret_refused(key, uri)
     try:
         parts = urlsplit(uri)
-        _ = parts.port  # refuses what is no number
+        _ = parts.port  # raises for a port that is not a number
     except ValueError:
-        raise BadInput(
-            f"{key} is no address", f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
-        ) from None
-    way_on = WITHOUT if typed == "tracking.uri" else f"{typed} ADDRESS"
-    _check_scheme(uri, key, typed)
-    if scheme.startswith("http"):
-        _check_server(uri, key, way_on)
-    elif scheme == "sqlite":
-        _check_file(uri, key, way_on)
-    elif scheme in DATABASES:
-        _check_port(parts, DATABASES[scheme], f"{key}={shown(uri)}", "a running database", way_on)
-
-
-def _check_scheme(uri: str, key: str, typed: str) -> None:
-    scheme, colon, _ = uri.partition(":")
+        allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
+        raise BadInput(f"{key} is no address", allowed) from None
+    write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
     known = {*SCHEMES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))} - {"file"}
-    if scheme.partition("+")[0] not in known or not (colon or scheme.startswith("databricks")):
-        raise BadInput(
-            f"{key}={shown(uri)}: MLflow can open no such store",
-            f"{EXAMPLES}; no folders since MLflow 3.13",
-            f"{typed}=sqlite:///mlflow.db",
-        )
+    if scheme not in known or not (":" in uri or scheme.startswith("databricks")):
+        allowed = f"{EXAMPLES}; no folders since MLflow 3.13"
+        raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
+    if scheme.startswith("http"):
+        _check_server(uri, key, write)
+    elif scheme == "sqlite":
+        _check_file(uri, f"{key}={masked(uri)}", write)
+    elif scheme in DATABASES:
+        _check_port(parts, DATABASES[scheme], f"{key}={masked(uri)}", "a running database", write)
 
 
-def _check_server(uri: str, key: str, way_on: str) -> None:
-    """Ask as MLflow's client asks: with its certificates, proxies, log-in and plugins."""
-    parts, wanted = urlsplit(uri), "a running MLflow server"
+def _check_server(uri: str, key: str, write: str) -> None:
+    """Ask the server through MLflow's client, with its certificates, proxies, login and plugins."""
+    parts, allowed = urlsplit(uri), "a running MLflow server"
     if not parts.hostname:
-        raise BadInput(f"{key}={uri}: no host given", "http://HOST:PORT", way_on)
-    if not getproxies():  # the client connects by itself: that nobody listens is found out without importing it
-        _check_port(parts, 443 if parts.scheme == "https" else 80, f"{key}={uri}", wanted, way_on)
+        raise BadInput(f"{key}={uri}: no host given", "http://HOST:PORT", write)
+    if not getproxies():  # a closed port is found without importing the client
+        _check_port(parts, 443 if parts.scheme == "https" else 80, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -179,60 +156,60 @@ def _check_server(uri: str, key: str, way_on: str) -> None:
         answer = http_request(
             get_default_host_creds(uri), "/health", "GET", timeout=PROBE, max_retries=0, raise_on_status=False
         )
-    except Exception as error:  # whatever MLflow, requests or a plugin may raise
-        raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", wanted, way_on) from error
+    except Exception as error:  # MLflow, requests or a plugin may raise anything
+        raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error
     with answer:
-        if answer.status_code >= 500:  # a proxy, say, that does not reach it; anything else is an answer
+        if answer.status_code >= 500:  # for example a proxy that cannot reach it; other statuses are answers
             what = f"{key}={uri} does not answer: {answer.status_code} {answer.reason}"
-            raise BadInput(what, wanted, way_on)
+            raise BadInput(what, allowed, write)
 
 
-def _check_port(parts: SplitResult, usual: int | None, shown: str, wanted: str, way_on: str) -> None:
-    """A port that nobody listens at: MLflow would try it for minutes."""
-    port = parts.port or usual
+def _check_port(parts: SplitResult, default: int | None, address: str, allowed: str, write: str) -> None:
+    """Refuse a port without a listener; MLflow would retry it for minutes."""
+    port = parts.port or default
     if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
         return
     try:
         socket.create_connection((parts.hostname, port), PROBE).close()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
-        raise BadInput(f"{shown} does not answer: {why}", wanted, way_on) from None
+        raise BadInput(f"{address} does not answer: {why}", allowed, write) from None
 
 
-def _check_file(uri: str, key: str, way_on: str) -> None:
-    """A SQLite file that cannot be a store: MLflow would try it for minutes, or make it anew in memory for each use."""
+def _check_file(uri: str, address: str, write: str) -> None:
+    """Refuse a SQLite file that cannot be a store: MLflow would retry it for minutes, or use memory instead."""
     place, _, query = uri.partition("://")[2].partition("?")
     if place.startswith("/file:") and "uri=" in query:
         return  # SQLite's own kind of address
-    told = f"{key}={shown(uri)}"
     if not place.startswith("/") or place in ("/", "/:memory:"):
-        raise BadInput(f"{told}: a store is kept in a file", "sqlite:///FILE", way_on)
+        raise BadInput(f"{address}: a store is kept in a file", "sqlite:///FILE", write)
     if "%" in place or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{told}: an address misreads ? and % in a file's name", "a path without them", way_on)
+        raise BadInput(f"{address}: ? and % in a file's name break an address", "a path without them", write)
     try:
-        path = Path(place[1:]).resolve()  # a link may name a file that is not there yet
+        path = Path(place[1:]).resolve()  # a link may name a file that does not exist yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         if path.is_dir() or (nearest != path and not nearest.is_dir()):
-            raise BadInput(f"{told}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
-        made_here = uri == default_uri() and not path.exists()  # in a folder that src/storage/space.py tries
-        if not made_here and not os.access(nearest, os.W_OK):
-            raise BadInput(f"{told}: {nearest} cannot be written to", "a file that you may write", way_on)
-        if path.exists():  # rw: opened as it is, never made
+            raise BadInput(f"{address}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
+        is_new_default = uri == default_uri() and not path.exists()  # src/storage/space.py tries its folder
+        if not is_new_default and not os.access(nearest, os.W_OK):
+            raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write", write)
+        if path.exists():
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", PROBE, uri=True)) as database:
                 tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
                 if "alembic_version" in tables:
-                    _check_version(database.execute("SELECT version_num FROM alembic_version").fetchall(), told)
+                    versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
+                    _check_version({name for (name,) in versions}, address)
     except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:  # RuntimeError: a link to itself
         what = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        allowed = "a SQLite database that nobody has locked"
-        raise BadInput(f"{told} cannot be opened: {what}", allowed, way_on) from error
+        allowed = "a SQLite database that no other program has locked"
+        raise BadInput(f"{address} cannot be opened: {what}", allowed, write) from error
 
 
-def _check_version(found: list[tuple[str]], told: str) -> None:
-    """A database that a later MLflow has made: this one would call it out of date."""
-    mlflow = find_spec("mlflow")  # where it is, without importing it
-    places = mlflow.submodule_search_locations or [] if mlflow else []
-    known = {path.stem.partition("_")[0] for place in places for path in Path(place).glob(MIGRATIONS)}
-    if known and not {revision for (revision,) in found} <= known:
-        installed = version("mlflow")
-        raise BadInput(f"{told} is of a later MLflow than {installed}", "", "pip install --upgrade mlflow")
+def _check_version(versions: set[str], address: str) -> None:
+    """Refuse a database of a later MLflow; the installed one would call it out of date."""
+    mlflow = find_spec("mlflow")  # its folder, without importing it
+    folders = mlflow.submodule_search_locations or [] if mlflow else []
+    known = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
+    if known and not versions <= known:
+        what = f"{address} is of a later MLflow than {version('mlflow')}"
+        raise BadInput(what, write="pip install --upgrade mlflow")

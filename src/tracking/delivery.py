@@ -1,11 +1,11 @@
-"""One job's folder as one MLflow run.
+"""Delivers one job's folder to its MLflow run.
 
-Everything is logged with the time that stands in the folder, so that delivering it twice leaves what delivering it once
-leaves (MLflow knows a metric by key, time, step, run and value).
+All logged values carry the times recorded in the folder. MLflow identifies a metric by key, time, step, run and value,
+so a second delivery changes nothing.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -16,156 +16,144 @@ from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_owned
-from src.tracking.ending import fail_running, supersede, terminate
-from src.tracking.entities import dataset, epoch_metrics, job_tags
-from src.tracking.files import LACKS, Undelivered, check_files, missing_files, remove_partial_files, send_files
-from src.tracking.images import LOGGED_IMAGES_TAG
-from src.tracking.job_files import image_paths, job_files
-from src.tracking.metrics import check_metrics
+from src.tracking.files import Undelivered, deliver_files, missing_files, remove_partial_files
+from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
+from src.tracking.runs import check_metrics, dataset, epoch_metrics, fail_running, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
-# MLflow's monitor tells at length of a store that does not answer; what matters of it is told when the sweep ends.
+# MLflow's monitor logs long warnings about a store that does not answer; the end of the sweep reports the reason.
 logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
 
-DECIMALS = 4  # of the numbers at the end: the page shows every digit that it is given
+DECIMALS = 4  # of the final numbers: MLflow's page shows every digit that it gets
 
 
 class Delivery:
-    """Brings one job's run up to what its folder holds, as often as it is asked to."""
+    """Brings one job's run up to date with its folder; every call may be repeated."""
 
     def __init__(
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
-        """`mark` names the sweep among those of all who use the store, and `parent` is its run."""
+        """`mark` identifies the sweep among all users of the store; `parent` is the id of the sweep's run."""
         self._store, self._mark, self._parent = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
-        self.label = job.label
-        self._monitor: SystemMetricsMonitor | None = None
-        self._attempt = 0  # the time of the first record of the attempt that `_run` shows
+        self.name = job.label
+        self.fault = ""  # why the folder cannot be delivered
+        self._is_intact = False  # the files of the finished job passed their checks
         self._run = ""
-        self._data = ""
-        self._delivered = 0  # how many of the attempt's records are delivered
-        self._lacks = ""  # what of the ended run can never arrive, and why
-        self.ended = False
-        self.fault = ""  # why nothing of the job's folder can be delivered
-        self._checked = False  # whether the finished job's files are known to be whole
+        self._attempt = 0  # time of the first journal record of the attempt that `_run` shows
+        self._delivered = 0  # number of delivered journal records
+        self._ended = False
+        self._undelivered = ""  # files that the ended run can never get, with the reasons
+        self._monitor: SystemMetricsMonitor | None = None
 
     @property
-    def lacking(self) -> str:
-        """The job and how many of its epochs are not delivered, in words; nothing where all is."""
+    def missing(self) -> str:
+        """The job's name and how many epochs its run lacks; empty if all are delivered."""
         records = self._folder.records()
-        if (self.ended and len(records) == self._delivered) or not records:
+        if not records or (self._ended and len(records) == self._delivered):
             return ""
         epochs = sum(record["kind"] == "epoch" for record in records[self._delivered :])
-        return f"{self._job.label} ({epochs} epochs)" if epochs else self._job.label
+        return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
     def advance(self) -> None:
-        """Deliver what is new in the folder; a finished job has nothing new."""
-        if self._usable() and not (self.ended and self._folder.finished):
+        """Deliver all that is new in the folder."""
+        if self._is_usable() and not (self._ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
-        """Bring the run to its end: a job that left neither result nor reason, and that nobody trains, has died.
+        """Deliver the rest and end the run. A job without result, stop record or living process has died.
 
         Raises:
-            Undelivered: after the run has ended, naming the files that cannot be delivered, however often it is tried.
+            Undelivered: once the run has ended, if some files can never be delivered.
         """
-        if not self._usable():
+        if not self._is_usable():
             fail_running(self._store.client, self._runs(), self.fault)
             return
-        self._deliver(last=not is_owned(self._folder.path))  # asked first: what is read then is all that there will be
-        if self._lacks:
-            raise Undelivered(self._lacks)
+        self._deliver(last=not is_owned(self._folder.path))  # checked first: a dead owner writes nothing more
+        if self._undelivered:
+            raise Undelivered(self._undelivered)
 
-    def _usable(self) -> bool:
-        """Whether the folder can be delivered; where it cannot, waiting mends nothing, and `fault` says why."""
-        if not self._checked:
+    def _is_usable(self) -> bool:
+        """Whether the folder can be delivered. If not, `fault` holds the reason, and waiting does not help."""
+        if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
-            self._checked = not self.fault and self._folder.finished
+            self._is_intact = not self.fault and self._folder.finished
         return not self.fault
 
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
             return
-        with folder_lock(self._folder.path):  # one command at a time: two at once would make two runs
+        with folder_lock(self._folder.path):  # two commands at once would create two runs
             try:
-                self._advance()
-                if last and self._run and not self.ended:
-                    self._stop("FAILED", "the job's process died without a word", None)
+                self._deliver_records()
+                if last and self._run and not self._ended:
+                    self._stop("FAILED", "the job's process died without a message", None)
             except Exception:
-                self._attempt = 0  # the run may be gone, or there although nobody said so: it is looked up again
+                self._attempt = 0  # the run may be gone, or exist although its answer was lost: look it up again
                 raise
 
-    def _advance(self) -> None:
-        result = self._folder.result()  # read first: once there is one, the journal has its last line
+    def _deliver_records(self) -> None:
+        result = self._folder.result()  # read first: a finished job's journal is complete
         records = self._folder.records()
         if not records or records[0]["kind"] != "start":
             return
         if records[0]["time"] != self._attempt:
             self._open(records[0])
-        if self.ended and len(records) == self._delivered:
+        if self._ended and len(records) == self._delivered:
             return
-        if self.ended:
+        if self._ended:
             self._reopen()
-        self._log_records(records[self._delivered :])
-        self._delivered = len(records)
+        self._log_records(records)
         if result is not None:
             self._finish(result, records)
         elif records[-1]["kind"] == "stop":
             self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
     def _open(self, start: Record) -> None:
-        """Find the run of this attempt or make it; any other run of the job is superseded."""
+        """Find or create the run of this attempt, and supersede the job's other runs."""
         client, attempt = self._store.client, str(start["time"])
-        mine = {
+        tags = {
             "mlflow.parentRunId": self._parent,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
             sweep_tag(self._mark): "true",
         }
         runs = self._runs()
-        of_attempt = [run for run in runs if run.data.tags.get("attempt") == attempt] or self._old_runs(attempt)
-        if of_attempt:
-            run = max(of_attempt, key=lambda run: run.info.status == "FINISHED")
+        candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
+        if not candidates:
+            old = self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt)
+            candidates = self._store.adopt(old)
+        if candidates:
+            run = max(candidates, key=lambda run: run.info.status == "FINISHED")
         else:
-            tags = {"kind": "job", "job_key": self._job.key, **mine, **job_tags(start)}
-            run = client.get_run(self._store.create_run(start["time"], tags, self._job.label))
-            runs = self._runs()  # a request sent twice makes two
+            new = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
+            run = client.get_run(self._store.create_run(start["time"], new, self._job.label))
+            runs = self._runs()  # a request that is sent twice creates two
         run = self._store.place_files(run)
         remove_partial_files(run)
         self._run = run.info.run_id
-        self._supersede_others(runs)
-        changed = {name: value for name, value in mine.items() if run.data.tags.get(name) != value}
+        supersede_others(client, runs, self._run)
+        changed = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
         missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
         self._log(tags=changed, params=missing)
-        self._data = start["config"]["data"]["name"]
-        self.ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
-        self._delivered = len(self._folder.records()) if self.ended else 0
-        if not self.ended:
+        self._ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
+        self._delivered = len(self._folder.records()) if self._ended else 0
+        if not self._ended:
             self._reopen()
         if self._system_metrics and not self._folder.finished:
-            self._watch()
+            self._start_monitor()
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
-        """A job that was stopped goes on, or a finished one's run gets what it lacks."""
-        self.ended = False
-        client = self._store.client
-        client.update_run(self._run, status="RUNNING")
-        for name in {"error", LACKS} & client.get_run(self._run).data.tags.keys():
-            client.delete_tag(self._run, name)
-
-    def _old_runs(self, attempt: str) -> list[Run]:
-        """The attempt's runs that were made before folders had an identity; from now on they belong to the folder."""
-        found = self._store.find_old(kind="job", job_key=self._job.key)
-        mine = [run for run in found if run.data.tags.get("attempt") == attempt]
-        for run in mine:
-            self._store.adopt(run)
-        return mine
+        """Set the run to RUNNING: its job resumed, or it lacks something."""
+        self._ended = False
+        self._store.client.update_run(self._run, status="RUNNING")
+        if "error" in self._store.client.get_run(self._run).data.tags:
+            self._store.client.delete_tag(self._run, "error")
 
     def _has_files(self, run: Run) -> bool:
-        """Whether a finished run has the job's files, none of which the user has removed since."""
+        """Whether a finished run still has all files of the job."""
         result = self._folder.result()
         if result is None:
             return True
@@ -173,8 +161,8 @@ class Delivery:
         sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
         return not missing_files(self._store.client, run.info.run_id, {**images, **sizes})
 
-    def _watch(self) -> None:
-        """Sample the machine's load until the run ends; a monitor that the store has failed gives up by itself."""
+    def _start_monitor(self) -> None:
+        """Sample the machine's load until the run ends. A monitor stops by itself if the store fails."""
         if self._monitor is not None:
             self._monitor.finish()
         self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
@@ -182,12 +170,6 @@ class Delivery:
 
     def _runs(self) -> list[Run]:
         return self._store.find(kind="job", job_key=self._job.key)
-
-    def _supersede_others(self, runs: Iterable[Run]) -> None:
-        """Leave one run of the job: others are earlier attempts, or come of a request whose answer was lost."""
-        for other in runs:
-            if other.info.run_id != self._run:
-                supersede(self._store.client, other)
 
     def _log(
         self, *, metrics: list[Metric] | None = None, params: Mapping[str, str] = {}, tags: Mapping[str, str] = {}
@@ -201,36 +183,30 @@ class Delivery:
             )
 
     def _log_records(self, records: list[Record]) -> None:
-        self._log(metrics=epoch_metrics(records))
-        for record in records:
+        """Deliver the new ones among an attempt's records."""
+        new, data = records[self._delivered :], records[0]["config"]["data"]["name"]
+        self._log(metrics=epoch_metrics(new))
+        for record in new:
             if record["kind"] == "ready":
-                self._store.client.log_inputs(self._run, [dataset(self._data, record["source"])])
+                self._store.client.log_inputs(self._run, [dataset(data, record["source"])])
                 self._log(tags={"parameters": str(record["parameters"]), "env.device": record["device"]})
+        self._delivered = len(records)
 
     def _finish(self, result: Mapping[str, Any], records: list[Record]) -> None:
-        """The numbers at the end, the files, and the status when the store has all of them or refuses the rest."""
+        """Deliver the final numbers and the files, and end the run once the store has or refuses each of them."""
         client, finished = self._store.client, result["finished"]
-        shown = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
-        final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in shown]
-        self._log(metrics=final)
+        names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
+        final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
+        self._log(metrics=final, tags=dict([LOGGED_IMAGES_TAG]))
         with job_files(self._folder, self._job.key, finished) as files:
-            sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
-            lacks = send_files(client, self._run, files)
-        self._log(tags=dict([LOGGED_IMAGES_TAG]))
-        check_files(client, self._run, {name: size for name, size in sizes.items() if name not in lacks})
+            self._undelivered = deliver_files(client, self._run, files)
         check_metrics(client, self._run, epoch_metrics(records) + final)
-        self._lack(lacks)
         self._terminate("FINISHED", finished)
 
-    def _lack(self, lacks: Mapping[str, str]) -> None:
-        """Note which files the run lacks, and why."""
-        self._lacks = "; ".join(f"{name}: {reason}" for name, reason in lacks.items())
-        self._log(tags={LACKS: self._lacks[:5000]} if lacks else {})
-
     def _stop(self, status: str, error: str, time: int | None) -> None:
-        """A job that failed or was stopped: its reason and its log."""
+        """End the run of a failed or stopped job with the reason and the job's log."""
         self._log(tags={"error": error[:5000]})
-        self._lack(send_files(self._store.client, self._run, {"train.log": self._folder.log}))
+        self._undelivered = deliver_files(self._store.client, self._run, {"train.log": self._folder.log})
         self._terminate(status, time)
 
     def _terminate(self, status: str, time: int | None) -> None:
@@ -238,11 +214,11 @@ class Delivery:
             self._monitor.finish()
             self._monitor = None
         runs = self._runs()
-        self._supersede_others(runs)  # a request that was given up may have been taken up since
-        mine = [run.data for run in runs if run.info.run_id == self._run]
-        if self._job.params.keys() - {name for data in mine for name in data.params}:
+        supersede_others(self._store.client, runs, self._run)  # the server may have executed a request that timed out
+        data = [run.data for run in runs if run.info.run_id == self._run]
+        if self._job.params.keys() - {name for one in data for name in one.params}:
             raise OSError("the params did not arrive")
-        if status == "FINISHED" and any("error" in data.tags for data in mine):  # of who took the job for dead
+        if status == "FINISHED" and any("error" in one.tags for one in data):  # another command declared the job dead
             self._store.client.delete_tag(self._run, "error")
         terminate(self._store.client, self._run, status, time)
-        self.ended = True
+        self._ended = True

@@ -1,7 +1,7 @@
-"""Sending files to a run, and looking whether they arrived whole: a proxy may answer for the store, or cut a file.
+"""Sends files to a run and checks that they arrive whole: a proxy may answer for the store or cut a file.
 
-A server's answer can be final: nginx refuses every file above its limit, today and tomorrow.  Then the other files are
-sent, and the run ends and names what it lacks.
+Some refusals are final: nginx, for example, always refuses a file above its size limit. The delivery then sends the
+other files, ends the run and names the missing files in the run's tag `not_delivered`.
 """
 
 import http.client
@@ -13,17 +13,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-LACKS = "not_delivered"  # tag of a run: its files that were refused, and why
-PASSING = (408, 409, 425, 429)  # answers that another try may change: too slow, conflict, too early, too often
-NOT_FOUND = "404"
+NOT_DELIVERED = "not_delivered"  # tag of a run: the files that it can never get, with the reasons
+TRANSIENT = (408, 409, 425, 429)  # statuses that a retry may change: timeout, conflict, too early, too many requests
 
 
 class Undelivered(Exception):
-    """A part of a run can never be delivered: the server refuses it, or the folder has lost it."""
+    """A part of a run can never be delivered: the server refuses it, or the folder lost it."""
 
 
 def refusal(error: BaseException | None) -> str:
-    """A server's final answer, such as `413 Request Entity Too Large`; empty where another try may go well."""
+    """A server's final answer, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
     while error is not None:
         if isinstance(error, Undelivered):
             return str(error)
@@ -31,61 +30,64 @@ def refusal(error: BaseException | None) -> str:
         status = getattr(answer, "status_code", None)
         if status is None and isinstance(error, MlflowException):
             status = error.get_http_status_code()
-        if isinstance(status, int) and 400 <= status < 500 and status not in PASSING:
+        if isinstance(status, int) and 400 <= status < 500 and status not in TRANSIENT:
             return f"{status} {getattr(answer, 'reason', '') or http.client.responses.get(status, '')}".strip()
         error = error.__cause__ or error.__context__
     return ""
 
 
-def send_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> dict[str, str]:
-    """Send files, by their path below the run's folder; returns why, by path, for each that can never arrive.
+def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> str:
+    """Send files, named by their paths in the run, and check that they arrived whole.
 
-    Raises:
-        Exception: of MLflow, where a later try may go well.
+    Returns the files that can never arrive, with the reasons, and tags the run with them; empty if there are none.
+    Raises OSError if a file did not arrive whole, and any error of MLflow that a retry may cure.
     """
-    lacks: dict[str, str] = {}
-    for name, path in files.items():
-        if not path.is_file():
-            lacks[name] = f"there is no file {path}"
-            continue
-        try:
-            client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
-        except PermissionError as error:
-            if error.filename != str(path):
-                raise
-            lacks[name] = f"{path} cannot be read: {error.strerror}"
-        except Exception as error:
-            if not (reason := refusal(error)):
-                raise
-            if reason.startswith(NOT_FOUND):
-                client.get_run(run_id)  # raises where the run is gone, which is made again
-            lacks[name] = reason
-    return lacks
-
-
-def check_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int]) -> None:
-    """Look whether a run has these files, whole; sizes are in bytes.
-
-    Raises:
-        OSError: naming those that it does not have.
-    """
-    if lost := missing_files(client, run_id, sizes):
+    sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
+    refused = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
+    lost = missing_files(client, run_id, {name: size for name, size in sizes.items() if name not in refused})
+    if lost:
         raise OSError(f"{', '.join(lost)} did not arrive")
+    text = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    if text:
+        client.set_tag(run_id, NOT_DELIVERED, text[:5000])
+    elif NOT_DELIVERED in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, NOT_DELIVERED)
+    return text
+
+
+def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
+    """Send a file. Returns the reason if the file can never arrive."""
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
+    except PermissionError as error:
+        if error.filename != str(path):
+            raise
+        return f"{path} cannot be read: {error.strerror}"
+    except Exception as error:
+        reason = refusal(error)
+        if not reason:
+            raise
+        if reason.startswith("404"):
+            client.get_run(run_id)  # raises if the run is gone; the next try creates a new one
+        return reason
+    return ""
 
 
 def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | None]) -> list[str]:
-    """The files that a run lacks, or has in another size, where both sizes are known."""
+    """The files that a run lacks or has in another size; None stands for any size, in bytes."""
     folders = {name.rpartition("/")[0] for name in sizes}
-    there = {item.path: item.file_size for folder in folders for item in client.list_artifacts(run_id, folder)}
+    stored = {item.path: item.file_size for folder in folders for item in client.list_artifacts(run_id, folder)}
     return [
         name
         for name, size in sizes.items()
-        if name not in there or (size is not None and there[name] not in (size, None))
+        if name not in stored or (size is not None and stored[name] not in (size, None))
     ]
 
 
 def remove_partial_files(run: Run) -> None:
-    """Remove from a run's folder on this machine what MLflow had begun to copy there when it was killed."""
+    """Delete the partial copies that a killed command left in a run's local folder."""
     place = urlsplit(run.info.artifact_uri)
     if place.scheme == "file":
         for path in Path(unquote(place.path)).rglob(".artifact.uploading.*"):

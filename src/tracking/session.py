@@ -1,4 +1,4 @@
-"""A sweep as MLflow sees it: one parent run, one thread that delivers the jobs' folders while they grow."""
+"""Delivers a sweep to MLflow while it trains: one parent run, and one thread that reads the jobs' folders."""
 
 import math
 import shlex
@@ -12,150 +12,131 @@ from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.sweep import Sweep
 from src.storage.lock import folder_lock
-from src.tracking.address import reason, shown, sqlite_file, store_uri
+from src.tracking.address import reason, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.files import Undelivered, refusal
-from src.tracking.store import open_store, unusable
+from src.tracking.store import cause_of, open_store, unusable
 from src.tracking.sweep_run import SweepRun
+from src.wording import shorten
 
-PERIOD = 1.0  # seconds between two looks at the folders
+PERIOD = 1.0  # seconds between two readings of the folders
 LONGEST_PERIOD = 30.0  # the same while the store fails
-PATIENCE = 60.0  # seconds that a finished sweep waits for a store that takes nothing more
-STOPPED_PATIENCE = 2.0  # the same where the user wants to be gone
-NOTICE = 5.0  # seconds after which a wait is told
-LONGEST_REASON = 200  # characters of what a library says
-NAMED = 5  # jobs that are told by name
+PATIENCE = 60.0  # seconds that a finished sweep waits for a store that accepts nothing
+STOPPED_PATIENCE = 2.0  # the same after Ctrl-C
+NOTICE = 5.0  # seconds after which a wait is reported
+LONGEST_REASON = 200  # characters of a library's error
+NAMED = 5  # jobs that a message names
+PARENT = "the sweep's own run"
 HINTS = {
     "401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    "403": "you may not write there; tracking.experiment=NAME takes another experiment",
-    "413": "a server takes no file so large; nginx has its limit in client_max_body_size",
+    "403": "you may not write to this experiment; choose another one with tracking.experiment=NAME",
+    "413": "the file is larger than the server allows; nginx sets its limit with client_max_body_size",
 }
 
 
 class Tracker:
-    """Delivers a sweep from a thread of its own until it is closed, so that training does not wait for the store."""
+    """Delivers a sweep from its own thread, so training never waits for the store."""
 
     def __init__(
         self, settings: Tracking, sweep: Sweep, multirun: Path, say: Callable[[str], None], *, by_sync: bool = False
     ) -> None:
-        """`by_sync`: the user has written `src.sync`, whose options have other names than training's."""
+        """`by_sync`: messages name the options of `src.sync` instead of the training command's."""
         self._settings, self._sweep, self._multirun, self._say = settings, sweep, multirun, say
-        self._by_sync = by_sync
+        self._experiment = "--experiment" if by_sync else "tracking.experiment"
         self._uri = store_uri(settings)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
-        self._left: list[Delivery] = []  # the jobs that are not delivered to their end
         self._jobs: list[Delivery] = []
-        self._refused: list[str] = []  # runs that no further try would complete, and why
-        self._refusals: dict[str, str] = {}  # the store's last answer for a run
-        self._sweep_delivered = False
-        self._stopped = False  # by the user, who wants to be gone
+        self._left: list[Delivery] = []  # jobs whose runs have not ended
+        self._parent_delivered = False
+        self._refusals: dict[str, str] = {}  # the store's last refusal, by run
+        self._refused: list[str] = []  # runs that no retry can complete, with the reasons
+        self._stopped = False  # by Ctrl-C or a signal
         self._patience, self._deadline = PATIENCE, math.inf
-        self._error: Exception | None = None
+        self._error: Exception | None = None  # the last one
 
     def open(self) -> None:
-        """Open the store and the sweep's run, and begin to deliver.
-
-        Raises:
-            BadInput: where the store cannot be used.
-        """
+        """Open the store and the sweep's run, and start the thread. Raises BadInput if the store cannot be used."""
         try:
-            # A new store gets its tables, and a sweep its run, from one command alone.
-            with folder_lock(_meeting_place(self._uri, self._multirun)):
-                self._store = open_store(self._settings, self._multirun, self._typed("experiment"))
-                self._parent = SweepRun(self._store, self._sweep, self._multirun)
+            # One command at a time creates the tables of a new store, or the run of a sweep.
+            with folder_lock(_common_folder(self._uri, self._multirun)):
+                store = open_store(self._settings, self._multirun, self._experiment)
+                self._parent = SweepRun(store, self._sweep, self._multirun)
                 self._parent.open()
-        except BadInput:
-            raise
-        except Exception as error:  # as in `_try`
+        except BaseException as error:  # a signal, or any error of the store
             self._abandon()
-            refused = unusable(error, self._uri, "cannot be used", self._typed("experiment"))
-            raise refused from (
-                error if shown(self._uri) == self._uri else None
-            )  # a traceback would repeat the password
-        except BaseException:  # a signal
-            self._abandon()
-            raise
-        if self._store.multirun.notice:
-            self._say(self._store.multirun.notice)
-        mark, metrics = self._parent.mark, self._settings.system_metrics
-        self._left = [
-            Delivery(self._store, mark, self._parent.id, job, job.at(self._multirun), metrics)
+            if isinstance(error, BadInput) or not isinstance(error, Exception):
+                raise
+            raise unusable(error, self._uri, "cannot be used", self._experiment) from cause_of(error, self._uri)
+        if store.multirun.notice:
+            self._say(store.multirun.notice)
+        self._jobs = [
+            Delivery(
+                store, self._parent.mark, self._parent.id, job, job.at(self._multirun), self._settings.system_metrics
+            )
             for job in self._sweep.jobs
         ]
-        self._jobs = list(self._left)
+        self._left = list(self._jobs)
         self._thread.start()
 
     def _work(self) -> None:
         assert self._parent is not None
-        publish = self._parent.publish_views
-        published = self._try(publish)
-        jobs, period = list(self._left), PERIOD
+        publish, period = self._parent.publish_views, PERIOD
+        failed = self._attempt(publish)
         while not self._closing.wait(period):
-            failed = [job for job in jobs if not (self._closing.is_set() or self._try(job.advance))]
-            period = min(2 * period, LONGEST_PERIOD) if failed else PERIOD  # a store that fails is left in peace
+            errors = [self._attempt(job.advance) for job in self._jobs if not self._closing.is_set()]
+            period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._sweep_delivered and not published and not self._try(publish) and self._error:
-            self._say(f"MLflow's page shows its plain view: {self._told(self._error)}")
+        if self._parent_delivered and failed and (error := self._attempt(publish)):
+            self._say(f"MLflow's page shows its default view: {self._short_reason(error)}")
 
     def _deliver_rest(self) -> bool:
-        """Bring what is left to its end; a job that fails holds no other up."""
+        """Try to end all runs. A job that fails does not hold up the others."""
         assert self._parent is not None
         for job in list(self._left):
-            if self._try_last(job.close, job.label):
+            if self._finish(job.close, job.name):
                 self._left.remove(job)
-        self._sweep_delivered = self._sweep_delivered or self._try_last(self._parent.close, "the sweep's own run")
-        return self._sweep_delivered and not self._left
+        self._parent_delivered = self._parent_delivered or self._finish(self._parent.close, PARENT)
+        return self._parent_delivered and not self._left
 
-    def _try_last(self, step: Callable[[], None], what: str) -> bool:
-        """Take a step that ends a run, and return whether another try would change nothing.
+    def _finish(self, end_run: Callable[[], None], name: str) -> bool:
+        """Try to end a run. Returns whether a retry would change nothing.
 
-        A refusal of the store's has to be repeated to count: a run that was deleted is made again by the next try.
+        A store must repeat a refusal before it counts: the retry creates a deleted run again.
         """
-        done, error = self._attempt(step)
-        reason = refusal(error)
-        if done or not reason:
-            self._refusals.pop(what, None)
-            return done
-        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store has answered
-        final = isinstance(error, Undelivered) or self._refusals.get(what) == reason
-        self._refusals[what] = reason
-        if final and error is not None:
-            self._refused.append(f"{what}: {self._told(error)}")
+        error = self._attempt(end_run)
+        answer = refusal(error)
+        if error is None or not answer:
+            self._refusals.pop(name, None)
+            return error is None
+        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store did answer
+        final = isinstance(error, Undelivered) or self._refusals.get(name) == answer
+        self._refusals[name] = answer
+        if final:
+            self._refused.append(f"{name}: {self._short_reason(error)}")
         return final
 
-    def _try(self, step: Callable[[], None]) -> bool:
-        """Take a step, and return whether it went well."""
-        return self._attempt(step)[0]
-
-    def _attempt(self, step: Callable[[], None]) -> tuple[bool, Exception | None]:
-        """Take a step; none is begun after the deadline, which each success puts off.
-
-        Whatever a store may raise is kept for `close` to tell.
-        """
+    def _attempt(self, step: Callable[[], None]) -> Exception | None:
+        """Run a step and return its error. No step starts after the deadline; each success postpones it."""
         if time.monotonic() > self._deadline:
-            return False, None
+            return TimeoutError("no answer in time")
         try:
             step()
-        except Exception as error:
+        except Exception as error:  # a store may raise anything; `close` reports it
             self._error = error
-            return False, error
+            return error
         if self._closing.is_set() and not self._stopped:
             self._deadline = time.monotonic() + self._patience
-        return True, None
+        return None
 
     def close(self, *, stopped: bool = False) -> bool:
-        """Deliver the rest, give the sweep's run its true status, and say what could not be delivered.
+        """Deliver the rest, end the sweep's run with its true status, and report what is missing.
 
-        Args:
-            stopped: whether the user has stopped the sweep; it waits for its store a few seconds only.
-
-        Returns:
-            Whether all is delivered.
+        `stopped` by a signal, it waits for the store for a few seconds only. Returns whether everything is delivered.
         """
-        if self._thread.ident is None:  # stopped or refused while the store was being opened
+        if self._thread.ident is None:  # stopped or refused while the store was opening
             self._abandon()
             return False
         self._stopped = stopped
@@ -164,78 +145,73 @@ class Tracker:
         self._closing.set()
         try:
             self._wait()
-        finally:  # who does not wait any longer is told the same
-            left = self._not_delivered()
-            self._say_result(left)
-        return not (left or self._refused or any(job.fault for job in self._jobs))
+        finally:  # also after a second Ctrl-C
+            complete = self._report()
+        return complete
 
     def _wait(self) -> None:
-        """Wait for the thread, but not for an answer that it waits for beyond the deadline."""
+        """Wait for the thread until the deadline."""
         notice = time.monotonic() + NOTICE
         while self._thread.is_alive() and time.monotonic() < self._deadline:
             self._thread.join(PERIOD / 10)
             if time.monotonic() > notice:
                 self._say(
-                    f"delivering to MLflow: {self._patience:.0f} s more if it takes nothing; Ctrl-C ends the wait"
+                    f"waiting for MLflow; gives up after {self._patience:.0f} s without progress; Ctrl-C stops now"
                 )
                 notice = math.inf
 
-    def _not_delivered(self) -> list[str]:
-        lacking = [text for job in list(self._left) if (text := job.lacking)]
-        more = [f"{len(lacking) - NAMED} more jobs"] if len(lacking) > NAMED else []
-        return [*lacking[:NAMED], *more, *([] if self._sweep_delivered else ["the sweep's own run"])]
-
-    def _say_result(self, left: list[str]) -> None:
-        faults = [f"{job.label}: {job.fault}" for job in self._jobs if job.fault]
-        for fault in faults[:NAMED]:
-            self._say(f"not delivered to MLflow: {fault}")
+    def _report(self) -> bool:
+        """Report what is not delivered, why, and what to type next; returns whether everything is delivered."""
+        faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
+        self._say_undelivered(shorten(faults, NAMED, "{:,} more jobs"))
         if faults:
-            more = f"and {len(faults) - NAMED} more; " if len(faults) > NAMED else ""
-            self._say(f"  {more}write: {self._sweep.command}")
-        for refused in self._refused[:NAMED]:
-            self._say(f"not delivered to MLflow: {_short(refused)}")
-        if len(self._refused) > NAMED:
-            self._say(f"and so for {len(self._refused) - NAMED} more runs")
+            self._say(f"  write: {self._sweep.command}")
+        self._say_undelivered(shorten(map(_short, self._refused), NAMED, "{:,} more runs"))
         for status, hint in HINTS.items():
-            if any(reason.startswith(status) or f" {status} " in reason for reason in self._refusals.values()):
+            if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
+        jobs = shorten([text for job in list(self._left) if (text := job.missing)], NAMED, "{:,} more jobs")
+        left = [*jobs, *([] if self._parent_delivered else [PARENT])]
         if left:
-            why = self._told(self._error) if self._error else "no answer in time"
-            self._say(f"not delivered to MLflow: {', '.join(left)}: {why}")
+            why = self._short_reason(self._error) if self._error else "no answer in time"
+            self._say_undelivered([f"{', '.join(left)}: {why}"])
         if left or self._refused:
-            words = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
-            if self._multirun != MULTIRUN:
-                words += ["--multirun", str(self._multirun)]
-            if self._settings.uri:
-                words += ["--uri", self._settings.uri]
-            if self._settings.experiment not in (None, "normlab"):
-                words += ["--experiment", self._settings.experiment]
-            self._say(f"  write: {shlex.join(words)}")
+            self._say(f"  write: {self._sync_command()}")
         assert self._parent is not None
         for line in self._parent.pages():
             self._say(line)
+        return not (left or self._refused or faults)
+
+    def _say_undelivered(self, texts: list[str]) -> None:
+        for text in texts:
+            self._say(f"not delivered to MLflow: {text}")
+
+    def _sync_command(self) -> str:
+        words = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
+        if self._multirun != MULTIRUN:
+            words += ["--multirun", str(self._multirun)]
+        if self._settings.uri:
+            words += ["--uri", self._settings.uri]
+        if self._settings.experiment not in (None, "normlab"):
+            words += ["--experiment", self._settings.experiment]
+        return shlex.join(words)
 
     def _abandon(self) -> None:
         if self._parent is not None:
             self._parent.abandon(STOPPED_PATIENCE)
 
-    def _told(self, error: Exception) -> str:
-        """What a library says, as a part of a line."""
+    def _short_reason(self, error: Exception) -> str:
         return _short(reason(error, self._uri))
 
-    def _typed(self, name: str) -> str:
-        """How the user writes a setting of the store's, on the command line of who delivers."""
-        return f"--{name}" if self._by_sync else f"tracking.{name}"
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."
 
 
-def _short(said: str) -> str:
-    return said if len(said) <= LONGEST_REASON else f"{said[: LONGEST_REASON - 4]} ..."
-
-
-def _meeting_place(uri: str, multirun: Path) -> Path:
-    """The folder that commands which use the same store have in common, or the nearest one to it that exists."""
+def _common_folder(uri: str, multirun: Path) -> Path:
+    """The nearest existing folder that all commands with the same store share."""
     file = sqlite_file(uri)
-    place = file.resolve().parent if file else multirun.resolve().parent
+    place = (file or multirun).resolve().parent
     while not place.is_dir():
         place = place.parent
     return place

@@ -1,4 +1,4 @@
-"""The MLflow store that a sweep is tracked in."""
+"""The MLflow store that tracks a sweep."""
 
 import contextlib
 import getpass
@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,76 +15,81 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, masked
 from src.options import Tracking
 from src.runs.multirun import Multirun, identify, save_identity
-from src.tracking.address import EXAMPLES, default_uri, is_database, reason, shown, store_uri
+from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
 from src.tracking.database import (
-    ASKED,
     FILES,
     MULTIRUN,
     PLACE,
-    bring_along,
+    REQUESTED,
     lost_identity,
     make_database,
     place_files,
     try_database,
+    update_paths,
 )
 from src.tracking.views import view_link
 
-VARIABLE = '"$MLFLOW_TRACKING_URI"'  # in place of an address that holds a password
+VARIABLE = '"$MLFLOW_TRACKING_URI"'  # replaces an address that holds a password
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open store, the experiment in it, and the folder that its runs come from."""
+    """An open store, the experiment in it, and the folder that delivers to it."""
 
     client: MlflowClient
-    uri: str = field(repr=False)  # may hold a password: show it by `shown`
+    uri: str = field(repr=False)  # may hold a password: print it with `masked`
     experiment_id: str
     multirun: Multirun
-    shared: bool  # whether other people's folders deliver to this experiment too
-    keeps_files: bool  # whether it has a place of its own for runs' files; else they lie in the folder
+    shared: bool  # other folders deliver to this experiment too
+    keeps_files: bool  # the store has its own place for files; otherwise they lie in the folder
 
     @property
     def command(self) -> str:
-        """What shows the store: its address where it is a server, else the command that serves it."""
+        """How to see the store: a server's address, or the command that serves a database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
-        if shown(self.uri) != self.uri:
+        if masked(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
     def page(self, view: str) -> str:
-        """The address of a saved view, on the port that MLflow takes where the store is no server."""
+        """The link to a saved view, on the server or on the default port of `mlflow ui`."""
         server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
         return f"{server}/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
-        """The folder's runs that carry all these tags and are not superseded, the newest first."""
+        """The folder's runs with all these tags, the newest first, without superseded ones."""
         return self._find({MULTIRUN: self.multirun.id, **tags})
 
     def find_old(self, **tags: str) -> list[Run]:
-        """The same of runs that were made before folders had an identity; they may be anybody's."""
+        """The same for runs from before folders had an identity; they may belong to any folder."""
         return [run for run in self._find(tags) if MULTIRUN not in run.data.tags]
 
+    def adopt(self, runs: Iterable[Run]) -> list[Run]:
+        """Tag runs from before folders had an identity as this folder's own, and return them."""
+        adopted = list(runs)
+        for run in adopted:
+            self.client.set_tag(run.info.run_id, MULTIRUN, self.multirun.id)
+        return adopted
+
     def _find(self, tags: Mapping[str, str]) -> list[Run]:
-        wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-        runs = self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY)
+        query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+        runs = self.client.search_runs([self.experiment_id], query, ViewType.ACTIVE_ONLY)
         return [run for run in runs if "superseded" not in run.data.tags]
 
     def create_run(self, started: int, tags: Mapping[str, str], name: str) -> str:
-        """Make a run of the folder; returns its id."""
-        owner = {MULTIRUN: self.multirun.id, "project": self.multirun.name, **_user()}
+        """Create a run of the folder and return its id; `started` is in milliseconds since 1970."""
+        owner = {MULTIRUN: self.multirun.id, "project": self.multirun.name}
+        with contextlib.suppress(Exception):  # a container's user may have no name
+            owner["mlflow.user"] = getpass.getuser()
         run = self.client.create_run(self.experiment_id, started, {**owner, **tags}, run_name=name)
         return str(run.info.run_id)
 
-    def adopt(self, run: Run) -> None:
-        """Take a run that was made before folders had an identity for the folder's own."""
-        self.client.set_tag(run.info.run_id, MULTIRUN, self.multirun.id)
-
     def place_files(self, run: Run) -> Run:
-        """Let the files of a run of the folder lie in it, where the store has no place of its own for files."""
+        """Make a run keep its files in the folder, unless the store has its own place for files."""
         run_id = run.info.run_id
         if self.keeps_files or run.info.artifact_uri == f"{self.multirun.artifacts}/{run_id}/artifacts":
             return run
@@ -93,15 +98,10 @@ class Store:
 
 
 def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experiment") -> Store:
-    """Open the store and the experiment, making what is missing.
+    """Open the store and the experiment, and create them if they are missing.
 
-    Args:
-        settings: name the store and the experiment.
-        folder: the `multirun` folder that runs come from; it is made where the store can be opened.
-        typed: how the user writes another experiment.
-
-    Raises:
-        BadInput: where the store cannot be opened or the experiment was deleted.
+    `folder` is the `multirun` folder that delivers; it is created once the store is open. `typed` is the option that
+    chooses another experiment. Raises BadInput if the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
     name = settings.experiment or "normlab"
@@ -109,125 +109,118 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     local = is_database(uri)
     try:
-        with _quiet():
+        with _silenced():
             try_database(uri)
             make_database(uri)
             client = MlflowClient(tracking_uri=uri)
-            client.get_experiment_by_name(name)  # a new database gets its tables
-            multirun = _known(uri, identify(folder))
+            client.get_experiment_by_name(name)  # creates the tables of a new database
+            multirun = identify(folder)
+            if local:
+                multirun = _known(uri, multirun)
             experiment = _experiment(client, name, multirun, local=local)
-            if not experiment.experiment_id:
-                raise OSError("its answer names no experiment")
-            if experiment.lifecycle_stage == "deleted":
-                raise _deleted(experiment, uri, typed)
-            if FILES in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
-                raise _of_a_folder(experiment, uri, typed)
+            _check_experiment(experiment, multirun, uri, typed, local=local)
             if multirun.new:
                 multirun = save_identity(multirun)
                 if local:
-                    bring_along(uri, multirun)  # what was made before folders had an identity
+                    update_paths(uri, multirun)  # of runs from before folders had an identity
             shared = _sign(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
-    except Exception as error:  # whatever a store, its driver or its server may raise
-        raise unusable(error, uri, "cannot be opened", typed) from (error if shown(uri) == uri else None)
+    except Exception as error:  # a store, its driver or its server may raise anything
+        raise unusable(error, uri, "cannot be opened", typed) from cause_of(error, uri)
     return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES in experiment.tags))
 
 
+def cause_of(error: Exception, uri: str) -> Exception | None:
+    """The error as the cause of a refusal; None if the traceback would show the address's password."""
+    return error if masked(uri) == uri else None
+
+
 def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.experiment") -> BadInput:
-    """The refusal of a store that has raised an error, with the way on; a password is never repeated."""
+    """The refusal of a store that raised an error. It never shows a password."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
-    missing = (error.name or "") if isinstance(error, ImportError) else ""
-    ways = ["tracking=none"] if typed == "tracking.experiment" else []  # a word of the training command
+    package = (error.name or "") if isinstance(error, ImportError) else ""
+    write = ["tracking=none"] if typed == "tracking.experiment" else []  # only the training command has it
     allowed = EXAMPLES
-    if missing:
-        ways.insert(0, f"pip install {missing}")
+    if package:
+        write.insert(0, f"pip install {package}")
     elif "mlflow db upgrade" in str(error):
-        ways.insert(0, f"mlflow db upgrade {shlex.quote(uri) if shown(uri) == uri else VARIABLE}")
+        write.insert(0, f"mlflow db upgrade {shlex.quote(uri) if masked(uri) == uri else VARIABLE}")
     elif status == 401:
         allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
     elif status == 403:
         allowed = "an experiment that you may write to"
-        ways.insert(0, f"{typed}=NAME")
-    return BadInput(f"the store {shown(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(ways))
+        write.insert(0, f"{typed}=NAME")
+    return BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write))
 
 
 def _known(uri: str, multirun: Multirun) -> Multirun:
-    """A folder as a database store knows it, with its runs brought along from where it was."""
-    if not is_database(uri):
-        return multirun
+    """The folder with the identity that the database knows; its runs in the database get its present path."""
     multirun = lost_identity(uri, multirun)
     if not multirun.new:
-        multirun = save_identity(multirun)  # first: a command that is killed from here on finds what was decided
-        bring_along(uri, multirun)
+        multirun = save_identity(multirun)  # first: a command that is killed after this finds the decision
+        update_paths(uri, multirun)
     return multirun
 
 
 def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
-    """The experiment that the folder has asked for by this name before, whatever it is called now; else that name's.
+    """The experiment that the folder once requested by this name, even if renamed since; else that of this name.
 
-    Of a `local` store the files lie in the folders of those who use it.
+    The runs of a `local` store keep their files in the folders of its users.
     """
     if not multirun.new:
-        asked = f"tags.`{_asked(name, multirun)}` = 'true'"
-        found = client.search_experiments(ViewType.ALL, filter_string=asked)
-        if found:
-            return found[0]
+        experiments = client.search_experiments(
+            ViewType.ALL, filter_string=f"tags.`{_request_tag(name, multirun)}` = 'true'"
+        )
+        if experiments:
+            return experiments[0]
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location, tags = (multirun.artifacts, {FILES: "true"}) if local else (None, {})
         try:
-            made = client.create_experiment(name, artifact_location=location, tags=tags)
-            return client.get_experiment(made)
-        except MlflowException:  # somebody else was faster, perhaps
+            return client.get_experiment(client.create_experiment(name, artifact_location=location, tags=tags))
+        except MlflowException:  # perhaps another command created it first
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     return experiment
 
 
+def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, typed: str, *, local: bool) -> None:
+    """Refuse an experiment that was deleted, or that keeps its files in a folder behind a server."""
+    if not experiment.experiment_id:
+        raise OSError("its answer names no experiment")
+    if experiment.lifecycle_stage == "deleted":
+        is_default = uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI"))
+        restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+        raise BadInput(
+            f"the experiment {experiment.name} was deleted from {masked(uri)}",
+            f"another name ({typed}=NAME), or restore it",
+            restore if is_default else f"MLFLOW_TRACKING_URI={masked(uri)} {restore}",
+        )
+    if FILES in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
+        folder = unquote(experiment.artifact_location)
+        what = f"the experiment {experiment.name} of {masked(uri)} keeps its files in {folder}, not on the server"
+        raise BadInput(what, "another experiment", f"{typed}=NAME")
+
+
 def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
     """Note in the experiment that the folder delivers to it; returns whether other folders do too."""
-    place = str(multirun.path) if local else multirun.name  # a path tells strangers more than they need
-    mine = {f"{PLACE}{multirun.id}": place, _asked(name, multirun): "true"}
+    place = str(multirun.path) if local else multirun.name  # a server's other users need not see the path
+    mine = {f"{PLACE}{multirun.id}": place, _request_tag(name, multirun): "true"}
     for key, value in mine.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
     return any(key.startswith(PLACE) and key not in mine for key in experiment.tags)
 
 
-def _asked(name: str, multirun: Multirun) -> str:
-    return f"{ASKED}{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _deleted(experiment: Experiment, uri: str, typed: str) -> BadInput:
-    restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
-    elsewhere = (
-        "" if uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI")) else f"MLFLOW_TRACKING_URI={shown(uri)} "
-    )
-    return BadInput(
-        f"the experiment {experiment.name} was deleted from {shown(uri)}",
-        f"another name ({typed}=NAME), or that one restored",
-        elsewhere + restore,
-    )
-
-
-def _of_a_folder(experiment: Experiment, uri: str, typed: str) -> BadInput:
-    """The refusal of an experiment whose runs' files lie in a folder, not on the server that shows them."""
-    what = f"the experiment {experiment.name} of {shown(uri)} keeps files in {unquote(experiment.artifact_location)}"
-    return BadInput(f"{what}, not on the server", "another experiment", f"{typed}=NAME")
-
-
-def _user() -> dict[str, str]:
-    """The user's name as MLflow's page shows it."""
-    with contextlib.suppress(Exception):  # a container's user may have no name
-        return {"mlflow.user": getpass.getuser()}
-    return {}
+def _request_tag(name: str, multirun: Multirun) -> str:
+    return f"{REQUESTED}{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What MLflow logs before it raises an error would be told twice, and with more than the error's first line."""
+def _silenced() -> Iterator[None]:
+    """Silence MLflow's log, which repeats each raised error at length."""
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

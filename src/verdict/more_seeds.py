@@ -5,10 +5,8 @@ import shlex
 from collections.abc import Sequence
 
 from src.config import SweepLimits
+from src.runs.seeds import seed_of, seeds_word, without_seeds
 from src.runs.sweep import Sweep
-
-# The seed within a line of `sweep.cells`.
-IN_A_CELL = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")
 
 
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
@@ -30,7 +28,7 @@ def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
 
 def seeds_of(sweep: Sweep) -> set[int]:
     """The seeds of a sweep's jobs, which end their labels: `gn l1=1e-05 s0`."""
-    return {int(job.label.rpartition(" s")[2]) for job in sweep.jobs}
+    return {seed_of(job.label) for job in sweep.jobs}
 
 
 def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
@@ -41,15 +39,8 @@ def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
     words = shlex.split(sweep.command)
     if any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=grid" for word in words):
         return None
-    kept = [
-        IN_A_CELL.sub("", word) if word.startswith("sweep.cells=") else word
-        for word in words
-        if word.partition("=")[0] not in ("seed", "seeds")
-    ]
-    from_zero = list(seeds) == list(range(len(seeds)))
-    kept.append(f"seeds={len(seeds)}" if from_zero else f"seed={','.join(map(str, seeds))}")
     jobs = len({job.cell for job in sweep.jobs}) * len(seeds)
-    return shlex.join(_allow(jobs, kept))
+    return shlex.join(_allow(jobs, [*without_seeds(words), seeds_word(seeds)]))
 
 
 def _allow(jobs: int, words: Sequence[str]) -> list[str]:

@@ -177,7 +177,7 @@ def main() -> None:
     from src.options import Tracking
     from src.tracking.store import open_store
 
-    open_store(Tracking("sqlite", None, "other"), Path("artifacts"))
+    open_store(Tracking(experiment="other"), Path("artifacts"))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from src.runs.journal import encode, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
 from src.storage.stored import Damaged, read_stored
-from src.sweep.pace import seen_in
+from src.sweep.pace import timings_in
 from src.verdict.verdicts import judge
 from tests import damage
 
@@ -122,7 +122,7 @@ def outcome(multirun, jobs, before, where) -> str:
         sweeps = choose_sweeps(multirun, [])
     except BadInput as refusal:
         return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
-    seen_in(multirun / "jobs", [job.folder for job in jobs])
+    timings_in(multirun / "jobs", [job.folder for job in jobs])
     records = load_results(sweeps, multirun)
     compared = records.jobs
     named = [job.label for job in records.unfinished]

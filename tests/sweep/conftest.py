@@ -1,4 +1,4 @@
-"""Types a command in this process, for what is told before anything runs."""
+"""Runs a command in this process, up to its plan."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def typed(monkeypatch) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def refused(typed) -> Callable[..., str]:
-    """`refused("norm=x")` is what the command answers to words that it refuses."""
+    """`refused("norm=x")` is the command's refusal of these words."""
 
     def told(*words: str) -> str:
         with pytest.raises(BadInput) as error:

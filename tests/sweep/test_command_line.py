@@ -1,4 +1,4 @@
-"""Flags stand anywhere, Hydra's own nodes stay as they are, and what an answer says to write is not refused in turn."""
+"""Flags may stand anywhere, Hydra's own nodes are protected, and no suggestion of a refusal is refused itself."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def test_a_flag_may_stand_among_the_overrides(typed, words, ordered):
     assert typed(*words.split()) == ordered.split()
 
 
-def test_the_home_folder_is_found_where_no_shell_expands_it(typed, monkeypatch, tmp_path):
+def test_a_tilde_that_the_shell_leaves_is_expanded(typed, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert typed("--config-dir=~", "norm=bn") == [f"--config-dir={tmp_path}", "norm=bn"]
 
@@ -58,7 +58,7 @@ def test_the_home_folder_is_found_where_no_shell_expands_it(typed, monkeypatch, 
         ("-m -sc install=bash", "--multirun and --shell-completion exclude each other"),
         ("-sc", "installs nothing|install=bash, install=fish, install=zsh"),
         ("-sc install=tcsh", "install=tcsh installs nothing"),
-        ("-sc install=bash", "completes normlab-train, and not python -m"),
+        ("-sc install=bash", "completes normlab-train, not python -m"),
         ("-sc query=bash", "COMP_LINE"),
         ("-cn absent", "--config-name absent: there is no absent.yaml|write: --config-name config"),
         ("-cd /absent", "--config-dir: there is no folder /absent"),
@@ -66,7 +66,7 @@ def test_the_home_folder_is_found_where_no_shell_expands_it(typed, monkeypatch, 
         ("-cd ~nosuchuser", "~nosuchuser: there is no such user"),
     ],
 )
-def test_a_flag_that_cannot_be_answered_is_refused(refused, monkeypatch, words, told):
+def test_a_wrong_flag_is_refused(refused, monkeypatch, words, told):
     monkeypatch.delenv("COMP_LINE", raising=False)
     answer = refused(*words.split())
     for part in told.split("|"):
@@ -93,7 +93,7 @@ def test_a_flag_that_cannot_be_answered_is_refused(refused, monkeypatch, words, 
         ("norm=\x1b[1mbn", "a control character|write: norm=bn"),
     ],
 )
-def test_a_character_that_was_pasted_by_mistake_is_named(refused, word, told):
+def test_a_pasted_special_character_is_named(refused, word, told):
     answer = refused(word)
     for part in told.split("|"):
         assert part in answer
@@ -119,11 +119,11 @@ def test_a_text_may_hold_any_character(typed):
         *("hydra.launcher.workers=1,2", "hydra/launcher=local,joblib"),
     ],
 )
-def test_hydras_own_nodes_stay_as_they_are(refused, word):
+def test_hydras_own_nodes_cannot_be_changed(refused, word):
     assert word.lstrip("+~").partition("=")[0] in refused(word)
 
 
-def test_what_hydra_itself_cannot_use_is_told_in_three_lines(run, monkeypatch, tmp_path):
+def test_an_error_of_hydras_has_three_lines(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     for word in ("hydra.verbose=[1]", "hydra.launcher.workers=x", "+hydra.launcher.x=1", "hydra.sweeper.params=5"):
@@ -134,7 +134,7 @@ def test_what_hydra_itself_cannot_use_is_told_in_three_lines(run, monkeypatch, t
     assert files_below(tmp_path) == []
 
 
-def test_a_variable_that_is_no_number_is_not_repeated(run, monkeypatch, tmp_path):
+def test_a_refusal_does_not_repeat_the_value_of_a_variable(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CANARY", "hunter2")
     for word in ("reg.l1=${oc.env:CANARY}", "data.batch_size=${oc.env:CANARY}", "deterministic=${oc.env:CANARY}"):
@@ -145,13 +145,13 @@ def test_a_variable_that_is_no_number_is_not_repeated(run, monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("word", ["reg.l1=${nowhere}", "reg.l1=${reg.l1}", "reg.l1=${norm.name}", "epochs=${seed}"])
-def test_a_reference_that_gives_no_possible_value_is_told(run, monkeypatch, tmp_path, word):
+def test_a_reference_to_a_wrong_value_is_refused(run, monkeypatch, tmp_path, word):
     monkeypatch.chdir(tmp_path)
     status, _, told = run(word, *SMALL[:-2], "plan=true")
     assert (status, len(told.splitlines()) <= 3, word.partition("=")[0] in told) == (2, True, True), told
 
 
-def test_the_command_leaves_its_process_as_it_was(run, monkeypatch, tmp_path):
+def test_the_command_restores_its_process(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     before = dict(os.environ), sorted(ConfigStore.instance().repo), signal.getsignal(signal.SIGTERM)
@@ -164,7 +164,7 @@ def test_the_command_leaves_its_process_as_it_was(run, monkeypatch, tmp_path):
         assert not GlobalHydra.instance().is_initialized()
 
 
-def test_what_is_to_be_typed_again_has_the_name_that_was_typed(monkeypatch):
+def test_the_command_to_repeat_has_the_typed_name(monkeypatch):
     words = ["-m", "norm=bn,gn"]
     monkeypatch.setattr("sys.argv", ["/some/where/src/train.py", *words])
     study = study_id()
@@ -180,7 +180,7 @@ def grid() -> Iterator[Grid]:
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
-# Words for whose sake an answer is tried, beside those that other tests type.
+# More words with suggestions, besides those of other tests.
 MORE = """
 norm=bn,gn norm.groups=2 | norm=bn norm.groups=2 | data=mnist,synthetic data.images=900
 optimizer=adam optimizer.nesterov=true | gpu=1 | gpu=0,1 | device=1 | lr=-1 | l1=abc | seeds=1.5
@@ -199,18 +199,18 @@ BESIDE = {"norm.groups": "norm=gn", "optimizer.momentum": "optimizer=sgd", "data
 
 
 def refusal(check, grid, words):
-    """What the command and the grid say to some words; nothing where they take them."""
+    """The refusal of some words by the command or the grid; empty if they are accepted."""
     try:
         left = [word for word in check(*words) if "=" in word and "hydra" not in word]
-        asked = grid.asked(left, {})
-        if asked.number < 300 and not {"--cfg", "--help"} & set(words):
-            grid.configs(asked)
+        request = grid.request(left, {})
+        if request.number < 300 and not {"--cfg", "--help"} & set(words):
+            grid.configs(request)
     except BadInput as error:
         return str(error)
     return ""
 
 
-def test_what_an_answer_says_to_write_is_not_refused_by_the_same_check(typed, grid):
+def test_the_suggestion_of_a_refusal_is_not_refused_itself(typed, grid):
     tried = 0
     for line in TYPED:
         told = refusal(typed, grid, shlex.split(line) if "'" in line else line.split())
@@ -228,7 +228,7 @@ def test_what_an_answer_says_to_write_is_not_refused_by_the_same_check(typed, gr
     assert tried > 150
 
 
-def test_a_key_that_one_of_several_options_reads_is_told_with_cells(typed, grid):
+def test_a_key_of_one_among_several_options_is_suggested_with_cells(typed, grid):
     told = refusal(typed, grid, ["-m", "norm=bn,gn,ln", "norm.groups=2,4", "norm.momentum=0.2", "reg.l1=0,1e-5"])
     assert "norm.groups=2: norm=bn does not read it" in told
     write = told.partition("write: python -m src.train ")[2]

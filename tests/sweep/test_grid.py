@@ -1,4 +1,4 @@
-"""The grid composes each point as Hydra does, in a hundredth of the time."""
+"""The grid composes each combination as Hydra does, in a hundredth of the time."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ TYPED = {
 }
 
 
-# A user's own preset, which says what the shell could say.
+# A user's own preset with keys that could also be typed.
 MINE = """# @package _global_
 epochs: ${threads}
 seed: ???
@@ -45,17 +45,17 @@ def grid(tmp_path_factory) -> Iterator[Grid]:
         yield made
 
 
-def points(grid, *words, **params):
-    return [point for point, _ in grid.asked(words, params).points()]
+def combinations(grid, *words, **params):
+    return [combination for combination, _ in grid.request(words, params).combinations()]
 
 
-def by_hydra(point):
-    return to_config(compose("config", [f"{name}={value}" for name, value in point.items()]))
+def by_hydra(combination):
+    return to_config(compose("config", [f"{name}={value}" for name, value in combination.items()]))
 
 
 @pytest.mark.parametrize("words", TYPED.values(), ids=TYPED)
-def test_a_point_is_composed_as_hydra_does_it(grid, words):
-    last = points(grid, *words)[-1]
+def test_a_combination_is_composed_as_by_hydra(grid, words):
+    last = combinations(grid, *words)[-1]
     assert repr(grid.compose(last)) == repr(by_hydra(last))  # 0 and 0.0 are equal and not the same
 
 
@@ -63,61 +63,65 @@ TEXTS = ["'5'", '"1e-5"', "'a b'", "'null'", "null", "a/b", "7", "007", "true", 
 NUMBERS = ["0", "-0.0", "1e-05", "1E-5", ".5", "5.", "1_000", "+3", "1e400", "-1", "1e5"]
 
 
-def test_a_value_is_what_hydra_makes_of_it_however_it_is_written(grid):
+def test_a_value_in_any_notation_is_composed_as_by_hydra(grid):
     texts = ["data.root", "tracking.uri", "tracking.experiment", "device"]
     numbers = [
         *("norm.eps", "norm.momentum", "reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"),
         *("optimizer.lr", "optimizer.beta1", "optimizer.beta2", "optimizer.eps", "schedule.warmup"),
     ]
     for start in range(0, len(TEXTS), len(texts)):
-        point = dict(zip(texts, TEXTS[start:], strict=False)) | dict(zip(numbers, NUMBERS, strict=False))
-        assert len(point) == len(texts) + len(NUMBERS)
-        assert repr(grid.compose(point)) == repr(by_hydra(point))
+        combination = dict(zip(texts, TEXTS[start:], strict=False)) | dict(zip(numbers, NUMBERS, strict=False))
+        assert len(combination) == len(texts) + len(NUMBERS)
+        assert repr(grid.compose(combination)) == repr(by_hydra(combination))
 
 
 @pytest.mark.parametrize("preset", option_groups()["experiment"])
-def test_a_presets_point_is_composed_as_hydra_does_it(grid, preset):
+def test_a_preset_is_composed_as_by_hydra(grid, preset):
     word = f"experiment={preset}"
     params = compose("config", [word], return_hydra_config=True).hydra.sweeper.params
-    found = [point for point, _ in grid.asked([word, "reg.l2=1e-4"], params).points()]
+    found = [combination for combination, _ in grid.request([word, "reg.l2=1e-4"], params).combinations()]
     assert repr(grid.compose(found[-1])) == repr(by_hydra(found[-1]))
-    for point in found:
-        assert not {"seeds", "sweep.cells"} & point.keys()
+    for combination in found:
+        assert not {"seeds", "sweep.cells"} & combination.keys()
 
 
-def test_a_preset_whose_keys_refer_to_each_other_is_composed_whole(grid):
-    point = {"experiment": "mine", "threads": "4", "seed": "1"}
-    assert repr(grid.compose(point)) == repr(by_hydra(point))
-    assert grid.compose(point).epochs == 4
+def test_a_preset_with_references_between_keys_is_composed_as_by_hydra(grid):
+    combination = {"experiment": "mine", "threads": "4", "seed": "1"}
+    assert repr(grid.compose(combination)) == repr(by_hydra(combination))
+    assert grid.compose(combination).epochs == 4
 
 
-def test_a_preset_may_say_itself_how_many_seeds_and_which_cells(grid):
-    _, configs = grid.configs(grid.asked(["experiment=mine", "seed=0,1"], {}))
+def test_a_preset_may_set_seeds_and_cells(grid):
+    _, configs = grid.configs(grid.request(["experiment=mine", "seed=0,1"], {}))
     assert [(config.norm.name, config.seed) for config in configs] == [("gn", 0), ("gn", 1), ("ln", 0), ("ln", 1)]
     assert all(config.seeds is None and config.sweep.cells == [] for config in configs)
 
 
-def test_seeds_is_short_for_as_many_values_of_seed(grid):
-    assert points(grid, "norm=bn,gn", "seeds=3") == points(grid, "norm=bn,gn", "seed=0,1,2")
+def test_seeds_abbreviates_a_range_of_seed(grid):
+    assert combinations(grid, "norm=bn,gn", "seeds=3") == combinations(grid, "norm=bn,gn", "seed=0,1,2")
 
 
-def test_what_is_typed_of_the_seeds_wins_over_the_preset(grid):
-    assert [point["seed"] for point in points(grid, "seeds=2", seed="range(5)")] == ["0", "1"]
-    assert [point["seed"] for point in points(grid, "seed=7", seeds=5)] == ["7"]
+def test_typed_seeds_replace_those_of_the_preset(grid):
+    assert [combination["seed"] for combination in combinations(grid, "seeds=2", seed="range(5)")] == ["0", "1"]
+    assert [combination["seed"] for combination in combinations(grid, "seed=7", seeds=5)] == ["7"]
     with pytest.raises(BadInput, match="given twice: seeds=5 and seed=7"):
-        points(grid, seeds=5, seed=7)
+        combinations(grid, seeds=5, seed=7)
 
 
-def test_cells_are_crossed_with_the_rest(grid):
-    found = points(grid, 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]', "reg.l1=0,1e-5", "seeds=2")
+def test_each_cell_is_combined_with_the_other_values(grid):
+    found = combinations(grid, 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]', "reg.l1=0,1e-5", "seeds=2")
     assert len(found) == 3 * 2 * 2
-    assert {(point["norm"], point.get("norm.groups")) for point in found} == {("none", None), ("gn", "2"), ("gn", "4")}
-    assert all(point.keys() <= {"norm", "norm.groups", "reg.l1", "seed"} for point in found)
+    assert {(combination["norm"], combination.get("norm.groups")) for combination in found} == {
+        ("none", None),
+        ("gn", "2"),
+        ("gn", "4"),
+    }
+    assert all(combination.keys() <= {"norm", "norm.groups", "reg.l1", "seed"} for combination in found)
 
 
-def test_the_number_of_jobs_is_known_without_listing_them(grid):
+def test_combinations_are_counted_without_listing_them(grid):
     cells = 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]'
-    assert grid.asked([cells, "seeds=4000000000"], {}).number == 12_000_000_000
+    assert grid.request([cells, "seeds=4000000000"], {}).number == 12_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -133,11 +137,11 @@ def test_the_number_of_jobs_is_known_without_listing_them(grid):
         ("norm", ["norm is not KEY=VALUE"]),
         ("norm=gn(", ["norm=gn("]),
         ("+norm=gn", ["norm is there already"]),
-        ("device=cpu", ["device is no part of what a job is"]),
-        ("tracking=none", ["tracking is no part of what a job is"]),
-        ("experiment=norms", ["experiment is no part of what a job is"]),
-        ("seeds=2", ["seeds is no part of what a job is"]),
-        ("hydra.verbose=true", ["hydra.verbose is no part of what a job is"]),
+        ("device=cpu", ["device is not a setting of a job"]),
+        ("tracking=none", ["tracking is not a setting of a job"]),
+        ("experiment=norms", ["experiment is not a setting of a job"]),
+        ("seeds=2", ["seeds is not a setting of a job"]),
+        ("hydra.verbose=true", ["hydra.verbose is not a setting of a job"]),
         ("epochs=1 norm=gn", ["epochs is given", "and outside it, as epochs=2", "without epochs=2"]),
         ("", ["an empty line in sweep.cells"]),
         ("  ", ["an empty line in sweep.cells"]),
@@ -145,29 +149,29 @@ def test_the_number_of_jobs_is_known_without_listing_them(grid):
 )
 def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):
     with pytest.raises(BadInput) as refused:
-        grid.configs(grid.asked([f'sweep.cells=["norm=none","{line}"]', "epochs=2"], {}))
+        grid.configs(grid.request([f'sweep.cells=["norm=none","{line}"]', "epochs=2"], {}))
     told = str(refused.value)
     assert len(told.splitlines()) <= 3
     for word in words if not line.strip() else [*words, f"in the cell {line!r}"]:
         assert word in told, told
 
 
-def test_a_line_that_stands_twice_is_trained_once(grid):
-    asked = grid.asked(['sweep.cells=["norm=gn","norm=gn norm.groups=4","norm=gn"]'], {})
-    assert asked.number == 3
-    assert len(grid.jobs(*grid.configs(asked))) == 1
+def test_a_repeated_line_is_trained_once(grid):
+    request = grid.request(['sweep.cells=["norm=gn","norm=gn norm.groups=4","norm=gn"]'], {})
+    assert request.number == 3
+    assert len(grid.jobs(*grid.configs(request))) == 1
 
 
-def test_a_word_of_a_cell_may_hold_spaces_in_quotes_and_brackets(grid):
+def test_quoted_and_bracketed_words_of_a_cell_may_hold_spaces(grid):
     line = "data=idx data.root='a b' norm=choice(bn, gn)"
-    assert points(grid, f'sweep.cells=["{line}"]') == [
+    assert combinations(grid, f'sweep.cells=["{line}"]') == [
         {"data": "idx", "data.root": "'a b'", "norm": norm} for norm in ("bn", "gn")
     ]
 
 
-def test_how_a_grid_is_asked_for_is_no_part_of_its_jobs(grid):
-    (one,) = grid.jobs(*grid.configs(grid.asked(["seeds=1", 'sweep.cells=["norm=gn"]'], {})))
-    (other,) = grid.jobs(*grid.configs(grid.asked(["seed=0", "norm=gn"], {})))
+def test_a_job_does_not_depend_on_how_its_grid_is_written(grid):
+    (one,) = grid.jobs(*grid.configs(grid.request(["seeds=1", 'sweep.cells=["norm=gn"]'], {})))
+    (other,) = grid.jobs(*grid.configs(grid.request(["seed=0", "norm=gn"], {})))
     assert one.key == other.key
     assert one.config == other.config
     assert one.config.seeds is None

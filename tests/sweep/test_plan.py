@@ -1,4 +1,4 @@
-"""What a command says before anything runs, made of job folders with made-up numbers."""
+"""The plan of a sweep, made from job folders with synthetic numbers."""
 
 import dataclasses
 import resource
@@ -11,7 +11,7 @@ from src.config import Config
 from src.data.images import Source
 from src.data.sources import EMBEDDED, load
 from src.options import MNIST
-from src.runs.identity import identity, job_key, job_leaves, sweep_id, varying
+from src.runs.identity import identity, job_key, sweep_id, varying
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import Sweep
@@ -23,23 +23,21 @@ from src.training.network import count_parameters, make_network
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
 
-SOURCE = Source("", "", 40, 100, 1, 28, ("0", "1", "2", "3"))
-
 
 def plan(world: World, configs: Sequence[Config]) -> Plan:
     known = KnownFolders(world.multirun)
-    leaves = [job_leaves(config) for config in configs]
-    varies = varying(leaves)
-    keys = [job_key(identity(config, load(config.data).source.digest)) for config in configs]
-    jobs = [plan_job(key, leaf, varies, ["reg.l1"], known) for key, leaf in zip(keys, leaves, strict=True)]
-    sweep = Sweep(sweep_id(keys), "python -m src.train", 1, varies, jobs)
-    return Plan(
-        sweep, [GridJob({}, config, key, SOURCE, 30) for key, config in zip(keys, configs, strict=True)], world.multirun
-    )
+    jobs = []
+    for config in configs:
+        source = load(config.data).source
+        jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, images=30))
+    varies = varying(job.leaves for job in jobs)
+    planned = [plan_job(job.key, job.leaves, varies, ["reg.l1"], known) for job in jobs]
+    sweep = Sweep(sweep_id(job.key for job in jobs), "python -m src.train", 1, varies, planned)
+    return Plan(sweep, jobs, world.multirun)
 
 
 def advance(world: World, config: Config, epochs: int, *, error: str = "", code: str | None = None) -> None:
-    """A job that has journalled so many epochs, and broken off where there is an error."""
+    """Write a job with this many complete epochs, which failed if there is an error."""
     _, journal = world.start(config, code=code)
     with journal:
         for epoch in range(1, epochs + 1):
@@ -50,7 +48,7 @@ def advance(world: World, config: Config, epochs: int, *, error: str = "", code:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(("width", "channels", "classes"), [(16, 1, 10), (3, 3, 7)])
-def test_the_size_that_is_told_is_that_of_the_network(norm, width, channels, classes):
+def test_the_plan_counts_the_parameters_of_the_real_network(norm, width, channels, classes):
     config = configuration(norm)
     config.norm = dataclasses.replace(config.norm, **({"groups": 1} if norm == "gn" else {}))
     config.model.width = width
@@ -59,7 +57,7 @@ def test_the_size_that_is_told_is_that_of_the_network(norm, width, channels, cla
     assert count_parameters(config, source) == sum(weights.numel() for weights in network.parameters())
 
 
-def test_it_is_told_how_far_each_job_has_come(world):
+def test_the_plan_shows_the_status_of_each_job(world):
     world.finish(configuration("bn"), {})
     world.finish(configuration("gn"), {}, code="0" * 64)
     advance(world, configuration("ln"), 2)
@@ -67,39 +65,39 @@ def test_it_is_told_how_far_each_job_has_come(world):
     advance(world, configuration("bn", 1), 2, code="0" * 64)
     advance(world, configuration("gn", 1), 0)
     before = files_below(world.multirun)
-    asked = [("bn", 0), ("gn", 0), ("ln", 0), ("in", 0), ("bn", 1), ("gn", 1), ("none", 0)]
-    found = plan(world, [configuration(*job) for job in asked])
-    assert [row.text for row in found.rows] == [
+    requested = [("bn", 0), ("gn", 0), ("ln", 0), ("in", 0), ("bn", 1), ("gn", 1), ("none", 0)]
+    found = plan(world, [configuration(*job) for job in requested])
+    assert [row.status.text for row in found.rows] == [
         "finished",
-        "finished by other code",
-        "half done: 2 of 3 epochs",
-        "failed: 1 of 3 epochs: Diverged: the loss is nan",
-        "to train: 2 of 3 epochs by other code do not count",
+        "finished with other code",
+        "resumes after epoch 2 of 3",
+        "failed after 1 of 3 epochs: Diverged: the loss is nan",
+        "to train: starts again, 2 of 3 epochs were trained with other code",
         "to train",
         "to train",
     ]
-    said = found.summary()
-    assert said[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
-    assert "half done: ln l1=0 s0 (2 of 3 epochs)" in said
-    assert "trained by other code than stands here now: gn l1=0 s0; resume=restart trains anew" in said
+    lines = found.summary()
+    assert lines[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
+    assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
+    assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
 
 
-def test_a_job_that_another_process_trains_is_told(world):
+def test_the_plan_shows_a_job_that_another_process_trains(world):
     advance(world, configuration("bn"), 1)
     folder = world.multirun / "jobs" / world.plan(configuration("bn")).folder
     with job_lock(folder):
         (row,) = plan(world, [configuration("bn")]).rows
-    assert row.text == "being trained: by another process, 1 of 3 epochs"
+    assert row.status.text == "another process trains it, 1 of 3 epochs done"
 
 
-def test_a_journal_without_a_line_is_a_job_to_train(world):
+def test_a_job_with_an_empty_journal_is_to_train(world):
     config = configuration("bn")
     (world.multirun / "jobs" / world.plan(config).folder).mkdir(parents=True)
-    assert [row.text for row in plan(world, [config]).rows] == ["to train"]
+    assert [row.status.text for row in plan(world, [config]).rows] == ["to train"]
 
 
-def test_a_sweep_that_grows_trains_only_what_is_new(world):
+def test_a_larger_sweep_trains_only_the_new_jobs(world):
     for norm in ("gn", "ln"):
         world.finish(configuration(norm), {})
     found = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
@@ -107,29 +105,29 @@ def test_a_sweep_that_grows_trains_only_what_is_new(world):
     assert "2 finished before" in found.summary()[0]
 
 
-def test_restarting_trains_what_is_finished_too(world):
+def test_a_restart_retrains_finished_jobs(world):
     world.finish(configuration("bn"), {}, seconds=3.0)
     config = dataclasses.replace(configuration("bn"), resume="restart")
     found = plan(world, [config])
     assert [row.left for row in found.rows] == [True]
-    assert found.table()[-1] == "resume=restart: what is there is set aside, and every job trained anew"
+    assert found.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
     assert "about 4 s for 1 job" in found.costs()[0]
 
 
-def test_there_is_no_estimate_before_anything_has_finished(world):
+def test_there_is_no_estimate_before_a_job_has_finished(world):
     advance(world, configuration("bn"), 1)
     seconds, disk = plan(world, [configuration("bn")]).costs()
-    assert seconds == "time: no estimate yet, for no job has finished here"
+    assert seconds == "time: unknown until a job has finished here"
     assert disk.startswith("disk: about 12 MB of ")
 
 
-def test_nothing_costs_nothing(world):
+def test_a_finished_sweep_costs_nothing(world):
     world.finish(configuration("bn"), {})
-    assert plan(world, [configuration("bn")]).costs() == ["nothing is left to train"]
+    assert plan(world, [configuration("bn")]).costs() == ["nothing left to train"]
 
 
-def test_time_is_estimated_by_the_jobs_that_are_most_alike(world):
-    """3 epochs of 30 images and 1 s besides: 2 s of training with bn, 20 s with gn, 4 s on average over all."""
+def test_time_is_estimated_from_the_most_similar_jobs(world):
+    """All jobs train 3 epochs of 30 images and need 1 s more; the median over all is 4 s of training."""
     world.finish(configuration("bn"), {}, seconds=2.0)
     world.finish(configuration("gn"), {}, seconds=20.0)
     world.finish(configuration("ln"), {}, seconds=4.0)
@@ -137,12 +135,12 @@ def test_time_is_estimated_by_the_jobs_that_are_most_alike(world):
     assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).costs()[0]
     (guess, _) = plan(world, [configuration("none")]).costs()
     assert "about 5 s" in guess
-    assert "1 judged by another network" in guess
+    assert "1 estimate from jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
     assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
 
 
-def test_jobs_that_run_at_once_share_the_time_but_none_is_shorter_than_it_is(world):
+def test_parallel_jobs_share_the_time_but_the_longest_one_is_the_minimum(world):
     world.finish(configuration("bn"), {}, seconds=20.0)
     three = [configuration("bn", seed) for seed in (1, 2, 3)]
     assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).costs()[0]
@@ -152,26 +150,26 @@ def test_jobs_that_run_at_once_share_the_time_but_none_is_shorter_than_it_is(wor
     assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).costs(2)[0]
 
 
-def test_epochs_that_are_journalled_cost_no_more_time(world):
+def test_complete_epochs_cost_no_more_time(world):
     world.finish(configuration("bn"), {}, seconds=30.0)
     advance(world, configuration("bn", 1), 2)
     assert "about 11 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
 
 
 @pytest.mark.parametrize("file", ["journal.jsonl", "result.json"])
-def test_a_job_whose_files_are_harmed_is_not_judged_by(world, file):
+def test_a_job_with_harmed_files_gives_no_estimate(world, file):
     job = world.finish(configuration("bn"), {})
     (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
-    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: no estimate yet, for no job has finished here"
+    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: unknown until a job has finished here"
     assert typical_seconds(world.multirun / "jobs") == 0
     world.finish(configuration("gn"), {}, seconds=5.0)
     assert typical_seconds(world.multirun / "jobs") == 6  # and a second besides
 
 
-def test_few_jobs_have_a_line_each_and_many_a_line_a_cell(world):
+def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world):
     few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table()
     assert few == [
-        "  job         parameters  state",
+        "  job         parameters  status",
         "  bn l1=0 s0       3,892  to train",
         "  gn l1=0 s0       3,892  to train",
         "  ln l1=0 s0       3,892  to train",
@@ -184,10 +182,10 @@ def test_few_jobs_have_a_line_each_and_many_a_line_a_cell(world):
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table()
     assert len(cells) == 1 + SHOWN + 1
-    assert cells[-1] == "  and 30 more lines like these, of 50 jobs in all"
+    assert cells[-1] == "  and 30 more lines, 50 jobs in all"
 
 
-def test_data_that_has_changed_is_told_for_a_few_jobs_by_name(world):
+def test_the_summary_names_a_few_jobs_with_changed_data(world):
     def at(seed):
         data = MNIST(root=str(EMBEDDED), batch_size=8, validation=10, split_seed=0)
         return dataclasses.replace(configuration("bn", seed), data=data)
@@ -199,11 +197,11 @@ def test_data_that_has_changed_is_told_for_a_few_jobs_by_name(world):
         folder.rename(folder.with_name(f"{folder.name[:-8]}00000000"))
     said = plan(world, configs).summary()
     assert sum("has changed since" in line for line in said) == 5
-    assert said[-1] == "and so for 3 more"
+    assert said[-1] == "the data of 3 more jobs has changed"
 
 
 @pytest.mark.slow
-def test_ten_thousand_jobs_are_planned_in_seconds_and_leave_nothing(command, tmp_path):
+def test_a_plan_of_ten_thousand_jobs_takes_seconds_and_writes_nothing(command, tmp_path):
     grids = (
         ("seed=range(0,10000)",),
         ("norm=bn,gn,ln", "reg.l1=0,1e-6,2e-6,5e-6,1e-5,2e-5,5e-5,1e-4,2e-4,5e-4", "seed=range(0,334)"),
@@ -219,7 +217,7 @@ def test_ten_thousand_jobs_are_planned_in_seconds_and_leave_nothing(command, tmp
 
 
 @pytest.mark.slow
-def test_a_sweep_that_grows_leaves_what_is_finished_as_it_is(command, tmp_path):
+def test_a_larger_sweep_leaves_finished_jobs_unchanged(command, tmp_path):
     def results():
         return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("multirun/jobs/*/result.json")}
 

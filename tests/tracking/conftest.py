@@ -1,4 +1,4 @@
-"""A real job, trained once, and a real MLflow store, migrated once; each test gets copies."""
+"""A real job that is trained once and a real MLflow store that is migrated once: each test gets copies."""
 
 import shutil
 from pathlib import Path
@@ -11,9 +11,19 @@ from src.runs.folder import JobFolder
 from src.runs.identity import identity, job_key
 from src.runs.sweep import PlannedJob
 from src.tracking.store import Store, open_store
-from tests.tracking.pages import CHROMIUM, CHROMIUM_FLAGS
 from tests.tracking.servers import Proxy, serving
 from tests.world import DATA, configuration
+
+CHROMIUM = Path("/usr/bin/chromium")  # playwright's own download has 170 MB
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +49,7 @@ def planned(job) -> PlannedJob:
 @pytest.fixture
 def store(migrated, tmp_path) -> Store:
     path = shutil.copy(migrated, tmp_path / "mlflow.db")
-    return open_store(Tracking("sqlite", f"sqlite:///{path}", "normlab"), tmp_path / "multirun")
+    return open_store(Tracking(uri=f"sqlite:///{path}", experiment="normlab"), tmp_path / "multirun")
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +59,14 @@ def browser():
         pytest.skip(f"no {CHROMIUM}: what MLflow's page shows is NOT tested")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
-        # One profile for all tests, so that the page's scripts are compiled once; cards off screen are not mounted.
+        # One profile compiles the page's scripts once for all tests. The tall window mounts all cards.
         yield browser.new_context(viewport={"width": 1600, "height": 3600})
         browser.close()
 
 
 @pytest.fixture
 def page(browser):
-    """A new window; at the end nothing unexpected may stand in its log."""
+    """A new window, which must end without errors."""
     page = browser.new_page()
     page.set_default_timeout(60_000)
     problems: list[str] = []

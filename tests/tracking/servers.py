@@ -1,4 +1,4 @@
-"""A real `mlflow server` of the tests' own, and a proxy before it that does to requests what networks do."""
+"""A real `mlflow server`, and a proxy in front of it that fails like a network."""
 
 import contextlib
 import http.client
@@ -21,23 +21,23 @@ from urllib.request import urlopen
 
 from tests.conftest import clean_environment
 
-# What the proxy can do to a request.  The first seven do not let it through to the server as it is, the next three do.
-HANG = "hang"  # says nothing
-LATE = "late"  # says nothing, and does it when `late` is set
+# Faults of the proxy. The server receives the request unchanged only with the last three.
+HANG = "hang"  # no answer
+LATE = "late"  # no answer; the server gets the request when `late` is set
 ERROR = "500"
-HTML = "html"  # 200 and a page, as the log-in of a network says it
-EMPTY = "empty"  # 200 and no word
+HTML = "html"  # 200 and a page, such as the login page of a network
+EMPTY = "empty"  # 200 and an empty body
 GONE = "gone"  # the connection is reset
 CUT = "cut"  # half of the body reaches the server, then both connections are reset
-LOST = "lost"  # done, and the answer is lost
-TRUNCATED = "truncated"  # done, and half of the answer arrives as if it were whole
-SHORT = "short"  # done, and half of the answer arrives, its length told rightly
+LOST = "lost"  # executed, but the answer is lost
+TRUNCATED = "truncated"  # executed, but half of the answer arrives, with the half's length
+SHORT = "short"  # executed, but half of the answer arrives, with the whole length
 GARBAGE = (HTML, EMPTY, TRUNCATED, SHORT)
-# Answers that are final, as a proxy or a log-in before the server gives them.
+# Final answers of a proxy or a login.
 UNAUTHORIZED, FORBIDDEN, TOO_LARGE = "401", "403", "413"
 
 
-# A server otherwise starts six processes more, for jobs that judge language models: 10 s of a processor.
+# Without this a server starts six more processes for language models, which costs 10 s of CPU time.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(store: Path, folder: Path) -> Iterator["Server"]:
-    """A server in a folder, with a copy of a store's file."""
+    """A server in a folder with a copy of a store's file."""
     shutil.copy(store, folder / "mlflow.db")
     server = Server(folder)
     server.start()
@@ -101,7 +101,7 @@ class Server:
             self._process = None
 
     def pause(self) -> None:
-        """Stop it where it stands; what is sent meanwhile waits in its sockets."""
+        """Suspend it; requests wait in its sockets."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGSTOP)
 
@@ -110,7 +110,7 @@ class Server:
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def empty(self) -> None:
-        """Forget every run and experiment, so that the next test has a new store."""
+        """Delete all runs and experiments for the next test."""
         with contextlib.closing(sqlite3.connect(self.database, timeout=20)) as database, database:
             for table in ("metrics", "latest_metrics", "params", "tags", "inputs", "input_tags", "datasets", "runs"):
                 database.execute(f"DELETE FROM {table}")
@@ -126,7 +126,7 @@ class Server:
 
 @dataclass
 class Request:
-    """A request as a fault may choose it; `number` counts from 1."""
+    """A request; `number` counts from 1."""
 
     number: int
     method: str
@@ -150,7 +150,7 @@ def no_fault(request: Request) -> str | None:
 
 @dataclass
 class Proxy:
-    """Stands before a server; `fault` says what happens to a request, nothing by default."""
+    """Forwards requests to a server; `fault` chooses what happens to each, by default nothing."""
 
     server: Server
     fault: Fault = no_fault

@@ -12,7 +12,7 @@ from src.tracking.store import open_store
 from src.tracking.sweep_run import SweepRun
 
 pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
     "ignore:The ``noload`` loader strategy is deprecated"
 )
 
@@ -21,7 +21,7 @@ SWEEP = "5" * 64
 
 @pytest.fixture
 def delivery(store, job, planned):
-    """A new delivery, as every command makes its own."""
+    """Creates a delivery, as each command does."""
     parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
     return lambda: Delivery(store, SWEEP, parent, planned, job, False)
 
@@ -32,7 +32,7 @@ def the_run(store, planned):
 
 
 def rows(tmp_path):
-    """What the store holds, table by table, without what a status change touches."""
+    """All rows of the store, by table."""
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         tables = ("metrics", "params", "tags", "inputs", "datasets", "latest_metrics", "runs")
         found = {table: sorted(database.execute(f"select * from {table}").fetchall(), key=repr) for table in tables}
@@ -40,7 +40,7 @@ def rows(tmp_path):
     return found
 
 
-def test_a_finished_job_arrives_whole(store, delivery, planned, job):
+def test_a_finished_job_is_delivered_completely(store, delivery, planned, job):
     delivery().advance()
     run = the_run(store, planned)
     assert run.info.status == "FINISHED"
@@ -62,7 +62,7 @@ def test_a_finished_job_arrives_whole(store, delivery, planned, job):
             assert (record["epoch"], record["time"], value) in [(m.step, m.timestamp, m.value) for m in history]
 
 
-def test_delivering_twice_leaves_what_delivering_once_leaves(store, delivery, tmp_path):
+def test_a_second_delivery_changes_nothing(store, delivery, tmp_path):
     delivery().advance()
     once = rows(tmp_path)
     images = sorted(path.name for path in tmp_path.glob("multirun/artifacts/*/artifacts/images/*"))
@@ -71,7 +71,7 @@ def test_delivering_twice_leaves_what_delivering_once_leaves(store, delivery, tm
     assert len(images) == 2
 
 
-def test_a_delivery_that_broke_off_before_the_end_is_completed_without_repeats(store, delivery, planned, tmp_path):
+def test_an_interrupted_delivery_is_completed_without_duplicates(store, delivery, planned, tmp_path):
     broken = delivery()
     broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
     with pytest.raises(ConnectionError):
@@ -103,7 +103,7 @@ def test_epochs_arrive_while_the_job_trains(store, delivery, planned, job):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
-def test_a_stopped_job_has_its_status_its_reason_and_its_log(store, delivery, planned, job, status):
+def test_a_stopped_job_has_its_status_reason_and_log(store, delivery, planned, job, status):
     job.result_path.unlink()
     stop = {"kind": "stop", "time": 1_795_000_000_000, "status": status, "error": "Diverged: in epoch 2"}
     job.journal.write_bytes(job.journal.read_bytes() + encode(stop))
@@ -114,7 +114,7 @@ def test_a_stopped_job_has_its_status_its_reason_and_its_log(store, delivery, pl
     assert [item.path for item in store.client.list_artifacts(run.info.run_id)] == ["train.log"]
 
 
-def test_a_job_that_died_without_a_word_is_failed_when_the_sweep_ends(store, delivery, planned, job):
+def test_a_job_that_died_silently_fails_when_the_sweep_ends(store, delivery, planned, job):
     job.result_path.unlink()
     delivery().close()
     run = the_run(store, planned)
@@ -122,7 +122,7 @@ def test_a_job_that_died_without_a_word_is_failed_when_the_sweep_ends(store, del
     assert "died" in run.data.tags["error"]
 
 
-def test_another_attempt_is_another_run_and_the_first_leaves_every_view(store, delivery, planned, job):
+def test_a_new_attempt_is_a_new_run_and_supersedes_the_first(store, delivery, planned, job):
     job.result_path.unlink()
     live = delivery()
     live.advance()
@@ -139,7 +139,7 @@ def test_another_attempt_is_another_run_and_the_first_leaves_every_view(store, d
     assert not any(name.startswith("sweep.") for name in old.data.tags)
 
 
-def test_a_job_in_a_later_sweep_is_the_same_run_with_a_further_tag(store, planned, job, delivery):
+def test_a_job_in_a_second_sweep_keeps_its_run_and_gets_a_second_tag(store, planned, job, delivery):
     delivery().advance()
     parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
     Delivery(store, "6" * 64, parent, planned, job, False).advance()
@@ -149,7 +149,7 @@ def test_a_job_in_a_later_sweep_is_the_same_run_with_a_further_tag(store, planne
 
 
 @pytest.mark.parametrize("jobs", [100, 101])
-def test_a_sweep_that_the_page_does_not_load_whole_says_so(store, tmp_path, jobs):
+def test_a_sweep_larger_than_one_page_mentions_load_more(store, tmp_path, jobs):
     planned = [PlannedJob(f"{seed:064x}", f"bn_s{seed}", "bn", "bn", {"seed": str(seed)}) for seed in range(jobs)]
     run = SweepRun(store, Sweep("5" * 64, "python -m src.train -m", 1, ["norm.name", "seed"], planned), tmp_path)
     lines = run.pages()
@@ -157,7 +157,7 @@ def test_a_sweep_that_the_page_does_not_load_whole_says_so(store, tmp_path, jobs
     assert ("Load more" in lines[-1]) == (jobs > 100)
 
 
-def test_the_environment_names_the_store_unless_the_configuration_does(monkeypatch, tmp_path):
+def test_the_configured_store_replaces_that_of_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert store_uri(Tracking()) == f"sqlite:///{tmp_path}/mlflow.db"
@@ -166,13 +166,13 @@ def test_the_environment_names_the_store_unless_the_configuration_does(monkeypat
     assert store_uri(Tracking(uri="sqlite:///mine.db")) == "sqlite:///mine.db"
 
 
-def test_a_deleted_experiment_is_refused_with_the_way_to_restore_it(store, tmp_path):
+def test_the_refusal_of_a_deleted_experiment_shows_how_to_restore_it(store, tmp_path):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(BadInput, match=f"mlflow experiments restore --experiment-id {store.experiment_id}"):
-        open_store(Tracking("sqlite", store.uri, "normlab"), tmp_path / "multirun")
+        open_store(Tracking(uri=store.uri, experiment="normlab"), tmp_path / "multirun")
 
 
-def test_what_a_killed_delivery_has_copied_in_part_does_not_stay(store, delivery, planned, tmp_path):
+def test_partial_files_of_a_killed_delivery_are_removed(store, delivery, planned, tmp_path):
     broken = delivery()
     broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
     with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""Several folders and one store, and one folder in several places: everybody's runs stay their own."""
+"""Several folders with one store, and one folder in several places: each folder keeps its own runs."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, save_identity
 from src.runs.sweep import Sweep
 from src.tracking import session
-from src.tracking.ending import supersede
+from src.tracking.runs import supersede
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
 from tests.unprivileged import refusal_without_privileges
 
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 SWEEP = "5" * 64
@@ -37,7 +37,7 @@ def hurry(monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, trained, planned, migrated, monkeypatch):
-    """Makes a project's folder with one finished job, and perhaps a database of its own."""
+    """Creates a project's folder with one finished job, by default with its own database."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def make(name, *, database=True):
@@ -54,14 +54,14 @@ def project(tmp_path, trained, planned, migrated, monkeypatch):
 
 @pytest.fixture
 def deliver(planned, monkeypatch):
-    """What a command that has nothing to train does in a folder; returns the lines that it says."""
+    """Delivers a folder as a command without jobs to train does; returns the printed lines."""
 
     def run(folder, uri=None, experiment="normlab"):
-        utils._artifact_repos_cache.clear()  # a command is a process of its own, and MLflow keeps this by run alone
+        utils._artifact_repos_cache.clear()  # a command is a process of its own; MLflow caches this by run only
         monkeypatch.chdir(folder)
         said = []
         sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
-        tracker = Tracker(Tracking("sqlite", uri, experiment), sweep, Path("multirun"), said.append)
+        tracker = Tracker(Tracking(uri=uri, experiment=experiment), sweep, Path("multirun"), said.append)
         tracker.open()
         assert tracker.close(), said
         return said
@@ -111,19 +111,19 @@ def test_two_people_with_one_server_keep_their_own_runs(project, deliver, server
     experiment = MlflowClient(server.uri).get_experiment_by_name("normlab")
     views = [key for key in experiment.tags if key.startswith("mlflow.sharedViewState.sweep-")]
     assert len(views) == 4  # curves and leaderboard of each
-    assert str(tmp_path) not in json.dumps(experiment.tags)  # nobody else has to know where a folder is
+    assert str(tmp_path) not in json.dumps(experiment.tags)  # other users need not see the path
     for folder in (a, b):
         server.copy(folder / "mlflow.db")
         check_store(folder, artifact_root=server.artifacts)
 
 
 @pytest.mark.parametrize("how", ["renamed", "moved below", "copied", "copied and the original removed"])
-def test_a_project_in_another_place_goes_on_there(project, deliver, tmp_path, how):
+def test_a_moved_or_copied_project_continues_in_its_new_place(project, deliver, tmp_path, how):
     original = project("orig")
     deliver(original)
     before = {run.id for run in runs_of(original, original / "mlflow.db")}
     old = identity(original)
-    # MLflow keeps an open database by its address, which does not hold such a folder's name: one in this process.
+    # MLflow caches open databases by address, and such a name is not in the address: use it once in this process.
     new = tmp_path / ("what? #1%20" if how == "renamed" else "new #1") / "below"
     new.parent.mkdir()
     untouched = {}
@@ -139,15 +139,15 @@ def test_a_project_in_another_place_goes_on_there(project, deliver, tmp_path, ho
     assert any(str(original) in line for line in said)
     assert (identity(new) == old) == (not how.startswith("copied"))
     runs = runs_of(new, new / "mlflow.db")
-    assert {run.id for run in runs} == before  # nothing is delivered twice
+    assert {run.id for run in runs} == before  # no run is created again
     assert all(run.artifacts.is_relative_to(new) for run in runs)
     check_store(new)
     assert {path: path.stat().st_mtime_ns for path in untouched} == untouched
     assert original.exists() == (how == "copied")
-    assert not any(str(original) in line for line in deliver(new))  # it is told once
+    assert not any(str(original) in line for line in deliver(new))  # only the first command says it
 
 
-def test_a_copy_that_shares_its_originals_database_leaves_it_alone(project, deliver, tmp_path, migrated):
+def test_a_copy_with_its_originals_database_leaves_the_originals_runs_alone(project, deliver, tmp_path, migrated):
     shared = shutil.copy(migrated, tmp_path / "shared.db")
     a = project("a", database=False)
     deliver(a, f"sqlite:///{shared}")
@@ -180,7 +180,7 @@ def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
     assert identify(folder) == replace(copy, notice="")
 
 
-def test_of_several_copies_each_has_an_identity_of_its_own(tmp_path):
+def test_each_copy_has_its_own_identity(tmp_path):
     original = tmp_path / "orig/multirun"
     first = save_identity(identify(original))
     for name in ("backup", "c1", "c2"):
@@ -195,7 +195,7 @@ def test_of_several_copies_each_has_an_identity_of_its_own(tmp_path):
     assert identify(tmp_path / "orig/multirun").id not in found.values()
 
 
-def test_what_is_in_the_place_of_the_identity_is_moved_aside(tmp_path):
+def test_anything_in_place_of_the_identity_file_is_set_aside(tmp_path):
     for number, make in enumerate([Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")]):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -205,16 +205,16 @@ def test_what_is_in_the_place_of_the_identity_is_moved_aside(tmp_path):
         assert len(list(folder.glob("superseded/*"))) == 1
 
 
-def test_a_folder_whose_original_cannot_be_looked_at_is_a_copy(tmp_path):
+def test_a_folder_with_an_unreadable_original_is_a_copy(tmp_path):
     known = {"machine": os.uname().nodename, "inode": 1, "copied_from": [], "original": ""}
-    (tmp_path / "loop").symlink_to("loop")  # as good as a folder without permission, which root has everywhere
+    (tmp_path / "loop").symlink_to("loop")  # like a folder without permission, but root may read those
     folder = tmp_path / "multirun"
     folder.mkdir()
     (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
     assert identify(folder).copied_from == ("a" * 32,)
 
 
-def test_a_folder_that_others_alone_may_write_to_has_the_same_identity_each_time(tmp_path):
+def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
     folder = tmp_path / "multirun"
     folder.mkdir()
     for place in (tmp_path, *tmp_path.parents):
@@ -228,18 +228,18 @@ def test_a_folder_that_others_alone_may_write_to_has_the_same_identity_each_time
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'])
-def test_a_harmed_identity_is_found_again_in_the_projects_own_database(project, deliver, content):
+def test_a_harmed_identity_is_restored_from_the_projects_own_database(project, deliver):
     folder = project("p")
     deliver(folder)
     before = identity(folder)
-    (folder / "multirun" / FILE).write_bytes(content)
-    deliver(folder)
-    assert identity(folder) == before
+    for content in (b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'):
+        (folder / "multirun" / FILE).write_bytes(content)
+        deliver(folder)
+        assert identity(folder) == before
     check_store(folder)
 
 
-def test_files_that_were_removed_are_delivered_again(project, deliver):
+def test_removed_files_are_delivered_again(project, deliver):
     folder = project("p")
     deliver(folder)
     shutil.rmtree(folder / "multirun/artifacts")
@@ -247,7 +247,7 @@ def test_files_that_were_removed_are_delivered_again(project, deliver):
     check_store(folder)
 
 
-def test_old_runs_are_adopted_only_once_the_identity_is_kept(project, deliver):
+def test_old_runs_are_adopted_only_after_the_identity_is_saved(project, deliver):
     folder = project("p")
     deliver(folder)
     before = {run.id for run in runs_of(folder, folder / "mlflow.db")}
@@ -263,7 +263,7 @@ def test_old_runs_are_adopted_only_once_the_identity_is_kept(project, deliver):
     check_store(folder)
 
 
-def test_a_server_over_somebody_elses_folder_is_refused(project, deliver, server):
+def test_a_server_with_the_files_of_another_folder_is_refused(project, deliver, server):
     a, b = project("a", database=False), project("b", database=False)
     deliver(a, f"sqlite:///{server.database}")
     with pytest.raises(BadInput, match=r"tracking\.experiment=NAME"):
@@ -273,8 +273,8 @@ def test_a_server_over_somebody_elses_folder_is_refused(project, deliver, server
     assert {run.status for run in runs_of(a, server.database)} == {"FINISHED"}
 
 
-def test_a_run_is_hidden_only_when_it_has_ended(project, deliver, monkeypatch):
-    """Whoever is killed on the way does it again."""
+def test_a_run_is_hidden_only_after_it_has_ended(project, deliver, monkeypatch):
+    """A command that is killed in between repeats both steps."""
     folder = project("p")
     deliver(folder)
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -291,7 +291,7 @@ def test_a_run_is_hidden_only_when_it_has_ended(project, deliver, monkeypatch):
     assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 
-def test_an_experiment_that_was_renamed_is_found(project, deliver):
+def test_a_renamed_experiment_is_found(project, deliver):
     folder = project("p")
     deliver(folder)
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -303,7 +303,7 @@ def test_an_experiment_that_was_renamed_is_found(project, deliver):
     check_store(folder)
 
 
-def test_runs_from_before_folders_had_an_identity_are_gone_on_with(project, deliver, planned):
+def test_runs_from_before_folders_had_an_identity_are_adopted(project, deliver, planned):
     folder = project("p")
     deliver(folder)
     before = {run.id for run in runs_of(folder, folder / "mlflow.db")}
@@ -315,7 +315,7 @@ def test_runs_from_before_folders_had_an_identity_are_gone_on_with(project, deli
 
 
 def forget_identity(folder):
-    """Bring a store and a folder to what they were before folders had an identity."""
+    """Remove the identity from a store and a folder, as before folders had one."""
     (folder / "multirun" / FILE).unlink()
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.execute("DELETE FROM tags WHERE key = 'multirun'")

@@ -1,28 +1,29 @@
-"""The saved views and the images, as a browser shows them on MLflow's real page.
+"""The saved views and the images on MLflow's real page, in a browser.
 
-Their formats are the page's own and undocumented: this is what notices that an MLflow release changed them.
-About 45 s on two busy cores, most of it the server's start and the page's first load.
+MLflow does not document their formats: these tests fail if a release changes them. They take about 30 s on two busy
+cores, mostly for the page's first load.
 """
 
 import gzip
 import io
 import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 
 from src.pictures.tiles import mistake_grid
 from src.runs.predictions import Predictions, worst_mistakes
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
-from src.tracking.images import LOGGED_IMAGES_TAG, image_files
+from src.tracking.job_files import LOGGED_IMAGES_TAG, image_files
 from src.tracking.views import TABLE, note, sweep_tag, sweep_views, view_key, view_link
-from tests.tracking.pages import mlflow_ui
 
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
 
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
@@ -34,17 +35,8 @@ Jobs = Sequence[tuple[str, str, int]]  # norm, l1, seed
 JOBS: Jobs = [(norm, "1e-05", seed) for norm in ("bn", "gn", "ln") for seed in (0, 1)]
 
 
-@dataclass(frozen=True)
-class Store:
-    """A finished sweep in an MLflow store on disk."""
-
-    uri: str
-    experiment_id: str
-    folder: Path
-
-
 def mistakes_png(seed: int) -> bytes:
-    """Draw the grid of 25 mistakes that a job writes, of real digits and predictions out of the air."""
+    """A job's grid of 25 mistakes, with real digits and random predictions."""
     dice = np.random.default_rng(seed)
     images = np.frombuffer(gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())[16:], np.uint8)
     labels = np.frombuffer(gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8)
@@ -57,13 +49,10 @@ def mistakes_png(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_sweep(folder: Path, jobs: Jobs, varied: Sequence[str], name: str) -> Store:
-    """Write a parent and its jobs the way that the delivery does, through MLflow's own client."""
-    from mlflow import MlflowClient
-
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+def write_sweep(uri: str, folder: Path, jobs: Jobs, varied: Sequence[str], name: str) -> str:
+    """Write a parent and its jobs with MLflow's client, as the delivery does; returns the experiment's id."""
     client = MlflowClient(uri)
-    experiment_id = client.create_experiment("normlab", artifact_location=(folder / "artifacts").as_uri())
+    experiment_id = client.create_experiment("normlab")
     parent = client.create_run(experiment_id, START_MS, tags={"kind": "sweep"}, run_name=name).info.run_id
     for number, (norm, l1, seed) in enumerate(jobs):
         tags = {
@@ -84,14 +73,11 @@ def write_sweep(folder: Path, jobs: Jobs, varied: Sequence[str], name: str) -> S
     for tag, value in views.items():
         client.set_experiment_tag(experiment_id, tag, value)
     client.set_experiment_tag(experiment_id, "mlflow.note.content", note(experiment_id, views))
-    client._tracking_client.store.engine.dispose()  # an open connection is a warning, and a warning an error
-    return Store(uri, experiment_id, folder)
+    return experiment_id
 
 
 def write_job(client, run: str, number: int, params: dict[str, str], started: int, folder: Path) -> None:
-    """Write what one job logs: five epochs of curves, the numbers at the end, the picture of its mistakes."""
-    from mlflow.entities import Metric, Param, RunTag
-
+    """Log five epochs, the final numbers and the picture of a job's mistakes."""
     metrics = []
     for epoch in range(1, EPOCHS + 1):
         error = (0.06 + 0.008 * number) / epoch
@@ -121,31 +107,21 @@ def write_job(client, run: str, number: int, params: dict[str, str], started: in
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return write_sweep(tmp_path_factory.mktemp("store"), JOBS, ["norm.name", "seed"], "norm, two seeds")
-
-
-@pytest.fixture(scope="module")
-def address(browser, store):  # the browser first: without one the server need not start
-    with mlflow_ui(store.uri, store.folder) as address:
-        yield address
-
-
-def open_view(page, address, store, key):
-    query = f"workflowType=machine_learning&viewStateShareKey={key}&compareRunsMode=CHART"
-    page.goto(f"{address}#/experiments/{store.experiment_id}/runs?{query}")
+def experiment(browser, running, tmp_path_factory):  # the browser first: without one the server need not start
+    running.empty()
+    return write_sweep(running.uri, tmp_path_factory.mktemp("sweep"), JOBS, ["norm.name", "seed"], "norm, two seeds")
 
 
 def card(page, title):
-    """The chart whose text begins with its title."""
+    """The chart with this title."""
     return page.get_by_test_id("experiment-view-compare-runs-card").filter(has_text=re.compile(rf"^\s*{title}"))
 
 
-def test_the_view_of_a_sweep_shows_its_runs_curves_and_mistakes(page, address, store):
+def test_the_view_of_a_sweep_shows_its_runs_curves_and_mistakes(page, running, experiment):
     from playwright.sync_api import expect
 
     expect.set_options(timeout=60_000)
-    open_view(page, address, store, view_key(SWEEP))
+    page.goto(f"{running.uri}/{view_link(experiment, view_key(SWEEP))}")
     for metric in ("val/accuracy", "val/loss", "train/loss", "train/accuracy", "train/penalty"):
         expect(card(page, metric).locator(".scatterlayer .point")).to_have_count(len(JOBS) * EPOCHS)
     expect(card(page, "test/errors").locator(".barlayer .point")).to_have_count(len(JOBS))
@@ -169,11 +145,11 @@ def test_the_view_of_a_sweep_shows_its_runs_curves_and_mistakes(page, address, s
     ]
 
 
-def test_the_note_leads_to_the_mean_of_the_seeds(page, address, store):
+def test_the_note_leads_to_the_mean_of_the_seeds(page, running, experiment):
     from playwright.sync_api import expect
 
     expect.set_options(timeout=60_000)
-    page.goto(f"{address}#/experiments/{store.experiment_id}/runs?workflowType=machine_learning")
+    page.goto(f"{running.uri}/#/experiments/{experiment}/runs?workflowType=machine_learning")
     link = page.get_by_role("link", name="mean of 2 seeds")
     with page.expect_popup() as popup:
         link.click()
@@ -185,11 +161,11 @@ def test_the_note_leads_to_the_mean_of_the_seeds(page, address, store):
     cells.close()
 
 
-def test_the_leaderboard_shows_what_varies_and_the_results_the_best_first(page, address, store):
+def test_the_leaderboard_shows_params_and_results_with_the_best_first(page, running, experiment):
     from playwright.sync_api import expect
 
     expect.set_options(timeout=60_000)
-    page.goto(f"{address}{view_link(store.experiment_id, view_key(SWEEP, TABLE))}")
+    page.goto(f"{running.uri}/{view_link(experiment, view_key(SWEEP, TABLE))}")
     cell = "[role=row][row-index='{}'] [col-id='{}']"
     last = [0.996 - 0.7 * (0.06 + 0.008 * number) / EPOCHS for number in range(len(JOBS))]
     for row, accuracy in enumerate(sorted(last, reverse=True)):
@@ -199,16 +175,12 @@ def test_the_leaderboard_shows_what_varies_and_the_results_the_best_first(page, 
         expect(page.locator(cell.format(0, column)).first).not_to_be_empty()
 
 
-def test_images_carry_the_names_that_mlflow_gives_them(store):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(store.uri)
-    run = client.create_run(store.experiment_id, tags={"kind": "other"})
+def test_images_have_the_names_that_mlflow_gives_them(migrated, tmp_path):
+    client = MlflowClient(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
+    run = client.create_run(client.create_experiment("images", artifact_location=tmp_path.as_uri()))
     client.log_image(run.info.run_id, Image.new("L", (8, 8)), key="val/mistakes", step=3, timestamp=START_MS)
     theirs = sorted(file.path for file in client.list_artifacts(run.info.run_id, "images"))
     tags = client.get_run(run.info.run_id).data.tags
-    client.delete_run(run.info.run_id)
-    client._tracking_client.store.engine.dispose()
     buffer = io.BytesIO()
     Image.new("L", (8, 8)).save(buffer, "PNG")
     ours = image_files(buffer.getvalue(), "job", "val/mistakes", 3, START_MS)
@@ -218,7 +190,7 @@ def test_images_carry_the_names_that_mlflow_gives_them(store):
     assert tags[key] == value
 
 
-def test_delivering_an_image_again_writes_the_same_files():
+def test_a_second_delivery_of_an_image_writes_the_same_files():
     png = mistakes_png(0)
     first, again = (image_files(png, "job", IMAGE_KEY, 0, START_MS) for _ in range(2))
     assert first == again

@@ -1,4 +1,4 @@
-"""A server is asked by MLflow's own client: with its certificates and its proxies."""
+"""The check of a server uses the certificates and proxies of MLflow's client."""
 
 import contextlib
 import datetime
@@ -42,7 +42,7 @@ def listening(context=None):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate that the server has signed itself, with its key in the same file."""
+    """A self-signed certificate with its key in the same file."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -71,31 +71,31 @@ def tls(certificate):
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE"])
 def test_a_certificate_that_the_client_trusts_is_trusted(tls, certificate, monkeypatch, variable):
     with pytest.raises(BadInput, match=r"(?i)certificate"):
-        check_address(Tracking("sqlite", tls))
+        check_address(Tracking(uri=tls))
     monkeypatch.setenv(variable, str(certificate))
-    check_address(Tracking("sqlite", tls))
+    check_address(Tracking(uri=tls))
 
 
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3 says what the user has asked for
-def test_a_certificate_is_not_looked_at_where_the_client_does_not(tls, monkeypatch):
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3 repeats what the user chose
+def test_a_certificate_is_ignored_if_the_client_ignores_it(tls, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
-    check_address(Tracking("sqlite", tls))
+    check_address(Tracking(uri=tls))
 
 
-def test_a_range_of_addresses_is_reached_without_the_proxy(monkeypatch):
+def test_no_proxy_may_name_a_range_of_addresses(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     with listening() as port:
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
         with pytest.raises(BadInput, match=r"(?i)proxy"):
-            check_address(Tracking("sqlite", f"http://127.0.0.1:{port}"))
+            check_address(Tracking(uri=f"http://127.0.0.1:{port}"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
         monkeypatch.setenv("no_proxy", "127.0.0.0/8")
-        check_address(Tracking("sqlite", f"http://127.0.0.1:{port}"))
+        check_address(Tracking(uri=f"http://127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize("typed", ["tracking.uri", "--uri"])
-def test_a_refusal_names_what_was_typed(typed):
+def test_a_refusal_names_the_typed_option(typed):
     with pytest.raises(BadInput, match=typed):
-        check_address(Tracking("sqlite", f"http://127.0.0.1:{free_port()}"), typed)
+        check_address(Tracking(uri=f"http://127.0.0.1:{free_port()}"), typed)

@@ -1,4 +1,4 @@
-"""A tracking server that fails: nothing is missing, nothing is there twice, nobody waits for ever."""
+"""A tracking server that fails: no data is lost or duplicated, and no command waits forever."""
 
 import shutil
 import sqlite3
@@ -37,7 +37,7 @@ from tests.tracking.servers import (
 )
 
 pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
     "ignore:The ``noload`` loader strategy is deprecated"
 )
 
@@ -47,7 +47,7 @@ PATIENCE = 1.0
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    """The same waits in little, where they are not what takes long."""
+    """Shorter waits."""
     monkeypatch.setattr(session, "PERIOD", 0.05)
     monkeypatch.setattr(session, "STOPPED_PATIENCE", 0.5)
     monkeypatch.setattr(address, "PROBE", 1)
@@ -57,7 +57,7 @@ def hurry(monkeypatch):
 
 @pytest.fixture
 def give_up(monkeypatch):
-    """Close a tracker whose server takes nothing more; returns the seconds that it takes."""
+    """Closes a tracker while its server fails; returns the seconds that this takes."""
 
     def close(one, *, stopped=False):
         with monkeypatch.context() as patched:
@@ -79,14 +79,14 @@ def sweep(planned, tmp_path):
 
 @pytest.fixture
 def said():
-    """What the user is told, a line each."""
+    """The printed lines."""
     lines = []
     yield lines
     print("said:", *lines, sep="\n  ")
 
 
 def missing(said):
-    """What was told before the lines that tell where to look, which come last."""
+    """The printed lines before the links, which come last."""
     places = [number for number, line in enumerate(said) if line.startswith("in MLflow: ")]
     assert said[places[-1] + 1].startswith("  curves ")
     return said[: places[-1]]
@@ -94,18 +94,18 @@ def missing(said):
 
 @pytest.fixture
 def tracker(tmp_path, sweep, said):
-    """Makes trackers as commands do: the sweep's, at an address."""
+    """Creates trackers of the sweep, as commands do."""
 
     def make(uri, *, sweep=sweep, **settings):
-        utils._artifact_repos_cache.clear()  # a command is a process of its own, and MLflow keeps this by run alone
-        return Tracker(Tracking("sqlite", uri, "normlab", **settings), sweep, tmp_path / "multirun", said.append)
+        utils._artifact_repos_cache.clear()  # a command is a process of its own; MLflow caches this by run only
+        return Tracker(Tracking(uri=uri, experiment="normlab", **settings), sweep, tmp_path / "multirun", said.append)
 
     return make
 
 
 @pytest.fixture
 def deliver(tracker):
-    """One command that has nothing to train; returns whether all was delivered."""
+    """Runs a command without jobs to train; returns whether everything is delivered."""
 
     def run(uri, **settings):
         one = tracker(uri, **settings)
@@ -152,7 +152,7 @@ def wait_for(what, seconds=30):
 
 
 def once_each(choose, *kinds):
-    """A fault that befalls each path that `choose` takes once, the kinds in turn."""
+    """A fault that meets each chosen path once, with the kinds in turn."""
     met = []
 
     def fault(request):
@@ -169,7 +169,7 @@ def every(count, kind):
 
 
 def unfinish(job):
-    """Take a finished job back to its start; returns what brings it one record on, and at the end its result."""
+    """Reset a finished job to its start; returns a function that writes so many records, and the number of records."""
     lines = job.journal.read_bytes().splitlines(keepends=True)
     result = job.result_path.read_bytes()
     job.result_path.unlink()
@@ -183,7 +183,7 @@ def unfinish(job):
     return go_on, len(lines)
 
 
-def test_a_server_that_is_away_for_a_while_gets_everything_once(server, proxy, tracker, job, promised):
+def test_a_server_that_returns_gets_everything_once(server, proxy, tracker, job, promised):
     go_on, records = unfinish(job)
     one = tracker(proxy.uri)
     one.open()
@@ -191,14 +191,14 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(server, proxy, t
     proxy.fault = lambda _: GONE
     go_on(records - 1)
     before = len(proxy.requests)
-    wait_for(lambda: len(proxy.requests) > before + 3)  # it was missed
+    wait_for(lambda: len(proxy.requests) > before + 3)  # it failed
     proxy.fault = no_fault
     go_on(records + 1)
     assert one.close()
     promised(server)
 
 
-def test_a_server_that_stays_away_is_named_with_the_way_on(
+def test_a_server_that_stays_away_is_reported_with_the_command_to_repeat(
     server, proxy, tracker, deliver, give_up, job, said, promised, tmp_path
 ):
     go_on, records = unfinish(job)
@@ -220,7 +220,7 @@ def test_a_server_that_stays_away_is_named_with_the_way_on(
 @pytest.mark.parametrize(
     "kind", [LOST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ERROR, EMPTY, SHORT))]
 )
-def test_a_server_that_fails_now_and_then_gets_everything_once(server, proxy, deliver, promised, kind):
+def test_a_server_that_fails_sometimes_gets_everything_once(server, proxy, deliver, promised, kind):
     proxy.fault = every(47, kind)
     try:
         delivered = deliver(proxy.uri)
@@ -258,7 +258,7 @@ def test_any_one_request_may_fail(running, deliver, promised, monkeypatch, kind)
 
 
 @pytest.mark.parametrize("kind", [ERROR, GONE, HANG, *GARBAGE])
-def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
+def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_created(
     server, proxy, deliver, sweep, tmp_path, kind
 ):
     shutil.rmtree(tmp_path / "multirun")
@@ -266,7 +266,7 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
     began = time.monotonic()
 
     def start():
-        address.check_address(Tracking("sqlite", proxy.uri))
+        address.check_address(Tracking(uri=proxy.uri))
         deliver(proxy.uri)
 
     with pytest.raises(BadInput) as refusal:
@@ -283,7 +283,7 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     "kind", [HANG, HTML, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ERROR, EMPTY, TRUNCATED, SHORT))]
 )
-def test_a_server_that_fails_from_some_moment_on_is_waited_for_so_long(
+def test_a_server_that_starts_to_fail_is_waited_for_with_a_limit(
     server, proxy, tracker, deliver, give_up, job, said, promised, kind
 ):
     go_on, records = unfinish(job)
@@ -300,7 +300,7 @@ def test_a_server_that_fails_from_some_moment_on_is_waited_for_so_long(
     promised(server)
 
 
-def test_many_jobs_at_a_server_that_hangs_take_no_longer_than_one(server, proxy, tracker, give_up, sweep, job, said):
+def test_many_jobs_wait_no_longer_than_one_for_a_server_that_hangs(server, proxy, tracker, give_up, sweep, job, said):
     jobs = []
     for number in range(50):
         shutil.copytree(job.path, job.path.with_name(f"job{number}"))
@@ -314,7 +314,7 @@ def test_many_jobs_at_a_server_that_hangs_take_no_longer_than_one(server, proxy,
     assert len(missing(said)[-2]) < 500
 
 
-def test_who_stops_a_sweep_does_not_wait_for_a_server_that_hangs(server, proxy, tracker, give_up, said):
+def test_a_stopped_sweep_does_not_wait_for_a_server_that_hangs(server, proxy, tracker, give_up, said):
     one = tracker(proxy.uri)
     one.open()
     proxy.fault = lambda _: HANG
@@ -324,10 +324,8 @@ def test_who_stops_a_sweep_does_not_wait_for_a_server_that_hangs(server, proxy, 
 
 
 @pytest.mark.parametrize("retries", [0, 3])
-def test_a_run_that_was_made_and_whose_answer_was_lost_is_there_once(
-    server, proxy, deliver, promised, monkeypatch, retries
-):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))  # a user's own wish
+def test_a_created_run_with_a_lost_answer_exists_once(server, proxy, deliver, promised, monkeypatch, retries):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))  # set by the user
     lost, meanwhile = [], []
 
     def first_two(request):  # the sweep's run, then the job's
@@ -347,20 +345,20 @@ def test_a_run_that_was_made_and_whose_answer_was_lost_is_there_once(
     assert statuses(server, "sweep") == [FINISHED, *ghosts]
     assert statuses(server, "job") == [FINISHED, *ghosts]
     assert len(lost) == (4 if retries else 2)
-    assert meanwhile == [[*ghosts, ("RUNNING", False, False)]] * 2  # nobody sees a ghost while the job trains
+    assert meanwhile == [[*ghosts, ("RUNNING", False, False)]] * 2  # the views show no duplicate while the job trains
 
 
-def test_a_run_that_is_made_late_does_not_stay(server, proxy, deliver, promised, monkeypatch):
-    """A request that was given up may lie in the server's socket, and be taken up when there is another run."""
+def test_a_run_that_is_created_late_is_superseded(server, proxy, deliver, promised, monkeypatch):
+    """The server may execute a request that timed out, after another run exists."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    asked = []
+    created = []
 
     def fault(request):
-        asked.extend([request.path] if request.creates_run else [])
+        created.extend([request.path] if request.creates_run else [])
         if request.uploads and request.path.endswith("predictions.npz"):
             proxy.late.set()
             assert proxy.arrived.wait(30)
-        return LATE if request.creates_run and len(asked) == 2 else None  # the job's; the first is the sweep's
+        return LATE if request.creates_run and len(created) == 2 else None  # the job's; the first is the sweep's
 
     proxy.fault = fault
     assert deliver(proxy.uri)
@@ -368,7 +366,7 @@ def test_a_run_that_is_made_late_does_not_stay(server, proxy, deliver, promised,
     promised(server)
 
 
-def test_a_start_whose_run_is_made_late_leaves_one_when_it_is_started_again(
+def test_a_sweep_run_that_is_created_late_is_superseded_by_the_next_command(
     server, proxy, deliver, promised, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -388,7 +386,7 @@ def test_a_start_whose_run_is_made_late_leaves_one_when_it_is_started_again(
     promised(server)
 
 
-def test_no_artifact_may_fail_unseen(server, proxy, deliver, promised):
+def test_a_failed_upload_is_noticed_and_repeated(server, proxy, deliver, promised):
     seen = []
 
     def fault(request):
@@ -405,9 +403,7 @@ def test_no_artifact_may_fail_unseen(server, proxy, deliver, promised):
     promised(server)
 
 
-def test_an_artifact_that_never_arrives_keeps_a_run_from_being_finished(
-    server, proxy, tracker, deliver, give_up, said, promised
-):
+def test_a_run_is_not_finished_without_its_artifacts(server, proxy, tracker, deliver, give_up, said, promised):
     proxy.fault = lambda request: EMPTY if request.uploads and request.path.endswith("weights.safetensors") else None
     one = tracker(proxy.uri)
     one.open()
@@ -426,10 +422,10 @@ def tags_of(server, kind):
     return run.data.tags
 
 
-def test_a_file_that_the_server_refuses_for_good_holds_nothing_up(
+def test_a_file_that_the_server_always_refuses_does_not_hold_up_the_rest(
     server, proxy, deliver, tracker, said, sweep, tmp_path
 ):
-    """As nginx does by default with all that is larger than 1 MB."""
+    """As nginx does by default with files larger than 1 MB."""
     folder = sweep.folder(tmp_path / "multirun")
     (folder / "report.html").write_text("<html>")
     (folder / "table.csv").write_text("norm\n")
@@ -456,7 +452,7 @@ def test_a_file_that_the_server_refuses_for_good_holds_nothing_up(
     assert statuses(server) == statuses(server, "sweep") == [FINISHED]
 
 
-def test_a_job_whose_folder_lost_a_file_holds_nothing_up(server, tracker, deliver, said, job, sweep):
+def test_a_job_with_a_lost_file_does_not_hold_up_the_rest(server, tracker, deliver, said, job, sweep):
     go_on, records = unfinish(job)
     one = tracker(server.uri)
     one.open()
@@ -477,7 +473,7 @@ def test_a_job_whose_folder_lost_a_file_holds_nothing_up(server, tracker, delive
 @pytest.mark.parametrize(
     ("kind", "way_on"), [(UNAUTHORIZED, "MLFLOW_TRACKING_USERNAME"), (FORBIDDEN, "tracking.experiment=NAME")]
 )
-def test_a_server_that_wants_a_log_in_says_how(server, proxy, tracker, deliver, said, job, kind, way_on):
+def test_a_server_that_requires_a_login_shows_how(server, proxy, tracker, deliver, said, job, kind, way_on):
     proxy.fault = lambda request: kind
     with pytest.raises(BadInput, match=way_on):
         deliver(proxy.uri)
@@ -494,7 +490,7 @@ def test_a_server_that_wants_a_log_in_says_how(server, proxy, tracker, deliver, 
     assert any(line.startswith(f"  {kind}: ") and way_on in line for line in said)
 
 
-def test_metrics_that_something_between_has_swallowed_are_missed(server, proxy, deliver, promised):
+def test_metrics_that_a_proxy_swallows_are_noticed(server, proxy, deliver, promised):
     looked = []
 
     def fault(request):
@@ -516,7 +512,7 @@ def runs_of(server, kind):
     return [run.info.run_id for run in client.search_runs([experiment], f"tags.kind = '{kind}'")]
 
 
-def test_a_run_deleted_between_two_commands_is_made_anew(server, deliver, promised):
+def test_a_run_deleted_between_two_commands_is_created_again(server, deliver, promised):
     assert deliver(server.uri)
     client, _ = client_of(server)
     for kind in ("job", "sweep"):
@@ -527,7 +523,7 @@ def test_a_run_deleted_between_two_commands_is_made_anew(server, deliver, promis
         promised(server)
 
 
-def test_a_run_deleted_while_its_job_trains_is_made_anew(server, tracker, job, promised):
+def test_a_run_deleted_during_training_is_created_again(server, tracker, job, promised):
     go_on, records = unfinish(job)
     one = tracker(server.uri)
     one.open()
@@ -543,7 +539,7 @@ def test_a_run_deleted_while_its_job_trains_is_made_anew(server, tracker, job, p
     promised(server)
 
 
-def test_a_sweeps_run_deleted_while_it_runs_is_told_and_made_anew_by_the_next_command(
+def test_a_sweeps_run_deleted_during_training_is_reported_and_created_by_the_next_command(
     server, tracker, deliver, give_up, job, said, promised
 ):
     go_on, records = unfinish(job)
@@ -563,7 +559,7 @@ def test_a_sweeps_run_deleted_while_it_runs_is_told_and_made_anew_by_the_next_co
     promised(server)
 
 
-def test_an_experiment_deleted_while_a_job_trains_is_told_and_then_refused(
+def test_an_experiment_deleted_during_training_is_reported_and_then_refused(
     server, tracker, deliver, give_up, job, said, promised
 ):
     go_on, records = unfinish(job)

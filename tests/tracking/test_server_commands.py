@@ -1,4 +1,4 @@
-"""The whole command at a tracking server that is killed or hangs."""
+"""The whole command with a tracking server that is killed or hangs."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from tests.tracking.servers import HANG, no_fault, serving
 
 pytestmark = [
     pytest.mark.slow,
-    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
@@ -32,7 +32,7 @@ def server(migrated, tmp_path_factory):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a command with what it says in a file; returns its process once that many epochs stand in journals."""
+    """Starts a command; returns its process once the journals hold so many epochs."""
     processes = []
 
     def run(*words, epochs=3, **variables):
@@ -61,7 +61,7 @@ def start(tmp_path):
 
 @pytest.fixture
 def said(tmp_path):
-    """What the command has said beside its epochs."""
+    """The printed lines except the epochs."""
 
     def read():
         lines = (tmp_path / "said").read_text().splitlines()
@@ -81,7 +81,7 @@ def promised(server, tmp_path):
 
 
 def calm(lines):
-    """Whether there is no noise of a library among them."""
+    """Whether no library printed noise."""
     return not re.search(r"Traceback|Retry|WARNING|urllib3", "\n".join(lines)) and all(
         len(line) < 500 for line in lines
     )
@@ -138,7 +138,7 @@ def test_a_server_that_hangs_costs_no_training(server, proxy, start, said, promi
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_who_stops_a_sweep_whose_server_hangs_is_gone_in_seconds(
+def test_a_stopped_sweep_with_a_server_that_hangs_ends_in_seconds(
     server, proxy, start, said, promised, command, number, status
 ):
     grid = [*GRID, "tracking.system_metrics=true"]
@@ -158,7 +158,7 @@ def test_who_stops_a_sweep_whose_server_hangs_is_gone_in_seconds(
     promised()
 
 
-def test_who_stops_a_command_whose_server_hangs_from_the_start_is_gone_at_once(proxy, tmp_path, start):
+def test_a_stopped_command_with_a_server_that_hangs_from_the_start_ends_at_once(proxy, tmp_path, start):
     proxy.fault = lambda request: None if request.path == "/health" else HANG
     process = start(*GRID, epochs=0, MLFLOW_TRACKING_URI=proxy.uri)
     deadline = time.monotonic() + 60

@@ -10,18 +10,18 @@ from src.storage.lock import job_lock
 from src.tracking.session import Tracker
 from src.tracking.sweep_run import SweepRun, how_ended
 
-# MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
-def test_a_signal_while_the_store_is_opened_leaves_no_run_running(store, planned, tmp_path, monkeypatch, signal):
+def test_a_signal_while_the_store_opens_leaves_no_run_running(store, planned, tmp_path, monkeypatch, signal):
     def interrupted(self, verdict):
         raise signal
 
     monkeypatch.setattr(SweepRun, "_describe", interrupted)  # the run is there by then
     sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
+    settings = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")
     with pytest.raises(signal):
         Tracker(settings, sweep, tmp_path / "multirun", lambda line: None).open()
     (run,) = store.find(kind="sweep")
@@ -30,9 +30,9 @@ def test_a_signal_while_the_store_is_opened_leaves_no_run_running(store, planned
 
 @pytest.fixture
 def delivered(store, planned, tmp_path):
-    """Delivers the sweep as a command does, and returns its own run with all points of its metrics."""
+    """Delivers the sweep as a command does; returns its run and all values of its metrics."""
     sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking("sqlite", f"sqlite:///{tmp_path / 'mlflow.db'}", "normlab")
+    settings = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")
 
     def deliver(**how):
         tracker = Tracker(settings, sweep, tmp_path / "multirun", lambda line: None)
@@ -47,7 +47,7 @@ def delivered(store, planned, tmp_path):
     return deliver
 
 
-def test_a_sweep_delivered_again_has_the_same_points_and_the_same_end(delivered, job):
+def test_a_second_delivery_gives_the_same_metrics_and_the_same_end(delivered, job):
     run, points = delivered()
     finished = job.result()["finished"]
     assert points == {
@@ -67,24 +67,24 @@ def test_a_sweep_delivered_again_has_the_same_points_and_the_same_end(delivered,
         (["KILLED"], "KILLED"),
         (["FAILED"], "FAILED"),
         (["FAILED", "KILLED"], "KILLED"),
-        ([], "FAILED"),  # died without a word
+        ([], "FAILED"),  # died silently
     ],
 )
-def test_who_delivers_a_broken_sweep_later_says_of_it_what_its_own_command_said(delivered, job, ends, status):
+def test_a_later_delivery_of_a_broken_sweep_gives_the_same_status(delivered, job, ends, status):
     job.result_path.unlink()
     with Journal(job.journal, resume=True) as journal:
         for end in ends:
             journal.append(stamp("stop", status=end, error="why"))
     assert delivered(stopped=status == "KILLED")[0].info.status == status
-    assert delivered()[0].info.status == status  # src.sync knows nothing of a signal
+    assert delivered()[0].info.status == status  # as by src.sync, which does not know about the signal
 
 
-def test_a_sweep_stopped_before_its_first_job_was_not_a_failure(delivered, job):
+def test_a_sweep_stopped_before_its_first_job_is_killed(delivered, job):
     shutil.rmtree(job.path)
     assert delivered(stopped=True)[0].info.status == "KILLED"
 
 
-def test_a_job_that_died_before_its_first_line_was_not_stopped(delivered, job):
+def test_a_job_that_died_before_its_first_record_is_failed(delivered, job):
     job.result_path.unlink()
     job.journal.unlink()
     (job.path / "train.log").write_text("sbatch: error: no such partition\n")
@@ -93,7 +93,7 @@ def test_a_job_that_died_before_its_first_line_was_not_stopped(delivered, job):
     assert [value for value, _ in points["sweep/failed"]] == [1]
 
 
-def test_a_job_stopped_by_an_earlier_command_does_not_make_this_one_stopped(job):
+def test_a_stop_by_an_earlier_command_does_not_count(job):
     job.result_path.unlink()
     with Journal(job.journal, resume=True) as journal:
         journal.append(stamp("stop", status="KILLED", error="last week"))
@@ -102,7 +102,7 @@ def test_a_job_stopped_by_an_earlier_command_does_not_make_this_one_stopped(job)
     assert how_ended([job], later - 1) == "KILLED"
 
 
-def test_a_sweep_that_another_command_still_trains_is_not_ended(delivered, job):
+def test_a_sweep_that_another_command_trains_keeps_running(delivered, job):
     job.result_path.unlink()
     with job_lock(job.path):
         assert delivered()[0].info.status == "RUNNING"

@@ -1,16 +1,16 @@
-"""A whole sweep on MLflow's real page: its verdict, its report, its links.  About a minute on two cores."""
+"""A whole sweep on MLflow's real page: its verdict, report and links. Takes about a minute on two cores."""
 
 import re
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.tracking.pages import mlflow_ui
+from tests.tracking.servers import Server
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    # MLflow 3.17 asks SQLAlchemy 2.1 for something that a later one will not have.
+    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
@@ -30,19 +30,23 @@ def test_a_sweep_shows_verdict_report_and_links(browser, page, command, tmp_path
     (parent,) = client.search_runs(["1"], "tags.kind = 'sweep'")
     client._tracking_client.store.engine.dispose()
     verdict = next(tmp_path.glob("multirun/sweeps/*/verdict.txt")).read_text().split("\n")[0]
-    with mlflow_ui(uri, tmp_path) as address:
-        page.goto(f"{address}#/experiments/1/runs/{parent.info.run_id}")
+    server = Server(tmp_path)
+    server.start()
+    try:
+        page.goto(f"{server.uri}/#/experiments/1/runs/{parent.info.run_id}")
         expect(page.get_by_test_id("note-editor-preview-content")).to_contain_text(verdict)
-        page.goto(f"{address}#/experiments/1/runs/{parent.info.run_id}/artifacts/report.html")
+        page.goto(f"{server.uri}/#/experiments/1/runs/{parent.info.run_id}/artifacts/report.html")
         report = page.frame_locator("iframe.mlflow-html-iframe")
         expect(report.get_by_text(verdict).first).to_be_visible()
         expect(report.locator("canvas").first).to_be_visible()  # curves that can be hovered
         expect(report.get_by_alt_text("Forest plot").first).to_be_visible()
         for name, link in links.items():
-            page.goto(link.replace("http://127.0.0.1:5000/", address))
+            page.goto(link.replace("http://127.0.0.1:5000", server.uri))
             card = page.get_by_test_id("experiment-view-compare-runs-card").first
             row = page.locator("[role=row][row-index='0'] [col-id='metrics.`val/accuracy`']").first
             expect(row if name == "leaderboard" else card).to_be_visible()
-        page.goto(f"{address}#/experiments/1/runs?workflowType=machine_learning")
+        page.goto(f"{server.uri}/#/experiments/1/runs?workflowType=machine_learning")
         for name in ("curves", "mean of 2 seeds", "leaderboard"):
             expect(page.get_by_role("link", name=name)).to_be_visible()
+    finally:
+        server.kill()

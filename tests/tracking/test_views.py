@@ -1,4 +1,4 @@
-"""The saved views as text: what MLflow's page needs to find in them."""
+"""The saved views as text."""
 
 import json
 from itertools import pairwise
@@ -32,12 +32,12 @@ def state_of(tag):
     return json.loads(view["state"])
 
 
-def test_a_sweep_has_a_mark_of_its_own_in_each_folder():
+def test_a_sweep_has_another_mark_in_each_folder():
     assert sweep_mark("01234567" * 8, "89abcdef" * 4) == SWEEP
     assert sweep_mark("01234567" * 8, "f" * 32) != SWEEP
 
 
-def test_a_view_is_one_tag_that_the_same_sweep_repeats():
+def test_the_same_sweep_gives_the_same_tag():
     tag = sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
     assert tag == sweep_view(SWEEP, "norms", VARIED, 5, penalty=True, images=6)
     assert tag[0] == "mlflow.sharedViewState.sweep-01234567-89abcdef"
@@ -49,7 +49,7 @@ def test_a_view_is_one_tag_that_the_same_sweep_repeats():
     }
 
 
-def test_a_view_filters_by_the_tag_of_its_sweep_and_shows_what_varies():
+def test_a_view_filters_by_the_sweeps_tag_and_shows_the_varied_params():
     state = state_of(sweep_view(SWEEP, "norms", [*VARIED, "seed"], 5))
     assert sweep_tag(SWEEP) == "sweep.01234567-89abcdef"
     assert state["searchFilter"] == 'tags.`sweep.01234567-89abcdef` = "true"'
@@ -73,7 +73,7 @@ def test_every_chart_has_its_section_and_every_metric_its_chart(kind, penalty, v
     charts = state["compareRunCharts"]
     assert {chart["metricSectionId"] for chart in charts} == sections
     assert len({chart["uuid"] for chart in charts}) == len(charts)
-    # The page appends a generated section for a metric that is missing here.
+    # The page adds a section for each metric without a chart.
     assert {chart["metricKey"] for chart in charts if "metricKey" in chart} == {
         "train/loss",
         "train/penalty",
@@ -88,7 +88,7 @@ def test_every_chart_has_its_section_and_every_metric_its_chart(kind, penalty, v
     }
 
 
-def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
+def test_a_view_of_means_has_no_empty_cards():
     kinds = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, kind=CELLS))["compareRunCharts"]}
     assert kinds == {"LINE", "BAR"}
     images = {chart["type"] for chart in state_of(sweep_view(SWEEP, "n", VARIED, 5, images=6))["compareRunCharts"]}
@@ -97,20 +97,20 @@ def test_a_mean_of_seeds_has_no_cards_that_the_page_leaves_empty():
     assert none == {"LINE", "BAR"}
 
 
-def test_a_mean_of_seeds_is_drawn_on_an_axis_without_zero():
+def test_a_view_of_means_has_a_log_axis():
     for kind, scale in ((CURVES, "linear"), (CELLS, "log")):
         charts = state_of(sweep_view(SWEEP, "n", VARIED, 5, kind=kind))["compareRunCharts"]
         assert {chart["scaleType"] for chart in charts if chart.get("metricKey") == "val/accuracy"} == {scale}
 
 
-def test_seeds_are_averaged_only_where_there_are_several():
+def test_several_seeds_add_a_view_of_means():
     names = {TAG_PREFIX + view_key(SWEEP): "norms: curves", TAG_PREFIX + view_key(SWEEP, TABLE): "norms: leaderboard"}
     for seeds, more in ((1, {}), (5, {TAG_PREFIX + view_key(SWEEP, CELLS): "norms: mean of 5 seeds"})):
         made = sweep_views(SWEEP, "norms", VARIED, 5, seeds=seeds)
         assert {tag: json.loads(view)["name"] for tag, view in made.items()} == names | more
 
 
-def test_the_leaderboard_is_a_table_by_validation_accuracy_the_best_first():
+def test_the_leaderboard_is_sorted_by_validation_accuracy():
     state = state_of(sweep_view(SWEEP, "norms", VARIED, 5, kind=TABLE))
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val/accuracy`", False)
     assert "compareRunsMode" not in view_link("7", view_key(SWEEP, TABLE))
@@ -123,14 +123,14 @@ def test_the_largest_view_fits_into_a_tag():
         assert len(value) <= MAX_CHARACTERS
 
 
-def test_the_oldest_views_go_and_a_readers_own_stay():
+def test_the_oldest_views_are_deleted_and_a_readers_own_stay():
     ours = dict(sweep_view(f"{number:08x}", "n", VARIED, 1000 + number) for number in range(VIEWS_KEPT))
     assert surplus_views(ours) == []
     tags = {**ours, TAG_PREFIX + "4f0c-theirs": "{}", "mlflow.note.content": "x", TAG_PREFIX + "sweep-bad": "no JSON"}
     assert surplus_views(tags) == [TAG_PREFIX + "sweep-bad", TAG_PREFIX + "sweep-00000000"]
 
 
-def test_the_note_is_one_line_of_words_then_the_newest_sweeps_views_first():
+def test_the_note_links_the_newest_sweeps_first_in_one_line():
     views: dict[str, str] = {}
     for number in range(6):
         views |= sweep_views(f"{number:08x}", f"sweep [{number}]", VARIED, 1000 + number, seeds=2)
@@ -146,12 +146,12 @@ def test_the_note_is_one_line_of_words_then_the_newest_sweeps_views_first():
     assert text.endswith("[all runs](#/experiments/7/runs?workflowType=machine_learning)")
 
 
-def test_a_note_links_the_newer_of_two_views_that_show_the_same():
-    old = sweep_views("01234567", "sweep", VARIED, 1000, seeds=1)  # of a folder that this one is a copy of
+def test_a_note_links_the_newer_of_two_equal_views():
+    old = sweep_views("01234567", "sweep", VARIED, 1000, seeds=1)  # from the folder that this one was copied from
     text = note("7", old | sweep_views(SWEEP, "sweep", VARIED, 2000, seeds=1))
     assert text.count("[curves]") == text.count("[leaderboard]") == 1
     assert view_link("7", view_key(SWEEP)) in text
 
 
-def test_a_note_without_views_still_leads_to_the_runs():
+def test_a_note_without_views_links_the_runs():
     assert note("7", {}) == "Sweeps, newest first: [all runs](#/experiments/7/runs?workflowType=machine_learning)"

@@ -1,4 +1,4 @@
-"""What a command asks for: the words outside any cell, times the cells of `sweep.cells`."""
+"""A requested grid: the values of the command's words, times the combinations listed in `sweep.cells`."""
 
 import json
 import math
@@ -14,57 +14,57 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command
 from src.config import KEYS, Config
+from src.runs.seeds import seed_range
 from src.sweep.overrides import check_overrides, check_text, count, expand, parse
 from src.sweep.suggestions import Groups, can_be_swept
 
 COMPACT = (",", ":")  # JSON without spaces
-# A word of a cell: what stands in quotes or brackets may hold spaces.
+# A word of a cell's line; text in quotes or brackets may hold spaces.
 WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
 
 @dataclass(frozen=True)
 class CellLine:
-    """A line of `sweep.cells`, which may stand for several combinations itself."""
+    """A line of `sweep.cells`; its values may give several combinations."""
 
     line: str
     overrides: Sequence[Override]
 
     @property
     def place(self) -> str:
-        """How a refusal names it."""
+        """The line's name in a refusal."""
         return f"in the cell {self.line!r}"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A grid before it is expanded, and the configuration of what does not vary in it."""
+class RequestedGrid:
+    """A grid before it is expanded, with the configuration of the keys that have one value."""
 
-    outside: Sequence[Override]
+    outside: Sequence[Override]  # the words outside `sweep.cells`
     cells: Sequence[CellLine]
     config: Config
 
     @property
     def number(self) -> int:
-        """How many combinations there are; no range is listed for it."""
+        """The number of combinations, found without listing them."""
         inside = sum(math.prod(count(override) for override in cell.overrides) for cell in self.cells)
         return math.prod(count(override) for override in self.outside) * (inside if self.cells else 1)
 
-    def points(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
-        """Every combination as Hydra would write it, with the cell that it comes from."""
+    def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
+        """Every combination in Hydra's notation, with the cell that it comes from."""
         outside = expand(self.outside)
         if not self.cells:
-            yield from ((point, None) for point in outside)
+            yield from ((combination, None) for combination in outside)
         for cell in self.cells:
-            yield from ((inside | point, cell) for inside in expand(cell.overrides) for point in outside)
+            yield from ((inside | combination, cell) for inside in expand(cell.overrides) for combination in outside)
 
 
 def read_cells(
     lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
 ) -> list[CellLine]:
-    """The lines of `sweep.cells`, each held to what typed words are held to.
+    """Parse the lines of `sweep.cells` and check them like typed words.
 
-    Raises:
-        BadInput: naming the line, for a word that cannot stand in it, or not beside those outside.
+    Raises BadInput, naming the line, for a wrong word or one that repeats a word outside.
     """
     given = {override.key_or_group: override.input_line for override in outside}
     cells = []
@@ -87,16 +87,17 @@ def read_cells(
 def _check_place(override: Override, cell: CellLine, given: Mapping[str, str | None], groups: Groups) -> None:
     name, word = override.key_or_group, override.input_line
     if not can_be_swept(name, groups):
-        raise BadInput(f"{cell.place}: {name} is no part of what a job is", "what can be swept", f"{word} outside it")
+        what = f"{cell.place}: {name} is not a setting of a job"
+        raise BadInput(what, "a key that can be swept", f"{word} outside it")
     if name in given:
         what = f"{name} is given {cell.place} and outside it, as {given[name]}"
         raise BadInput(what, "one of them", f"the command without {given[name]}")
 
 
 def in_cells(outside: Sequence[Override], group: str, name_of: Callable[[str], str]) -> str | None:
-    """The typed command with `sweep.cells`, where each option of a group stands with the keys that it reads.
+    """The typed command rewritten with `sweep.cells`: each option of a group together with the keys that it reads.
 
-    None where the command cannot be told so: where a preset chose the options, say, or none of them reads a key.
+    None if that is impossible, for example because a preset chose the options or none of them reads a key.
     """
     choice = next((override for override in outside if override.key_or_group == group), None)
     readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in outside if o.key_or_group in KEYS}
@@ -116,18 +117,11 @@ def in_cells(outside: Sequence[Override], group: str, name_of: Callable[[str], s
 
 
 def seeds_word(config: Config, given: Mapping[str, Override]) -> str | None:
-    """The word that `seeds` is short for; None where `seed` says more, or there is neither.
+    """The word `seed=...` that `seeds` abbreviates; None without `seeds` or if `seed` is given.
 
-    Args:
-        config: the configuration in which a preset's or a typed `seeds` stands.
-        given: the overrides by name; one of a preset is not among them where another was typed in its place.
-
-    Raises:
-        BadInput: for both in one place.
+    `given` are the overrides by name; a typed `seed` or `seeds` has removed the preset's. Raises BadInput for both.
     """
-    if config.seeds is None:
-        return None
-    if "seed" in given and "seeds" in given:
+    if "seed" in given and "seeds" in given and config.seeds is not None:
         both = f"{given['seeds'].input_line} and {given['seed'].input_line}"
         raise BadInput(f"the seed is given twice: {both}", "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
-    return None if "seed" in given else f"seed=range(0,{config.seeds})"
+    return seed_range(config.seeds, given)

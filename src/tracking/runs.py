@@ -1,0 +1,103 @@
+"""What all runs in MLflow have in common: metrics and tags from a journal, and how a run ends."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
+
+from src.pictures.colours import colour
+from src.runs.identity import stored_leaves
+from src.runs.journal import Record
+
+
+def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
+    """The metrics of all epochs in a journal, each with its recorded time."""
+    return [
+        Metric(name, value, record["time"], record["epoch"])
+        for record in records
+        if record["kind"] == "epoch"
+        for name, value in record["metrics"].items()
+    ]
+
+
+def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) -> None:
+    """Raise OSError if a run lacks one of these metrics at any step: a proxy may have answered for the store."""
+    expected: dict[str, set[tuple[int, int]]] = {}
+    for metric in metrics:
+        expected.setdefault(metric.key, set()).add((metric.step, metric.timestamp))
+    lost = [
+        name
+        for name, steps in expected.items()
+        if steps - {(metric.step, metric.timestamp) for metric in client.get_metric_history(run_id, name)}
+    ]
+    if lost:
+        raise OSError(f"{', '.join(lost)} did not arrive")
+
+
+def job_tags(start: Record) -> dict[str, str]:
+    """The tags that stay the same while a job runs: its identity, code and environment."""
+    environment = dict(start["environment"])
+    commit = environment.pop("commit", "")
+    tags = {
+        "attempt": str(start["time"]),
+        "seed": str(start["config"]["seed"]),
+        "code": start["code"],
+        "env.threads": str(start["config"]["threads"]),
+        "mlflow.source.name": "src/train.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.runColor": colour(stored_leaves(start["config"])),
+        **{f"env.{name}": value for name, value in environment.items()},
+    }
+    if commit:
+        tags |= {"mlflow.source.git.commit": commit.rstrip("+"), "git.dirty": str(commit.endswith("+")).lower()}
+    return tags
+
+
+def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
+    """The images as MLflow's dataset input, with the digest that enters the job's key."""
+    entity = Dataset(
+        name=name,
+        digest=source["digest"][:32],  # the store has room for 36
+        source_type="local",
+        source=json.dumps({"uri": source["place"]}),
+        profile=json.dumps({name: source[name] for name in ("train", "test", "channels", "size")}),
+    )
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
+    """Set a run's final status; raises OSError if it does not arrive."""
+    client.set_terminated(run_id, status, time)
+    if client.get_run(run_id).info.status != status:
+        raise OSError(f"the status {status} did not arrive")
+
+
+def supersede_others(client: MlflowClient, runs: Iterable[Run], kept: str) -> None:
+    """Keep one run: the others are earlier attempts, or come from requests that were repeated or delayed."""
+    for run in runs:
+        if run.info.run_id != kept:
+            supersede(client, run)
+
+
+def supersede(client: MlflowClient, run: Run) -> None:
+    """Hide a replaced run from every view but keep its data.
+
+    The tag that hides the run comes last, so a command that is killed before it repeats all steps.
+    """
+    run_id = run.info.run_id
+    if run.info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+    for name in run.data.tags:
+        if name.startswith("sweep."):
+            client.delete_tag(run_id, name)
+    client.set_tag(run_id, "superseded", "true")
+
+
+def fail_running(client: MlflowClient, runs: Iterable[Run], error: str) -> None:
+    """Mark all RUNNING runs among `runs` as FAILED, with the error."""
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.set_tag(run.info.run_id, "error", error[:5000])
+            terminate(client, run.info.run_id, "FAILED", None)
