@@ -263,7 +263,7 @@ def test_a_long_list_of_unfinished_jobs_is_cut_short(world, tmp_path):
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
     assert said[11:] == [
-        "and 2 more jobs",
+        "and 2 more",
         "To train only the missing jobs, run the same command again:",
         f"  {sweep.command}",
     ]
