@@ -13,7 +13,7 @@ import pytest
 from src.figures.figures import drawings
 from src.pictures.confusion_matrix import confusion_matrix
 from src.pictures.rendering import png, svg
-from src.results.records import load_records
+from src.results.results import load_results
 from src.verdict.verdicts import judge
 from tests.world import predict
 
@@ -69,7 +69,7 @@ def test_no_environment_and_no_matplotlibrc_changes_a_picture(tmp_path, settings
 
 
 def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
-    records = load_records([six], world.multirun)
+    records = load_results([six], world.multirun)
     verdicts = judge([six], records, {})
     plain = {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()}
     matrix, vector = png(picture()), svg(picture())

@@ -90,7 +90,7 @@ def test_a_sealed_journal_of_wrong_content_is_named_by_every_reader(world):
     records = read_journal(path)
     records[0]["config"]["seed"] = 5  # not the job whose key the journal names
     path.write_bytes(b"".join(map(encode, records)))
-    from src.results.records import load_records
+    from src.results.results import load_results
 
-    (found,) = load_records([world.sweep([job])], world.multirun).unfinished
+    (found,) = load_results([world.sweep([job])], world.multirun).unfinished
     assert found.reason == f"{path} is that of another job"

@@ -1,4 +1,4 @@
-"""Turns finished jobs into two tidy pandas frames: one row a run, and one row an epoch of a run."""
+"""Turns finished jobs into two tidy pandas frames: one row per run, and one row per epoch of a run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,56 +21,56 @@ Environment = tuple[tuple[str, str], ...]
 """Names and values that can change bits, sorted; a run that was resumed elsewhere has several values of one name."""
 
 
-def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> tuple[list[str], dict[str, FinishedJob]]:
-    """The cell of each run, and the job of each run by the run's name; a cell's runs stay together, by seed."""
+def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, FinishedJob]:
+    """The jobs by the names of their runs: the cell's label and the seed; cells one by one, seeds ascending."""
     cells: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         cells.setdefault(job.start["cell"], []).append(job)
     labels = {key: label(group[0].leaves, varies, seed=False) for key, group in cells.items()}
-    often = Counter(labels.values())
-    names: list[str] = []
+    frequency = Counter(labels.values())
     runs: dict[str, FinishedJob] = {}
     for key, group in cells.items():
         # Two cells can share a label: the same settings on other data, or two keys with the same last part.
-        name = labels[key] if often[labels[key]] == 1 else f"{labels[key]} {key[:6]}"
-        for job in sorted(group, key=lambda job: int(job.leaves["seed"])):
-            names.append(name)
-            runs[f"{name} s{job.leaves['seed']}"] = job
-    return names, runs
+        cell = labels[key] if frequency[labels[key]] == 1 else f"{labels[key]} {key[:6]}"
+        runs |= {f"{cell} s{job.leaves['seed']}": job for job in sorted(group, key=lambda job: int(job.leaves["seed"]))}
+    return runs
 
 
-def run_frame(cells: Sequence[str], jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
-    """One row a run; `load_runs` documents the columns."""
-    rows = [
-        _run_row(run, cell, job, environment)
-        for cell, (run, job), environment in zip(cells, jobs.items(), bit_changing(list(jobs.values())), strict=True)
-    ]
-    columns = _columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN])
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
-    # A setting that is null in some runs keeps its integers, which pandas would turn into floats.
-    mixed = [path for path in SETTINGS if frame[path].map(type).nunique() > 1]
-    inferred = frame.columns.difference(mixed)
-    frame[inferred] = frame[inferred].infer_objects()
+def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
+    """One row per run, from the jobs by the runs' names; `load_runs` documents the columns."""
+    environments = bit_changing(list(jobs.values()))
+    rows = [_run_row(*named, environment) for named, environment in zip(jobs.items(), environments, strict=True)]
+    frame: pd.DataFrame = pd.DataFrame(
+        rows, columns=_columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN]), dtype=object
+    )
+    # A key that is null in some runs keeps its integers, which pandas would turn into floats.
+    complete = frame.columns[frame.notna().all()]
+    frame[complete] = frame[complete].infer_objects()
     return frame
 
 
-def epoch_frame(cells: Sequence[str], jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
-    """One row an epoch of a run, in the order of the runs; `load_runs` documents the columns."""
+def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
+    """One row per epoch of a run, from the jobs by the runs' names; `load_runs` documents the columns."""
     rows = [
-        {"run": run, "cell": cell, "seed": job.leaves["seed"], "epoch": record["epoch"], **record["metrics"]}
-        for cell, (run, job) in zip(cells, jobs.items(), strict=True)
+        _named(run, job) | {"epoch": record["epoch"], **record["metrics"]}
+        for run, job in jobs.items()
         for record in job.epochs
     ]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=_columns(rows, [*RUN, "epoch", *EPOCH_METRICS]))
     return frame
 
 
-def _run_row(run: str, cell: str, job: FinishedJob, environment: Environment) -> dict[str, Any]:
-    start, source, seconds = job.start, job.start["source"], job.result["seconds"]
+def _named(run: str, job: FinishedJob) -> dict[str, Any]:
+    return {"run": run, "cell": run.rpartition(" s")[0], "seed": job.leaves["seed"]}
+
+
+def _run_row(run: str, job: FinishedJob, environment: Environment) -> dict[str, Any]:
+    start, source, result = job.start, job.start["source"], job.result
     return {
-        **{"run": run, "cell": cell, **job.leaves, **job.result["metrics"]},
-        "seconds/train": seconds["train"],
-        "seconds/total": seconds["total"],
+        **_named(run, job),
+        **job.leaves,
+        **result["metrics"],
+        **{f"seconds/{part}": result["seconds"][part] for part in ("train", "total")},
         "parameters": start["parameters"],
         "dataset": source["digest"],
         "dataset_name": f"{job.leaves['data.name']} {source['digest'][:8]}",

@@ -29,21 +29,18 @@ def balanced_runs(runs: pd.DataFrame, others: Iterable[str], at: Sequence[str]) 
     return found
 
 
-def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[int]":
-    """A number for each run's combination of the values of the keys."""
-    columns = [_values(runs, path) for path in paths]
-    combinations = list(zip(*columns, strict=True)) if columns else [()] * len(runs)
-    numbers = {combination: number for number, combination in enumerate(dict.fromkeys(combinations))}
-    found: pd.Series[int] = pd.Series([numbers[each] for each in combinations], index=runs.index, dtype=int)
+def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[str]":
+    """Each run's values of the keys, as one text."""
+    found = pd.Series("", index=runs.index, dtype=str)
+    for path in paths:
+        found = found + "\0" + _values(runs, path)
     return found
 
 
 def _values(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
     """Each run's value of a key as text; empty where the options of the run do not read the key."""
     option = f"{path.partition('.')[0]}.name"
-    values: pd.Series[str] = runs[path].map(repr)
-    if option not in runs:
-        return values
-    reads = {name: applies(path, {option: name}) for name in runs[option].unique()}
-    found: pd.Series[str] = values.where(runs[option].map(reads).astype(bool), "")
+    names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option
+    reads = {name: applies(path, {option: name}) for name in names.unique()}
+    found: pd.Series[str] = runs[path].map(repr).where(names.map(reads).astype(bool), "")
     return found

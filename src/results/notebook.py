@@ -18,23 +18,23 @@ from src.wording import counted, joined
 class Runs(NamedTuple):
     """Finished runs as two frames; `load_runs` documents their columns."""
 
-    runs: pd.DataFrame  # one row a run
-    epochs: pd.DataFrame  # one row an epoch of a run
+    runs: pd.DataFrame  # one row per run
+    epochs: pd.DataFrame  # one row per epoch of a run
 
 
 def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[str] | None = None) -> Runs:
-    """The finished runs of a `multirun` folder as two pandas frames: one row a run, and one row an epoch.
+    """The finished runs of a `multirun` folder as two pandas frames: one row per run, and one row per epoch.
 
         runs, epochs = load_runs("multirun")
         runs.groupby("norm.name")["test/accuracy"].agg(["mean", "std", "count"])
         epochs.pivot_table("val/accuracy", "epoch", "cell").plot()
 
-    The runs of a cell, which differ by their seed only, follow each other with ascending seeds.
+    A cell is all runs that differ by their seed only; they are adjacent, with ascending seeds.
 
     | column of `runs` | content |
     | --- | --- |
     | `run`, `cell`, `seed` | a unique name such as `gn l1=1e-05 s0`, the name without the seed, the seed |
-    | `norm.name`, `reg.l1`, ... | every configuration key that decides a run's numbers; a key's group may not read it |
+    | `norm.name`, `reg.l1`, ... | every configuration key that decides the numbers of a run |
     | `test/accuracy`, `test/loss`, `test/errors` | on the test images, after the last epoch |
     | `val/accuracy`, `val/loss` | on the validation images, after the last epoch |
     | `best/val_accuracy` | the highest validation accuracy of all epochs |

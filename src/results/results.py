@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import pandas as pd
 
 from src.config import KEYS
 from src.console import patiently
-from src.results.cells import Cell, cells_of
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import code_digest, varying
+from src.runs.identity import varying
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.lock import is_owned
 from src.runs.stored import NoAccess
@@ -34,23 +32,13 @@ class Unfinished:
 class Results:
     """The runs that are compared together.  `load_runs` documents the columns of both frames."""
 
-    runs: pd.DataFrame  # one row a run: cells in the order of the sweeps, seeds ascending
-    epochs: pd.DataFrame  # one row an epoch of a run, in the order of the runs
+    runs: pd.DataFrame  # one row per run: cells in the order of the sweeps, seeds ascending
+    epochs: pd.DataFrame  # one row per epoch of a run, in the order of the runs
     varies: tuple[str, ...]  # dotted keys that tell the cells apart: the norm first, never the seed
     sources: Mapping[str, Mapping[str, Any]]  # by digest: a dataset's classes, channels, size, train, test and place
     jobs: Mapping[str, FinishedJob]  # by the run's name, for the other files of its folder
     unfinished: tuple[Unfinished, ...]
     incomplete: tuple[Unfinished, ...] = ()  # compared, but a file besides the predictions is unusable
-
-    @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """The earlier form, for the rooms that do not read frames yet."""
-        return cells_of(self.runs, self.jobs)
-
-    @property
-    def other_code(self) -> list[str]:
-        """The names of the runs that other code than the present one trained."""
-        return self.runs.loc[self.runs["code"] != code_digest(), "run"].tolist()
 
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
@@ -66,20 +54,10 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
         else:
             finished.append(job)
             incomplete += _incomplete(job, plan)
-    return collect_results(finished, _varies(sweeps, finished), unfinished, incomplete)
-
-
-def collect_results(
-    finished: Iterable[FinishedJob],
-    varies: tuple[str, ...],
-    unfinished: Iterable[Unfinished] = (),
-    incomplete: Iterable[Unfinished] = (),
-) -> Results:
-    """Finished jobs, which were checked before, as frames."""
-    cells, jobs = name_runs(finished, varies)
-    sources = {job.start["source"]["digest"]: job.start["source"] for job in reversed(jobs.values())}
-    runs, epochs = run_frame(cells, jobs), epoch_frame(cells, jobs)
-    return Results(runs, epochs, varies, sources, jobs, tuple(unfinished), tuple(incomplete))
+    varies = _varies(sweeps, finished)
+    jobs = name_runs(finished, varies)
+    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
+    return Results(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs, tuple(unfinished), tuple(incomplete))
 
 
 def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
@@ -90,6 +68,7 @@ def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[s
 
 
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
+    """The job if its numbers can be compared, else the reason why they cannot."""
     job = FinishedJob(folder)
     try:
         if not folder.finished:

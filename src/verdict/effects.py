@@ -48,32 +48,28 @@ class Effect:
     @property
     def words(self) -> str:
         """The effect as a sentence, in percentage points."""
-        others = joined(self.over)
-        mean = f", averaged over {others} ({counted(self.settings, 'setting')})" if self.settings > 1 else ""
-        mean = mean or (f", at one setting of {others}" if others else "")
+        others, mean = joined(self.over), ""
+        if others:
+            settings = f"averaged over {others} ({counted(self.settings, 'setting')})"
+            mean = f", {settings if self.settings > 1 else f'at one setting of {others}'}"
         subject = f"{self.factor} {self.level} vs {self.against}:"
         if self.interaction:
-            subject = (
-                f"{self.factor}: the change from {self.against} to {self.level} differs from the sum of the two single "
-                "changes by"
-            )
+            change = f"the change from {self.against} to {self.level}"
+            subject = f"{self.factor}: {change} differs from the sum of the two single changes by"
         if self.low is None or self.high is None:
             size = f"{points(self.difference)} points"
             return f"{subject} {size}{mean}; one common seed, so no interval: another seed could reverse it"
         if self.equal:
             return f"{subject} 0 points in each of {self.n} seeds{mean}"
-        seeds = f"({self.n} seeds)"
-        significant = self.p_holm is not None and self.p_holm < ALPHA
-        if significant and not self.interaction:
+        result = f"{subject} {points(self.difference)} points {interval(self.low, self.high)}{mean}"
+        if self.p_holm is None or self.p_holm >= ALPHA:
+            alone = self.p is not None and self.p < ALPHA
+            result += ", significant on its own, but not after Holm's correction" if alone else ", not significant"
+        elif not self.interaction:
             better = "better" if self.difference > 0 else "worse"
             size = by(self.difference, self.low, self.high)
-            return f"{self.factor} {self.level} is {better} than {self.against} by {size}{mean} {seeds}"
-        said = f"{subject} {points(self.difference)} points {interval(self.low, self.high)}{mean}"
-        if significant:
-            return f"{said} {seeds}"
-        alone = self.p is not None and self.p < ALPHA
-        doubt = "significant on its own, but not after Holm's correction" if alone else "not significant"
-        return f"{said}, {doubt} {seeds}"
+            result = f"{self.factor} {self.level} is {better} than {self.against} by {size}{mean}"
+        return f"{result} ({self.n} seeds)"
 
 
 def factor_effects(results: Results) -> tuple[Effect, ...]:

@@ -3,8 +3,10 @@
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from src.results.results import Results
@@ -19,7 +21,6 @@ from src.verdict.statistics import (
     holm,
     mcnemar,
     rounding_sd,
-    superiority,
     t_interval,
 )
 
@@ -33,23 +34,23 @@ AFFORDABLE = 20  # total seeds that a suggestion may reach; or twice the present
 class Compared:
     """The comparison of all cells that were tested on the same images.
 
-    `pairs` has the rows of both cells (`first`, `second`), the common seeds (`n`), the difference with its interval and
-    p (`difference`, `low`, `high`, `p`), the standard deviation of the paired differences (`sd`, NaN for one seed), and
-    whether every common seed gave bit-identical results (`equal`) or one was trained in two environments (`across`).
+    `pairs` has one value per pair in each array: the positions of both cells (`first`, `second`), the fields of `Pair`
+    that need no other pair, and `sd`, the standard deviation of the paired differences (NaN for one seed).
     """
 
     dataset: str  # its name, such as `mnist 1a2b3c4d`
     images: int  # test images
-    runs: pd.DataFrame  # names of the runs, a row per cell and a column per seed; missing where a seed has no run
-    accuracies: Floats  # test accuracies of the same shape, NaN where a seed has no run
-    pairs: pd.DataFrame  # one row per pair
-    without: tuple[tuple[int, int, int], ...]  # pairs that cannot be compared: two rows and their common seeds
+    cells: list[str]
+    runs: npt.NDArray[np.object_]  # names of the runs (cells, seeds), None where a seed has no run
+    accuracies: Floats  # test accuracies (cells, seeds), NaN where a seed has no run
+    pairs: Mapping[str, npt.NDArray[Any]]
+    without: tuple[tuple[int, int, int], ...]  # pairs that cannot be compared: two cells and their common seeds
 
     @cached_property
     def means(self) -> dict[str, float]:
         """The mean test accuracy of each cell over all its seeds, the best first."""
         means = [float(np.mean(row[~np.isnan(row)])) for row in self.accuracies]
-        return dict(sorted(zip(self.runs.index, means, strict=True), key=lambda item: -item[1]))
+        return dict(sorted(zip(self.cells, means, strict=True), key=lambda item: -item[1]))
 
 
 def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[str] = ()) -> list[Compared]:
@@ -68,28 +69,35 @@ def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[
 
 
 def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Compared:
-    columns = ["run", "test/accuracy", "measured", "place"]
-    table = runs.set_index(["cell", "seed"])[columns].unstack("seed").reindex(runs["cell"].unique())
-    accuracies = table["test/accuracy"].to_numpy(np.float64)
-    n, mean, sd = _by_seed(accuracies)
-    alone = _by_image(table["run"], n, right)
+    (row, cells), (column, seeds) = pd.factorize(runs["cell"]), pd.factorize(runs["seed"], sort=True)
+
+    def table(name: str, missing: float | None) -> npt.NDArray[Any]:
+        values = np.full((len(cells), len(seeds)), missing)
+        values[row, column] = runs[name]
+        return values
+
+    names, accuracies = table("run", None), table("test/accuracy", np.nan)
+    n, mean, sd, superiority = _by_seed(accuracies)
+    alone = _by_image(names, n, right)
     upper = np.triu(np.ones_like(n, dtype=bool), 1)
     usable = upper & ((n > 1) | ((n == 1) & (alone >= 0) & (alone.T >= 0)))
     without = tuple((int(i), int(j), int(n[i, j])) for i, j in np.argwhere(upper & ~usable))
-    first, second = where = np.nonzero(usable)
-    pairs = pd.DataFrame({"first": first, "second": second, "n": n[where], "difference": mean[where]})
-    pairs["sd"] = np.maximum(sd[where], rounding_sd(images))
-    t = t_interval(mean[where], pairs["sd"].to_numpy(), np.maximum(n[where], 2))
-    one, other = alone[where], alone.T[where]
+    pair = np.nonzero(usable)
+    single, spread = n[pair] == 1, np.maximum(sd[pair], rounding_sd(images))
+    one, other = alone[pair], alone.T[pair]
+    by_seed = t_interval(mean[pair], spread, np.maximum(n[pair], 2))
     by_image = (*accuracy_difference_interval(one, other, images), mcnemar(one, other))
-    single = n[where] == 1
-    for name, of_seeds, of_images in zip(("low", "high", "p"), t, by_image, strict=True):
-        pairs[name] = np.where(single, of_images, of_seeds)
-    pairs.loc[single, "difference"] = ((one - other) / images)[single]
-    pairs.loc[single, "sd"] = np.nan
-    same_results, same_place = (_agree(table[name].fillna(-1).to_numpy(np.int64)) for name in columns[2:])
-    pairs["equal"], pairs["across"] = same_results[where], ~same_place[where]
-    return Compared(str(runs["dataset_name"].iloc[0]), images, table["run"], accuracies, pairs, without)
+    low, high, p = (np.where(single, each, several) for each, several in zip(by_image, by_seed, strict=True))
+    pairs = {
+        **{"first": pair[0], "second": pair[1], "n": n[pair]},
+        "difference": np.where(single, (one - other) / images, mean[pair]),
+        **{"low": low, "high": high, "p": p},
+        "sd": np.where(single, np.nan, spread),
+        "superiority": superiority[pair],
+        "equal": _agree(table("measured", -1))[pair],
+        "across": ~_agree(table("place", -1))[pair],
+    }
+    return Compared(str(runs["dataset_name"].iloc[0]), images, cells.tolist(), names, accuracies, pairs, without)
 
 
 def _measured(results: Results) -> list[int]:
@@ -112,11 +120,15 @@ def _agree(values: Counts) -> Bools:
     return found
 
 
-def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:
-    """For every two rows: the common seeds, the mean difference over them and its sd (cells, cells); 0 for no seed."""
+def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats, Floats]:
+    """For every two rows, over the seeds that both have: their number, the mean difference, its sd, and `superiority`.
+
+    Each is an array (cells, cells), 0 without a common seed.  `superiority` is the share of seeds in which the row
+    beats the column, ties count half (Bouthillier et al. 2021, P(A > B)).
+    """
     cells = len(accuracies)
     n = np.zeros((cells, cells), dtype=np.int64)
-    mean, sd = np.zeros((cells, cells)), np.zeros((cells, cells))
+    mean, sd, superiority = (np.zeros((cells, cells)) for _ in range(3))
     for row, values in enumerate(accuracies):  # all pairs at once would need cells x cells x seeds numbers
         differences = values - accuracies
         there = ~np.isnan(differences)
@@ -125,19 +137,20 @@ def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats]:
         mean[row] = differences.sum(axis=1) / np.maximum(n[row], 1)
         squares = (np.where(there, differences - mean[row][:, None], 0.0) ** 2).sum(axis=1)
         sd[row] = np.sqrt(squares / np.maximum(n[row] - 1, 1))
-    return n, mean, sd
+        superiority[row] = np.where(there, np.sign(differences) + 1, 0.0).sum(axis=1) / 2 / np.maximum(n[row], 1)
+    return n, mean, sd, superiority
 
 
-def _by_image(runs: pd.DataFrame, n: Counts, right: Mapping[str, Bools]) -> Counts:
+def _by_image(names: npt.NDArray[np.object_], n: Counts, right: Mapping[str, Bools]) -> Counts:
     """The images that the row's cell classifies correctly and the column's does not; -1 without one common seed."""
     alone = np.full(n.shape, -1, dtype=np.int64)
     single = n == 1
     np.fill_diagonal(single, False)
-    for _, names in runs.items():
-        rows = [row for row, name in enumerate(names) if name in right and single[row].any()]
+    for runs in names.T:  # of one seed
+        rows = [row for row, name in enumerate(runs) if name in right and single[row].any()]
         if len(rows) < 2:
             continue
-        answers = np.stack([right[names.iloc[row]] for row in rows]).astype(np.float32)  # sums are exact below 2**24
+        answers = np.stack([right[runs[row]] for row in rows]).astype(np.float32)  # sums are exact below 2**24
         both = (answers @ answers.T).astype(np.int64)
         place = np.ix_(rows, rows)
         alone[place] = np.where(single[place], both.diagonal()[:, None] - both, alone[place])
@@ -150,30 +163,28 @@ def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
     level = ALPHA / max(int((corrected >= ALPHA).sum()), 1)  # Holm's correction leaves it to the undecided pairs
     pairs: list[Pair] = []
     for group in groups:
-        p_holm = corrected[len(pairs) : len(pairs) + len(group.pairs)]
+        p_holm = corrected[len(pairs) : len(pairs) + len(group.pairs["p"])]
         pairs += _pairs_of(group, p_holm, len(corrected), level)
     return tuple(pairs)
 
 
 def _pairs_of(group: Compared, p_holm: Floats, among: int, level: float) -> Iterator[Pair]:
-    labels = group.runs.index.tolist()
-    total = np.arange(2, max(AFFORDABLE, 2 * int(group.pairs["n"].to_numpy().max(initial=1))) + 1)
+    total = np.arange(2, max(AFFORDABLE, 2 * int(group.pairs["n"].max(initial=1))) + 1)
     detected = detectable(total, level)
-    columns = (group.pairs[name].tolist() for name in group.pairs)
-    for first, second, n, difference, sd, low, high, p, equal, across, corrected in zip(
-        *columns, p_holm.tolist(), strict=True
-    ):
-        method, beats, values = f"exact McNemar on {group.images:,} images", None, ()
+    columns = [column.tolist() for column in (*group.pairs.values(), p_holm)]
+    for first, second, n, difference, low, high, p, sd, beats, equal, across, corrected in zip(*columns, strict=True):
         seeds, step = None, None
-        if n > 1:
+        if n == 1:
+            method, beats, differences = f"exact McNemar on {group.images:,} images", None, ()
+        else:
             row = group.accuracies[first] - group.accuracies[second]
-            values = tuple(row[~np.isnan(row)].tolist())
-            method, beats = f"paired t over {n} seeds", superiority(values)
+            method, differences = f"paired t over {n} seeds", tuple(row[~np.isnan(row)].tolist())
             if corrected >= ALPHA and not equal:
                 seeds, step = _enough_seeds(total, detected * sd, n)
+        names = group.cells[first], group.cells[second]
         yield Pair(
-            *(labels[first], labels[second], difference, low, high, p, corrected, method, n, beats, among),
-            *(seeds, step, values, group.images, equal, across),
+            *(*names, difference, low, high, p, corrected, method, n, beats, among),
+            *(seeds, step, differences, group.images, equal, across),
         )
 
 
@@ -186,9 +197,8 @@ def _enough_seeds(total: Counts, detected: Floats, n: int) -> tuple[int, float] 
         n: the seeds at hand.
     """
     for step in (*STEPS, *FINER):
-        found = np.flatnonzero(detected <= step)
-        if len(found) and total[found[0]] > n:
-            return int(total[found[0]]), step
-        if step in FINER and not len(found):
-            break
+        if detected[-1] <= step:
+            enough = int(total[(detected <= step).argmax()])
+            if enough > n:
+                return enough, step
     return None, None

@@ -29,9 +29,7 @@ class Summary:
 def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
     """The mean, the standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
 
-    Args:
-        values: one per seed.
-        least_sd: the smallest standard deviation that the interval uses (`rounding_sd`).
+    The interval uses no smaller standard deviation than `least_sd` (see `rounding_sd`).
 
     Raises:
         ValueError: for no values.
@@ -56,15 +54,9 @@ def accuracy_half_width(accuracy: float, images: int) -> float:
 
 
 def t_interval(mean: Floats, sd: Floats, n: Counts) -> tuple[Floats, Floats, Floats]:
-    """The 95 % t interval of paired differences, and the two-sided p value of "no difference" (Student 1908).
+    """The ends of the 95 % t interval of paired differences, and the two-sided p of "no difference" (Student 1908).
 
-    Args:
-        mean: of the differences, any shape.
-        sd: their standard deviation, n - 1 in the denominator, same shape, above 0.
-        n: their number, same shape, at least 2.
-
-    Returns:
-        Lower end, upper end and p, of the same shape.
+    The arrays have any shape, the same for all: `sd` has n - 1 in the denominator and is above 0, n is at least 2.
     """
     error = sd / np.sqrt(n)
     half_width = stats.t.ppf((1 + LEVEL) / 2, df=n - 1) * error
@@ -83,9 +75,8 @@ def rounding_sd(images: int, accuracies: int = 2) -> float:
 def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
     """McNemar's exact test (1947): the two-sided p that two networks are equally likely to be right alone.
 
-    Args:
-        first_alone: images that only the first classifies correctly, any shape.
-        second_alone: images that only the second classifies correctly, same shape.
+    `first_alone` counts the images that only the first network classifies correctly, `second_alone` those of the
+    second; both have any shape, the same.
     """
     low, of = np.minimum(first_alone, second_alone), first_alone + second_alone
     p: Floats = np.minimum(1.0, 2 * stats.binom.cdf(low, of, 0.5))
@@ -104,12 +95,6 @@ def accuracy_difference_interval(first_alone: Counts, second_alone: Counts, imag
     return first - second - half_width, first - second + half_width
 
 
-def superiority(differences: Sequence[float]) -> float:
-    """The share of seeds in which the first beats the second, ties half (Bouthillier et al. 2021, P(A > B))."""
-    signs = np.sign(differences)
-    return float(np.mean((signs + 1) / 2))
-
-
 def holm(p: Floats) -> Floats:
     """Holm's step-down correction (1979): p values that keep the chance of any false positive below alpha (N,)."""
     order = np.argsort(p, kind="stable")
@@ -123,13 +108,7 @@ def detectable(n: Counts, alpha: float = ALPHA) -> Floats:
 
     For the two-sided t test, by the noncentral t distribution (Cohen 1988, chapter 2).  A significant difference in
     the wrong direction, which is less likely than alpha / 2, is not counted.
-
-    Args:
-        n: numbers of seeds, at least 2 (N,).
-        alpha: the level of the test.
-
-    Returns:
-        One value per number of seeds; NaN if n is too small for alpha.
+    One value per n (N,), which is at least 2; NaN if n is too small for alpha.
     """
     critical = stats.t.isf(alpha / 2, df=n - 1)
     few = critical > 1000  # the iteration would not end

@@ -76,8 +76,8 @@ def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) 
     pairs = as_pairs(compare_cells(results, right or {}, [row.cell for row in rows]))
     name = short_name(path, results.varies)
     rule = (
-        f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test accuracy "
-        "is reported.  The same runs serve both, so a lucky seed counts twice; runs with new seeds would avoid that."
+        f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test "
+        "accuracy is reported.  The same runs serve both, so a lucky seed counts twice; new runs would avoid that."
     )
     budget = _budget(name, rows, len(results.unfinished))
     return Tuned(path, tuple(rows), pairs, (rule, budget, *ties, *(pair.words for pair in pairs)))

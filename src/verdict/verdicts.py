@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
 
 from src.results.results import Results
 from src.runs.sweep import Sweep
@@ -108,19 +109,22 @@ def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     if equal and len(equal) == len(means) - 1:
         return f"{joined(list(means))} are bit-identical with the same seed; their test accuracy is {accuracy}"
     first = [best, *equal, *tied]
-    said = f"{joined(first)} {'have' if len(first) > 1 else 'has'} the highest test accuracy, {accuracy}"
-    said += f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""
-    it, subject = (best, f"{best} ") if len(first) > 1 else ("it", "")
-    if not rivals:
-        return f"{said}, but {it} cannot be compared with any other cell"
+    it = "it" if len(first) == 1 else best
+    highest = f"{joined(first)} {'has' if len(first) == 1 else 'have'} the highest test accuracy, {accuracy}"
     if behind == len(means) - 1 - len(equal):
-        others = "the other cell" if behind == 1 else f"all {behind:,} others"
-        return f"{said}, and {subject}is significantly better than {others}"
-    said += f", but {subject}does not differ significantly from {joined(alike)}" if alike else ""
-    said += f"; {it} is significantly better than {counted(behind, 'cell')}" if behind else ""
-    verb = "are" if len(ahead) > 1 else "is"
-    said += f"; on the common seeds {joined(ahead)} {verb} significantly better" if ahead else ""
-    return said + (f"; {it} cannot be compared with {counted(unknown, 'cell')}" if unknown else "")
+        worse = "the other cell" if behind == 1 else f"all {behind:,} others"
+    else:
+        worse = counted(behind, "cell")
+    clauses = [
+        highest + (f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""),
+        f"{it} does not differ significantly from {joined(alike)}" if alike else "",
+        f"{it} is significantly better than {worse}" if behind else "",
+        f"{joined(ahead)} {'are' if len(ahead) > 1 else 'is'} significantly better on the common seeds"
+        if ahead
+        else "",
+        f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
+    ]
+    return "; ".join(filter(None, clauses))
 
 
 def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
@@ -137,7 +141,7 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
         return said
     sign = 1 if pair.first == best else -1
     low, high = sorted((sign * pair.low, sign * pair.high))
-    if group.runs.loc[[best, worst]].count(axis=1).ne(pair.n).any():
+    if any(np.count_nonzero(group.runs[group.cells.index(name)]) != pair.n for name in (best, worst)):
         common = counted(pair.n, "common seed")
         said += f"; on the {common} their difference is {points(sign * pair.difference)} points"
     return f"{said} (95 % confidence interval for this pair alone: {interval(low, high)})"
@@ -178,8 +182,8 @@ def _left_out(
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
         for first, second, _ in group.without[:LISTED]:
-            runs = group.runs.iloc[[first, second]]
-            yield f"{' and '.join(runs.index)} are not compared: {_obstacle(runs, right)}."
+            obstacle = _obstacle(group.runs[[first, second]], right)
+            yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
         rest = len(group.without) - LISTED
         if rest > 0:
             yield f"{counted(rest, 'more pair')} of cells cannot be compared for the same reasons."
@@ -190,10 +194,10 @@ def _left_out(
         )
 
 
-def _obstacle(runs: pd.DataFrame, right: Mapping[str, Bools]) -> str:
+def _obstacle(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
     """The reason why two cells cannot be compared, from the names of their runs (2, seeds)."""
-    common = runs.dropna(axis=1).to_numpy().ravel().tolist()
-    if not common:
+    common = runs[:, runs.all(axis=0)]
+    if not common.size:
         return "they have no seed in common"
-    missing = joined([name for name in common if name not in right])
+    missing = joined([name for name in common.ravel() if name not in right])
     return f"they have one seed in common, and the predictions of {missing} are missing or harmed"

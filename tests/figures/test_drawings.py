@@ -281,14 +281,13 @@ def test_the_curves_as_csv_hold_every_number_of_the_journals(results):
     rows = list(csv.DictReader(io.StringIO(curves_csv(results.epochs).decode())))
     expected = [
         {
-            "cell": cell.label,
+            "cell": run.rpartition(" s")[0],
             "seed": str(job.leaves["seed"]),
             "epoch": str(epoch["epoch"]),
             "metric": metric,
             "value": str(value),
         }
-        for cell in results.cells
-        for job in cell.jobs
+        for run, job in results.jobs.items()
         for epoch in job.epochs
         for metric, value in epoch["metrics"].items()
     ]

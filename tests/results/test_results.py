@@ -201,11 +201,6 @@ def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
     assert load_results([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
 
 
-def test_jobs_of_other_code_are_told(world):
-    jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
-    assert load_results([world.sweep(jobs)], world.multirun).other_code == ["gn s0"]
-
-
 def test_manifests_are_read_as_written(world, six):
     stored = json.loads((six.folder(world.multirun) / "manifest.json").read_text())
     assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]

@@ -16,8 +16,8 @@ from src.errors.atlas_words import sentences
 from src.report.comparison import compare
 from src.report.table import as_frame, json_content
 from src.report.terminal import problems
-from src.results.records import load_records
-from src.results.weights import cell_weights
+from src.results.results import load_results
+from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
@@ -85,7 +85,7 @@ def test_a_job_that_claims_a_million_million_images_is_left_out(world, folder):
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
     job.journal.write_bytes(b"".join(map(encode, records)))
-    (found,) = load_records([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
+    (found,) = load_results([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
     assert (
         found.reason
         == f"{job.journal} line 2 has a source that has test=1000000000000, not an integer from 1 to 100000000"
@@ -123,8 +123,8 @@ def became(multirun, jobs, before, where) -> str:
     except BadInput as refusal:
         return "refused by name" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
     seen_in(multirun / "jobs", [job.folder for job in jobs])
-    records = load_records(sweeps, multirun)
-    compared = {cell.name(job): job for cell in records.cells for job in cell.jobs}
+    records = load_results(sweeps, multirun)
+    compared = records.jobs
     named = [job.label for job in records.unfinished]
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
@@ -141,7 +141,7 @@ def became(multirun, jobs, before, where) -> str:
     if not told and len(named) == 1:
         verdicts = judge(sweeps, records, right_by_run(atlases))
         json_content(as_frame(records, verdicts.letters))
-        [cell_weights(cell) for cell in records.cells]
+        weight_frame(records.runs)
         for job in jobs:
             # A value of the right type and range under a new checksum is a forgery, which no check can tell.
             if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.results.results import load_results
 from src.verdict.effects import factor_effects
+from tests.verdict.made_up import results_of
 
 # Images wrong of 100, by norm and l1, one a seed.
 WRONG = {
@@ -14,21 +14,17 @@ WRONG = {
 }
 
 
-def results_of(world, wrong):
-    jobs = [
-        world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count), 0.9))
-        for (norm, l1), counts in wrong.items()
-        for seed, count in enumerate(counts)
-    ]
-    return load_results([world.sweep(jobs)], world.multirun)
+def effects_of(wrong, varies=("norm.name", "reg.l1")):
+    cells = [(norm, l1, None, counts, 0.9) for (norm, l1), counts in wrong.items()]
+    return factor_effects(results_of(*cells, varies=varies))
 
 
 def accuracy(norm, l1):
     return 1 - np.array(WRONG[norm, l1]) / 100
 
 
-def test_a_main_effect_is_the_difference_of_marginal_means_paired_by_seed(world):
-    effects = {effect.factor: effect for effect in factor_effects(results_of(world, WRONG))}
+def test_a_main_effect_is_the_difference_of_marginal_means_paired_by_seed():
+    effects = {effect.factor: effect for effect in effects_of(WRONG)}
     norm = effects["norm"]
     first = (accuracy("gn", 0.0) + accuracy("gn", 1e-5)) / 2
     second = (accuracy("bn", 0.0) + accuracy("bn", 1e-5)) / 2
@@ -41,56 +37,54 @@ def test_a_main_effect_is_the_difference_of_marginal_means_paired_by_seed(world)
     assert norm.words.startswith("norm gn is worse than bn by 10.17 points [")
 
 
-def test_an_interaction_is_the_difference_of_differences(world):
-    (found,) = [effect for effect in factor_effects(results_of(world, WRONG)) if effect.interaction]
+def test_an_interaction_is_the_difference_of_differences():
+    (found,) = [effect for effect in effects_of(WRONG) if effect.interaction]
     each = accuracy("gn", 1e-5) - accuracy("bn", 1e-5) - accuracy("gn", 0.0) + accuracy("bn", 0.0)
     assert found.factor == "norm x l1"
     assert found.difference == pytest.approx(each.mean())
     assert found.p == pytest.approx(stats.ttest_1samp(each, 0).pvalue)
 
 
-def test_only_the_balanced_part_of_the_grid_counts(world):
+def test_only_the_balanced_part_of_the_grid_counts():
     lacking = {cell: counts for cell, counts in WRONG.items() if cell != ("gn", 1e-5)}
-    effects = {effect.factor: effect for effect in factor_effects(results_of(world, lacking))}
+    effects = {effect.factor: effect for effect in effects_of(lacking)}
     assert effects.keys() == {"norm", "l1"}
     assert effects["norm"].difference == pytest.approx(np.mean(accuracy("gn", 0.0) - accuracy("bn", 0.0)))
     assert effects["norm"].settings == effects["l1"].settings == 1
 
 
-def test_only_seeds_that_all_its_cells_have_count(world):
-    effects = factor_effects(results_of(world, WRONG | {("gn", 1e-5): (20, 22)}))
+def test_only_seeds_that_all_its_cells_have_count():
+    effects = effects_of(WRONG | {("gn", 1e-5): (20, 22)})
     assert {effect.n for effect in effects} == {2}
 
 
-def test_one_seed_has_no_interval_and_says_so(world):
-    effects = factor_effects(results_of(world, {cell: counts[:1] for cell, counts in WRONG.items()}))
+def test_one_seed_has_no_interval_and_says_so():
+    effects = effects_of({cell: counts[:1] for cell, counts in WRONG.items()})
     assert all((effect.low, effect.high, effect.p_holm) == (None, None, None) for effect in effects)
     assert all("one common seed, so no interval" in effect.words for effect in effects)
 
 
-def test_one_factor_alone_has_no_effects_beside_the_pairs(world):
-    assert factor_effects(results_of(world, {cell: WRONG[cell] for cell in WRONG if cell[1] == 0})) == ()
+def test_one_factor_alone_has_no_effects_beside_the_pairs():
+    assert effects_of({cell: WRONG[cell] for cell in WRONG if cell[1] == 0}, ["norm.name"]) == ()
 
 
-def test_an_effect_that_is_the_same_in_all_seeds_has_finite_numbers(world):
+def test_an_effect_that_is_the_same_in_all_seeds_has_finite_numbers():
     same = dict.fromkeys(WRONG, (5, 5, 5))
-    for effect in factor_effects(results_of(world, same)):
+    for effect in effects_of(same):
         assert effect.low < 0 < effect.high
         assert "0 points in each of 3 seeds" in effect.words
 
 
 @pytest.mark.parametrize("none_first", [True, False])
-def test_a_cell_that_does_not_read_a_key_is_no_level_of_it_wherever_it_stands(world, none_first):
+def test_a_cell_that_does_not_read_a_key_is_no_level_of_it_wherever_it_stands(none_first):
     def cells(norm, groups=None):
         for l1, counts in ((0.0, (5, 7, 6)), (1e-5, (6, 9, 9))):
-            for seed, count in enumerate(counts):
-                config = world.configuration(norm, seed, l1)
-                config.norm.groups = groups
-                yield world.finish(config, dict.fromkeys(range(count + (groups or 0)), 0.9))
+            yield norm, l1, groups, [count + (groups or 0) for count in counts], 0.9
 
     parts = [list(cells("none")), [*cells("gn", 2), *cells("gn", 4)]]
-    jobs = [job for part in (parts if none_first else parts[::-1]) for job in part]
-    effects = factor_effects(load_results([world.sweep(jobs)], world.multirun))
+    order = parts if none_first else parts[::-1]
+    varies = ("norm.name", "norm.groups", "reg.l1")
+    effects = factor_effects(results_of(*order[0], *order[1], varies=varies))
     (groups,) = [effect for effect in effects if effect.factor == "groups"]
     assert (groups.level, groups.against, groups.settings) == ("4", "2", 2)
     assert groups.difference == pytest.approx(-0.02)

@@ -13,7 +13,6 @@ from src.verdict.statistics import (
     mcnemar,
     rounding_sd,
     summarise,
-    superiority,
     t_interval,
 )
 
@@ -123,10 +122,6 @@ def test_two_seeds_detect_nothing_among_half_a_million_pairs():
     found = detectable(np.arange(2, 21), 0.05 / 499_500)
     assert np.isnan(found[0])
     assert found[-1] > 1
-
-
-def test_a_tie_counts_half_in_the_chance_to_be_better():
-    assert superiority([0.1, -0.1, 0.0, 0.2]) == pytest.approx((2 + 0.5) / 4)
 
 
 def test_the_interval_of_a_difference_is_bonetts_and_prices_by_hand():

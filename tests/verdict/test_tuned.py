@@ -1,26 +1,19 @@
-from dataclasses import replace
-
 import pytest
 
 from src.bad_input import BadInput
-from src.results.results import Unfinished, load_results
+from src.results.results import Unfinished
 from src.verdict.tuned import tuned
+from tests.verdict.made_up import results_of
 
 
-def results_of(world, cells):
+def of_cells(cells, unfinished=()):
     """(norm, l1, validation accuracy, images wrong on test by seed)."""
-    jobs = [
-        world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count), 0.9), val=val)
-        for norm, l1, val, counts in cells
-        for seed, count in enumerate(counts)
-    ]
-    return load_results([world.sweep(jobs)], world.multirun)
+    return results_of(*((norm, l1, None, wrong, val) for norm, l1, val, wrong in cells), unfinished=unfinished)
 
 
 @pytest.fixture
-def results(world):
-    return results_of(
-        world,
+def results():
+    return of_cells(
         [
             ("bn", 0.0, 0.95, (9, 8)),
             ("bn", 1e-5, 0.90, (1, 2)),
@@ -41,23 +34,23 @@ def test_equal_budgets_are_said(results):
     assert "Equal budgets: every value of norm has 2 settings and 4 runs." in tuned(results, "norm.name").sentences
 
 
-def test_unequal_budgets_are_said(world):
+def test_unequal_budgets_are_said():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1, 1))]
-    (said,) = [line for line in tuned(results_of(world, cells), "norm").sentences if "budgets" in line]
+    (said,) = [line for line in tuned(of_cells(cells), "norm").sentences if "budgets" in line]
     assert said.endswith("bn 2 settings and 4 runs and gn 1 setting and 2 runs.")
 
 
-def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal(world):
+def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1,))]
-    results = replace(results_of(world, cells), unfinished=(Unfinished("gn s1", "FAILED"),))
+    results = of_cells(cells, unfinished=(Unfinished("gn s1", "FAILED"),))
     said = tuned(results, "norm").sentences[1]
     assert "budgets" not in said
     assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run; 1 missing.")
 
 
-def test_settings_of_the_same_validation_accuracy_are_said_to_be_tied(world):
+def test_settings_of_the_same_validation_accuracy_are_said_to_be_tied():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (2, 2)), ("gn", 0.0, 0.9, (1, 1)), ("gn", 1e-5, 0.8, (1, 1))]
-    found = tuned(results_of(world, cells), "norm")
+    found = tuned(of_cells(cells), "norm")
     said = [sentence for sentence in found.sentences if "the first one is chosen" in sentence]
     assert said == ["bn l1=0 and bn l1=1e-05 have the same mean validation accuracy; the first one is chosen."]
 

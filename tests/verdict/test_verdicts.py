@@ -98,6 +98,11 @@ def test_a_difference_is_told_with_its_direction_and_interval():
     assert pair.words == "m0 is worse than m1 by 0.21 points [0.20, 0.22]"
 
 
+def test_a_tie_counts_half_in_the_chance_to_be_better():
+    (pair,) = of_accuracies([0.99, 0.97, 0.98, 0.99], [0.98, 0.98, 0.98, 0.97]).pairs
+    assert pair.superiority == (2 + 0.5) / 4
+
+
 def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
     (pair,) = of_accuracies([0.990, 0.991, 0.989], [0.991, 0.990, 0.989]).pairs
     assert pair.words == (
@@ -291,7 +296,7 @@ def test_a_higher_mean_over_other_seeds_does_not_turn_a_pair_round(world):
     (pair,) = verdicts.pairs
     assert pair.decided
     assert "bn has the highest test accuracy" in verdicts.opening[0]
-    assert "on the common seeds gn is significantly better" in verdicts.opening[0]
+    assert "gn is significantly better on the common seeds" in verdicts.opening[0]
     assert "is significantly better than" not in verdicts.opening[0]
 
 
@@ -317,8 +322,8 @@ def test_equal_cells_share_the_first_place_beside_others(world):
     jobs += [world.finish(world.configuration("ln", seed), dict.fromkeys(range(40 + seed), 0.9)) for seed in range(3)]
     first = judged(world, world.sweep(jobs)).opening[0]
     assert first == (
-        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are bit-identical with the same seed), "
-        "and bn is significantly better than the other cell."
+        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are bit-identical with the same seed); "
+        "bn is significantly better than the other cell."
     )
 
 
@@ -328,5 +333,5 @@ def test_equal_accuracies_of_different_curves_are_a_tie_and_not_equal(world):
     assert not verdicts.pairs[0].equal
     assert (
         verdicts.opening[0]
-        == "bn and gn have the highest test accuracy, 94.00 %, but bn does not differ significantly from gn."
+        == "bn and gn have the highest test accuracy, 94.00 %; bn does not differ significantly from gn."
     )
