@@ -7,7 +7,7 @@ import pytest
 
 from src.report.report import html
 from src.results.results import load_results
-from tests.report.test_report import HOSTILE, report_of, rename_cell
+from tests.report.test_report import HOSTILE, rename_cell, report_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.browser
