@@ -1,6 +1,6 @@
-"""How often the verdicts are false, and how often the intervals cover the truth: sweeps whose truth is known.
+"""Measures the rate of false verdicts and the coverage of the intervals on simulated sweeps with a known truth.
 
-python -m benchmarks.verdicts                          1,000 sweeps of each kind: some minutes on one core
+python -m benchmarks.verdicts                          1,000 sweeps of each kind: a few minutes on one core
 python -m benchmarks.verdicts --sweeps 100 --json verdicts.json
 """
 
@@ -22,9 +22,9 @@ IMAGES = 10_000
 CELLS = 6
 SEEDS = (3, 5, 10)
 ACCURACY = 0.99
-RUN_SD = 0.0007  # of a run about its cell's mean, as MNIST shows it
-SEED_SD = 0.0005  # what a seed does to all cells alike: the same first weights, the same order
-STEP = 0.0004  # from each cell's true accuracy to the next one's, where there is a difference
+RUN_SD = 0.0007  # of a run around its cell's mean, as measured on MNIST
+SEED_SD = 0.0005  # of the effect that a seed has on all cells: same first weights, same order of images
+STEP = 0.0004  # between the true accuracies of neighbouring cells, in sweeps with differences
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 class Row:
     """A share of sweeps or intervals, with its standard error over sweeps."""
 
-    what: str
+    quantity: str
     seeds: int
     sweeps: int
     share: float
@@ -60,15 +60,15 @@ def make_results(accuracies: Floats) -> Results:
 
 
 def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) -> Verdicts:
-    """A sweep whose runs vary normally about their cells' true means, counted in whole images."""
+    """A sweep with runs that vary normally around the true means of their cells, counted in whole images."""
     runs = np.array(means)[:, None] + generator.normal(0, RUN_SD, (len(means), seeds))
     runs += generator.normal(0, SEED_SD, seeds)
     return judge([], make_results(np.round(runs * IMAGES) / IMAGES), {})
 
 
 def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
-    """A sweep of one seed whose networks get images right by chance, some images more easily than others."""
-    ease = generator.beta(0.99 * 0.5, 0.01 * 0.5, IMAGES)  # most images are right in every network
+    """A sweep of one seed: each network classifies images correctly by chance, some images more often than others."""
+    ease = generator.beta(0.99 * 0.5, 0.01 * 0.5, IMAGES)  # every network classifies most images correctly
     accuracy = ease.mean() + generator.normal(0, run_sd, CELLS) if run_sd else np.full(CELLS, ease.mean())
     chance = np.clip(1 - (1 - ease) * (1 - accuracy[:, None]) / (1 - ease.mean()), 0, 1)
     right = generator.random((CELLS, IMAGES)) < chance
@@ -76,13 +76,13 @@ def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
     return judge([], results, dict(zip(results.runs["run"], right, strict=True)))
 
 
-def share(what: str, seeds: int, values: Sequence[float]) -> Row:
-    """The mean of one value a sweep."""
-    return Row(what, seeds, len(values), float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5))
+def share(quantity: str, seeds: int, values: Sequence[float]) -> Row:
+    """The mean of one value per sweep, and its standard error."""
+    return Row(quantity, seeds, len(values), float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5))
 
 
 def false_verdicts(sweeps: int) -> list[Row]:
-    """The share of sweeps in which a pair is decided although no cell differs from another."""
+    """The share of sweeps with a significant pair, although no cell differs from another."""
     generator = np.random.default_rng(1)
     rows = []
     for seeds in SEEDS:
@@ -91,7 +91,7 @@ def false_verdicts(sweeps: int) -> list[Row]:
     found = [_any(by_image(generator, 0.0)) for _ in range(sweeps)]
     rows.append(share("any false verdict, exact McNemar", 1, found))
     found = [_any(by_image(generator, RUN_SD)) for _ in range(sweeps)]
-    rows.append(share("networks told apart, methods equal", 1, found))
+    rows.append(share("networks differ, methods do not", 1, found))
     return rows
 
 
@@ -120,12 +120,12 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.verdicts", description=__doc__)
     parser.add_argument("--sweeps", type=int, default=1000, help="of each kind (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures here too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     rows = [*false_verdicts(arguments.sweeps), *coverage(arguments.sweeps)]
     print(f"{CELLS} cells, {IMAGES:,} test images, {arguments.sweeps:,} sweeps each; ± standard error")
     for row in rows:
-        print(f"{row.what:<36} n = {row.seeds:>2}  {100 * row.share:6.2f} ± {100 * row.error:.2f} %")
+        print(f"{row.quantity:<36} n = {row.seeds:>2}  {100 * row.share:6.2f} ± {100 * row.error:.2f} %")
     if arguments.json is not None:
         report: dict[str, Any] = {"cells": CELLS, "images": IMAGES, "rows": [asdict(row) for row in rows]}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")

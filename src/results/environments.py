@@ -12,14 +12,14 @@ UNSET = "not set"
 
 @dataclass(frozen=True)
 class OtherEnvironments:
-    """The runs whose environment differs from that of most runs."""
+    """The runs that were trained in another environment than most runs."""
 
     runs: frozenset[str]  # by name
     words: str  # the differences; empty where there is none
 
 
 def other_environments(results: Results) -> OtherEnvironments:
-    """The runs whose environment is not the most frequent one; of equally frequent ones, the first counts."""
+    """The runs outside the most frequent environment; among equally frequent ones, the first counts."""
     runs = results.runs
     frequency = Counter(runs["environment"])
     if len(frequency) < 2:

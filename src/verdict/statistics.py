@@ -56,7 +56,7 @@ def accuracy_half_width(accuracy: float, images: int) -> float:
 def t_interval(mean: Floats, sd: Floats, n: Counts) -> tuple[Floats, Floats, Floats]:
     """The ends of the 95 % t interval of paired differences, and the two-sided p of "no difference" (Student 1908).
 
-    The arrays have any shape, the same for all: `sd` has n - 1 in the denominator and is above 0, n is at least 2.
+    All arrays have the same shape; `sd` has n - 1 in the denominator and is above 0, n is at least 2.
     """
     error = sd / np.sqrt(n)
     half_width = stats.t.ppf((1 + LEVEL) / 2, df=n - 1) * error
@@ -76,7 +76,7 @@ def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
     """McNemar's exact test (1947): the two-sided p that two networks are equally likely to be right alone.
 
     `first_alone` counts the images that only the first network classifies correctly, `second_alone` those of the
-    second; both have any shape, the same.
+    second; both arrays have the same shape.
     """
     low, of = np.minimum(first_alone, second_alone), first_alone + second_alone
     p: Floats = np.minimum(1.0, 2 * stats.binom.cdf(low, of, 0.5))
@@ -107,8 +107,8 @@ def detectable(n: Counts, alpha: float = ALPHA) -> Floats:
     """The difference that n seeds detect with a power of 80 %, in standard deviations of the paired differences.
 
     For the two-sided t test, by the noncentral t distribution (Cohen 1988, chapter 2).  A significant difference in
-    the wrong direction, which is less likely than alpha / 2, is not counted.
-    One value per n (N,), which is at least 2; NaN if n is too small for alpha.
+    the wrong direction, which is less likely than alpha / 2, is not counted.  Each n (N,) is at least 2; the result
+    is NaN if n is too small for alpha.
     """
     critical = stats.t.isf(alpha / 2, df=n - 1)
     few = critical > 1000  # the iteration would not end

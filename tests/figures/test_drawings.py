@@ -281,13 +281,13 @@ def test_the_curves_as_csv_hold_every_number_of_the_journals(results):
     rows = list(csv.DictReader(io.StringIO(curves_csv(results.epochs).decode())))
     expected = [
         {
-            "cell": run.rpartition(" s")[0],
+            "cell": cell,
             "seed": str(job.leaves["seed"]),
             "epoch": str(epoch["epoch"]),
             "metric": metric,
             "value": str(value),
         }
-        for run, job in results.jobs.items()
+        for cell, job in zip(results.runs["cell"], results.jobs.values(), strict=True)
         for epoch in job.epochs
         for metric, value in epoch["metrics"].items()
     ]

@@ -12,7 +12,7 @@ def cells(results):
     return results.runs["cell"].unique().tolist()
 
 
-def test_jobs_that_differ_by_seed_alone_are_one_cell(world, six):
+def test_jobs_that_differ_only_by_seed_form_a_cell(world, six):
     results = load_results([six], world.multirun)
     assert results.varies == ("norm.name",)
     assert results.runs[["cell", "seed"]].values.tolist() == [
@@ -51,7 +51,7 @@ def test_a_job_of_two_sweeps_counts_once(world, six):
     assert len(load_results([part, six], world.multirun).runs) == 6
 
 
-def test_jobs_without_result_are_named_with_their_reason(world):
+def test_unfinished_jobs_are_listed_with_their_reason(world):
     done = world.finish(world.configuration(), {})
     failed = world.fail(world.configuration("gn"), "FAILED", "Diverged: in epoch 1")
     planned = world.plan(world.configuration("ln"))
@@ -74,7 +74,7 @@ def harmed_jobs(world, count):
     return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
 
 
-def test_a_job_that_somebody_trains_is_still_running(world):
+def test_a_job_that_is_being_trained_is_still_running(world):
     config = world.configuration("gn")
     folder, journal = world.start(config)
     with journal:
@@ -87,7 +87,7 @@ def test_a_job_that_somebody_trains_is_still_running(world):
     assert job.reason == "no result; 0 epochs in its journal"
 
 
-def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world):
+def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
     jobs, folders = harmed_jobs(world, 6)
     (folders[0] / "result.json").write_text("{")
     (folders[1] / "journal.jsonl").write_bytes(b"")
@@ -108,7 +108,7 @@ def test_each_harmed_job_is_named_with_its_file_and_what_is_wrong_with_it(world)
     assert len(results.runs) == 1
 
 
-def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
+def test_a_job_with_other_harmed_files_is_compared_and_listed(world):
     jobs, folders = harmed_jobs(world, 3)
     (folders[0] / "misclassified.png").unlink()
     (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
@@ -121,7 +121,7 @@ def test_a_job_whose_other_files_are_harmed_is_compared_and_named(world):
     assert len(results.runs) == 3
 
 
-def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compared(world, tmp_path):
+def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_compared(world, tmp_path):
     jobs, folders = harmed_jobs(world, 4)
     world.sweep(jobs)
     folders[0].chmod(0o700)
@@ -157,7 +157,7 @@ def test_a_file_of_another_user_is_named_with_its_owner_and_the_others_are_compa
     assert f"{world.multirun / 'sweeps'} cannot be read: it belongs to {owner}" in told
 
 
-def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
+def test_a_key_is_shown_even_if_only_one_value_has_finished(world):
     jobs = [world.finish(world.configuration(norm, seed), {}) for norm in ("bn", "gn") for seed in (0, 1)]
     for norm in ("bn", "gn"):
         diverging = world.configuration(norm)
@@ -171,7 +171,7 @@ def test_a_key_whose_values_failed_but_for_one_is_still_shown(world):
     assert len(results.unfinished) == 2
 
 
-def test_what_differs_between_two_sweeps_alone_stands_after_the_norm(world):
+def test_a_key_that_differs_only_between_sweeps_comes_after_the_norm(world):
     sweeps = [
         replace(world.sweep([world.finish(world.configuration("gn", l1=l1), {})]), varies=varies)
         for l1, varies in ((0.0, ["optimizer.lr", "seed"]), (1e-5, ["norm.name"]))
@@ -189,7 +189,7 @@ def test_a_renamed_folder_is_found_by_its_key(world):
         assert len(load_results(choose_sweeps(world.multirun, ids), world.multirun).runs) == 1
 
 
-def test_a_job_from_before_a_key_came_is_compared_with_one_from_after(world):
+def test_a_job_from_before_a_key_was_added_is_compared_with_later_ones(world):
     from src.runs.journal import encode, read_journal
 
     jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
@@ -206,7 +206,7 @@ def test_manifests_are_read_as_written(world, six):
     assert [job["key"] for job in stored["jobs"]] == [job.key for job in six.jobs]
 
 
-def test_a_job_that_an_engine_refused_is_not_told_as_never_started(world):
+def test_a_job_that_an_engine_refused_points_to_its_log(world):
     job = world.plan(world.configuration())
     log = job.at(world.multirun).log
     log.parent.mkdir(parents=True)

@@ -58,13 +58,13 @@ def test_only_seeds_that_all_its_cells_have_count():
     assert {effect.n for effect in effects} == {2}
 
 
-def test_one_seed_has_no_interval_and_says_so():
+def test_an_effect_of_one_seed_has_no_interval():
     effects = effects_of({cell: counts[:1] for cell, counts in WRONG.items()})
     assert all((effect.low, effect.high, effect.p_holm) == (None, None, None) for effect in effects)
     assert all("one common seed, so no interval" in effect.words for effect in effects)
 
 
-def test_one_factor_alone_has_no_effects_beside_the_pairs():
+def test_a_single_factor_has_no_effects():
     assert effects_of({cell: WRONG[cell] for cell in WRONG if cell[1] == 0}, ["norm.name"]) == ()
 
 
@@ -76,7 +76,7 @@ def test_an_effect_that_is_the_same_in_all_seeds_has_finite_numbers():
 
 
 @pytest.mark.parametrize("none_first", [True, False])
-def test_a_cell_that_does_not_read_a_key_is_no_level_of_it_wherever_it_stands(none_first):
+def test_a_cell_that_does_not_read_a_key_is_not_a_level_of_it(none_first):
     def cells(norm, groups=None):
         for l1, counts in ((0.0, (5, 7, 6)), (1e-5, (6, 9, 9))):
             yield norm, l1, groups, [count + (groups or 0) for count in counts], 0.9

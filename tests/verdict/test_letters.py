@@ -19,7 +19,7 @@ def test_cells_that_all_differ_have_a_letter_each():
     assert letters(4, combinations(range(4), 2)) == ["a", "b", "c", "d"]
 
 
-def test_cells_of_which_none_differ_share_one_letter():
+def test_cells_without_any_difference_share_one_letter():
     assert letters(5, []) == ["a"] * 5
 
 
@@ -29,7 +29,7 @@ def test_columns_that_lie_in_others_are_absorbed():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_two_cells_share_a_letter_exactly_where_they_are_not_told_apart(seed):
+def test_two_cells_share_a_letter_exactly_if_they_do_not_differ(seed):
     generator = np.random.default_rng(seed)
     cells = int(generator.integers(2, 9))
     every = list(combinations(range(cells), 2))
@@ -44,6 +44,6 @@ def test_the_order_of_the_pairs_does_not_matter():
     assert letters(5, decided) == letters(5, decided[::-1])
 
 
-def test_more_cells_than_can_be_read_have_no_letters():
+def test_too_many_cells_have_no_letters():
     assert letters(CELLS + 1, []) is None
     assert letters(3, [(0, 1), (0, 2), (1, 2)], names="ab") is None

@@ -42,7 +42,7 @@ def test_no_values_are_refused():
         summarise([])
 
 
-def test_a_spread_below_the_least_that_is_believed_widens_the_interval_alone():
+def test_a_spread_below_the_least_sd_widens_only_the_interval():
     equal, spread = summarise([0.9, 0.9], least_sd=0.01), summarise([0.88, 0.92], least_sd=0.01)
     assert equal.sd == 0
     assert equal.half_width == pytest.approx(stats.t.ppf(0.975, df=1) * 0.01 / 2**0.5)
@@ -50,13 +50,13 @@ def test_a_spread_below_the_least_that_is_believed_widens_the_interval_alone():
 
 
 @pytest.mark.parametrize(("accuracy", "images"), [(0.989, 10_000), (0.5, 100), (1.0, 1000), (0.0, 50)])
-def test_the_chance_in_the_images_is_wilsons(accuracy, images):
+def test_the_half_width_of_an_accuracy_is_wilsons(accuracy, images):
     z = 1.959963984540054
     expected = z / (1 + z**2 / images) * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
     assert accuracy_half_width(accuracy, images) == pytest.approx(expected, rel=1e-9)
 
 
-def test_mnists_ten_thousand_images_leave_two_tenths_of_a_point():
+def test_ten_thousand_images_leave_an_uncertainty_of_two_tenths_of_a_point():
     assert 100 * accuracy_half_width(0.989, 10_000) == pytest.approx(0.2, abs=0.01)
 
 
@@ -104,13 +104,13 @@ def test_the_smaller_ps_carry_holms_correction_of_equal_ones():
 
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 15])
 @pytest.mark.parametrize("n", [5, 14, 40])
-def test_what_so_many_seeds_detect_is_what_statsmodels_says(n, alpha):
+def test_the_detectable_difference_agrees_with_statsmodels(n, alpha):
     (found,) = detectable(np.array([n]), alpha)
     assert power.TTestPower().power(found, nobs=n, alpha=alpha) == pytest.approx(0.8, abs=1e-3)
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(2, 0.05), (3, 0.05 / 15), (5, 0.05 / 66)])
-def test_what_few_seeds_detect_gives_the_power_that_it_should(n, alpha):
+def test_the_detectable_difference_of_few_seeds_has_the_promised_power(n, alpha):
     # statsmodels has no answer here: the power averaged over what the sample's sd can be.
     (found,) = detectable(np.array([n]), alpha)
     critical = stats.t.isf(alpha / 2, n - 1)
@@ -140,5 +140,5 @@ def test_counting_whole_images_spreads_as_rounding_does():
     assert rounding_sd(10_000, 1) == pytest.approx(1 / 10_000 / 12**0.5)
 
 
-def test_what_seeds_detect_is_at_the_usual_level():
+def test_the_detectable_difference_uses_the_usual_level():
     assert detectable(np.array([5])) == detectable(np.array([5]), 0.05)

@@ -23,24 +23,24 @@ def results():
     )
 
 
-def test_each_level_is_chosen_by_validation_and_told_by_test(results):
+def test_cells_are_chosen_by_validation_and_reported_on_test(results):
     found = tuned(results, "norm")
     assert [(row.level, row.cell) for row in found.rows] == [("bn", "bn l1=0"), ("gn", "gn l1=1e-05")]
     assert [row.test.mean for row in found.rows] == pytest.approx([0.915, 0.935])
     assert [(pair.first, pair.second, pair.n) for pair in found.pairs] == [("bn l1=0", "gn l1=1e-05", 2)]
 
 
-def test_equal_budgets_are_said(results):
+def test_equal_budgets_are_reported(results):
     assert "Equal budgets: every value of norm has 2 settings and 4 runs." in tuned(results, "norm.name").sentences
 
 
-def test_unequal_budgets_are_said():
+def test_unequal_budgets_are_reported():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1, 1))]
     (said,) = [line for line in tuned(of_cells(cells), "norm").sentences if "budgets" in line]
     assert said.endswith("bn 2 settings and 4 runs and gn 1 setting and 2 runs.")
 
 
-def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal():
+def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1,))]
     results = of_cells(cells, unfinished=(Unfinished("gn s1", "FAILED"),))
     said = tuned(results, "norm").sentences[1]
@@ -48,14 +48,14 @@ def test_budgets_that_differ_by_what_has_not_finished_are_not_called_unequal():
     assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run; 1 missing.")
 
 
-def test_settings_of_the_same_validation_accuracy_are_said_to_be_tied():
+def test_ties_in_validation_accuracy_are_reported():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (2, 2)), ("gn", 0.0, 0.9, (1, 1)), ("gn", 1e-5, 0.8, (1, 1))]
     found = tuned(of_cells(cells), "norm")
     said = [sentence for sentence in found.sentences if "the first one is chosen" in sentence]
     assert said == ["bn l1=0 and bn l1=1e-05 have the same mean validation accuracy; the first one is chosen."]
 
 
-def test_any_varying_key_can_be_tuned_for(results):
+def test_any_varying_key_can_be_tuned(results):
     assert [row.cell for row in tuned(results, "l1").rows] == ["bn l1=0", "bn l1=1e-05"]
 
 

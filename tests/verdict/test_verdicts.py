@@ -48,7 +48,7 @@ def test_only_seeds_in_common_count(world):
     assert (pair.n, pair.difference) == (2, pytest.approx(0.01))
 
 
-def test_one_seed_is_compared_image_by_image_and_says_nothing_of_the_methods(world):
+def test_one_seed_is_compared_by_image_and_is_not_about_the_methods(world):
     wrong = dict.fromkeys(range(20), 0.9)
     jobs = [world.finish(world.configuration("bn"), {1: 0.9, 50: 0.9}), world.finish(world.configuration("gn"), wrong)]
     verdicts = judged(world, world.sweep(jobs))
@@ -65,7 +65,7 @@ def test_one_seed_is_compared_image_by_image_and_says_nothing_of_the_methods(wor
     assert verdicts.more == "python -m src.train seeds=5"
 
 
-def test_a_lone_seed_without_predictions_is_left_out_with_its_reason(world):
+def test_a_single_seed_without_predictions_is_left_out_with_its_reason(world):
     jobs = [world.finish(world.configuration(norm), {1: 0.9}) for norm in ("bn", "gn", "ln")]
     (world.multirun / "jobs" / jobs[1].folder / "predictions.npz").unlink()
     verdicts = judged(world, world.sweep(jobs))
@@ -92,7 +92,7 @@ def test_cells_tested_on_different_images_are_not_compared(world):
     assert verdicts.letters == {}  # nothing was compared
 
 
-def test_a_difference_is_told_with_its_direction_and_interval():
+def test_a_difference_has_a_direction_and_an_interval():
     (pair,) = of_accuracies([0.9880, 0.9881, 0.9879, 0.9882], [0.9901, 0.9903, 0.9899, 0.9903]).pairs
     assert pair.decided
     assert pair.words == "m0 is worse than m1 by 0.21 points [0.20, 0.22]"
@@ -103,7 +103,7 @@ def test_a_tie_counts_half_in_the_chance_to_be_better():
     assert pair.superiority == (2 + 0.5) / 4
 
 
-def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
+def test_an_undecided_pair_says_which_difference_more_seeds_would_detect():
     (pair,) = of_accuracies([0.990, 0.991, 0.989], [0.991, 0.990, 0.989]).pairs
     assert pair.words == (
         "m0 and m1 do not differ significantly (0 points [-0.25, 0.25]); "
@@ -113,7 +113,7 @@ def test_an_undecided_pair_says_how_many_seeds_would_resolve_what():
     assert power.TTestPower().power(1.0, nobs=10, alpha=0.05) >= 0.8 > power.TTestPower().power(1.0, nobs=9, alpha=0.05)
 
 
-def test_what_would_be_a_difference_alone_is_said_to_be_none_among_many():
+def test_a_difference_can_be_significant_on_its_own_but_not_after_holms_correction():
     base = np.array([0.9900, 0.9910, 0.9905, 0.9907, 0.9899])
     noise = np.random.default_rng(3).normal(0, 0.001, (4, 5)).round(4)
     verdicts = of_accuracies(base, base + np.array([0.001, 0.0003, 0.0011, 0.0002, 0.0006]), *(base + noise))
@@ -123,14 +123,14 @@ def test_what_would_be_a_difference_alone_is_said_to_be_none_among_many():
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.0001, 0.3])
-def test_differences_without_any_spread_are_judged_by_what_counting_images_hides(gap):
+def test_differences_without_spread_use_the_rounding_of_whole_images(gap):
     (pair,) = of_accuracies([0.6] * 3, [0.6 + gap] * 3).pairs
     assert all(map(math.isfinite, (pair.low, pair.high, pair.p, pair.p_holm)))
     assert pair.decided == (gap == 0.3)
     assert pair.words
 
 
-def test_the_opening_names_the_best_the_span_and_what_it_rests_on():
+def test_the_opening_names_the_best_cell_the_span_and_the_basis():
     generator = np.random.default_rng(0)
     best = 0.99 + generator.normal(0, 0.0002, 5)
     verdicts = of_accuracies(best, best + generator.normal(0, 0.0002, 5), best - 0.02 + generator.normal(0, 0.0002, 5))
@@ -173,7 +173,7 @@ def test_letters_agree_with_the_pairs():
         ),
     ],
 )
-def test_the_command_asks_for_more_seeds_in_the_sweeps_own_words(typed, expected):
+def test_the_command_is_the_sweeps_own_with_more_seeds(typed, expected):
     assert more_seeds([sweep_of(f"python -m src.train {typed}")], 8) == f"python -m src.train {expected}"
 
 
@@ -182,18 +182,18 @@ def test_seeds_that_do_not_begin_at_zero_are_kept_and_listed():
     assert more_seeds([sweep], 4) == "python -m src.train norm=bn,gn seed=0,1,2,42"
 
 
-def test_sweeps_with_other_seeds_each_get_what_they_lack():
+def test_each_sweep_gets_the_seeds_that_it_lacks():
     first = sweep_of("python -m src.train norm=bn seeds=5", seeds=range(5), cells=["bn"])
     second = sweep_of("python -m src.train norm=gn seeds=3", cells=["gn"])
     assert more_seeds([first, second], 5) == "python -m src.train norm=gn seeds=5"
     assert more_seeds([first, second], 6) == "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
 
 
-def test_seeds_that_were_asked_for_and_have_not_finished_are_not_called_more():
+def test_requested_seeds_that_have_not_finished_need_no_new_command():
     assert more_seeds([sweep_of("python -m src.train norm=bn,gn seeds=3")], 3) is None
 
 
-def test_runs_that_have_not_finished_are_counted_beside_the_verdict(world):
+def test_the_opening_counts_the_unfinished_runs(world):
     jobs = [world.finish(world.configuration(norm, seed), {1: 0.9}) for norm in ("bn", "gn") for seed in (0, 1)]
     lost = [world.plan(world.configuration("gn", seed)) for seed in (2, 3)]
     assert "not finished" not in " ".join(judged(world, world.sweep(jobs)).opening)
@@ -201,7 +201,7 @@ def test_runs_that_have_not_finished_are_counted_beside_the_verdict(world):
     assert opening[-1].endswith(" at the 5 % level; 2 of 6 runs have not finished and do not count.")
 
 
-def test_the_means_range_and_a_difference_on_other_seeds_are_told_apart(world):
+def test_the_span_of_the_means_and_the_difference_on_common_seeds_are_both_given(world):
     """All of bn's seeds are better on average; on the common ones gn is."""
     wrong = {"bn": {0: 20, 1: 21, 2: 1, 3: 1, 4: 1}, "gn": {0: 10, 1: 9}}
     jobs = [
@@ -216,7 +216,7 @@ def test_the_means_range_and_a_difference_on_other_seeds_are_told_apart(world):
     )
 
 
-def test_where_no_factor_can_be_told_that_is_said(world):
+def test_a_sentence_says_that_no_effect_can_be_estimated(world):
     seeds = {("bn", 0.0): 0, ("bn", 1e-5): 1, ("gn", 0.0): 2, ("gn", 1e-5): 3}
     jobs = [world.finish(world.configuration(norm, seed, l1), {1: 0.9}) for (norm, l1), seed in seeds.items()]
     verdicts = judged(world, world.sweep(jobs))
@@ -224,7 +224,7 @@ def test_where_no_factor_can_be_told_that_is_said(world):
     assert verdicts.left_out[-1].startswith("The effects of single factors cannot be estimated")
 
 
-def test_of_very_many_pairs_the_clearest_are_kept_in_their_order():
+def test_the_clearest_pairs_keep_their_order():
     pairs = of_accuracies([0.990, 0.991, 0.992], [0.990, 0.991, 0.991], [0.9, 0.901, 0.9], [0.8, 0.801, 0.8]).pairs
     kept = clearest(pairs, 5)
     assert [pair for pair in pairs if pair in kept] == kept
@@ -232,7 +232,7 @@ def test_of_very_many_pairs_the_clearest_are_kept_in_their_order():
     assert clearest(pairs, 6) == list(pairs)
 
 
-def test_more_jobs_than_a_command_may_ask_for_are_allowed_by_it():
+def test_the_command_allows_the_number_of_its_jobs():
     sweep = sweep_of("python -m src.train norm=bn,gn seeds=90 sweep.max_jobs=200", seeds=range(90))
     assert command_for(sweep, range(110)) == "python -m src.train norm=bn,gn seeds=110 sweep.max_jobs=220"
 
@@ -263,7 +263,7 @@ def test_the_intervals_cover_a_known_difference():
     assert stats.binom.ppf(0.001, 300, 0.95) <= sum(held) <= stats.binom.isf(0.001, 300, 0.95)
 
 
-def test_many_cells_of_one_seed_are_compared_as_two_are():
+def test_many_cells_of_one_seed_are_compared_like_two():
     right = np.random.default_rng(0).random((60, 10_000)) < 0.99
     results = simulation.make_results(right.mean(axis=1)[:, None])
     verdicts = judge([], results, dict(zip(results.runs["run"], right, strict=True)))
@@ -279,7 +279,7 @@ def test_no_finished_run_yields_no_verdict_at_all():
     assert (verdicts.pairs, verdicts.opening, verdicts.more, verdicts.left_out) == ((), (), None, ())
 
 
-def test_no_letter_is_given_where_some_cells_could_not_be_compared(world):
+def test_cells_get_no_letters_if_some_could_not_be_compared(world):
     jobs = [world.finish(world.configuration("bn", seed), {seed: 0.9}) for seed in (0, 1)]
     jobs += [world.finish(world.configuration("gn", seed), {seed: 0.9}) for seed in (2, 3)]
     verdicts = judged(world, world.sweep(jobs))
@@ -287,7 +287,7 @@ def test_no_letter_is_given_where_some_cells_could_not_be_compared(world):
     assert verdicts.letters == {}
 
 
-def test_a_higher_mean_over_other_seeds_does_not_turn_a_pair_round(world):
+def test_a_higher_mean_over_other_seeds_does_not_reverse_a_pair(world):
     """Bn is worse than gn on each common seed, and has the higher mean by the seeds that it has alone."""
     jobs = [world.finish(world.configuration("bn", seed), dict.fromkeys(range(20), 0.9)) for seed in range(3)]
     jobs += [world.finish(world.configuration("bn", seed), {}) for seed in range(3, 20)]
@@ -306,7 +306,7 @@ def same_cells(world, names, seeds, **curves):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_cells_of_the_same_results_are_said_to_be_equal_and_need_no_more_seeds(world, seeds):
+def test_bit_identical_cells_are_reported_and_need_no_more_seeds(world, seeds):
     verdicts = judged(world, world.sweep(same_cells(world, ("bn", "gn"), seeds)))
     (pair,) = verdicts.pairs
     assert pair.equal
@@ -317,7 +317,7 @@ def test_cells_of_the_same_results_are_said_to_be_equal_and_need_no_more_seeds(w
     assert verdicts.more is None
 
 
-def test_equal_cells_share_the_first_place_beside_others(world):
+def test_bit_identical_cells_share_the_first_place(world):
     jobs = same_cells(world, ("bn", "gn"), 3)
     jobs += [world.finish(world.configuration("ln", seed), dict.fromkeys(range(40 + seed), 0.9)) for seed in range(3)]
     first = judged(world, world.sweep(jobs)).opening[0]
@@ -327,7 +327,7 @@ def test_equal_cells_share_the_first_place_beside_others(world):
     )
 
 
-def test_equal_accuracies_of_different_curves_are_a_tie_and_not_equal(world):
+def test_equal_accuracies_with_different_curves_are_a_tie(world):
     jobs = same_cells(world, ("bn",), 3) + same_cells(world, ("gn",), 3, val=0.8)
     verdicts = judged(world, world.sweep(jobs))
     assert not verdicts.pairs[0].equal
