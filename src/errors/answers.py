@@ -83,8 +83,8 @@ def read_answers(
     total, label = np.zeros((0, shape[1])), None
     cells: dict[str, CellAnswers] = {}
     unreadable = []
-    names = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"]
-    for cell, group in progress_bar(list(names), "reading the predictions"):
+    names = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
+    for cell, group in progress_bar(list(names.items()), "reading the predictions"):
         runs: dict[str, Answers] = {}
         for run in group:
             try:

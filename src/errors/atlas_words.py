@@ -18,7 +18,7 @@ UNREADABLE = 3  # lines for runs without predictions
 def sentences(atlas: Atlas) -> list[str]:
     """The sentences on one dataset: common errors, disagreement, the largest confusion, suspected label errors."""
     problems = [f"Not counted below: {problem}" for problem in atlas.unreadable]
-    lines = shorten(problems, UNREADABLE, "and {:,} more runs without usable predictions")
+    lines = shorten(problems, UNREADABLE)
     if not atlas.runs:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
@@ -48,7 +48,7 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
         else:
             yield f"{name}: expected calibration error {error} (points, {BINS} bins)"
     if len(atlas.answers) > len(shown):
-        yield f"  and {len(atlas.answers) - len(shown):,} more cells, none with more such images"
+        yield f"  and {len(atlas.answers) - len(shown):,} more, none with more such images"
 
 
 def _disagreement(atlas: Atlas) -> Iterator[str]:

@@ -28,16 +28,9 @@ class Calibration:
 
     def as_json(self) -> dict[str, Any]:
         """All fields; the confidence and accuracy of an empty bin are null."""
-
-        def nullable(values: Floats) -> list[float | None]:
-            return [None if np.isnan(value) else float(value) for value in values]
-
-        return {
-            "ece": self.ece,
-            "confidence": nullable(self.confidence),
-            "accuracy": nullable(self.accuracy),
-            "count": self.count.tolist(),
-        }
+        means = {"confidence": self.confidence.tolist(), "accuracy": self.accuracy.tolist()}
+        bins = {name: [None if np.isnan(value) else value for value in values] for name, values in means.items()}
+        return {"ece": self.ece, **bins, "count": self.count.tolist()}
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]) -> Calibration:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from src.errors.answers import Bools, Classes
 from src.runs.predictions import Indices
 
-IMAGES_AT_ONCE = 256  # limits the memory of `disagreement`, not its result
+IMAGES_AT_ONCE = 2048  # limits the memory of `disagreement`, not its result
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,12 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     starts = np.cumsum(sizes) - sizes
     contested = np.flatnonzero((answers != answers[0]).any(axis=0))
     alike = np.zeros((len(cells), len(cells)))  # agreeing pairs of runs, summed over contested images
-    for begin in range(0, len(contested), IMAGES_AT_ONCE):
-        some = answers[:, contested[begin : begin + IMAGES_AT_ONCE]]
+    step = max(1, min(IMAGES_AT_ONCE, 2**24 // int(sizes.max()) ** 2))  # keeps the sums below 2**24, exact in 32 bits
+    for begin in range(0, len(contested), step):
+        some = answers[:, contested[begin : begin + step]]
         hot = [np.add.reduceat(some == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
         votes = np.concatenate(hot, axis=1)  # (cells, classes x images)
-        alike += votes @ votes.T  # integers below 2**24, exact in 32 bits for up to 256 seeds a cell
+        alike += votes @ votes.T
     pairs = np.outer(sizes, sizes)
     own = np.arange(len(cells))
     alike[own, own] -= sizes * len(contested)  # a run always agrees with itself

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import pandas as pd
@@ -33,25 +34,22 @@ class Column:
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers; accuracies from 0 to 1, and missing where one seed gives no value.
+    """The table as numbers: accuracies from 0 to 1, means over seeds, missing values where one seed gives none.
 
-    Columns: `cell`, `norm.name` and the other varied keys, `n` (seeds), `val/accuracy` and `test/accuracy` (means over
-    seeds, each with its `sd`; `ci95` is the half-width of the t interval of the mean), `test/loss`, `test/errors`,
-    `parameters`, `seconds` (training only, mean), `other code` and `other environment` (runs trained with other code
-    than the current, or in another environment than most), and `letters` if given: cells that share one do not differ
-    significantly.
+    `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
+    of training only.  `other code` and `other environment` count the runs that were trained with other code than the
+    current, or in another environment than most.  `letters`: cells that share one do not differ significantly.
     """
     runs = results.runs
     first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
 
-    def summaries(metric: str, least_sds: Iterable[float]) -> list[Summary]:
-        return [summarise(*each) for each in zip(cells[metric].agg(list), least_sds, strict=True)]
+    def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
+        return list(map(summarise, cells[metric].agg(list), least_sds))
 
     def marked(flags: "pd.Series[bool]") -> list[int]:
         return [int(count) for count in flags.groupby(runs["cell"], sort=False).sum()]
 
-    exact = [0.0] * len(first)
-    val = summaries("val/accuracy", exact)
+    val = summaries("val/accuracy")
     test = summaries("test/accuracy", [rounding_sd(results.sources[digest]["test"], 1) for digest in first["dataset"]])
     frame: pd.DataFrame = pd.DataFrame(
         {
@@ -63,9 +61,9 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
             "test/accuracy": [cell.mean for cell in test],
             "test/accuracy sd": [cell.sd for cell in test],
             "test/accuracy ci95": [cell.half_width for cell in test],
-            **{name: [cell.mean for cell in summaries(name, exact)] for name in ("test/loss", "test/errors")},
+            **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
             "parameters": first["parameters"].tolist(),
-            "seconds": [cell.mean for cell in summaries("seconds/train", exact)],
+            "seconds": [cell.mean for cell in summaries("seconds/train")],
             "other code": marked(runs["code"] != code_digest()),
             "other environment": marked(runs["run"].isin(other_environments(results).runs)),
         }

@@ -230,7 +230,7 @@ def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
     (group,) = read_atlases(load_results([six], world.multirun))
     lines = sentences(group)
     assert lines[0] == f"Not counted below: {predictions_of(world, six, 0)} is missing"
-    assert lines[-1] == "and 3 more runs without usable predictions"
+    assert lines[-1] == "and 3 more"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
     assert group.disagreement.shape == (0, 0)

@@ -74,62 +74,47 @@ def stored_verdict(tmp_path):
     return json.loads((tmp_path / "all.json").read_text())["verdict"]
 
 
-def test_a_link_is_written_through_and_stays_a_link(world, six, tmp_path):
+def test_links_are_written_through_and_files_replaced_whole(world, six, tmp_path):
     target, link, dangling = tmp_path / "kept/t.csv", tmp_path / "t.csv", tmp_path / "all.json"
     target.parent.mkdir()
     target.write_text("old")
     link.symlink_to(target)
     dangling.symlink_to(tmp_path / "kept/all.json")
-    done = run("--multirun", world.multirun, "--csv", link, "--json", dangling)
+    old, other_name = tmp_path / "curves.csv", tmp_path / "backup.csv"
+    old.write_text("old")
+    other_name.hardlink_to(old)
+    done = run("--multirun", world.multirun, "--csv", link, "--json", dangling, "--curves", old)
     assert done.returncode == 0, done.stderr
     assert link.is_symlink()
     assert dangling.is_symlink()
     assert target.read_bytes() == (six.folder(world.multirun) / "table.csv").read_bytes()
     assert json.loads((tmp_path / "kept/all.json").read_text())["sweeps"] == [six.id]
+    assert other_name.read_text() == "old"
+    assert old.read_bytes() == (six.folder(world.multirun) / "curves.csv").read_bytes()
 
 
-@pytest.mark.parametrize("option", ["--csv", "--json"])
-def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path, option):
+def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # first, or the writer would wait for it
     try:
-        done = run("--multirun", world.multirun, option, pipe, timeout=120)
+        done = run("--multirun", world.multirun, "--csv", pipe, timeout=120)
         content = os.read(reader, 1 << 20)
     finally:
         os.close(reader)
     assert done.returncode == 0, done.stderr
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
-    if option == "--csv":
-        assert content == (six.folder(world.multirun) / "table.csv").read_bytes()
-    else:
-        assert json.loads(content)["sweeps"] == [six.id]
-
-
-def test_a_file_is_replaced_whole_not_overwritten_in_place(world, six, tmp_path):
-    old, other_name = tmp_path / "t.csv", tmp_path / "backup.csv"
-    old.write_text("old")
-    other_name.hardlink_to(old)
-    assert run("--multirun", world.multirun, "--csv", old).returncode == 0
-    assert other_name.read_text() == "old"
-    assert old.read_text().startswith("cell,norm.name")
-
-
-def test_the_tuned_comparison_is_in_the_json(world, six, tmp_path):
-    done = run("--multirun", world.multirun, "--tuned", "norm", "--json", tmp_path / "all.json")
-    assert done.returncode == 0, done.stderr
-    tuned = json.loads((tmp_path / "all.json").read_text())["tuned"]
-    assert [row["level"] for row in tuned["rows"]] == ["bn", "gn"]
-    assert all(" ".join(words.split()) in " ".join(done.stdout.split()) for words in tuned["sentences"])
+    assert content == (six.folder(world.multirun) / "table.csv").read_bytes()
 
 
 def test_a_dash_writes_only_the_result_to_stdout(world, six):
-    done = run("--multirun", world.multirun, "--json", "-")
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["sweeps"] == [six.id]
+    done = run("--multirun", world.multirun, "--tuned", "norm", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(done.stdout)
+    assert stored["sweeps"] == [six.id]
     assert "96.33 ± 1.53" in done.stderr
-    done = run("--multirun", world.multirun, "--csv", "-")
-    assert pd.read_csv(io.StringIO(done.stdout))["n"].tolist() == [3, 3]
+    assert [row["level"] for row in stored["tuned"]["rows"]] == ["bn", "gn"]
+    assert all(" ".join(words.split()) in " ".join(done.stderr.split()) for words in stored["tuned"]["sentences"])
     assert not (ROOT / "-").exists()
     assert "would mix" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
 
@@ -263,7 +248,7 @@ def test_a_long_list_of_unfinished_jobs_is_cut_short(world, tmp_path):
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
     assert said[11:] == [
-        "and 2 more jobs",
+        "and 2 more",
         "To train only the missing jobs, run the same command again:",
         f"  {sweep.command}",
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from src.report.report import html
 from src.results.results import load_results
-from tests.report.test_report import HOSTILE, report_of, tell_apart
+from tests.report.test_report import HOSTILE, rename_cell, report_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.browser
@@ -139,7 +139,7 @@ def test_on_paper_and_without_scripts_the_curves_are_a_still_picture(browser, re
 
 def test_a_hostile_label_runs_nothing_in_a_browser(browser, world, six, tmp_path):
     path = tmp_path / "report.html"
-    path.write_bytes(html(report_of(world, six, tell_apart(world, six, HOSTILE))))
+    path.write_bytes(html(report_of(world, six, rename_cell(world, six, HOSTILE))))
     with opened(browser, path) as page:
         assert page.title() != "taken"
         assert page.get_by_label(HOSTILE, exact=True).is_visible()

@@ -45,14 +45,14 @@ class Page(HTMLParser):
         return "\n".join(text for text in self.texts if text)
 
 
-def tell_apart(world, six, label):
+def rename_cell(world, six, label):
     """The results of `six` with another name for the cell `bn`."""
     results = load_results([six], world.multirun)
     runs, epochs = (frame.replace({"cell": {"bn": label}}) for frame in (results.runs, results.epochs))
     return replace(results, runs=runs, epochs=epochs, unfinished=(Unfinished(label, label),))
 
 
-def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(world):
+def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(world):
     wrong = {("bn", 0.0): 1, ("bn", 1e-5): 3, ("gn", 0.0): 4, ("gn", 1e-5): 9}
     jobs = [
         world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count + seed), 0.9))
@@ -85,15 +85,16 @@ def test_the_page_tells_everything_in_order_from_the_verdict_to_the_commands(wor
         place = text.index(words, place)
 
 
-def test_the_page_asks_nobody_for_anything(world, six):
-    page = Page(html(report_of(world, six)))
+def test_the_page_requests_nothing_from_the_network(world, six):
+    content = html(report_of(world, six))
+    page = Page(content)
     addresses = [value for _, found in page.tags for name, value in found.items() if name in ("src", "href", "srcset")]
     assert addresses
     assert all(address.startswith(("data:", "#")) for address in addresses)
-    assert "@import" not in html(report_of(world, six)).decode().split("</style>")[0]
+    assert "@import" not in content.decode().split("</style>")[0]
 
 
-def test_every_picture_says_in_words_what_it_shows(world, six):
+def test_every_picture_has_a_description(world, six):
     report = report_of(world, six)
     tags = Page(html(report)).tags
     words = [found["alt"] for tag, found in tags if tag == "img"]
@@ -102,18 +103,18 @@ def test_every_picture_says_in_words_what_it_shows(world, six):
     assert all(len(text) > 20 for text in words)
 
 
-def test_a_label_is_shown_as_text_whatever_stands_in_it(world, six):
+def test_a_hostile_name_is_shown_as_text(world, six):
     plain = Page(html(report_of(world, six)))
     said = {"letters": {HOSTILE: HOSTILE}, "opening": (HOSTILE,), "more": HOSTILE, "left_out": (HOSTILE,)}
-    page = Page(html(report_of(world, six, tell_apart(world, six, HOSTILE), **said)))
+    page = Page(html(report_of(world, six, rename_cell(world, six, HOSTILE), **said)))
     for tag in ("script", "b", "a"):
         assert sum(name == tag for name, _ in page.tags) == sum(name == tag for name, _ in plain.tags)
     assert page.text.count(HOSTILE) >= 8
 
 
-def test_markdown_keeps_a_label_on_its_line_and_in_its_column(world, six):
+def test_markdown_keeps_a_name_on_its_line_and_in_its_column(world, six):
     label = f"{HOSTILE}\n# heading"
-    written = markdown(report_of(world, six, tell_apart(world, six, label))).decode()
+    written = markdown(report_of(world, six, rename_cell(world, six, label))).decode()
     table = written.split("## Table")[1].split("## Figures")[0]
     columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines() if line.startswith("|")}
     assert len(columns) == 1
@@ -122,7 +123,7 @@ def test_markdown_keeps_a_label_on_its_line_and_in_its_column(world, six):
     assert r"\<script\>document.title='taken'\</script\> \| \`a\` \$x\$ \*b\*" in written
 
 
-def test_markdown_shows_exactly_the_pictures_that_stand_beside_it(world, six):
+def test_markdown_links_exactly_the_pictures_in_its_folder(world, six):
     report = report_of(world, six)
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\.png\)", markdown(report).decode())
     assert sorted(shown) == sorted([*report.figures, *report.galleries[0]])
