@@ -17,7 +17,7 @@ from src.sweep.command_line import typed as typed_again
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF
 from tests.conftest import files_below
-from tests.test_bad_input import QUICK, CORRECTIONS
+from tests.test_bad_input import CORRECTIONS, QUICK
 
 SMALL = ("data=synthetic", "data.images=1000", "data.validation=200", "epochs=1", "plan=true")
 
