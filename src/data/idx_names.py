@@ -78,47 +78,39 @@ def _check_folder(root: Path) -> None:
 
 def _whole_sets(place: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
     """Return the datasets with all four files in a folder, by their prefix: `emnist-letters`, or an empty string."""
-    found = _files(place)
-    sets = {}
-    for key in sorted({key for key, _ in found}):
-        files = [
-            [path for path in found.get((key, file), ()) if not packed or path.suffix.lower() == ".gz"]
-            for file in FILES
-        ]
-        if all(files) and not (name and key):  # published datasets have MNIST's names
-            sets[key] = tuple(paths[0] for paths in files)
-    return sets
+    paths = _files(place, packed=packed)
+    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # published datasets have MNIST's names
+    whole = (prefix for prefix in prefixes if all((prefix, file) in paths for file in FILES))
+    return {prefix: tuple(paths[prefix, file][0] for file in FILES) for prefix in whole}
 
 
-def _files(place: Path) -> dict[tuple[str, str], list[Path]]:
+def _files(place: Path, *, packed: bool = False) -> dict[tuple[str, str], list[Path]]:
     """Return the IDX files in a folder by prefix and name among FILES, the preferred file first."""
     usual = [name + ending for name in FILES for ending in ("", ".gz")]
     listed: list[str] = []
     with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # its files may still be readable
         listed = sorted(os.listdir(place))  # noqa: PTH208  # only names are needed
-    found: dict[tuple[str, str], list[Path]] = {}
+    paths: dict[tuple[str, str], list[Path]] = {}
     for name in dict.fromkeys([*usual, *sorted(listed, key=lambda name: (name.lower().endswith(".gz"), name))]):
         match = NAME.fullmatch(name)
-        if match and (place / name).is_file():
+        if match and (match["packed"] or not packed) and (place / name).is_file():
             split = "train" if match["split"].lower() == "train" else "t10k"
             file = f"{split}-{match['kind'].lower().replace('.', '-')}-ubyte"
-            found.setdefault((match["set"].lower().rstrip("-"), file), []).append(place / name)
-    return found
+            paths.setdefault((match["set"].lower().rstrip("-"), file), []).append(place / name)
+    return paths
 
 
 def _missing(root: Path, name: str, *, packed: bool) -> BadInput:
-    """Return the refusal of a folder without a whole dataset: what is missing, or what is there instead."""
-    found = _files(root)
-    for file in FILES:
-        for ending in ("", ".gz"):
-            path = root / (file + ending)
-            if os.path.lexists(path) and not path.is_file():
-                return BadInput(f"{path} is {_kind(path)}", WANTED, AGAIN)
-    lacking = [file for file in FILES if not any(found_file == file for _, found_file in found)]
-    if found and lacking:
-        there = ", ".join(path.name for paths in found.values() for path in paths)
+    """Return the refusal of a folder without a whole dataset; it names the missing files or the folder's content."""
+    for path in (root / (file + ending) for file in FILES for ending in ("", ".gz")):
+        if os.path.lexists(path) and not path.is_file():
+            return BadInput(f"{path} is {_kind(path)}", WANTED, AGAIN)
+    present = _files(root)
+    lacking = [file for file in FILES if file not in {name for _, name in present}]
+    if present and lacking:
+        beside = ", ".join(path.name for paths in present.values() for path in paths)
         missing = f"{joined(lacking, 4)} {'is' if len(lacking) == 1 else 'are'} missing"
-        return BadInput(f"data.root={root}: {missing} beside {there}", WANTED)
+        return BadInput(f"data.root={root}: {missing} beside {beside}", WANTED)
     near = folder_with_set(root, name)
     if near is not None:
         return BadInput(f"data.root={root} holds no set, but {near} does", WANTED, root_word(near))

@@ -11,8 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from src.data.idx import Bytes
 from src.runs.predictions import Indices, Predictions
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
 TILE = 64  # pixels a side of an image
 GAP = 6
 PAIR, DETAIL = 18, 11  # font sizes in pixels: of "true > predicted", of confidence and index
@@ -23,14 +21,9 @@ PAPER, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 def mistake_grid(
     test_images: Bytes, predictions: Predictions, chosen: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
-    """A grid of test images, each above its true class, predicted class, confidence and index.
+    """Return a grid of test images, each above its true class, predicted class, confidence and index.
 
-    Args:
-        test_images: (N, C, H, W), grey or RGB.
-        predictions: those of all N images.
-        chosen: the indices of the images to show, in this order; for none, the picture says "no mistakes".
-        classes: their names; long ones are cut.
-        columns: images in a row, at least 1.
+    `test_images` are (N, C, H, W), grey or RGB.  `chosen` holds the indices of the images to show, in this order.
     """
     if len(chosen) == 0:
         return message_picture("no mistakes")
@@ -97,7 +90,7 @@ def message_picture(words: str) -> Image.Image:
 
 
 @functools.cache
-def font(size: int) -> Font:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's built-in font, with the height in pixels."""
     return ImageFont.load_default(size=size)
 

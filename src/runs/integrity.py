@@ -59,8 +59,7 @@ def job_fault(job: JobFolder, key: str) -> str:
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     """Return `job_fault` by job key, for the jobs of a sweep that have one."""
-    found = {job.key: job_fault(job.at(multirun), job.key) for job in sweep.jobs}
-    return {key: what for key, what in found.items() if what}
+    return {job.key: what for job in sweep.jobs if (what := job_fault(job.at(multirun), job.key))}
 
 
 def unusable_reason(job: JobFolder, key: str) -> str:
@@ -93,12 +92,11 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
 
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
-    if job.journal_fault:
-        return job.journal_fault
+    if what := job.journal[1]:
+        return what
     kinds = [record["kind"] for record in job.records]
-    for kind in WHOLE:
-        if kind not in kinds:
-            return f"lacks its {kind} record"
+    if missing := [kind for kind in WHOLE if kind not in kinds]:
+        return f"lacks its {missing[0]} record"
     for record in job.records:
         if record["kind"] in WHOLE and (what := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {what}"
@@ -108,19 +106,15 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     epochs, wanted = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epochs) < wanted:
         return f"holds {len(epochs)} of {wanted} epochs"
-    if len(epochs) > wanted or epochs != list(range(1, wanted + 1)):
+    if epochs != list(range(1, wanted + 1)):
         return f"holds other epochs than 1 to {wanted}"
     if what := next((what for record in job.epochs if (what := fault(record["metrics"], EPOCH_METRICS))), ""):
         return f"has an epoch that {what}"
-    return "" if key in (None, start["job"]) and _is_own_key(start) else "belongs to another job"
-
-
-def _is_own_key(start: Mapping[str, Any]) -> bool:
-    """Whether configuration and data give the recorded job key; True if a key of the configuration no longer exists."""
     stored = leaves(start["config"])
-    if any(part_of_a_job(path) and path not in KEYS for path in stored):
-        return True
-    return bool(job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]}) == start["job"])
+    computed = job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]})
+    has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # their jobs had other job keys
+    own_key = has_removed_keys or computed == start["job"]
+    return "" if own_key and key in (None, start["job"]) else "belongs to another job"
 
 
 def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
@@ -150,9 +144,9 @@ def files_fault(job: FinishedJob) -> str:
             return f"{path} is not a regular file"
         if path.stat().st_size == 0:
             return f"{path} is empty"
-        what = picture_fault(path) if path.suffix == ".png" else ""
-        what = weights_fault(path, job.start["parameters"]) if path.name == "weights.safetensors" else what
-        if what:
+        if path.suffix == ".png" and (what := picture_fault(path)):
+            return f"{path} {what}"
+        if path.suffix == ".safetensors" and (what := weights_fault(path, job.start["parameters"])):
             return f"{path} {what}"
     return ""
 
@@ -160,18 +154,15 @@ def files_fault(job: FinishedJob) -> str:
 def checked_predictions(job: FinishedJob) -> Predictions:
     """Return a finished job's predictions; raises Damaged if they do not fit its test images and result."""
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
-    found = load_predictions(path, (source["test"], len(source["classes"])))
-    errors = int(found.wrong.sum())
+    predictions = load_predictions(path, (source["test"], len(source["classes"])))
+    errors = int(predictions.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
         raise Damaged(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
-    return found
+    return predictions
 
 
 def weights_fault(path: Path, parameters: int) -> str:
-    """Return what is wrong with the weights of a network with so many parameters, or an empty string.
-
-    Checks header and size; the format has no checksum.
-    """
+    """Return what is wrong with the header or size of a network's weights; the format has no checksum."""
     try:
         safetensors.deserialize(read_stored(path, most_weights(parameters)))
     except Damaged as damaged:

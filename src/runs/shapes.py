@@ -38,6 +38,11 @@ def count(low: int, high: int = LARGEST_COUNT) -> Field:
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
 
 
+def matching(pattern: str, words: str) -> Field:
+    """A text that matches a regular expression from its beginning to its end."""
+    return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, words
+
+
 def is_text(value: Any) -> bool:
     """Whether a value is text that UTF-8 can encode; half a surrogate pair cannot be encoded."""
     return isinstance(value, str) and value.encode(errors="replace").decode() == value
@@ -110,10 +115,7 @@ SECONDS = number(0, LARGEST_COUNT, "a number of seconds")
 TEXT: Field = (is_text, "text")
 ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be UTF-8
 OBJECT: Field = (lambda value: isinstance(value, dict), "an object")
-KEY: Field = (
-    lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
-    "64 hexadecimal digits",
-)
+KEY = matching("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
     "an object of texts",
@@ -165,14 +167,8 @@ SWEEP: Shape = {
 }
 PLANNED_JOB: Shape = {
     "key": KEY,
-    "folder": (
-        lambda value: is_text(value) and value not in ("", ".", "..") and not re.search(r"[/\x00]", value),
-        "a folder's name",
-    ),
-    "label": (
-        lambda value: is_text(value) and re.search(r" s[0-9]{1,10}$", value) is not None,
-        "a name that ends with the seed",
-    ),
+    "folder": matching(r"(?!\.\.?\Z)[^/\x00]+", "a folder's name"),
+    "label": matching(r"(?s).* s[0-9]{1,10}", "a name that ends with the seed"),
     "cell": TEXT,
     "params": NAMED_TEXTS,
 }

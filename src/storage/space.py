@@ -26,13 +26,8 @@ MADE = (*WRITTEN, "artifacts", "superseded")
 def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     """Refuse an output folder that is not writable, has no file locks, or has no room for the jobs.
 
-    Writes and locks a real temporary file, since only that reveals permissions, read-only disks, quotas and missing
-    locks to every user, root included.  Leaves nothing behind.
-
-    Args:
-        folder: the output folder; it need not exist.
-        jobs: how many jobs are left to train.
-        inside: folders of jobs and sweeps, which must not exist as anything else.
+    Writes and locks a temporary file, which reveals permissions, read-only disks, quotas and missing locks to every
+    user, root included.  `jobs` is the number of jobs left to train.  The paths `inside` must be folders or free.
     """
     places = {name: nearest_folder(folder / name) for name in MADE}
     for place in dict.fromkeys(places[name] for name in WRITTEN):

@@ -39,12 +39,10 @@ class NoAccess(BadInput):
 
 
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
-    """Return the content of a regular file.
+    """Return the content of a file.
 
-    Raises:
-        FileNotFoundError: if there is nothing at the path.
-        NoAccess: if permissions do not allow reading.
-        Damaged: if it is not a regular file, or has more than `at_most` bytes.
+    Raises FileNotFoundError; NoAccess if permissions do not allow reading; Damaged if it is not a regular file, or has
+    more than `at_most` bytes.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
@@ -77,12 +75,11 @@ def is_regular(path: Path) -> bool:
 
 def is_irregular(path: Path) -> bool:
     """Whether anything but a regular file is at a path; raises NoAccess if permissions hide the answer."""
-    mode = _mode(path)
-    return path.is_symlink() if mode is None else not stat.S_ISREG(mode)
+    return exists(path) and not is_regular(path)
 
 
 def _mode(path: Path) -> int | None:
-    """The type and permissions of a file, or None for nothing, a link to nothing, or a circle of links."""
+    """Return a file's type and permissions, or None for nothing, a link to nothing, or a circle of links."""
     try:
         return path.stat().st_mode
     except PermissionError as error:
@@ -102,8 +99,7 @@ def parsed(content: bytes) -> Any:
 def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
     """Return the object in a JSON file if `fault` finds nothing and the checksum, which older files lack, fits.
 
-    Raises:
-        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
+    Raises like `read_stored`, and Damaged for any other content.
     """
     content = read_stored(path, at_most)
     try:
