@@ -68,8 +68,8 @@ def _download(name: str, root: Path, **options: bool) -> Any:
     patience = socket.getdefaulttimeout()
     before: set[Path] | None = None
     if os.path.lexists(root) and not root.is_dir():
-        what = f"data.root={root} is not a folder"
-        raise BadInput(what, "a folder to download to and read from", root_word(root.absolute().parent))
+        advice = root_word(root.absolute().parent)
+        raise BadInput(f"data.root={root} is not a folder", "a folder to download to and read from", advice)
     try:
         before = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)

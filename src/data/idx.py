@@ -74,8 +74,8 @@ def _shape(beginning: bytes, axes: int, path: Path, stored: int, *, packed: bool
     return shape
 
 
-def _wrong_size(path: Path, found: str, expected: int, shape: tuple[int, ...]) -> BadInput:
-    return BadInput(f"{path} has {found} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
+def _wrong_size(path: Path, size: str, expected: int, shape: tuple[int, ...]) -> BadInput:
+    return BadInput(f"{path} has {size} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
 
 
 def _too_large(path: Path, size: int, limit: str) -> BadInput:

@@ -12,9 +12,8 @@ from src.data.idx_names import FILES, find_set
 from src.data.images import Images, as_images
 from src.data.refusals import root_word
 
-# The digests of FILES by torchvision's folder name: SHA-256 of unpacked files, or MD5 of packed files for KMNIST, for
-# which nobody publishes others.  Sources: src/data/mnist/README.md for MNIST; torchvision for KMNIST; for Fashion-MNIST
-# Debian's dataset-fashion-mnist, which has the MD5s in torchvision once the authors' gzip headers are restored.
+# SHA-256 of the unpacked FILES by torchvision's folder name; for KMNIST, only MD5s of the packed files are published.
+# Sources: src/data/mnist/README.md; Debian's dataset-fashion-mnist, checked by torchvision's MD5s; torchvision.
 PUBLISHED = {
     "MNIST": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -45,8 +44,8 @@ def joint_digest(digests: Iterable[str]) -> str:
 def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Images:
     """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout below it.
 
-    The files must be the published ones of the dataset `name`, unless it is empty.  Without `classes`, the classes are
-    named by their numbers.  Raises BadInput if files are missing, damaged or not the published ones.
+    The files must be the published ones of the dataset `name`, unless it is empty; otherwise raises BadInput.  Without
+    `classes`, numbers name the classes.
     """
     arrays, digests = list[Bytes](), list[str]()
     paths, emnist = find_set(root, name, packed=packed_only(name))
@@ -74,10 +73,10 @@ def packed_only(name: str) -> bool:
 def _check_published(name: str, position: int, path: Path, content: bytes) -> None:
     packed, published = packed_only(name), PUBLISHED[name][position]
     algorithm = "md5" if packed else "sha256"
-    found = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
-    if found != published:
+    digest = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
+    if digest != published:
         raise BadInput(
-            f"{path} is not the published {name} file: {algorithm} {found[:16]}...",
+            f"{path} is not the published {name} file: {algorithm} {digest[:16]}...",
             f"{published[:16]}...{'' if packed else ' (unpacked)'}",
             f"copy it again, or read it as it is: data=idx {root_word(path.parent)}",
         )

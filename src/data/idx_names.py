@@ -77,7 +77,7 @@ def _check_folder(root: Path) -> None:
 
 
 def _whole_sets(place: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
-    """Return the datasets with all four files in a folder, by their prefix: `emnist-letters`, or an empty string."""
+    """Return the paths of the complete datasets in a folder by prefix: `emnist-letters`, or an empty string."""
     paths = _files(place, packed=packed)
     prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # published datasets have MNIST's names
     whole = (prefix for prefix in prefixes if all((prefix, file) in paths for file in FILES))
@@ -122,14 +122,13 @@ def _missing(root: Path, name: str, *, packed: bool) -> BadInput:
     known = foreign(root, [*names, *below])
     if known is not None:
         return BadInput(f"data.root={root} holds no IDX files: {known[0]}", WANTED, known[1])
-    what = f"data.root={root} {f'holds other files: {joined(names, 4)}' if names else 'is empty'}"
-    return BadInput(f"{what}; {FILES[0]} is missing", WANTED + (" (packed ones for this set)" if packed else ""))
+    content = f"data.root={root} {f'holds other files: {joined(names, 4)}' if names else 'is empty'}"
+    return BadInput(f"{content}; {FILES[0]} is missing", WANTED + (" (packed ones for this set)" if packed else ""))
 
 
 def _folders_below(root: Path) -> Iterator[Path]:
     """Return folders below a folder, the nearest first, without those that may not be listed."""
-    level = [root]
-    left = FOLDERS
+    level, left = [root], FOLDERS
     for _ in range(DEPTH):
         following: list[Path] = []
         for folder in level:

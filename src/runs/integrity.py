@@ -42,12 +42,12 @@ def job_fault(job: JobFolder, key: str) -> str:
             return f"{job.path / name} is not a regular file"
     if not job.finished:
         for record in job.records():  # a partial last line is normal
-            if what := record_fault(record, whole=record["kind"] in WHOLE):
-                return f"{job.journal} has a {record['kind']} record that {what}"
+            if reason := record_fault(record, whole=record["kind"] in WHOLE):
+                return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
     finished = FinishedJob(job)
-    if what := numbers_fault(finished, key) or files_fault(finished):
-        return what
+    if reason := numbers_fault(finished, key) or files_fault(finished):
+        return reason
     try:
         checked_predictions(finished)
     except FileNotFoundError:
@@ -59,7 +59,7 @@ def job_fault(job: JobFolder, key: str) -> str:
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     """Return `job_fault` by job key, for the jobs of a sweep that have one."""
-    return {job.key: what for job in sweep.jobs if (what := job_fault(job.at(multirun), job.key))}
+    return {job.key: reason for job in sweep.jobs if (reason := job_fault(job.at(multirun), job.key))}
 
 
 def unusable_reason(job: JobFolder, key: str) -> str:
@@ -67,7 +67,7 @@ def unusable_reason(job: JobFolder, key: str) -> str:
     try:
         return job_fault(job, key)
     except NoAccess as refusal:
-        return refusal.what
+        return refusal.reason
 
 
 def is_readable(job: JobFolder) -> bool:
@@ -83,33 +83,34 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
     """Return why a finished job's numbers cannot be compared, with a path, or an empty string; None allows any key."""
     try:
         result = job.result
-        if what := _journal_fault(job, key):
-            return f"{job.folder.journal} {what}"
+        if reason := _journal_fault(job, key):
+            return f"{job.folder.journal} {reason}"
     except Damaged as damaged:
         return str(damaged)
-    what = _contradiction(result, job.epochs, job.start["source"]["test"])
-    return f"{job.folder.result_path} {what}" if what else ""
+    reason = _contradiction(result, job.epochs, job.start["source"]["test"])
+    return f"{job.folder.result_path} {reason}" if reason else ""
 
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
-    if what := job.journal[1]:
-        return what
+    if reason := job.journal[1]:
+        return reason
     kinds = [record["kind"] for record in job.records]
     if missing := [kind for kind in WHOLE if kind not in kinds]:
         return f"lacks its {missing[0]} record"
     for record in job.records:
-        if record["kind"] in WHOLE and (what := record_fault(record, whole=True)):
-            return f"has a {record['kind']} record that {what}"
+        if record["kind"] in WHOLE and (reason := record_fault(record, whole=True)):
+            return f"has a {record['kind']} record that {reason}"
     start = job.start
-    if what := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
-        return what
+    if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
+        return reason
     epochs, wanted = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epochs) < wanted:
         return f"holds {len(epochs)} of {wanted} epochs"
     if epochs != list(range(1, wanted + 1)):
         return f"holds other epochs than 1 to {wanted}"
-    if what := next((what for record in job.epochs if (what := fault(record["metrics"], EPOCH_METRICS))), ""):
-        return f"has an epoch that {what}"
+    for record in job.epochs:
+        if reason := fault(record["metrics"], EPOCH_METRICS):
+            return f"has an epoch that {reason}"
     stored = leaves(start["config"])
     computed = job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]})
     has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # their jobs had other job keys
@@ -144,10 +145,10 @@ def files_fault(job: FinishedJob) -> str:
             return f"{path} is not a regular file"
         if path.stat().st_size == 0:
             return f"{path} is empty"
-        if path.suffix == ".png" and (what := picture_fault(path)):
-            return f"{path} {what}"
-        if path.suffix == ".safetensors" and (what := weights_fault(path, job.start["parameters"])):
-            return f"{path} {what}"
+        if path.suffix == ".png" and (reason := picture_fault(path)):
+            return f"{path} {reason}"
+        if path.suffix == ".safetensors" and (reason := weights_fault(path, job.start["parameters"])):
+            return f"{path} {reason}"
     return ""
 
 
@@ -166,7 +167,7 @@ def weights_fault(path: Path, parameters: int) -> str:
     try:
         safetensors.deserialize(read_stored(path, most_weights(parameters)))
     except Damaged as damaged:
-        return damaged.what
+        return damaged.reason
     except safetensors.SafetensorError:
         return "is not a whole safetensors file"
     return ""

@@ -110,7 +110,7 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
     except FileNotFoundError:
         return [], "is missing"
     except Damaged as damaged:
-        return [], damaged.what
+        return [], damaged.reason
     records, lines = list(_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""

@@ -40,8 +40,8 @@ def with_current_folders(sweep: Sweep, multirun: Path) -> Sweep:
     if all(exists(job.at(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
-    jobs = [replace(job, folder=found.path.name) if (found := known.of(job.key)) else job for job in sweep.jobs]
-    return replace(sweep, jobs=jobs)
+    folders = {job.key: known.of(job.key) or job.at(multirun) for job in sweep.jobs}
+    return replace(sweep, jobs=[replace(job, folder=folders[job.key].path.name) for job in sweep.jobs])
 
 
 class KnownFolders:

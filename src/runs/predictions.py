@@ -56,8 +56,8 @@ def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predic
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if what := _claims_fault(archive, shape):
-                raise Damaged(path, what)
+            if reason := _claims_fault(archive, shape):
+                raise Damaged(path, reason)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             predictions = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
     except Damaged:

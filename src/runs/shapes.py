@@ -88,9 +88,9 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
     """
-    found = leaves(config)
+    stored = leaves(config)
     for path, (key, fits) in _STORED.items():
-        value = found.get(path, key.default)
+        value = stored.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not fits(value):
@@ -176,19 +176,18 @@ PLANNED_JOB: Shape = {
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
     """Return what is wrong with a journal record, or an empty string; `whole` requires every field."""
-    found = fault(record, EVERY)
-    if found or record["kind"] not in RECORDS:  # a later version may add kinds
-        return found
-    found = fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop"))
-    if found:
-        return found
+    reason = fault(record, EVERY)
+    if reason or record["kind"] not in RECORDS:  # a later version may add kinds
+        return reason
+    if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
+        return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the fast, usual case
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    what = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
-    return f"has a source that {what}" if what else ""
+    reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+    return f"has a source that {reason}" if reason else ""
 
 
 def result_fault(result: Any) -> str:
@@ -198,5 +197,7 @@ def result_fault(result: Any) -> str:
 
 def sweep_fault(sweep: Any) -> str:
     """Return what is wrong with the fields of a manifest, or an empty string."""
-    found = fault(sweep, SWEEP)
-    return found or next((f"has a job that {what}" for job in sweep["jobs"] if (what := fault(job, PLANNED_JOB))), "")
+    if reason := fault(sweep, SWEEP):
+        return reason
+    reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
+    return next((f"has a job that {reason}" for reason in reasons if reason), "")

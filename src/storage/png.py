@@ -18,7 +18,7 @@ def picture_fault(path: Path) -> str:
     try:
         content = read_stored(path, LARGEST_PICTURE)
     except Damaged as damaged:
-        return damaged.what
+        return damaged.reason
     if not content.startswith(SIGNATURE):
         return "is not a PNG picture"
     place, kind = len(SIGNATURE), b""

@@ -20,22 +20,22 @@ LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, or the manifes
 
 
 class Damaged(ValueError):
-    """A file does not hold what its writer wrote; `what` says why, without the path."""
+    """A file does not hold what its writer wrote; `reason` says why, without the path."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        self.what = what
-        super().__init__(f"{path} {what}")
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path} {reason}")
 
 
 class NoAccess(BadInput):
-    """Permissions hide a file of another user; `what` says whose it is and which command opens it."""
+    """Permissions hide a file of another user; `reason` names the owner and the command that opens it."""
 
     def __init__(self, path: Path) -> None:
         place = nearest_visible(path)
-        reason = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
+        refusal = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if place == path else place))}"
-        self.what = f"{reason}, who can allow it with {command}"
-        super().__init__(reason, "files that you may read", command)
+        self.reason = f"{refusal}, who can allow it with {command}"
+        super().__init__(refusal, "files that you may read", command)
 
 
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
@@ -106,8 +106,8 @@ def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST)
         value = parsed(content)
     except ValueError as error:
         raise Damaged(path, "is not JSON") from error
-    if what := fault(value):
-        raise Damaged(path, what)
+    if reason := fault(value):
+        raise Damaged(path, reason)
     if "crc" in value and value.pop("crc") != _crc(value):
         raise Damaged(path, "is damaged")
     return value
