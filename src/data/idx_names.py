@@ -7,7 +7,6 @@ import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from src.bad_input import BadInput
 from src.data.refusals import AGAIN, foreign, root_word, unreadable
@@ -15,7 +14,6 @@ from src.wording import joined
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 WANTED = f"the four IDX files, {FILES[0]} and so on, packed (.gz) or not"
-EMNIST = "emnist-"
 # Some copies have a dot for the hyphen, or capitals.  EMNIST starts with its split and writes test for t10k.
 NAME = re.compile(
     r"(?P<set>emnist-(?:balanced|byclass|bymerge|digits|letters|mnist)-|)"
@@ -25,32 +23,24 @@ NAME = re.compile(
 DEPTH, FOLDERS = 3, 200  # levels and folders that are searched below a folder
 
 
-class IdxSet(NamedTuple):
-    """The paths of a dataset's files, in the order of FILES, and EMNIST's name for it, or an empty string."""
+def find_set(root: Path, name: str, *, packed: bool = False) -> tuple[tuple[Path, ...], str]:
+    """Return a dataset's paths in the order of FILES, and its prefix: `emnist-letters`, or an empty string.
 
-    paths: tuple[Path, ...]
-    emnist: str
-
-
-def find_set(root: Path, name: str, *, packed: bool = False) -> IdxSet:
-    """Find a dataset in a folder, or in torchvision's layout below it.
-
-    `name` is torchvision's folder for the dataset, such as `MNIST`, or empty for any dataset in MNIST's format.
-    `packed` ignores files that are not packed.  Raises BadInput with the folder's actual content.
+    Searches a folder and torchvision's layout below it.  `name` is torchvision's folder for the dataset, such as
+    `MNIST`, or empty for any dataset in MNIST's format.  `packed` ignores files that are not packed.
     """
     try:
         _check_folder(root)
         for place in (root, root / name / "raw", root / "raw"):
             sets = _whole_sets(place, name, packed=packed)
+            first = min(sets, default="")
             if len(sets) == 1 or "" in sets:
-                emnist = "" if "" in sets else next(iter(sets))
-                return IdxSet(sets[emnist], emnist)
+                return sets[first], first
             if sets:
-                one = min(sets)
                 raise BadInput(
                     f"data.root={place} holds {len(sets)} sets: {', '.join(sorted(sets))}",
-                    f"one set in a folder, such as {root_word(place / one)} after this",
-                    f"cd {shlex.quote(str(place))} && mkdir {one} && mv {one}-* {one}",
+                    f"one set in a folder, such as {root_word(place / first)} after this",
+                    f"cd {shlex.quote(str(place))} && mkdir {first} && mv {first}-* {first}",
                 )
         raise _missing(root, name, packed=packed)
     except OSError as error:

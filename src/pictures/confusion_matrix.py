@@ -20,10 +20,9 @@ DIAGONAL = "#e9eef3"
 
 @default_settings
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
-    """How often the network predicts each class (column) for images of each class (row).
+    """Draw how often the network predicts each class (column) for images of each class (row).
 
-    Only mistakes are coloured, relative to the most frequent one: on a scale that includes the diagonal's thousands,
-    they would be invisible.
+    Only mistakes are coloured: on a scale that includes the diagonal's thousands, they would be invisible.
     """
     n = len(classes)
     counts = confusion(predictions.label, predictions.predicted, n)
@@ -57,9 +56,9 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
 
 
 def _place(side: float, letters: int) -> tuple[float, float, float, float]:
-    """Left, bottom, width and height of the matrix as shares of the figure; `letters` is the longest name's length.
+    """Return left, bottom, width and height of the matrix as shares of the figure, for names of so many letters.
 
-    matplotlib's own layout measures every word, which takes a third of the drawing time of every job.
+    matplotlib's own layout measures every word, which takes a third of the drawing time.
     """
     wide, tilted = side + 0.9, letters > 3
     left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, 9 points a letter

@@ -1,4 +1,4 @@
-"""Test images as tiles with captions, large enough to read in a small preview of the whole picture."""
+"""Draw test images as tiles with captions that are readable in a small preview."""
 
 import functools
 import io
@@ -45,14 +45,14 @@ def mistake_grid(
 
 
 def picture_png(picture: Image.Image) -> bytes:
-    """The picture as PNG; equal pictures give equal bytes."""
+    """Return a picture as PNG; equal pictures give equal bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def percent(confidence: float) -> str:
-    """A probability in whole percent; only 1 itself gives 100%."""
+    """Return a probability in whole percent; only 1 itself gives 100%."""
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
@@ -70,19 +70,19 @@ def _pair(draw: ImageDraw.ImageDraw, place: tuple[int, int], pair: tuple[str, st
 
 
 def tile(image: Bytes) -> Image.Image:
-    """An image (C, H, W) as an RGB picture, `TILE` pixels a side."""
+    """Return an image (C, H, W) as an RGB picture, `TILE` pixels a side."""
     colours = np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))  # (H, W, 3)
     return Image.fromarray(colours).resize((TILE, TILE), Image.Resampling.BICUBIC)
 
 
 def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty picture, its size in pixels, and the object that draws on it."""
+    """Return an empty picture and its drawing tool; the size is in pixels."""
     picture = Image.new("RGB", (width, height), PAPER)
     return picture, ImageDraw.Draw(picture)
 
 
 def message_picture(words: str) -> Image.Image:
-    """A picture of one sentence, for when there is no image to show."""
+    """Return a picture of one sentence, to replace a picture without images."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
@@ -91,22 +91,22 @@ def message_picture(words: str) -> Image.Image:
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's built-in font, with the height in pixels."""
+    """Return Pillow's built-in font; the size is the height in pixels."""
     return ImageFont.load_default(size=size)
 
 
 def text_width(words: str, size: int) -> float:
-    """The width of the text in pixels."""
+    """Return the width of a text in pixels."""
     return font(size).getlength(words)
 
 
 def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest: int = SMALLEST) -> int:
-    """The largest font size at which every line fits into `width` pixels, from `smallest` to `largest`."""
+    """Return the largest font size, from `smallest` to `largest`, at which every line fits into `width` pixels."""
     fits = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
     return next(fits, smallest)
 
 
 def cut(words: str, width: float, size: int) -> str:
-    """The text, shortened by a dot at its end if it is wider than `width` pixels."""
+    """Return a text; if it is wider than `width` pixels, cut it and end it with a dot."""
     shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
     return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])

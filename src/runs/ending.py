@@ -1,4 +1,4 @@
-"""How a job ended, for jobs that could not record it themselves."""
+"""Find out why a job ended, and record it if the job could not."""
 
 import contextlib
 import signal
@@ -19,9 +19,8 @@ def last_record(folder: Path) -> Record | None:
 def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
     """Return why a job that has ended has no result, or an empty string if it has one.
 
-    If the job did not record its end, write `died` and the status (KILLED or FAILED) to its journal and log, unless it
-    was stopped before it started.  `before` is the last journal record at launch; a stop record equal to it belongs to
-    an earlier attempt.
+    If the job started and did not record its end, writes `died` and the status (KILLED or FAILED) to its journal and
+    log.  `before` is the last journal record at launch; a stop record equal to it belongs to an earlier attempt.
     """
     job = JobFolder(folder)
     try:
@@ -38,7 +37,7 @@ def failure_reason(folder: Path, status: str, died: str, before: Record | None) 
         if records:
             with Journal(job.journal, resume=True) as journal:
                 journal.append(stamp("stop", status=status, error=died))
-        with (folder / "train.log").open("a") as log:
+        with job.log.open("a") as log:
             log.write(f"{died}\n")
     return died
 

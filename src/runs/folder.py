@@ -76,7 +76,7 @@ class FinishedJob:
 
     @cached_property
     def journal(self) -> tuple[list[Record], str]:
-        """The records before the first damaged line, and what is wrong with the file (empty if nothing is)."""
+        """The result of `read_finished`: the undamaged records and the fault."""
         return read_finished(self.folder.journal)
 
     @property
@@ -86,7 +86,7 @@ class FinishedJob:
 
     @cached_property
     def start(self) -> Mapping[str, Any]:
-        """The fields of the `start` and `ready` records: configuration, environment, code, job, cell, source, size."""
+        """The fields of the `start` and `ready` records."""
         first = {record["kind"]: record for record in reversed(self.records)}
         return {**first["ready"], **first["start"]}
 

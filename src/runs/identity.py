@@ -36,7 +36,7 @@ def identity(config: Config, dataset: str) -> dict[str, Any]:
 
 
 def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that distinguish a job from others on the same data; removed keys of old jobs count, too."""
+    """Return the keys that distinguish a job from others on the same data, including removed keys of old jobs."""
     return {
         path: value
         for path, value in leaves.items()
@@ -94,7 +94,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def applies(path: str, job: Mapping[str, Any]) -> bool:
-    """Whether a job's options, such as its norm, read a key."""
+    """Whether one of a job's options reads a key; for example, only some norms read `norm.groups`."""
     readers = KEYS[path].read_by
     return not readers or job.get(f"{path.split('.')[0]}.name") in readers
 

@@ -29,17 +29,17 @@ def is_integer(value: Any) -> bool:
 
 
 def number(low: float, high: float, words: str) -> Field:
-    """A finite number from `low` to `high`."""
+    """Return the field for a finite number from `low` to `high`."""
     return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, words
 
 
 def count(low: int, high: int = LARGEST_COUNT) -> Field:
-    """An integer from `low` to `high`."""
+    """Return the field for an integer from `low` to `high`."""
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
 
 
 def matching(pattern: str, words: str) -> Field:
-    """A text that matches a regular expression from its beginning to its end."""
+    """Return the field for a text that a regular expression matches from beginning to end."""
     return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, words
 
 
