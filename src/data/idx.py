@@ -29,8 +29,8 @@ IN_MEMORY = 5  # bytes per pixel while a job trains: the byte and a 32-bit float
 def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
     """Return an IDX file's unpacked content and its read-only array: images (N, H, W) for 3 axes, labels (N,) for 1.
 
-    Nothing is read or unpacked before the header's size fits the file and the memory.  Raises BadInput if the file is
-    unreadable, damaged, in another format, or too large for the memory.
+    Compares the header with the file's size and the memory before it reads or unpacks the rest.  Raises BadInput if the
+    file is unreadable, damaged, in another format, or too large.
     """
     try:
         with path.open("rb") as stored:

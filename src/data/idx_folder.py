@@ -44,8 +44,8 @@ def joint_digest(digests: Iterable[str]) -> str:
 def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Images:
     """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout below it.
 
-    The files must be the published ones of the dataset `name`, unless it is empty; otherwise raises BadInput.  Without
-    `classes`, numbers name the classes.
+    If `name` is not empty, raises BadInput unless the files are the published ones of this dataset.  Without `classes`,
+    the classes are called 0, 1 and so on.
     """
     arrays, digests = list[Bytes](), list[str]()
     paths, emnist = find_set(root, name, packed=packed_only(name))

@@ -130,7 +130,7 @@ def _folders_below(root: Path) -> Iterator[Path]:
 
 
 def _kind(path: Path) -> str:
-    """Return in words what a path is, such as `a pipe`."""
+    """Return the kind of a path, such as `a pipe`."""
     if path.is_symlink() and not path.exists():
         return f"a link to {path.readlink()}, which does not exist"
     kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}

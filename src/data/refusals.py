@@ -21,7 +21,7 @@ AS_IDX = (
     "in Python, an array a becomes the file's bytes by "
     'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
 )
-# The first bytes of a file, its format, and what to do; {file} and {folder} are quoted for the shell.
+# The first bytes of a file, its format, and advice; {file} and {folder} are quoted for the shell.
 BEGINNINGS = (
     (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
     (b"\x1f\x8b", "is packed by gzip twice", "unpack it once by gunzip"),
@@ -36,7 +36,7 @@ BEGINNINGS = (
     (b"PAR1", "is a Parquet file", AS_IDX),
 )
 WEB_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
-# The end of a file's name, its format, and what to do; {root} and {parent} become `data.root=FOLDER`.
+# The end of a file's name, its format, and advice; {root} and {parent} become `data.root=FOLDER`.
 ENDINGS = (
     (("cifar-10-python.tar.gz", "cifar-10-batches-py"), "CIFAR-10 as its authors publish it", "data=cifar10 {root}"),
     (("data_batch_1",), "CIFAR-10 as its authors publish it", "data=cifar10 {parent}"),

@@ -92,22 +92,23 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
 
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
-    if reason := job.journal[1]:
+    records, reason = job.journal
+    if reason:
         return reason
-    kinds = [record["kind"] for record in job.records]
+    kinds = [record["kind"] for record in records]
     if missing := [kind for kind in WHOLE if kind not in kinds]:
         return f"lacks its {missing[0]} record"
-    for record in job.records:
+    for record in records:
         if record["kind"] in WHOLE and (reason := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {reason}"
     start = job.start
     if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
         return reason
-    epochs, wanted = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
-    if len(epochs) < wanted:
-        return f"holds {len(epochs)} of {wanted} epochs"
-    if epochs != list(range(1, wanted + 1)):
-        return f"holds other epochs than 1 to {wanted}"
+    epochs, expected = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
+    if len(epochs) < expected:
+        return f"holds {len(epochs)} of {expected} epochs"
+    if epochs != list(range(1, expected + 1)):
+        return f"holds other epochs than 1 to {expected}"
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
@@ -137,7 +138,7 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
 
 
 def files_fault(job: FinishedJob) -> str:
-    """Return what is wrong with a finished job's files, with a path; ignores its numbers and predictions."""
+    """Return the fault in a finished job's files, with a path; ignores its numbers and predictions."""
     for path in (job.folder.path / name for name in ARTIFACTS if name != PREDICTIONS):
         if not exists(path):
             return f"{path} is missing"
@@ -163,7 +164,7 @@ def checked_predictions(job: FinishedJob) -> Predictions:
 
 
 def weights_fault(path: Path, parameters: int) -> str:
-    """Return what is wrong with the header or size of a network's weights; the format has no checksum."""
+    """Return the fault in the header or size of a network's weights; the format has no checksum."""
     try:
         safetensors.deserialize(read_stored(path, most_weights(parameters)))
     except Damaged as damaged:

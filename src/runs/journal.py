@@ -104,7 +104,7 @@ def read_journal(path: Path) -> list[Record]:
 
 
 def read_finished(path: Path) -> tuple[list[Record], str]:
-    """Return the records before the first damaged line, and what is wrong with the file (empty if nothing is)."""
+    """Return the records before the first damaged line, and the fault in the file or an empty string."""
     try:
         content = read_stored(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The identity of a `multirun` folder, which it keeps when it is moved; a copy gets a new one.
+"""The identity of a `multirun` folder: a moved folder keeps it, and a copy gets a new one.
 
 Several people may deliver to one MLflow store.  A command changes only the runs with its own folder's identity.
 """
@@ -46,10 +46,9 @@ class Multirun:
 
 
 def identify(folder: Path) -> Multirun:
-    """Read a folder's identity and find out whether the folder was moved or copied.
+    """Return a folder's identity, for `save_identity`, and find out whether the folder was moved or copied.
 
-    A renamed folder keeps its inode and its identity.  A copy gets a new identity, and so does a folder from another
-    disk or machine, whose original may still be in use.  Call `save_identity` to store the result.
+    A moved folder keeps its inode.  A folder from another disk or machine counts as a copy: the original may be in use.
     """
     path, project = folder.resolve(), folder.absolute().parent
     known = _read(path / FILE)
@@ -71,7 +70,7 @@ def identify(folder: Path) -> Multirun:
 
 
 def save_identity(multirun: Multirun) -> Multirun:
-    """Store a folder's identity unless it is stored; returns the other one if another command was faster.
+    """Store a new identity and return it; if another command was faster, return the identity that it stored.
 
     A folder that this user may not write to gets a fixed identity, computed from machine and path.
     """
@@ -101,7 +100,7 @@ def _is_here(path: Path, known: dict[str, Any]) -> bool:
 
 
 def _moved(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder was moved: it has the stored inode, and its stored path holds no such folder."""
+    """Whether the folder was moved: it has the stored inode, and the folder at the stored path does not."""
     original = Path(known["place"])
     if original == path or path.stat().st_ino != known["inode"]:
         return False

@@ -74,7 +74,7 @@ def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predic
 
 
 def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
-    """Return what is wrong with the headers of an archive and its arrays, or an empty string."""
+    """Return the fault in the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
         return "holds an array twice"

@@ -1,7 +1,7 @@
 """The fields of stored records: names, types and ranges.
 
-Fields that a later version added are ignored; a missing field or a wrong type is a fault.  Python's JSON parser accepts
-NaN and reads 1e999 as infinity, so numbers must be finite.
+Ignores fields that a later version added; a missing field or a wrong type is a fault.  Checks that numbers are finite,
+since Python's JSON parser accepts NaN and reads 1e999 as infinity.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def is_tree(value: Any, depth: int = 0) -> bool:
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return what is wrong with a record's fields, or an empty string; a missing field is a fault if `whole`."""
+    """Return the fault in a record's fields, or an empty string; a missing field is a fault if `whole`."""
     if not isinstance(value, dict):
         return f"is {shown(value)}, not an object"
     for name, (fits, words) in shape.items():
@@ -84,7 +84,7 @@ def shown(value: Any) -> str:
 
 
 def configuration_fault(config: Mapping[str, Any]) -> str:
-    """Return what is wrong with a job's stored configuration, or an empty string.
+    """Return the fault in a job's stored configuration, or an empty string.
 
     Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
     """
@@ -175,7 +175,7 @@ PLANNED_JOB: Shape = {
 
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
-    """Return what is wrong with a journal record, or an empty string; `whole` requires every field."""
+    """Return the fault in a journal record, or an empty string; `whole` requires every field."""
     reason = fault(record, EVERY)
     if reason or record["kind"] not in RECORDS:  # a later version may add kinds
         return reason
@@ -191,12 +191,12 @@ def record_fault(record: Any, *, whole: bool = False) -> str:
 
 
 def result_fault(result: Any) -> str:
-    """Return what is wrong with the fields of a result, or an empty string."""
+    """Return the fault in the fields of a result, or an empty string."""
     return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
-    """Return what is wrong with the fields of a manifest, or an empty string."""
+    """Return the fault in the fields of a manifest, or an empty string."""
     if reason := fault(sweep, SWEEP):
         return reason
     reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Errors of file systems that cannot flush (CIFS, VirtualBox and WSL shares), where files are written all the same.
+# File systems that cannot flush raise these (CIFS, VirtualBox and WSL shares).  Files are then written without a flush.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
 NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs allows 143 bytes in all
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file; after a crash or an OSError at any moment, the old file or the new one is complete.
+    """Write a file; a crash or an OSError leaves either the old file or the complete new one.
 
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
