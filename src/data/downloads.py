@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ PATIENCE = 30  # seconds without a byte from the server
 def download_folder(root: str | None) -> Path:
     """Return the folder `root`, or by default normlab's folder in the user's cache.
 
-    Raises:
-        BadInput: if the folder names an unknown user (`~user`) or is not UTF-8, which the report could not show.
+    Raises BadInput if the folder names an unknown user (`~user`) or is not UTF-8, which the report could not show.
     """
     try:
         folder = Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
@@ -49,36 +47,34 @@ def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Imag
         near = folder_with_set(root, name) if root.is_dir() else None
         if near is not None and not packed_only(name):
             raise BadInput(f"data.root={root} holds no {name}, but {near} holds a set", "", root_word(near)) from None
-        _download(name, root, lambda dataset: dataset(root, download=True))
+        _download(name, root)
     return read_folder(root, name, classes)
 
 
 def read_cifar10(root: Path) -> Images:
     """Read CIFAR-10; downloads it if missing.  torchvision checks each file's MD5."""
-    train = _download("CIFAR10", root, lambda dataset: dataset(root, train=True, download=True))
-    test = _download("CIFAR10", root, lambda dataset: dataset(root, train=False, download=True))
-    arrays = [
-        (np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.array(part.targets, dtype=np.uint8))
-        for part in (train, test)
-    ]  # (N, H, W, C) -> (N, C, H, W)
+    parts = [_download("CIFAR10", root, train=train) for train in (True, False)]
+    images = [np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)) for part in parts]  # (N, H, W, C) -> (N, C, H, W)
+    labels = [np.array(part.targets, dtype=np.uint8) for part in parts]
+    arrays = list(zip(images, labels, strict=True))
     digest = hashlib.sha256(b"".join(array.tobytes() for part in arrays for array in part)).hexdigest()
-    return as_images(digest, str(root.resolve()), tuple(train.classes), *arrays)
+    return as_images(digest, str(root.resolve()), tuple(parts[0].classes), *arrays)
 
 
-def _download(name: str, root: Path, make: Callable[[Any], Any]) -> Any:
+def _download(name: str, root: Path, **options: bool) -> Any:
     """Return a torchvision dataset; if that fails, remove partial files and raise BadInput."""
     import torchvision
 
     patience = socket.getdefaulttimeout()
     before: set[Path] | None = None
     if os.path.lexists(root) and not root.is_dir():
-        what = f"data.root={root} is not a folder"
-        raise BadInput(what, "a folder to download to and read from", root_word(root.absolute().parent))
+        advice = root_word(root.absolute().parent)
+        raise BadInput(f"data.root={root} is not a folder", "a folder to download to and read from", advice)
     try:
         before = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(PATIENCE)
-        return make(getattr(torchvision.datasets, name))
+        return getattr(torchvision.datasets, name)(root, download=True, **options)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
         _remove_new(root, before)
         if isinstance(error, PermissionError):

@@ -1,6 +1,7 @@
 """Read the four IDX files of MNIST or a similar dataset, and compare them with published digests."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,8 @@ from src.data.idx_names import FILES, find_set
 from src.data.images import Images, as_images
 from src.data.refusals import root_word
 
-MD5_DIGITS = 32
-# The digests of FILES by torchvision's folder name: SHA-256 of unpacked files, or MD5 of packed files for KMNIST, for
-# which nobody publishes others.  Sources: src/data/mnist/README.md for MNIST; torchvision for KMNIST; for Fashion-MNIST
-# Debian's dataset-fashion-mnist, which has the MD5s in torchvision once the authors' gzip headers are restored.
+# SHA-256 of the unpacked FILES by torchvision's folder name; for KMNIST, only MD5s of the packed files are published.
+# Sources: src/data/mnist/README.md; Debian's dataset-fashion-mnist, checked by torchvision's MD5s; torchvision.
 PUBLISHED = {
     "MNIST": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -37,7 +36,7 @@ PUBLISHED = {
 }
 
 
-def joint_digest(digests: tuple[str, ...]) -> str:
+def joint_digest(digests: Iterable[str]) -> str:
     """Return a dataset's digest, computed from those of its unpacked files."""
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -45,39 +44,39 @@ def joint_digest(digests: tuple[str, ...]) -> str:
 def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Images:
     """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout below it.
 
-    The files must be the published ones of the dataset `name`, unless it is empty.  Without `classes`, the classes are
-    named by their numbers.  Raises BadInput if files are missing, damaged or not the published ones.
+    If `name` is not empty, raises BadInput unless the files are the published ones of this dataset.  Without `classes`,
+    the classes are called 0, 1 and so on.
     """
     arrays, digests = list[Bytes](), list[str]()
-    found = find_set(root, name, packed=packed_only(name))
-    for position, path in enumerate(found.paths):
+    paths, emnist = find_set(root, name, packed=packed_only(name))
+    for position, path in enumerate(paths):
         content, array = read_idx(path, 3 if "images" in FILES[position] else 1)
         if name:
             _check_published(name, position, path, content)
-        if found.emnist and array.ndim == 3:
+        if emnist and array.ndim == 3:
             array = np.ascontiguousarray(array.transpose(0, 2, 1))  # EMNIST stores images transposed
         arrays.append(array)
         digests.append(hashlib.sha256(content).hexdigest())
-    if found.emnist:
+    if emnist:
         digests.append("turned upright")  # under MNIST's names, the same files are other images
     train_images, train_labels, test_images, test_labels = arrays
     names = classes or tuple(str(label) for label in range(max(int(train_labels.max(initial=0)), 1) + 1))
     train, test = (train_images[:, None], train_labels), (test_images[:, None], test_labels)  # (N, 1, H, W), (N,)
-    return as_images(joint_digest(tuple(digests)), str(root.resolve()), names, train, test)
+    return as_images(joint_digest(digests), str(root.resolve()), names, train, test)
 
 
 def packed_only(name: str) -> bool:
     """Whether only digests of a dataset's packed files are published."""
-    return name in PUBLISHED and len(PUBLISHED[name][0]) == MD5_DIGITS
+    return name in PUBLISHED and len(PUBLISHED[name][0]) == 32  # digits of an MD5
 
 
 def _check_published(name: str, position: int, path: Path, content: bytes) -> None:
     packed, published = packed_only(name), PUBLISHED[name][position]
     algorithm = "md5" if packed else "sha256"
-    found = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
-    if found != published:
+    digest = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
+    if digest != published:
         raise BadInput(
-            f"{path} is not the published {name} file: {algorithm} {found[:16]}...",
+            f"{path} is not the published {name} file: {algorithm} {digest[:16]}...",
             f"{published[:16]}...{'' if packed else ' (unpacked)'}",
             f"copy it again, or read it as it is: data=idx {root_word(path.parent)}",
         )

@@ -21,7 +21,7 @@ AS_IDX = (
     "in Python, an array a becomes the file's bytes by "
     'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
 )
-# The first bytes of a file, its format, and what to do; {file} and {folder} are quoted for the shell.
+# The first bytes of a file, its format, and advice; {file} and {folder} are quoted for the shell.
 BEGINNINGS = (
     (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
     (b"\x1f\x8b", "is packed by gzip twice", "unpack it once by gunzip"),
@@ -29,14 +29,14 @@ BEGINNINGS = (
     (b"\xfd7zXZ", "is packed by xz", "unpack it by unxz"),
     (b"\x28\xb5\x2f\xfd", "is packed by zstd", "unpack it by unzstd"),
     (b"7z\xbc\xaf", "is a 7z archive", "7z x {file}"),
-    (b"version https://git-lfs", "is a Git LFS pointer, which stands for the file", "git -C {folder} lfs pull"),
+    (b"version https://git-lfs", "is a Git LFS pointer instead of the file", "git -C {folder} lfs pull"),
     (b"\x89PNG", "is a PNG picture", AS_IDX),
     (b"\xff\xd8\xff", "is a JPEG picture", AS_IDX),
     (b"\x93NUMPY", "is a NumPy array", AS_IDX),
     (b"PAR1", "is a Parquet file", AS_IDX),
 )
 WEB_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
-# The end of a file's name, its format, and what to do; {root} and {parent} become `data.root=FOLDER`.
+# The end of a file's name, its format, and advice; {root} and {parent} become `data.root=FOLDER`.
 ENDINGS = (
     (("cifar-10-python.tar.gz", "cifar-10-batches-py"), "CIFAR-10 as its authors publish it", "data=cifar10 {root}"),
     (("data_batch_1",), "CIFAR-10 as its authors publish it", "data=cifar10 {parent}"),
@@ -51,13 +51,13 @@ ENDINGS = (
 
 def unreadable(path: Path, error: OSError, name: str = "") -> BadInput:
     """Return the refusal of an unreadable path, shown as `name` if given; names the owner if permission is missing."""
-    what = f"{name or path} cannot be read: {error.strerror or error}"
+    refusal = f"{name or path} cannot be read: {error.strerror or error}"
     if isinstance(error, PermissionError):
         path = path.absolute()
         place = nearest_visible(path)
         mode = place.stat().st_mode & 0o777
-        what += f" ({'it' if place == path else place} belongs to {owner_of(place)}, mode {mode:03o})"
-    return BadInput(what, "a file that you may read")
+        refusal += f" ({'it' if place == path else place} belongs to {owner_of(place)}, mode {mode:03o})"
+    return BadInput(refusal, "a file that you may read")
 
 
 def root_word(root: Path) -> str:
@@ -67,7 +67,7 @@ def root_word(root: Path) -> str:
 
 
 def not_idx(path: Path, beginning: bytes, axes: int) -> BadInput:
-    """Return the refusal of a file that is not an IDX file with these axes, with its format if the first bytes tell."""
+    """Return the refusal of a file that is not an IDX file with these axes; names the format if it is known."""
     kind = {1: "labels", 3: "images"}[axes]
     wanted = f"an IDX file of {kind}: {_values(0x08, axes)} (0000080{axes})"
     start = beginning[:4].hex()
@@ -75,25 +75,24 @@ def not_idx(path: Path, beginning: bytes, axes: int) -> BadInput:
         return BadInput(f"{path} is empty", wanted, AGAIN)
     if beginning.lstrip().lower().startswith(WEB_PAGES):
         return BadInput(f"{path} is a web page, saved in place of the file", wanted, "download what the page offers")
-    for known, what, write in BEGINNINGS:
+    for known, description, advice in BEGINNINGS:
         if beginning.startswith(known):
-            advice = write.format(file=quote(str(path)), folder=quote(str(path.parent)))
-            return BadInput(f"{path} {what} (it starts with {start})", wanted, advice)
+            advice = advice.format(file=quote(str(path)), folder=quote(str(path.parent)))
+            return BadInput(f"{path} {description} (it starts with {start})", wanted, advice)
     if beginning[:2] == b"\0\0" and len(beginning) > 3 and beginning[2] in TYPES:
         columns = "; of QMNIST's columns the first is the label" if beginning[2:4] == b"\x0c\x02" else ""
-        what = f"{path} holds {_values(beginning[2], beginning[3])} (it starts with {start}){columns}"
-        return BadInput(what, wanted, AS_IDX)
+        values = f"{_values(beginning[2], beginning[3])} (it starts with {start}){columns}"
+        return BadInput(f"{path} holds {values}", wanted, AS_IDX)
     return BadInput(f"{path} is not an IDX file: it starts with {start}", wanted, AGAIN)
 
 
 def foreign(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
-    """Return what a folder holds, by its files' names, and what to do; None if no name is known."""
-    for endings, what, write in ENDINGS:
-        found = next((name for name in names if name.lower().endswith(endings)), None)
-        if found is not None:
-            parent = root.absolute().parent
-            words = {"root": root_word(root), "parent": root_word(parent)}
-            return f"{found} is {what}", write.format(**words, file=quote(str(root / found)), folder=quote(str(root)))
+    """Return the format of the first known file among `names` and how to use it; None if no file is known."""
+    words = {"root": root_word(root), "parent": root_word(root.absolute().parent), "folder": quote(str(root))}
+    for endings, description, advice in ENDINGS:
+        for name in names:
+            if name.lower().endswith(endings):
+                return f"{name} is {description}", advice.format(**words, file=quote(str(root / name)))
     return None
 
 

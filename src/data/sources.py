@@ -25,18 +25,18 @@ def describe(data: Data) -> Source:
 
 
 def load(data: Data) -> Images:
-    """Return a dataset's images; the latest one stays in memory.
-
-    Raises:
-        BadInput: if files are missing, unreadable, damaged or not the published ones.
-    """
+    """Return a dataset's images, and keep the latest in memory; raises BadInput unless the files are as published."""
     return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # these keys change no image
 
 
 @functools.lru_cache(maxsize=1)
 def _load(data: Data) -> Images:
     if isinstance(data, Synthetic):
-        return _synthetic(data)
+        sizes = (data.classes, data.channels, data.size, data.noise)
+        train = make_images(data.images, *sizes, stream="train")
+        test = make_images(data.test_images, *sizes, stream="test")
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in (*train, *test))).hexdigest()
+        return as_images(digest, "made up", tuple(map(str, range(data.classes))), train, test)
     assert isinstance(data, DataFiles)
     folder = download_folder(data.root)
     match data:
@@ -51,12 +51,3 @@ def _load(data: Data) -> Images:
         case IDX():
             return read_folder(folder, "", None)
     raise TypeError(f"no reader for {data}")
-
-
-def _synthetic(data: Synthetic) -> Images:
-    train, test = (
-        make_images(count, data.classes, data.channels, data.size, data.noise, stream=stream)
-        for count, stream in ((data.images, "train"), (data.test_images, "test"))
-    )
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in (*train, *test))).hexdigest()
-    return as_images(digest, "made up", tuple(str(label) for label in range(data.classes)), train, test)

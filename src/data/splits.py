@@ -51,8 +51,8 @@ def _load_splits(data: Data) -> tuple[Images, Splits]:
 def make_splits(data: Data, images: Images) -> Splits:
     """Split a dataset and normalise it.
 
-    `data.split_seed` alone draws the `data.validation` images from the training file.  Of the others, `data.limit`
-    keeps the first ones, in the file's order.  Each channel is normalised by the training images' mean and variance.
+    `data.split_seed` alone draws the `data.validation` images from the training file.  `data.limit` is the number of
+    other images to keep, in the file's order.  The training images' mean and variance normalise each channel.
     """
     count = images.source.train
     drawn = np.random.default_rng(data.split_seed).permutation(count)[: data.validation]

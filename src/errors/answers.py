@@ -92,7 +92,7 @@ def read_answers(
             except Damaged as damaged:
                 unreadable.append(str(damaged))
             except NoAccess as refusal:
-                unreadable.append(refusal.what)
+                unreadable.append(refusal.reason)
             else:
                 label = predictions.label.astype(np.int64) if label is None else label
                 if not runs:  # not before a file confirms the number of images that the journal claims

@@ -20,10 +20,9 @@ DIAGONAL = "#e9eef3"
 
 @default_settings
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
-    """How often the network predicts each class (column) for images of each class (row).
+    """Draw how often the network predicts each class (column) for images of each class (row).
 
-    Only mistakes are coloured, relative to the most frequent one: on a scale that includes the diagonal's thousands,
-    they would be invisible.
+    Only mistakes are coloured: on a scale that includes the diagonal's thousands, they would be invisible.
     """
     n = len(classes)
     counts = confusion(predictions.label, predictions.predicted, n)
@@ -34,7 +33,13 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     worst = max(int(errors.max()), 1) if errors.count() else 1
     axes.imshow(errors, cmap=MISTAKES, vmin=0, vmax=worst)
     axes.set_facecolor("white")
-    _squares(axes, counts, worst)
+    for k in range(n):
+        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5))
+    between = np.arange(n - 1) + 0.5
+    axes.hlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
+    axes.vlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
+    if n <= MOST_NUMBERED:
+        _write_numbers(axes, counts, worst)
     shown = range(0, n, math.ceil(n / 60))
     tilted = max(map(len, classes)) > 3
     names = [classes[k] for k in shown]
@@ -43,7 +48,6 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    _accuracies(axes, counts)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
     axes.set_title(f"{wrong:,} of {total:,} test images misclassified", fontsize=11, pad=10)
     for spine in axes.spines.values():
@@ -52,9 +56,9 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
 
 
 def _place(side: float, letters: int) -> tuple[float, float, float, float]:
-    """Left, bottom, width and height of the matrix as shares of the figure; `letters` is the longest name's length.
+    """Return left, bottom, width and height of the matrix as shares of the figure, for names of so many letters.
 
-    matplotlib's own layout measures every word, which takes a third of the drawing time of every job.
+    matplotlib's own layout measures every word, which takes a third of the drawing time.
     """
     wide, tilted = side + 0.9, letters > 3
     left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, 9 points a letter
@@ -62,30 +66,15 @@ def _place(side: float, letters: int) -> tuple[float, float, float, float]:
     return left / wide, bottom / side, size / wide, size / side
 
 
-def _squares(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
-    """Draw the grey diagonal and the lines between the squares, and write the numbers if there is room."""
-    n = len(counts)
-    for k in range(n):
-        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5))
-    between = np.arange(n - 1) + 0.5
-    axes.hlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    axes.vlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    if n > MOST_NUMBERED:
-        return
-    size = 9.5 if n <= 12 else 6.5
+def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
+    """Write each count into its square, and each class's accuracy at the right end of its row."""
+    size = 9.5 if len(counts) <= 12 else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
         ink = "#5b6b7a" if row == column else "white" if count > 0.6 * worst else "#222222"
         weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
         axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=ink, fontweight=weight)
-
-
-def _accuracies(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
-    """Write each class's accuracy at the right end of its row."""
-    if len(counts) > MOST_NUMBERED:
-        return
-    totals = counts.sum(axis=1)
-    for row, total in enumerate(totals):
+    for row, total in enumerate(counts.sum(axis=1)):
         if total:
             share = f"{counts[row, row] / total:.1%}"
             axes.text(len(counts) - 0.35, row, share, ha="left", va="center", fontsize=8.5, color="#444444")

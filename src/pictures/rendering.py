@@ -16,19 +16,19 @@ default_settings = mpl.rc_context({name: value for name, value in mpl.rcParamsDe
 
 @default_settings
 def png(figure: Figure) -> bytes:
-    """A figure as PNG, without date and version."""
+    """Return a figure as PNG, without date and version."""
     return _draw(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
 @default_settings
 def svg(figure: Figure) -> bytes:
-    """A figure as SVG, without date and version; letters are outlines."""
+    """Return a figure as SVG, without date and version; letters are outlines."""
     with mpl.rc_context({"svg.hashsalt": "normlab"}):
         return _draw(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})
 
 
 def _draw(figure: Figure, print_figure: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
-    """The canvas's output; `savefig` would draw everything twice, once to find the layout."""
+    """Return the canvas's output; `savefig` would draw everything twice, once to find the layout."""
     figure.set_dpi(DPI)
     buffer = io.BytesIO()
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Test images as tiles with captions, large enough to read in a small preview of the whole picture."""
+"""Draw test images as tiles with captions that are readable in a small preview."""
 
 import functools
 import io
@@ -11,8 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from src.data.idx import Bytes
 from src.runs.predictions import Indices, Predictions
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
 TILE = 64  # pixels a side of an image
 GAP = 6
 PAIR, DETAIL = 18, 11  # font sizes in pixels: of "true > predicted", of confidence and index
@@ -23,14 +21,9 @@ PAPER, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 def mistake_grid(
     test_images: Bytes, predictions: Predictions, chosen: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
-    """A grid of test images, each above its true class, predicted class, confidence and index.
+    """Return a grid of test images, each above its true class, predicted class, confidence and index.
 
-    Args:
-        test_images: (N, C, H, W), grey or RGB.
-        predictions: those of all N images.
-        chosen: the indices of the images to show, in this order; for none, the picture says "no mistakes".
-        classes: their names; long ones are cut.
-        columns: images in a row, at least 1.
+    `test_images` are (N, C, H, W), grey or RGB.  `chosen` holds the indices of the images to show, in this order.
     """
     if len(chosen) == 0:
         return message_picture("no mistakes")
@@ -52,14 +45,14 @@ def mistake_grid(
 
 
 def picture_png(picture: Image.Image) -> bytes:
-    """The picture as PNG; equal pictures give equal bytes."""
+    """Return a picture as PNG; equal pictures give equal bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def percent(confidence: float) -> str:
-    """A probability in whole percent; only 1 itself gives 100%."""
+    """Return a probability in whole percent; only 1 itself gives 100%."""
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
@@ -77,19 +70,19 @@ def _pair(draw: ImageDraw.ImageDraw, place: tuple[int, int], pair: tuple[str, st
 
 
 def tile(image: Bytes) -> Image.Image:
-    """An image (C, H, W) as an RGB picture, `TILE` pixels a side."""
+    """Return an image (C, H, W) as an RGB picture, `TILE` pixels a side."""
     colours = np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))  # (H, W, 3)
     return Image.fromarray(colours).resize((TILE, TILE), Image.Resampling.BICUBIC)
 
 
 def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty picture, its size in pixels, and the object that draws on it."""
+    """Return an empty picture and its drawing tool; the size is in pixels."""
     picture = Image.new("RGB", (width, height), PAPER)
     return picture, ImageDraw.Draw(picture)
 
 
 def message_picture(words: str) -> Image.Image:
-    """A picture of one sentence, for when there is no image to show."""
+    """Return a picture of one sentence, to replace a picture without images."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
@@ -97,23 +90,23 @@ def message_picture(words: str) -> Image.Image:
 
 
 @functools.cache
-def font(size: int) -> Font:
-    """Pillow's built-in font, with the height in pixels."""
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's built-in font; the size is the height in pixels."""
     return ImageFont.load_default(size=size)
 
 
 def text_width(words: str, size: int) -> float:
-    """The width of the text in pixels."""
+    """Return the width of a text in pixels."""
     return font(size).getlength(words)
 
 
 def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest: int = SMALLEST) -> int:
-    """The largest font size at which every line fits into `width` pixels, from `smallest` to `largest`."""
+    """Return the largest font size, from `smallest` to `largest`, at which every line fits into `width` pixels."""
     fits = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
     return next(fits, smallest)
 
 
 def cut(words: str, width: float, size: int) -> str:
-    """The text, shortened by a dot at its end if it is wider than `width` pixels."""
+    """Return a text; if it is wider than `width` pixels, cut it and end it with a dot."""
     shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
     return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])

@@ -1,1 +1,1 @@
-"""Folders of jobs and sweeps: what they hold, whether it can be used, and what identifies it."""
+"""Read, check and identify the folders of jobs and sweeps."""

@@ -1,9 +1,8 @@
 """A job's checkpoints: its state at the end of an epoch.
 
 The two files take turns, which keeps the previous checkpoint if the newest is lost.  A file is a line with the format,
-a SHA-256 of the line and the rest, and the rest from `torch.save`: tensors and primitives, read with
-`weights_only=True`.  Each holds a digest of the journal's first line: a checkpoint of another job or of an earlier
-attempt would fit the network, but is not used.
+a SHA-256 of everything else, and the output of `torch.save`: tensors and primitives, read with `weights_only=True`.
+A digest of the journal's first line reveals a checkpoint of another job or of an earlier attempt.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ FORMAT = 1
 HEADER = b"normlab checkpoint "
 GENERATIONS = ("checkpoint-0.pt", "checkpoint-1.pt")
 LARGEST = 2**33  # bytes
-DEVICES = "devices"  # the key, in a state that was read, of the devices that its tensors were saved on
+DEVICES = "devices"  # key in a state from a file: the devices of its tensors when they were saved
 RETRAIN = "; resume=restart retrains the job"
 
 log = logging.getLogger(__name__)
@@ -37,10 +36,7 @@ class Unreadable(Exception):
 
 
 def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
-    """Write the state after an epoch (counted from 1) in place of the older checkpoint.
-
-    `state` is nested dictionaries and lists of tensors and primitives.
-    """
+    """Write the state after an epoch (from 1): dictionaries and lists of tensors and primitives."""
     buffer = io.BytesIO()
     torch.save({"epoch": epoch, "attempt": attempt(folder), **state}, buffer)
     write_atomic(folder / GENERATIONS[epoch % len(GENERATIONS)], checkpoint_bytes(FORMAT, buffer.getvalue()))
@@ -60,11 +56,10 @@ def checkpoint_bytes(version: int, content: bytes) -> bytes:
 def load_checkpoint(folder: Path) -> State | None:
     """Return the newest undamaged state of the current attempt, or None; the log names files that are skipped.
 
-    Raises:
-        Unreadable: if a file has a newer format or holds more than tensors and primitives.
+    Raises Unreadable if a file has a newer format or holds more than tensors and primitives.
     """
-    found = [state for name in GENERATIONS if (state := _read(folder / name)) is not None]
-    return max(found, key=lambda state: int(state["epoch"]), default=None)
+    states = [state for name in GENERATIONS if (state := _read(folder / name)) is not None]
+    return max(states, key=lambda state: int(state["epoch"]), default=None)
 
 
 def drop_checkpoints(folder: Path) -> None:
@@ -87,8 +82,7 @@ class Checkpoints:
     def restore(self) -> Record | None:
         """Load the newest checkpoint into all parts and return its record; without a checkpoint, return None.
 
-        Raises:
-            Unreadable: if a file has a newer format, lacks a part, or holds more than tensors and primitives.
+        Raises Unreadable like `load_checkpoint`, or if a part is missing.
         """
         state = load_checkpoint(self._folder)
         if state is None:
@@ -123,10 +117,10 @@ def _read(path: Path) -> State | None:
         return None
     if int(version) != FORMAT:
         raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRAIN}")
-    found: set[str] = set()
+    devices: set[str] = set()
 
     def to_memory(storage: Any, location: str) -> Any:  # each part then moves its tensors to its own device
-        found.add(location)
+        devices.add(location)
         return storage
 
     try:
@@ -138,4 +132,4 @@ def _read(path: Path) -> State | None:
     if state.get("attempt") != attempt(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None
-    return {**state, DEVICES: sorted(found)}
+    return {**state, DEVICES: sorted(devices)}

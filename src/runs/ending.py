@@ -1,4 +1,4 @@
-"""How a job ended, for jobs that could not record it themselves."""
+"""Find out why a job ended, and record it if the job could not."""
 
 import contextlib
 import signal
@@ -16,12 +16,11 @@ def last_record(folder: Path) -> Record | None:
     return next(reversed(JobFolder(folder).records()), None)
 
 
-def failure_reason(folder: Path, status: str, died: str, before: Record | None) -> str:
+def failure_reason(folder: Path, status: str, cause: str, before: Record | None) -> str:
     """Return why a job that has ended has no result, or an empty string if it has one.
 
-    If the job did not record its end, write `died` and the status (KILLED or FAILED) to its journal and log, unless it
-    was stopped before it started.  `before` is the last journal record at launch; a stop record equal to it belongs to
-    an earlier attempt.
+    If the job started and did not record its end, writes the cause and the status (KILLED or FAILED) to its journal
+    and log.  `before` is the last journal record at launch; a stop record equal to it belongs to an earlier attempt.
     """
     job = JobFolder(folder)
     try:
@@ -34,17 +33,17 @@ def failure_reason(folder: Path, status: str, died: str, before: Record | None) 
         if records and records[-1]["kind"] == "stop" and records[-1] != before:
             return str(records[-1]["error"])
         if not records and status == "KILLED":
-            return died
+            return cause
         if records:
             with Journal(job.journal, resume=True) as journal:
-                journal.append(stamp("stop", status=status, error=died))
-        with (folder / "train.log").open("a") as log:
-            log.write(f"{died}\n")
-    return died
+                journal.append(stamp("stop", status=status, error=cause))
+        with job.log.open("a") as log:
+            log.write(f"{cause}\n")
+    return cause
 
 
 def exit_reason(code: int) -> str:
-    """Return in words how a process ended; a negative exit status is a signal's number."""
+    """Return a text about a process that ended; a negative exit status is a signal's number."""
     if code >= 0:
         return f"its process ended with exit status {code} and without a result"
     name = signal.Signals(-code).name

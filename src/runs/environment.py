@@ -24,51 +24,35 @@ VARIABLES = (
 @functools.cache
 def environment() -> dict[str, str]:
     """Return versions, system, processor, GPU, the commit (with `+` for a changed tree) and the set `VARIABLES`."""
-    found = {"python": platform.python_version()}
-    found |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    found |= {"system": f"{platform.system()} {platform.release()}", "cpu": _processor(), "cores": str(os.cpu_count())}
-    found |= _instructions() | _gpus() | {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    facts = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    processors = _values(Path("/proc/cpuinfo"), "model name") or [platform.processor() or platform.machine()]
+    facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
+    if torch := sys.modules.get("torch"):  # the comparison imports this module and must not wait for torch
+        facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # a process that calls CUDA cannot be forked
+    if gpus := dict.fromkeys(model for file in files for model in _values(file, "Model:")):
+        facts["gpu"] = ", ".join(gpus)
+    facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
     # Installed inside another project's repository, the code is not tracked there.
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--", "runs") else ""
     if commit:
-        found["commit"] = commit + ("+" if _git("status", "--porcelain", "--", ".") else "")
-    return found
+        facts["commit"] = commit + ("+" if _git("status", "--porcelain", "--", ".") else "")
+    return facts
 
 
-def _processor() -> str:
-    """Return the processor's name; Python knows it on few systems."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _instructions() -> dict[str, str]:
-    """Return the instruction set that torch uses, such as AVX512, if this process has imported torch."""
-    torch = sys.modules.get("torch")  # the comparison imports this module and must not wait for torch
-    return {"cpu capability": torch.backends.cpu.get_cpu_capability()} if torch else {}
-
-
-def _gpus() -> dict[str, str]:
-    """Return the models of NVIDIA GPUs from the driver's files, since a process that calls CUDA cannot be forked."""
-    models: dict[str, None] = {}
-    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        with contextlib.suppress(OSError):
-            lines = [line for line in file.read_text().splitlines() if line.startswith("Model:")]
-            models |= dict.fromkeys(line.partition(":")[2].strip() for line in lines)
-    return {"gpu": ", ".join(models)} if models else {}
+def _values(file: Path, name: str) -> list[str]:
+    """Return the values behind the colon of the lines that start with `name`; none if the file cannot be read."""
+    with contextlib.suppress(OSError):
+        return [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith(name)]
+    return []
 
 
 def _git(*words: str) -> str:
     """Return git's output for the folder `src`, or an empty string without git or a repository."""
-    source = Path(__file__).parent.parent
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
-    }  # set inside a git hook
+    command = ["git", "-C", str(Path(__file__).parent.parent), *words]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a git hook's
     try:
-        done = subprocess.run(
-            ["git", "-C", str(source), *words], env=variables, capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

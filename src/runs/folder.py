@@ -17,44 +17,26 @@ from src.storage.stored import Damaged, exists, is_regular, read_sealed
 MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder for job folders that were set aside
 LARGEST_RESULT = 1_000_000  # bytes
+PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")
 # A job's files that MLflow shows, in the order of delivery.
-ARTIFACTS = (
-    "config.yaml",
-    "misclassified.png",
-    "misclassified_2x5.png",
-    "confusion_matrix.png",
-    "per_class.csv",
-    "predictions.npz",
-    "weights.safetensors",
-    "train.log",
-)
+ARTIFACTS = ("config.yaml", *PICTURES, "per_class.csv", "predictions.npz", "weights.safetensors", "train.log")
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class JobFolder:
     """Reads a job's folder, which may not exist yet."""
 
     path: Path
 
+    def __post_init__(self) -> None:
+        self.journal = self.path / "journal.jsonl"
+        self.log = self.path / "train.log"
+        self.result_path = self.path / "result.json"  # the job writes it last
+
     @property
     def display_name(self) -> str:
         """The job's name while it runs: its folder's name without the key."""
         return self.path.name.rpartition("-")[0].replace("_", " ") or self.path.name
-
-    @property
-    def journal(self) -> Path:
-        """The path of the journal."""
-        return self.path / "journal.jsonl"
-
-    @property
-    def result_path(self) -> Path:
-        """The path of the result, which the job writes last."""
-        return self.path / "result.json"
-
-    @property
-    def log(self) -> Path:
-        """The path of the log."""
-        return self.path / "train.log"
 
     @property
     def finished(self) -> bool:
@@ -93,22 +75,18 @@ class FinishedJob:
     folder: JobFolder
 
     @cached_property
-    def _journal(self) -> tuple[list[Record], str]:
+    def journal(self) -> tuple[list[Record], str]:
+        """The result of `read_finished`: the undamaged records and the fault."""
         return read_finished(self.folder.journal)
 
     @property
     def records(self) -> list[Record]:
         """All journal records."""
-        return self._journal[0]
-
-    @property
-    def journal_fault(self) -> str:
-        """What is wrong with the journal file, or an empty string."""
-        return self._journal[1]
+        return self.journal[0]
 
     @cached_property
     def start(self) -> Mapping[str, Any]:
-        """The fields of the `start` and `ready` records: configuration, environment, code, job, cell, source, size."""
+        """The fields of the `start` and `ready` records."""
         first = {record["kind"]: record for record in reversed(self.records)}
         return {**first["ready"], **first["start"]}
 
@@ -141,11 +119,6 @@ class FinishedJob:
 def set_aside(job: JobFolder, multirun: Path) -> None:
     """Move a job's whole folder to `multirun/superseded`; raises BlockingIOError if a process is training it."""
     lock = job.path / "lock"
-    can_be_held = job.path.is_dir() and (is_regular(lock) or not exists(lock))
-    with job_lock(job.path, wait=False) if can_be_held else contextlib.nullcontext():
+    can_be_locked = job.path.is_dir() and (is_regular(lock) or not exists(lock))
+    with job_lock(job.path, wait=False) if can_be_locked else contextlib.nullcontext():
         move_aside(job.path, multirun / SUPERSEDED)
-
-
-def belongs_to(job: JobFolder, key: str) -> bool:
-    """Whether a folder's journal names this job key or none."""
-    return all(record.get("job", key) == key for record in job.records()[:2])

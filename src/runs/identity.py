@@ -1,4 +1,4 @@
-"""What a job is: the same configuration on the same data is the same job, alone or in any sweep, today or next week."""
+"""The identity of a job: the same configuration on the same data is the same job, in every sweep and on every day."""
 
 import ast
 import functools
@@ -16,8 +16,6 @@ CODE = (
     *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
-
-
 # The value of each key in jobs that do not have it: a key of another option, or one that came later.
 OFF = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
 
@@ -28,20 +26,17 @@ def job_leaves(config: Config) -> dict[str, Any]:
 
 
 def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same for a stored configuration, with today's keys: later keys are off, removed ones are dropped."""
+    """Return the `job_leaves` of a stored configuration: keys added since are off, removed keys are dropped."""
     return OFF | {path: value for path, value in leaves(config).items() if path in OFF}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
-    """The leaves that differ from the schema's "off", with the dataset's digest in place of its path.
-
-    A key added to the schema later is off in old jobs, and so leaves their identity alone.
-    """
-    return distinguishing(job_leaves(config)) | {"data.digest": dataset}
+    """Return the keys that are not off, with the dataset's digest; a key that is added later changes no old job."""
+    return distinguishing(flat(config)) | {"data.digest": dataset}
 
 
 def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaves, of a configuration now or of one stored long ago, that tell its job from others on the same data."""
+    """Return the keys that distinguish a job from others on the same data, including removed keys of old jobs."""
     return {
         path: value
         for path, value in leaves.items()
@@ -50,22 +45,22 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_same(stored: Mapping[str, Any], config: Config) -> bool:
-    """Whether a stored configuration tells the same job as another one, save for the data's content."""
+    """Whether two configurations give the same job if their data are equal."""
     return distinguishing(leaves(stored)) == distinguishing(flat(config))
 
 
 def job_key(identity: Mapping[str, Any]) -> str:
-    """64 hexadecimal digits that name a job."""
+    """Return the 64 hexadecimal digits that identify a job."""
     return _digest(dict(identity))
 
 
 def cell_key(identity: Mapping[str, Any]) -> str:
-    """64 hexadecimal digits that name a job without its seed: what statistics group by."""
+    """Return the 64 hexadecimal digits that identify a job's cell: the runs that differ by their seed only."""
     return _digest({path: value for path, value in identity.items() if path != "seed"})
 
 
 def sweep_id(job_keys: Iterable[str]) -> str:
-    """64 hexadecimal digits that name a set of jobs."""
+    """Return the 64 hexadecimal digits that identify a set of jobs."""
     return _digest(sorted(job_keys))
 
 
@@ -76,10 +71,7 @@ def _digest(value: Any) -> str:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a hash of the code that decides a job's numbers, as it was at the process's first call.
-
-    The hash covers the statements alone: comments, docstrings, layout and line endings do not change it.
-    """
+    """Return a hash of the code that decides a job's numbers, at the first call; comments and layout do not count."""
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
@@ -88,7 +80,7 @@ def code_digest() -> str:
 
 
 def _statements(code: bytes) -> str:
-    """Return Python code without comments and without texts that stand alone, which are docstrings."""
+    """Return Python code without comments and docstrings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -102,24 +94,23 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def applies(path: str, job: Mapping[str, Any]) -> bool:
-    """Whether the options that a job has chosen read a key."""
+    """Whether one of a job's options reads a key; for example, only some norms read `norm.groups`."""
     readers = KEYS[path].read_by
     return not readers or job.get(f"{path.split('.')[0]}.name") in readers
 
 
 def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys whose value is not the same in all jobs that read them, the norm first, the seed last."""
+    """Return the keys with different values in the jobs that read them, the norm first, the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    # Most keys are the same everywhere, which is found out without asking thousands of jobs what they read.
-    found = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]
-    return _ordered(path for path in found if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
+    unequal = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
+    return _ordered(path for path in unequal if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
 
 
 def differing(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """What varies between two jobs, as `varying` tells it."""
-    unlike = (path for path, value in job.items() if repr(value) != repr(other[path]))
-    return _ordered(path for path in unlike if applies(path, job) and applies(path, other))
+    """Return the keys that vary between two jobs, like `varying`, which is slower."""
+    unequal = (path for path, value in job.items() if repr(value) != repr(other[path]))
+    return _ordered(path for path in unequal if applies(path, job) and applies(path, other))
 
 
 def _ordered(paths: Iterable[str]) -> list[str]:

@@ -42,12 +42,12 @@ def job_fault(job: JobFolder, key: str) -> str:
             return f"{job.path / name} is not a regular file"
     if not job.finished:
         for record in job.records():  # a partial last line is normal
-            if what := record_fault(record, whole=record["kind"] in WHOLE):
-                return f"{job.journal} has a {record['kind']} record that {what}"
+            if reason := record_fault(record, whole=record["kind"] in WHOLE):
+                return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
     finished = FinishedJob(job)
-    if what := numbers_fault(finished, key) or files_fault(finished):
-        return what
+    if reason := numbers_fault(finished, key) or files_fault(finished):
+        return reason
     try:
         checked_predictions(finished)
     except FileNotFoundError:
@@ -59,8 +59,7 @@ def job_fault(job: JobFolder, key: str) -> str:
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     """Return `job_fault` by job key, for the jobs of a sweep that have one."""
-    found = {job.key: job_fault(job.at(multirun), job.key) for job in sweep.jobs}
-    return {key: what for key, what in found.items() if what}
+    return {job.key: reason for job in sweep.jobs if (reason := job_fault(job.at(multirun), job.key))}
 
 
 def unusable_reason(job: JobFolder, key: str) -> str:
@@ -68,7 +67,7 @@ def unusable_reason(job: JobFolder, key: str) -> str:
     try:
         return job_fault(job, key)
     except NoAccess as refusal:
-        return refusal.what
+        return refusal.reason
 
 
 def is_readable(job: JobFolder) -> bool:
@@ -84,43 +83,40 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
     """Return why a finished job's numbers cannot be compared, with a path, or an empty string; None allows any key."""
     try:
         result = job.result
-        if what := _journal_fault(job, key):
-            return f"{job.folder.journal} {what}"
+        if reason := _journal_fault(job, key):
+            return f"{job.folder.journal} {reason}"
     except Damaged as damaged:
         return str(damaged)
-    what = _contradiction(result, job.epochs, job.start["source"]["test"])
-    return f"{job.folder.result_path} {what}" if what else ""
+    reason = _contradiction(result, job.epochs, job.start["source"]["test"])
+    return f"{job.folder.result_path} {reason}" if reason else ""
 
 
 def _journal_fault(job: FinishedJob, key: str | None) -> str:
-    if job.journal_fault:
-        return job.journal_fault
-    kinds = [record["kind"] for record in job.records]
-    for kind in WHOLE:
-        if kind not in kinds:
-            return f"lacks its {kind} record"
-    for record in job.records:
-        if record["kind"] in WHOLE and (what := record_fault(record, whole=True)):
-            return f"has a {record['kind']} record that {what}"
+    records, reason = job.journal
+    if reason:
+        return reason
+    kinds = [record["kind"] for record in records]
+    if missing := [kind for kind in WHOLE if kind not in kinds]:
+        return f"lacks its {missing[0]} record"
+    for record in records:
+        if record["kind"] in WHOLE and (reason := record_fault(record, whole=True)):
+            return f"has a {record['kind']} record that {reason}"
     start = job.start
-    if what := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
-        return what
-    epochs, wanted = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
-    if len(epochs) < wanted:
-        return f"holds {len(epochs)} of {wanted} epochs"
-    if len(epochs) > wanted or epochs != list(range(1, wanted + 1)):
-        return f"holds other epochs than 1 to {wanted}"
-    if what := next((what for record in job.epochs if (what := fault(record["metrics"], EPOCH_METRICS))), ""):
-        return f"has an epoch that {what}"
-    return "" if key in (None, start["job"]) and _is_own_key(start) else "belongs to another job"
-
-
-def _is_own_key(start: Mapping[str, Any]) -> bool:
-    """Whether configuration and data give the recorded job key; True if a key of the configuration no longer exists."""
+    if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
+        return reason
+    epochs, expected = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
+    if len(epochs) < expected:
+        return f"holds {len(epochs)} of {expected} epochs"
+    if epochs != list(range(1, expected + 1)):
+        return f"holds other epochs than 1 to {expected}"
+    for record in job.epochs:
+        if reason := fault(record["metrics"], EPOCH_METRICS):
+            return f"has an epoch that {reason}"
     stored = leaves(start["config"])
-    if any(part_of_a_job(path) and path not in KEYS for path in stored):
-        return True
-    return bool(job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]}) == start["job"])
+    computed = job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]})
+    has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # their jobs had other job keys
+    own_key = has_removed_keys or computed == start["job"]
+    return "" if own_key and key in (None, start["job"]) else "belongs to another job"
 
 
 def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
@@ -142,7 +138,7 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
 
 
 def files_fault(job: FinishedJob) -> str:
-    """Return what is wrong with a finished job's files, with a path; ignores its numbers and predictions."""
+    """Return the fault in a finished job's files, with a path; ignores its numbers and predictions."""
     for path in (job.folder.path / name for name in ARTIFACTS if name != PREDICTIONS):
         if not exists(path):
             return f"{path} is missing"
@@ -150,32 +146,29 @@ def files_fault(job: FinishedJob) -> str:
             return f"{path} is not a regular file"
         if path.stat().st_size == 0:
             return f"{path} is empty"
-        what = picture_fault(path) if path.suffix == ".png" else ""
-        what = weights_fault(path, job.start["parameters"]) if path.name == "weights.safetensors" else what
-        if what:
-            return f"{path} {what}"
+        if path.suffix == ".png" and (reason := picture_fault(path)):
+            return f"{path} {reason}"
+        if path.suffix == ".safetensors" and (reason := weights_fault(path, job.start["parameters"])):
+            return f"{path} {reason}"
     return ""
 
 
 def checked_predictions(job: FinishedJob) -> Predictions:
     """Return a finished job's predictions; raises Damaged if they do not fit its test images and result."""
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
-    found = load_predictions(path, (source["test"], len(source["classes"])))
-    errors = int(found.wrong.sum())
+    predictions = load_predictions(path, (source["test"], len(source["classes"])))
+    errors = int(predictions.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
         raise Damaged(path, f"holds {errors} errors, and the result {job.result['metrics']['test/errors']}")
-    return found
+    return predictions
 
 
 def weights_fault(path: Path, parameters: int) -> str:
-    """Return what is wrong with the weights of a network with so many parameters, or an empty string.
-
-    Checks header and size; the format has no checksum.
-    """
+    """Return the fault in the header or size of a network's weights; the format has no checksum."""
     try:
         safetensors.deserialize(read_stored(path, most_weights(parameters)))
     except Damaged as damaged:
-        return damaged.what
+        return damaged.reason
     except safetensors.SafetensorError:
         return "is not a whole safetensors file"
     return ""

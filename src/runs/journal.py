@@ -18,16 +18,14 @@ Record = dict[str, Any]
 class Journal(contextlib.AbstractContextManager["Journal"]):
     """Appends records to `journal.jsonl`.
 
-    Each record has a `kind` and a `time` in milliseconds since 1970.  `start` holds the configuration, environment and
-    code; `ready` the dataset and the network's size; `epoch` an epoch's metrics; `stop` why the job broke off; `resume`
-    where it continued.
+    Each has a `kind` and a `time` in milliseconds since 1970.  `start` holds configuration, environment and code;
+    `ready` the dataset and the network's size; `epoch` an epoch's metrics; `stop` an error; `resume` the environment.
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
-        """Start a journal, or resume the existing one after cutting off everything from its first damaged line.
+        """Start a journal, or resume one after cutting off everything from its first damaged line.
 
-        Raises:
-            Damaged: if something other than a regular file is at the path.
+        Raises Damaged if anything but a regular file is at the path.
         """
         if path.exists() and not is_regular(path):  # a link may point to a file that does not exist yet
             raise Damaged(path, "is not a regular file")
@@ -54,10 +52,9 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         return any(record["kind"] == kind for record in self._records)
 
     def append(self, record: Record) -> None:
-        """Write a record and wait until it is on disk; skip an epoch that is already recorded.
+        """Write a record and wait until it is on disk, or raise OSError without leaving a partial line.
 
-        Raises:
-            OSError: for example if the disk is full; no partial line remains.
+        Skips an epoch that is already recorded.
         """
         if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
             return
@@ -107,13 +104,13 @@ def read_journal(path: Path) -> list[Record]:
 
 
 def read_finished(path: Path) -> tuple[list[Record], str]:
-    """Return the records before the first damaged line, and what is wrong with the file (empty if nothing is)."""
+    """Return the records before the first damaged line, and the fault in the file or an empty string."""
     try:
         content = read_stored(path)
     except FileNotFoundError:
         return [], "is missing"
     except Damaged as damaged:
-        return [], damaged.what
+        return [], damaged.reason
     records, lines = list(_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""

@@ -1,12 +1,13 @@
 """Find the existing folders of jobs; a job keeps its folder in every sweep."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from src.config import Config
-from src.runs.folder import JobFolder, belongs_to
+from src.runs.folder import JobFolder
 from src.runs.identity import applies, is_same
 from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
@@ -19,12 +20,8 @@ def plan_job(
 ) -> PlannedJob:
     """Return a job's plan: its name, its existing folder or a new one, and its params.
 
-    Args:
-        key: the job's key.
-        values: the configuration values that decide its numbers.
-        varies: the keys that differ between the jobs of its sweep; every job has them as params, for sorting.
-        unusual: the keys that differ from the defaults in this job; they make up its name.
-        known: the existing folders.
+    `values` holds the configuration by dotted key.  The keys in `varies` differ between the jobs of the sweep, those in
+    `unusual` from the defaults.  Both are params; the unusual ones make up the name.
     """
     name = job_name(values, unusual)
     folder = known.of(key)
@@ -43,8 +40,8 @@ def with_current_folders(sweep: Sweep, multirun: Path) -> Sweep:
     if all(exists(job.at(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
-    jobs = [replace(job, folder=found.path.name) if (found := known.of(job.key)) else job for job in sweep.jobs]
-    return replace(sweep, jobs=jobs)
+    folders = {job.key: known.of(job.key) or job.at(multirun) for job in sweep.jobs}
+    return replace(sweep, jobs=[replace(job, folder=folders[job.key].path.name) for job in sweep.jobs])
 
 
 class KnownFolders:
@@ -53,8 +50,7 @@ class KnownFolders:
     def __init__(self, multirun: Path) -> None:
         self.jobs = multirun / "jobs"
         self.names: list[str] = []
-        self._by_key: dict[str, list[str]] = {}
-        self._by_name: dict[str, list[str]] = {}
+        self._by_key, self._by_name = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
         try:
             self.names = sorted(path.name for path in self.jobs.iterdir())
         except PermissionError as error:
@@ -63,28 +59,26 @@ class KnownFolders:
             pass
         for folder in self.names:
             name, _, key8 = folder.rpartition("-")
-            self._by_key.setdefault(key8, []).append(folder)
-            self._by_name.setdefault(name, []).append(folder)
+            self._by_key[key8].append(folder)
+            self._by_name[name].append(folder)
 
     def of(self, key: str) -> JobFolder | None:
         """Return a job's folder; its name ends with 8 digits of the key, and its journal holds the whole key."""
-        folders = [JobFolder(self.jobs / name) for name in self._by_key.get(key[:8], [])]
-        return next((folder for folder in folders if belongs_to(folder, key)), None)
+        for folder in (JobFolder(self.jobs / name) for name in self._by_key[key[:8]]):
+            if all(record.get("job", key) == key for record in folder.records()[:2]):
+                return folder
+        return None
 
     def on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
-        """Return the latest folder with the same configuration and data path but other data.
-
-        Returns None if the job itself has a folder.
-        """
-        names = self._by_name.get(job.folder.rpartition("-")[0], [])
+        """Return the latest folder with the job's configuration and data path but other data, unless it has its own."""
+        names = self._by_name[job.folder.rpartition("-")[0]]
         root = flat(config).get("data.root")
-        if root is None or not names or job.folder in names:
+        if root is None or job.folder in names:
             return None
-        found = []
+        folders = []
         for folder in (JobFolder(self.jobs / name) for name in names):
-            records = folder.records()
-            start = records[0] if records else {}
+            start = next(iter(folder.records()), {})
             stored = start.get("config", {})
             if leaves(stored).get("data.root") == root and is_same(stored, config):
-                found.append((start["time"], folder.path))
-        return JobFolder(max(found)[1]) if found else None
+                folders.append((start["time"], folder.path))
+        return JobFolder(max(folders)[1]) if folders else None

@@ -1,6 +1,5 @@
 """Find sweeps in a `multirun` folder."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,27 +14,22 @@ from src.wording import joined
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     """Return the sweeps with these ids or beginnings of ids, each once; without ids, the latest sweep.
 
-    Raises:
-        BadInput: if there is no sweep, an id fits none or several, or a manifest cannot be read.
+    Raises BadInput if there is no sweep, an id fits none or several, or a manifest cannot be read.
     """
     manifests = _manifests(multirun / "sweeps")
     if not manifests:
         raise BadInput(f"{multirun / 'sweeps'} has no sweep yet", write=f"{command('train')} -m norm=bn,gn,ln")
-    if not ids:
-        latest = max((read_sweep(path) for path in manifests), key=lambda sweep: sweep.started)
-        return [with_current_folders(latest, multirun)]
-    chosen = [read_sweep(_manifest(prefix, manifests)) for prefix in ids]
-    for prefix, sweep in zip(ids, chosen, strict=True):
-        if not sweep.id.startswith(prefix.lower()):
-            raise _unknown(prefix, manifests)
-    return [with_current_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in chosen}.values()]
+    if ids:
+        sweeps = [_sweep(prefix, manifests) for prefix in ids]
+    else:
+        sweeps = [max(map(read_sweep, manifests), key=lambda sweep: sweep.started)]
+    return [with_current_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in sweeps}.values()]
 
 
 def _manifests(sweeps: Path) -> list[Path]:
     """Return the paths of all manifests, including a missing one if the sweep left other files."""
     try:
-        with os.scandir(sweeps) as found:
-            names = sorted(entry.name for entry in found)
+        names = sorted(path.name for path in sweeps.iterdir())
     except PermissionError as error:
         raise NoAccess(sweeps) from error
     except OSError:  # no such folder
@@ -44,14 +38,10 @@ def _manifests(sweeps: Path) -> list[Path]:
     return [path for path in paths if exists(path) or any(path.parent.glob("[!.]*"))]
 
 
-def _manifest(prefix: str, manifests: Sequence[Path]) -> Path:
-    """Return the only manifest whose folder starts with the prefix; folders have an id's first 8 digits."""
-    found = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
-    if len(found) == 1:
-        return found[0]
-    raise _unknown(prefix, found or manifests)
-
-
-def _unknown(prefix: str, candidates: Sequence[Path]) -> BadInput:
-    names = [path.parent.name for path in candidates]
-    return BadInput(f"--sweep {prefix} does not name exactly one sweep", joined(names, 8), f"--sweep {names[0]}")
+def _sweep(prefix: str, manifests: Sequence[Path]) -> Sweep:
+    """Return the only sweep whose id starts with the prefix; folders have an id's first 8 digits."""
+    fitting = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
+    if len(fitting) == 1 and (sweep := read_sweep(fitting[0])).id.startswith(prefix.lower()):
+        return sweep
+    names = [path.parent.name for path in (fitting if len(fitting) > 1 else manifests)]
+    raise BadInput(f"--sweep {prefix} does not name exactly one sweep", joined(names, 8), f"--sweep {names[0]}")

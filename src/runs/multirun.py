@@ -1,4 +1,4 @@
-"""The identity of a `multirun` folder, which it keeps when it is moved; a copy gets a new one.
+"""The identity of a `multirun` folder: a moved folder keeps it, and a copy gets a new one.
 
 Several people may deliver to one MLflow store.  A command changes only the runs with its own folder's identity.
 """
@@ -46,17 +46,16 @@ class Multirun:
 
 
 def identify(folder: Path) -> Multirun:
-    """Read a folder's identity and find out whether the folder was moved or copied.
+    """Return a folder's identity, for `save_identity`, and find out whether the folder was moved or copied.
 
-    A renamed folder keeps its inode and its identity.  A copy gets a new identity, and so does a folder from another
-    disk or machine, whose original may still be in use.  Call `save_identity` to store the result.
+    A moved folder keeps its inode.  A folder from another disk or machine counts as a copy: the original may be in use.
     """
     path, project = folder.resolve(), folder.absolute().parent
     known = _read(path / FILE)
     if known is None:
         return Multirun(path, project, uuid.uuid4().hex, new=True)
     stored = Multirun(path, project, known["id"], tuple(known["copied_from"]), known["original"])
-    if known["place"] == str(path) and _same_folder(path, known):
+    if _is_here(path, known):
         return stored
     if _moved(path, known):
         return replace(stored, notice=f"{path} was {known['place']} before; its runs in MLflow follow it")
@@ -71,7 +70,7 @@ def identify(folder: Path) -> Multirun:
 
 
 def save_identity(multirun: Multirun) -> Multirun:
-    """Store a folder's identity unless it is stored; returns the other one if another command was faster.
+    """Store a new identity and return it; if another command was faster, return the identity that it stored.
 
     A folder that this user may not write to gets a fixed identity, computed from machine and path.
     """
@@ -81,32 +80,27 @@ def save_identity(multirun: Multirun) -> Multirun:
         return multirun
     if not os.access(path, os.W_OK):
         return replace(multirun, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}:{path}").hex, new=False)
-    content = {
-        "id": multirun.id,
-        "place": str(path),
-        "machine": platform.node(),
-        "inode": path.stat().st_ino,
-        "copied_from": list(multirun.copied_from),
-        "original": multirun.original,
-    }
+    here = {"place": str(path), "machine": platform.node(), "inode": path.stat().st_ino}
+    origin = {"copied_from": list(multirun.copied_from), "original": multirun.original}
     remove_partial_files(path, shared=True)
     if is_irregular(path / FILE):
         move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
         known = _read(path / FILE)
-        if known is not None and known["place"] == str(path) and _same_folder(path, known):
+        if known is not None and _is_here(path, known):
             return replace(multirun, id=known["id"], copied_from=tuple(known["copied_from"]), new=False)
-        write_json(path / FILE, content)
+        write_json(path / FILE, {"id": multirun.id, **here, **origin})
     return replace(multirun, new=False)
 
 
-def _same_folder(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder at the stored path is the same one, and not a copy on another machine."""
-    return bool(known["machine"] == platform.node() or known["inode"] == path.stat().st_ino)
+def _is_here(path: Path, known: dict[str, Any]) -> bool:
+    """Whether a stored identity belongs to the folder at this path, and not to one on another machine."""
+    on_this_machine = known["machine"] == platform.node() or known["inode"] == path.stat().st_ino
+    return bool(known["place"] == str(path) and on_this_machine)
 
 
 def _moved(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder was moved: it has the stored inode, and its stored path holds no such folder."""
+    """Whether the folder was moved: it has the stored inode, and the folder at the stored path does not."""
     original = Path(known["place"])
     if original == path or path.stat().st_ino != known["inode"]:
         return False

@@ -43,45 +43,38 @@ class Predictions:
 def save_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions atomically as a compressed .npz with `index`, `label`, `predicted`, `probabilities`."""
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        index=np.arange(len(predictions)),
-        label=predictions.label,
-        predicted=predictions.predicted,
-        probabilities=predictions.probabilities,
-    )
+    np.savez_compressed(buffer, index=np.arange(len(predictions)), **vars(predictions))
     write_atomic(path, buffer.getvalue())
 
 
 def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
     """Read predictions; checks names, types, sizes and compression before unpacking anything.
 
-    `shape` is the expected number of images and classes; None allows any.
-
-    Raises:
-        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
+    `shape` is the expected number of images and classes; None allows any.  Raises like `read_stored`, and Damaged for
+    any other content.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if what := _claims_fault(archive, shape):
-                raise Damaged(path, what)
+            if reason := _claims_fault(archive, shape):
+                raise Damaged(path, reason)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            found = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
+            predictions = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
     except Damaged:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen kinds of errors for other bytes
         raise Damaged(path, f"cannot be read: {type(error).__name__}") from error
-    for classes in (found.label, found.predicted):
-        if len(classes) and (classes.min() < 0 or classes.max() >= found.probabilities.shape[1]):
+    probabilities = predictions.probabilities
+    for classes in (predictions.label, predictions.predicted):
+        if len(classes) and (classes.min() < 0 or classes.max() >= probabilities.shape[1]):
             raise Damaged(path, "holds classes that the dataset does not have")
-    if len(found) and not (found.probabilities.min() >= 0 and found.probabilities.max() < 1.001):  # NaN is neither
+    if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() < 1.001):  # NaN is neither
         raise Damaged(path, "holds numbers that are not probabilities")
-    return found
+    return predictions
 
 
 def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
-    """Return what is wrong with the headers of an archive and its arrays, or an empty string."""
+    """Return the fault in the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
         return "holds an array twice"
@@ -126,12 +119,12 @@ def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str
     The accuracy of a class without images is None, and so is the wrong prediction of a class without errors.
     """
     counts = confusion(predictions.label, predictions.predicted, len(classes))
+    mistakes = counts - np.diag(counts.diagonal())
     rows: list[dict[str, Any]] = []
     for position, name in enumerate(classes):
         images, hits = int(counts[position].sum()), int(counts[position, position])
-        others = counts[position].copy()
-        others[position] = 0
-        times = int(others.max())
+        confused = int(mistakes[position].argmax())
+        times = int(mistakes[position, confused])
         row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
-        rows.append(row | {"mostly taken for": classes[int(others.argmax())] if times else None, "times": times})
+        rows.append(row | {"mostly taken for": classes[confused] if times else None, "times": times})
     return rows

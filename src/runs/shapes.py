@@ -1,7 +1,7 @@
 """The fields of stored records: names, types and ranges.
 
-Fields that a later version added are ignored; a missing field or a wrong type is a fault.  Python's JSON parser accepts
-NaN and reads 1e999 as infinity, so numbers must be finite.
+Ignores fields that a later version added; a missing field or a wrong type is a fault.  Checks that numbers are finite,
+since Python's JSON parser accepts NaN and reads 1e999 as infinity.
 """
 
 import dataclasses
@@ -29,13 +29,18 @@ def is_integer(value: Any) -> bool:
 
 
 def number(low: float, high: float, words: str) -> Field:
-    """A finite number from `low` to `high`."""
+    """Return the field for a finite number from `low` to `high`."""
     return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, words
 
 
 def count(low: int, high: int = LARGEST_COUNT) -> Field:
-    """An integer from `low` to `high`."""
+    """Return the field for an integer from `low` to `high`."""
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
+
+
+def matching(pattern: str, words: str) -> Field:
+    """Return the field for a text that a regular expression matches from beginning to end."""
+    return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, words
 
 
 def is_text(value: Any) -> bool:
@@ -56,7 +61,7 @@ def is_tree(value: Any, depth: int = 0) -> bool:
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return what is wrong with a record's fields, or an empty string; a missing field is a fault if `whole`."""
+    """Return the fault in a record's fields, or an empty string; a missing field is a fault if `whole`."""
     if not isinstance(value, dict):
         return f"is {shown(value)}, not an object"
     for name, (fits, words) in shape.items():
@@ -79,13 +84,13 @@ def shown(value: Any) -> str:
 
 
 def configuration_fault(config: Mapping[str, Any]) -> str:
-    """Return what is wrong with a job's stored configuration, or an empty string.
+    """Return the fault in a job's stored configuration, or an empty string.
 
     Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
     """
-    found = leaves(config)
+    stored = leaves(config)
     for path, (key, fits) in _STORED.items():
-        value = found.get(path, key.default)
+        value = stored.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not fits(value):
@@ -110,10 +115,7 @@ SECONDS = number(0, LARGEST_COUNT, "a number of seconds")
 TEXT: Field = (is_text, "text")
 ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be UTF-8
 OBJECT: Field = (lambda value: isinstance(value, dict), "an object")
-KEY: Field = (
-    lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
-    "64 hexadecimal digits",
-)
+KEY = matching("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
     "an object of texts",
@@ -165,42 +167,37 @@ SWEEP: Shape = {
 }
 PLANNED_JOB: Shape = {
     "key": KEY,
-    "folder": (
-        lambda value: is_text(value) and value not in ("", ".", "..") and not re.search(r"[/\x00]", value),
-        "a folder's name",
-    ),
-    "label": (
-        lambda value: is_text(value) and re.search(r" s[0-9]{1,10}$", value) is not None,
-        "a name that ends with the seed",
-    ),
+    "folder": matching(r"(?!\.\.?\Z)[^/\x00]+", "a folder's name"),
+    "label": matching(r"(?s).* s[0-9]{1,10}", "a name that ends with the seed"),
     "cell": TEXT,
     "params": NAMED_TEXTS,
 }
 
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
-    """Return what is wrong with a journal record, or an empty string; `whole` requires every field."""
-    found = fault(record, EVERY)
-    if found or record["kind"] not in RECORDS:  # a later version may add kinds
-        return found
-    found = fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop"))
-    if found:
-        return found
+    """Return the fault in a journal record, or an empty string; `whole` requires every field."""
+    reason = fault(record, EVERY)
+    if reason or record["kind"] not in RECORDS:  # a later version may add kinds
+        return reason
+    if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
+        return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the fast, usual case
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    what = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
-    return f"has a source that {what}" if what else ""
+    reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+    return f"has a source that {reason}" if reason else ""
 
 
 def result_fault(result: Any) -> str:
-    """Return what is wrong with the fields of a result, or an empty string."""
+    """Return the fault in the fields of a result, or an empty string."""
     return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
-    """Return what is wrong with the fields of a manifest, or an empty string."""
-    found = fault(sweep, SWEEP)
-    return found or next((f"has a job that {what}" for job in sweep["jobs"] if (what := fault(job, PLANNED_JOB))), "")
+    """Return the fault in the fields of a manifest, or an empty string."""
+    if reason := fault(sweep, SWEEP):
+        return reason
+    reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
+    return next((f"has a job that {reason}" for reason in reasons if reason), "")

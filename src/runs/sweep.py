@@ -64,9 +64,9 @@ def read_sweep(manifest: Path) -> Sweep:
     try:
         stored = read_sealed(manifest, sweep_fault)
     except (Damaged, OSError) as error:
-        what = error.what if isinstance(error, Damaged) else f"cannot be read: {error.strerror}"
+        reason = error.reason if isinstance(error, Damaged) else f"cannot be read: {error.strerror}"
         raise BadInput(
-            f"{manifest} {what}",
+            f"{manifest} {reason}",
             "the manifest that the training command wrote; --sweep ID names another sweep",
             "the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error

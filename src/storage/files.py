@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Errors of file systems that cannot flush (CIFS, VirtualBox and WSL shares).  Refusing to work there would gain
-# nothing.  A failing disk reports EIO and a full one ENOSPC, and both are raised.
+# File systems that cannot flush raise these (CIFS, VirtualBox and WSL shares).  Files are then written without a flush.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
 NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs allows 143 bytes in all
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves the old file or the new one, never a part.
+    """Write a file; a crash or an OSError leaves either the old file or the complete new one.
 
-    A temporary file in the same folder is flushed to disk and renamed to `path`; then the folder is flushed.  If this
-    raises OSError, for example because the disk is full, the old file stays.
+    Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
     temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
     with path_in_errors(path):

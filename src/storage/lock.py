@@ -31,31 +31,22 @@ def is_owned(folder: Path) -> bool:
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a job's folder, created if missing; waits while another process holds it.
 
-    The system releases the lock when this process ends, however it ends.  Only the training process takes it, and that
-    process starts no other: a child would inherit the lock.
-
-    Raises:
-        BadInput: if the file system has no locks.
-        BlockingIOError: if another process holds the folder and `wait` is false.
+    The system releases the lock when this process ends, however it ends.  The process must start no other, since a
+    child would inherit the lock.  Raises BadInput if the file system has no locks, and BlockingIOError if another
+    process holds the folder and `wait` is false.
     """
-    with contextlib.ExitStack() as held:
-        file = held.enter_context(_locked(folder, wait))
-        while not _is_at(file, folder / "lock"):  # the folder was moved or deleted while this process waited
-            file = held.enter_context(_locked(folder, wait))
+    file = None
+    with contextlib.ExitStack() as files:
+        while file is None or not _is_at(file, folder / "lock"):  # the folder may move while this process waits
+            folder.mkdir(parents=True, exist_ok=True)
+            file = files.enter_context((folder / "lock").open("a+"))  # NFS needs read access for a shared lock
+            if not _take(file, fcntl.LOCK_EX):
+                if not _take(file, fcntl.LOCK_SH):  # if this succeeds, the other process only checks and is soon done
+                    if not wait:
+                        raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
+                    log.warning("%s is being trained by another process: waiting for it", folder.name)
+                flock(file, fcntl.LOCK_EX, folder)
         yield
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, wait: bool) -> Iterator[IO[str]]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:  # NFS needs read access for a shared lock
-        if not _take(file, fcntl.LOCK_EX):
-            if not _take(file, fcntl.LOCK_SH):  # if this succeeds, the other process only checks and is soon done
-                if not wait:
-                    raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
-                log.warning("%s is being trained by another process: waiting for it", folder.name)
-            flock(file, fcntl.LOCK_EX, folder)
-        yield file
 
 
 def _take(file: IO[str], kind: int) -> bool:

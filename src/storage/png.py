@@ -11,14 +11,14 @@ LONGEST_SIDE = 20_000  # pixels
 
 
 def picture_fault(path: Path) -> str:
-    """Return what is wrong with a PNG file, or an empty string; checks the length and checksum of each chunk.
+    """Return the fault in a PNG file, or an empty string; checks the length and checksum of each chunk.
 
     Format: https://www.w3.org/TR/png-3/#5Chunk-layout
     """
     try:
         content = read_stored(path, LARGEST_PICTURE)
     except Damaged as damaged:
-        return damaged.what
+        return damaged.reason
     if not content.startswith(SIGNATURE):
         return "is not a PNG picture"
     place, kind = len(SIGNATURE), b""

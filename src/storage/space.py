@@ -20,21 +20,16 @@ JOB = 2_000_000
 SWEEP = 10_000_000
 ELSEWHERE = "a current folder that you may write to"
 WRITTEN = ("jobs", "sweeps")  # every sweep writes to these folders; each may be a link to another disk
-MADE = (*WRITTEN, "artifacts", "superseded")
+FOLDERS = (*WRITTEN, "artifacts", "superseded")
 
 
 def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     """Refuse an output folder that is not writable, has no file locks, or has no room for the jobs.
 
-    Writes and locks a real temporary file, since only that reveals permissions, read-only disks, quotas and missing
-    locks to every user, root included.  Leaves nothing behind.
-
-    Args:
-        folder: the output folder; it need not exist.
-        jobs: how many jobs are left to train.
-        inside: folders of jobs and sweeps, which must not exist as anything else.
+    Writes and locks a temporary file, which reveals permissions, read-only disks, quotas and missing locks to every
+    user, root included.  `jobs` is the number of jobs left to train.  The paths `inside` must be folders or free.
     """
-    places = {name: nearest_folder(folder / name) for name in MADE}
+    places = {name: nearest_folder(folder / name) for name in FOLDERS}
     for place in dict.fromkeys(places[name] for name in WRITTEN):
         try:
             with tempfile.TemporaryFile(dir=place) as probe:
@@ -71,20 +66,20 @@ def nearest_folder(path: Path) -> Path:
     except FileNotFoundError as error:
         raise BadInput("the current folder was deleted", "a folder that exists", "cd FOLDER") from error
     try:
-        found = next(place for place in (path, *path.parents) if os.path.lexists(place))
-        if found.is_dir():
-            return found
-        target = str(found.parent / found.readlink()) if found.is_symlink() and not found.exists() else ""
+        nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        if nearest.is_dir():
+            return nearest
+        target = str(nearest.parent / nearest.readlink()) if nearest.is_symlink() and not nearest.exists() else ""
     except OSError as error:
         raise BadInput(f"{path} cannot be reached: {error.strerror}", ELSEWHERE) from error
     if target:
         raise BadInput(
-            f"{found} is in the way: it is a link to {target}, which does not exist",
+            f"{nearest} is in the way: it is a link to {target}, which does not exist",
             "a link to a folder that exists",
             f"mkdir -p {shlex.quote(target)}",
         )
-    move = f"mv {shlex.quote(str(found))} {shlex.quote(f'{found}.file')}"
-    raise BadInput(f"{found} is in the way: it is not a folder", ELSEWHERE, move)
+    move = f"mv {shlex.quote(str(nearest))} {shlex.quote(f'{nearest}.file')}"
+    raise BadInput(f"{nearest} is in the way: it is not a folder", ELSEWHERE, move)
 
 
 def megabytes(size: int) -> str:

@@ -20,31 +20,29 @@ LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, or the manifes
 
 
 class Damaged(ValueError):
-    """A file does not hold what its writer wrote; `what` says why, without the path."""
+    """A file does not hold what its writer wrote; `reason` says why, without the path."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        self.what = what
-        super().__init__(f"{path} {what}")
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path} {reason}")
 
 
 class NoAccess(BadInput):
-    """Permissions hide a file of another user; `what` says whose it is and which command opens it."""
+    """Permissions hide a file of another user; `reason` names the owner and the command that opens it."""
 
     def __init__(self, path: Path) -> None:
         place = nearest_visible(path)
-        reason = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
+        refusal = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if place == path else place))}"
-        self.what = f"{reason}, who can allow it with {command}"
-        super().__init__(reason, "files that you may read", command)
+        self.reason = f"{refusal}, who can allow it with {command}"
+        super().__init__(refusal, "files that you may read", command)
 
 
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
-    """Return the content of a regular file.
+    """Return the content of a file.
 
-    Raises:
-        FileNotFoundError: if there is nothing at the path.
-        NoAccess: if permissions do not allow reading.
-        Damaged: if it is not a regular file, or has more than `at_most` bytes.
+    Raises FileNotFoundError; NoAccess if permissions do not allow reading; Damaged if it is not a regular file, or has
+    more than `at_most` bytes.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
@@ -77,12 +75,11 @@ def is_regular(path: Path) -> bool:
 
 def is_irregular(path: Path) -> bool:
     """Whether anything but a regular file is at a path; raises NoAccess if permissions hide the answer."""
-    mode = _mode(path)
-    return path.is_symlink() if mode is None else not stat.S_ISREG(mode)
+    return exists(path) and not is_regular(path)
 
 
 def _mode(path: Path) -> int | None:
-    """The type and permissions of a file, or None for nothing, a link to nothing, or a circle of links."""
+    """Return a file's type and permissions, or None for nothing, a link to nothing, or a circle of links."""
     try:
         return path.stat().st_mode
     except PermissionError as error:
@@ -102,16 +99,15 @@ def parsed(content: bytes) -> Any:
 def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
     """Return the object in a JSON file if `fault` finds nothing and the checksum, which older files lack, fits.
 
-    Raises:
-        FileNotFoundError, NoAccess, Damaged: like `read_stored`; Damaged also for any other content.
+    Raises like `read_stored`, and Damaged for any other content.
     """
     content = read_stored(path, at_most)
     try:
         value = parsed(content)
     except ValueError as error:
         raise Damaged(path, "is not JSON") from error
-    if what := fault(value):
-        raise Damaged(path, what)
+    if reason := fault(value):
+        raise Damaged(path, reason)
     if "crc" in value and value.pop("crc") != _crc(value):
         raise Damaged(path, "is damaged")
     return value

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.storage.space import JOB, MADE, SWEEP, check_space, free_bytes
+from src.storage.space import FOLDERS, JOB, SWEEP, check_space, free_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
@@ -58,7 +58,7 @@ def test_a_file_in_the_way_is_refused_with_its_path(tmp_path):
             check_space(folder, 1)
 
 
-@pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in MADE), "multirun/jobs/a-job"])
+@pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in FOLDERS), "multirun/jobs/a-job"])
 def test_the_refusal_of_anything_in_the_way_has_a_command_that_helps(name, tmp_path):
     inside = [tmp_path / "multirun" / "jobs" / "a-job"]
     place = tmp_path / name
