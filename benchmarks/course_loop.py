@@ -4,9 +4,9 @@
     python -m benchmarks.course_loop --workers 2 --epochs 1
 
 The loop uses torchvision's MNIST and transforms, a DataLoader, and `.item()` in every step.  It evaluates the test
-images after every epoch and trains one run after another.  Network, batches, epochs, optimizer and schedule are normlab's
-defaults; change them when the defaults change.  As in normlab, 5,000 training images are held out.  Do not change
-anything else, because the ratios in LOG.md are comparable only if this loop stays the same.
+images after every epoch and trains one run after another.  Network, batches, epochs, optimizer and schedule are
+normlab's defaults; change them when the defaults change.  As in normlab, 5,000 training images are held out.  Do not
+change anything else, because the ratios in LOG.md are comparable only if this loop stays the same.
 """
 
 import argparse
