@@ -1,1 +1,1 @@
-"""The measurements that README quotes; each module is a command."""
+"""The benchmarks that README quotes; most modules are commands of their own."""

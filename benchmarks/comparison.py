@@ -3,9 +3,9 @@
     python -m benchmarks.comparison                     6, 100 and 1,000 jobs
     python -m benchmarks.comparison --jobs 1000 --epochs 50 --json comparison.json
 
-The job folders hold random numbers; the 10,000 test images are MNIST's.  Each command runs twice and the second run
-counts, because the files are then in the disk's cache.  `imports s` is the time of a command that only imports the same
-modules.  Goal for 1,000 jobs on an idle machine: at most 10 s and 600 MB.
+The benchmark writes job folders with random results for MNIST's 10,000 test images.  It runs the comparison twice and
+measures the second run, because the files are then in the disk cache.  The column `imports s` is the time of a command
+that only imports the same modules.  Goal for 1,000 jobs on an idle machine: at most 10 s and 600 MB.
 """
 
 import argparse
@@ -58,7 +58,7 @@ IMPORTS = "import src.compare, src.figures.figures, src.report.report, src.figur
 
 
 def configurations(jobs: int, seeds: int, epochs: int = EPOCHS) -> list[Config]:
-    """The first `jobs` of a grid of L1 strengths, norms and seeds; six jobs are three norms with and without L1."""
+    """The first jobs of a grid of L1 strengths, norms and seeds; six jobs are three norms with and without L1."""
     norms, seeds = (NORMS[:3], 1) if jobs <= 6 else (NORMS, seeds)
     strengths = [0.0, *(1e-6 * 1.05**step for step in range(STRENGTHS - 1))]
     grid = [(norm, l1, seed) for l1 in strengths for norm in norms for seed in range(seeds)]
@@ -66,7 +66,7 @@ def configurations(jobs: int, seeds: int, epochs: int = EPOCHS) -> list[Config]:
 
 
 def configuration(norm: Norm, l1: float, seed: int, epochs: int) -> Config:
-    """A job on MNIST."""
+    """Return the configuration of a job on MNIST."""
     config = Config(
         norm=norm,
         reg=Regularization(l1=l1),
@@ -134,7 +134,7 @@ def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray,
 
 
 def measured(words: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Run Python with these arguments in a folder; returns its seconds and its peak memory in MB."""
+    """Run Python with these arguments in a folder; return its wall time in seconds and its peak memory in MB."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, *words], cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -149,10 +149,12 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.comparison", description=__doc__)
     parser.add_argument(
-        "--jobs", type=int, action="append", help="number of jobs; can be repeated (default: 6, 100, 1000)"
+        "--jobs", type=int, action="append", help="number of jobs; you can repeat it (default: 6, 100, 1000)"
     )
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="per cell of a large sweep (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="per job (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=SEEDS, help="per cell, if there are over six jobs (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs per job (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")

@@ -1,12 +1,12 @@
-"""The training loop that courses teach, for README's six runs: a baseline for normlab.
+"""Train README's six runs with the loop that courses teach, as a baseline for normlab.
 
     python -m benchmarks.course_loop
     python -m benchmarks.course_loop --workers 2 --epochs 1
 
-It uses torchvision's MNIST and transforms, a DataLoader, `.item()` in every step and the test set after every epoch.
-It trains one run after another.  Network, batches, epochs, optimizer and schedule are normlab's defaults; change them
-when the defaults change.  As in normlab, 5,000 training images are held out.  Leave the rest unchanged, because only
-then can ratios be compared over time.
+The loop uses torchvision's MNIST and transforms, a DataLoader, and `.item()` in every step.  It evaluates the test
+images after every epoch and trains one run after another.  Network, batches, epochs, optimizer and schedule are
+normlab's defaults; change them when the defaults change.  As in normlab, 5,000 training images are held out.  Do not
+change anything else, because the ratios in LOG.md are comparable only if this loop stays the same.
 """
 
 import argparse
@@ -35,7 +35,7 @@ FILES = Path(__file__).parents[1] / "src/data/mnist"
 
 
 class Net(nn.Module):
-    """normlab's default network in a course's style; takes images (N, 1, 28, 28) and returns logits (N, 10)."""
+    """normlab's default network, written as in a course; takes images (N, 1, 28, 28) and returns logits (N, 10)."""
 
     def __init__(self, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Net(nn.Module):
 
 
 def unpack(root: Path) -> None:
-    """Unpack MNIST's files to the folder where torchvision looks for them."""
+    """Unpack MNIST's files into the folder where torchvision looks for them."""
     raw = root / "MNIST/raw"
     raw.mkdir(parents=True, exist_ok=True)
     for packed in FILES.glob("*.gz"):
@@ -120,9 +120,9 @@ def test(model: nn.Module, loader: DataLoader[tuple[Tensor, int]]) -> tuple[floa
 
 
 def main() -> None:
-    """Train six models and print their accuracies as JSON in the last line."""
+    """Train the six runs; the last printed line has their accuracies as JSON."""
     parser = argparse.ArgumentParser("python -m benchmarks.course_loop")
-    parser.add_argument("--workers", type=int, default=0, help="DataLoader workers (default: 0)")
+    parser.add_argument("--workers", type=int, default=0, help="number of DataLoader workers (default: 0)")
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     unpack(Path("data"))

@@ -1,12 +1,13 @@
-"""README's six runs with a Lightning template: a baseline for normlab.
+"""Train README's six runs with a PyTorch Lightning template, as a baseline for normlab.
 
     python -m benchmarks.lightning_template
     python -m benchmarks.lightning_template --workers 2 --epochs 1
 
-It uses a LightningModule with torchmetrics, a DataModule with torchvision's MNIST, checkpoints of the best and the last
-epoch, and MLFlowLogger with a SQLite store.  It trains one run after another in one process.  Network, batches, epochs,
-optimizer and schedule are normlab's defaults, and 5,000 training images are held out for validation.  Leave the rest
-unchanged, because only then can ratios be compared over time.
+The template has a LightningModule with torchmetrics and a DataModule with torchvision's MNIST.  It saves checkpoints of
+the best and the last epoch, and logs to a SQLite file with MLFlowLogger.  It trains one run after another in one
+process.  Network, batches, epochs, optimizer and schedule are normlab's defaults, and 5,000 training images are held
+out for validation.  Do not change anything else, because the ratios in LOG.md are comparable only if the template
+stays the same.
 """
 
 import argparse
@@ -39,7 +40,7 @@ class Digits(lightning.LightningDataModule):
         self.loader = partial(DataLoader, num_workers=workers, persistent_workers=workers > 0)
 
     def setup(self, stage: str) -> None:
-        """Read the files once."""
+        """Read the image files and make the datasets."""
         if hasattr(self, "train"):
             return
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, SD)])
@@ -49,7 +50,7 @@ class Digits(lightning.LightningDataModule):
         self.test = datasets.MNIST(self.root, train=False, transform=transform)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return batches in a new order every epoch."""
+        """Return the training images, in a new order in every epoch."""
         return self.loader(self.train, BATCH, shuffle=True, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -130,9 +131,9 @@ class Classifier(lightning.LightningModule):
 
 
 def main() -> None:
-    """Train six models and print their accuracies as JSON in the last line."""
+    """Train the six runs; the last printed line has their accuracies as JSON."""
     parser = argparse.ArgumentParser("python -m benchmarks.lightning_template")
-    parser.add_argument("--workers", type=int, default=0, help="DataLoader workers (default: 0)")
+    parser.add_argument("--workers", type=int, default=0, help="number of DataLoader workers (default: 0)")
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     unpack(Path("data"))

@@ -1,4 +1,4 @@
-"""Alternating measurements, ratios with a confidence interval, and a description of the machine."""
+"""Time several programs in alternation, compute ratios with a confidence interval, and describe the machine."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median ratio of pairs, its 95 % interval (order statistics), and the range of single pairs."""
+    """The median ratio of pairs, its 95 % confidence interval (order statistics), and the range of the pairs."""
 
     median: float
     low: float
@@ -40,7 +40,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 
 def against_itself(values: Sequence[float]) -> Ratio:
-    """Return the ratio of each measurement to the one before it, which shows the noise."""
+    """Return the ratio of each measurement to the previous one, which shows the noise."""
     return ratio(values[1:], values[:-1])
 
 

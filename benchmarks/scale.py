@@ -1,11 +1,12 @@
-"""Measures the time and memory that a job costs besides its training, in sweeps of 1 to 1,000 jobs on 1 to 4 workers.
+"""Measures the time and memory per job, apart from training, in sweeps of 1 to 1,000 jobs with 1 to 4 workers.
 
     python -m benchmarks.scale                          about 40 minutes on two cores
     python -m benchmarks.scale --jobs 10 --jobs 100 --workers 2 --json scale.json
 
-Each job trains one step on MNIST, so its time is almost entirely overhead.  Memory is the largest proportional set size
-(PSS) of a worker process and of the command, sampled every half second.  `benchmarks.comparison` measures `src.compare`
-on as many jobs.
+Each job trains one step on MNIST, so almost all of its time is overhead.  The worker time per job is the time from the
+start of the first job to the end of the last, multiplied by the number of workers and divided by the number of jobs.
+Memory is the largest proportional set size (PSS) of a worker process and of the command, measured every half second.
+`benchmarks.comparison` measures `src.compare`.
 """
 
 import argparse
@@ -23,7 +24,7 @@ INTERVAL = 0.5  # seconds between two samples of the memory
 
 
 def sweep(jobs: int, workers: int) -> dict[str, float]:
-    """Run one sweep; returns its seconds, the seconds of a worker per job, and the largest PSS in MB."""
+    """Run one sweep; return its wall time and the worker time per job in seconds, and the largest PSS in MB."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         words = ["src.train", "-m", "data.limit=128", "epochs=1", f"seeds={jobs}", f"sweep.max_jobs={jobs}"]
@@ -77,12 +78,12 @@ def pss(process: psutil.Process) -> float:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--jobs", type=int, action="append", help="can be repeated (default: 1, 10, 100, 1000)")
-    parser.add_argument("--workers", type=int, action="append", help="can be repeated (default: 1, 2, 4)")
+    parser.add_argument("--jobs", type=int, action="append", help="you can repeat it (default: 1, 10, 100, 1000)")
+    parser.add_argument("--workers", type=int, action="append", help="you can repeat it (default: 1, 2, 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
     arguments = parser.parse_args()
     show_machine()
-    print(f"{'jobs':>6} {'workers':>8} {'seconds':>8} {'worker s per job':>20} {'worker MB':>10} {'command MB':>11}")
+    print(f"{'jobs':>6} {'workers':>8} {'seconds':>8} {'worker time/job, s':>20} {'worker MB':>10} {'command MB':>11}")
     rows = []
     for jobs in arguments.jobs or [1, 10, 100, 1000]:
         for workers in arguments.workers or ([1, 2, 4] if jobs < 1000 else [2]):

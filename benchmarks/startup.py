@@ -1,11 +1,11 @@
-"""Time outside training: until the first step, until an error message, and the parts of a sweep.
+"""Measures the time until the first training step, the time until an error message, and the parts of a sweep.
 
-    python -m benchmarks.startup                        README's six runs, in parts that add up
+    python -m benchmarks.startup                        README's six runs
     python -m benchmarks.startup --rounds 5 --json startup.json
     python -m benchmarks.startup data.limit=128 epochs=1 seeds=10       another sweep
 
-A sweep's parts are worker seconds: with two workers, one second of wall time is two worker seconds.  The times come
-from the jobs' journals.
+The parts of a sweep are worker time, which is wall time multiplied by the number of workers.  They add up to the worker
+time of the whole command.  The times come from the jobs' journals.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def first_step() -> float:
 
 
 def journals(place: Path) -> list[dict[str, float]]:
-    """Return each job's times of `start`, `ready`, last `epoch` and `end`, and its training seconds."""
+    """Return when each job started, was ready, finished its last epoch and ended, and its training time in seconds."""
     found = []
     for folder in (place / "multirun/jobs").iterdir():
         job = JobFolder(folder)
@@ -61,7 +61,7 @@ def journals(place: Path) -> list[dict[str, float]]:
 
 
 def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], float, int]:
-    """Run a sweep; return its worker seconds by part, their total, and the number of jobs."""
+    """Run a sweep; return the worker time of each part and of the whole in seconds, and the number of jobs."""
     with tempfile.TemporaryDirectory() as place:
         line = ["src.train", "-m", *overrides, f"hydra.launcher.workers={workers}"]
         began, seconds = shell(line, Path(place))
@@ -85,7 +85,7 @@ def parts(overrides: Sequence[str], workers: int) -> tuple[dict[str, float], flo
 
 
 def idle_at_the_end(jobs: Sequence[dict[str, float]], workers: int) -> float:
-    """Return the seconds that workers wait for the last job; each job went to the worker that was free first."""
+    """Return the seconds that idle workers wait for the last job; each job went to the worker that was free first."""
     ends = [min(job["start"] for job in jobs)] * workers
     for job in sorted(jobs, key=lambda job: job["start"]):
         ends[ends.index(min(ends))] = job["end"]
@@ -109,15 +109,16 @@ def main() -> None:
         print(f"{name:30} {median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})", flush=True)
     sweeps = [parts(arguments.overrides, arguments.workers) for _ in range(arguments.rounds)]
     found, whole, jobs = sorted(sweeps, key=lambda sweep: sweep[1])[len(sweeps) // 2]
-    print(f"\nthe median sweep, {jobs} jobs, {arguments.workers} workers: {whole / arguments.workers:.1f} s")
+    print(f"\nthe median sweep ({jobs} jobs, {arguments.workers} workers) took {whole / arguments.workers:.1f} s")
+    print("worker time (wall time x workers) of its parts:")
     rows: dict[str, Any] = {}
     for name, seconds in found.items():
         rows[name] = seconds
-        print(f"{name:30} {seconds:6.1f} worker s {seconds / whole:6.1%} {seconds / jobs:6.2f} s per job")
-    print(f"{'total':30} {sum(found.values()):6.1f}")
+        print(f"{name:30} {seconds:6.1f} s {seconds / whole:6.1%} {seconds / jobs:6.2f} s/job")
+    print(f"{'total':30} {sum(found.values()):6.1f} s")
     inside = ("data and network", "validation, checkpoints", "test, pictures, weights", "between jobs")
     overhead = sum(found[name] for name in inside) / jobs
-    print(f"{'per job, without its steps':30} {overhead:6.2f} s")
+    print(f"{'per job, without training':30} {overhead:6.2f} s")
     write(arguments.json, {"single": single, "sweeps": [sweep[0] for sweep in sweeps], "overhead": overhead})
 
 

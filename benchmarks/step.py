@@ -1,12 +1,12 @@
-"""normlab's training step, per norm and penalty, compared with a bare loop and with a matrix product.
+"""Compares normlab's training step with a bare loop and with a matrix product, for each norm and penalty.
 
     python -m benchmarks.step
     python -m benchmarks.step --pairs 40 --steps 150 --norm gn --json step.json
 
 The bare loop has the same network, optimizer, schedule and penalty.  Its batches are ready in memory, and it logs
-nothing.  Both run on one thread, in turns, in one process.  "Share" is the speed of the
-convolutions and linear layers, forward and backward, divided by the speed of a 1024 x 1024 matrix product on one
-thread, both in floating-point operations per second and measured in the same turns.
+nothing.  Both loops run in alternation on one thread, in one process.  The column `share` shows how fast the
+convolutions and linear layers run, forward and backward, relative to a 1024 x 1024 matrix product on one thread (both
+in floating-point operations per second).
 """
 
 import argparse
@@ -48,7 +48,7 @@ PRODUCTS = 8  # matrix products per measurement
 
 
 def configuration(norm: str, penalty: str) -> Config:
-    """Return one epoch of README's job."""
+    """Return the configuration of one epoch of a job of README's six runs."""
     config = Config(
         norm=NORMS[norm],
         reg=PENALTIES[penalty],
@@ -123,8 +123,8 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.step", description=__doc__)
     parser.add_argument("--pairs", type=int, default=30, help="pairs per norm and penalty (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="steps per measurement (default: %(default)s)")
-    parser.add_argument("--norm", action="append", choices=list(NORMS), help="can be repeated (default: all)")
+    parser.add_argument("--steps", type=int, default=100, help="training steps per measurement (default: %(default)s)")
+    parser.add_argument("--norm", action="append", choices=list(NORMS), help="norm; you can repeat it (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

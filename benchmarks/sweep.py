@@ -1,4 +1,4 @@
-"""README's six runs with normlab, a course's training loop and a Lightning template, in turns.
+"""Times README's six runs with normlab, a course's training loop and a Lightning template, in alternation.
 
     pip install -e '.[bench]'
     python -m benchmarks.sweep                          three rounds, about 25 minutes on two cores
@@ -6,10 +6,11 @@
     python -m benchmarks.sweep --rounds 1 --json sweep.json
     python -m benchmarks.sweep --only course --only normlab
 
-Each time is the wall time of the whole command, with imports and comparison.  The mean test accuracy shows whether a
-contestant trained less.  "Until accurate" is the time until all six runs reached the target accuracy (99.0 % for bn,
-98.7 % for gn and ln) on the validation images; the course loop uses the test images.  The course loop and Lightning use
-0 or 2 DataLoader workers, whichever was faster in the first round.
+Each time is the wall time of the whole command, with imports and comparison.  The mean test accuracy shows whether all
+programs train equally well.  "Until accurate" is the time until all six runs reach the target accuracy on the
+validation images (99.0 % for bn, 98.7 % for gn and ln).  The course loop has no validation accuracy, so its test
+accuracy counts.
+The course loop and Lightning use 0 or 2 DataLoader workers, whichever was faster in the first round.
 """
 
 import argparse
@@ -41,7 +42,7 @@ class Outcome:
 
 
 def run(words: list[str]) -> Outcome:
-    """Run one contestant in a temporary folder."""
+    """Run one program in a temporary folder."""
     with tempfile.TemporaryDirectory() as place:
         began = time.time()
         done = subprocess.run(
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="epochs per run (default: %(default)s)")
     parser.add_argument(
-        "--only", action="append", choices=["normlab", *BASELINES], help="measure only this one; can be repeated"
+        "--only", action="append", choices=["normlab", *BASELINES], help="measure only this program; you can repeat it"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers as JSON")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Measures the rate of false verdicts and the coverage of the intervals on simulated sweeps with a known truth.
+"""Measures the rate of false verdicts and the coverage of the intervals, on simulated sweeps with known accuracies.
 
 python -m benchmarks.verdicts                          1,000 sweeps of each kind: a few minutes on one core
 python -m benchmarks.verdicts --sweeps 100 --json verdicts.json
@@ -41,7 +41,7 @@ class Row:
 
 
 def make_results(accuracies: Floats) -> Results:
-    """Runs with these test accuracies (cells, seeds), as they would be read from folders."""
+    """Return runs with these test accuracies (cells, seeds), in the form that normlab reads from job folders."""
     cells, seeds = accuracies.shape
     names = [f"m{position}" for position in range(cells)]
     runs = pd.DataFrame(
@@ -60,14 +60,14 @@ def make_results(accuracies: Floats) -> Results:
 
 
 def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) -> Verdicts:
-    """A sweep with runs that vary normally around the true means of their cells, counted in whole images."""
+    """Judge a sweep with accuracies that vary normally around the true means, rounded to whole images."""
     runs = np.array(means)[:, None] + generator.normal(0, RUN_SD, (len(means), seeds))
     runs += generator.normal(0, SEED_SD, seeds)
     return judge([], make_results(np.round(runs * IMAGES) / IMAGES), {})
 
 
 def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
-    """A sweep of one seed: each network classifies images correctly by chance, some images more often than others."""
+    """Judge a sweep of one seed; how often a network classifies an image correctly depends on the image."""
     ease = generator.beta(0.99 * 0.5, 0.01 * 0.5, IMAGES)  # every network classifies most images correctly
     accuracy = ease.mean() + generator.normal(0, run_sd, CELLS) if run_sd else np.full(CELLS, ease.mean())
     chance = np.clip(1 - (1 - ease) * (1 - accuracy[:, None]) / (1 - ease.mean()), 0, 1)
@@ -77,12 +77,12 @@ def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
 
 
 def share(quantity: str, seeds: int, values: Sequence[float]) -> Row:
-    """The mean of one value per sweep, and its standard error."""
+    """Return the mean of one value per sweep, with its standard error."""
     return Row(quantity, seeds, len(values), float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5))
 
 
 def false_verdicts(sweeps: int) -> list[Row]:
-    """The share of sweeps with a significant pair, although no cell differs from another."""
+    """Return the share of sweeps that report a significant difference although all methods are equally good."""
     generator = np.random.default_rng(1)
     rows = []
     for seeds in SEEDS:
@@ -100,7 +100,7 @@ def _any(verdicts: Verdicts) -> float:
 
 
 def coverage(sweeps: int) -> list[Row]:
-    """The share of intervals that hold the true difference; each cell is better than the one before."""
+    """Return the share of intervals that contain the true difference; each method is better than the previous one."""
     generator = np.random.default_rng(2)
     means = [ACCURACY + STEP * position for position in range(CELLS)]
     truth = {f"m{position}": mean for position, mean in enumerate(means)}
@@ -119,8 +119,8 @@ def _covered(verdicts: Verdicts, truth: Mapping[str, float]) -> float:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.verdicts", description=__doc__)
-    parser.add_argument("--sweeps", type=int, default=1000, help="of each kind (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to this file")
+    parser.add_argument("--sweeps", type=int, default=1000, help="sweeps of each kind (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers as JSON")
     arguments = parser.parse_args()
     rows = [*false_verdicts(arguments.sweeps), *coverage(arguments.sweeps)]
     print(f"{CELLS} cells, {IMAGES:,} test images, {arguments.sweeps:,} sweeps each; ± standard error")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ TEXTS = [
     "CONTRIBUTING.md",
     "src/train.py",
     "src/compare.py",
+    "conf/config.yaml",  # the examples of --help
     *sorted((CONF / "experiment").glob("*.yaml")),
 ]
 ON_A_LINE = r"^[ #$]*python -m src\.(train|compare)\b ?(.*)$"
@@ -70,6 +72,14 @@ def test_every_comparison_command_is_valid(words):
 def test_the_texts_have_commands():
     assert len(arguments("train")) >= 5
     assert len(arguments("compare")) >= 4
+
+
+def test_the_help_shows_examples_the_dry_run_and_the_groups():
+    words = [sys.executable, "-m", "src.train", "--help"]
+    shown = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for part in ("python -m src.train experiment=norms", "plan=true", "norm: bn, gn, in, ln, none", "mlflow ui"):
+        assert part in shown
+    assert len(shown.splitlines()) <= 30
 
 
 def test_the_readme_lists_the_options_in_conf():
