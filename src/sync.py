@@ -24,9 +24,7 @@ def main() -> None:
     """Run the command."""
     prepare_process()
     parser = Parser("sync", docstring(__file__))
-    parser.add_argument(
-        "--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeat for more sweeps"
-    )
+    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeatable")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")

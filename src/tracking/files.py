@@ -7,11 +7,11 @@ other files, ends the run and names the missing files in the run's tag `not_deli
 import http.client
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 NOT_DELIVERED = "not_delivered"  # tag of a run: the files that it can never get, with the reasons
 TRANSIENT = (408, 409, 425, 429)  # statuses that a retry may change: timeout, conflict, too early, too many requests
@@ -42,10 +42,9 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
     Returns the files that can never arrive, with the reasons, and tags the run with them; empty if there are none.
     Raises OSError if a file did not arrive whole, and any error of MLflow that a retry may cure.
     """
-    sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
     refused = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
-    lost = missing_files(client, run_id, {name: size for name, size in sizes.items() if name not in refused})
-    if lost:
+    sizes = {name: path.stat().st_size for name, path in files.items() if name not in refused}
+    if lost := missing_files(client, run_id, sizes):
         raise OSError(f"{', '.join(lost)} did not arrive")
     text = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
     if text:
@@ -88,7 +87,6 @@ def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | N
 
 def remove_partial_files(run: Run) -> None:
     """Delete the partial copies that a killed command left in a run's local folder."""
-    place = urlsplit(run.info.artifact_uri)
-    if place.scheme == "file":
-        for path in Path(unquote(place.path)).rglob(".artifact.uploading.*"):
+    if run.info.artifact_uri.startswith("file:"):
+        for path in Path(local_file_uri_to_path(run.info.artifact_uri)).rglob(".artifact.uploading.*"):
             path.unlink(missing_ok=True)

@@ -62,8 +62,8 @@ class Tracker:
             # One command at a time creates the tables of a new store, or the run of a sweep.
             with folder_lock(_common_folder(self._uri, self._multirun)):
                 store = open_store(self._settings, self._multirun, self._experiment)
-                self._parent = SweepRun(store, self._sweep, self._multirun)
-                self._parent.open()
+                parent = self._parent = SweepRun(store, self._sweep, self._multirun)
+                parent.open()
         except BaseException as error:  # a signal, or any error of the store
             self._abandon()
             if isinstance(error, BadInput) or not isinstance(error, Exception):
@@ -71,10 +71,9 @@ class Tracker:
             raise unusable(error, self._uri, "cannot be used", self._experiment) from cause_of(error, self._uri)
         if store.multirun.notice:
             self._say(store.multirun.notice)
+        system_metrics = self._settings.system_metrics
         self._jobs = [
-            Delivery(
-                store, self._parent.mark, self._parent.id, job, job.at(self._multirun), self._settings.system_metrics
-            )
+            Delivery(store, parent.mark, parent.id, job, job.at(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
         self._left = list(self._jobs)
@@ -90,7 +89,7 @@ class Tracker:
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
         if self._parent_delivered and failed and (error := self._attempt(publish)):
-            self._say(f"MLflow's page shows its default view: {self._short_reason(error)}")
+            self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
 
     def _deliver_rest(self) -> bool:
         """Try to end all runs. A job that fails does not hold up the others."""
@@ -115,7 +114,7 @@ class Tracker:
         final = isinstance(error, Undelivered) or self._refusals.get(name) == answer
         self._refusals[name] = answer
         if final:
-            self._refused.append(f"{name}: {self._short_reason(error)}")
+            self._refused.append(_short(f"{name}: {reason(error, self._uri)}"))
         return final
 
     def _attempt(self, step: Callable[[], None]) -> Exception | None:
@@ -143,22 +142,17 @@ class Tracker:
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
         self._deadline = time.monotonic() + self._patience
         self._closing.set()
+        notice = time.monotonic() + NOTICE
         try:
-            self._wait()
+            while self._thread.is_alive() and time.monotonic() < self._deadline:
+                self._thread.join(PERIOD / 10)
+                if time.monotonic() > notice:
+                    limit = f"{self._patience:.0f} s without progress"
+                    self._say(f"waiting for MLflow; gives up after {limit}; Ctrl-C stops now")
+                    notice = math.inf
         finally:  # also after a second Ctrl-C
             complete = self._report()
         return complete
-
-    def _wait(self) -> None:
-        """Wait for the thread until the deadline."""
-        notice = time.monotonic() + NOTICE
-        while self._thread.is_alive() and time.monotonic() < self._deadline:
-            self._thread.join(PERIOD / 10)
-            if time.monotonic() > notice:
-                self._say(
-                    f"waiting for MLflow; gives up after {self._patience:.0f} s without progress; Ctrl-C stops now"
-                )
-                notice = math.inf
 
     def _report(self) -> bool:
         """Report what is not delivered, why, and what to type next; returns whether everything is delivered."""
@@ -166,14 +160,14 @@ class Tracker:
         self._say_undelivered(shorten(faults, NAMED, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")
-        self._say_undelivered(shorten(map(_short, self._refused), NAMED, "{:,} more runs"))
+        self._say_undelivered(shorten(self._refused, NAMED, "{:,} more runs"))
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
         jobs = shorten([text for job in list(self._left) if (text := job.missing)], NAMED, "{:,} more jobs")
         left = [*jobs, *([] if self._parent_delivered else [PARENT])]
         if left:
-            why = self._short_reason(self._error) if self._error else "no answer in time"
+            why = _short(reason(self._error, self._uri)) if self._error else "no answer in time"
             self._say_undelivered([f"{', '.join(left)}: {why}"])
         if left or self._refused:
             self._say(f"  write: {self._sync_command()}")
@@ -200,9 +194,6 @@ class Tracker:
         if self._parent is not None:
             self._parent.abandon(STOPPED_PATIENCE)
 
-    def _short_reason(self, error: Exception) -> str:
-        return _short(reason(error, self._uri))
-
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."
@@ -210,8 +201,4 @@ def _short(text: str) -> str:
 
 def _common_folder(uri: str, multirun: Path) -> Path:
     """The nearest existing folder that all commands with the same store share."""
-    file = sqlite_file(uri)
-    place = (file or multirun).resolve().parent
-    while not place.is_dir():
-        place = place.parent
-    return place
+    return next(folder for folder in (sqlite_file(uri) or multirun).resolve().parents if folder.is_dir())

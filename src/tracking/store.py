@@ -3,10 +3,9 @@
 import contextlib
 import getpass
 import hashlib
-import logging
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,17 +18,7 @@ from src.bad_input import BadInput, masked
 from src.options import Tracking
 from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
-from src.tracking.database import (
-    FILES,
-    MULTIRUN,
-    PLACE,
-    REQUESTED,
-    lost_identity,
-    make_database,
-    place_files,
-    try_database,
-    update_paths,
-)
+from src.tracking.database import FILES, MULTIRUN, PLACE, lost_identity, place_files, prepare_database, update_paths
 from src.tracking.views import view_link
 
 VARIABLE = '"$MLFLOW_TRACKING_URI"'  # replaces an address that holds a password
@@ -109,21 +98,22 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     local = is_database(uri)
     try:
-        with _silenced():
-            try_database(uri)
-            make_database(uri)
-            client = MlflowClient(tracking_uri=uri)
-            client.get_experiment_by_name(name)  # creates the tables of a new database
-            multirun = identify(folder)
+        prepare_database(uri)
+        client = MlflowClient(tracking_uri=uri)
+        client.get_experiment_by_name(name)  # creates the tables of a new database
+        multirun = identify(folder)
+        if local:
+            multirun = lost_identity(uri, multirun)
+            if not multirun.new:
+                multirun = save_identity(multirun)  # first: a command that is killed after this finds the decision
+                update_paths(uri, multirun)
+        experiment = _experiment(client, name, multirun, local=local)
+        _check_experiment(experiment, multirun, uri, typed, local=local)
+        if multirun.new:
+            multirun = save_identity(multirun)
             if local:
-                multirun = _known(uri, multirun)
-            experiment = _experiment(client, name, multirun, local=local)
-            _check_experiment(experiment, multirun, uri, typed, local=local)
-            if multirun.new:
-                multirun = save_identity(multirun)
-                if local:
-                    update_paths(uri, multirun)  # of runs from before folders had an identity
-            shared = _sign(client, experiment, name, multirun, local=local)
+                update_paths(uri, multirun)  # of runs from before folders had an identity
+        shared = _sign(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise anything
@@ -154,26 +144,14 @@ def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.exper
     return BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write))
 
 
-def _known(uri: str, multirun: Multirun) -> Multirun:
-    """The folder with the identity that the database knows; its runs in the database get its present path."""
-    multirun = lost_identity(uri, multirun)
-    if not multirun.new:
-        multirun = save_identity(multirun)  # first: a command that is killed after this finds the decision
-        update_paths(uri, multirun)
-    return multirun
-
-
 def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
     """The experiment that the folder once requested by this name, even if renamed since; else that of this name.
 
     The runs of a `local` store keep their files in the folders of its users.
     """
-    if not multirun.new:
-        experiments = client.search_experiments(
-            ViewType.ALL, filter_string=f"tags.`{_request_tag(name, multirun)}` = 'true'"
-        )
-        if experiments:
-            return experiments[0]
+    requested = f"tags.`{_request_tag(name, multirun)}` = 'true'"
+    if experiments := client.search_experiments(ViewType.ALL, filter_string=requested):
+        return experiments[0]
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location, tags = (multirun.artifacts, {FILES: "true"}) if local else (None, {})
@@ -215,16 +193,5 @@ def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Mul
 
 
 def _request_tag(name: str, multirun: Multirun) -> str:
-    return f"{REQUESTED}{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Silence MLflow's log, which repeats each raised error at length."""
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    """The tag of an experiment that the folder requested by this name."""
+    return f"normlab.asked.{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

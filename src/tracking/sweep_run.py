@@ -65,9 +65,8 @@ class SweepRun:
         runs = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
-        jobs = {run.info.run_id: self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id}) for run in runs}
-        is_ours = {run_id: any(job.data.tags.get("attempt") in attempts for job in of) for run_id, of in jobs.items()}
-        return self._store.adopt(run for run in runs if is_ours[run.info.run_id])
+        jobs = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
+        return self._store.adopt(run for run, of in jobs if attempts & {job.data.tags.get("attempt") for job in of})
 
     def _describe(self, verdict: list[str]) -> None:
         """Write the run's description, with the verdict first: the page shows four lines of it."""
@@ -80,24 +79,16 @@ class SweepRun:
     def publish_views(self) -> None:
         """Save the sweep's views and link them in the experiment's note."""
         store, sweep = self._store, self._sweep
-        strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
-        saved = views.sweep_views(
-            self.mark,
-            self.title,
-            sweep.varies,
-            sweep.started,
-            seeds=self._seeds,
-            penalty=strengths != {"0"},
-            images=len(sweep.jobs),
-        )
-        for name, value in saved.items():
+        penalty = any(job.params.get(name, "0") != "0" for job in sweep.jobs for name in ("reg.l1", "reg.l2"))
+        look = {"seeds": self._seeds, "penalty": penalty, "images": len(sweep.jobs)}
+        for name, value in views.sweep_views(self.mark, self.title, sweep.varies, sweep.started, **look).items():
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
         for name in views.surplus_views(tags):
             with contextlib.suppress(MlflowException):  # another user of the experiment deleted it first
                 store.client.delete_experiment_tag(store.experiment_id, name)
-        text = views.note(store.experiment_id, tags)
-        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
+        note = views.note(store.experiment_id, tags)
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
     def pages(self) -> list[str]:
         """The lines that tell how to see the sweep: the store, then a link for each view."""
@@ -161,10 +152,7 @@ class SweepRun:
 def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
     """MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
 
-    Args:
-        jobs: all of its folders.
-        started: when the sweep was last requested, in milliseconds since 1970; earlier stop records belong to an
-            earlier command.
+    Stop records from before `started`, in milliseconds since 1970, belong to an earlier command.
     """
     unfinished = [job for job in jobs if not job.finished]
     if not unfinished:

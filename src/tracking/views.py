@@ -15,7 +15,6 @@ TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # ours only: views that a reader saves have bare UUIDs as keys
 # Without workflowType a fresh browser opens the page for language models.
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
-MAX_IMAGES = 10  # that the page shows side by side
 MAX_CHARACTERS = 20_000  # of an experiment tag, and of a view
 VIEWS_KEPT = 30  # the page saves 40 at most: leave room for the reader's own
 SWEEPS_SHOWN = 2  # the page shows one line of an experiment's note
@@ -55,18 +54,12 @@ def sweep_view(
     *,
     kind: str = CURVES,
     penalty: bool = False,
-    images: int = MAX_IMAGES,
+    images: int = 0,
 ) -> tuple[str, str]:
     """One saved view of a sweep, as the key and value of an experiment tag.
 
-    Args:
-        mark: the sweep's mark.
-        name: the view's title.
-        varied: the params that differ between the jobs; every job must log all of them.
-        created_ms: the sweep's own time in milliseconds since 1970, so the same sweep gives the same view.
-        kind: `CURVES`, `CELLS` (means with min-max bands, no images) or `TABLE` (by validation accuracy).
-        penalty: whether the penalty has its own chart.
-        images: the number of jobs with a picture of their mistakes; it sets the height of that card.
+    Every job must log the params `varied`. `created_ms` (since 1970) is the sweep's own time, so the same sweep gives
+    the same view. `images` is the number of jobs with a picture of their mistakes; it sets the height of that card.
     """
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS

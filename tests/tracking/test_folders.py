@@ -18,7 +18,7 @@ from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, save_identity
 from src.runs.sweep import Sweep
 from src.tracking import session
-from src.tracking.runs import supersede
+from src.tracking.runs import supersede_others
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
@@ -284,10 +284,10 @@ def test_a_run_is_hidden_only_after_it_has_ended(project, deliver, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(MlflowClient, broken, lambda *_: (_ for _ in ()).throw(ConnectionError("killed")))
             with pytest.raises(ConnectionError):
-                supersede(client, client.get_run(run.id))
+                supersede_others(client, [client.get_run(run.id)], "")
         now = client.get_run(run.id)
         assert ("superseded" in now.data.tags, now.info.status) == (False, "KILLED")
-    supersede(client, client.get_run(run.id))
+    supersede_others(client, [client.get_run(run.id)], "")
     assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 
