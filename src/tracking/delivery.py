@@ -119,8 +119,7 @@ class Delivery:
         runs = self._runs()
         candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
         if not candidates:
-            old = self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt)
-            candidates = self._store.adopt(old)
+            candidates = self._store.adopt(self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt))
         if candidates:
             run = max(candidates, key=lambda run: run.info.status == "FINISHED")
         else:

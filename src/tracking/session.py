@@ -15,7 +15,7 @@ from src.storage.lock import folder_lock
 from src.tracking.address import reason, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.files import Undelivered, refusal
-from src.tracking.store import cause_of, open_store, unusable
+from src.tracking.store import open_store, refuse_store
 from src.tracking.sweep_run import SweepRun
 from src.wording import shorten
 
@@ -26,7 +26,6 @@ STOPPED_PATIENCE = 2.0  # the same after Ctrl-C
 NOTICE = 5.0  # seconds after which a wait is reported
 LONGEST_REASON = 200  # characters of a library's error
 NAMED = 5  # jobs that a message names
-PARENT = "the sweep's own run"
 HINTS = {
     "401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     "403": "you may not write to this experiment; choose another one with tracking.experiment=NAME",
@@ -48,8 +47,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._jobs: list[Delivery] = []
-        self._left: list[Delivery] = []  # jobs whose runs have not ended
-        self._parent_delivered = False
+        self._left: list[Delivery | SweepRun] = []  # their runs have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal, by run
         self._refused: list[str] = []  # runs that no retry can complete, with the reasons
         self._stopped = False  # by Ctrl-C or a signal
@@ -68,7 +66,7 @@ class Tracker:
             self._abandon()
             if isinstance(error, BadInput) or not isinstance(error, Exception):
                 raise
-            raise unusable(error, self._uri, "cannot be used", self._experiment) from cause_of(error, self._uri)
+            refuse_store(error, self._uri, "cannot be used", self._experiment)
         if store.multirun.notice:
             self._say(store.multirun.notice)
         system_metrics = self._settings.system_metrics
@@ -76,7 +74,7 @@ class Tracker:
             Delivery(store, parent.mark, parent.id, job, job.at(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._left = list(self._jobs)
+        self._left = [*self._jobs, parent]
         self._thread.start()
 
     def _work(self) -> None:
@@ -88,33 +86,31 @@ class Tracker:
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._parent_delivered and failed and (error := self._attempt(publish)):
+        if self._parent not in self._left and failed and (error := self._attempt(publish)):
             self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
 
     def _deliver_rest(self) -> bool:
-        """Try to end all runs. A job that fails does not hold up the others."""
-        assert self._parent is not None
-        for job in list(self._left):
-            if self._finish(job.close, job.name):
-                self._left.remove(job)
-        self._parent_delivered = self._parent_delivered or self._finish(self._parent.close, PARENT)
-        return self._parent_delivered and not self._left
+        """Try to end all runs, the sweep's own run last. One that fails does not hold up the others."""
+        for run in list(self._left):
+            if self._finish(run):
+                self._left.remove(run)
+        return not self._left
 
-    def _finish(self, end_run: Callable[[], None], name: str) -> bool:
+    def _finish(self, run: Delivery | SweepRun) -> bool:
         """Try to end a run. Returns whether a retry would change nothing.
 
         A store must repeat a refusal before it counts: the retry creates a deleted run again.
         """
-        error = self._attempt(end_run)
+        error = self._attempt(run.close)
         answer = refusal(error)
         if error is None or not answer:
-            self._refusals.pop(name, None)
+            self._refusals.pop(run.name, None)
             return error is None
         self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store did answer
-        final = isinstance(error, Undelivered) or self._refusals.get(name) == answer
-        self._refusals[name] = answer
+        final = isinstance(error, Undelivered) or self._refusals.get(run.name) == answer
+        self._refusals[run.name] = answer
         if final:
-            self._refused.append(_short(f"{name}: {reason(error, self._uri)}"))
+            self._refused.append(_short(f"{run.name}: {reason(error, self._uri)}"))
         return final
 
     def _attempt(self, step: Callable[[], None]) -> Exception | None:
@@ -164,8 +160,9 @@ class Tracker:
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        jobs = shorten([text for job in list(self._left) if (text := job.missing)], NAMED, "{:,} more jobs")
-        left = [*jobs, *([] if self._parent_delivered else [PARENT])]
+        unended = list(self._left)  # the thread may still change it
+        jobs = [text for run in unended if isinstance(run, Delivery) and (text := run.missing)]
+        left = [*shorten(jobs, NAMED, "{:,} more jobs"), *(run.name for run in unended if run is self._parent)]
         if left:
             why = _short(reason(self._error, self._uri)) if self._error else "no answer in time"
             self._say_undelivered([f"{', '.join(left)}: {why}"])

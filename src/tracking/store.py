@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote
 
 from mlflow import MlflowClient
@@ -89,8 +90,8 @@ class Store:
 def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experiment") -> Store:
     """Open the store and the experiment, and create them if they are missing.
 
-    `folder` is the `multirun` folder that delivers; it is created once the store is open. `typed` is the option that
-    chooses another experiment. Raises BadInput if the store cannot be opened or the experiment was deleted.
+    `folder` is the `multirun` folder that delivers; it is created once the store is open. `typed` is the option for
+    another experiment. Raises BadInput if the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
     name = settings.experiment or "normlab"
@@ -117,17 +118,12 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise anything
-        raise unusable(error, uri, "cannot be opened", typed) from cause_of(error, uri)
+        refuse_store(error, uri, "cannot be opened", typed)
     return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES in experiment.tags))
 
 
-def cause_of(error: Exception, uri: str) -> Exception | None:
-    """The error as the cause of a refusal; None if the traceback would show the address's password."""
-    return error if masked(uri) == uri else None
-
-
-def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.experiment") -> BadInput:
-    """The refusal of a store that raised an error. It never shows a password."""
+def refuse_store(error: Exception, uri: str, what: str, typed: str) -> NoReturn:
+    """Refuse a store that raised an error, without its password. `typed` is the option for another experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
     write = ["tracking=none"] if typed == "tracking.experiment" else []  # only the training command has it
@@ -141,7 +137,8 @@ def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.exper
     elif status == 403:
         allowed = "an experiment that you may write to"
         write.insert(0, f"{typed}=NAME")
-    return BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write))
+    cause = error if masked(uri) == uri else None  # its traceback would show the password
+    raise BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
 
 
 def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:

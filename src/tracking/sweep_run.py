@@ -24,6 +24,8 @@ PAGE_SIZE = 100  # runs that MLflow's page loads at a time
 class SweepRun:
     """The run of one sweep in an open store."""
 
+    name = "the sweep's own run"  # in messages
+
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
