@@ -23,8 +23,7 @@ from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_files
 from src.tracking.views import TABLE, note, sweep_tag, sweep_views, view_key, view_link
 
-# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
+pytestmark = pytest.mark.browser
 
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
 COLORS = {"bn": ("#1f77b4", "#7fb5dc"), "gn": ("#d9601a", "#f0a878"), "ln": ("#2e8b45", "#8cc79b")}

@@ -15,11 +15,7 @@ from tests.conftest import clean_environment
 from tests.faults.promises import check_store
 from tests.tracking.servers import HANG, no_fault, serving
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.slow
 
 GRID = ("-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500")
 
