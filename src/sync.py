@@ -35,11 +35,8 @@ def main() -> None:
         arguments = parser.parse_args()
         settings = Tracking("sqlite", arguments.uri, arguments.experiment)
         sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
-    except BadInput as refusal:
-        print(refusal, file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print(out_of_memory(), file=sys.stderr)
+    except (BadInput, MemoryError) as error:
+        print(error if isinstance(error, BadInput) else out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

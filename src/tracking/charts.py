@@ -13,11 +13,8 @@ Json = dict[str, Any]
 def layout(
     key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
-    """The page's sections from top to bottom, and their charts.
-
-    A legend has two lines and repeats the metric after every run. Only a wide chart has room for six runs, so the most
-    important curve has a row of its own.
-    """
+    """The page's sections from top to bottom, and their charts."""
+    # A legend has two lines. Only in a wide chart do they name six runs, so the most important curve has its own row.
     sections = [_section(key, "validation accuracy", columns=1, height=420)]
     # MLflow fills a mean's band down to zero, which stretches accuracies over 0 to 1; a log axis has no zero.
     scale = "log" if grouped else "linear"

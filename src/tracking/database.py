@@ -1,8 +1,7 @@
 """Creates database stores, and corrects paths in them: MLflow has no call for that.
 
-MLflow writes the absolute path of a run's files into its database. After the project is renamed, moved or copied,
-these paths are wrong, and `mlflow ui` shows runs without files. An experiment also has one path for the files of all
-its runs: without a correction, all users of a database would write into the folder of the first one.
+MLflow's database holds the absolute path of each run's files, which is wrong once the project is renamed, moved or
+copied. An experiment has one path for the files of new runs, and several users may share it.
 """
 
 import os
@@ -53,11 +52,10 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
     """The folder with the identity that the project's own database holds, if its identity file is lost."""
     if not (multirun.new and _is_projects_own(uri, multirun)):
         return multirun
-    of_this_path = sa.select(EXPERIMENT_TAGS.c.key).where(
-        EXPERIMENT_TAGS.c.key.startswith(PLACE), EXPERIMENT_TAGS.c.value == str(multirun.path)
-    )
+    tags = EXPERIMENT_TAGS.c
+    of_this_path = tags.key.startswith(PLACE) & (tags.value == str(multirun.path))
     with _engine(uri).begin() as connection:
-        key = connection.scalar(of_this_path)
+        key = connection.scalar(sa.select(tags.key).where(of_this_path))
     if key is None:
         return multirun
     notice = f"{multirun.path / FILE} was lost; its identity is restored from the project's database"
@@ -66,8 +64,8 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
 
 def update_paths(uri: str, multirun: Multirun) -> None:
     """Set the identity and the path of a folder in all rows of its runs."""
-    with _engine(uri).begin() as connection:
-        if _is_projects_own(uri, multirun):
+    if _is_projects_own(uri, multirun):
+        with _engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Only once: later the original may deliver to this database too.
             if not _any(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE}{multirun.id}"):
@@ -77,13 +75,18 @@ def update_paths(uri: str, multirun: Multirun) -> None:
             ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
             elsewhere = EXPERIMENTS.c.artifact_location != multirun.artifacts
             _update(connection, EXPERIMENTS, ours & elsewhere, artifact_location=multirun.artifacts)
-        _move_files(connection, multirun)
+    place_files(uri, multirun)
 
 
-def place_files(uri: str, multirun: Multirun, run_id: str) -> None:
-    """Make one run of a folder keep its files in that folder."""
+def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None:
+    """Make all runs of a folder, or one of them, keep their files in the folder."""
+    mine = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == MULTIRUN, TAGS.c.value == multirun.id)
+    right = sa.literal(f"{multirun.artifacts}/") + RUNS.c.run_uuid + sa.literal("/artifacts")
+    wrong = RUNS.c.experiment_id.in_(OUR_EXPERIMENTS) & RUNS.c.run_uuid.in_(mine) & (RUNS.c.artifact_uri != right)
+    if run_id is not None:
+        wrong = wrong & (RUNS.c.run_uuid == run_id)
     with _engine(uri).begin() as connection:
-        _move_files(connection, multirun, run_id)
+        _update(connection, RUNS, wrong, artifact_uri=right)
 
 
 def _is_projects_own(uri: str, multirun: Multirun) -> bool:
@@ -121,16 +124,6 @@ def _replace_identity(connection: sa.Connection, earlier: str, identity: str) ->
         renamed = key.replace(earlier, identity)
         if not _any(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == renamed)):
             _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=renamed)
-
-
-def _move_files(connection: sa.Connection, multirun: Multirun, run_id: str | None = None) -> None:
-    """Set the path of the files of the folder's runs, or of one run."""
-    mine = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == MULTIRUN, TAGS.c.value == multirun.id)
-    right = sa.literal(f"{multirun.artifacts}/") + RUNS.c.run_uuid + sa.literal("/artifacts")
-    wrong = RUNS.c.experiment_id.in_(OUR_EXPERIMENTS) & RUNS.c.run_uuid.in_(mine) & (RUNS.c.artifact_uri != right)
-    if run_id is not None:
-        wrong = wrong & (RUNS.c.run_uuid == run_id)
-    _update(connection, RUNS, wrong, artifact_uri=right)
 
 
 def _update(connection: sa.Connection, rows: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:

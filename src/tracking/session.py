@@ -57,13 +57,15 @@ class Tracker:
     def open(self) -> None:
         """Open the store and the sweep's run, and start the thread. Raises BadInput if the store cannot be used."""
         try:
+            place = (sqlite_file(self._uri) or self._multirun).resolve()
             # One command at a time creates the tables of a new store, or the run of a sweep.
-            with folder_lock(_common_folder(self._uri, self._multirun)):
+            with folder_lock(next(folder for folder in place.parents if folder.is_dir())):
                 store = open_store(self._settings, self._multirun, self._experiment)
                 parent = self._parent = SweepRun(store, self._sweep, self._multirun)
                 parent.open()
         except BaseException as error:  # a signal, or any error of the store
-            self._abandon()
+            if self._parent is not None:
+                self._parent.abandon(STOPPED_PATIENCE)
             if isinstance(error, BadInput) or not isinstance(error, Exception):
                 raise
             refuse_store(error, self._uri, "cannot be used", self._experiment)
@@ -132,7 +134,8 @@ class Tracker:
         `stopped` by a signal, it waits for the store for a few seconds only. Returns whether everything is delivered.
         """
         if self._thread.ident is None:  # stopped or refused while the store was opening
-            self._abandon()
+            if self._parent is not None:
+                self._parent.abandon(STOPPED_PATIENCE)
             return False
         self._stopped = stopped
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
@@ -187,15 +190,6 @@ class Tracker:
             words += ["--experiment", self._settings.experiment]
         return shlex.join(words)
 
-    def _abandon(self) -> None:
-        if self._parent is not None:
-            self._parent.abandon(STOPPED_PATIENCE)
-
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."
-
-
-def _common_folder(uri: str, multirun: Path) -> Path:
-    """The nearest existing folder that all commands with the same store share."""
-    return next(folder for folder in (sqlite_file(uri) or multirun).resolve().parents if folder.is_dir())

@@ -20,7 +20,6 @@ from src.options import Tracking
 from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
 from src.tracking.database import FILES, MULTIRUN, PLACE, lost_identity, place_files, prepare_database, update_paths
-from src.tracking.views import view_link
 
 VARIABLE = '"$MLFLOW_TRACKING_URI"'  # replaces an address that holds a password
 
@@ -44,11 +43,6 @@ class Store:
         if masked(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
-
-    def page(self, view: str) -> str:
-        """The link to a saved view, on the server or on the default port of `mlflow ui`."""
-        server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{server}/{view_link(self.experiment_id, view)}"
 
     def find(self, **tags: str) -> list[Run]:
         """The folder's runs with all these tags, the newest first, without superseded ones."""

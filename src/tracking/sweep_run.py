@@ -28,16 +28,13 @@ class SweepRun:
 
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
+        # Several people may share the experiment.
+        self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
         self._status_before = "KILLED"  # restored if the command ends before it trains anything
         self._started = 0  # milliseconds since 1970
         self._seeds = len({job.params.get("seed") for job in sweep.jobs})
-
-    @property
-    def title(self) -> str:
-        """The sweep's title, with the folder's name if several people share the experiment."""
-        return f"{self._sweep.title} ({self._store.multirun.name})" if self._store.shared else self._sweep.title
 
     def open(self) -> None:
         """Create the run, or reopen it if the sweep has one."""
@@ -47,7 +44,7 @@ class SweepRun:
             self._status_before = runs[0].info.status
         else:
             try:
-                self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self.title)
+                self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self._title)
             except Exception as error:  # perhaps only the answer was lost
                 lost = error
             runs = self._runs()
@@ -82,8 +79,10 @@ class SweepRun:
         """Save the sweep's views and link them in the experiment's note."""
         store, sweep = self._store, self._sweep
         penalty = any(job.params.get(name, "0") != "0" for job in sweep.jobs for name in ("reg.l1", "reg.l2"))
-        look = {"seeds": self._seeds, "penalty": penalty, "images": len(sweep.jobs)}
-        for name, value in views.sweep_views(self.mark, self.title, sweep.varies, sweep.started, **look).items():
+        saved = views.sweep_views(
+            self.mark, self._title, sweep.varies, sweep.started, self._seeds, penalty=penalty, images=len(sweep.jobs)
+        )
+        for name, value in saved.items():
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
         for name in views.surplus_views(tags):
@@ -93,22 +92,23 @@ class SweepRun:
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
     def pages(self) -> list[str]:
-        """The lines that tell how to see the sweep: the store, then a link for each view."""
+        """The lines that show the user the sweep: the store, then a link for each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
-        width = max(map(len, kinds))
-        links = [(name, self._store.page(views.view_key(self.mark, kind))) for name, kind in kinds.items()]
-        lines = [f"in MLflow: {self._store.command}", *(f"  {name:<{width}}  {link}" for name, link in links)]
+        store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
+        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # of `mlflow ui`
+        for name, kind in kinds.items():
+            link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
+            lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
             lines.append(f"  the page loads {PAGE_SIZE} runs at a time and averages only those: click Load more")
         return lines
 
     def close(self) -> None:
-        """Deliver the sweep's counts, verdict and files, and end the run.
+        """Deliver the sweep's counts, verdict and files, and end the run. A second call changes nothing.
 
-        Its status and its end come from the jobs' folders, so a second call changes nothing. Raises OSError if a file
-        did not arrive; raises Undelivered, after the run has ended, if some files can never be delivered.
+        Raises OSError if a file did not arrive, and Undelivered, after the run has ended, if one never can.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]

@@ -26,7 +26,7 @@ BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "grou
 
 
 def sweep_mark(sweep_id: str, multirun_id: str) -> str:
-    """A sweep's name among all users of a store: the first 8 digits of its id and of its folder's identity."""
+    """A sweep's name among all users of a store: 8 digits of its id and 8 of its folder's identity."""
     return f"{sweep_id[:8]}-{multirun_id[:8]}"
 
 
@@ -46,21 +46,24 @@ def sweep_tag(mark: str) -> str:
     return f"sweep.{mark}"
 
 
-def sweep_view(
-    mark: str,
-    name: str,
-    varied: Sequence[str],
-    created_ms: int,
-    *,
-    kind: str = CURVES,
-    penalty: bool = False,
-    images: int = 0,
-) -> tuple[str, str]:
-    """One saved view of a sweep, as the key and value of an experiment tag.
+def sweep_views(
+    mark: str, name: str, varied: Sequence[str], created_ms: int, seeds: int, *, penalty: bool, images: int
+) -> dict[str, str]:
+    """All views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
 
     Every job must log the params `varied`. `created_ms` (since 1970) is the sweep's own time, so the same sweep gives
-    the same view. `images` is the number of jobs with a picture of their mistakes; it sets the height of that card.
+    the same views. `images` is the number of jobs with a picture of their mistakes; it sets the height of that card.
     """
+    names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
+    tags = {}
+    for kind in names if seeds > 1 else (CURVES, TABLE):
+        state = _compact(_state(mark, varied, kind, penalty=penalty, images=images))
+        view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
+        tags[TAG_PREFIX + view_key(mark, kind)] = _compact(view)
+    return tags
+
+
+def _state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
@@ -68,7 +71,7 @@ def sweep_view(
     columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
     # With several seeds, seed 0 of all cells comes first: only the first ten runs show their images.
     order = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
-    state = {
+    return {
         "searchFilter": f'tags.`{sweep_tag(mark)}` = "true"',
         "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else order,
         "orderByAsc": kind != TABLE,
@@ -91,20 +94,6 @@ def sweep_view(
         "compareRunSections": sections,
         "compareRunCharts": charts,
     }
-    view = {"name": name, "createdAt": created_ms, "updatedAt": created_ms, "state": _compact(state)}
-    return TAG_PREFIX + key, _compact(view)
-
-
-def sweep_views(
-    mark: str, name: str, varied: Sequence[str], created_ms: int, *, seeds: int, **look: Any
-) -> dict[str, str]:
-    """All views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
-
-    `look` takes the arguments `penalty` and `images` of `sweep_view`.
-    """
-    names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
-    kinds = [kind for kind in names if kind != CELLS or seeds > 1]
-    return dict(sweep_view(mark, names[kind], varied, created_ms, kind=kind, **look) for kind in kinds)
 
 
 def surplus_views(tags: Mapping[str, str]) -> list[str]:
