@@ -1,4 +1,4 @@
-"""The address of the MLflow store: read, checked and tried without importing MLflow.
+"""Reads, checks and tries the address of the MLflow store, without importing MLflow.
 
 An address with a password is accepted from `MLFLOW_TRACKING_URI` only, since logs keep the command line and the
 configuration. All output goes through `masked` or `reason`, which hide secrets.
@@ -20,15 +20,15 @@ from src.bad_input import BadInput, masked
 from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: one file for each version of its tables
-PROBE = 5  # seconds that a server has to answer
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # those that MLflow opens
+PROBE = 5  # seconds to wait for a server's answer
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # MLflow opens no others
 SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # that MLflow opens without a plugin
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # a `mssql` address may name no host
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # no mssql: it may name no host
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 
 
 def store_uri(settings: Tracking) -> str:
-    """The store's address: the configured one, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+    """Return the configured address, else `MLFLOW_TRACKING_URI`, else that of `mlflow.db` in the current folder.
 
     Raises BadInput if `~` names an unknown user.
     """
@@ -43,13 +43,13 @@ def store_uri(settings: Tracking) -> str:
 
 
 def default_uri() -> str:
-    """The store that a bare `mlflow ui` shows; a relative path if the folder's name would break the address."""
+    """Return the store that a bare `mlflow ui` shows; its path is relative if the folder's name breaks the address."""
     path = str(Path.cwd() / "mlflow.db")
     return f"sqlite:///{path if path.isprintable() and not re.search('[?%]', path) else 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
+    """Return the file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
     scheme, colon, place = uri.partition(":///")
     path, _, query = place.partition("?")
     if not colon or scheme.partition("+")[0] != "sqlite" or (path.startswith("file:") and "uri=" in query):
@@ -58,17 +58,17 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def scheme_of(uri: str) -> str:
-    """`postgresql` of `postgresql+psycopg2://host/db`."""
+    """Return `postgresql` for `postgresql+psycopg2://host/db`."""
     return uri.partition(":")[0].partition("+")[0]
 
 
 def is_database(uri: str) -> bool:
-    """Whether this process opens the store's database itself."""
+    """Return whether this process opens the store's database itself."""
     return scheme_of(uri) in DATABASES
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """One line of a library's error that says why a store fails, without the secrets of its address."""
+    """Return the line of a library's error that says why a store fails, without the secrets of its address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
     text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
@@ -80,7 +80,7 @@ def reason(error: BaseException, uri: str) -> str:
 
 
 def _secrets(uri: str) -> set[str]:
-    """The user name and password of an address, whole and in parts: a library may split them in another way."""
+    """Return the user name and password of an address, and their parts: a library may split them differently."""
     before, at, _ = uri.partition("://")[2].rpartition("@")
     if not at or not holds_secret(uri):
         before = ""
@@ -90,7 +90,7 @@ def _secrets(uri: str) -> set[str]:
 
 
 def holds_secret(uri: str) -> bool:
-    """Whether an address, even a mistyped one, holds a user name or a password."""
+    """Return whether an address, even a mistyped one, holds a user name or a password."""
     uri = "".join(uri.split())
     return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
@@ -113,9 +113,9 @@ def _secret_refused(key: str, uri: str) -> BadInput:
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
-    """Refuse a password in the address, a store that MLflow cannot open, and a server that does not answer.
+    """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    It creates nothing. `typed` is the option that holds the address. Raises BadInput without the password.
+    The check creates nothing. `typed` is the option for the address.
     """
     uri = store_uri(settings)
     key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
@@ -154,7 +154,7 @@ def _check_server(uri: str, key: str, write: str) -> None:
     once = {"timeout": PROBE, "max_retries": 0, "raise_on_status": False}
     try:
         with http_request(get_default_host_creds(uri), "/health", "GET", **once) as answer:
-            if answer.status_code >= 500:  # for example a proxy that cannot reach it; other statuses are answers
+            if answer.status_code >= 500:  # such as 502 of a proxy; any other status is an answer
                 raise OSError(f"{answer.status_code} {answer.reason}")
     except Exception as error:  # MLflow, requests or a plugin may raise anything
         raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error

@@ -1,4 +1,4 @@
-"""Creates database stores, and corrects paths in them: MLflow has no call for that.
+"""Creates database stores and corrects the paths in them, because MLflow has no call for that.
 
 MLflow's database holds the absolute path of each run's files, which is wrong once the project is renamed, moved or
 copied. An experiment has one path for the files of new runs, and several users may share it.
@@ -17,8 +17,8 @@ from src.storage.files import sync_folder
 from src.tracking.address import is_database, sqlite_file
 
 MULTIRUN = "multirun"  # tag of a run: the identity of its folder
-FILES = "normlab.files"  # tag of an experiment: each run keeps its files in the folder that its `multirun` names
-PLACE = "normlab.place."  # the same, followed by an identity: the path of that folder
+FILES = "normlab.files"  # tag of an experiment: the files of its runs lie in the users' folders
+PLACE = "normlab.place."  # with an identity, a tag of an experiment: the path of the folder with that identity
 
 RUNS = sa.table("runs", sa.column("run_uuid"), sa.column("experiment_id"), sa.column("artifact_uri"))
 TAGS = sa.table("tags", sa.column("run_uuid"), sa.column("key"), sa.column("value"))
@@ -49,7 +49,7 @@ def prepare_database(uri: str) -> None:
 
 
 def lost_identity(uri: str, multirun: Multirun) -> Multirun:
-    """The folder with the identity that the project's own database holds, if its identity file is lost."""
+    """Return the folder with its identity from the project's own database, if the identity file is lost."""
     if not (multirun.new and _is_projects_own(uri, multirun)):
         return multirun
     tags = EXPERIMENT_TAGS.c
@@ -63,7 +63,7 @@ def lost_identity(uri: str, multirun: Multirun) -> Multirun:
 
 
 def update_paths(uri: str, multirun: Multirun) -> None:
-    """Set the identity and the path of a folder in all rows of its runs."""
+    """Write the folder's identity and path into all rows of its runs."""
     if _is_projects_own(uri, multirun):
         with _engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
@@ -90,7 +90,7 @@ def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None
 
 
 def _is_projects_own(uri: str, multirun: Multirun) -> bool:
-    """Whether the database lies in the project's folder and was moved or copied with it."""
+    """Return whether the database lies in the project's folder and was moved or copied with it."""
     file = sqlite_file(uri)
     if file is None or multirun.project.resolve() not in file.resolve().parents:
         return False
@@ -105,7 +105,7 @@ def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
     """Tag the experiments and runs from before these tags existed."""
     ours = EXPERIMENTS.c.artifact_location.like("file:%/multirun/artifacts")
     untagged = sa.select(EXPERIMENTS.c.experiment_id).where(ours, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
-    rows = [{"experiment_id": found, "key": FILES, "value": "true"} for found in connection.scalars(untagged)]
+    rows = [{"experiment_id": number, "key": FILES, "value": "true"} for number in connection.scalars(untagged)]
     if rows:
         connection.execute(sa.insert(EXPERIMENT_TAGS), rows)
     tagged = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == MULTIRUN)
@@ -127,7 +127,7 @@ def _replace_identity(connection: sa.Connection, earlier: str, identity: str) ->
 
 
 def _update(connection: sa.Connection, rows: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
-    """Update rows; without such rows, take no lock."""
+    """Update rows. Take no lock if there are none."""
     if _any(connection, rows, where):
         connection.execute(sa.update(rows).where(where).values(values))
 

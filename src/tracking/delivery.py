@@ -24,7 +24,7 @@ DECIMALS = 4  # of the final numbers: MLflow's page shows every digit that it ge
 
 
 class Delivery:
-    """Brings one job's run up to date with its folder; every call may be repeated."""
+    """Updates one job's run from its folder. Every call may be repeated."""
 
     def __init__(
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
@@ -44,7 +44,7 @@ class Delivery:
 
     @property
     def missing(self) -> str:
-        """The job's name and how many epochs its run lacks; empty if all are delivered."""
+        """The job's name and the number of epochs that its run lacks, or an empty string."""
         records = self._folder.records()
         if not records or (self._ended and len(records) == self._delivered):
             return ""
@@ -72,7 +72,7 @@ class Delivery:
             raise Undelivered(self._undelivered)
 
     def _is_usable(self) -> bool:
-        """Whether the folder can be delivered. If not, `fault` holds the reason, and waiting does not help."""
+        """Return whether the folder can be delivered. If not, `fault` holds the reason, and no retry helps."""
         if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
             self._is_intact = not self.fault and self._folder.finished
@@ -151,7 +151,7 @@ class Delivery:
             self._store.client.delete_tag(self._run, "error")
 
     def _has_files(self, run: Run) -> bool:
-        """Whether a finished run still has all files of the job."""
+        """Return whether a finished run still has all files of the job."""
         result = self._folder.result()
         if result is None:
             return True
@@ -168,7 +168,7 @@ class Delivery:
         return self._store.find(kind="job", job_key=self._job.key)
 
     def _log_records(self, records: list[Record]) -> None:
-        """Deliver the new ones among an attempt's records."""
+        """Deliver the attempt's new records."""
         client, new = self._store.client, records[self._delivered :]
         client.log_batch(self._run, epoch_metrics(new))
         for record in new:

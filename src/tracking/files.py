@@ -18,11 +18,11 @@ TRANSIENT = (408, 409, 425, 429)  # statuses that a retry may change: timeout, c
 
 
 class Undelivered(Exception):
-    """A part of a run can never be delivered: the server refuses it, or the folder lost it."""
+    """The server refuses a file for good, or the folder lost it."""
 
 
 def refusal(error: BaseException | None) -> str:
-    """A server's final answer, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
+    """Return a server's final answer, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
     while error is not None:
         if isinstance(error, Undelivered):
             return str(error)
@@ -37,10 +37,10 @@ def refusal(error: BaseException | None) -> str:
 
 
 def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> str:
-    """Send files, named by their paths in the run, and check that they arrived whole.
+    """Send files, by their paths in the run, and return those that can never arrive, with the reasons.
 
-    Returns the files that can never arrive, with the reasons, and tags the run with them; empty if there are none.
-    Raises OSError if a file did not arrive whole, and any error of MLflow that a retry may cure.
+    The run's tag `not_delivered` names these files too. Raises OSError if a file did not arrive whole, and any error
+    of MLflow that a retry may cure.
     """
     refused = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
     sizes = {name: path.stat().st_size for name, path in files.items() if name not in refused}
@@ -55,7 +55,7 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
 
 
 def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
-    """Send a file. Returns the reason if the file can never arrive."""
+    """Send a file. Return the reason if it can never arrive."""
     if not path.is_file():
         return f"there is no file {path}"
     try:
@@ -75,7 +75,7 @@ def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
 
 
 def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | None]) -> list[str]:
-    """The files that a run lacks or has in another size; None stands for any size, in bytes."""
+    """Return the files that a run lacks or has in another size. Sizes are in bytes; None accepts any size."""
     folders = {name.rpartition("/")[0] for name in sizes}
     stored = {item.path: item.file_size for folder in folders for item in client.list_artifacts(run_id, folder)}
     return [

@@ -1,8 +1,8 @@
-"""A finished job's files as its run shows them, with its picture in the form that MLflow's image grid reads.
+"""Prepares a finished job's files for its run, with its picture in the form that MLflow's image grid reads.
 
 `MlflowClient.log_image(image, key=, step=)` writes an image and a thumbnail under names with the current time and a
-random id: two calls make two images. Here the same names, those of mlflow 3.17, are built from the job's own time and
-an id derived from the job, the image key and the step, so a second delivery overwrites the first.
+random id, so two calls create two images. This module builds the same names, those of mlflow 3.17, from the job's own
+time and key. A second delivery therefore overwrites the first.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ THUMBNAIL = (264, 512)
 
 @contextlib.contextmanager
 def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str, Path]]:
-    """The files by their path in the run; the image and its thumbnail exist only inside the context.
+    """Yield the files by their path in the run, also those that the folder lost.
 
-    A file that the folder lost is listed too.
+    The image and its thumbnail exist only inside the context.
     """
     files = {name: job.path / name for name in ARTIFACTS}
     images: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str,
 
 
 def image_files(png: bytes, job_key: str, finished: int) -> dict[str, bytes]:
-    """The contents of the image and its thumbnail, by artifact path. The thumbnail is lossless: labels are small."""
+    """Return the image and its thumbnail by artifact path. The thumbnail is lossless, because labels are small."""
     with Image.open(io.BytesIO(png)) as image:
         small = image.convert("RGB")
     small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
@@ -54,7 +54,7 @@ def image_files(png: bytes, job_key: str, finished: int) -> dict[str, bytes]:
 
 
 def image_paths(job_key: str, finished: int) -> tuple[str, str]:
-    """The artifact paths of the image and its thumbnail; `finished` is the job's end in milliseconds since 1970."""
+    """Return the artifact paths of the image and its thumbnail. `finished` is in milliseconds since 1970."""
     identity = uuid5(NAMESPACE_URL, f"normlab:image/{job_key}/{IMAGE_KEY}/{IMAGE_STEP}")
     name = f"images/{IMAGE_KEY}+step+{IMAGE_STEP}+timestamp+{finished}+{identity}"
     return f"{name}.png", f"{name}+compressed.webp"

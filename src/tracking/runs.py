@@ -1,4 +1,4 @@
-"""Metrics and tags of a job's run, and steps that end any run."""
+"""Converts a journal to metrics and tags, and ends runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from src.runs.journal import Record
 
 
 def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
-    """The metrics of all epochs in a journal, each with its recorded time."""
+    """Return the metrics of all epochs in a journal, each with its recorded time."""
     return [
         Metric(name, value, record["time"], record["epoch"])
         for record in records
@@ -31,7 +31,7 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
 
 
 def job_tags(start: Record) -> dict[str, str]:
-    """The tags that stay the same while a job runs: its identity, code and environment."""
+    """Return the tags that stay the same while a job runs: its identity, code and environment."""
     environment = dict(start["environment"])
     commit = environment.pop("commit", "")
     tags = {
@@ -50,7 +50,7 @@ def job_tags(start: Record) -> dict[str, str]:
 
 
 def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
-    """The images as MLflow's dataset input, with the digest that enters the job's key."""
+    """Return the images as MLflow's dataset input, with the digest that is part of the job's key."""
     entity = Dataset(
         name=name,
         digest=source["digest"][:32],  # the store has room for 36

@@ -1,4 +1,4 @@
-"""Delivers a sweep to MLflow while it trains: one parent run, and one thread that reads the jobs' folders."""
+"""Delivers a sweep to MLflow while it trains. One thread reads the jobs' folders."""
 
 import math
 import shlex
@@ -47,7 +47,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._jobs: list[Delivery] = []
-        self._left: list[Delivery | SweepRun] = []  # their runs have not ended
+        self._left: list[Delivery | SweepRun] = []  # runs that have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal, by run
         self._refused: list[str] = []  # runs that no retry can complete, with the reasons
         self._stopped = False  # by Ctrl-C or a signal
@@ -92,16 +92,16 @@ class Tracker:
             self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
 
     def _deliver_rest(self) -> bool:
-        """Try to end all runs, the sweep's own run last. One that fails does not hold up the others."""
+        """Try to end all runs, the sweep's own run last. Return whether all have ended."""
         for run in list(self._left):
             if self._finish(run):
                 self._left.remove(run)
         return not self._left
 
     def _finish(self, run: Delivery | SweepRun) -> bool:
-        """Try to end a run. Returns whether a retry would change nothing.
+        """Try to end a run. Return False if a retry may help.
 
-        A store must repeat a refusal before it counts: the retry creates a deleted run again.
+        A refusal counts when the store repeats it, because the retry creates a deleted run again.
         """
         error = self._attempt(run.close)
         answer = refusal(error)
@@ -131,7 +131,7 @@ class Tracker:
     def close(self, *, stopped: bool = False) -> bool:
         """Deliver the rest, end the sweep's run with its true status, and report what is missing.
 
-        `stopped` by a signal, it waits for the store for a few seconds only. Returns whether everything is delivered.
+        After a signal (`stopped`), it waits for the store for only 2 s. Returns whether everything is delivered.
         """
         if self._thread.ident is None:  # stopped or refused while the store was opening
             if self._parent is not None:
@@ -154,7 +154,7 @@ class Tracker:
         return complete
 
     def _report(self) -> bool:
-        """Report what is not delivered, why, and what to type next; returns whether everything is delivered."""
+        """Report undelivered runs with the reason and the next command. Return whether everything is delivered."""
         faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
         self._say_undelivered(shorten(faults, NAMED, "{:,} more jobs"))
         if faults:

@@ -1,4 +1,4 @@
-"""The MLflow store that tracks a sweep."""
+"""Opens the MLflow store that tracks a sweep."""
 
 import contextlib
 import getpass
@@ -37,7 +37,7 @@ class Store:
 
     @property
     def command(self) -> str:
-        """How to see the store: a server's address, or the command that serves a database."""
+        """A server's address, or the command that shows a database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
         if masked(self.uri) != self.uri:
@@ -45,11 +45,11 @@ class Store:
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
     def find(self, **tags: str) -> list[Run]:
-        """The folder's runs with all these tags, the newest first, without superseded ones."""
+        """Return the folder's runs with all these tags, newest first, without superseded ones."""
         return self._find({MULTIRUN: self.multirun.id, **tags})
 
     def find_old(self, **tags: str) -> list[Run]:
-        """The same for runs from before folders had an identity; they may belong to any folder."""
+        """Return such runs from before folders had an identity; they may belong to any folder."""
         return [run for run in self._find(tags) if MULTIRUN not in run.data.tags]
 
     def adopt(self, runs: Iterable[Run]) -> list[Run]:
@@ -100,7 +100,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         if local:
             multirun = lost_identity(uri, multirun)
             if not multirun.new:
-                multirun = save_identity(multirun)  # first: a command that is killed after this finds the decision
+                multirun = save_identity(multirun)  # first, so the next command repeats the update after a kill
                 update_paths(uri, multirun)
         experiment = _experiment(client, name, multirun, local=local)
         _check_experiment(experiment, multirun, uri, typed, local=local)
@@ -108,7 +108,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
             multirun = save_identity(multirun)
             if local:
                 update_paths(uri, multirun)  # of runs from before folders had an identity
-        shared = _sign(client, experiment, name, multirun, local=local)
+        shared = _register(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise anything
@@ -136,7 +136,7 @@ def refuse_store(error: Exception, uri: str, what: str, typed: str) -> NoReturn:
 
 
 def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
-    """The experiment that the folder once requested by this name, even if renamed since; else that of this name.
+    """Return the experiment that the folder once requested by this name; else find or create one of this name.
 
     The runs of a `local` store keep their files in the folders of its users.
     """
@@ -173,8 +173,8 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
         raise BadInput(what, "another experiment", f"{typed}=NAME")
 
 
-def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
-    """Note in the experiment that the folder delivers to it; returns whether other folders do too."""
+def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
+    """Tag the experiment with the folder that delivers to it. Return whether other folders deliver too."""
     place = str(multirun.path) if local else multirun.name  # a server's other users need not see the path
     mine = {f"{PLACE}{multirun.id}": place, _request_tag(name, multirun): "true"}
     for key, value in mine.items():
@@ -184,5 +184,5 @@ def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Mul
 
 
 def _request_tag(name: str, multirun: Multirun) -> str:
-    """The tag of an experiment that the folder requested by this name."""
+    """Return the tag of an experiment that the folder requested by this name."""
     return f"normlab.asked.{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

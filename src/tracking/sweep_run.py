@@ -1,4 +1,4 @@
-"""A sweep's own run in MLflow, the parent of its jobs' runs."""
+"""Creates, updates and ends a sweep's own run in MLflow, the parent of its jobs' runs."""
 
 import contextlib
 import threading
@@ -28,7 +28,7 @@ class SweepRun:
 
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
-        # Several people may share the experiment.
+        # The folder's name distinguishes sweeps of people who share the experiment.
         self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
@@ -60,7 +60,7 @@ class SweepRun:
         return self._store.find(kind="sweep", sweep_id=self._sweep.id)
 
     def _adopted(self) -> list[Run]:
-        """The sweep's runs from before folders had an identity, if this folder's jobs belong to them."""
+        """Adopt and return the sweep's runs from before folders had an identity, if they hold jobs of this folder."""
         runs = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
@@ -92,7 +92,7 @@ class SweepRun:
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
     def pages(self) -> list[str]:
-        """The lines that show the user the sweep: the store, then a link for each view."""
+        """Return the lines to print: how to open the store, then a link for each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
@@ -152,7 +152,7 @@ class SweepRun:
 
 
 def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
-    """MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
+    """Return MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
 
     Stop records from before `started`, in milliseconds since 1970, belong to an earlier command.
     """
@@ -166,7 +166,7 @@ def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
 
 
 def last_time(job: JobFolder) -> int:
-    """The time of a job's last record or result, in milliseconds since 1970; 0 for a job that has not started."""
+    """Return the time of a job's last record or result, in milliseconds since 1970; 0 before the job starts."""
     times = [record["time"] for record in job.records()[-1:]]
     with contextlib.suppress(Damaged):
         times += [result["finished"]] if (result := job.result()) else []
