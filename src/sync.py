@@ -24,9 +24,7 @@ def main() -> None:
     """Run the command."""
     prepare_process()
     parser = Parser("sync", docstring(__file__))
-    parser.add_argument(
-        "--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeat for more sweeps"
-    )
+    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeatable")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
@@ -37,11 +35,8 @@ def main() -> None:
         arguments = parser.parse_args()
         settings = Tracking("sqlite", arguments.uri, arguments.experiment)
         sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
-    except BadInput as refusal:
-        print(refusal, file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print(out_of_memory(), file=sys.stderr)
+    except (BadInput, MemoryError) as error:
+        print(error if isinstance(error, BadInput) else out_of_memory(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,7 @@
-"""The address of the MLflow store: read, checked and tried without importing MLflow.
+"""Reads, checks and tries the address of the MLflow store, without importing MLflow.
 
-MLflow expects a database's password in its address. Such an address is accepted from `MLFLOW_TRACKING_URI` only, since
-logs keep the command line and the configuration. All output goes through `masked` or `reason`, which hide secrets.
+An address with a password is accepted from `MLFLOW_TRACKING_URI` only, since logs keep the command line and the
+configuration. All output goes through `masked` or `reason`, which hide secrets.
 """
 
 import os
@@ -20,16 +20,15 @@ from src.bad_input import BadInput, masked
 from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: one file for each version of its tables
-PROBE = 5  # seconds that a server has to answer
-# The databases that MLflow opens, with their ports; None for addresses that may name no host.
-DATABASES = {"sqlite": None, "postgresql": 5432, "mysql": 3306, "mssql": None}
-# All schemes that MLflow opens without a plugin; since 3.13 no folders (`file:` or a bare path).
-SCHEMES = (*DATABASES, "http", "https", "databricks", "databricks-uc", "uc")
+PROBE = 5  # seconds to wait for a server's answer
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # MLflow opens no others
+SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # that MLflow opens without a plugin
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # no mssql: it may name no host
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 
 
 def store_uri(settings: Tracking) -> str:
-    """The store's address: the configured one, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+    """Return the configured address, else `MLFLOW_TRACKING_URI`, else that of `mlflow.db` in the current folder.
 
     Raises BadInput if `~` names an unknown user.
     """
@@ -44,13 +43,13 @@ def store_uri(settings: Tracking) -> str:
 
 
 def default_uri() -> str:
-    """The store that a bare `mlflow ui` shows; a relative path if the folder's name would break the address."""
+    """Return the store that a bare `mlflow ui` shows; its path is relative if the folder's name breaks the address."""
     path = str(Path.cwd() / "mlflow.db")
     return f"sqlite:///{path if path.isprintable() and not re.search('[?%]', path) else 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
+    """Return the file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
     scheme, colon, place = uri.partition(":///")
     path, _, query = place.partition("?")
     if not colon or scheme.partition("+")[0] != "sqlite" or (path.startswith("file:") and "uri=" in query):
@@ -59,17 +58,17 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def scheme_of(uri: str) -> str:
-    """`postgresql` of `postgresql+psycopg2://host/db`."""
+    """Return `postgresql` for `postgresql+psycopg2://host/db`."""
     return uri.partition(":")[0].partition("+")[0]
 
 
 def is_database(uri: str) -> bool:
-    """Whether this process opens the store's database itself."""
+    """Return whether this process opens the store's database itself."""
     return scheme_of(uri) in DATABASES
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """One line of a library's error that says why a store fails, without the secrets of its address."""
+    """Return the line of a library's error that says why a store fails, without the secrets of its address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
     text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
@@ -81,7 +80,7 @@ def reason(error: BaseException, uri: str) -> str:
 
 
 def _secrets(uri: str) -> set[str]:
-    """The user name and password of an address, whole and in parts: a library may split them in another way."""
+    """Return the user name and password of an address, and their parts: a library may split them differently."""
     before, at, _ = uri.partition("://")[2].rpartition("@")
     if not at or not holds_secret(uri):
         before = ""
@@ -91,7 +90,7 @@ def _secrets(uri: str) -> set[str]:
 
 
 def holds_secret(uri: str) -> bool:
-    """Whether an address, even a mistyped one, holds a user name or a password."""
+    """Return whether an address, even a mistyped one, holds a user name or a password."""
     uri = "".join(uri.split())
     return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
@@ -114,9 +113,9 @@ def _secret_refused(key: str, uri: str) -> BadInput:
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
-    """Refuse a password in the address, a store that MLflow cannot open, and a server that does not answer.
+    """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    It creates nothing. `typed` is the option that holds the address. Raises BadInput without the password.
+    The check creates nothing. `typed` is the option for the address.
     """
     uri = store_uri(settings)
     key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
@@ -130,8 +129,8 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is no address", allowed) from None
     write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
-    known = {*SCHEMES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))} - {"file"}
-    if scheme not in known or not (":" in uri or scheme.startswith("databricks")):
+    plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
+    if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
         allowed = f"{EXAMPLES}; no folders since MLflow 3.13"
         raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
@@ -139,7 +138,7 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
     elif scheme == "sqlite":
         _check_file(uri, f"{key}={masked(uri)}", write)
     elif scheme in DATABASES:
-        _check_port(parts, DATABASES[scheme], f"{key}={masked(uri)}", "a running database", write)
+        _check_port(parts, f"{key}={masked(uri)}", "a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
@@ -148,25 +147,22 @@ def _check_server(uri: str, key: str, write: str) -> None:
     if not parts.hostname:
         raise BadInput(f"{key}={uri}: no host given", "http://HOST:PORT", write)
     if not getproxies():  # a closed port is found without importing the client
-        _check_port(parts, 443 if parts.scheme == "https" else 80, f"{key}={uri}", allowed, write)
+        _check_port(parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
+    once = {"timeout": PROBE, "max_retries": 0, "raise_on_status": False}
     try:
-        answer = http_request(
-            get_default_host_creds(uri), "/health", "GET", timeout=PROBE, max_retries=0, raise_on_status=False
-        )
+        with http_request(get_default_host_creds(uri), "/health", "GET", **once) as answer:
+            if answer.status_code >= 500:  # such as 502 of a proxy; any other status is an answer
+                raise OSError(f"{answer.status_code} {answer.reason}")
     except Exception as error:  # MLflow, requests or a plugin may raise anything
         raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error
-    with answer:
-        if answer.status_code >= 500:  # for example a proxy that cannot reach it; other statuses are answers
-            what = f"{key}={uri} does not answer: {answer.status_code} {answer.reason}"
-            raise BadInput(what, allowed, write)
 
 
-def _check_port(parts: SplitResult, default: int | None, address: str, allowed: str, write: str) -> None:
+def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> None:
     """Refuse a port without a listener; MLflow would retry it for minutes."""
-    port = parts.port or default
+    port = parts.port or PORTS.get(scheme_of(parts.scheme))
     if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
         return
     try:
@@ -195,8 +191,8 @@ def _check_file(uri: str, address: str, write: str) -> None:
             raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write", write)
         if path.exists():
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", PROBE, uri=True)) as database:
-                tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-                if "alembic_version" in tables:
+                tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                if ("alembic_version",) in tables:
                     versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
                     _check_version({name for (name,) in versions}, address)
     except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:  # RuntimeError: a link to itself
@@ -211,5 +207,4 @@ def _check_version(versions: set[str], address: str) -> None:
     folders = mlflow.submodule_search_locations or [] if mlflow else []
     known = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
     if known and not versions <= known:
-        what = f"{address} is of a later MLflow than {version('mlflow')}"
-        raise BadInput(what, write="pip install --upgrade mlflow")
+        raise BadInput(f"{address} is of a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

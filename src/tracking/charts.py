@@ -1,4 +1,4 @@
-"""The sections and charts of a saved view."""
+"""Builds the sections and charts of a saved view."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,8 @@ Json = dict[str, Any]
 def layout(
     key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
-    """The page's sections from top to bottom, and their charts.
-
-    A legend has two lines and repeats the metric after every run. Only a wide chart has room for six runs, so the most
-    important curve has a row of its own.
-    """
+    """Return the page's sections from top to bottom, and their charts."""
+    # A legend has two lines and names six runs only in a wide chart, so the main curve gets its own row.
     sections = [_section(key, "validation accuracy", columns=1, height=420)]
     # MLflow fills a mean's band down to zero, which stretches accuracies over 0 to 1; a log axis has no zero.
     scale = "log" if grouped else "linear"
@@ -99,5 +96,5 @@ def _bar(key: str, section: str, metric: str) -> Json:
 
 
 def _uuid(*parts: str) -> str:
-    """A fixed id for a section or chart: the same sweep gives the same bytes."""
+    """Return a fixed id for a section or chart, because the same sweep must give the same view."""
     return str(uuid5(NAMESPACE_URL, "/".join(("normlab:view", *parts))))

@@ -4,8 +4,6 @@ All logged values carry the times recorded in the folder. MLflow identifies a me
 so a second delivery changes nothing.
 """
 
-import logging
-from collections.abc import Mapping
 from typing import Any
 
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -18,18 +16,15 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_owned
 from src.tracking.files import Undelivered, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset, epoch_metrics, fail_running, job_tags, supersede_others, terminate
+from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
-
-# MLflow's monitor logs long warnings about a store that does not answer; the end of the sweep reports the reason.
-logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
 
 DECIMALS = 4  # of the final numbers: MLflow's page shows every digit that it gets
 
 
 class Delivery:
-    """Brings one job's run up to date with its folder; every call may be repeated."""
+    """Updates one job's run from its folder. Every call may be repeated."""
 
     def __init__(
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
@@ -49,7 +44,7 @@ class Delivery:
 
     @property
     def missing(self) -> str:
-        """The job's name and how many epochs its run lacks; empty if all are delivered."""
+        """The job's name and the number of epochs that its run lacks, or an empty string."""
         records = self._folder.records()
         if not records or (self._ended and len(records) == self._delivered):
             return ""
@@ -64,18 +59,20 @@ class Delivery:
     def close(self) -> None:
         """Deliver the rest and end the run. A job without result, stop record or living process has died.
 
-        Raises:
-            Undelivered: once the run has ended, if some files can never be delivered.
+        Raises Undelivered, after the run has ended, if some files can never be delivered.
         """
         if not self._is_usable():
-            fail_running(self._store.client, self._runs(), self.fault)
+            for run in self._runs():
+                if run.info.status == "RUNNING":
+                    self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
+                    terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
         self._deliver(last=not is_owned(self._folder.path))  # checked first: a dead owner writes nothing more
         if self._undelivered:
             raise Undelivered(self._undelivered)
 
     def _is_usable(self) -> bool:
-        """Whether the folder can be delivered. If not, `fault` holds the reason, and waiting does not help."""
+        """Return whether the folder can be delivered. If not, `fault` holds the reason, and no retry helps."""
         if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
             self._is_intact = not self.fault and self._folder.finished
@@ -122,8 +119,7 @@ class Delivery:
         runs = self._runs()
         candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
         if not candidates:
-            old = self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt)
-            candidates = self._store.adopt(old)
+            candidates = self._store.adopt(self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt))
         if candidates:
             run = max(candidates, key=lambda run: run.info.status == "FINISHED")
         else:
@@ -134,15 +130,17 @@ class Delivery:
         remove_partial_files(run)
         self._run = run.info.run_id
         supersede_others(client, runs, self._run)
-        changed = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
-        missing = {name: value for name, value in self._job.params.items() if name not in run.data.params}
-        self._log(tags=changed, params=missing)
+        params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
+        changed = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
+        client.log_batch(self._run, params=params, tags=changed)
         self._ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
         self._delivered = len(self._folder.records()) if self._ended else 0
         if not self._ended:
             self._reopen()
-        if self._system_metrics and not self._folder.finished:
-            self._start_monitor()
+        self._stop_monitor()
+        if self._system_metrics and not self._folder.finished:  # a monitor stops by itself if the store fails
+            self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
+            self._monitor.start()
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
@@ -153,7 +151,7 @@ class Delivery:
             self._store.client.delete_tag(self._run, "error")
 
     def _has_files(self, run: Run) -> bool:
-        """Whether a finished run still has all files of the job."""
+        """Return whether a finished run still has all files of the job."""
         result = self._folder.result()
         if result is None:
             return True
@@ -161,43 +159,31 @@ class Delivery:
         sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
         return not missing_files(self._store.client, run.info.run_id, {**images, **sizes})
 
-    def _start_monitor(self) -> None:
-        """Sample the machine's load until the run ends. A monitor stops by itself if the store fails."""
+    def _stop_monitor(self) -> None:
         if self._monitor is not None:
             self._monitor.finish()
-        self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
-        self._monitor.start()
+            self._monitor = None
 
     def _runs(self) -> list[Run]:
         return self._store.find(kind="job", job_key=self._job.key)
 
-    def _log(
-        self, *, metrics: list[Metric] | None = None, params: Mapping[str, str] = {}, tags: Mapping[str, str] = {}
-    ) -> None:
-        if metrics or params or tags:
-            self._store.client.log_batch(
-                self._run,
-                metrics or [],
-                [Param(name, value) for name, value in params.items()],
-                [RunTag(name, value) for name, value in tags.items()],
-            )
-
     def _log_records(self, records: list[Record]) -> None:
-        """Deliver the new ones among an attempt's records."""
-        new, data = records[self._delivered :], records[0]["config"]["data"]["name"]
-        self._log(metrics=epoch_metrics(new))
+        """Deliver the attempt's new records."""
+        client, new = self._store.client, records[self._delivered :]
+        client.log_batch(self._run, epoch_metrics(new))
         for record in new:
             if record["kind"] == "ready":
-                self._store.client.log_inputs(self._run, [dataset(data, record["source"])])
-                self._log(tags={"parameters": str(record["parameters"]), "env.device": record["device"]})
+                client.log_inputs(self._run, [dataset(records[0]["config"]["data"]["name"], record["source"])])
+                tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
+                client.log_batch(self._run, tags=tags)
         self._delivered = len(records)
 
-    def _finish(self, result: Mapping[str, Any], records: list[Record]) -> None:
+    def _finish(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver the final numbers and the files, and end the run once the store has or refuses each of them."""
         client, finished = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
-        self._log(metrics=final, tags=dict([LOGGED_IMAGES_TAG]))
+        client.log_batch(self._run, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finished) as files:
             self._undelivered = deliver_files(client, self._run, files)
         check_metrics(client, self._run, epoch_metrics(records) + final)
@@ -205,14 +191,12 @@ class Delivery:
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
         """End the run of a failed or stopped job with the reason and the job's log."""
-        self._log(tags={"error": error[:5000]})
+        self._store.client.set_tag(self._run, "error", error[:5000])
         self._undelivered = deliver_files(self._store.client, self._run, {"train.log": self._folder.log})
         self._terminate(status, time)
 
     def _terminate(self, status: str, time: int | None) -> None:
-        if self._monitor is not None:
-            self._monitor.finish()
-            self._monitor = None
+        self._stop_monitor()
         runs = self._runs()
         supersede_others(self._store.client, runs, self._run)  # the server may have executed a request that timed out
         data = [run.data for run in runs if run.info.run_id == self._run]

@@ -7,22 +7,22 @@ other files, ends the run and names the missing files in the run's tag `not_deli
 import http.client
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 NOT_DELIVERED = "not_delivered"  # tag of a run: the files that it can never get, with the reasons
 TRANSIENT = (408, 409, 425, 429)  # statuses that a retry may change: timeout, conflict, too early, too many requests
 
 
 class Undelivered(Exception):
-    """A part of a run can never be delivered: the server refuses it, or the folder lost it."""
+    """The server refuses a file for good, or the folder lost it."""
 
 
 def refusal(error: BaseException | None) -> str:
-    """A server's final answer, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
+    """Return a server's final answer, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
     while error is not None:
         if isinstance(error, Undelivered):
             return str(error)
@@ -37,15 +37,14 @@ def refusal(error: BaseException | None) -> str:
 
 
 def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> str:
-    """Send files, named by their paths in the run, and check that they arrived whole.
+    """Send files, by their paths in the run, and return those that can never arrive, with the reasons.
 
-    Returns the files that can never arrive, with the reasons, and tags the run with them; empty if there are none.
-    Raises OSError if a file did not arrive whole, and any error of MLflow that a retry may cure.
+    The run's tag `not_delivered` names these files too. Raises OSError if a file did not arrive whole, and any error
+    of MLflow that a retry may cure.
     """
-    sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
     refused = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
-    lost = missing_files(client, run_id, {name: size for name, size in sizes.items() if name not in refused})
-    if lost:
+    sizes = {name: path.stat().st_size for name, path in files.items() if name not in refused}
+    if lost := missing_files(client, run_id, sizes):
         raise OSError(f"{', '.join(lost)} did not arrive")
     text = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
     if text:
@@ -56,7 +55,7 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
 
 
 def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
-    """Send a file. Returns the reason if the file can never arrive."""
+    """Send a file. Return the reason if it can never arrive."""
     if not path.is_file():
         return f"there is no file {path}"
     try:
@@ -76,7 +75,7 @@ def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
 
 
 def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | None]) -> list[str]:
-    """The files that a run lacks or has in another size; None stands for any size, in bytes."""
+    """Return the files that a run lacks or has in another size. Sizes are in bytes; None accepts any size."""
     folders = {name.rpartition("/")[0] for name in sizes}
     stored = {item.path: item.file_size for folder in folders for item in client.list_artifacts(run_id, folder)}
     return [
@@ -88,7 +87,6 @@ def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | N
 
 def remove_partial_files(run: Run) -> None:
     """Delete the partial copies that a killed command left in a run's local folder."""
-    place = urlsplit(run.info.artifact_uri)
-    if place.scheme == "file":
-        for path in Path(unquote(place.path)).rglob(".artifact.uploading.*"):
+    if run.info.artifact_uri.startswith("file:"):
+        for path in Path(local_file_uri_to_path(run.info.artifact_uri)).rglob(".artifact.uploading.*"):
             path.unlink(missing_ok=True)

@@ -1,13 +1,12 @@
-"""A finished job's files as its run shows them, with its picture in the form that MLflow's image grid reads.
+"""Prepares a finished job's files for its run, with its picture in the form that MLflow's image grid reads.
 
 `MlflowClient.log_image(image, key=, step=)` writes an image and a thumbnail under names with the current time and a
-random id: two calls make two images. Here the same names, those of mlflow 3.17, are built from the job's own time and
-an id derived from the job, the image key and the step, so a second delivery overwrites the first.
+random id, so two calls create two images. This module builds the same names, those of mlflow 3.17, from the job's own
+time and key. A second delivery therefore overwrites the first.
 """
 
 import contextlib
 import io
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,14 +26,14 @@ THUMBNAIL = (264, 512)
 
 @contextlib.contextmanager
 def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str, Path]]:
-    """The files by their path in the run; the image and its thumbnail exist only inside the context.
+    """Yield the files by their path in the run, also those that the folder lost.
 
-    A file that the folder lost is listed too.
+    The image and its thumbnail exist only inside the context.
     """
     files = {name: job.path / name for name in ARTIFACTS}
     images: dict[str, bytes] = {}
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # no picture, or a damaged PNG
-        images = image_files(read_stored(files["misclassified.png"]), job_key, IMAGE_KEY, IMAGE_STEP, finished)
+        images = image_files(read_stored(files["misclassified.png"]), job_key, finished)
     with tempfile.TemporaryDirectory() as scratch:
         for name, content in images.items():
             path = Path(scratch, name)
@@ -44,30 +43,18 @@ def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str,
         yield files
 
 
-def image_files(png: bytes, job_key: str, image_key: str, step: int, timestamp_ms: int) -> dict[str, bytes]:
-    """The contents of an image and its thumbnail, by artifact path.
-
-    `timestamp_ms` (since 1970) must come from the job's folder, not from the clock. Raises ValueError for an image key
-    that MLflow refuses.
-    """
-    if not re.fullmatch(r"[a-zA-Z0-9_\-./ ]+", image_key):
-        raise ValueError(f"image key {image_key!r}: MLflow takes letters, digits and _ - . / space")
-    image, thumbnail = image_paths(job_key, timestamp_ms, image_key, step)
-    return {image: png, thumbnail: _thumbnail(png)}
-
-
-def image_paths(job_key: str, timestamp_ms: int, image_key: str = IMAGE_KEY, step: int = IMAGE_STEP) -> tuple[str, str]:
-    """The artifact paths of an image and its thumbnail; by default those of the job's worst mistakes."""
-    identity = uuid5(NAMESPACE_URL, f"normlab:image/{job_key}/{image_key}/{step}")
-    name = f"images/{image_key.replace('/', '~')}+step+{step}+timestamp+{timestamp_ms}+{identity}"
-    return f"{name}.png", f"{name}+compressed.webp"
-
-
-def _thumbnail(png: bytes) -> bytes:
-    """A lossless WebP that fits into `THUMBNAIL`: labels are only a few pixels high."""
+def image_files(png: bytes, job_key: str, finished: int) -> dict[str, bytes]:
+    """Return the image and its thumbnail by artifact path. The thumbnail is lossless, because labels are small."""
     with Image.open(io.BytesIO(png)) as image:
         small = image.convert("RGB")
     small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", lossless=True, method=1, quality=0)  # a tenth of the time, a sixth more bytes
-    return buffer.getvalue()
+    return dict(zip(image_paths(job_key, finished), (png, buffer.getvalue()), strict=True))
+
+
+def image_paths(job_key: str, finished: int) -> tuple[str, str]:
+    """Return the artifact paths of the image and its thumbnail. `finished` is in milliseconds since 1970."""
+    identity = uuid5(NAMESPACE_URL, f"normlab:image/{job_key}/{IMAGE_KEY}/{IMAGE_STEP}")
+    name = f"images/{IMAGE_KEY}+step+{IMAGE_STEP}+timestamp+{finished}+{identity}"
+    return f"{name}.png", f"{name}+compressed.webp"

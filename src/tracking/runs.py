@@ -1,4 +1,4 @@
-"""What all runs in MLflow have in common: metrics and tags from a journal, and how a run ends."""
+"""Converts a journal to metrics and tags, and ends runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from src.runs.journal import Record
 
 
 def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
-    """The metrics of all epochs in a journal, each with its recorded time."""
+    """Return the metrics of all epochs in a journal, each with its recorded time."""
     return [
         Metric(name, value, record["time"], record["epoch"])
         for record in records
@@ -24,20 +24,14 @@ def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
 
 def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) -> None:
     """Raise OSError if a run lacks one of these metrics at any step: a proxy may have answered for the store."""
-    expected: dict[str, set[tuple[int, int]]] = {}
-    for metric in metrics:
-        expected.setdefault(metric.key, set()).add((metric.step, metric.timestamp))
-    lost = [
-        name
-        for name, steps in expected.items()
-        if steps - {(metric.step, metric.timestamp) for metric in client.get_metric_history(run_id, name)}
-    ]
-    if lost:
-        raise OSError(f"{', '.join(lost)} did not arrive")
+    expected = {(metric.key, metric.step, metric.timestamp) for metric in metrics}
+    stored = [metric for name in {name for name, *_ in expected} for metric in client.get_metric_history(run_id, name)]
+    if lost := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
+        raise OSError(f"{', '.join(sorted({name for name, *_ in lost}))} did not arrive")
 
 
 def job_tags(start: Record) -> dict[str, str]:
-    """The tags that stay the same while a job runs: its identity, code and environment."""
+    """Return the tags that stay the same while a job runs: its identity, code and environment."""
     environment = dict(start["environment"])
     commit = environment.pop("commit", "")
     tags = {
@@ -56,7 +50,7 @@ def job_tags(start: Record) -> dict[str, str]:
 
 
 def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
-    """The images as MLflow's dataset input, with the digest that enters the job's key."""
+    """Return the images as MLflow's dataset input, with the digest that is part of the job's key."""
     entity = Dataset(
         name=name,
         digest=source["digest"][:32],  # the store has room for 36
@@ -75,29 +69,17 @@ def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) 
 
 
 def supersede_others(client: MlflowClient, runs: Iterable[Run], kept: str) -> None:
-    """Keep one run: the others are earlier attempts, or come from requests that were repeated or delayed."""
-    for run in runs:
-        if run.info.run_id != kept:
-            supersede(client, run)
+    """Hide all runs but one from every view: earlier attempts, and runs of repeated or delayed requests.
 
-
-def supersede(client: MlflowClient, run: Run) -> None:
-    """Hide a replaced run from every view but keep its data.
-
-    The tag that hides the run comes last, so a command that is killed before it repeats all steps.
+    The tag that hides a run comes last, so a command that is killed before it repeats all steps.
     """
-    run_id = run.info.run_id
-    if run.info.status == "RUNNING":
-        client.set_terminated(run_id, "KILLED")
-    for name in run.data.tags:
-        if name.startswith("sweep."):
-            client.delete_tag(run_id, name)
-    client.set_tag(run_id, "superseded", "true")
-
-
-def fail_running(client: MlflowClient, runs: Iterable[Run], error: str) -> None:
-    """Mark all RUNNING runs among `runs` as FAILED, with the error."""
     for run in runs:
+        run_id = run.info.run_id
+        if run_id == kept:
+            continue
         if run.info.status == "RUNNING":
-            client.set_tag(run.info.run_id, "error", error[:5000])
-            terminate(client, run.info.run_id, "FAILED", None)
+            client.set_terminated(run_id, "KILLED")
+        for name in run.data.tags:
+            if name.startswith("sweep."):
+                client.delete_tag(run_id, name)
+        client.set_tag(run_id, "superseded", "true")

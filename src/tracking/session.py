@@ -1,4 +1,4 @@
-"""Delivers a sweep to MLflow while it trains: one parent run, and one thread that reads the jobs' folders."""
+"""Delivers a sweep to MLflow while it trains. One thread reads the jobs' folders."""
 
 import math
 import shlex
@@ -15,7 +15,7 @@ from src.storage.lock import folder_lock
 from src.tracking.address import reason, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.files import Undelivered, refusal
-from src.tracking.store import cause_of, open_store, unusable
+from src.tracking.store import open_store, refuse_store
 from src.tracking.sweep_run import SweepRun
 from src.wording import shorten
 
@@ -26,7 +26,6 @@ STOPPED_PATIENCE = 2.0  # the same after Ctrl-C
 NOTICE = 5.0  # seconds after which a wait is reported
 LONGEST_REASON = 200  # characters of a library's error
 NAMED = 5  # jobs that a message names
-PARENT = "the sweep's own run"
 HINTS = {
     "401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     "403": "you may not write to this experiment; choose another one with tracking.experiment=NAME",
@@ -48,8 +47,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._jobs: list[Delivery] = []
-        self._left: list[Delivery] = []  # jobs whose runs have not ended
-        self._parent_delivered = False
+        self._left: list[Delivery | SweepRun] = []  # runs that have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal, by run
         self._refused: list[str] = []  # runs that no retry can complete, with the reasons
         self._stopped = False  # by Ctrl-C or a signal
@@ -59,25 +57,26 @@ class Tracker:
     def open(self) -> None:
         """Open the store and the sweep's run, and start the thread. Raises BadInput if the store cannot be used."""
         try:
+            place = (sqlite_file(self._uri) or self._multirun).resolve()
             # One command at a time creates the tables of a new store, or the run of a sweep.
-            with folder_lock(_common_folder(self._uri, self._multirun)):
+            with folder_lock(next(folder for folder in place.parents if folder.is_dir())):
                 store = open_store(self._settings, self._multirun, self._experiment)
-                self._parent = SweepRun(store, self._sweep, self._multirun)
-                self._parent.open()
+                parent = self._parent = SweepRun(store, self._sweep, self._multirun)
+                parent.open()
         except BaseException as error:  # a signal, or any error of the store
-            self._abandon()
+            if self._parent is not None:
+                self._parent.abandon(STOPPED_PATIENCE)
             if isinstance(error, BadInput) or not isinstance(error, Exception):
                 raise
-            raise unusable(error, self._uri, "cannot be used", self._experiment) from cause_of(error, self._uri)
+            refuse_store(error, self._uri, "cannot be used", self._experiment)
         if store.multirun.notice:
             self._say(store.multirun.notice)
+        system_metrics = self._settings.system_metrics
         self._jobs = [
-            Delivery(
-                store, self._parent.mark, self._parent.id, job, job.at(self._multirun), self._settings.system_metrics
-            )
+            Delivery(store, parent.mark, parent.id, job, job.at(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._left = list(self._jobs)
+        self._left = [*self._jobs, parent]
         self._thread.start()
 
     def _work(self) -> None:
@@ -89,33 +88,31 @@ class Tracker:
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
         while not self._deliver_rest() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._parent_delivered and failed and (error := self._attempt(publish)):
-            self._say(f"MLflow's page shows its default view: {self._short_reason(error)}")
+        if self._parent not in self._left and failed and (error := self._attempt(publish)):
+            self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
 
     def _deliver_rest(self) -> bool:
-        """Try to end all runs. A job that fails does not hold up the others."""
-        assert self._parent is not None
-        for job in list(self._left):
-            if self._finish(job.close, job.name):
-                self._left.remove(job)
-        self._parent_delivered = self._parent_delivered or self._finish(self._parent.close, PARENT)
-        return self._parent_delivered and not self._left
+        """Try to end all runs, the sweep's own run last. Return whether all have ended."""
+        for run in list(self._left):
+            if self._finish(run):
+                self._left.remove(run)
+        return not self._left
 
-    def _finish(self, end_run: Callable[[], None], name: str) -> bool:
-        """Try to end a run. Returns whether a retry would change nothing.
+    def _finish(self, run: Delivery | SweepRun) -> bool:
+        """Try to end a run. Return False if a retry may help.
 
-        A store must repeat a refusal before it counts: the retry creates a deleted run again.
+        A refusal counts when the store repeats it, because the retry creates a deleted run again.
         """
-        error = self._attempt(end_run)
+        error = self._attempt(run.close)
         answer = refusal(error)
         if error is None or not answer:
-            self._refusals.pop(name, None)
+            self._refusals.pop(run.name, None)
             return error is None
         self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store did answer
-        final = isinstance(error, Undelivered) or self._refusals.get(name) == answer
-        self._refusals[name] = answer
+        final = isinstance(error, Undelivered) or self._refusals.get(run.name) == answer
+        self._refusals[run.name] = answer
         if final:
-            self._refused.append(f"{name}: {self._short_reason(error)}")
+            self._refused.append(_short(f"{run.name}: {reason(error, self._uri)}"))
         return final
 
     def _attempt(self, step: Callable[[], None]) -> Exception | None:
@@ -134,46 +131,43 @@ class Tracker:
     def close(self, *, stopped: bool = False) -> bool:
         """Deliver the rest, end the sweep's run with its true status, and report what is missing.
 
-        `stopped` by a signal, it waits for the store for a few seconds only. Returns whether everything is delivered.
+        After a signal (`stopped`), it waits for the store for only 2 s. Returns whether everything is delivered.
         """
         if self._thread.ident is None:  # stopped or refused while the store was opening
-            self._abandon()
+            if self._parent is not None:
+                self._parent.abandon(STOPPED_PATIENCE)
             return False
         self._stopped = stopped
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
         self._deadline = time.monotonic() + self._patience
         self._closing.set()
+        notice = time.monotonic() + NOTICE
         try:
-            self._wait()
+            while self._thread.is_alive() and time.monotonic() < self._deadline:
+                self._thread.join(PERIOD / 10)
+                if time.monotonic() > notice:
+                    limit = f"{self._patience:.0f} s without progress"
+                    self._say(f"waiting for MLflow; gives up after {limit}; Ctrl-C stops now")
+                    notice = math.inf
         finally:  # also after a second Ctrl-C
             complete = self._report()
         return complete
 
-    def _wait(self) -> None:
-        """Wait for the thread until the deadline."""
-        notice = time.monotonic() + NOTICE
-        while self._thread.is_alive() and time.monotonic() < self._deadline:
-            self._thread.join(PERIOD / 10)
-            if time.monotonic() > notice:
-                self._say(
-                    f"waiting for MLflow; gives up after {self._patience:.0f} s without progress; Ctrl-C stops now"
-                )
-                notice = math.inf
-
     def _report(self) -> bool:
-        """Report what is not delivered, why, and what to type next; returns whether everything is delivered."""
+        """Report undelivered runs with the reason and the next command. Return whether everything is delivered."""
         faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
         self._say_undelivered(shorten(faults, NAMED, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")
-        self._say_undelivered(shorten(map(_short, self._refused), NAMED, "{:,} more runs"))
+        self._say_undelivered(shorten(self._refused, NAMED, "{:,} more runs"))
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        jobs = shorten([text for job in list(self._left) if (text := job.missing)], NAMED, "{:,} more jobs")
-        left = [*jobs, *([] if self._parent_delivered else [PARENT])]
+        unended = list(self._left)  # the thread may still change it
+        jobs = [text for run in unended if isinstance(run, Delivery) and (text := run.missing)]
+        left = [*shorten(jobs, NAMED, "{:,} more jobs"), *(run.name for run in unended if run is self._parent)]
         if left:
-            why = self._short_reason(self._error) if self._error else "no answer in time"
+            why = _short(reason(self._error, self._uri)) if self._error else "no answer in time"
             self._say_undelivered([f"{', '.join(left)}: {why}"])
         if left or self._refused:
             self._say(f"  write: {self._sync_command()}")
@@ -196,22 +190,6 @@ class Tracker:
             words += ["--experiment", self._settings.experiment]
         return shlex.join(words)
 
-    def _abandon(self) -> None:
-        if self._parent is not None:
-            self._parent.abandon(STOPPED_PATIENCE)
-
-    def _short_reason(self, error: Exception) -> str:
-        return _short(reason(error, self._uri))
-
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."
-
-
-def _common_folder(uri: str, multirun: Path) -> Path:
-    """The nearest existing folder that all commands with the same store share."""
-    file = sqlite_file(uri)
-    place = (file or multirun).resolve().parent
-    while not place.is_dir():
-        place = place.parent
-    return place

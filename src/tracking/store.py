@@ -1,14 +1,14 @@
-"""The MLflow store that tracks a sweep."""
+"""Opens the MLflow store that tracks a sweep."""
 
 import contextlib
 import getpass
 import hashlib
-import logging
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote
 
 from mlflow import MlflowClient
@@ -19,18 +19,7 @@ from src.bad_input import BadInput, masked
 from src.options import Tracking
 from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
-from src.tracking.database import (
-    FILES,
-    MULTIRUN,
-    PLACE,
-    REQUESTED,
-    lost_identity,
-    make_database,
-    place_files,
-    try_database,
-    update_paths,
-)
-from src.tracking.views import view_link
+from src.tracking.database import FILES, MULTIRUN, PLACE, lost_identity, place_files, prepare_database, update_paths
 
 VARIABLE = '"$MLFLOW_TRACKING_URI"'  # replaces an address that holds a password
 
@@ -48,24 +37,19 @@ class Store:
 
     @property
     def command(self) -> str:
-        """How to see the store: a server's address, or the command that serves a database."""
+        """A server's address, or the command that shows a database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
         if masked(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
-    def page(self, view: str) -> str:
-        """The link to a saved view, on the server or on the default port of `mlflow ui`."""
-        server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{server}/{view_link(self.experiment_id, view)}"
-
     def find(self, **tags: str) -> list[Run]:
-        """The folder's runs with all these tags, the newest first, without superseded ones."""
+        """Return the folder's runs with all these tags, newest first, without superseded ones."""
         return self._find({MULTIRUN: self.multirun.id, **tags})
 
     def find_old(self, **tags: str) -> list[Run]:
-        """The same for runs from before folders had an identity; they may belong to any folder."""
+        """Return such runs from before folders had an identity; they may belong to any folder."""
         return [run for run in self._find(tags) if MULTIRUN not in run.data.tags]
 
     def adopt(self, runs: Iterable[Run]) -> list[Run]:
@@ -100,8 +84,8 @@ class Store:
 def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experiment") -> Store:
     """Open the store and the experiment, and create them if they are missing.
 
-    `folder` is the `multirun` folder that delivers; it is created once the store is open. `typed` is the option that
-    chooses another experiment. Raises BadInput if the store cannot be opened or the experiment was deleted.
+    `folder` is the `multirun` folder that delivers; it is created once the store is open. `typed` is the option for
+    another experiment. Raises BadInput if the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
     name = settings.experiment or "normlab"
@@ -109,35 +93,31 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     local = is_database(uri)
     try:
-        with _silenced():
-            try_database(uri)
-            make_database(uri)
-            client = MlflowClient(tracking_uri=uri)
-            client.get_experiment_by_name(name)  # creates the tables of a new database
-            multirun = identify(folder)
+        prepare_database(uri)
+        client = MlflowClient(tracking_uri=uri)
+        client.get_experiment_by_name(name)  # creates the tables of a new database
+        multirun = identify(folder)
+        if local:
+            multirun = lost_identity(uri, multirun)
+            if not multirun.new:
+                multirun = save_identity(multirun)  # first, so the next command repeats the update after a kill
+                update_paths(uri, multirun)
+        experiment = _experiment(client, name, multirun, local=local)
+        _check_experiment(experiment, multirun, uri, typed, local=local)
+        if multirun.new:
+            multirun = save_identity(multirun)
             if local:
-                multirun = _known(uri, multirun)
-            experiment = _experiment(client, name, multirun, local=local)
-            _check_experiment(experiment, multirun, uri, typed, local=local)
-            if multirun.new:
-                multirun = save_identity(multirun)
-                if local:
-                    update_paths(uri, multirun)  # of runs from before folders had an identity
-            shared = _sign(client, experiment, name, multirun, local=local)
+                update_paths(uri, multirun)  # of runs from before folders had an identity
+        shared = _register(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise anything
-        raise unusable(error, uri, "cannot be opened", typed) from cause_of(error, uri)
+        refuse_store(error, uri, "cannot be opened", typed)
     return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES in experiment.tags))
 
 
-def cause_of(error: Exception, uri: str) -> Exception | None:
-    """The error as the cause of a refusal; None if the traceback would show the address's password."""
-    return error if masked(uri) == uri else None
-
-
-def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.experiment") -> BadInput:
-    """The refusal of a store that raised an error. It never shows a password."""
+def refuse_store(error: Exception, uri: str, what: str, typed: str) -> NoReturn:
+    """Refuse a store that raised an error, without its password. `typed` is the option for another experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
     write = ["tracking=none"] if typed == "tracking.experiment" else []  # only the training command has it
@@ -151,29 +131,18 @@ def unusable(error: Exception, uri: str, what: str, typed: str = "tracking.exper
     elif status == 403:
         allowed = "an experiment that you may write to"
         write.insert(0, f"{typed}=NAME")
-    return BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write))
-
-
-def _known(uri: str, multirun: Multirun) -> Multirun:
-    """The folder with the identity that the database knows; its runs in the database get its present path."""
-    multirun = lost_identity(uri, multirun)
-    if not multirun.new:
-        multirun = save_identity(multirun)  # first: a command that is killed after this finds the decision
-        update_paths(uri, multirun)
-    return multirun
+    cause = error if masked(uri) == uri else None  # its traceback would show the password
+    raise BadInput(f"the store {masked(uri)} {what}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
 
 
 def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
-    """The experiment that the folder once requested by this name, even if renamed since; else that of this name.
+    """Return the experiment that the folder once requested by this name; else find or create one of this name.
 
     The runs of a `local` store keep their files in the folders of its users.
     """
-    if not multirun.new:
-        experiments = client.search_experiments(
-            ViewType.ALL, filter_string=f"tags.`{_request_tag(name, multirun)}` = 'true'"
-        )
-        if experiments:
-            return experiments[0]
+    requested = f"tags.`{_request_tag(name, multirun)}` = 'true'"
+    if experiments := client.search_experiments(ViewType.ALL, filter_string=requested):
+        return experiments[0]
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location, tags = (multirun.artifacts, {FILES: "true"}) if local else (None, {})
@@ -204,8 +173,8 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
         raise BadInput(what, "another experiment", f"{typed}=NAME")
 
 
-def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
-    """Note in the experiment that the folder delivers to it; returns whether other folders do too."""
+def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
+    """Tag the experiment with the folder that delivers to it. Return whether other folders deliver too."""
     place = str(multirun.path) if local else multirun.name  # a server's other users need not see the path
     mine = {f"{PLACE}{multirun.id}": place, _request_tag(name, multirun): "true"}
     for key, value in mine.items():
@@ -215,16 +184,5 @@ def _sign(client: MlflowClient, experiment: Experiment, name: str, multirun: Mul
 
 
 def _request_tag(name: str, multirun: Multirun) -> str:
-    return f"{REQUESTED}{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Silence MLflow's log, which repeats each raised error at length."""
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    """Return the tag of an experiment that the folder requested by this name."""
+    return f"normlab.asked.{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""A sweep's own run in MLflow, the parent of its jobs' runs."""
+"""Creates, updates and ends a sweep's own run in MLflow, the parent of its jobs' runs."""
 
 import contextlib
 import threading
@@ -24,18 +24,17 @@ PAGE_SIZE = 100  # runs that MLflow's page loads at a time
 class SweepRun:
     """The run of one sweep in an open store."""
 
+    name = "the sweep's own run"  # in messages
+
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
+        # The folder's name distinguishes sweeps of people who share the experiment.
+        self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
         self._status_before = "KILLED"  # restored if the command ends before it trains anything
         self._started = 0  # milliseconds since 1970
         self._seeds = len({job.params.get("seed") for job in sweep.jobs})
-
-    @property
-    def title(self) -> str:
-        """The sweep's title, with the folder's name if several people share the experiment."""
-        return f"{self._sweep.title} ({self._store.multirun.name})" if self._store.shared else self._sweep.title
 
     def open(self) -> None:
         """Create the run, or reopen it if the sweep has one."""
@@ -45,7 +44,7 @@ class SweepRun:
             self._status_before = runs[0].info.status
         else:
             try:
-                self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self.title)
+                self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self._title)
             except Exception as error:  # perhaps only the answer was lost
                 lost = error
             runs = self._runs()
@@ -61,13 +60,12 @@ class SweepRun:
         return self._store.find(kind="sweep", sweep_id=self._sweep.id)
 
     def _adopted(self) -> list[Run]:
-        """The sweep's runs from before folders had an identity, if this folder's jobs belong to them."""
+        """Adopt and return the sweep's runs from before folders had an identity, if they hold jobs of this folder."""
         runs = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
-        jobs = {run.info.run_id: self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id}) for run in runs}
-        is_ours = {run_id: any(job.data.tags.get("attempt") in attempts for job in of) for run_id, of in jobs.items()}
-        return self._store.adopt(run for run in runs if is_ours[run.info.run_id])
+        jobs = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
+        return self._store.adopt(run for run, of in jobs if attempts & {job.data.tags.get("attempt") for job in of})
 
     def _describe(self, verdict: list[str]) -> None:
         """Write the run's description, with the verdict first: the page shows four lines of it."""
@@ -80,15 +78,9 @@ class SweepRun:
     def publish_views(self) -> None:
         """Save the sweep's views and link them in the experiment's note."""
         store, sweep = self._store, self._sweep
-        strengths = {job.params.get(name, "0") for job in sweep.jobs for name in ("reg.l1", "reg.l2")}
+        penalty = any(job.params.get(name, "0") != "0" for job in sweep.jobs for name in ("reg.l1", "reg.l2"))
         saved = views.sweep_views(
-            self.mark,
-            self.title,
-            sweep.varies,
-            sweep.started,
-            seeds=self._seeds,
-            penalty=strengths != {"0"},
-            images=len(sweep.jobs),
+            self.mark, self._title, sweep.varies, sweep.started, self._seeds, penalty=penalty, images=len(sweep.jobs)
         )
         for name, value in saved.items():
             store.client.set_experiment_tag(store.experiment_id, name, value)
@@ -96,26 +88,27 @@ class SweepRun:
         for name in views.surplus_views(tags):
             with contextlib.suppress(MlflowException):  # another user of the experiment deleted it first
                 store.client.delete_experiment_tag(store.experiment_id, name)
-        text = views.note(store.experiment_id, tags)
-        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", text)
+        note = views.note(store.experiment_id, tags)
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
     def pages(self) -> list[str]:
-        """The lines that tell how to see the sweep: the store, then a link for each view."""
+        """Return the lines to print: how to open the store, then a link for each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
-        width = max(map(len, kinds))
-        links = [(name, self._store.page(views.view_key(self.mark, kind))) for name, kind in kinds.items()]
-        lines = [f"in MLflow: {self._store.command}", *(f"  {name:<{width}}  {link}" for name, link in links)]
+        store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
+        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # of `mlflow ui`
+        for name, kind in kinds.items():
+            link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
+            lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
             lines.append(f"  the page loads {PAGE_SIZE} runs at a time and averages only those: click Load more")
         return lines
 
     def close(self) -> None:
-        """Deliver the sweep's counts, verdict and files, and end the run.
+        """Deliver the sweep's counts, verdict and files, and end the run. A second call changes nothing.
 
-        Its status and its end come from the jobs' folders, so a second call changes nothing. Raises OSError if a file
-        did not arrive; raises Undelivered, after the run has ended, if some files can never be delivered.
+        Raises OSError if a file did not arrive, and Undelivered, after the run has ended, if one never can.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]
@@ -159,12 +152,9 @@ class SweepRun:
 
 
 def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
-    """MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
+    """Return MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
 
-    Args:
-        jobs: all of its folders.
-        started: when the sweep was last requested, in milliseconds since 1970; earlier stop records belong to an
-            earlier command.
+    Stop records from before `started`, in milliseconds since 1970, belong to an earlier command.
     """
     unfinished = [job for job in jobs if not job.finished]
     if not unfinished:
@@ -176,7 +166,7 @@ def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
 
 
 def last_time(job: JobFolder) -> int:
-    """The time of a job's last record or result, in milliseconds since 1970; 0 for a job that has not started."""
+    """Return the time of a job's last record or result, in milliseconds since 1970; 0 before the job starts."""
     times = [record["time"] for record in job.records()[-1:]]
     with contextlib.suppress(Damaged):
         times += [result["finished"]] if (result := job.result()) else []

@@ -1,4 +1,4 @@
-"""The saved views that turn MLflow's empty first page into a dashboard of one sweep.
+"""Builds the saved views that turn MLflow's empty first page into a dashboard of one sweep.
 
 A saved view is an experiment tag, `mlflow.sharedViewState.<key>`, that holds the page's state as JSON: its runs, table
 columns and charts. MLflow does not document the format. It was read from the page of MLflow 3.17, so
@@ -15,7 +15,6 @@ TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # ours only: views that a reader saves have bare UUIDs as keys
 # Without workflowType a fresh browser opens the page for language models.
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
-MAX_IMAGES = 10  # that the page shows side by side
 MAX_CHARACTERS = 20_000  # of an experiment tag, and of a view
 VIEWS_KEPT = 30  # the page saves 40 at most: leave room for the reader's own
 SWEEPS_SHOWN = 2  # the page shows one line of an experiment's note
@@ -27,47 +26,44 @@ BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "grou
 
 
 def sweep_mark(sweep_id: str, multirun_id: str) -> str:
-    """A sweep's name among all users of a store: the first 8 digits of its id and of its folder's identity."""
+    """Return a sweep's name among all users of a store: 8 digits of its id, 8 of its folder's identity."""
     return f"{sweep_id[:8]}-{multirun_id[:8]}"
 
 
 def view_key(mark: str, kind: str = CURVES) -> str:
-    """A view's key in links."""
+    """Return a view's key in links."""
     return f"{KEY_PREFIX}{mark}{kind}"
 
 
 def view_link(experiment_id: str, key: str) -> str:
-    """The link to a view: relative on MLflow's own pages, elsewhere behind the server's address and a slash."""
+    """Return the link to a view, relative to the server's address."""
     mode = "" if key.endswith(TABLE) else "&compareRunsMode=CHART"
     return f"{RUNS_PAGE.format(experiment_id)}&viewStateShareKey={key}{mode}"
 
 
 def sweep_tag(mark: str) -> str:
-    """The tag with the value "true" that every job of the sweep has; a view filters by it."""
+    """Return the tag of every job of the sweep, with the value "true". Views filter by it."""
     return f"sweep.{mark}"
 
 
-def sweep_view(
-    mark: str,
-    name: str,
-    varied: Sequence[str],
-    created_ms: int,
-    *,
-    kind: str = CURVES,
-    penalty: bool = False,
-    images: int = MAX_IMAGES,
-) -> tuple[str, str]:
-    """One saved view of a sweep, as the key and value of an experiment tag.
+def sweep_views(
+    mark: str, name: str, varied: Sequence[str], created_ms: int, seeds: int, *, penalty: bool, images: int
+) -> dict[str, str]:
+    """Return all views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
 
-    Args:
-        mark: the sweep's mark.
-        name: the view's title.
-        varied: the params that differ between the jobs; every job must log all of them.
-        created_ms: the sweep's own time in milliseconds since 1970, so the same sweep gives the same view.
-        kind: `CURVES`, `CELLS` (means with min-max bands, no images) or `TABLE` (by validation accuracy).
-        penalty: whether the penalty has its own chart.
-        images: the number of jobs with a picture of their mistakes; it sets the height of that card.
+    Every job must log the params `varied`. `created_ms` (since 1970) is the sweep's own time, so the same sweep gives
+    the same views. `images` is the number of jobs with a picture of their mistakes; it sets the height of that card.
     """
+    names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
+    tags = {}
+    for kind in names if seeds > 1 else (CURVES, TABLE):
+        state = _compact(_state(mark, varied, kind, penalty=penalty, images=images))
+        view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
+        tags[TAG_PREFIX + view_key(mark, kind)] = _compact(view)
+    return tags
+
+
+def _state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
@@ -75,7 +71,7 @@ def sweep_view(
     columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
     # With several seeds, seed 0 of all cells comes first: only the first ten runs show their images.
     order = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
-    state = {
+    return {
         "searchFilter": f'tags.`{sweep_tag(mark)}` = "true"',
         "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else order,
         "orderByAsc": kind != TABLE,
@@ -98,26 +94,12 @@ def sweep_view(
         "compareRunSections": sections,
         "compareRunCharts": charts,
     }
-    view = {"name": name, "createdAt": created_ms, "updatedAt": created_ms, "state": _compact(state)}
-    return TAG_PREFIX + key, _compact(view)
-
-
-def sweep_views(
-    mark: str, name: str, varied: Sequence[str], created_ms: int, *, seeds: int, **look: Any
-) -> dict[str, str]:
-    """All views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
-
-    `look` takes the arguments `penalty` and `images` of `sweep_view`.
-    """
-    names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
-    kinds = [kind for kind in names if kind != CELLS or seeds > 1]
-    return dict(sweep_view(mark, names[kind], varied, created_ms, kind=kind, **look) for kind in kinds)
 
 
 def surplus_views(tags: Mapping[str, str]) -> list[str]:
-    """The experiment tags to delete, oldest first, to leave at most `VIEWS_KEPT` views.
+    """Return the experiment tags to delete, oldest first, to leave at most `VIEWS_KEPT` views.
 
-    `tags` are all tags of the experiment. Views that a reader saved are never among the result.
+    Views that a reader saved are never among them.
     """
     total = sum(key.startswith(TAG_PREFIX) for key in tags)
     ours = [TAG_PREFIX + key for key, _ in reversed(_views(tags))]
@@ -125,9 +107,9 @@ def surplus_views(tags: Mapping[str, str]) -> list[str]:
 
 
 def note(experiment_id: str, tags: Mapping[str, str]) -> str:
-    """The experiment's note: links to the newest views among `tags`, in one line.
+    """Return the experiment's note: links to the newest views among `tags`.
 
-    The page shows the first line only, and it must begin with words.
+    The page shows only the first line, which must begin with words.
     """
     sweeps: dict[str, dict[str, str]] = {}
     for key, name in _views(tags):
@@ -139,7 +121,7 @@ def note(experiment_id: str, tags: Mapping[str, str]) -> str:
 
 
 def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(key, name) of our views, newest first; a damaged view counts as the oldest."""
+    """Return (key, name) of our views, newest first. A damaged view counts as the oldest."""
     dated = []
     for tag, value in tags.items():
         key = tag.removeprefix(TAG_PREFIX)
@@ -155,7 +137,7 @@ def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _link_text(name: str) -> str:
-    """A name without the brackets that would end a markdown link."""
+    """Return a name without the brackets that would end a markdown link."""
     return name.replace("[", "(").replace("]", ")")
 
 

@@ -9,7 +9,7 @@ from src.job import run_job
 from src.options import Tracking
 from src.runs.folder import JobFolder
 from src.runs.identity import identity, job_key
-from src.runs.sweep import PlannedJob
+from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.store import Store, open_store
 from tests.tracking.servers import Proxy, serving
 from tests.world import DATA, configuration
@@ -24,6 +24,11 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Ignore a warning in this folder's tests: MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1."""
+    item.add_marker(pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"))
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,13 @@ def planned(job) -> PlannedJob:
     key = job.records()[1]["job"]
     assert key == job_key(identity(config, job.records()[1]["source"]["digest"]))
     return PlannedJob(key, "job", "gn l1=0.0001 s0", "gn l1=0.0001", {"norm.name": "gn", "reg.l1": "0.0001"})
+
+
+@pytest.fixture
+def sweep(planned, tmp_path) -> Sweep:
+    sweep = Sweep("5" * 64, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
+    sweep.write(tmp_path / "multirun")
+    return sweep
 
 
 @pytest.fixture

@@ -11,11 +11,6 @@ from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
 from src.tracking.sweep_run import SweepRun
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
-
 SWEEP = "5" * 64
 
 

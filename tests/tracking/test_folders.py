@@ -16,18 +16,12 @@ from src.bad_input import BadInput
 from src.options import Tracking
 from src.runs.journal import encode, read_journal
 from src.runs.multirun import FILE, identify, save_identity
-from src.runs.sweep import Sweep
 from src.tracking import session
-from src.tracking.runs import supersede
+from src.tracking.runs import supersede_others
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
 from tests.unprivileged import refusal_without_privileges
-
-# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
-SWEEP = "5" * 64
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +30,13 @@ def hurry(monkeypatch):
 
 
 @pytest.fixture
-def project(tmp_path, trained, planned, migrated, monkeypatch):
+def project(tmp_path, trained, sweep, migrated, monkeypatch):
     """Creates a project's folder with one finished job, by default with its own database."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def make(name, *, database=True):
         folder = tmp_path / name
         shutil.copytree(trained, folder / "multirun/jobs/job")
-        sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
         sweep.write(folder / "multirun")
         if database:
             shutil.copy(migrated, folder / "mlflow.db")
@@ -53,14 +46,13 @@ def project(tmp_path, trained, planned, migrated, monkeypatch):
 
 
 @pytest.fixture
-def deliver(planned, monkeypatch):
+def deliver(sweep, monkeypatch):
     """Delivers a folder as a command without jobs to train does; returns the printed lines."""
 
     def run(folder, uri=None, experiment="normlab"):
         utils._artifact_repos_cache.clear()  # a command is a process of its own; MLflow caches this by run only
         monkeypatch.chdir(folder)
         said = []
-        sweep = Sweep(SWEEP, "python -m src.train norm=gn", 1_700_000_000_000, ["norm.name"], [planned])
         tracker = Tracker(Tracking(uri=uri, experiment=experiment), sweep, Path("multirun"), said.append)
         tracker.open()
         assert tracker.close(), said
@@ -284,10 +276,10 @@ def test_a_run_is_hidden_only_after_it_has_ended(project, deliver, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(MlflowClient, broken, lambda *_: (_ for _ in ()).throw(ConnectionError("killed")))
             with pytest.raises(ConnectionError):
-                supersede(client, client.get_run(run.id))
+                supersede_others(client, [client.get_run(run.id)], "")
         now = client.get_run(run.id)
         assert ("superseded" in now.data.tags, now.info.status) == (False, "KILLED")
-    supersede(client, client.get_run(run.id))
+    supersede_others(client, [client.get_run(run.id)], "")
     assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 
@@ -303,7 +295,7 @@ def test_a_renamed_experiment_is_found(project, deliver):
     check_store(folder)
 
 
-def test_runs_from_before_folders_had_an_identity_are_adopted(project, deliver, planned):
+def test_runs_from_before_folders_had_an_identity_are_adopted(project, deliver):
     folder = project("p")
     deliver(folder)
     before = {run.id for run in runs_of(folder, folder / "mlflow.db")}

@@ -23,8 +23,7 @@ from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_files
 from src.tracking.views import TABLE, note, sweep_tag, sweep_views, view_key, view_link
 
-# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
+pytestmark = pytest.mark.browser
 
 MNIST = Path(__file__).parents[2] / "src" / "data" / "mnist"
 COLORS = {"bn": ("#1f77b4", "#7fb5dc"), "gn": ("#d9601a", "#f0a878"), "ln": ("#2e8b45", "#8cc79b")}
@@ -98,7 +97,7 @@ def write_job(client, run: str, number: int, params: dict[str, str], started: in
         "best/val_accuracy": 0.99 - 0.001 * number,
     }
     metrics += [Metric(key, value, started + 50_000, 0) for key, value in once.items()]
-    for path, content in image_files(mistakes_png(number), f"job-{number}", IMAGE_KEY, IMAGE_STEP, started).items():
+    for path, content in image_files(mistakes_png(number), f"job-{number}", started).items():
         file = folder / Path(path).name
         file.write_bytes(content)
         client.log_artifact(run, str(file), str(Path(path).parent))
@@ -178,30 +177,24 @@ def test_the_leaderboard_shows_params_and_results_with_the_best_first(page, runn
 def test_images_have_the_names_that_mlflow_gives_them(migrated, tmp_path):
     client = MlflowClient(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
     run = client.create_run(client.create_experiment("images", artifact_location=tmp_path.as_uri()))
-    client.log_image(run.info.run_id, Image.new("L", (8, 8)), key="val/mistakes", step=3, timestamp=START_MS)
+    client.log_image(run.info.run_id, Image.new("L", (8, 8)), key=IMAGE_KEY, step=IMAGE_STEP, timestamp=START_MS)
     theirs = sorted(file.path for file in client.list_artifacts(run.info.run_id, "images"))
     tags = client.get_run(run.info.run_id).data.tags
     buffer = io.BytesIO()
     Image.new("L", (8, 8)).save(buffer, "PNG")
-    ours = image_files(buffer.getvalue(), "job", "val/mistakes", 3, START_MS)
+    ours = image_files(buffer.getvalue(), "job", START_MS)
     anonymous = [[re.sub(r"[0-9a-f-]{36}", "ID", path) for path in paths] for paths in (theirs, sorted(ours))]
     assert anonymous[0] == anonymous[1]
-    key, value = LOGGED_IMAGES_TAG
-    assert tags[key] == value
+    assert LOGGED_IMAGES_TAG in tags.items()
 
 
 def test_a_second_delivery_of_an_image_writes_the_same_files():
     png = mistakes_png(0)
-    first, again = (image_files(png, "job", IMAGE_KEY, 0, START_MS) for _ in range(2))
+    first, again = (image_files(png, "job", START_MS) for _ in range(2))
     assert first == again
-    assert first.keys().isdisjoint(image_files(png, "another job", IMAGE_KEY, 0, START_MS))
+    assert first.keys().isdisjoint(image_files(png, "another job", START_MS))
     full, thumbnail = sorted(first, key=len)
     assert first[full] == png
     with Image.open(io.BytesIO(first[thumbnail])) as small:
         assert small.width == 264
         assert small.height > 264
-
-
-def test_an_image_key_that_mlflow_refuses_is_refused():
-    with pytest.raises(ValueError, match="image key"):
-        image_files(b"", "job", "l1=0", 0, START_MS)

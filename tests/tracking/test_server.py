@@ -13,7 +13,6 @@ from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.sweep import Sweep
 from src.tracking import address, session
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
@@ -36,12 +35,6 @@ from tests.tracking.servers import (
     no_fault,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
-
-SWEEP = "5" * 64
 PATIENCE = 1.0
 
 
@@ -71,13 +64,6 @@ def give_up(monkeypatch):
 
 
 @pytest.fixture
-def sweep(planned, tmp_path):
-    sweep = Sweep(SWEEP, "python -m src.train norm=gn", time.time_ns() // 1_000_000, ["norm.name"], [planned])
-    sweep.write(tmp_path / "multirun")
-    return sweep
-
-
-@pytest.fixture
 def said():
     """The printed lines."""
     lines = []
@@ -101,6 +87,34 @@ def tracker(tmp_path, sweep, said):
         return Tracker(Tracking(uri=uri, experiment="normlab", **settings), sweep, tmp_path / "multirun", said.append)
 
     return make
+
+
+@pytest.fixture
+def write_records(job):
+    """Writes the finished job's journal up to a record, by default the whole journal and the result."""
+    lines, result = job.journal.read_bytes().splitlines(keepends=True), job.result_path.read_bytes()
+
+    def write(end=None):
+        job.result_path.unlink(missing_ok=True)
+        job.journal.write_bytes(b"".join(lines[:end]))
+        if end is None:
+            job.result_path.write_bytes(result)
+
+    return write
+
+
+@pytest.fixture
+def training(server, tracker, write_records):
+    """Opens a tracker while the job has only its first record."""
+
+    def start(uri):
+        write_records(1)
+        one = tracker(uri)
+        one.open()
+        wait_for(lambda: statuses(server))
+        return one
+
+    return start
 
 
 @pytest.fixture
@@ -168,48 +182,27 @@ def every(count, kind):
     return lambda request: kind if request.number % count == 0 else None
 
 
-def unfinish(job):
-    """Reset a finished job to its start; returns a function that writes so many records, and the number of records."""
-    lines = job.journal.read_bytes().splitlines(keepends=True)
-    result = job.result_path.read_bytes()
-    job.result_path.unlink()
-    job.journal.write_bytes(lines[0])
-
-    def go_on(records):
-        job.journal.write_bytes(b"".join(lines[:records]))
-        if records > len(lines):
-            job.result_path.write_bytes(result)
-
-    return go_on, len(lines)
-
-
-def test_a_server_that_returns_gets_everything_once(server, proxy, tracker, job, promised):
-    go_on, records = unfinish(job)
-    one = tracker(proxy.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+def test_a_server_that_returns_gets_everything_once(server, proxy, training, write_records, promised):
+    one = training(proxy.uri)
     proxy.fault = lambda _: GONE
-    go_on(records - 1)
+    write_records(-1)
     before = len(proxy.requests)
     wait_for(lambda: len(proxy.requests) > before + 3)  # it failed
     proxy.fault = no_fault
-    go_on(records + 1)
+    write_records()
     assert one.close()
     promised(server)
 
 
 def test_a_server_that_stays_away_is_reported_with_the_command_to_repeat(
-    server, proxy, tracker, deliver, give_up, job, said, promised, tmp_path
+    server, proxy, training, write_records, deliver, give_up, said, promised, tmp_path
 ):
-    go_on, records = unfinish(job)
-    one = tracker(proxy.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+    one = training(proxy.uri)
     proxy.fault = lambda _: GONE
-    go_on(records + 1)
+    write_records()
     assert give_up(one) < PATIENCE + 1.5
     assert "not delivered to MLflow: gn l1=0.0001 s0 (3 epochs), the sweep's own run: " in missing(said)[-2]
-    way_on = f"python -m src.sync --sweep {SWEEP[:8]} --multirun {tmp_path / 'multirun'} --uri {proxy.uri}"
+    way_on = f"python -m src.sync --sweep 55555555 --multirun {tmp_path / 'multirun'} --uri {proxy.uri}"
     assert missing(said)[-1] == f"  write: {way_on}"
     assert statuses(server) == [("RUNNING", False, False)]
     proxy.fault = no_fault
@@ -284,14 +277,11 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_created(
     "kind", [HANG, HTML, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ERROR, EMPTY, TRUNCATED, SHORT))]
 )
 def test_a_server_that_starts_to_fail_is_waited_for_with_a_limit(
-    server, proxy, tracker, deliver, give_up, job, said, promised, kind
+    server, proxy, training, write_records, deliver, give_up, said, promised, kind
 ):
-    go_on, records = unfinish(job)
-    one = tracker(proxy.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+    one = training(proxy.uri)
     proxy.fault = lambda _: kind
-    go_on(records + 1)
+    write_records()
     assert give_up(one) < PATIENCE + 1.5
     assert all(len(line) < 400 and "\n" not in line for line in said)
     assert "RUNNING" in {status for status, _, _ in statuses(server)}
@@ -452,13 +442,10 @@ def test_a_file_that_the_server_always_refuses_does_not_hold_up_the_rest(
     assert statuses(server) == statuses(server, "sweep") == [FINISHED]
 
 
-def test_a_job_with_a_lost_file_does_not_hold_up_the_rest(server, tracker, deliver, said, job, sweep):
-    go_on, records = unfinish(job)
-    one = tracker(server.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+def test_a_job_with_a_lost_file_does_not_hold_up_the_rest(server, training, write_records, deliver, said, job, sweep):
+    one = training(server.uri)
     (job.path / "predictions.npz").unlink()
-    go_on(records + 1)
+    write_records()
     began = time.monotonic()
     assert not one.close()
     assert time.monotonic() - began < session.PATIENCE / 2
@@ -473,17 +460,14 @@ def test_a_job_with_a_lost_file_does_not_hold_up_the_rest(server, tracker, deliv
 @pytest.mark.parametrize(
     ("kind", "way_on"), [(UNAUTHORIZED, "MLFLOW_TRACKING_USERNAME"), (FORBIDDEN, "tracking.experiment=NAME")]
 )
-def test_a_server_that_requires_a_login_shows_how(server, proxy, tracker, deliver, said, job, kind, way_on):
+def test_a_server_that_requires_a_login_shows_how(server, proxy, training, write_records, deliver, said, kind, way_on):
     proxy.fault = lambda request: kind
     with pytest.raises(BadInput, match=way_on):
         deliver(proxy.uri)
-    go_on, records = unfinish(job)
     proxy.fault = no_fault
-    one = tracker(proxy.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+    one = training(proxy.uri)
     proxy.fault = lambda request: kind  # a token that has run out
-    go_on(records + 1)
+    write_records()
     began = time.monotonic()
     assert not one.close()
     assert time.monotonic() - began < session.PATIENCE / 2
@@ -523,32 +507,26 @@ def test_a_run_deleted_between_two_commands_is_created_again(server, deliver, pr
         promised(server)
 
 
-def test_a_run_deleted_during_training_is_created_again(server, tracker, job, promised):
-    go_on, records = unfinish(job)
-    one = tracker(server.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
-    go_on(records - 1)
+def test_a_run_deleted_during_training_is_created_again(server, training, write_records, promised):
+    one = training(server.uri)
+    write_records(-1)
     client, _ = client_of(server)
     (run,) = runs_of(server, "job")
     wait_for(lambda: client.get_metric_history(run, "val/loss"))
     client.delete_run(run)
-    go_on(records + 1)
+    write_records()
     assert one.close()
     assert statuses(server) == [FINISHED, ("RUNNING", False, True)]
     promised(server)
 
 
 def test_a_sweeps_run_deleted_during_training_is_reported_and_created_by_the_next_command(
-    server, tracker, deliver, give_up, job, said, promised
+    server, training, write_records, deliver, give_up, said, promised
 ):
-    go_on, records = unfinish(job)
-    one = tracker(server.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+    one = training(server.uri)
     client, _ = client_of(server)
     client.delete_run(*runs_of(server, "sweep"))
-    go_on(records + 1)
+    write_records()
     wait_for(lambda: statuses(server) == [FINISHED])
     give_up(one)
     assert "the sweep's own run" in missing(said)[-2]
@@ -560,15 +538,12 @@ def test_a_sweeps_run_deleted_during_training_is_reported_and_created_by_the_nex
 
 
 def test_an_experiment_deleted_during_training_is_reported_and_then_refused(
-    server, tracker, deliver, give_up, job, said, promised
+    server, training, write_records, deliver, give_up, said, promised
 ):
-    go_on, records = unfinish(job)
-    one = tracker(server.uri)
-    one.open()
-    wait_for(lambda: statuses(server))
+    one = training(server.uri)
     client, experiment = client_of(server)
     client.delete_experiment(experiment)
-    go_on(records + 1)
+    write_records()
     wait_for(lambda: one._error)
     give_up(one)
     assert "deleted" in missing(said)[-2]

@@ -4,40 +4,39 @@ import pytest
 
 from src.options import Tracking
 from src.runs.journal import Journal, stamp
-from src.runs.sweep import Sweep
 from src.stopping import Terminated
 from src.storage.lock import job_lock
 from src.tracking.session import Tracker
 from src.tracking.sweep_run import SweepRun, how_ended
 
-# MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+@pytest.fixture
+def tracker(store, sweep, tmp_path):
+    """Creates a tracker of the sweep, as each command does."""
+    settings = Tracking(uri=store.uri, experiment="normlab")
+    return lambda: Tracker(settings, sweep, tmp_path / "multirun", print)
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
-def test_a_signal_while_the_store_opens_leaves_no_run_running(store, planned, tmp_path, monkeypatch, signal):
+def test_a_signal_while_the_store_opens_leaves_no_run_running(store, tracker, monkeypatch, signal):
     def interrupted(self, verdict):
         raise signal
 
     monkeypatch.setattr(SweepRun, "_describe", interrupted)  # the run is there by then
-    sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")
     with pytest.raises(signal):
-        Tracker(settings, sweep, tmp_path / "multirun", lambda line: None).open()
+        tracker().open()
     (run,) = store.find(kind="sweep")
     assert run.info.status == "KILLED"
 
 
 @pytest.fixture
-def delivered(store, planned, tmp_path):
+def delivered(store, tracker):
     """Delivers the sweep as a command does; returns its run and all values of its metrics."""
-    sweep = Sweep("5" * 64, "python -m src.train", 1, ["norm.name"], [planned])
-    settings = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="normlab")
 
     def deliver(**how):
-        tracker = Tracker(settings, sweep, tmp_path / "multirun", lambda line: None)
-        tracker.open()
-        assert tracker.close(**how)
+        one = tracker()
+        one.open()
+        assert one.close(**how)
         (run,) = store.find(kind="sweep")
         names = [name for name in run.data.metrics if name.startswith("sweep/")]
         assert len(names) == 3

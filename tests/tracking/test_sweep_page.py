@@ -7,12 +7,7 @@ from mlflow import MlflowClient
 
 from tests.tracking.servers import Server
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 SWEEP = "-m norm=bn,gn reg.l1=0,1e-5 seeds=2 data=synthetic data.images=600 data.validation=100 epochs=2"
 
