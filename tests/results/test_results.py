@@ -99,7 +99,7 @@ def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
     results = load_results([world.sweep(jobs)], world.multirun)
     assert [(job.state, job.label) for job in results.unfinished] == [("harmed", job.label) for job in jobs[:5]]
     assert [job.reason for job in results.unfinished] == [
-        f"{folders[0] / 'result.json'} is no JSON",
+        f"{folders[0] / 'result.json'} is not JSON",
         f"{folders[1] / 'journal.jsonl'} lacks its start record",
         f"{folders[2] / 'journal.jsonl'} line 5 is damaged",
         f"{folders[3] / 'journal.jsonl'} belongs to another job",
