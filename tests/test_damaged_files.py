@@ -37,12 +37,12 @@ def test_the_same_command_reports_damaged_jobs_and_retrains_them(command, tmp_pa
     assert files_below(tmp_path) == before
     done = command(*line)
     assert done.returncode == 0, done.stderr
-    (line_said,) = (line for line in done.stderr.splitlines() if line.startswith("harmed: "))
+    (line_said,) = (line for line in done.stderr.splitlines() if line.startswith("damaged: "))
     for path in (bn / "journal.jsonl", gn / "predictions.npz"):
         assert str(path.relative_to(tmp_path)) in line_said
     assert {folder: (folder / "weights.safetensors").read_bytes() for folder in (bn, gn)} == weights
     assert len(list((tmp_path / "multirun/superseded").iterdir())) == 2
-    assert "harmed" not in done.stdout
+    assert "damaged" not in done.stdout
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # SQLAlchemy 2.1 of MLflow 3.17

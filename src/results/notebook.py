@@ -53,7 +53,7 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
     | `val/loss`, `val/accuracy` | on the validation images, at the epoch's end |
     | `time/train_seconds` | training alone |
 
-    Accuracies go from 0 to 1.  A warning counts the runs that are left out: unfinished, harmed or unreadable ones.
+    Accuracies go from 0 to 1.  A warning counts the runs that are left out: unfinished, damaged or unreadable ones.
 
     Args:
         multirun: the folder that the training command writes.

@@ -25,7 +25,7 @@ class Unfinished:
 
     label: str
     reason: str
-    state: str = "not finished"  # or `harmed`, or `not readable`
+    state: str = "not finished"  # or `damaged`, or `not readable`
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:
         return Unfinished(plan.label, refusal.what, "not readable")
     except OSError as error:  # a disk that fails
         return Unfinished(plan.label, f"{error.filename}: {error.strerror}", "not readable")
-    return Unfinished(plan.label, fault, "harmed") if fault else job
+    return Unfinished(plan.label, fault, "damaged") if fault else job
 
 
 def _incomplete(job: FinishedJob, plan: PlannedJob) -> list[Unfinished]:
     try:
-        fault, state = files_fault(job), "harmed"
+        fault, state = files_fault(job), "damaged"
     except NoAccess as refusal:
         fault, state = refusal.what, "not readable"
     return [Unfinished(plan.label, f"{fault}; its numbers are compared", state)] if fault else []

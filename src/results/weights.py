@@ -19,7 +19,7 @@ def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """The trained weights of each run that penalties fall on: those of two or more dimensions.
 
     Columns: `run`, `cell`, `magnitude` (the sum of magnitudes), and `sparsity` (the share with a magnitude below
-    `SMALL`, 0 to 1).  A run with a missing or harmed file has no row; `Results.incomplete` names it.
+    `SMALL`, 0 to 1).  A run with a missing or damaged file has no row; `Results.incomplete` names it.
     """
     rows = []
     for run in runs.to_dict("records"):
@@ -32,7 +32,7 @@ def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] | None:
-    """The magnitudes of a network's weights after the last epoch; None where the file is missing or harmed."""
+    """The magnitudes of a network's weights after the last epoch; None where the file is missing or damaged."""
     path = folder / "weights.safetensors"
     try:
         if weights_fault(path, parameters):

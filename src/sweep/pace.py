@@ -83,7 +83,7 @@ def typical_seconds(jobs: Path) -> float:
 
 
 def _timing(job: FinishedJob) -> Timing | None:
-    """A job's timing; None if its files are harmed, since an estimate can do without."""
+    """A job's timing; None if its files are damaged, since an estimate can do without."""
     try:
         if numbers_fault(job, None):
             return None

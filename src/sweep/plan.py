@@ -57,7 +57,7 @@ class Plan:
     def __init__(
         self, sweep: Sweep, jobs: Sequence[GridJob], multirun: Path, faults: Mapping[str, str] | None = None
     ) -> None:
-        """`faults` are the faults of harmed folders by job key; None checks all folders."""
+        """`faults` are the faults of damaged folders by job key; None checks all folders."""
         self._sweep, self._multirun = sweep, multirun
         self._faults = job_faults(sweep, multirun) if faults is None else faults
         self._known, self._code = KnownFolders(multirun), code_digest()
@@ -69,7 +69,7 @@ class Plan:
         config = combination.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
-            status = Status("harmed", 0, f"harmed: {fault}")
+            status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._names:
             status = status_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
@@ -84,12 +84,12 @@ class Plan:
         varies = ", ".join(self._sweep.varies) or "nothing"
         jobs = f"{counted(len(self.rows), 'job')}, varying {varies}; {len(finished):,} finished before"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
-        for word in ("harmed", "interrupted", "failed", "in training"):
+        for word in ("damaged", "interrupted", "failed", "in training"):
             jobs_with = [row for row in self.rows if row.status.word == word]
             if jobs_with:
                 texts = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in jobs_with]
                 lines.append(f"{word}: {joined(texts, NAMED)}")
-                if word == "harmed":
+                if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
         edited = [row.job.label for row in finished if row.status.word != "finished"]
         if edited:

@@ -49,7 +49,7 @@ class Trials:
         for key in {job.key for job in batch}:
             if fault := job_fault(JobFolder(folders[key]), key):
                 set_aside(JobFolder(folders[key]), self._multirun)
-                say(f"harmed: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
+                say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
         tasks = [task_in(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)

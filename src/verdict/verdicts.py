@@ -200,4 +200,4 @@ def _obstacle(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
     if not common.size:
         return "they have no seed in common"
     missing = joined([name for name in common.ravel() if name not in right])
-    return f"they have one seed in common, and the predictions of {missing} are missing or harmed"
+    return f"they have one seed in common, and the predictions of {missing} are missing or damaged"

@@ -127,7 +127,7 @@ def test_a_finished_job_that_lost_a_file_is_reported(name, forked, empty, refere
     done = forked.run(empty, *SWEEP, patience=1)
     assert "Traceback" not in done.said
     assert done.status in (1, 3), done.said
-    assert name in done.said or "journal is harmed" in done.said, done.said
+    assert name in done.said or "journal is damaged" in done.said, done.said
     shutil.rmtree(job)
     assert forked.run(empty, *SWEEP).status == 0
     check_store(empty, reference)

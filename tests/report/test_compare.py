@@ -180,7 +180,7 @@ def test_unfinished_jobs_are_listed_with_the_command_that_trains_them(world, tmp
     results, _ = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert len(results.unfinished) == 2
     said = console.export_text(clear=False)
-    assert f"harmed: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
+    assert f"damaged: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
     assert "To train only the missing jobs, run the same command again:\n  python -m src.train\n" in said
 
 

@@ -69,7 +69,7 @@ def test_unfinished_jobs_are_listed_with_their_reason(world):
     assert len(results.runs) == 1
 
 
-def harmed_jobs(world, count):
+def damaged_jobs(world, count):
     jobs = [world.finish(world.configuration(seed=seed), {}) for seed in range(count)]
     return jobs, [world.multirun / "jobs" / job.folder for job in jobs]
 
@@ -87,8 +87,8 @@ def test_a_job_that_is_being_trained_is_still_running(world):
     assert job.reason == "no result; 0 epochs in its journal"
 
 
-def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
-    jobs, folders = harmed_jobs(world, 6)
+def test_each_damaged_job_is_listed_with_its_file_and_fault(world):
+    jobs, folders = damaged_jobs(world, 6)
     (folders[0] / "result.json").write_text("{")
     (folders[1] / "journal.jsonl").write_bytes(b"")
     whole = (folders[2] / "journal.jsonl").read_bytes()
@@ -97,7 +97,7 @@ def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
     (folders[4] / "journal.jsonl").unlink()
     (folders[4] / "journal.jsonl").mkdir()
     results = load_results([world.sweep(jobs)], world.multirun)
-    assert [(job.state, job.label) for job in results.unfinished] == [("harmed", job.label) for job in jobs[:5]]
+    assert [(job.state, job.label) for job in results.unfinished] == [("damaged", job.label) for job in jobs[:5]]
     assert [job.reason for job in results.unfinished] == [
         f"{folders[0] / 'result.json'} is not JSON",
         f"{folders[1] / 'journal.jsonl'} lacks its start record",
@@ -108,8 +108,8 @@ def test_each_harmed_job_is_listed_with_its_file_and_fault(world):
     assert len(results.runs) == 1
 
 
-def test_a_job_with_other_harmed_files_is_compared_and_listed(world):
-    jobs, folders = harmed_jobs(world, 3)
+def test_a_job_with_other_damaged_files_is_compared_and_listed(world):
+    jobs, folders = damaged_jobs(world, 3)
     (folders[0] / "misclassified.png").unlink()
     (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
     results = load_results([world.sweep(jobs)], world.multirun)
@@ -122,7 +122,7 @@ def test_a_job_with_other_harmed_files_is_compared_and_listed(world):
 
 
 def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_compared(world, tmp_path):
-    jobs, folders = harmed_jobs(world, 4)
+    jobs, folders = damaged_jobs(world, 4)
     world.sweep(jobs)
     folders[0].chmod(0o700)
     (folders[1] / "journal.jsonl").chmod(0o600)

@@ -137,7 +137,7 @@ def outcome(multirun, jobs, before, where) -> str:
     faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
     [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
     reported = (
-        len([job for job in records.unfinished if job.state == "harmed"]) + len(records.incomplete) + len(unreadable)
+        len([job for job in records.unfinished if job.state == "damaged"]) + len(records.incomplete) + len(unreadable)
     )
     assert bool(reported) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not reported and len(named) == 1:
@@ -187,7 +187,7 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
         _, report = compare([six], world.multirun, tmp_path / "out", console)
         told = console.export_text()
         assert report is not None
-        assert str(path) in told or "harmed" not in told, path
+        assert str(path) in told or "damaged" not in told, path
         damage.restore(world.multirun, whole)
 
 

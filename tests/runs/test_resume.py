@@ -103,13 +103,13 @@ def stopped_after(folder, epochs, config=None):
         shutil.rmtree(folder.path)
 
 
-@pytest.mark.parametrize("harmed", [1, 2])
-def test_harmed_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, harmed):
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_damaged_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, damaged):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 3)
     before = [encode(record) for record in folder.records() if record["kind"] == "epoch"]
     checkpoints = sorted(folder.path.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in checkpoints[:harmed]:
+    for path in checkpoints[:damaged]:
         path.write_bytes(path.read_bytes()[:-1])
     run_job(job(), folder.path)
     assert [encode(record) for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
@@ -181,7 +181,7 @@ def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_a_checkpoint_harmed_anywhere_costs_epochs_and_nothing_else(tmp_path, whole, harm):
+def test_a_checkpoint_damaged_anywhere_costs_epochs_and_nothing_else(tmp_path, whole, harm):
     stopped = JobFolder(tmp_path / "stopped")
     stopped_after(stopped, 3)
     newest = GENERATIONS[3 % 2]
@@ -189,12 +189,12 @@ def test_a_checkpoint_harmed_anywhere_costs_epochs_and_nothing_else(tmp_path, wh
     chance = random.Random(0)
     for _ in range(20):
         place = chance.randrange(len(content))
-        harmed = bytearray(content[:place] if harm == "truncated" else content)
+        damaged = bytearray(content[:place] if harm == "truncated" else content)
         if harm == "flipped":
-            harmed[place] ^= 1 << chance.randrange(8)
+            damaged[place] ^= 1 << chance.randrange(8)
         folder = JobFolder(tmp_path / "job")
         shutil.copytree(stopped.path, folder.path)
-        (folder.path / newest).write_bytes(harmed)
+        (folder.path / newest).write_bytes(damaged)
         run_job(job(), folder.path)
         assert "is damaged" in (folder.path / "train.log").read_text(), place
         assert [record["kind"] for record in folder.records()].count("start") == 1, "another attempt"

@@ -157,7 +157,7 @@ def test_complete_epochs_cost_no_more_time(world):
 
 
 @pytest.mark.parametrize("file", ["journal.jsonl", "result.json"])
-def test_a_job_with_harmed_files_gives_no_estimate(world, file):
+def test_a_job_with_damaged_files_gives_no_estimate(world, file):
     job = world.finish(configuration("bn"), {})
     (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
     assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: unknown until a job has finished here"

@@ -91,7 +91,7 @@ def test_a_job_that_fails_or_does_not_start_has_no_objective(launcher, monkeypat
 
 
 @pytest.mark.parametrize(("name", "content"), [("journal.jsonl", "{}\n"), ("result.json", "no JSON\n")])
-def test_a_harmed_trial_is_set_aside_and_retrained(launcher, tmp_path, capsys, name, content):
+def test_a_damaged_trial_is_set_aside_and_retrained(launcher, tmp_path, capsys, name, content):
     (first,) = launcher.launch(batch("bn"), initial_job_idx=0)
     (folder,) = jobs(tmp_path)
     weights = (folder / "weights.safetensors").read_bytes()
@@ -99,7 +99,7 @@ def test_a_harmed_trial_is_set_aside_and_retrained(launcher, tmp_path, capsys, n
     (again,) = launcher.launch(batch("bn"), initial_job_idx=1)
     assert again.return_value == first.return_value
     assert (folder / "weights.safetensors").read_bytes() == weights
-    assert f"harmed: multirun/jobs/{folder.name}/{name} " in capsys.readouterr().err
+    assert f"damaged: multirun/jobs/{folder.name}/{name} " in capsys.readouterr().err
     (aside,) = (tmp_path / "multirun/superseded").iterdir()
     assert (aside / name).read_text() == content
 

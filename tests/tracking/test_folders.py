@@ -228,7 +228,7 @@ def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_a_harmed_identity_is_restored_from_the_projects_own_database(project, deliver):
+def test_a_damaged_identity_is_restored_from_the_projects_own_database(project, deliver):
     folder = project("p")
     deliver(folder)
     before = identity(folder)
