@@ -39,13 +39,8 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
 
     Two cells with several common seeds are paired by seed (t interval).  With one common seed they are paired by image
     (exact McNemar), which compares two networks and not two methods.  Holm's correction (1979) over all pairs keeps the
-    chance of any false difference at 5 %.
-
-    Args:
-        sweeps: the sweeps of the runs; their commands can add seeds.
-        results: the finished runs.
-        right: which test images each run classifies correctly (N,), by the run's name.  Without its predictions, a
-            cell with a single seed cannot be compared.
+    chance of any false difference at 5 %.  `right` marks the test images that each run classifies correctly (N,), by
+    the run's name; cells with one common seed cannot be compared without it.
     """
     compared = compare_cells(results, right)
     pairs, effects = as_pairs(compared), factor_effects(results)
@@ -66,18 +61,18 @@ def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, s
     """
     if not pairs or any(group.without for group in compared):
         return {}
-    given: dict[str, str] = {}
+    by_cell: dict[str, str] = {}
     unused = LETTERS
     different = {(pair.first, pair.second) for pair in pairs if pair.decided}
     for group in compared:
         rank = {name: position for position, name in enumerate(group.means)}
         decided = [(rank[one], rank[other]) for one, other in different if one in rank and other in rank]
-        found = letters(len(rank), sorted(decided), unused)
-        if found is None:
+        display = letters(len(rank), sorted(decided), unused)
+        if display is None:
             return {}
-        given |= dict(zip(rank, found, strict=True))
-        unused = unused[len(set().union(*found)) :]
-    return given
+        by_cell |= dict(zip(rank, display, strict=True))
+        unused = unused[len(set().union(*display)) :]
+    return by_cell
 
 
 def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], results: Results) -> tuple[str, ...]:
@@ -135,16 +130,16 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
     if top - bottom < ROUNDING:
         return f"{subject} are all {100 * top:.2f} %"
     ends = f"from {100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
-    said = f"{subject} span {points(top - bottom)} points, {ends}"
+    span = f"{subject} span {points(top - bottom)} points, {ends}"
     pair = next((pair for pair in pairs if {pair.first, pair.second} == {best, worst}), None)
     if pair is None:
-        return said
+        return span
     sign = 1 if pair.first == best else -1
     low, high = sorted((sign * pair.low, sign * pair.high))
     if any(np.count_nonzero(group.runs[group.cells.index(name)]) != pair.n for name in (best, worst)):
         common = counted(pair.n, "common seed")
-        said += f"; on the {common} their difference is {points(sign * pair.difference)} points"
-    return f"{said} (95 % confidence interval for this pair alone: {interval(low, high)})"
+        span += f"; on the {common} their difference is {points(sign * pair.difference)} points"
+    return f"{span} (95 % confidence interval for this pair alone: {interval(low, high)})"
 
 
 def _basis(pairs: Sequence[Pair]) -> str:
