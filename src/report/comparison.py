@@ -23,9 +23,8 @@ def compare(
 ) -> tuple[Results, "Report | None"]:
     """Write the report of the finished runs into `out`, print the comparison, and return the results and the report.
 
-    Without a finished run there is no report.  If nothing has `changed`, a report that is newer than all results is
-    kept, and None is returned in its place.  If the report cannot be written, the comparison is printed before the
-    error is raised (BadInput for `out`).
+    The report is None if no run has finished, or if nothing has `changed` and the existing report is current.  An error
+    in writing the report is raised after the comparison is printed: BadInput if `out` cannot be written.
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
@@ -57,7 +56,7 @@ def compare(
 
 
 def _is_current(report: Path, results: Results) -> bool:
-    """Whether a report exists that is newer than all results and all code; a killed command may have left none."""
+    """Whether the report is newer than all results and all code; a killed command may have left none."""
     sources = [job.folder.result_path for job in results.jobs.values()]
     sources += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
     return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in sources)

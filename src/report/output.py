@@ -55,6 +55,6 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
 def _unwritable(path: Path, error: OSError) -> BadInput:
     why = error.strerror or str(error)
     if path == STDOUT:
-        what = f"the standard output cannot be written: {why}"
-        return BadInput(what, "a file, or - for an open output", "--json FILE")
+        problem = f"the standard output cannot be written: {why}"
+        return BadInput(problem, "a file, or - for an open output", "--json FILE")
     return BadInput(f"{path} cannot be written: {why}")

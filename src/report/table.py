@@ -34,7 +34,7 @@ class Column:
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: accuracies from 0 to 1, means over seeds, missing values where one seed gives none.
+    """The table as numbers: accuracies from 0 to 1, means over seeds, and missing values for the spread of one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
     of training only.  `other code` and `other environment` count the runs that were trained with other code than the

@@ -24,7 +24,7 @@ PROBLEMS = 10  # lines
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
-    """Print each text; without `wrap` on one line however long, so that paths and commands can be copied."""
+    """Print each text; without `wrap` on one line of any length, because paths and commands are copied."""
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
@@ -51,7 +51,7 @@ def problems(results: Results) -> list[str]:
 def next_steps(
     results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
 ) -> Iterator[str]:
-    """The commands that train missing jobs and more seeds, each with an explanation; `more` are those of the seeds."""
+    """The commands that train missing jobs and more seeds, with explanations; `more` holds the commands for seeds."""
     jobs = [*results.unfinished, *results.incomplete]
     if any(atlas.unreadable for atlas in atlases) or any(job.state != "not readable" for job in jobs):
         yield "To train only the missing jobs, run the same command again:"
@@ -98,7 +98,7 @@ def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
 
 
 def _table(columns: Sequence[Column], width: int) -> Table:
-    """A table of so many characters, or more if a value would be cut."""
+    """A table of `width` characters, or more if a value would be cut."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.width = min(_width(columns, wrap=False), max(_width(columns), width))
     for column in columns:

@@ -1,4 +1,4 @@
-"""Where the compared runs were trained, as far as that changes the last bits of their results."""
+"""Finds the runs that were trained in another environment, if it can change the last bits of their results."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ UNSET = "not set"
 
 
 def other_environments(results: Results) -> tuple[frozenset[str], str]:
-    """The names of the runs outside the most frequent environment, or the first of several, and the differences."""
+    """The names of the runs outside the most frequent environment (on a tie, the first), and the differences."""
     runs = results.runs
     frequency = Counter(runs["environment"])
     if len(frequency) < 2:

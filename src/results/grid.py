@@ -38,7 +38,7 @@ def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[str]":
 
 
 def _values(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
-    """Each run's value of a key as text; empty where the options of the run do not read the key."""
+    """Each run's value of a key as text; empty if the run's options do not read the key."""
     option = f"{path.partition('.')[0]}.name"
     names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option
     reads = {name: applies(path, {option: name}) for name in names.unique()}

@@ -12,7 +12,7 @@ from src.runs.sweep import Sweep
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
     """The commands, one per line, that give all sweeps the same seeds, and at least `total` of them.
 
-    None where no command can add seeds, or all were requested already and have not finished.
+    None if no command can add seeds, or if all were requested already and have not finished.
     """
     present = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
     wanted = set().union(*present)

@@ -1,4 +1,4 @@
-"""Compares every two cells: paired by seed, or by image where they have one seed in common."""
+"""Compares every two cells: paired by seed, or by image if they have only one seed in common."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Compared:
     runs: npt.NDArray[np.object_]  # names of the runs (cells, seeds), None where a seed has no run
     accuracies: Floats  # test accuracies (cells, seeds), NaN where a seed has no run
     pairs: Mapping[str, npt.NDArray[Any]]
-    without: tuple[tuple[int, int, int], ...]  # pairs that cannot be compared: two cells and their common seeds
+    without: tuple[tuple[int, int], ...]  # the positions of two cells that cannot be compared
 
     @cached_property
     def means(self) -> dict[str, float]:
@@ -67,7 +67,7 @@ def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Com
     alone = _by_image(names, n, right)
     upper = np.triu(np.ones_like(n, dtype=bool), 1)
     usable = upper & ((n > 1) | ((n == 1) & (alone >= 0) & (alone.T >= 0)))
-    without = tuple((int(i), int(j), int(n[i, j])) for i, j in np.argwhere(upper & ~usable))
+    without = tuple((first, second) for first, second in np.argwhere(upper & ~usable).tolist())
     pair = np.nonzero(usable)
     single, spread = n[pair] == 1, np.maximum(sd[pair], statistics.rounding_sd(images))
     one, other = alone[pair], alone.T[pair]
@@ -99,7 +99,7 @@ def _measurements(results: Results) -> list[int]:
 
 
 def _agree(values: Counts) -> Bools:
-    """Whether every two rows hold the same number wherever both hold one, which is not negative (rows, rows)."""
+    """Whether two rows have equal numbers in every column that both have (rows, rows); -1 marks a missing number."""
     rows = [((values == own) | (values < 0) | (own < 0)).all(axis=1) for own in values]
     return np.array(rows, dtype=bool).reshape(len(values), len(values))
 
