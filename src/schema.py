@@ -83,8 +83,8 @@ def named(*options: type[Option]) -> dict[str, Any]:
 class Key:
     """One key of the configuration.
 
-    `read_by` lists the options of its group that have it; empty means all of them.  `null` says whether null is a value
-    for these options: a key that only some options have is always null in the others.
+    `read_by` names the options that use the key, such as `gn` for `norm.groups`; it is empty if all options do.
+    `nullable` says whether the user may set the key to null.  An option that does not use the key holds null.
     """
 
     path: str
@@ -93,7 +93,7 @@ class Key:
     limits: Mapping[str, float]
     choices: tuple[str, ...]
     example: str
-    null: bool
+    nullable: bool
     read_by: tuple[str, ...] = ()
 
     @property
@@ -119,7 +119,7 @@ class Key:
             list[str]: "a list of texts",
         }[self._plain_type]
         limits = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
-        return f"{words} {limits}".strip() + (" or null" if self.null else "")
+        return f"{words} {limits}".strip() + (" or null" if self.nullable else "")
 
     @property
     def placeholder(self) -> str:
@@ -205,7 +205,7 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
         if not dataclasses.is_dataclass(kind):
             default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
             metadata = item.metadata or {"limits": {}, "choices": (), "example": ""}
-            keys[path] = Key(path, kind, default, **metadata, null=isinstance(kind, UnionType))
+            keys[path] = Key(path, kind, default, **metadata, nullable=isinstance(kind, UnionType))
         elif not (isinstance(kind, type) and issubclass(kind, Option)):
             keys |= schema(kind, f"{path}.")
     return keys
@@ -218,7 +218,7 @@ def group_schema(group: str, options: Options, off: str | None = None) -> dict[s
     came: it leaves their keys alone.
     """
     name = f"{group}.name"
-    keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", null=False)}
+    keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", nullable=False)}
     having: dict[str, list[str]] = {}
     for option, kind in options.items():
         for path, item in schema(kind, f"{group}.").items():

@@ -93,4 +93,4 @@ def test_a_journal_with_correct_checksums_but_another_configuration_is_reported(
     from src.results.results import load_results
 
     (found,) = load_results([world.sweep([job])], world.multirun).unfinished
-    assert found.reason == f"{path} is that of another job"
+    assert found.reason == f"{path} belongs to another job"

@@ -43,11 +43,22 @@ class Network(Option):
         """Return each norm layer's name and number of channels, in order."""
         raise NotImplementedError
 
-    def build(
-        self, channels: int, classes: int, norm: NormLayer, dropout: float, generator: "torch.Generator"
-    ) -> "nn.Module":
-        """Return the network for images with so many channels; its first weights come from `generator` alone."""
+    def build(self, channels: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
+        """Return the network for images with so many channels; its first weights are set by `initialise`."""
         raise NotImplementedError
+
+    def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:
+        """Set the first weights from `generator` alone, the same under every norm.
+
+        Weights are normal with variance 2 / fan-in (He et al. 2015), biases zero.
+        """
+        from torch import nn
+
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 NETWORKS: dict[str, type[Network]] = options_in(__name__, __path__, Network)

@@ -9,7 +9,6 @@ from src.models.layers import Convolution
 from src.schema import key
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -38,10 +37,8 @@ class CNN(Network):
         """Return the output channels of each convolution."""
         return [(layer.name, layer.channels) for layer in self.convolutions()]
 
-    def build(
-        self, channels: int, classes: int, norm: NormLayer, dropout: float, generator: "torch.Generator"
-    ) -> "nn.Module":
+    def build(self, channels: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
         """Return the torch module."""
         from src.models.modules.cnn import CNN
 
-        return CNN(channels, classes, self.convolutions(), norm, dropout, generator)
+        return CNN(channels, classes, self.convolutions(), norm, dropout)

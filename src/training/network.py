@@ -10,17 +10,19 @@ from src.training.streams import generator
 
 def make_network(config: Config, source: Source) -> nn.Module:
     """Return the network for a dataset's images; its first weights depend on the seed alone."""
-    norm, network = config.norm, config.model
-    return network.build(
-        source.channels,
-        len(source.classes),
-        lambda channels: norm.layer(channels, network.layout),
-        config.reg.dropout,
-        generator(config.seed, "weights"),
-    )
+    model = _build(config, source)
+    config.model.initialise(model, generator(config.seed, "weights"))
+    return model
 
 
 def count_parameters(config: Config, source: Source) -> int:
     """Return the number of parameters of a job's network, which is built without memory for its weights."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in make_network(config, source).parameters())
+        return sum(parameter.numel() for parameter in _build(config, source).parameters())
+
+
+def _build(config: Config, source: Source) -> nn.Module:
+    norm, network = config.norm, config.model
+    return network.build(
+        source.channels, len(source.classes), lambda channels: norm.layer(channels, network.layout), config.reg.dropout
+    )

@@ -22,8 +22,10 @@ WIDTH = 16  # conf/model/cnn.yaml
 def network(
     name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0
 ) -> nn.Module:
-    norm, generator = NORMS[name][0], torch.Generator().manual_seed(seed)
-    return CNN(width=width).build(channels, 10, lambda count: norm.layer(count, "map"), dropout, generator)
+    norm, settings = NORMS[name][0], CNN(width=width)
+    model = settings.build(channels, 10, lambda count: norm.layer(count, "map"), dropout)
+    settings.initialise(model, torch.Generator().manual_seed(seed))
+    return model
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:

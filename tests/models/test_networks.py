@@ -31,7 +31,7 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
         channels.append(count)
         return build("ln").layer(count, network.layout)
 
-    model = network.build(3, 10, norm, 0.1, torch.Generator().manual_seed(0))
+    model = network.build(3, 10, norm, 0.1)
     assert channels == [count for _, count in network.norm_channels()]
     for size in network.sizes:
         assert model(torch.zeros(2, 3, size, size)).shape == (2, 10)

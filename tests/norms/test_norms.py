@@ -19,7 +19,10 @@ WITH_STATISTICS = [name for name in NORMS if name != "none"]
 
 def network(name: str) -> nn.Module:
     norm = build(name)
-    model = CNN(width=8).build(1, 10, lambda n: norm.layer(n, "map"), 0.0, torch.Generator().manual_seed(0)).double()
+    settings = CNN(width=8)
+    model = settings.build(1, 10, lambda n: norm.layer(n, "map"), 0.0)
+    settings.initialise(model, torch.Generator().manual_seed(0))
+    model.double()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:

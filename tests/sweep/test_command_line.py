@@ -17,7 +17,7 @@ from src.sweep.command_line import typed as typed_again
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF
 from tests.conftest import files_below
-from tests.test_bad_input import QUICK, WAYS_ON
+from tests.test_bad_input import CORRECTIONS, QUICK
 
 SMALL = ("data=synthetic", "data.images=1000", "data.validation=200", "epochs=1", "plan=true")
 
@@ -192,7 +192,7 @@ optimizer.lr=1e-30 | --cfg job -p foo | --cfg job norm=bn,gn | --resolve | hydra
 hydra/sweeper=foo | hydra.launcher.workers=1,2 | data.validation=99999 | data.batch_size=99999 | help
 version
 """
-TYPED = [typed for typed, _ in (*QUICK, *WAYS_ON) if "tracking.uri" not in typed and typed == typed.strip()]
+TYPED = [typed for typed, _ in (*QUICK, *CORRECTIONS) if "tracking.uri" not in typed and typed == typed.strip()]
 TYPED += [words.strip() for line in MORE.strip().splitlines() for words in line.split("|")]
 EXAMPLES = {"VALUE": "1", "INTEGER": "200", "NUMBER": "0.5", "TEXT": "x", "FOLDER": ".", "A,B": "1,2"}
 BESIDE = {"norm.groups": "norm=gn", "optimizer.momentum": "optimizer=sgd", "data.channels": "data=synthetic"}

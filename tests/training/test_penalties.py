@@ -17,7 +17,10 @@ NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 
 def network(norm: str = "bn") -> nn.Module:
-    return CNN(width=4).build(1, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0, torch.Generator().manual_seed(0))
+    settings = CNN(width=4)
+    model = settings.build(1, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0)
+    settings.initialise(model, torch.Generator().manual_seed(0))
+    return model
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, l1: float = 0.0, l2: float = 0.0) -> None:

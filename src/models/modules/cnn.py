@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,9 +14,7 @@ class CNN(nn.Module):
 
     Max pooling comes before the norm, which then has a quarter of the pixels to normalise.
 
-    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).  First weights come
-    from `generator` alone and are the same under every norm: normal with variance 2 / fan-in (He et al. 2015), biases
-    zero.
+    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).
     """
 
     def __init__(
@@ -27,7 +24,6 @@ class CNN(nn.Module):
         convolutions: Sequence[Convolution],
         norm: NormLayer,
         dropout: float,
-        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.blocks = nn.Sequential()
@@ -46,14 +42,6 @@ class CNN(nn.Module):
             channels = layer.channels
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, classes)
-        self._initialise(generator)
-
-    def _initialise(self, generator: torch.Generator) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, C, H, W)."""
