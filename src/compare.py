@@ -116,21 +116,20 @@ def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned
 
-    found = tuned(report.results, key, right_by_run(report.atlases))
+    best = tuned(report.results, key, right_by_run(report.atlases))
     console.print()
-    for row in found.rows:
+    for row in best.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
         accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
         print_lines(console, [f"{row.level}: {row.cell}, {accuracies}"], wrap=False)
-    print_lines(console, found.sentences)
-    return found
+    print_lines(console, best.sentences)
+    return best
 
 
 def default_out(sweeps: Sequence[Sweep], multirun: Path) -> Path:
     """The sweep's folder; for several sweeps a folder of their own inside the first one's."""
-    folder = sweeps[0].folder(multirun)
-    others = [sweep.id[:8] for sweep in sweeps[1:]]
-    return folder / f"with-{'-'.join(others)[:80]}" if others else folder
+    folder, *others = (sweep.folder(multirun) for sweep in sweeps)
+    return folder / f"with-{'-'.join(other.name for other in others)[:80]}" if others else folder
 
 
 if __name__ == "__main__":

@@ -72,11 +72,8 @@ def read_answers(
 ) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
     """Read the predictions of all runs on the dataset with this digest.
 
-    Only one run's probabilities are in memory at a time.  Each run keeps 6 bytes an image, each cell 8.
-
-    Returns:
-        The answers of each cell with at least one readable run, by the cell's name; the mean probabilities of all runs
-        (N, classes); the reason for each unreadable run.
+    Returns the answers of each cell with a readable run, by the cell's name; the mean probabilities of all runs
+    (N, classes); the reason for each unreadable run.  Only one run's probabilities are in memory at a time.
     """
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
@@ -99,18 +96,13 @@ def read_answers(
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
-                runs[run] = _answers(predictions, label)
+                own, right = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
+                runs[run] = Answers(label, predicted, confidence, own, calibrate(confidence, right))
         if runs:
             cells[str(cell)] = _vote(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities
     return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable)
-
-
-def _answers(predictions: Predictions, label: Labels) -> Answers:
-    confidence, probabilities = predictions.confidence, predictions.probabilities
-    calibration = calibrate(confidence, ~predictions.wrong)
-    predicted = predictions.predicted.astype(np.int16)
-    return Answers(label, predicted, confidence, self_confidence(label, probabilities), calibration)
 
 
 def _vote(
@@ -137,8 +129,7 @@ def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> np
 def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | None) -> Predictions:
     """A run's predictions, checked against the expected (images, classes) and the labels of the first run.
 
-    Raises:
-        NoAccess, Damaged: if they cannot be used.
+    Raises NoAccess or Damaged if they cannot be used.
     """
     path = job.folder.path / PREDICTIONS
     try:

@@ -48,9 +48,9 @@ class Atlas:
         """The images that every run misclassifies, the highest mean confidence first."""
         if not self.runs:
             return np.empty(0, dtype=np.int64)
-        found = np.flatnonzero(np.stack([run.wrong for run in self.runs.values()]).all(axis=0))
-        confidence = np.mean([run.confidence[found] for run in self.runs.values()], axis=0)
-        return found[np.argsort(-confidence, kind="stable")].astype(np.int64)
+        images = np.flatnonzero(np.stack([run.wrong for run in self.runs.values()]).all(axis=0))
+        confidence = np.mean([run.confidence[images] for run in self.runs.values()], axis=0)
+        return images[np.argsort(-confidence, kind="stable")].astype(np.int64)
 
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
@@ -65,12 +65,12 @@ class Atlas:
         return self._alone([cell.right for cell in cells], [cell.wrong for cell in cells])
 
     def _alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
-        found = {}
-        alone = by_one_alone(np.array(chosen), np.array(opposite))
-        for (name, cell), own in zip(self.answers.items(), alone, strict=True):
+        alone = {}
+        images = by_one_alone(np.array(chosen), np.array(opposite))
+        for (name, cell), own in zip(self.answers.items(), images, strict=True):
             split = 2 * cell.votes[own] <= len(cell.runs)  # most runs are wrong, but no class has most votes
-            found[name] = own[np.lexsort((own, -cell.confidence[own], split))]
-        return found
+            alone[name] = own[np.lexsort((own, -cell.confidence[own], split))]
+        return alone
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
@@ -96,9 +96,7 @@ class Atlas:
     @cached_property
     def suspected(self) -> tuple[Suspect, ...]:
         """Suspected label errors, the most suspicious first; none for a single run."""
-        if len(self.runs) < 2:
-            return ()
-        return suspected_labels(list(self.runs.values()), self.probabilities)
+        return suspected_labels(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
 
     @property
     def calibration(self) -> dict[str, Calibration]:
@@ -106,11 +104,7 @@ class Atlas:
         return {name: cell.calibration for name, cell in self.answers.items()}
 
     def test_images(self) -> Bytes:
-        """The test images (N, C, H, W).
-
-        Raises:
-            BadInput: if the images are gone or have changed since the runs.
-        """
+        """The test images (N, C, H, W); raises BadInput if they are missing or have changed since the runs."""
         from src.data.sources import load
 
         images = load(self.data)
@@ -128,10 +122,10 @@ class Atlas:
             "runs": list(self.runs),
             "cells": list(self.answers),
             "wrong by all": self.by_all.tolist(),
-            "wrong by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_wrong.items()},
-            "right by one cell alone": {name: found.tolist() for name, found in self.by_cell_alone_right.items()},
+            "wrong by one cell alone": {name: images.tolist() for name, images in self.by_cell_alone_wrong.items()},
+            "right by one cell alone": {name: images.tolist() for name, images in self.by_cell_alone_right.items()},
             "disagreement": shares,
-            "confusion differences": [asdict(found) for found in self.confusion_differences],
+            "confusion differences": [asdict(difference) for difference in self.confusion_differences],
             "suspected label errors": [asdict(suspect) for suspect in self.suspected],
             "calibration": {
                 name: cell.calibration.as_json()
@@ -146,10 +140,8 @@ def read_atlases(results: Results) -> list[Atlas]:
     """One atlas for each dataset; the predictions of each run are read once."""
     atlases = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
-        first = runs.iloc[0]
-        stored = results.jobs[first["run"]].start["config"]["data"]
-        data = stored_option("data", stored)
-        source = results.sources[str(digest)]
+        first, source = runs.iloc[0], results.sources[str(digest)]
+        data = stored_option("data", results.jobs[first["run"]].start["config"]["data"])
         atlases.append(Atlas(first["dataset_name"], source, data, *read_answers(results, str(digest))))
     return atlases
 

@@ -17,8 +17,7 @@ UNREADABLE = 3  # lines for runs without predictions
 
 def sentences(atlas: Atlas) -> list[str]:
     """The sentences on one dataset: common errors, disagreement, the largest confusion, suspected label errors."""
-    problems = [f"Not counted below: {problem}" for problem in atlas.unreadable]
-    lines = shorten(problems, UNREADABLE)
+    lines = shorten([f"Not counted below: {problem}" for problem in atlas.unreadable], UNREADABLE)
     if not atlas.runs:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
@@ -83,12 +82,10 @@ def _confusion(atlas: Atlas) -> Iterator[str]:
 
 def _suspected(atlas: Atlas) -> str:
     classes, runs = atlas.source["classes"], len(atlas.runs)
-    if not atlas.suspected:
-        return "Suspected label errors: none"
     words = [
         f"#{suspect.index} (label {classes[suspect.label]}; {round(suspect.share * runs)} of {runs} runs predict "
         f"{classes[suspect.suggested]})"
         for suspect in atlas.suspected
     ]
     listed = ", ".join(shorten(words, SUSPECTS))
-    return f"Suspected label errors, to check by eye: {len(atlas.suspected):,}: {listed}"
+    return f"Suspected label errors{f', to check by eye: {len(words):,}: {listed}' if words else ': none'}"

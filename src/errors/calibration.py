@@ -34,18 +34,11 @@ class Calibration:
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]) -> Calibration:
-    """The calibration of one run.
+    """The calibration of one run, from the probability of the predicted class (N,) and whether it is right (N,).
 
     The expected calibration error is the gap between accuracy and mean confidence in each bin, averaged with the number
     of images as weight (Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks", equations 2
-    and 3; 15 bins of equal width).
-
-    Args:
-        confidence: the probability of the predicted class, 0 to 1 (N,).
-        right: whether the predicted class is the label (N,).
-
-    Raises:
-        ValueError: for an empty array.
+    and 3; 15 bins of equal width).  Raises ValueError for an empty array.
     """
     if len(confidence) == 0:
         raise ValueError("no predictions to calibrate")

@@ -30,21 +30,19 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
     The largest of many differences is partly chance: it suggests where to look and proves nothing.  `confusions` holds
     each cell's confusion matrix, rows are labels, mean over its runs (cells, classes, classes).
     """
-    found = []
+    differences = []
     for (row, column), most in np.ndenumerate(confusions.argmax(axis=0)):
         least = int(confusions[:, row, column].argmin())
         more, less = float(confusions[most, row, column]), float(confusions[least, row, column])
         if row != column and more > less:
-            found.append(ConfusionDifference(row, column, cells[most], cells[least], more, less))
-    return tuple(sorted(found, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
+            differences.append(ConfusionDifference(row, column, cells[most], cells[least], more, less))
+    return tuple(sorted(differences, key=lambda pair: (pair.times_less - pair.times_more, pair.label, pair.predicted)))
 
 
 def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
-    """The images that only one cell gets wrong, for each cell in ascending order; or right, with swapped arguments.
+    """For each cell the images that only this cell gets wrong, in ascending order; or right, with swapped arguments.
 
-    Args:
-        chosen: the images that each cell gets wrong (cells, N).
-        opposite: the images that each cell gets right (cells, N); a tie is in neither.
+    `chosen` marks the images that each cell gets wrong (cells, N), `opposite` those it gets right; a tie is in neither.
     """
     if len(chosen) < 2:
         return [np.empty(0, dtype=np.int64) for _ in chosen]
@@ -55,12 +53,8 @@ def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
 def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDArray[np.float64]:
     """The share of images on which two runs predict different classes, averaged over pairs of runs of two cells.
 
-    Args:
-        cells: the predicted classes (N,) of each run of each cell.
-        n_classes: number of classes.
-
-    Returns:
-        (cells, cells), symmetric.  The diagonal compares two runs of the same cell; NaN for a cell with one run.
+    `cells` holds the predicted classes (N,) of each run of each cell.  The result (cells, cells) is symmetric; its
+    diagonal compares two runs of the same cell, and is NaN for a cell with one run.
     """
     if not cells:
         return np.empty((0, 0))

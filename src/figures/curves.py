@@ -8,17 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from src.figures.looks import (
-    Settings,
-    best_cells,
-    cell_settings,
-    figure_label,
-    legend_columns,
-    line_styles,
-    marker,
-    selection_title,
-    style_axes,
-)
+from src.figures import looks
+from src.figures.looks import Settings, best_cells, style_axes
 from src.pictures.colours import colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
@@ -50,21 +41,24 @@ def curves(results: Results) -> Figure:
     In an SVG, the ids of a cell's line and band begin with `cell-K-`, where K is its position among the cells drawn.
     """
     cells = best_cells(results.runs, SHOWN)
-    columns = legend_columns(cells)
+    columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
     for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANELS.items(), strict=True)):
         _draw_curves(axes, results, cells, metric, panel=k)
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
-            _use_log_scale(axes)
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+            axes.yaxis.set_major_formatter(ScalarFormatter())
+            axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:
         _label_epochs(axes)
     longest = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
     panels[0, 0].set_xlim(*((0.85, longest + 0.15) if longest > 1 else (0.5, 1.5)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
-    if title := selection_title(len(cells), results.runs["cell"].nunique()):
+    if title := looks.selection_title(len(cells), results.runs["cell"].nunique()):
         figure.suptitle(title, fontsize=10)
     return figure
 
@@ -72,8 +66,8 @@ def curves(results: Results) -> Figure:
 @default_settings
 def single_panel(results: Results, metric: str) -> Figure:
     """One validation metric, `val/loss` or `val/accuracy`, by epoch, with a line for every cell."""
-    cells = cell_settings(results.runs)
-    columns = legend_columns(cells)
+    cells = looks.cell_settings(results.runs)
+    columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     axes = figure.subplots()
     _draw_curves(axes, results, cells, metric)
@@ -86,14 +80,14 @@ def single_panel(results: Results, metric: str) -> Figure:
 
 
 def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
-    """Draw one metric: a line for each of the cells, and a band where there are several seeds."""
-    styles = line_styles(settings["norm.name"] for settings in cells.values())
-    found = mean_curves(results, cells, metric)
-    for k, ((cell, curve), style) in enumerate(zip(found.items(), styles, strict=True)):
+    """Draw a line for each of the cells, and a band where there are several seeds."""
+    styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
+    means = mean_curves(results, cells, metric)
+    for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
         own, n = colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        style |= {"color": own, "marker": marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        name, every = figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        style |= {"color": own, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        name, every = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
         axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=every, **style)
         if n > 1:
             band = axes.fill_between(epochs, curve["min"], curve["max"], color=own, alpha=0.15, linewidth=0)
@@ -103,10 +97,3 @@ def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], me
 def _label_epochs(axes: Axes) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def _use_log_scale(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -11,7 +11,7 @@ from src.figures.curves import curves
 from src.figures.forest import forest
 from src.figures.heat_map import heat_map
 from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_numbers, weights_by
+from src.figures.swept import accuracy_by, swept_numbers, weights_by_l1
 from src.pictures.rendering import default_settings, png, svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts
@@ -38,13 +38,9 @@ class Drawing:
 
 @default_settings
 def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
-    """All figures for which the results have numbers, by file name without ending.
-
-    `curves` always; `differences` if there are pairs; `accuracy_by_KEY` for each swept number; `heat_map` for two
-    swept keys; `weights_by_l1` if `reg.l1` is swept; `reliability`, or one for each of several datasets.
-    """
+    """The figures that the results have numbers for, by file name without ending."""
     numbers = swept_numbers(results)
-    found = {
+    drawn = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
             "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
@@ -54,25 +50,25 @@ def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
     }
     if verdicts.pairs:
         words = "Forest plot: for each pair of cells, the difference of their test accuracies with its 95 % interval."
-        found["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
+        drawn["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
     for path in numbers:
         words = (
             f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
-        found[name] = Drawing(f"Accuracy by {path}", words, accuracy_by(results, path))
+        drawn[name] = Drawing(f"Accuracy by {path}", words, accuracy_by(results, path))
     if (heat := heat_map(results)) is not None:
         words = "Heat map with numbers: the mean test accuracy over two swept keys."
-        found["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat)
-    if "reg.l1" in numbers and (weights := weights_by(results)) is not None:
+        drawn["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat)
+    if "reg.l1" in numbers and (weights := weights_by_l1(results)) is not None:
         words = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
-        found["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
+        drawn["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
             words = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
-            found[name] = Drawing("Reliability diagrams", words, reliability(results.runs, atlas.calibration))
-    return found
+            drawn[name] = Drawing("Reliability diagrams", words, reliability(results.runs, atlas.calibration))
+    return drawn
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:

@@ -49,7 +49,7 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
 
 
 def _rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
-    """First and second label, the pair and the sign of its difference; the best cell is always second."""
+    """Each row's first and second cell, its pair and the sign of the difference; the best cell is always second."""
     order = sorted(pairs, key=lambda pair: (best not in (pair.first, pair.second), -abs(pair.difference)))
     return [
         (pair.second, pair.first, pair, -1) if pair.first == best else (pair.first, pair.second, pair, 1)

@@ -1,11 +1,9 @@
 """Draws the galleries: images that runs get wrong, with the answers of the cells beside them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from src.errors.answers import CellAnswers
 from src.errors.atlas import Atlas
@@ -18,48 +16,42 @@ ROWS = 20  # images in a gallery
 COLUMNS = 16  # cells in a gallery
 
 
-@dataclass(frozen=True)
-class Gallery:
+class Gallery(NamedTuple):
     """A picture with one row per image and one column per cell, and a description of its images."""
 
     words: str
-    picture: Image.Image
-
-    @cached_property
-    def png(self) -> bytes:
-        """The picture as PNG."""
-        return picture_png(self.picture)
+    png: bytes
 
 
 def galleries(atlas: Atlas) -> dict[str, Gallery]:
     """All galleries by file name without ending.
 
     `wrong_by_all`; `wrong_by_one` for several cells; `right_by_one` for more than two, since with two cells it shows
-    the same images; `suspected_labels`.  A gallery without images says so.
-
-    Raises:
-        BadInput: if the test images are missing or have changed since the runs.
+    the same images; `suspected_labels`.  A gallery without images says so.  Raises BadInput if the test images are
+    missing or have changed since the runs.
     """
     images = atlas.test_images()
 
-    def picture(chosen: Indices, heading: str, suspects: tuple[Suspect, ...] = ()) -> Image.Image:
+    def draw(words: str, heading: str, chosen: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
         if len(atlas.answers) > COLUMNS:
             heading += f" ({COLUMNS} of {len(atlas.answers):,} cells are shown)"
-        return side_by_side(images, _columns(atlas, chosen), chosen, atlas.source["classes"], heading, suspects)
+        columns = _columns(atlas, chosen)
+        picture = side_by_side(images, columns, chosen, atlas.source["classes"], heading, suspects)
+        return Gallery(words, picture_png(picture))
 
-    everyone = picture(atlas.by_all[:ROWS], f"Wrong in all {len(atlas.runs)} runs")
-    found = {"wrong_by_all": Gallery("images that every run gets wrong", everyone)}
+    common = draw("images that every run gets wrong", f"Wrong in all {len(atlas.runs)} runs", atlas.by_all[:ROWS])
+    drawn = {"wrong_by_all": common}
     if len(atlas.answers) > 1:
-        one = picture(_take_turns(atlas.by_cell_alone_wrong), "Wrong in one cell alone")
-        found["wrong_by_one"] = Gallery("images that one cell alone gets wrong", one)
+        chosen = _take_turns(atlas.by_cell_alone_wrong)
+        drawn["wrong_by_one"] = draw("images that one cell alone gets wrong", "Wrong in one cell alone", chosen)
     if len(atlas.answers) > 2:
-        one = picture(_take_turns(atlas.by_cell_alone_right), "Right in one cell alone")
-        found["right_by_one"] = Gallery("images that one cell alone gets right", one)
+        chosen = _take_turns(atlas.by_cell_alone_right)
+        drawn["right_by_one"] = draw("images that one cell alone gets right", "Right in one cell alone", chosen)
     suspects = atlas.suspected[:ROWS]
     chosen = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: most runs agree on another class; a person must judge"
-    found["suspected_labels"] = Gallery("images whose label may be wrong", picture(chosen, heading, suspects))
-    return found
+    drawn["suspected_labels"] = draw("images with a label that may be wrong", heading, chosen, suspects)
+    return drawn
 
 
 def _columns(atlas: Atlas, chosen: Indices) -> dict[str, CellAnswers]:
@@ -70,12 +62,9 @@ def _columns(atlas: Atlas, chosen: Indices) -> dict[str, CellAnswers]:
     return {name: cell for name, cell in atlas.answers.items() if name in kept}
 
 
-def _take_turns(found: Mapping[str, Indices]) -> Indices:
+def _take_turns(images: Mapping[str, Indices]) -> Indices:
     """Up to `ROWS` images, grouped by cell: the cells take turns to add their next image."""
-    ranked = [
-        (rank, position, int(index))
-        for position, indices in enumerate(found.values())
-        for rank, index in enumerate(indices[:ROWS])
-    ]
-    shown = sorted(sorted(ranked)[:ROWS], key=lambda item: (item[1], item[0]))
-    return np.array([index for _, _, index in shown], dtype=np.int64)
+    ranked = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
+    chosen = sorted((cell, rank) for rank, cell in sorted(ranked)[:ROWS])
+    of_cells = list(images.values())
+    return np.array([of_cells[cell][rank] for cell, rank in chosen], dtype=np.int64)

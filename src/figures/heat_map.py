@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,10 +24,7 @@ def heat_map(results: Results) -> Figure | None:
     """Mean test accuracy over two swept keys: two numbers, with a panel per norm, or the norms and one number.
 
     Each dataset has panels of its own.  A square is the mean over the settings that were trained at all squares of its
-    panel; a panel without such settings is left out.
-
-    Returns:
-        None if the sweep varies fewer keys or has too many levels.
+    panel.  A panel without such settings is left out.  None if the sweep varies fewer keys or has too many levels.
     """
     numbers = swept_numbers(results)
     # The panels of a dataset stay together.
@@ -49,8 +45,8 @@ def heat_map(results: Results) -> Figure | None:
         balanced = balanced_runs(panel, others, (row, column))
         if len(balanced):
             grids[str(title)] = _grid(balanced, row, column).reindex(index=rows, columns=columns)
-            found = averaged_keys(balanced, others, (row, column))
-            averaged |= dict.fromkeys(short_name(path, results.varies) for path in found)
+            keys = averaged_keys(balanced, others, (row, column))
+            averaged |= dict.fromkeys(short_name(path, results.varies) for path in keys)
     return _draw_panels(grids, row, column, list(averaged)) if grids else None
 
 
@@ -64,13 +60,10 @@ def _titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
 def _grid(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
     """Mean test accuracy in percent by the typed values of both keys; NaN where no cell has finished."""
     cells = runs.groupby("cell", sort=False).agg({"test/accuracy": "mean", row: "first", column: "first"})
-    cells[[row, column]] = cells[[row, column]].map(_as_typed)
+    values = cells[[row, column]].map(lambda value: float(value) if isinstance(value, int | float) else value)
+    cells[[row, column]] = values.map(format_value)
     grid: pd.DataFrame = 100 * cells.pivot_table("test/accuracy", row, column)
     return grid
-
-
-def _as_typed(value: Any) -> str:
-    return format_value(float(value) if isinstance(value, int | float) else value)
 
 
 def _draw_panels(grids: dict[str, pd.DataFrame], row: str, column: str, averaged: Sequence[str]) -> Figure:

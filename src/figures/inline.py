@@ -29,24 +29,19 @@ class InlineCurves:
 
     svg: str  # the element alone, without XML header
     boxes: list[CheckBox]
-    lines: list[dict[str, Any]]  # for each panel and cell; its points are x and y in the SVG, mean, lowest and highest
+    lines: list[dict[str, Any]]  # one per panel and cell; each point is x and y in the SVG, mean, lowest and highest
 
 
 def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
-    """The curves as an SVG element, with the numbers behind them.
-
-    Args:
-        results: the runs that the drawing shows.
-        drawing: the `curves` of `drawings`.
-    """
-    drawn = drawing.svg.decode()  # this also fixes the layout, and with it the place of every point
+    """The curves of `drawings` as an SVG element, with the numbers behind them."""
+    svg = drawing.svg.decode()  # this also fixes the layout, and with it the place of every point
     cells = best_cells(results.runs, SHOWN)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
         CheckBox(cell, colour(settings), _dashes(style["linestyle"]))
         for (cell, settings), style in zip(cells.items(), styles, strict=True)
     ]
-    return InlineCurves(drawn[drawn.index("<svg") :], boxes, _lines(results, list(cells), drawing.figure))
+    return InlineCurves(svg[svg.index("<svg") :], boxes, _lines(results, list(cells), drawing.figure))
 
 
 def _dashes(pattern: Any) -> str:
@@ -54,7 +49,6 @@ def _dashes(pattern: Any) -> str:
 
 
 def _lines(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
-    """The place and the numbers of every point, as `InlineCurves.lines`."""
     width, height = 72 * figure.get_size_inches()  # an SVG has 72 units an inch
     lines = []
     for axes, metric in zip(figure.axes, PANELS, strict=True):

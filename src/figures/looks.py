@@ -6,12 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from src.pictures.colours import HUES
+from src.norms import NORMS
 
 Settings = Mapping[str, Any]
 """A row of `Results.runs`: the values of a configuration by dotted key."""
-MARKERS = dict(zip(HUES, "xosD^v<>pP", strict=False))
-OTHER_MARKER = "*"
 DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # lengths of dashes and gaps
 LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))
 FILLS = ("full", "none", "left", "top")  # of markers
@@ -20,8 +18,8 @@ INK, FRAME = "#222222", "#e4e7ea"
 
 
 def marker(norm_name: str) -> str:
-    """The marker of a norm."""
-    return MARKERS.get(norm_name, OTHER_MARKER)
+    """The marker of a norm; a star for a norm in an old folder that this version does not have."""
+    return NORMS[norm_name].marker if norm_name in NORMS else "*"
 
 
 def filled_marker(norm_name: str) -> str:

@@ -17,15 +17,11 @@ COLUMNS = 3
 
 
 def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
-    """One panel per cell: accuracy against mean confidence, one marker per bin, larger for more images.
+    """One panel per cell with a calibration: accuracy against mean confidence, one marker per bin.
 
-    Below the diagonal the cell is overconfident.  The grey stems are the gaps; their mean, weighted by images, is the
-    expected calibration error of a single run (Guo et al. 2017).  With several seeds, the stems show all runs
-    together, and the error in the title is the mean of the runs' errors.
-
-    Args:
-        runs: as in `Results.runs`; cells without a calibration have no panel.
-        calibration: by the label of the cell.
+    A marker is larger for more images.  Below the diagonal the cell is overconfident.  The grey stems are the gaps;
+    their mean, weighted by images, is the expected calibration error of a single run (Guo et al. 2017).  With several
+    seeds, the stems show all runs together, and the error in the title is the mean of the runs' errors.
     """
     known = runs[runs["cell"].isin(list(calibration))]
     cells = best_cells(known, SHOWN)
@@ -44,16 +40,16 @@ def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> F
     return figure
 
 
-def _draw_panel(axes: Axes, cell: str, settings: Settings, found: Calibration) -> None:
-    own, full = colour(settings), found.count > 0
-    confidence, accuracy, count = 100 * found.confidence[full], 100 * found.accuracy[full], found.count[full]
+def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) -> None:
+    own, full = colour(settings), bins.count > 0
+    confidence, accuracy, count = 100 * bins.confidence[full], 100 * bins.accuracy[full], bins.count[full]
     axes.plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (4, 3)))
     low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)
     axes.vlines(confidence, low, high, color="#b5bcc4", linewidth=3)
     axes.plot(confidence, accuracy, color=own, linewidth=1)
     size = 12 + 60 * np.log1p(count) / np.log1p(count.sum())
     axes.scatter(confidence, accuracy, s=size, color=own, marker=filled_marker(settings["norm.name"]), zorder=3)
-    style_axes(axes, f"{figure_label(cell)}\ncalibration error {100 * found.ece:.2f} points")
+    style_axes(axes, f"{figure_label(cell)}\ncalibration error {100 * bins.ece:.2f} points")
     axes.title.set_fontsize(9)
     axes.set_xlim(-3, 103)
     axes.set_ylim(-3, 103)

@@ -8,23 +8,8 @@ from PIL import Image, ImageDraw
 from src.data.idx import Bytes
 from src.errors.answers import CellAnswers
 from src.errors.labels import Suspect
-from src.pictures.tiles import (
-    DETAIL,
-    GAP,
-    GREY,
-    INK,
-    PAIR,
-    TILE,
-    WRONG,
-    blank_picture,
-    common_size,
-    cut,
-    font,
-    message_picture,
-    percent,
-    text_width,
-    tile,
-)
+from src.pictures import tiles
+from src.pictures.tiles import DETAIL, GAP, GREY, INK, TILE, WRONG, percent, text_width
 from src.runs.predictions import Indices
 
 STEP = TILE + 8  # from one column of answers to the next
@@ -57,21 +42,17 @@ def side_by_side(
     With several seeds, a third line counts the seeds that give the answer.  Wrong answers are coloured.  A frame marks
     an image that more than half of the seeds get wrong, even if the most frequent answer is right.
 
-    Args:
-        test_images: (N, C, H, W), grey or RGB.
-        cells: the answers by the label of the cell.
-        chosen: the indices of the images to show, in this order; for none, the picture says so.
-        classes: their names; long ones are cut.
-        heading: a sentence above the picture.
-        suspects: for each chosen image, the class that the runs suggest; they get a column of their own.
+    `test_images` (N, C, H, W) are grey or RGB.  `chosen` holds the indices of the images to show, in this order, and
+    `suspects` a suspected label error for each of them, or nothing.
     """
     if len(chosen) == 0 or not cells:
-        return message_picture(f"{heading}: no such images")
+        return tiles.message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
     columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in chosen]}
     if suspects:
         columns["suggested"] = [
-            _Answer(classes[one.suggested], (percent(one.confidence), f"{one.share:.0%} runs")) for one in suspects
+            _Answer(classes[suspect.suggested], (percent(suspect.confidence), f"{suspect.share:.0%} runs"))
+            for suspect in suspects
         ]
     columns |= {name: _column(cell, chosen, classes) for name, cell in cells.items()}
     left = TILE + 2 * GAP
@@ -81,12 +62,12 @@ def side_by_side(
     lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
     head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
     below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
-    picture, draw = blank_picture(width, below + len(chosen) * (TILE + GAP))
+    picture, draw = tiles.blank_picture(width, below + len(chosen) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
-        draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, font(size))
+        draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, tiles.font(size))
     for row, index in enumerate(chosen):
-        picture.paste(tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
-    size = common_size(list(classes), TILE - 8, PAIR + 4)
+        picture.paste(tiles.tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
+    size = tiles.common_size(list(classes), TILE - 8, tiles.PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
         place = left + column * STEP
         _draw_head(draw, (place + TILE // 2, below - GAP), name)
@@ -96,7 +77,6 @@ def side_by_side(
 
 
 def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[_Answer]:
-    """The answers of a cell to the chosen images."""
     answers, wrong = [], cell.wrong
     for index in chosen:
         predicted = int(cell.predicted[index])
@@ -112,18 +92,18 @@ def _draw_answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], answer: _Ans
     middle, top = place[0] + TILE // 2, place[1]
     if answer.framed:
         draw.rectangle((*place, place[0] + TILE - 1, top + TILE - 1), fill=WRONG_PAPER, outline=WRONG)
-    word = cut(answer.word, TILE - 8, size)
-    draw.text((middle, top + 30), word, answer.ink, font(size), anchor="ms")
+    word = tiles.cut(answer.word, TILE - 8, size)
+    draw.text((middle, top + 30), word, answer.ink, tiles.font(size), anchor="ms")
     for line, detail in enumerate(answer.details):
-        draw.text((middle, top + 45 + line * (DETAIL + 2)), detail, GREY, font(DETAIL), anchor="ms")
+        draw.text((middle, top + 45 + line * (DETAIL + 2)), detail, GREY, tiles.font(DETAIL), anchor="ms")
 
 
 def _draw_head(draw: ImageDraw.ImageDraw, place: tuple[int, int], name: str) -> None:
     """Write the name of a column; `place` is the lower end of its last line, in the middle."""
     for line, word in enumerate(reversed(_lines_of(name))):
-        size = common_size([word], STEP - 2, DETAIL, smallest=8)
+        size = tiles.common_size([word], STEP - 2, DETAIL, smallest=8)
         height = place[1] - line * (DETAIL + 3)
-        draw.text((place[0], height), cut(word, STEP - 2, size), INK, font(size), anchor="md")
+        draw.text((place[0], height), tiles.cut(word, STEP - 2, size), INK, tiles.font(size), anchor="md")
 
 
 def _lines_of(name: str) -> list[str]:

@@ -40,10 +40,7 @@ def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
 
 
 def accuracy_by(results: Results, path: str) -> Figure:
-    """Test and validation accuracy against a swept number, one line per norm and other swept settings.
-
-    If these are more than `LINES_SHOWN` lines, it has one line per norm instead, the mean over all other settings.
-    """
+    """Test and validation accuracy against a swept number, one line per norm and other swept settings."""
     runs = results.runs.set_index("run")
     measures = {
         "test accuracy, %": 100 * runs["test/accuracy"],
@@ -52,8 +49,8 @@ def accuracy_by(results: Results, path: str) -> Figure:
     return _draw(results, path, measures)
 
 
-def weights_by(results: Results, path: str = "reg.l1") -> Figure | None:
-    """Size and sparsity of the trained weights against L1, or None if no weights can be read."""
+def weights_by_l1(results: Results) -> Figure | None:
+    """Size and sparsity of the trained weights against `reg.l1`, or None if no weights can be read."""
     weights = weight_frame(results.runs).set_index("run")
     if not len(weights):
         return None
@@ -61,7 +58,7 @@ def weights_by(results: Results, path: str = "reg.l1") -> Figure | None:
         "sum of |weight|, after training": weights["magnitude"],
         f"|weight| < {SMALL:g}, % of all": 100 * weights["sparsity"],
     }
-    return _draw(results, path, measures)
+    return _draw(results, "reg.l1", measures)
 
 
 def _draw(results: Results, path: str, measures: Measures) -> Figure:
@@ -77,9 +74,9 @@ def _draw(results: Results, path: str, measures: Measures) -> Figure:
             # A small offset keeps equal lines apart.
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
             known = line[line["run"].isin(values.index)]
-            found = known["run"].map(values).groupby(known[path].astype(float)).agg(list)
+            by_value = known["run"].map(values).groupby(known[path].astype(float)).agg(list)
             look = styles[k] | {"color": colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
-            points = {position[value] + offset: runs for value, runs in found.items()}
+            points = {position[value] + offset: runs for value, runs in by_value.items()}
             _draw_line(axes, figure_label(name), points, look)
         style_axes(axes, title)
         _label_values(axes, position)
@@ -93,22 +90,18 @@ def _draw(results: Results, path: str, measures: Measures) -> Figure:
 
 
 def _lines(results: Results, path: str) -> dict[str, pd.DataFrame]:
-    """The runs of each line by its name.
+    """The runs of each line by its name: a line per dataset, norm and other swept settings.
 
-    Runs with the same dataset and other settings share a line.  If this makes more than `LINES_SHOWN` lines, all runs
-    of a norm share one.  A line keeps only the settings that were trained at all values of the key; it keeps all
-    settings if there are none of these, as in a random search.
+    For more than `LINES_SHOWN` lines, all runs of a norm share one.  A line keeps only the settings that were trained
+    at all values of the key.  It keeps all settings if no such setting exists, as in a random search.
     """
     others = [other for other in results.varies if other != path]
     runs = results.runs[has_number(results.runs, path)]
     names = _names(runs, others)
     if names.nunique() > LINES_SHOWN:
         names = _names(runs, ["norm.name"])
-    found = {}
-    for name, line in runs.groupby(names, sort=False):
-        balanced = balanced_runs(line, others, [path])
-        found[str(name)] = balanced if len(balanced) else line
-    return found
+    lines = {str(name): (balanced_runs(line, others, [path]), line) for name, line in runs.groupby(names, sort=False)}
+    return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
 
 
 def _names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
@@ -126,7 +119,7 @@ def _positions(values: Sequence[float], path: str) -> dict[float, float]:
     positive = [value for value in values if value > 0]
     wide = bool(positive) and values[0] >= 0 and (path in STRENGTHS or positive[-1] >= 20 * positive[0])
     if not wide:
-        return {value: value for value in values}
+        return dict(zip(values, values, strict=True))
     logs = {value: math.log10(value) for value in positive}
     apart = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
     return ({0.0: logs[positive[0]] - apart} if values[0] == 0 else {}) | logs
@@ -135,11 +128,7 @@ def _positions(values: Sequence[float], path: str) -> dict[float, float]:
 def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look: Mapping[str, Any]) -> None:
     """Draw a line of means, with a bar from the lowest run to the highest and a dot for each run.
 
-    Args:
-        axes: the panel.
-        name: the line's label.
-        points: the values of the runs by their position on the axis.
-        look: colour, marker and line style.
+    `points` holds the values of the runs by their position on the axis.
     """
     if not points:
         return

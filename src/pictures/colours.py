@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color): people with any colour vision can tell these apart.
-HUES = {"none": "#666666", "bn": "#0072b2", "gn": "#d55e00", "ln": "#009e73", "in": "#b0569b"}
-OTHER = "#8c6d1f"
+from src.norms import NORMS
+
+OTHER = "#8c6d1f"  # of a norm in an old folder that this version does not have
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def hue(norm_name: str) -> str:
     """The colour of a norm without penalties, `#rrggbb`."""
-    return HUES.get(norm_name, OTHER)
+    return NORMS[norm_name].colour if norm_name in NORMS else OTHER
 
 
 def colour(settings: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Writes the files of a course assignment on normalisation: two graphs, ten mistakes per model, a table and a text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
 from src.figures.curves import single_panel
+from src.norms import NORMS
 from src.pictures.rendering import png
 from src.pictures.tiles import mistake_grid, picture_png
 from src.report.output import write_all
@@ -17,14 +18,6 @@ from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5
-# Name, the values over which one mean and variance are taken, batch dependence, behaviour in evaluation.
-AXES = {
-    "none": ("no norm", "nothing", "-", "-"),
-    "bn": ("BatchNorm", "one channel of all images of the batch (N, H, W)", "yes", "running averages from training"),
-    "gn": ("GroupNorm", "a group of channels of one image (C/groups, H, W)", "no", "same as in training"),
-    "ln": ("LayerNorm", "all channels of one image (C, H, W)", "no", "same as in training"),
-    "in": ("InstanceNorm", "one channel of one image (H, W)", "no", "same as in training"),
-}
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
 channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 
@@ -32,33 +25,30 @@ channel.  The norms differ in the values over which they take one mean and varia
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
     """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes per model into a folder.
 
-    The mistakes of a model with several seeds are those of its first run.  Without the test images there are no grids.
-    `budget` is the most parameters that a model may have; None for no limit.
+    A model with several seeds shows the mistakes of its first run.  Without the test images there are no grids.
+    `budget` is the largest number of parameters that a model may have; None for no limit.
     """
     results = report.results
     files = {f"{metric}.png": png(single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
-    keys = results.runs.drop_duplicates("cell")[["cell", "cell_key"]]
-    names = {cell: f"misclassified_{folder_name(cell, key)}.png" for cell, key in keys.itertuples(index=False)}
-    drawn: dict[str, bytes] = {}
-    for atlas in report.atlases:
-        drawn |= _mistakes(atlas, results)
-    files |= {names[cell]: picture for cell, picture in drawn.items()}
-    text = _text(report, {cell: names[cell] for cell in drawn}, budget)
-    write_all(folder, {**files, "README.md": text.encode()})
+    names: dict[str, str] = {}
+    for model, key, picture in (grid for atlas in report.atlases for grid in _mistakes(atlas, results)):
+        names[model] = f"misclassified_{folder_name(model, key)}.png"
+        files[names[model]] = picture
+    write_all(folder, {**files, "README.md": _text(report, names, budget).encode()})
 
 
-def _mistakes(atlas: Atlas, results: Results) -> dict[str, bytes]:
-    """The ten most confident mistakes of each model on one dataset, as PNG by the model's name."""
+def _mistakes(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
+    """The name and key of each model on one dataset, and its most confident mistakes as PNG."""
     try:
         images = atlas.test_images()
     except BadInput:
-        return {}
-    found = {}
-    for name, cell in atlas.answers.items():
-        predictions = load_predictions(results.jobs[next(iter(cell.runs))].folder.path / "predictions.npz")
+        return
+    for model, cell in atlas.answers.items():
+        job = results.jobs[next(iter(cell.runs))]
+        predictions = load_predictions(job.folder.path / "predictions.npz")
         chosen = worst_mistakes(predictions, MISTAKES)
-        found[name] = picture_png(mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS))
-    return found
+        grid = mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS)
+        yield model, job.start["cell"], picture_png(grid)
 
 
 def _text(report: Report, grids: dict[str, str], budget: int | None) -> str:
@@ -96,21 +86,22 @@ def _setting(report: Report) -> str:
 
 
 def _parameters(frame: pd.DataFrame, budget: int | None) -> str:
-    rows = [[cell, f"{count:,}"] for cell, count in zip(frame["cell"], frame["parameters"], strict=True)]
+    models = frame.assign(count=frame["parameters"].map("{:,}".format))
     if budget is None:
-        return _table(("model", "parameters"), rows)
-    within = ["within" if count <= budget else "over" for count in frame["parameters"]]
-    return _table(
-        ("model", "parameters", "budget"),
-        [[*row, f"{word} {budget:,}"] for row, word in zip(rows, within, strict=True)],
-    )
+        return _table(("model", "parameters"), models[["cell", "count"]].to_numpy())
+    models["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in frame["parameters"]]
+    return _table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
 
 
 def _norms(names: set[str]) -> str:
     headings = ("", "name", "one mean and variance over", "depends on the rest of the batch", "in evaluation")
-    return _table(headings, [(name, *words) for name, words in AXES.items() if name in names])
+    norms = [norm for name, norm in NORMS.items() if name in names]
+    return _table(
+        headings,
+        [(norm.name, norm.title, norm.axes, "yes" if norm.uses_batch else "no", norm.evaluation) for norm in norms],
+    )
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *([escape_markdown(text) for text in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

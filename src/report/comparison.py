@@ -17,22 +17,14 @@ from src.verdict.verdicts import judge
 if TYPE_CHECKING:
     from src.report.report import Report
 
-SOURCE = Path(__file__).parent.parent
-
 
 def compare(
     sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console, *, changed: bool = True
 ) -> tuple[Results, "Report | None"]:
-    """Write the report of the finished runs into `out`, then print the comparison.
+    """Write the report of the finished runs into `out`, print the comparison, and return the results and the report.
 
-    A report that cannot be written does not stop the printing; the error is raised after the last line.  Unless
-    something has `changed`, a report that is newer than all results is kept.
-
-    Returns:
-        The results, and the report; None if no run has finished, or if the report was kept.
-
-    Raises:
-        BadInput: if `out` cannot be written.
+    The report is None if no run has finished, or if nothing has `changed` and the existing report is current.  An error
+    in writing the report is raised after the comparison is printed: BadInput if `out` cannot be written.
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
@@ -64,7 +56,7 @@ def compare(
 
 
 def _is_current(report: Path, results: Results) -> bool:
-    """Whether a report exists that is newer than all results and all code; a killed command may have left none."""
+    """Whether the report is newer than all results and all code; a killed command may have left none."""
     sources = [job.folder.result_path for job in results.jobs.values()]
-    sources += [path for path in SOURCE.rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
+    sources += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
     return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in sources)

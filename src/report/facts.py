@@ -1,8 +1,8 @@
 """Collects the configuration, the environment and the commands of compared runs, for the report."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.config import KEYS
 from src.results.environments import UNSET
@@ -19,8 +19,7 @@ Rows = tuple[tuple[str, str], ...]
 VALUES = 40  # of one key, at most
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """The conditions of a comparison as text."""
 
     common: Rows  # keys with the same value in all runs that read them
@@ -44,15 +43,13 @@ def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
 
 def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     """The keys with one value in all jobs that read them, and the keys with several."""
-    found: dict[str, dict[str, None]] = {}
+    values: dict[str, dict[str, None]] = {path: {} for path in KEYS}
     for job in jobs:
-        leaves = job.leaves
-        for path, value in leaves.items():
-            if path in KEYS and applies(path, leaves) and (value is not None or path != "data.root"):
-                found.setdefault(path, {})[format_value(value)] = None
-    values = [(path, list(found[path])) for path in KEYS if path in found]
-    common = tuple((path, each[0]) for path, each in values if len(each) == 1)
-    return common, tuple((path, ", ".join(shorten(each, VALUES))) for path, each in values if len(each) > 1)
+        for path, value in job.leaves.items():
+            if path in KEYS and applies(path, job.leaves) and (value is not None or path != "data.root"):
+                values[path][format_value(value)] = None
+    common = tuple((path, next(iter(each))) for path, each in values.items() if len(each) == 1)
+    return common, tuple((path, ", ".join(shorten(each, VALUES))) for path, each in values.items() if len(each) > 1)
 
 
 def _description(source: Mapping[str, Any]) -> str:
@@ -68,20 +65,18 @@ def _environment(jobs: Sequence[FinishedJob]) -> Rows:
 
     A job that was resumed in another environment counts for both.
     """
-    found: dict[str, dict[str, int]] = {}
+    runs: dict[str, Counter[str]] = {}
     recorded = {name for job in jobs for environment in job.environments for name in environment}
     unset = {name: UNSET for name in VARIABLES if name in recorded}
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
         pairs = {(name, str(value)) for place in job.environments for name, value in {**unset, **place, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
-            counts = found.setdefault(name, {})
-            for value in sorted(value for other, value in pairs if other == name):
-                counts[value] = counts.get(value, 0) + 1
-    return tuple((name, _with_counts(counts)) for name, counts in found.items())
+            runs.setdefault(name, Counter()).update(sorted(value for other, value in pairs if other == name))
+    return tuple((name, _with_counts(counts)) for name, counts in runs.items())
 
 
-def _with_counts(counts: dict[str, int]) -> str:
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in counts.items()], VALUES))
+def _with_counts(runs: Counter[str]) -> str:
+    if len(runs) == 1:
+        return next(iter(runs))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], VALUES))

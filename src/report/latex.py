@@ -55,9 +55,9 @@ def _heading(column: Column) -> str:
     return rf"\shortstack[{_side(column)}]{{{lines}}}"
 
 
-def _row(first: str, *others: str) -> str:
+def _row(first: str, *rest: str) -> str:
     # In braces, because TeX would read a `[` or `*` after the end of a row as its argument.
-    return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, others)]) + r" \\"
+    return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, rest)]) + r" \\"
 
 
 def escape(text: str) -> str:

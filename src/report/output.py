@@ -10,10 +10,9 @@ STDOUT = Path("-")
 
 
 def check_outputs(named: dict[str, Path | None]) -> list[Path]:
-    """Check the file of each output option, or None; returns the files that were given.
+    """Return the files of the output options that were passed.
 
-    Raises:
-        BadInput: for a folder, or for two results that would mix on the standard output.
+    Raises BadInput for a folder, or for two results that would mix on the standard output.
     """
     files = {option: path for option, path in named.items() if path is not None}
     mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
@@ -21,19 +20,17 @@ def check_outputs(named: dict[str, Path | None]) -> list[Path]:
         raise BadInput(f"{' and '.join(mixed)} would mix on the standard output", "one of them")
     for path in files.values():
         try:
-            folder = path.is_dir()
+            if path.is_dir():
+                raise BadInput(f"{path} is a folder", "a file, or - for the standard output")
         except OSError as error:
             raise _unwritable(path, error) from error
-        if folder:
-            raise BadInput(f"{path} is a folder", "a file, or - for the standard output")
     return list(files.values())
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file atomically; links, pipes and devices are written through and kept.
 
-    Raises:
-        BadInput: if the file cannot be written.
+    Raises BadInput if the file cannot be written.
     """
     try:
         if path == STDOUT:
@@ -58,7 +55,6 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
 def _unwritable(path: Path, error: OSError) -> BadInput:
     why = error.strerror or str(error)
     if path == STDOUT:
-        return BadInput(
-            f"the standard output cannot be written: {why}", "a file, or - for an open output", "--json FILE"
-        )
+        problem = f"the standard output cannot be written: {why}"
+        return BadInput(problem, "a file, or - for an open output", "--json FILE")
     return BadInput(f"{path} cannot be written: {why}")

@@ -1,7 +1,7 @@
 """Writes the report of a comparison: a self-contained HTML page, the same as Markdown, JSON, and all figures."""
 
-import base64
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -27,7 +27,6 @@ from src.verdict.points import hundredths
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-TEMPLATES = Path(__file__).parent / "templates"
 PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # rows, at most
 JSON_PAIRS = 1_000  # a thousand cells have half a million pairs
 
@@ -46,7 +45,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The varied keys, and the first digits of the sweeps' ids."""
+        """The titles of the sweeps."""
         return " and ".join(sweep.title for sweep in self.sweeps)
 
     @cached_property
@@ -115,14 +114,13 @@ def draw_report(
 
 
 def _galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
-    if len(atlas.runs) < 2:
-        return {}  # the folder of a single run already shows its mistakes
+    suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
-        drawn = galleries(atlas)
+        # The folder of a single run already shows its mistakes.
+        drawn = galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as missing:
         warn(f"no galleries: {str(missing).splitlines()[0]}")
         return {}
-    suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     return {f"{name}{suffix}": gallery for name, gallery in drawn.items()}
 
 
@@ -150,11 +148,10 @@ def markdown(report: Report) -> bytes:
 
 
 def _render(name: str, report: Report, *, curves: Any = None, **options: Any) -> str:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, **options
-    )
-    environment.filters |= {"hundredths": hundredths, "data_uri": _data_uri, "fenced": fenced}
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=loader, **options)
+    environment.filters |= {"hundredths": hundredths, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
@@ -163,10 +160,6 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
         suspects_shown=SUSPECTS,
         curves=curves,
     )
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def escape_markdown(value: Any) -> Any:

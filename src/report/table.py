@@ -34,7 +34,7 @@ class Column:
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: accuracies from 0 to 1, means over seeds, missing values where one seed gives none.
+    """The table as numbers: accuracies from 0 to 1, means over seeds, and missing values for the spread of one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
     of training only.  `other code` and `other environment` count the runs that were trained with other code than the
@@ -46,8 +46,8 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
     def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
         return list(map(summarise, cells[metric].agg(list), least_sds))
 
-    def marked(flags: "pd.Series[bool]") -> list[int]:
-        return [int(count) for count in flags.groupby(runs["cell"], sort=False).sum()]
+    def runs_with(condition: "pd.Series[bool]") -> list[int]:
+        return [int(count) for count in condition.groupby(runs["cell"], sort=False).sum()]
 
     val = summaries("val/accuracy")
     test = summaries("test/accuracy", [rounding_sd(results.sources[digest]["test"], 1) for digest in first["dataset"]])
@@ -64,8 +64,8 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
             **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
             "parameters": first["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
-            "other code": marked(runs["code"] != code_digest()),
-            "other environment": marked(runs["run"].isin(other_environments(results).runs)),
+            "other code": runs_with(runs["code"] != code_digest()),
+            "other environment": runs_with(runs["run"].isin(other_environments(results)[0])),
         }
     )
     if letters:
@@ -96,28 +96,28 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
 
 def notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain how to read the table; the first says how settings are to be chosen."""
-    found = [SELECTION_RULE]
+    lines = [SELECTION_RULE]
     total = frame["n"].sum()
     if "letters" in frame:
         apart = "; cells on different datasets are not compared" if len(results.sources) > 1 else ""
-        found.append(f"Cells that share a letter do not differ significantly{apart}.")
+        lines.append(f"Cells that share a letter do not differ significantly{apart}.")
     if frame["parameters"].nunique() == 1:
-        found.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
+        lines.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
     if (frame["n"] > 1).any():
-        found.append("±: standard deviation over seeds; 95 % CI: t interval of the mean over seeds.")
+        lines.append("±: standard deviation over seeds; 95 % CI: t interval of the mean over seeds.")
     if (frame["n"] == 1).any():
         half_width, images = _widest_interval(results)
-        found.append(
+        lines.append(
             f"One seed (n = 1) cannot rank methods.  The sample of {images:,} test images alone gives a single "
             f"accuracy a 95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by such "
             "intervals: all rows share the test images."
         )
     if other := frame["other code"].sum():
-        found.append(f"* Trained with a different version of the code: {other} of {total} runs.")
+        lines.append(f"* Trained with a different version of the code: {other} of {total} runs.")
     if other := frame["other environment"].sum():
-        differences = other_environments(results).words
-        found.append(f"† Trained in a different environment than most runs: {other} of {total} runs: {differences}.")
-    return found
+        _, differences = other_environments(results)
+        lines.append(f"† Trained in a different environment than most runs: {other} of {total} runs: {differences}.")
+    return lines
 
 
 def _widest_interval(results: Results) -> tuple[float, int]:
@@ -153,23 +153,19 @@ def cell_column(frame: pd.DataFrame) -> Column:
 
 def number_columns(frame: pd.DataFrame) -> list[Column]:
     """Letters, counts, accuracies, errors and costs, without the columns that add nothing for these cells."""
-
-    def texts(form: str, name: str) -> list[str]:
-        return [form.format(value) for value in frame[name]]
-
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
     # Four decimals; the loss of a run that almost diverged can have any number of digits.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
     intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
     columns = [
-        Column("n", texts("{}", "n")),
+        Column("n", [str(n) for n in frame["n"]]),
         Column("validation accuracy, %", _accuracies(frame, "val/accuracy"), "validation\naccuracy %"),
         Column("test accuracy, %", _accuracies(frame, "test/accuracy"), "test\naccuracy %"),
         Column("95 % CI", intervals, optional=1),
         Column("test errors", errors, "test\nerrors", optional=1),
         Column("test loss", losses, "test\nloss", optional=2),
-        Column("training, s", texts("{:.1f}", "seconds"), "training\nseconds", optional=2),
-        Column("parameters", texts("{:,}", "parameters"), "para-\nmeters", optional=2),
+        Column("training, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
+        Column("parameters", [f"{value:,}" for value in frame["parameters"]], "para-\nmeters", optional=2),
     ]
     if "letters" in frame:
         columns.insert(0, Column("letters", frame["letters"].tolist(), " ", numeric=False))

@@ -24,7 +24,7 @@ PROBLEMS = 10  # lines
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
-    """Print each text; without `wrap` on one line however long, so that paths and commands can be copied."""
+    """Print each text; without `wrap` on one line of any length, because paths and commands are copied."""
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
@@ -51,7 +51,7 @@ def problems(results: Results) -> list[str]:
 def next_steps(
     results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
 ) -> Iterator[str]:
-    """The commands that train missing jobs and more seeds, each with an explanation; `more` are those of the seeds."""
+    """The commands that train missing jobs and more seeds, with explanations; `more` holds the commands for seeds."""
     jobs = [*results.unfinished, *results.incomplete]
     if any(atlas.unreadable for atlas in atlases) or any(job.state != "not readable" for job in jobs):
         yield "To train only the missing jobs, run the same command again:"
@@ -65,7 +65,7 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
     """Print the table and its notes; on a narrow screen columns are dropped, but no value is cut."""
     numbers, width = number_columns(frame), console.width
     columns = _fitting([*setting_columns(results, frame), *numbers], 2, width)
-    if not _fits(columns, width):
+    if _width(columns) > width:
         # The whole name in one column can wrap; a column for each key would be cut.
         columns = _fitting([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_table(columns, width), crop=False)
@@ -78,38 +78,29 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
 
 
 def _fitting(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
-    """The columns that fit into so many characters; only columns of this rank are dropped, the rightmost first."""
-    left = list(columns)
-    for column in [column for column in reversed(left) if column.optional == optional]:
-        if _fits(left, width):
+    """Drop columns with this rank of `optional`, the rightmost first, until the others fit into `width` characters."""
+    kept = list(columns)
+    for column in [column for column in reversed(kept) if column.optional == optional]:
+        if _width(kept) <= width:
             break
-        left.remove(column)
-    return left
+        kept.remove(column)
+    return kept
 
 
-def _fits(columns: Sequence[Column], width: int) -> bool:
-    return _total(_widths(column)[0] for column in columns) <= width
-
-
-def _total(widths: Iterable[int]) -> int:
-    """The width of a table with two spaces between its columns."""
-    widths = list(widths)
+def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
+    """The characters of a table with two spaces between its columns; `wrap` breaks the columns that can wrap."""
+    widths = []
+    for column in columns:
+        lines = [*column.on_screen.split("\n"), *column.texts]
+        pieces = [word for line in lines for word in line.split()] if wrap and column.wraps else lines
+        widths.append(max(map(cell_len, pieces)))
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _widths(column: Column) -> tuple[int, int]:
-    """The characters that a column needs at least, and without wrapping."""
-    lines = [*column.on_screen.split("\n"), *column.texts]
-    widest = max(map(cell_len, lines))
-    words = [word for line in lines for word in line.split()]
-    return max(map(cell_len, words)) if column.wraps else widest, widest
-
-
 def _table(columns: Sequence[Column], width: int) -> Table:
-    """A table of so many characters, or more if a value would be cut."""
+    """A table of `width` characters, or more if a value would be cut."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    least, most = (_total(widths) for widths in zip(*map(_widths, columns), strict=True))
-    table.width = min(most, max(least, width))
+    table.width = min(_width(columns, wrap=False), max(_width(columns), width))
     for column in columns:
         side: Literal["right", "left"] = "right" if column.numeric else "left"
         table.add_column(Text(column.on_screen), justify=side, no_wrap=not column.wraps)

@@ -39,10 +39,9 @@ def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, F
 def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     """One row per run, from the jobs by the runs' names; `load_runs` documents the columns."""
     environments = bit_changing(list(jobs.values()))
-    rows = [_run_row(*named, environment) for named, environment in zip(jobs.items(), environments, strict=True)]
-    frame: pd.DataFrame = pd.DataFrame(
-        rows, columns=_columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN]), dtype=object
-    )
+    rows = [_run_row(run, job, place) for (run, job), place in zip(jobs.items(), environments, strict=True)]
+    columns = _columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN])
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
     # A key that is null in some runs keeps its integers, which pandas would turn into floats.
     complete = frame.columns[frame.notna().all()]
     frame[complete] = frame[complete].infer_objects()
@@ -52,7 +51,7 @@ def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
 def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     """One row per epoch of a run, from the jobs by the runs' names; `load_runs` documents the columns."""
     rows = [
-        _named(run, job) | {"epoch": record["epoch"], **record["metrics"]}
+        _name_columns(run, job) | {"epoch": record["epoch"], **record["metrics"]}
         for run, job in jobs.items()
         for record in job.epochs
     ]
@@ -60,14 +59,14 @@ def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     return frame
 
 
-def _named(run: str, job: FinishedJob) -> dict[str, Any]:
+def _name_columns(run: str, job: FinishedJob) -> dict[str, Any]:
     return {"run": run, "cell": run.rpartition(" s")[0], "seed": job.leaves["seed"]}
 
 
 def _run_row(run: str, job: FinishedJob, environment: Environment) -> dict[str, Any]:
     start, source, result = job.start, job.start["source"], job.result
     return {
-        **_named(run, job),
+        **_name_columns(run, job),
         **job.leaves,
         **result["metrics"],
         **{f"seconds/{part}": result["seconds"][part] for part in ("train", "total")},
@@ -89,12 +88,11 @@ def bit_changing(jobs: Sequence[FinishedJob]) -> list[Environment]:
     """
     places = [job.environments for job in jobs]
     recorded = [name for name in HARDWARE if all(name in place for each in places for place in each)]
-    found = []
-    for each in places:
-        pairs = {(name, str(place[name])) for place in each for name in recorded}
-        pairs |= {(name, str(place[name])) for place in each for name in VARIABLES if name in place}
-        found.append(tuple(sorted(pairs)))
-    return found
+    names = {*recorded, *VARIABLES}
+    return [
+        tuple(sorted({(name, str(value)) for place in each for name, value in place.items() if name in names}))
+        for each in places
+    ]
 
 
 def _columns(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which part of a grid a mean may be taken over, where some of its runs are missing."""
+"""Finds the part of a grid that a fair mean can cover when some runs are missing."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,22 +25,22 @@ def balanced_runs(runs: pd.DataFrame, others: Iterable[str], at: Sequence[str]) 
     place = _combinations(runs, at)
     rest = _combinations(runs, averaged_keys(runs, others, at))
     everywhere = place.groupby([rest, runs["dataset"]]).transform("nunique") == place.nunique()
-    found: pd.DataFrame = runs.loc[everywhere]
-    return found
+    balanced: pd.DataFrame = runs.loc[everywhere]
+    return balanced
 
 
 def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[str]":
     """Each run's values of the keys, as one text."""
-    found = pd.Series("", index=runs.index, dtype=str)
+    texts = pd.Series("", index=runs.index, dtype=str)
     for path in paths:
-        found = found + "\0" + _values(runs, path)
-    return found
+        texts = texts + "\0" + _values(runs, path)
+    return texts
 
 
 def _values(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
-    """Each run's value of a key as text; empty where the options of the run do not read the key."""
+    """Each run's value of a key as text; empty if the run's options do not read the key."""
     option = f"{path.partition('.')[0]}.name"
     names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option
     reads = {name: applies(path, {option: name}) for name in names.unique()}
-    found: pd.Series[str] = runs[path].map(repr).where(names.map(reads).astype(bool), "")
-    return found
+    texts: pd.Series[str] = runs[path].map(repr).where(names.map(reads).astype(bool), "")
+    return texts

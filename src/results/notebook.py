@@ -55,17 +55,13 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
 
     Accuracies go from 0 to 1.  A warning counts the runs that are left out: unfinished, damaged or unreadable ones.
 
-    Args:
-        multirun: the folder that the training command writes.
-        sweep: the first digits of a sweep's id, or several such texts; None reads all sweeps.
-
-    Raises:
-        BadInput: where the folder holds no sweep, or an id fits no single sweep.
+    `multirun` is the folder that the training command writes; `sweep` the first digits of a sweep's id, or several such
+    texts, or None for all sweeps.  Raises BadInput if the folder holds no sweep, or an id does not fit exactly one.
     """
     folder = Path(multirun)
     if not (folder / "sweeps").is_dir():
-        what = f"{folder} is not a multirun folder: it holds no sweeps"
-        raise BadInput(what, "the folder that the training command writes", 'load_runs("multirun")')
+        problem = f"{folder} is not a multirun folder: it holds no sweeps"
+        raise BadInput(problem, "the folder that the training command writes", 'load_runs("multirun")')
     every = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
     sweeps = choose_sweeps(folder, every if sweep is None else [sweep] if isinstance(sweep, str) else sweep)
     results = load_results(sorted(sweeps, key=lambda sweep: sweep.started), folder)

@@ -34,7 +34,7 @@ class Results:
 
     runs: pd.DataFrame  # one row per run: cells in the order of the sweeps, seeds ascending
     epochs: pd.DataFrame  # one row per epoch of a run, in the order of the runs
-    varies: tuple[str, ...]  # dotted keys that tell the cells apart: the norm first, never the seed
+    varies: tuple[str, ...]  # dotted keys that differ between cells: the norm first, never the seed
     sources: Mapping[str, Mapping[str, Any]]  # by digest: a dataset's classes, channels, size, train, test and place
     jobs: Mapping[str, FinishedJob]  # by the run's name, for the other files of its folder
     unfinished: tuple[Unfinished, ...]
@@ -63,8 +63,8 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
 def _varies(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that the sweeps vary, whether or not every value has finished, and those that differ between sweeps."""
     swept = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # an older schema had other keys
-    found = swept.union(varying(job.leaves for job in finished)) - {"seed"}
-    return tuple(sorted(found, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
+    varies = swept.union(varying(job.leaves for job in finished)) - {"seed"}
+    return tuple(sorted(varies, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
 def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | Unfinished:

@@ -32,7 +32,7 @@ def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] | None:
-    """The magnitudes of a network's weights after the last epoch; None where the file is missing or damaged."""
+    """The magnitudes of a network's weights after the last epoch; None if the file is missing or damaged."""
     path = folder / "weights.safetensors"
     try:
         if weights_fault(path, parameters):

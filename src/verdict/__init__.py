@@ -1,1 +1,1 @@
-"""Decides which methods differ, and says so."""
+"""Decides which methods differ, and writes the conclusions."""

@@ -22,12 +22,9 @@ UNREAD = object()  # in place of a value that the options of a cell do not read:
 
 @dataclass(frozen=True)
 class Effect:
-    """The difference of one level of a factor from its first level, or an interaction (`norm x l1`).
+    """The difference of one level of a factor from its first level, or an interaction, a difference of differences."""
 
-    An interaction is a difference of differences.
-    """
-
-    factor: str
+    factor: str  # `norm`, or `norm x l1` for an interaction
     level: str
     against: str
     difference: float  # of mean test accuracy, 0 to 1: level minus against
@@ -89,22 +86,15 @@ def factor_effects(results: Results) -> tuple[Effect, ...]:
         key = [cell["dataset"], *(cell[path] if applies(path, cell) else UNREAD for path in factors)]
         table[tuple(key)] = values
     images = max((int(source["test"]) for source in results.sources.values()), default=0)
-    found = [*_effects(table, factors, 1, images), *_effects(table, factors, 2, images)]
-    tested = [position for position, effect in enumerate(found) if effect.p is not None]
-    corrected = holm(np.array([found[position].p for position in tested], dtype=np.float64))
-    for position, p in zip(tested, corrected.tolist(), strict=True):
-        found[position] = replace(found[position], p_holm=p)
-    return tuple(found)
+    effects = [*_effects(table, factors, 1, images), *_effects(table, factors, 2, images)]
+    corrected = iter(holm(np.array([effect.p for effect in effects if effect.p is not None])).tolist())
+    return tuple(effect if effect.p is None else replace(effect, p_holm=next(corrected)) for effect in effects)
 
 
 def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int, images: int) -> Iterator[Effect]:
     """The main effects (order 1) or the interactions (order 2).
 
-    Args:
-        table: the accuracies of each cell (seeds,), NaN for a missing seed, by its dataset and its levels.
-        factors: dotted keys, in the order of the levels.
-        order: the number of factors in question.
-        images: test images.
+    `table` holds the accuracies of each cell (seeds,), NaN for a missing seed, by its dataset and its levels.
     """
     for chosen in combinations(range(len(factors)), order):
         places = [place + 1 for place in chosen]  # the dataset comes first

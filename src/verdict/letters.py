@@ -9,18 +9,11 @@ COLUMNS = 500  # intermediate columns; more would take too long
 
 
 def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str] = LETTERS) -> list[str] | None:
-    """Letters for each cell; two cells share a letter exactly if their pair is not decided.
+    """Letters for each cell, the best cell first; two cells share a letter exactly if their pair is not decided.
 
     Insert and absorb (Piepho 2004, "An algorithm for a letter-based representation of all-pairwise comparisons"): all
     cells begin in one column; a decided pair splits each column that holds both; columns inside others are absorbed.
-
-    Args:
-        cells: their number; the first cell is the best and gets the first letter.
-        decided: the pairs of positions that differ significantly.
-        names: the letters to use.
-
-    Returns:
-        A string for each cell; None for too many cells, or if the letters do not suffice.
+    None for too many cells, or if there are too few letters in `names`.
     """
     if cells > CELLS:
         return None
@@ -28,8 +21,11 @@ def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str]
     for first, second in decided:
         one, other = 1 << first, 1 << second
         split = [column for column in columns if column & one and column & other]
-        parts = [part for column in split for part in (column & ~one, column & ~other)]
-        columns = _absorb([column for column in columns if not (column & one and column & other)], parts)
+        parts = {part for column in split for part in (column & ~one, column & ~other)}
+        columns = [column for column in columns if column not in split]
+        for part in sorted(parts, key=int.bit_count, reverse=True):  # a larger column absorbs the smaller ones
+            if not any(part & ~column == 0 for column in columns):
+                columns.append(part)
         if len(columns) > COLUMNS:
             return None
     if len(columns) > len(names):
@@ -39,12 +35,3 @@ def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str]
         "".join(name for name, column in zip(names, columns, strict=False) if column >> cell & 1)
         for cell in range(cells)
     ]
-
-
-def _absorb(columns: list[int], parts: list[int]) -> list[int]:
-    """The columns, and the new parts that lie in no other column; an old column lies in no part."""
-    kept = list(columns)
-    for part in sorted(set(parts), key=int.bit_count, reverse=True):
-        if not any(part & ~column == 0 for column in kept):
-            kept.append(part)
-    return kept

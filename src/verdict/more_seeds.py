@@ -12,23 +12,17 @@ from src.runs.sweep import Sweep
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
     """The commands, one per line, that give all sweeps the same seeds, and at least `total` of them.
 
-    None where no command can add seeds, or all were requested already and have not finished.
+    None if no command can add seeds, or if all were requested already and have not finished.
     """
-    present = [seeds_of(sweep) for sweep in sweeps]
+    present = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
     wanted = set().union(*present)
-    if wanted == set(range(len(wanted))) or max(wanted, default=0) < total:
-        wanted |= set(range(max(total, len(wanted))))
-    unused = (seed for seed in range(total + len(wanted)) if seed not in wanted)
-    while len(wanted) < total:
-        wanted.add(next(unused))
+    if max(wanted, default=0) < total:
+        wanted |= set(range(total))
+    unused = [seed for seed in range(total + len(wanted)) if seed not in wanted]
+    wanted |= set(unused[: max(total - len(wanted), 0)])
     lacking = [sweep for sweep, seeds in zip(sweeps, present, strict=True) if seeds < wanted]
     lines = [command_for(sweep, sorted(wanted)) for sweep in lacking]
     return "\n".join(line for line in lines if line) or None
-
-
-def seeds_of(sweep: Sweep) -> set[int]:
-    """The seeds of a sweep's jobs, which end their labels: `gn l1=1e-05 s0`."""
-    return {seed_of(job.label) for job in sweep.jobs}
 
 
 def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
@@ -39,13 +33,9 @@ def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
     words = shlex.split(sweep.command)
     if any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=grid" for word in words):
         return None
+    words = [*without_seeds(words), seeds_word(seeds)]
     jobs = len({job.cell for job in sweep.jobs}) * len(seeds)
-    return shlex.join(_allow(jobs, [*without_seeds(words), seeds_word(seeds)]))
-
-
-def _allow(jobs: int, words: Sequence[str]) -> list[str]:
-    """The words, with a `sweep.max_jobs` that allows this number of jobs."""
     limits = [int(word.partition("=")[2]) for word in words if re.fullmatch(r"sweep\.max_jobs=\d+", word)]
-    if jobs <= (limits[0] if limits else SweepLimits().max_jobs):
-        return list(words)
-    return [*(word for word in words if not word.startswith("sweep.max_jobs=")), f"sweep.max_jobs={jobs}"]
+    if jobs > (limits[0] if limits else SweepLimits().max_jobs):
+        words = [*(word for word in words if not word.startswith("sweep.max_jobs=")), f"sweep.max_jobs={jobs}"]
+    return shlex.join(words)

@@ -1,4 +1,4 @@
-"""Compares every two cells: paired by seed, or by image where they have one seed in common."""
+"""Compares every two cells: paired by seed, or by image if they have only one seed in common."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from src.results.results import Results
+from src.verdict import statistics
 from src.verdict.pairs import Pair
-from src.verdict.statistics import (
-    ALPHA,
-    Bools,
-    Counts,
-    Floats,
-    accuracy_difference_interval,
-    detectable,
-    holm,
-    mcnemar,
-    rounding_sd,
-    t_interval,
-)
+from src.verdict.statistics import ALPHA, Bools, Counts, Floats
 
-# Differences to detect, by preference: the finer ones where the seeds at hand already detect 0.1 points.
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-FINER = (0.0005, 0.0002, 0.0001)
+# Differences to detect, by preference; below 0.1 points only if the seeds at hand already detect 0.1 points.
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0005, 0.0002, 0.0001)
 AFFORDABLE = 20  # total seeds that a suggestion may reach; or twice the present number, if that is more
 
 
@@ -44,7 +33,7 @@ class Compared:
     runs: npt.NDArray[np.object_]  # names of the runs (cells, seeds), None where a seed has no run
     accuracies: Floats  # test accuracies (cells, seeds), NaN where a seed has no run
     pairs: Mapping[str, npt.NDArray[Any]]
-    without: tuple[tuple[int, int, int], ...]  # pairs that cannot be compared: two cells and their common seeds
+    without: tuple[tuple[int, int], ...]  # the positions of two cells that cannot be compared
 
     @cached_property
     def means(self) -> dict[str, float]:
@@ -54,14 +43,11 @@ class Compared:
 
 
 def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[str] = ()) -> list[Compared]:
-    """Compare every two cells that were tested on the same images, one item per dataset.
+    """Compare every two of the cells, or of all cells, that were tested on the same images; one item per dataset.
 
-    Args:
-        results: the runs.
-        right: which test images each run classifies correctly (N,), by the run's name; may lack runs.
-        cells: the cells to compare, in this order; all cells if empty.
+    `right` marks the test images that each run classifies correctly (N,), by the run's name; it may lack runs.
     """
-    runs = results.runs.assign(measured=_measured(results), place=pd.factorize(results.runs["environment"])[0])
+    runs = results.runs.assign(measurements=_measurements(results), place=pd.factorize(results.runs["environment"])[0])
     if cells:
         runs = runs.set_index("cell").loc[list(cells)].reset_index()
     groups = runs.groupby("dataset", sort=False)
@@ -81,12 +67,12 @@ def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Com
     alone = _by_image(names, n, right)
     upper = np.triu(np.ones_like(n, dtype=bool), 1)
     usable = upper & ((n > 1) | ((n == 1) & (alone >= 0) & (alone.T >= 0)))
-    without = tuple((int(i), int(j), int(n[i, j])) for i, j in np.argwhere(upper & ~usable))
+    without = tuple((first, second) for first, second in np.argwhere(upper & ~usable).tolist())
     pair = np.nonzero(usable)
-    single, spread = n[pair] == 1, np.maximum(sd[pair], rounding_sd(images))
+    single, spread = n[pair] == 1, np.maximum(sd[pair], statistics.rounding_sd(images))
     one, other = alone[pair], alone.T[pair]
-    by_seed = t_interval(mean[pair], spread, np.maximum(n[pair], 2))
-    by_image = (*accuracy_difference_interval(one, other, images), mcnemar(one, other))
+    by_seed = statistics.t_interval(mean[pair], spread, np.maximum(n[pair], 2))
+    by_image = (*statistics.accuracy_difference_interval(one, other, images), statistics.mcnemar(one, other))
     low, high, p = (np.where(single, each, several) for each, several in zip(by_image, by_seed, strict=True))
     pairs = {
         **{"first": pair[0], "second": pair[1], "n": n[pair]},
@@ -94,14 +80,14 @@ def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Com
         **{"low": low, "high": high, "p": p},
         "sd": np.where(single, np.nan, spread),
         "superiority": superiority[pair],
-        "equal": _agree(table("measured", -1))[pair],
+        "equal": _agree(table("measurements", -1))[pair],
         "across": ~_agree(table("place", -1))[pair],
     }
     return Compared(str(runs["dataset_name"].iloc[0]), images, cells.tolist(), names, accuracies, pairs, without)
 
 
-def _measured(results: Results) -> list[int]:
-    """A number per run, the same for runs that measured the same in every epoch and at the end, times left out."""
+def _measurements(results: Results) -> list[int]:
+    """A number per run, equal for runs with bit-identical metrics in every epoch and at the end; times do not count."""
     at_end = results.runs.filter(regex="^(?!seconds/).*/").to_numpy(np.float64) + 0.0  # -0.0 becomes 0.0
     by_epoch = results.epochs.filter(regex="^(?!time/).*/").to_numpy(np.float64) + 0.0
     rows = results.epochs.groupby("run").indices
@@ -113,11 +99,9 @@ def _measured(results: Results) -> list[int]:
 
 
 def _agree(values: Counts) -> Bools:
-    """Whether every two rows hold the same number wherever both hold one, which is not negative (rows, rows)."""
-    found = np.empty((len(values), len(values)), dtype=bool)
-    for row, own in enumerate(values):
-        found[row] = ((values == own) | (values < 0) | (own < 0)).all(axis=1)
-    return found
+    """Whether two rows have equal numbers in every column that both have (rows, rows); -1 marks a missing number."""
+    rows = [((values == own) | (values < 0) | (own < 0)).all(axis=1) for own in values]
+    return np.array(rows, dtype=bool).reshape(len(values), len(values))
 
 
 def _by_seed(accuracies: Floats) -> tuple[Counts, Floats, Floats, Floats]:
@@ -159,7 +143,7 @@ def _by_image(names: npt.NDArray[np.object_], n: Counts, right: Mapping[str, Boo
 
 def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
     """The pairs of all groups, with Holm's correction over all of them."""
-    corrected = holm(np.concatenate([group.pairs["p"] for group in groups])) if groups else np.empty(0)
+    corrected = statistics.holm(np.concatenate([group.pairs["p"] for group in groups])) if groups else np.empty(0)
     level = ALPHA / max(int((corrected >= ALPHA).sum()), 1)  # Holm's correction leaves it to the undecided pairs
     pairs: list[Pair] = []
     for group in groups:
@@ -170,7 +154,7 @@ def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
 
 def _pairs_of(group: Compared, p_holm: Floats, among: int, level: float) -> Iterator[Pair]:
     total = np.arange(2, max(AFFORDABLE, 2 * int(group.pairs["n"].max(initial=1))) + 1)
-    detected = detectable(total, level)
+    detected = statistics.detectable(total, level)
     columns = [column.tolist() for column in (*group.pairs.values(), p_holm)]
     for first, second, n, difference, low, high, p, sd, beats, equal, across, corrected in zip(*columns, strict=True):
         seeds, step = None, None
@@ -189,16 +173,11 @@ def _pairs_of(group: Compared, p_holm: Floats, among: int, level: float) -> Iter
 
 
 def _enough_seeds(total: Counts, detected: Floats, n: int) -> tuple[int, float] | tuple[None, None]:
-    """The smallest total above n, and the difference of `STEPS` or `FINER` that so many seeds detect.
+    """The smallest number of seeds above n, and the difference in `STEPS` that it detects.
 
-    Args:
-        total: numbers of seeds, ascending.
-        detected: the difference that each number of seeds detects, descending.
-        n: the seeds at hand.
+    `total` holds numbers of seeds, ascending; `detected` the difference that each of them detects, descending.
     """
-    for step in (*STEPS, *FINER):
-        if detected[-1] <= step:
-            enough = int(total[(detected <= step).argmax()])
-            if enough > n:
-                return enough, step
+    for step in STEPS:
+        if detected[-1] <= step and (enough := int(total[(detected <= step).argmax()])) > n:
+            return enough, step
     return None, None

@@ -29,10 +29,7 @@ class Summary:
 def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
     """The mean, the standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
 
-    The interval uses no smaller standard deviation than `least_sd` (see `rounding_sd`).
-
-    Raises:
-        ValueError: for no values.
+    The interval uses no smaller standard deviation than `least_sd` (see `rounding_sd`).  Raises ValueError if empty.
     """
     if not values:
         raise ValueError("no values to summarise")

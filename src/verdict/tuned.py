@@ -41,13 +41,8 @@ class Tuned:
 def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) -> Tuned:
     """Choose the cell with the highest mean validation accuracy for each level of a key, and compare the chosen cells.
 
-    Args:
-        results: the runs.
-        key: a dotted key, or its last part: `norm`, `l1`.
-        right: which test images each run classifies correctly, by the run's name; needed for cells with one seed.
-
-    Raises:
-        BadInput: for a key that does not vary.
+    `key` is a dotted key, or its last part: `norm`, `l1`.  `right` marks the test images that each run classifies
+    correctly, by the run's name; cells with one seed need it.  Raises BadInput for a key that does not vary.
     """
     path, runs = _path(results, key), results.runs
     levels: dict[tuple[str, Any], list[dict[Hashable, Any]]] = {}
@@ -85,14 +80,13 @@ def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) 
 
 def _path(results: Results, key: str) -> str:
     varies = results.varies
-    found = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
-    if len(found) == 1:
-        return found[0]
+    paths = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
+    if len(paths) == 1:
+        return paths[0]
     names = [short_name(path, varies) for path in varies]
-    what = f"--tuned {key} is {' or '.join(found)}" if found else f"--tuned {key}: it does not vary here"
-    raise BadInput(
-        what, ", ".join(names) or "a key that the sweep varies", f"--tuned {(found or names or ['norm'])[0]}"
-    )
+    problem = f"--tuned {key} is {' or '.join(paths)}" if paths else f"--tuned {key}: it does not vary here"
+    allowed = ", ".join(names) or "a key that the sweep varies"
+    raise BadInput(problem, allowed, f"--tuned {(paths or names or ['norm'])[0]}")
 
 
 def _budget(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:

@@ -17,7 +17,7 @@ from src.verdict.points import interval, points
 from src.verdict.statistics import Bools
 from src.wording import counted, joined
 
-FIRST_SEEDS = 5  # suggested where one seed says nothing about the spread between seeds
+FIRST_SEEDS = 5  # suggested if there is only one, which shows no spread between seeds
 ROUNDING = 1e-12  # two means of the same accuracies may differ by this
 LISTED = 10  # pairs that are named when they cannot be compared
 
@@ -39,13 +39,8 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
 
     Two cells with several common seeds are paired by seed (t interval).  With one common seed they are paired by image
     (exact McNemar), which compares two networks and not two methods.  Holm's correction (1979) over all pairs keeps the
-    chance of any false difference at 5 %.
-
-    Args:
-        sweeps: the sweeps of the runs; their commands can add seeds.
-        results: the finished runs.
-        right: which test images each run classifies correctly (N,), by the run's name.  Without its predictions, a
-            cell with a single seed cannot be compared.
+    chance of any false difference at 5 %.  `right` marks the test images that each run classifies correctly (N,), by
+    the run's name; cells with one common seed cannot be compared without it.
     """
     compared = compare_cells(results, right)
     pairs, effects = as_pairs(compared), factor_effects(results)
@@ -60,24 +55,24 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
 
 
 def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, str]:
-    """The letters by cell; none where two cells on the same images were not compared, as letters would cover them too.
+    """The letters by cell; none if two cells on the same images were not compared, because letters would cover them.
 
     Cells that were tested on different images never share a letter.
     """
     if not pairs or any(group.without for group in compared):
         return {}
-    given: dict[str, str] = {}
+    by_cell: dict[str, str] = {}
     unused = LETTERS
     different = {(pair.first, pair.second) for pair in pairs if pair.decided}
     for group in compared:
         rank = {name: position for position, name in enumerate(group.means)}
         decided = [(rank[one], rank[other]) for one, other in different if one in rank and other in rank]
-        found = letters(len(rank), sorted(decided), unused)
-        if found is None:
+        display = letters(len(rank), sorted(decided), unused)
+        if display is None:
             return {}
-        given |= dict(zip(rank, found, strict=True))
-        unused = unused[len(set().union(*found)) :]
-    return given
+        by_cell |= dict(zip(rank, display, strict=True))
+        unused = unused[len(set().union(*display)) :]
+    return by_cell
 
 
 def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], results: Results) -> tuple[str, ...]:
@@ -95,7 +90,7 @@ def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], results: Resul
 
 
 def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
-    """The cell with the highest mean, and the cells that it is better than; the nearest rivals are named."""
+    """The cell with the highest mean, and its comparison with the other cells."""
     best = next(iter(means))
     rivals = {({pair.first, pair.second} - {best}).pop(): pair for pair in pairs if best in (pair.first, pair.second)}
     equal = [name for name in means if name in rivals and rivals[name].equal]
@@ -109,7 +104,7 @@ def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     if equal and len(equal) == len(means) - 1:
         return f"{joined(list(means))} are bit-identical with the same seed; their test accuracy is {accuracy}"
     first = [best, *equal, *tied]
-    it = "it" if len(first) == 1 else best
+    it, verb = "it" if len(first) == 1 else best, "is" if len(ahead) == 1 else "are"
     highest = f"{joined(first)} {'has' if len(first) == 1 else 'have'} the highest test accuracy, {accuracy}"
     if behind == len(means) - 1 - len(equal):
         worse = "the other cell" if behind == 1 else f"all {behind:,} others"
@@ -119,32 +114,30 @@ def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
         highest + (f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""),
         f"{it} does not differ significantly from {joined(alike)}" if alike else "",
         f"{it} is significantly better than {worse}" if behind else "",
-        f"{joined(ahead)} {'are' if len(ahead) > 1 else 'is'} significantly better on the common seeds"
-        if ahead
-        else "",
+        f"{joined(ahead)} {verb} significantly better on the common seeds" if ahead else "",
         f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
     ]
     return "; ".join(filter(None, clauses))
 
 
 def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
-    """The range of the means, which grows with their number, and the interval of the difference of its two ends."""
+    """The range of the means, and the confidence interval of the difference between its two ends."""
     means = list(group.means.items())
     (best, top), (worst, bottom) = means[0], means[-1]
     subject = f"{place}the means" if place else "The means"
     if top - bottom < ROUNDING:
         return f"{subject} are all {100 * top:.2f} %"
     ends = f"from {100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
-    said = f"{subject} span {points(top - bottom)} points, {ends}"
+    span = f"{subject} span {points(top - bottom)} points, {ends}"
     pair = next((pair for pair in pairs if {pair.first, pair.second} == {best, worst}), None)
     if pair is None:
-        return said
+        return span
     sign = 1 if pair.first == best else -1
     low, high = sorted((sign * pair.low, sign * pair.high))
     if any(np.count_nonzero(group.runs[group.cells.index(name)]) != pair.n for name in (best, worst)):
         common = counted(pair.n, "common seed")
-        said += f"; on the {common} their difference is {points(sign * pair.difference)} points"
-    return f"{said} (95 % confidence interval for this pair alone: {interval(low, high)})"
+        span += f"; on the {common} their difference is {points(sign * pair.difference)} points"
+    return f"{span} (95 % confidence interval for this pair alone: {interval(low, high)})"
 
 
 def _basis(pairs: Sequence[Pair]) -> str:
@@ -181,7 +174,7 @@ def _left_out(
         sets = [f"{group.dataset} ({len(group.means):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
-        for first, second, _ in group.without[:LISTED]:
+        for first, second in group.without[:LISTED]:
             obstacle = _obstacle(group.runs[[first, second]], right)
             yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
         rest = len(group.without) - LISTED

@@ -19,7 +19,7 @@ from src.figures.forest import ROWS, forest
 from src.figures.heat_map import heat_map
 from src.figures.looks import LONGEST, figure_label, line_styles
 from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_numbers, weights_by
+from src.figures.swept import accuracy_by, swept_numbers, weights_by_l1
 from src.pictures.colours import colour
 from src.report.table import curves_csv
 from src.results.results import load_results
@@ -252,14 +252,14 @@ def test_weights_are_counted_without_gains_and_biases(results):
 def test_weights_that_cannot_be_read_are_left_out(results, content):
     if content is not None:
         (Path(results.runs["folder"][0]) / "weights.safetensors").write_bytes(content)
-    assert weights_by(results) is None
+    assert weights_by_l1(results) is None
 
 
 def test_the_weights_figure_shows_size_and_sparsity(results):
     bn = results.runs[results.runs["norm.name"] == "bn"]
     for folder, l1 in zip(bn["folder"][:4], bn["reg.l1"], strict=False):
         write_weights(folder, conv=[[1.0 + l1, 0.0]])
-    size, sparsity = weights_by(results).axes[:2]
+    size, sparsity = weights_by_l1(results).axes[:2]
     np.testing.assert_allclose(size.containers[0][0].get_ydata(), [1.0, 1.00001])
     np.testing.assert_allclose(sparsity.containers[0][0].get_ydata(), [50, 50])
 

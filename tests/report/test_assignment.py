@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src.config import KEYS
-from src.report.assignment import AXES
 from tests.world import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,10 +21,6 @@ def models(world):
     wrong["ln", 1e-5] = [9, 3]
     jobs = [world.finish(configuration(norm, l1=l1), dict.fromkeys(found, 0.8)) for (norm, l1), found in wrong.items()]
     return world.sweep(jobs)
-
-
-def test_every_norm_is_explained():
-    assert list(AXES) == list(KEYS["norm.name"].choices)
 
 
 def hand_in(world, *words):

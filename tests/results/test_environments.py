@@ -20,6 +20,6 @@ from tests.environments import write_environments
 )
 def test_the_differences_are_named_with_the_number_of_runs(world, six, changes, words):
     write_environments(world, six, changes)
-    found = other_environments(load_results([six], world.multirun))
-    assert found.words == words
-    assert found.runs == ({f"gn s{position - 3}" for position in changes} if words else set())
+    runs, differences = other_environments(load_results([six], world.multirun))
+    assert differences == words
+    assert runs == ({f"gn s{position - 3}" for position in changes} if words else set())
