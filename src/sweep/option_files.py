@@ -8,7 +8,6 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # it ships no types
 from hydra._internal.config_loader_impl import ConfigLoaderImpl  # Hydra's only loader; there is no public way to it
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.plugins import Plugins
@@ -26,17 +25,9 @@ from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
 SEARCHPATH, SWEPT = "hydra.searchpath", "hydra.sweeper.params"
 
 
-def searching(places: Sequence[str], main: str = str(CONF)) -> ConfigLoader:
-    """A loader that searches `places` besides the folder `main`, as Hydra does."""
-    return _with(create_config_search_path(main), places)
-
-
-def widened(loader: ConfigLoader, places: Sequence[str]) -> ConfigLoader:
-    """A loader that also searches `places`; the same loader if there are none."""
-    return _with(copy.deepcopy(loader.get_search_path()), places) if places else loader
-
-
-def _with(path: ConfigSearchPath, places: Sequence[str]) -> ConfigLoader:
+def searching(path: ConfigSearchPath, places: Sequence[str]) -> ConfigLoader:
+    """A loader that searches `places` before the folders of `path`, as Hydra does."""
+    path = copy.deepcopy(path)
     for place in places:
         path.prepend("normlab", place, SearchPathQuery(provider="schema"))
     return ConfigLoaderImpl(path)
@@ -86,10 +77,8 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         _check_leaf(path, value, file, groups)
     named = f"{wanted}.name"
     if named in KEYS and named not in found and not inherits:
-        choices = KEYS[named].allowed
-        raise BadInput(
-            f"{file} does not say which {group} it is", f"name: {choices}", f"name: {KEYS[named].choices[0]}"
-        )
+        what, choices = f"{file} does not say which {group} it is", KEYS[named].choices
+        raise BadInput(what, f"name: {', '.join(choices)}", f"name: {choices[0]}")
 
 
 def _file(source: ConfigSource, name: str) -> str:
@@ -114,12 +103,7 @@ def _read(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[
     try:
         loaded = source.load_config(name)
         tree = OmegaConf.to_container(loaded.config)
-    except (
-        yaml.YAMLError,
-        OmegaConfBaseException,
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: header, UTF-8
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:  # ValueError: header, UTF-8
         mark = getattr(error, "problem_mark", None)
         place = f"{file}, line {mark.line + 1}" if mark else file
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
