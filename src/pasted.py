@@ -1,7 +1,4 @@
-"""Refuse characters that look like plain ones; word processors, web pages and Windows leave them in pasted commands.
-
-Standard library only, so a mistyped command is refused before anything slow is imported.
-"""
+"""Refuse characters that look like plain ones; word processors, web pages and Windows leave them in pasted commands."""
 
 import re
 import shlex
@@ -17,15 +14,10 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence
 
 
 def refuse_pasted(words: Sequence[str], free: Callable[[str], bool] = lambda name: False) -> None:
-    """Refuse the first word with a character that nobody types into a command.
+    """Raise `BadInput` for the first word with a character that no keyboard types into a command.
 
-    Args:
-        words: the command line.
-        free: whether a key or flag takes any text, such as the name of a folder.  Such a value, and a word without =,
-            is refused only for control characters at its ends.
-
-    Raises:
-        BadInput: with the character and the corrected word.
+    `free` says whether a key or flag takes any text, such as the name of a folder.  Such a value, and a word without =,
+    is refused only for control characters at its ends.
     """
     for word in words:
         head, _, value = word.partition("=")

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.bad_input import BadInput
-from src.config import Config, SweepLimits
+from src.config import Config
 from src.console import SteadyConsole, say
 from src.options import Tracking
 from src.runs import identity
@@ -74,14 +74,22 @@ class GridSweeper(Sweeper):
         sweep = Sweep(sweep_id, typed(), started, varies, planned)
         config = jobs[0].config  # the keys that are not part of a job are the same for all jobs
         if config.plan:
-            self._print_plan(jobs, sweep)
+            plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
+            lines = [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs))]
+            for line in [*lines, "dry run (plan=true): nothing was trained"]:
+                console.print(line, highlight=False, markup=False)
         elif status := self._run(jobs, sweep, config):
             sys.exit(status)
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The checked jobs, without duplicates."""
         request = self._grid.request(arguments, self._params)
-        self._check_number(request.number, request.config.sweep)
+        number, most = request.number, request.config.sweep.max_jobs
+        if number > most:  # before thousands of combinations are listed
+            seconds = typical_seconds(self._multirun / "jobs")
+            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
+            what = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
+            raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
         combinations, configs = self._grid.configs(request)
         check_surroundings(configs[0])
         jobs = self._grid.jobs(combinations, configs)
@@ -89,19 +97,8 @@ class GridSweeper(Sweeper):
             say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are duplicates and run only once")
         return jobs
 
-    def _check_number(self, number: int, sweep: SweepLimits) -> None:
-        """Refuse a grid above the limit before it is expanded."""
-        if number > sweep.max_jobs:
-            seconds = typical_seconds(self._multirun / "jobs")
-            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
-            what = f"{number:,} jobs{cost} are more than sweep.max_jobs={sweep.max_jobs}"
-            raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
-
     def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
-        """Train the unfinished jobs, track and compare; returns the exit status.
-
-        Every run in MLflow gets its true status, whatever ends the sweep.
-        """
+        """Train the unfinished jobs, track and compare; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
         if restart and (owned := [job.label for job in sweep.jobs if is_owned(self._folder(job).path)]):
@@ -136,7 +133,7 @@ class GridSweeper(Sweeper):
             left = [job.label for job in sweep.jobs if not self._folder(job).finished]
             say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left{': ' if left else ''}{joined(left, 5)}")
             say(f"  to resume, run: {sweep.command}")
-        finally:
+        finally:  # every run in MLflow gets its true status, whatever ends the sweep
             if tracker:
                 delivered = tracker.close(stopped=status > 1)
         return status or (0 if delivered else 3)
@@ -160,13 +157,6 @@ class GridSweeper(Sweeper):
                 raise _being_trained([folder.path.name]) from error
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
-
-    def _print_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
-        """Print the whole plan on the standard output, as `plan=true` requests."""
-        plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-        lines = [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs))]
-        for line in [*lines, "dry run (plan=true): nothing was trained"]:
-            console.print(line, highlight=False, markup=False)
 
     def _places(self, jobs: Sequence[GridJob]) -> int:
         """How many jobs run at once; Hydra's own launcher runs one."""

@@ -60,7 +60,12 @@ def check_command_line() -> None:
     is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     if loader:
-        _check_options(overrides, loader, groups)
+        for override in overrides:
+            name = override.key_or_group
+            if name in PLUGINS:
+                check_plugin(override, loader.get_group_options(name))
+            for value in values_of(override, groups) if name in groups else ():
+                check_option_file(name, str(value), loader, groups)
     _check_shown(arguments, overrides, groups)
     if loader and (arguments.cfg or arguments.info or arguments.help):
         words = [word for word in arguments.overrides if word != "experiment=null"]
@@ -100,15 +105,6 @@ def _is_plain(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only the package's own."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGINS and (name not in groups or set(values.split(",")) <= set(groups[name]))
-
-
-def _check_options(overrides: Sequence[Override], loader: ConfigLoader, groups: Groups) -> None:
-    for override in overrides:
-        name = override.key_or_group
-        if name in PLUGINS:
-            check_plugin(override, loader.get_group_options(name))
-        for value in values_of(override, groups) if name in groups else ():
-            check_option_file(name, str(value), loader, groups)
 
 
 def _check_shown(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:

@@ -45,8 +45,7 @@ class StudyEnd(Callback):
         for path, value in gaps(config).items():
             OmegaConf.update(config, path, value, force_add=True)
         delivered = self._delivered(config.tracking, sweep, multirun)
-        status = status or (0 if delivered else 3)
-        if status:
+        if status := status or (0 if delivered else 3):
             sys.exit(status)
 
     def _delivered(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:

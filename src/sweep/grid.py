@@ -18,11 +18,12 @@ from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.seeds import KEYS as SEED_KEYS
+from src.runs.seeds import seed_range
 from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
 from src.sweep.option_files import searching
 from src.sweep.overrides import check_overrides
-from src.sweep.requested import RequestedGrid, in_cells, read_cells, seeds_word
+from src.sweep.requested import RequestedGrid, in_cells, read_cells
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -53,10 +54,7 @@ class Grid(Composer):
         self._option_leaves = functools.cache(lambda chosen: identity.job_leaves(self.compose(dict(chosen))))
 
     def request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
-        """The grid that the typed words and a preset's `params` request; typed words win.
-
-        Raises BadInput for an unknown key or value, or for two words that exclude each other.
-        """
+        """The grid that the typed words and a preset's `params` request; typed words win."""
         typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # one replaces the other
@@ -66,7 +64,11 @@ class Grid(Composer):
         overrides = [*preset, *typed]
         check_overrides(overrides, self._groups)
         config = self._fixed(overrides)
-        word = seeds_word(config, {override.key_or_group: override for override in overrides})
+        given = {override.key_or_group: override.input_line for override in overrides}
+        if "seed" in given and "seeds" in given and config.seeds is not None:
+            what = f"the seed is given twice: {given['seeds']} and {given['seed']}"
+            raise BadInput(what, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
+        word = seed_range(config.seeds, given)
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
         outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
         words = [word] if word else []

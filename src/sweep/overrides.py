@@ -44,10 +44,7 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
 
 
 def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
-    """Parse a word with Hydra's parser; a `loader` gives glob() the options to choose from.
-
-    Raises BadInput for a value that needs quotes, or that cannot be used even with them.
-    """
+    """Parse a word with Hydra's parser; a `loader` gives glob() the options to choose from."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -156,10 +153,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """The values of a word; for a range the first and the last, and outside a `grid` the ends of an interval.
-
-    Raises BadInput if there is none or if they cannot be counted.
-    """
+    """The values of a word; for a range the first and the last, and outside a `grid` the ends of an interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():

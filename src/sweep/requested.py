@@ -14,7 +14,6 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command
 from src.config import KEYS, Config
-from src.runs.seeds import seed_range
 from src.sweep.overrides import check_overrides, check_text, count, expand, parse
 from src.sweep.suggestions import Groups, can_be_swept
 
@@ -57,10 +56,7 @@ class RequestedGrid:
 def read_cells(
     lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
 ) -> list[CellLine]:
-    """Parse the lines of `sweep.cells` and check them like typed words.
-
-    Raises BadInput, naming the line, for a wrong word or one that repeats a word outside.
-    """
+    """Parse the lines of `sweep.cells` and check them like typed words; a refusal names the line."""
     given = {override.key_or_group: override.input_line for override in outside}
     cells = []
     for line in lines:
@@ -105,14 +101,3 @@ def in_cells(outside: Sequence[Override], group: str, compose: Callable[[Mapping
     others = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
     write = f"{command('train')} {shlex.join([*others, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
     return write if len(write) < LONGEST_LINE else None
-
-
-def seeds_word(config: Config, given: Mapping[str, Override]) -> str | None:
-    """The word `seed=...` that `seeds` abbreviates; None without `seeds` or if `seed` is given.
-
-    `given` are the overrides by name; a typed `seed` or `seeds` has removed the preset's. Raises BadInput for both.
-    """
-    if "seed" in given and "seeds" in given and config.seeds is not None:
-        both = f"{given['seeds'].input_line} and {given['seed'].input_line}"
-        raise BadInput(f"the seed is given twice: {both}", "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
-    return seed_range(config.seeds, given)

@@ -1,7 +1,4 @@
-"""Suggests the word that a mistyped one probably means.
-
-Standard library only, so a mistyped command is answered before slow imports.
-"""
+"""Suggests the word that a mistyped one probably means; standard library only, so the answer comes at once."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
