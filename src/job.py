@@ -72,7 +72,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
 
 def outcome(error: BaseException) -> tuple[str, str]:
     """Return the status and the reason of a job that ended with an error."""
-    status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"  # sys.exit is no signal
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 

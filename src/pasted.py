@@ -23,10 +23,10 @@ def refuse_pasted(words: Sequence[str], free: Callable[[str], bool] = lambda nam
         head, _, value = word.partition("=")
         is_text = _plain(word[:1]) != "-" and "=" not in cleaned(word)
         text = value if free(head) else word if is_text else ""
-        found = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
-        found += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
-        if found:
-            raise _refusal(word, found[0])
+        special = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
+        special += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
+        if special:
+            raise _refusal(word, special[0])
 
 
 def _refusal(word: str, character: str) -> BadInput:

@@ -71,7 +71,7 @@ def _run(wants_traceback: bool) -> None:
 
 
 def _answer(error: Exception) -> tuple[int, str]:
-    """The exit status and the message of an error; an empty message stands for its traceback."""
+    """The exit status and the message of an error; an empty message requests the traceback."""
     if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
         return 2, refusal(error)
     if isinstance(error, OSError):

@@ -72,12 +72,12 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     if package not in ("_global_", wanted):
         raise BadInput(f"{file} sets no key of normlab's", f"a first line # @package {wanted}")
     inherits = tree.pop("defaults", None) is not None
-    found = leaves(tree, prefix)
-    for path, value in found.items():
+    values = leaves(tree, prefix)
+    for path, value in values.items():
         _check_leaf(path, value, file, groups)
-    named = f"{wanted}.name"
-    if named in KEYS and named not in found and not inherits:
-        what, choices = f"{file} does not say which {group} it is", KEYS[named].choices
+    name_key = f"{wanted}.name"
+    if name_key in KEYS and name_key not in values and not inherits:
+        what, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
         raise BadInput(what, f"name: {', '.join(choices)}", f"name: {choices[0]}")
 
 
@@ -87,15 +87,15 @@ def _file(source: ConfigSource, name: str) -> str:
 
 def gaps(tree: DictConfig) -> dict[str, Any]:
     """The values that a user's option leaves out, from the package's option that it names."""
-    found: dict[str, Any] = {}
+    missing: dict[str, Any] = {}
     whole: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
         given, own = whole[section], CONF / section / f"{whole[section].get('name')}.yaml"
         if own.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own))
             empty = [name for name in values if given.get(name, REQUIRED) in (None, REQUIRED)]
-            found |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
-    return found
+            missing |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
+    return missing
 
 
 def _read(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:

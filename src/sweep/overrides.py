@@ -26,8 +26,8 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     """The options of each group: all on a loader's search path, or the package's own."""
     folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
-        found = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
-        return {group: options for group, options in found.items() if options}
+        groups = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
+        return {group: options for group, options in groups.items() if options}
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 

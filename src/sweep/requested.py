@@ -98,6 +98,6 @@ def in_cells(outside: Sequence[Override], group: str, compose: Callable[[Mapping
     cells = [f"{group}={','.join(options)} {words}".strip() for words, options in lines.items()]
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in keys):
         return None
-    others = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
-    write = f"{command('train')} {shlex.join([*others, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
+    rest = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
+    write = f"{command('train')} {shlex.join([*rest, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
     return write if len(write) < LONGEST_LINE else None

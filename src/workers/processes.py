@@ -33,14 +33,8 @@ from src.workers.queue import Task
 # The server imports what a job needs and what the command's module imports.  It does not import that module itself,
 # because each process runs it again and Python warns about that.  The first optimizer of a process imports
 # torch._dynamo, which would cost each job 0.9 s.
-PRELOAD = [
-    "src.workers.fork_server",
-    "src.sweep.command_line",
-    "src.job",
-    "src.pictures.mistakes",
-    "torch._dynamo",
-    "src.workers.shared",
-]
+PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
+PRELOAD += ["torch._dynamo", "src.workers.shared"]
 CONTEXT = multiprocessing.get_context("forkserver")
 SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
 GRACE = 4.0  # seconds that a stopped job has to end
