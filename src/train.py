@@ -34,8 +34,8 @@ from src.sweep.overrides import CONF
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
-    """What a launcher calls for each job; returns the accuracy on the validation split, from 0 to 1."""
-    from src.job import run_job  # imports torch, which a mistyped command does not wait for
+    """Train one job for a launcher of Hydra's; returns the validation accuracy, 0 to 1."""
+    from src.job import run_job  # imports torch, and a mistyped command must not wait for it
 
     return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 

@@ -62,7 +62,7 @@ class GridSweeper(Sweeper):
         self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        # By its methods and not by its class: Hydra imports plugin modules twice, so each class exists twice.
+        # The methods decide and not the class: Hydra imports plugin modules twice, so each class exists twice.
         self._is_ours = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "places")
         self._multirun = Path(config.hydra.sweep.dir).parent
 

@@ -59,7 +59,8 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     """Refuse a user's option or preset with an unknown key or a wrong value. Raises BadInput with the file's name."""
     name = f"{group}/{option}"
     sources = [source for source in loader.get_sources() if source.is_config(name)]
-    files = list(dict.fromkeys(_file(source, name) for source in sources))
+    folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
+    files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
     if len(files) > 1:  # its author expects it to be used
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
     if not files or Path(sources[0].path) == CONF:
@@ -79,10 +80,6 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     if name_key in KEYS and name_key not in values and not inherits:
         what, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
         raise BadInput(what, f"name: {', '.join(choices)}", f"name: {choices[0]}")
-
-
-def _file(source: ConfigSource, name: str) -> str:
-    return f"{source.path if source.scheme() == 'file' else source.full_path()}/{name}.yaml"
 
 
 def gaps(tree: DictConfig) -> dict[str, Any]:

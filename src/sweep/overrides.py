@@ -143,7 +143,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
         how = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
         raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={how}")
     if override.is_add() or override.is_force_add():
-        raise BadInput(f"{line}: {name} is there already", write=line.lstrip("+"))
+        raise BadInput(f"{line}: {name} exists already", write=line.lstrip("+"))
     if section and last == "name":
         values = values_of(override, groups)
         for value in values:

@@ -30,9 +30,8 @@ from src.stopping import Terminated
 from src.workers.machine import check_memory, too_little_memory
 from src.workers.queue import Task
 
-# The server imports what a job needs and what the command's module imports.  It does not import that module itself,
-# because each process runs it again and Python warns about that.  The first optimizer of a process imports
-# torch._dynamo, which would cost each job 0.9 s.
+# The modules of a job, and those that `src.train` imports.  `src.train` itself is missing, because each process runs it
+# again and Python warns about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
 PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
 PRELOAD += ["torch._dynamo", "src.workers.shared"]
 CONTEXT = multiprocessing.get_context("forkserver")
