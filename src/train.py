@@ -84,7 +84,7 @@ def _answer(error: Exception) -> tuple[int, str]:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
     ours = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
-    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # perhaps, by another sweeper
+    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # jobs may have run
     return 1 if trained else 2, "" if ours else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
 
 

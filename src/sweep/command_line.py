@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pkgutil import iter_modules
 
-from hydra._internal.utils import create_config_search_path  # there is no public function for it
+from hydra._internal.utils import create_config_search_path  # no public function does this
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -72,7 +72,7 @@ def check_command_line() -> None:
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
         filled = [f"++{path}={value}" for path, value in gaps(tree).items()]
         _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
-    # Hydra fails on the value of its own defaults list: no preset.
+    # Hydra fails on experiment=null, although its own defaults list contains it.
     defaults = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in defaults]
 

@@ -21,7 +21,7 @@ def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
 
     try:
         results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
-    except Exception as error:  # the jobs are finished even if the disk is full, say
+    except Exception as error:  # a full disk, for example, does not undo the finished jobs
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
     return int(bool(results.unfinished))

@@ -38,7 +38,7 @@ class GridJob:
     config: Config
     key: str
     source: "Source"
-    images: int  # that it trains on
+    images: int  # the number of training images
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Grid(Composer):
         from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
-        sources: dict[str, Source] = {}  # by dataset: to describe one may read or download it
+        sources: dict[str, Source] = {}  # by dataset, because describing one may download it
         jobs: dict[str, GridJob] = {}
         for overrides, config in zip(combinations, configs, strict=True):
             data = repr(config.data)

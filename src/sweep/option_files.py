@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # it ships no types
-from hydra._internal.config_loader_impl import ConfigLoaderImpl  # Hydra's only loader; there is no public way to it
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # Hydra's only loader; no public function returns it
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -61,7 +61,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     sources = [source for source in loader.get_sources() if source.is_config(name)]
     folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
     files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
-    if len(files) > 1:  # its author expects it to be used
+    if len(files) > 1:  # the author expects Hydra to use it
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
     if not files or Path(sources[0].path) == CONF:
         return

@@ -58,7 +58,7 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
             raise unknown_key(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
-        folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one, such as hydra.searchpath=[~/mine]
+        folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list with one item, such as hydra.searchpath=[~/mine]
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
             "quotes around a value with spaces, brackets, ~ and other special characters",

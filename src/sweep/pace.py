@@ -30,9 +30,9 @@ class Timing:
     """The time that a finished job took, in seconds."""
 
     kind: Kind
-    rate: float  # of training, for each image and epoch
+    rate: float  # of training, per image and epoch
     total: float
-    rest: float | None  # besides training; unknown for a resumed job, since its total counts from the last start
+    rest: float | None  # besides training; None for a resumed job, because its total counts from the last start
 
 
 class Pace(NamedTuple):
@@ -40,7 +40,7 @@ class Pace(NamedTuple):
 
     rate: float
     rest: float
-    similar: bool  # of the same kind
+    similar: bool  # whether the jobs are of the same kind
 
 
 def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:

@@ -41,7 +41,7 @@ class Row:
     combination: GridJob
     status: Status
     restarts: bool  # by resume=restart
-    seconds: float | None  # that its training will take
+    seconds: float | None  # the expected training time
     similar: bool  # whether the estimate comes from similar jobs
     earlier: JobFolder | None  # its folder before its data changed
 

@@ -25,7 +25,7 @@ class Board(Display):
         self._jobs = jobs
         self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: two jobs may have the same name
         self._ended = 0
-        self._done_before = 0.0  # the work of earlier commands, in jobs
+        self._done_before = 0.0  # the work of earlier commands, as a number of jobs
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 

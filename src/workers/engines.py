@@ -67,7 +67,7 @@ class RemoteEngine(ABC):
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
         """One update per new epoch in the job's journal; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # before the records: an ended job adds none
+        cause = job.refusal or self.error(job.handle)  # before the records are read: an ended job adds none
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the code has changed, so the job started again

@@ -74,7 +74,7 @@ class LocalEngine:
         pipe, sender = CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[place], live)
         worker = Worker(place, CONTEXT.Process(target=_work, args=arguments), pipe)
-        self._workers.append(worker)  # before the start: a signal in between must find it
+        self._workers.append(worker)  # before the start, because a signal may arrive in between
         try:
             worker.process.start()
         except (EOFError, ConnectionError) as error:
@@ -88,7 +88,7 @@ class LocalEngine:
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
         """The updates that a process has sent; see `Engine.poll`."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # in this order: an ended process sends no more
+        alive, updates = worker.process.is_alive(), list[Update]()  # is_alive first: an ended process sends no more
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())
