@@ -30,7 +30,7 @@ class BadInput(Exception):
 
 def as_one_word(name: str, value: str) -> str:
     """The override `name=value`, quoted for both Hydra and the shell."""
-    quoted = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)  # Hydra's escapes
+    quoted = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + ('\\"' if match[2] else ""), value)  # Hydra's escapes
     return shlex.quote(f'{name}="{quoted}"')
 
 

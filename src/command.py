@@ -1,7 +1,4 @@
-"""The command line of the three commands: their names, parser, paths and versions.
-
-Standard library only, so a mistyped command is refused before anything slow is imported.
-"""
+"""The command line of the three commands: names, parser, paths and versions; standard library only."""
 
 import argparse
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""What commands print beside their results."""
+"""The messages and progress bars that commands print beside their results."""
 
 import time
 from collections.abc import Iterator, Sequence

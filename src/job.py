@@ -9,7 +9,6 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -41,16 +40,9 @@ log = logging.getLogger(__name__)
 
 
 def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
-    """Train and test one job and save everything in its folder; a finished job is left alone.
+    """Train and test one job, save everything in its folder, and return its last validation accuracy, 0 to 1.
 
-    Args:
-        config: the job.
-        folder: its folder.
-        listener: receives each epoch's progress.
-        live: also report progress within an epoch, every half second.
-
-    Returns:
-        The validation accuracy after the last epoch, 0 to 1.
+    It leaves a finished job alone.  The listener gets each epoch's progress; `live` adds an update every half second.
     """
     job = JobFolder(folder)
     try:
@@ -80,7 +72,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
 
 def outcome(error: BaseException) -> tuple[str, str]:
     """Return the status and the reason of a job that ended with an error."""
-    status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"  # sys.exit is no signal
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
@@ -90,7 +82,11 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
         journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
     else:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
-    _set_up_torch(config)
+    torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call imports torch's compiler: 1 s
+        torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images, splits = load_splits(config.data)
     model = make_network(config, images.source).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,11 +94,14 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
-    ready = describe_job(config, images, model)
-    if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(ready["job"][:8]):
+    leaves = identity(config, images.source.digest)
+    key = job_key(leaves)
+    if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(key[:8]):
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
-        journal.append(stamp("ready", **ready, device=str(device)))
+        size, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
+        ready = stamp("ready", job=key, cell=cell_key(leaves), source=source, parameters=size, device=str(device))
+        journal.append(ready)
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last = checkpoints.restore()
     if last is not None:
@@ -126,26 +125,6 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     return finish(job, model, splits, images, device, began)
 
 
-def _set_up_torch(config: Config) -> None:
-    """Set the process's threads and determinism."""
-    torch.set_num_threads(config.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call imports torch's compiler: 1 s
-        torch.use_deterministic_algorithms(config.deterministic)
-
-
-def describe_job(config: Config, images: Images, model: torch.nn.Module) -> dict[str, Any]:
-    """Return what the journal records once the data is known: the keys, the dataset and the network's size."""
-    leaves = identity(config, images.source.digest)
-    return {
-        "job": job_key(leaves),
-        "cell": cell_key(leaves),
-        "source": asdict(images.source),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
-
-
 def finish(
     job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, began: float
 ) -> float:
@@ -158,9 +137,8 @@ def finish(
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
     log_probabilities = predict(model, splits.test, device)
     loss, accuracy = score(log_probabilities, splits.test.labels)
-    predictions = Predictions(
-        splits.test.labels.numpy(), log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
-    )
+    chosen, probabilities = log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
+    predictions = Predictions(splits.test.labels.numpy(), chosen, probabilities)
     write_mistakes(job.path, predictions, images)
     save_predictions(job.path / "predictions.npz", predictions)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}

@@ -1,7 +1,4 @@
-"""Refuse characters that look like plain ones; word processors, web pages and Windows leave them in pasted commands.
-
-Standard library only, so a mistyped command is refused before anything slow is imported.
-"""
+"""Refuse characters that look like plain ones; word processors, web pages and Windows leave them in pasted commands."""
 
 import re
 import shlex
@@ -17,24 +14,19 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence
 
 
 def refuse_pasted(words: Sequence[str], free: Callable[[str], bool] = lambda name: False) -> None:
-    """Refuse the first word with a character that nobody types into a command.
+    """Raise `BadInput` for the first word with a character that no keyboard types into a command.
 
-    Args:
-        words: the command line.
-        free: whether a key or flag takes any text, such as the name of a folder.  Such a value, and a word without =,
-            is refused only for control characters at its ends.
-
-    Raises:
-        BadInput: with the character and the corrected word.
+    `free` says whether a key or flag takes any text, such as the name of a folder.  Such a value, and a word without =,
+    is refused only for control characters at its ends.
     """
     for word in words:
         head, _, value = word.partition("=")
         is_text = _plain(word[:1]) != "-" and "=" not in cleaned(word)
         text = value if free(head) else word if is_text else ""
-        found = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
-        found += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
-        if found:
-            raise _refusal(word, found[0])
+        special = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
+        special += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
+        if special:
+            raise _refusal(word, special[0])
 
 
 def _refusal(word: str, character: str) -> BadInput:

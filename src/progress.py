@@ -1,13 +1,12 @@
 """A job's progress: the updates that it sends to whatever shows them."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from src.console import SteadyConsole
+from src.console import say
 
 if TYPE_CHECKING:
     from src.training.history import History
@@ -36,7 +35,7 @@ Listener = Callable[[Update], None]
 def print_epochs(update: Update) -> None:
     """Print one line per epoch on the error stream."""
     if update.line:
-        SteadyConsole(file=sys.stderr).print(update.line, highlight=False, markup=False, soft_wrap=True)
+        say(update.line)
 
 
 class Progress:

@@ -34,8 +34,8 @@ from src.sweep.overrides import CONF
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
-    """What a launcher calls for each job; returns the accuracy on the validation split, from 0 to 1."""
-    from src.job import run_job  # imports torch, which a mistyped command does not wait for
+    """Train one job for a launcher of Hydra's; returns the validation accuracy, 0 to 1."""
+    from src.job import run_job  # imports torch, and a mistyped command must not wait for it
 
     return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 
@@ -71,7 +71,7 @@ def _run(wants_traceback: bool) -> None:
 
 
 def _answer(error: Exception) -> tuple[int, str]:
-    """The exit status and the message of an error; an empty message stands for its traceback."""
+    """The exit status and the message of an error; an empty message requests the traceback."""
     if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
         return 2, refusal(error)
     if isinstance(error, OSError):
@@ -84,7 +84,7 @@ def _answer(error: Exception) -> tuple[int, str]:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
     ours = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
-    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # perhaps, by another sweeper
+    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # jobs may have run
     return 1 if trained else 2, "" if ours else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
 
 

@@ -63,7 +63,7 @@ QUICK = [
     ("norm=null", ["norm=none"]),
     ("norm=", ["norm=none"]),
     ("+a.b.c=1", ["a.b.c"]),
-    ("+norm.eps=1", ["norm.eps is there already"]),
+    ("+norm.eps=1", ["norm.eps exists already"]),
     ("-m norm=bn,,gn", ["empty value in norm"]),
     ("-m optimizer.lr=interval(0,1)", ["choice() or range()"]),
     ("norm=bn norm.groups=2", ["norm.groups=2", "norm=bn does not read it", "norm=gn"]),

@@ -10,9 +10,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def _run(name: str) -> None:
     """Run the `main` of a module in our `src`; exit with status 2 if Python finds another `src` first."""
-    found = importlib.util.find_spec("src")
-    place = Path(found.origin or next(iter(found.submodule_search_locations or []), "")) if found else Path()
-    if found and PROJECT / "src" in (place.resolve(), place.resolve().parent):
+    spec = importlib.util.find_spec("src")
+    place = Path(spec.origin or next(iter(spec.submodule_search_locations or []), "")) if spec else Path()
+    if spec and PROJECT / "src" in (place.resolve(), place.resolve().parent):
         importlib.import_module(f"src.{name}").main()
         return
     print(f"normlab: Python finds another project's src in {place}", file=sys.stderr)

@@ -7,19 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.bad_input import BadInput
-from src.config import Config, SweepLimits
+from src.config import Config
 from src.console import SteadyConsole, say
-from src.options import Data, Tracking
+from src.options import Tracking
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_faults
@@ -28,7 +27,7 @@ from src.stopping import Terminated
 from src.storage.lock import is_owned
 from src.storage.space import check_space
 from src.storage.stored import exists
-from src.sweep.command_line import resume_command, typed
+from src.sweep.command_line import typed
 from src.sweep.finish import report
 from src.sweep.grid import GridJob, check_surroundings, grid_of
 from src.sweep.pace import typical_seconds
@@ -49,17 +48,6 @@ class GridSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="normlab")
 
 
-@runtime_checkable
-class OurLauncher(Protocol):
-    """One of our launchers, recognised by its methods: Hydra imports plugin modules twice, so the classes differ."""
-
-    def prepare(self, data: Data) -> None:
-        """See `LocalLauncher`."""
-
-    def places(self, threads: int, device: str) -> int:
-        """See `LocalLauncher`."""
-
-
 class GridSweeper(Sweeper):
     """Trains every combination of the values once."""
 
@@ -71,32 +59,37 @@ class GridSweeper(Sweeper):
         """Prepare for `sweep`; Hydra calls it."""
         places = tuple(config.hydra.searchpath)
         self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
-        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+        self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        # The methods decide and not the class: Hydra imports plugin modules twice, so each class exists twice.
+        self._is_ours = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "places")
         self._multirun = Path(config.hydra.sweep.dir).parent
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
         jobs = self._jobs(arguments)
         varies, planned = self._grid.planned(jobs, self._multirun)
-        sweep = Sweep(
-            id=identity.sweep_id(job.key for job in jobs),
-            command=resume_command(typed()),
-            started=time.time_ns() // 1_000_000,
-            varies=varies,
-            jobs=planned,
-        )
+        sweep_id, started = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
+        sweep = Sweep(sweep_id, typed(), started, varies, planned)
         config = jobs[0].config  # the keys that are not part of a job are the same for all jobs
         if config.plan:
-            self._print_plan(jobs, sweep)
+            plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
+            lines = [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs))]
+            for line in [*lines, "dry run (plan=true): nothing was trained"]:
+                console.print(line, highlight=False, markup=False)
         elif status := self._run(jobs, sweep, config):
             sys.exit(status)
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The checked jobs, without duplicates."""
         request = self._grid.request(arguments, self._params)
-        self._check_number(request.number, request.config.sweep)
+        number, most = request.number, request.config.sweep.max_jobs
+        if number > most:  # before thousands of combinations are listed
+            seconds = typical_seconds(self._multirun / "jobs")
+            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
+            what = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
+            raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
         combinations, configs = self._grid.configs(request)
         check_surroundings(configs[0])
         jobs = self._grid.jobs(combinations, configs)
@@ -104,19 +97,8 @@ class GridSweeper(Sweeper):
             say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are duplicates and run only once")
         return jobs
 
-    def _check_number(self, number: int, sweep: SweepLimits) -> None:
-        """Refuse a grid above the limit before it is expanded."""
-        if number > sweep.max_jobs:
-            seconds = typical_seconds(self._multirun / "jobs")
-            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
-            what = f"{number:,} jobs{cost} are more than sweep.max_jobs={sweep.max_jobs}"
-            raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
-
     def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
-        """Train the unfinished jobs, track and compare; returns the exit status.
-
-        Every run in MLflow gets its true status, whatever ends the sweep.
-        """
+        """Train the unfinished jobs, track and compare; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
         if restart and (owned := [job.label for job in sweep.jobs if is_owned(self._folder(job).path)]):
@@ -125,7 +107,7 @@ class GridSweeper(Sweeper):
         check_space(
             self._multirun, to_train, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
-        if to_train and isinstance(self._launcher, OurLauncher):
+        if to_train and self._is_ours:
             self._launcher.prepare(config.data)  # in the background, while the store opens
         tracker, status, delivered = None, 1, True
         if isinstance(config.tracking, Tracking):
@@ -151,7 +133,7 @@ class GridSweeper(Sweeper):
             left = [job.label for job in sweep.jobs if not self._folder(job).finished]
             say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left{': ' if left else ''}{joined(left, 5)}")
             say(f"  to resume, run: {sweep.command}")
-        finally:
+        finally:  # every run in MLflow gets its true status, whatever ends the sweep
             if tracker:
                 delivered = tracker.close(stopped=status > 1)
         return status or (0 if delivered else 3)
@@ -176,18 +158,12 @@ class GridSweeper(Sweeper):
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
 
-    def _print_plan(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
-        """Print the whole plan on the standard output, as `plan=true` requests."""
-        plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-        lines = [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs))]
-        for line in [*lines, "dry run (plan=true): nothing was trained"]:
-            console.print(line, highlight=False, markup=False)
-
     def _places(self, jobs: Sequence[GridJob]) -> int:
         """How many jobs run at once; Hydra's own launcher runs one."""
-        if not isinstance(self._launcher, OurLauncher):
+        if not self._is_ours:
             return 1
-        return self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
+        places: int = self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
+        return places
 
     def _folder(self, job: PlannedJob) -> JobFolder:
         return job.at(self._multirun)

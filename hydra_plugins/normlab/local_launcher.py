@@ -38,7 +38,9 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Runs jobs on the local engine; launchers of other engines override `engine`, `places` and `prepare`."""
+    """Runs jobs on the local engine; launchers of other engines override `engine`, `places` and `is_local`."""
+
+    is_local = True  # whether the jobs are children of this process
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
@@ -55,8 +57,9 @@ class LocalLauncher(Launcher):
         self._trials = Trials(self._grid, self._jobs.parent)
 
     def prepare(self, data: Data) -> None:
-        """Start to import and to read what the jobs need, in the background."""
-        start_server(data)
+        """Start to import the code and to read the images of local jobs, in the background."""
+        if self.is_local:
+            start_server(data)
 
     def places(self, threads: int, device: str) -> int:
         """How many jobs of `threads` threads run at once."""
@@ -74,17 +77,14 @@ class LocalLauncher(Launcher):
             with self._trials.tracked(combinations) as tasks:
                 outcomes = self._train(tasks)
         else:
-            tasks = [self._task(combination) for combination in combinations]
+            # Hydra itself would take 76 ms to compose each job.
+            tasks = [task_in(self._jobs / words.pop(SUBDIR), self._grid.compose(words)) for words in combinations]
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
             self._returned(overrides, task, errors.get(task.folder, "it was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
-
-    def _task(self, combination: dict[str, str]) -> Task:
-        folder = self._jobs / combination.pop(SUBDIR)
-        return task_in(folder, self._grid.compose(combination))  # Hydra's own composition takes 76 ms per job
 
     def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Train each task once; returns the outcomes of those that were started."""

@@ -14,7 +14,6 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
-from src.options import Data
 from src.workers.engines import RemoteEngine, check_installed, train_here
 from src.workers.queue import Engine
 
@@ -36,13 +35,12 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray_keys", node=RayLa
 class RayLauncher(LocalLauncher):
     """Runs jobs on a cluster, or on a small one of its own on this machine."""
 
+    is_local = False
+
     def __init__(self, address: str | None, cpus: float | None, gpus: float, init: Mapping[str, Any]) -> None:
         check_installed("ray", "ray", "ray")
         super().__init__()
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
-
-    def prepare(self, data: Data) -> None:
-        """Do nothing: no job runs in this process's children."""
 
     def places(self, threads: int, device: str) -> int:
         """How many jobs run at once; a dry run does not connect to a cluster and assumes one."""
@@ -50,10 +48,7 @@ class RayLauncher(LocalLauncher):
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """The cluster at the address, or one on this machine that ends with the sweep.
-
-        Raises `BadInput` if the cluster cannot be reached, or this machine has no room for a job.
-        """
+        """The cluster at the address, or one on this machine that ends with the sweep; raises `BadInput`."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
@@ -67,7 +62,7 @@ class RayLauncher(LocalLauncher):
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces the handler
         try:
-            cluster = Cluster(self._cpus or threads, self._gpus)
+            cluster = _Cluster(self._cpus or threads, self._gpus)
             if self._address is None and not cluster.places:  # another cluster may still get a node
                 wanted = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
                 raise BadInput(f"this machine has no room for a job with {wanted}", "at most its CPUs and GPUs")
@@ -76,9 +71,7 @@ class RayLauncher(LocalLauncher):
             ray.shutdown()
 
 
-class Cluster(RemoteEngine):
-    """A Ray cluster with a place for each job that its CPUs and GPUs have room for."""
-
+class _Cluster(RemoteEngine):
     def __init__(self, cpus: float, gpus: float) -> None:
         import ray
 
@@ -93,11 +86,9 @@ class Cluster(RemoteEngine):
         return min(int(present.get(name, 0) // wanted) for name, wanted in self._wanted.items() if wanted)
 
     def hand_over(self, config: Config, folder: Path) -> Any:
-        """Start a Ray task; returns its reference."""
         return self._train.remote(config, folder, Path.cwd())
 
     def error(self, reference: Any) -> str | None:
-        """None until the task has ended; then its error, or Ray's reason for the end of its process or node."""
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:
@@ -108,7 +99,6 @@ class Cluster(RemoteEngine):
         return error
 
     def cancel(self, reference: Any) -> None:
-        """Interrupt the task."""
         self._ray.cancel(reference)
 
 

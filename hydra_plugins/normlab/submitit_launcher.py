@@ -14,7 +14,6 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.command import typed_path
 from src.config import Config
-from src.options import Data
 from src.workers.engines import RemoteEngine, check_installed, train_here
 from src.workers.queue import Engine
 
@@ -37,14 +36,13 @@ ConfigStore.instance().store(group="hydra/launcher", name="submitit_keys", node=
 class SubmititLauncher(LocalLauncher):
     """Runs jobs on a submitit executor: `slurm`, or `local` to try this launcher without a cluster."""
 
+    is_local = False
+
     def __init__(self, executor: str, workers: int, folder: str, timeouts: int, parameters: Mapping[str, Any]) -> None:
         check_installed("submitit_slurm", "submitit", "slurm")
         super().__init__(workers)
         self._executor, self._folder, self._places = executor, typed_path(folder), workers
         self._timeouts, self._parameters = timeouts, dict(parameters)
-
-    def prepare(self, data: Data) -> None:
-        """Do nothing: no job runs in this process's children."""
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
@@ -52,27 +50,22 @@ class SubmititLauncher(LocalLauncher):
         import submitit
 
         try:
-            executor = submitit.AutoExecutor(
-                self._folder.absolute() / "%j", self._executor, slurm_max_num_timeout=self._timeouts
-            )
+            folder = self._folder.absolute() / "%j"
+            executor = submitit.AutoExecutor(folder, self._executor, slurm_max_num_timeout=self._timeouts)
             executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
-        yield Executor(executor, self._places)
+        yield _Executor(executor, self._places)  # jobs wait here, so a stopped sweep leaves none in Slurm's queue
 
 
-class Executor(RemoteEngine):
-    """Submits a job when a place is free; a stopped sweep therefore leaves no queue behind."""
-
+class _Executor(RemoteEngine):
     def __init__(self, executor: Any, places: int) -> None:
         self._executor, self.places = executor, places
 
     def hand_over(self, config: Config, folder: Path) -> Any:
-        """Submit a job; returns submitit's own object for it."""
         return self._executor.submit(Training(), config, folder, Path.cwd())
 
     def error(self, job: Any) -> str | None:
-        """None until the job has ended; then its error, or the state in which Slurm ended it."""
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
@@ -84,7 +77,6 @@ class Executor(RemoteEngine):
         return error
 
     def cancel(self, job: Any) -> None:
-        """Cancel the job."""
         job.cancel(check=False)
 
 

@@ -1,1 +1,1 @@
-"""What a command asks for becomes jobs: words, the grid of their values, the plan."""
+"""Turns a command's words into jobs: checks them, expands the grid and plans the sweep."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pkgutil import iter_modules
 
+from hydra._internal.utils import create_config_search_path  # no public function does this
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -28,18 +29,14 @@ TEXTS = [path for path, key in KEYS.items() if key.is_text]  # their values may 
 
 
 def typed() -> str:
-    """The command as the user can type it again."""
-    return f"{command('train')} {shlex.join(sys.argv[1:])}".rstrip()
+    """The command to type again: without `resume=restart`, which would retrain finished jobs."""
+    words = [word for word in sys.argv[1:] if not word.startswith("resume=")]
+    return f"{command('train')} {shlex.join(words)}".rstrip()
 
 
 def study_id() -> str:
     """The id of a sweep that another sweeper makes: a hash of the command's words, whatever the command's name."""
     return sweep_id([shlex.join(["python", "-m", "src.train", *sys.argv[1:]])])
-
-
-def resume_command(command: str) -> str:
-    """The command that resumes this one: without `resume=restart`, which would retrain finished jobs."""
-    return shlex.join(word for word in shlex.split(command) if not word.startswith("resume="))
 
 
 def check_command_line() -> None:
@@ -54,35 +51,30 @@ def check_command_line() -> None:
         return
     check_text(arguments.overrides, groups)
     overrides = [parse(word, groups) for word in arguments.overrides]
-    _check_hydra_keys(overrides)
+    has_preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    for override in overrides:
+        if is_hydra_key(override.key_or_group):
+            check_hydra_key(override, has_preset=has_preset)
     loader = _loader(arguments, overrides, groups)
     groups = option_groups(loader)
     is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     if loader:
-        _check_options(overrides, loader, groups)
+        for override in overrides:
+            name = override.key_or_group
+            if name in PLUGINS:
+                check_plugin(override, loader.get_group_options(name))
+            for value in values_of(override, groups) if name in groups else ():
+                check_option_file(name, str(value), loader, groups)
     _check_shown(arguments, overrides, groups)
     if loader and (arguments.cfg or arguments.info or arguments.help):
         words = [word for word in arguments.overrides if word != "experiment=null"]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
         filled = [f"++{path}={value}" for path, value in gaps(tree).items()]
         _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
-    # Hydra fails on the value of its own defaults list: no preset.
+    # Hydra fails on experiment=null, although its own defaults list contains it.
     defaults = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in defaults]
-
-
-def _check_hydra_keys(overrides: Sequence[Override]) -> None:
-    has_preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
-    for override in overrides:
-        name, line = override.key_or_group, override.input_line or ""
-        if not is_hydra_key(name):
-            continue
-        key = name.removeprefix("hydra.sweeper.params.")
-        if key != name and not has_preset:  # Hydra cannot set a part of an empty `params`
-            write = f"{key}={line.partition('=')[2]}"
-            raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", write)
-        check_hydra_key(override)
 
 
 def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
@@ -94,10 +86,10 @@ def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups)
     elsewhere = places or arguments.config_path or arguments.config_name
     if not elsewhere and (all(_is_plain(override, groups) for override in overrides) or _no_plugin_adds(overrides)):
         return None
-    loader = searching(places, flags.main_folder(arguments))
-    name = arguments.config_name
+    main_folder, name = flags.main_folder(arguments), arguments.config_name
+    loader = searching(create_config_search_path(main_folder), places)
     if name and not any(source.is_config(name) for source in loader.get_sources()):
-        folders = ", ".join([flags.main_folder(arguments), *places])
+        folders = ", ".join([main_folder, *places])
         raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"one in {folders}", "--config-name config")
     return loader
 
@@ -113,15 +105,6 @@ def _is_plain(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only the package's own."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGINS and (name not in groups or set(values.split(",")) <= set(groups[name]))
-
-
-def _check_options(overrides: Sequence[Override], loader: ConfigLoader, groups: Groups) -> None:
-    for override in overrides:
-        name = override.key_or_group
-        if name in PLUGINS:
-            check_plugin(override, loader.get_group_options(name))
-        for value in values_of(override, groups) if name in groups else ():
-            check_option_file(name, str(value), loader, groups)
 
 
 def _check_shown(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:

@@ -21,7 +21,7 @@ def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
 
     try:
         results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
-    except Exception as error:  # the jobs are finished even if the disk is full, say
+    except Exception as error:  # a full disk, for example, does not undo the finished jobs
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
     return int(bool(results.unfinished))
@@ -45,8 +45,7 @@ class StudyEnd(Callback):
         for path, value in gaps(config).items():
             OmegaConf.update(config, path, value, force_add=True)
         delivered = self._delivered(config.tracking, sweep, multirun)
-        status = status or (0 if delivered else 3)
-        if status:
+        if status := status or (0 if delivered else 3):
             sys.exit(status)
 
     def _delivered(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:

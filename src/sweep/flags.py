@@ -22,10 +22,7 @@ INSTALL = 'eval "$(normlab-train -sc install=bash)"'
 
 
 def read(words: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """Parse flags and overrides in any order; returns them and the words in Hydra's order.
-
-    Raises BadInput for an unknown flag or a wrong value.
-    """
+    """Parse flags and overrides in any order; returns them and the words in Hydra's order."""
     parser = Parser("train", parents=[get_args_parser()], add_help=False, conflict_handler="resolve")
     parser.usage = f"{parser.prog} {USAGE}"
     arguments: Namespace = parser.parse_intermixed_args(list(words))
@@ -52,9 +49,8 @@ def check_flags(arguments: Namespace) -> None:
     if arguments.package and not arguments.cfg:
         raise BadInput("--package belongs to --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        raise BadInput(
-            f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}", "", "--hydra-help"
-        )
+        what = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
+        raise BadInput(what, write="--hydra-help")
     if arguments.experimental_rerun:
         raise BadInput("--experimental-rerun is not supported", write="the same command again: it keeps finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
@@ -86,8 +82,7 @@ def check_package(arguments: Namespace) -> None:
 def complete(arguments: Namespace, groups: Groups) -> list[str]:
     """Prepare a shell's request for completion, and return the words that Hydra answers it from.
 
-    Hydra does not search the folders that the line names, so its flag for folders is returned too. Raises BadInput for
-    an unknown shell or request.
+    They include the line's `--config-dir`, because Hydra does not search the folders that a line names.
     """
     (verb, _, shell), *more = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
     if more or verb not in ("install", "uninstall", "query") or shell not in SHELLS:

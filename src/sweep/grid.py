@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
@@ -19,11 +18,12 @@ from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.seeds import KEYS as SEED_KEYS
+from src.runs.seeds import seed_range
 from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
-from src.sweep.option_files import widened
-from src.sweep.overrides import check_overrides, option_groups
-from src.sweep.requested import RequestedGrid, in_cells, read_cells, seeds_word
+from src.sweep.option_files import searching
+from src.sweep.overrides import check_overrides
+from src.sweep.requested import RequestedGrid, in_cells, read_cells
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class GridJob:
     config: Config
     key: str
     source: "Source"
-    images: int  # that it trains on
+    images: int  # the number of training images
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
@@ -46,21 +46,15 @@ class GridJob:
         return identity.job_leaves(self.config)
 
 
-class Grid:
-    """Composes and checks combinations."""
+class Grid(Composer):
+    """Composes the requested combinations, checks them and names their jobs."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        self._loader = loader
-        self._parser = OverridesParser.create(config_loader=loader)
-        self._groups = option_groups(loader)
-        self._composer = Composer(loader, config_name, self._groups)
-        self._leaves: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+        super().__init__(loader, config_name)
+        self._option_leaves = functools.cache(lambda chosen: identity.job_leaves(self.compose(dict(chosen))))
 
     def request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
-        """The grid that the typed words and a preset's `params` request; typed words win.
-
-        Raises BadInput for an unknown key or value, or for two words that exclude each other.
-        """
+        """The grid that the typed words and a preset's `params` request; typed words win."""
         typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # one replaces the other
@@ -69,11 +63,13 @@ class Grid:
         )
         overrides = [*preset, *typed]
         check_overrides(overrides, self._groups)
-        return self._resolved(overrides, self._fixed(overrides))
-
-    def _resolved(self, overrides: Sequence[Override], config: Config) -> RequestedGrid:
-        """Expand `seeds` and `sweep.cells`, which are not settings of a job."""
-        word = seeds_word(config, {override.key_or_group: override for override in overrides})
+        config = self._fixed(overrides)
+        given = {override.key_or_group: override.input_line for override in overrides}
+        if "seed" in given and "seeds" in given and config.seeds is not None:
+            what = f"the seed is given twice: {given['seeds']} and {given['seed']}"
+            raise BadInput(what, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
+        word = seed_range(config.seeds, given)
+        # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
         outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
         words = [word] if word else []
         rest = self._fixed(outside)  # a preset may set both keys outside `params`
@@ -85,20 +81,15 @@ class Grid:
     def _fixed(self, overrides: Sequence[Override]) -> Config:
         """The configuration of the words with one value, without keys that only some options of a job have."""
         single = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
-        return self.compose(
-            {
-                name: value
-                for name, value in single.items()
-                if not (name in KEYS and KEYS[name].read_by and part_of_a_job(name))
-            }
-        )
+        skipped = {name for name in single if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
+        return self.compose({name: value for name, value in single.items() if name not in skipped})
 
     def jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
         """The jobs of the combinations, each once. Raises BadInput for an unreadable or too small dataset."""
         from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
-        sources: dict[str, Source] = {}  # by dataset: to describe one may read or download it
+        sources: dict[str, Source] = {}  # by dataset, because describing one may download it
         jobs: dict[str, GridJob] = {}
         for overrides, config in zip(combinations, configs, strict=True):
             data = repr(config.data)
@@ -121,19 +112,12 @@ class Grid:
             except BadInput as error:
                 if cell is not None:
                     raise error.within(cell.place) from error
-                if isinstance(error, NotRead) and (write := self._in_cells(request, error.section)):
+                if isinstance(error, NotRead) and (write := in_cells(request.outside, error.section, self.compose)):
                     raise error.writing(write) from error
                 raise
             combinations.append(combination)
             configs.append(config)
         return combinations, configs
-
-    def compose(self, overrides: Mapping[str, str]) -> Config:
-        """The configuration of one combination."""
-        return self._composer.compose(overrides)
-
-    def _in_cells(self, request: RequestedGrid, section: str) -> str | None:
-        return in_cells(request.outside, section, lambda option: getattr(self.compose({section: option}), section).name)
 
     def unusual(self, job: GridJob) -> list[str]:
         """The groups with another option than the default, and the keys with another value than their option's.
@@ -144,21 +128,14 @@ class Grid:
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
         own = {group: str(job.leaves.get(f"{group}.name")) for group in chosen}
         chosen |= {group: name for group, name in own.items() if name in self._groups[group]}
-        default, plain = self._plain({}), self._plain(chosen)
+        default, of_options = self._option_leaves(()), self._option_leaves(tuple(chosen.items()))
         choices = [name for name in names if default.get(name) != job.leaves.get(name)]
-        return list(dict.fromkeys([*choices, *identity.differing(job.leaves, plain)]))
+        return list(dict.fromkeys([*choices, *identity.differing(job.leaves, of_options)]))
 
     def planned(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """The keys that vary between the jobs, and the jobs with names that show their unusual keys."""
         varies, known = identity.varying(job.leaves for job in jobs), KnownFolders(multirun)
         return varies, [plan_job(job.key, job.leaves, varies, self.unusual(job), known) for job in jobs]
-
-    def _plain(self, chosen: Mapping[str, str]) -> dict[str, Any]:
-        """The job's keys and values that a choice of options implies."""
-        key = tuple(chosen.items())
-        if key not in self._leaves:
-            self._leaves[key] = identity.job_leaves(self.compose(chosen))
-        return self._leaves[key]
 
 
 @functools.lru_cache(maxsize=1)
@@ -167,7 +144,7 @@ def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...])
 
     Hydra's loader searches the folder of `--config-dir`, but not those of `hydra.searchpath`.
     """
-    return Grid(widened(loader, searchpath), config_name)
+    return Grid(searching(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
 
 
 def check_surroundings(config: Config) -> None:

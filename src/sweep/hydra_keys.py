@@ -37,27 +37,25 @@ def is_hydra_key(name: str) -> bool:
     return name.split(".")[0].split("/")[0] == "hydra"
 
 
-def check_hydra_key(override: Override) -> None:
-    """Refuse a key of Hydra's that cannot be changed, and values that Hydra answers with a traceback.
-
-    Raises BadInput with the reason.
-    """
+def check_hydra_key(override: Override, *, has_preset: bool) -> None:
+    """Refuse a key of Hydra's that cannot be changed, and values that Hydra answers with a traceback."""
     name, line = override.key_or_group, override.input_line or ""
     without = f"the command without {line}"
+    key, values = name.removeprefix("hydra.sweeper.params."), line.partition("=")[2]
+    if key != name and not has_preset:  # Hydra cannot set a part of an empty `params`
+        raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", f"{key}={values}")
     if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC):
         raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or another plugin's", "hydra/sweeper=grid")
-    for key, reason in FIXED.items():
-        if _is_below(name, key):
+    for fixed, reason in FIXED.items():
+        if _is_below(name, fixed):
             raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
     if "_target_" in line:
         raise BadInput(f"{line} cannot be used: {CLOSED}", "hydra/launcher=..., hydra/sweeper=...", without)
-    if not any(_is_below(name, key) for key in FREE):
+    if not any(_is_below(name, free) for free in FREE):
         raise BadInput(f"{name} is not a key of Hydra's that can be changed", ALLOWED, without)
     if override.is_delete():
         raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, without)
     if override.is_sweep_override():
-        key = name.removeprefix("hydra.sweeper.params.")
-        values = line.partition("=")[2]
         write = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
         raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
     if name in ("hydra.launcher", "hydra.sweeper"):

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # it ships no types
-from hydra._internal.config_loader_impl import ConfigLoaderImpl  # Hydra's only loader; there is no public way to it
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # Hydra's only loader; no public function returns it
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.plugins import Plugins
@@ -26,17 +25,9 @@ from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
 SEARCHPATH, SWEPT = "hydra.searchpath", "hydra.sweeper.params"
 
 
-def searching(places: Sequence[str], main: str = str(CONF)) -> ConfigLoader:
-    """A loader that searches `places` besides the folder `main`, as Hydra does."""
-    return _with(create_config_search_path(main), places)
-
-
-def widened(loader: ConfigLoader, places: Sequence[str]) -> ConfigLoader:
-    """A loader that also searches `places`; the same loader if there are none."""
-    return _with(copy.deepcopy(loader.get_search_path()), places) if places else loader
-
-
-def _with(path: ConfigSearchPath, places: Sequence[str]) -> ConfigLoader:
+def searching(path: ConfigSearchPath, places: Sequence[str]) -> ConfigLoader:
+    """A loader that searches `places` before the folders of `path`, as Hydra does."""
+    path = copy.deepcopy(path)
     for place in places:
         path.prepend("normlab", place, SearchPathQuery(provider="schema"))
     return ConfigLoaderImpl(path)
@@ -68,8 +59,9 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     """Refuse a user's option or preset with an unknown key or a wrong value. Raises BadInput with the file's name."""
     name = f"{group}/{option}"
     sources = [source for source in loader.get_sources() if source.is_config(name)]
-    files = list(dict.fromkeys(_file(source, name) for source in sources))
-    if len(files) > 1:  # its author expects it to be used
+    folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
+    files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
+    if len(files) > 1:  # the author expects Hydra to use it
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
     if not files or Path(sources[0].path) == CONF:
         return
@@ -81,32 +73,26 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     if package not in ("_global_", wanted):
         raise BadInput(f"{file} sets no key of normlab's", f"a first line # @package {wanted}")
     inherits = tree.pop("defaults", None) is not None
-    found = leaves(tree, prefix)
-    for path, value in found.items():
+    values = leaves(tree, prefix)
+    for path, value in values.items():
         _check_leaf(path, value, file, groups)
-    named = f"{wanted}.name"
-    if named in KEYS and named not in found and not inherits:
-        choices = KEYS[named].allowed
-        raise BadInput(
-            f"{file} does not say which {group} it is", f"name: {choices}", f"name: {KEYS[named].choices[0]}"
-        )
-
-
-def _file(source: ConfigSource, name: str) -> str:
-    return f"{source.path if source.scheme() == 'file' else source.full_path()}/{name}.yaml"
+    name_key = f"{wanted}.name"
+    if name_key in KEYS and name_key not in values and not inherits:
+        what, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
+        raise BadInput(what, f"name: {', '.join(choices)}", f"name: {choices[0]}")
 
 
 def gaps(tree: DictConfig) -> dict[str, Any]:
     """The values that a user's option leaves out, from the package's option that it names."""
-    found: dict[str, Any] = {}
+    missing: dict[str, Any] = {}
     whole: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
         given, own = whole[section], CONF / section / f"{whole[section].get('name')}.yaml"
         if own.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own))
             empty = [name for name in values if given.get(name, REQUIRED) in (None, REQUIRED)]
-            found |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
-    return found
+            missing |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
+    return missing
 
 
 def _read(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:
@@ -114,12 +100,7 @@ def _read(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[
     try:
         loaded = source.load_config(name)
         tree = OmegaConf.to_container(loaded.config)
-    except (
-        yaml.YAMLError,
-        OmegaConfBaseException,
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: header, UTF-8
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:  # ValueError: header, UTF-8
         mark = getattr(error, "problem_mark", None)
         place = f"{file}, line {mark.line + 1}" if mark else file
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]

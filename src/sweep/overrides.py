@@ -26,8 +26,8 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     """The options of each group: all on a loader's search path, or the package's own."""
     folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
-        found = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
-        return {group: options for group, options in found.items() if options}
+        groups = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
+        return {group: options for group, options in groups.items() if options}
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
@@ -44,10 +44,7 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
 
 
 def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
-    """Parse a word with Hydra's parser; a `loader` gives glob() the options to choose from.
-
-    Raises BadInput for a value that needs quotes, or that cannot be used even with them.
-    """
+    """Parse a word with Hydra's parser; a `loader` gives glob() the options to choose from."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -61,7 +58,7 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
             raise unknown_key(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
-        folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one, such as hydra.searchpath=[~/mine]
+        folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list with one item, such as hydra.searchpath=[~/mine]
         raise BadInput(
             f"{word} cannot be read as KEY=VALUE",
             "quotes around a value with spaces, brackets, ~ and other special characters",
@@ -146,7 +143,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
         how = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
         raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={how}")
     if override.is_add() or override.is_force_add():
-        raise BadInput(f"{line}: {name} is there already", write=line.lstrip("+"))
+        raise BadInput(f"{line}: {name} exists already", write=line.lstrip("+"))
     if section and last == "name":
         values = values_of(override, groups)
         for value in values:
@@ -156,10 +153,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """The values of a word; for a range the first and the last, and outside a `grid` the ends of an interval.
-
-    Raises BadInput if there is none or if they cannot be counted.
-    """
+    """The values of a word; for a range the first and the last, and outside a `grid` the ends of an interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():

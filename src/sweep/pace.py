@@ -16,18 +16,13 @@ from src.storage.stored import NoAccess
 NEWEST = 100  # finished jobs that an estimate uses
 
 
-class Kind(NamedTuple):
-    """The settings that decide a job's speed."""
-
-    norm: str
-    model: str
-    threads: int
+Kind = tuple[str, str, int]  # norm, network and threads: they decide a job's speed
 
 
 def kind(config: Mapping[str, Any]) -> Kind:
     """The kind of a job, from its configuration as nested mappings."""
     model = {name: value for name, value in config["model"].items() if value is not None}
-    return Kind(config["norm"]["name"], repr(sorted(model.items())), config["threads"])
+    return config["norm"]["name"], repr(sorted(model.items())), config["threads"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,9 @@ class Timing:
     """The time that a finished job took, in seconds."""
 
     kind: Kind
-    rate: float  # of training, for each image and epoch
+    rate: float  # of training, per image and epoch
     total: float
-    rest: float | None  # besides training; unknown for a resumed job, since its total counts from the last start
+    rest: float | None  # besides training; None for a resumed job, because its total counts from the last start
 
 
 class Pace(NamedTuple):
@@ -45,7 +40,7 @@ class Pace(NamedTuple):
 
     rate: float
     rest: float
-    similar: bool  # of the same kind
+    similar: bool  # whether the jobs are of the same kind
 
 
 def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
@@ -53,7 +48,7 @@ def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
 
     @functools.cache
     def pace(kind: Kind) -> Pace | None:
-        same_norm = [timing for timing in timings if timing.kind.norm == kind.norm]
+        same_norm = [timing for timing in timings if timing.kind[0] == kind[0]]
         similar = [timing for timing in same_norm if timing.kind == kind]
         chosen = similar or same_norm or timings
         if not chosen:
@@ -72,8 +67,8 @@ def timings_in(jobs: Path, names: Iterable[str]) -> list[Timing]:
         job = JobFolder(jobs / name)
         with contextlib.suppress(OSError):  # not finished, or set aside right now
             ended.append((job.result_path.stat().st_mtime, job.path))
-    read = [_timing(FinishedJob(JobFolder(path))) for _, path in sorted(ended, reverse=True)[:NEWEST]]
-    return [timing for timing in read if timing is not None]
+    newest = [FinishedJob(JobFolder(path)) for _, path in sorted(ended, reverse=True)[:NEWEST]]
+    return [timing for job in newest if (timing := _timing(job))]
 
 
 def typical_seconds(jobs: Path) -> float:
@@ -93,10 +88,7 @@ def _timing(job: FinishedJob) -> Timing | None:
     images = train_images(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
     if images < 1:
         return None
+    rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)
     resumed = any(record["kind"] == "resume" for record in job.records)
-    return Timing(
-        kind=kind(config),
-        rate=sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images),
-        total=max(seconds["total"], seconds["train"]),
-        rest=None if resumed else seconds["total"] - seconds["train"],
-    )
+    rest = None if resumed else seconds["total"] - seconds["train"]
+    return Timing(kind(config), rate, max(seconds["total"], seconds["train"]), rest)

@@ -41,7 +41,7 @@ class Row:
     combination: GridJob
     status: Status
     restarts: bool  # by resume=restart
-    seconds: float | None  # that its training will take
+    seconds: float | None  # the expected training time
     similar: bool  # whether the estimate comes from similar jobs
     earlier: JobFolder | None  # its folder before its data changed
 
@@ -109,11 +109,11 @@ class Plan:
         for row in self.rows:
             cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
-        for first, *others in list(cells.values())[:SHOWN]:
+        for first, *rest in list(cells.values())[:SHOWN]:
             name, text = first.job.label, first.status.text
-            if others:
-                counts = Counter(row.status.word for row in (first, *others))
-                name = f"{first.job.cell}, {len(others) + 1:,} seeds"
+            if rest:
+                counts = Counter(row.status.word for row in (first, *rest))
+                name = f"{first.job.cell}, {len(rest) + 1:,} seeds"
                 text = ", ".join(f"{number:,} {word}" for word, number in counts.items())
             parameters = count_parameters(first.combination.config, first.combination.source)
             lines.append((name, f"{parameters:,}", text))
@@ -140,10 +140,10 @@ class Plan:
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(left) > 1 else ""
         total = in_words(max(sum(seconds) / at_once, *seconds))
         unlike = sum(not row.similar for row in left)
-        others = "from jobs with another network, norm or number of threads"
-        note = f"; {counted(unlike, 'estimate')} {others}" if unlike else ""
-        basis = f"estimated from finished jobs{note}"
-        return [f"time: about {total} for {counted(len(left), 'job')}{order}, {basis}", *lines]
+        time = f"time: about {total} for {counted(len(left), 'job')}{order}, estimated from finished jobs"
+        if unlike:
+            time += f"; {counted(unlike, 'estimate')} from jobs with another network, norm or number of threads"
+        return [time, *lines]
 
 
 def status_of(job: JobFolder, epochs: int, code: str) -> Status:

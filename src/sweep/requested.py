@@ -14,7 +14,6 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command
 from src.config import KEYS, Config
-from src.runs.seeds import seed_range
 from src.sweep.overrides import check_overrides, check_text, count, expand, parse
 from src.sweep.suggestions import Groups, can_be_swept
 
@@ -27,13 +26,8 @@ WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 class CellLine:
     """A line of `sweep.cells`; its values may give several combinations."""
 
-    line: str
+    place: str  # the line's name in a refusal
     overrides: Sequence[Override]
-
-    @property
-    def place(self) -> str:
-        """The line's name in a refusal."""
-        return f"in the cell {self.line!r}"
 
 
 @dataclass(frozen=True)
@@ -62,39 +56,32 @@ class RequestedGrid:
 def read_cells(
     lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
 ) -> list[CellLine]:
-    """Parse the lines of `sweep.cells` and check them like typed words.
-
-    Raises BadInput, naming the line, for a wrong word or one that repeats a word outside.
-    """
+    """Parse the lines of `sweep.cells` and check them like typed words; a refusal names the line."""
     given = {override.key_or_group: override.input_line for override in outside}
     cells = []
     for line in lines:
-        words = WORD.findall(line)
+        words, place = WORD.findall(line), f"in the cell {line!r}"
         if not words:
             raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each", "norm=none")
         try:
             check_text(words, groups)
-            cell = CellLine(line, [parse(word, groups, loader) for word in words])
-            check_overrides(cell.overrides, groups)
+            overrides = [parse(word, groups, loader) for word in words]
+            check_overrides(overrides, groups)
         except BadInput as error:
-            raise error.within(f"in the cell {line!r}") from error
-        for override in cell.overrides:
-            _check_place(override, cell, given, groups)
-        cells.append(cell)
+            raise error.within(place) from error
+        for override in overrides:
+            name = override.key_or_group
+            if not can_be_swept(name, groups):
+                what = f"{place}: {name} is not a setting of a job"
+                raise BadInput(what, "a key that can be swept", f"{override.input_line} outside it")
+            if name in given:
+                what = f"{name} is given {place} and outside it, as {given[name]}"
+                raise BadInput(what, "one of them", f"the command without {given[name]}")
+        cells.append(CellLine(place, overrides))
     return cells
 
 
-def _check_place(override: Override, cell: CellLine, given: Mapping[str, str | None], groups: Groups) -> None:
-    name, word = override.key_or_group, override.input_line
-    if not can_be_swept(name, groups):
-        what = f"{cell.place}: {name} is not a setting of a job"
-        raise BadInput(what, "a key that can be swept", f"{word} outside it")
-    if name in given:
-        what = f"{name} is given {cell.place} and outside it, as {given[name]}"
-        raise BadInput(what, "one of them", f"the command without {given[name]}")
-
-
-def in_cells(outside: Sequence[Override], group: str, name_of: Callable[[str], str]) -> str | None:
+def in_cells(outside: Sequence[Override], group: str, compose: Callable[[Mapping[str, str]], Config]) -> str | None:
     """The typed command rewritten with `sweep.cells`: each option of a group together with the keys that it reads.
 
     None if that is impossible, for example because a preset chose the options or none of them reads a key.
@@ -106,22 +93,11 @@ def in_cells(outside: Sequence[Override], group: str, name_of: Callable[[str], s
         return None
     lines: dict[str, list[str]] = {}
     for option in choice.sweep_string_iterator():
-        name = name_of(option)
+        name = getattr(compose({group: option}), group).name
         lines.setdefault(" ".join(word for word, names in keys.items() if name in names), []).append(option)
     cells = [f"{group}={','.join(options)} {words}".strip() for words, options in lines.items()]
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in keys):
         return None
-    others = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
-    write = f"{command('train')} {shlex.join([*others, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
+    rest = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
+    write = f"{command('train')} {shlex.join([*rest, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
     return write if len(write) < LONGEST_LINE else None
-
-
-def seeds_word(config: Config, given: Mapping[str, Override]) -> str | None:
-    """The word `seed=...` that `seeds` abbreviates; None without `seeds` or if `seed` is given.
-
-    `given` are the overrides by name; a typed `seed` or `seeds` has removed the preset's. Raises BadInput for both.
-    """
-    if "seed" in given and "seeds" in given and config.seeds is not None:
-        both = f"{given['seeds'].input_line} and {given['seed'].input_line}"
-        raise BadInput(f"the seed is given twice: {both}", "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
-    return seed_range(config.seeds, given)

@@ -1,7 +1,4 @@
-"""Suggests the word that a mistyped one probably means.
-
-Standard library only, so a mistyped command is answered before slow imports.
-"""
+"""Suggests the word that a mistyped one probably means; standard library only, so the answer comes at once."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -105,7 +102,7 @@ def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[st
     """The refusal of an unknown key. It suggests the nearest known key, with the typed value if `is_accepted`."""
     for group, node in NODES.items():
         if name == node:
-            return BadInput(f"{name} is no group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
+            return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
     near = nearest_keys(name, groups)
     write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near)
     section, _, last = name.rpartition(".")

@@ -35,10 +35,7 @@ class Trials:
 
     @contextlib.contextmanager
     def tracked(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
-        """The tasks of a batch's combinations; MLflow gets their progress while the context is open.
-
-        Raises BadInput for a combination that cannot be trained.
-        """
+        """The tasks of a batch's combinations; MLflow gets their progress while the context is open."""
         batch = [self._job(combination) for combination in combinations]
         config, is_first = batch[0].config, not self._jobs
         if is_first:

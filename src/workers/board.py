@@ -25,7 +25,7 @@ class Board(Display):
         self._jobs = jobs
         self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: two jobs may have the same name
         self._ended = 0
-        self._done_before = 0.0  # the work of earlier commands, in jobs
+        self._done_before = 0.0  # the work of earlier commands, as a number of jobs
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -46,7 +46,13 @@ class Board(Display):
         """Replace a job's row by a line with its accuracy, or with the reason of its failure."""
         self._running.pop(outcome.task.folder, None)
         self._ended += 1
-        self.say(f"{outcome.task.name}  {'FAILED: ' + outcome.error if outcome.error else _result(outcome.task)}")
+        text = f"FAILED: {outcome.error}"
+        if not outcome.error:
+            result = JobFolder(outcome.task.folder).result()
+            assert result is not None
+            metrics, duration = result["metrics"], in_words(result["seconds"]["total"])
+            text = f"finished in {duration}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
+        self.say(f"{outcome.task.name}  {text}")
 
     def say(self, line: str) -> None:
         """Print a line above the table."""
@@ -85,11 +91,3 @@ class Board(Display):
         done = self._ended + sum(update.done for _, update in self._running.values() if update is not None)
         here, spent = done - self._done_before, time.monotonic() - self._started
         return spent / here * (self._jobs - done) if here > 0.05 and spent > 2 else None
-
-
-def _result(task: Task) -> str:
-    """The time and the accuracies of a finished job."""
-    result = JobFolder(task.folder).result()
-    assert result is not None
-    metrics, seconds = result["metrics"], result["seconds"]["total"]
-    return f"finished in {in_words(seconds)}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"

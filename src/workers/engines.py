@@ -54,7 +54,7 @@ class RemoteEngine(ABC):
 
     def submit(self, task: Task, *, live: bool) -> RemoteJob:
         """Hand a job over.  A job that the engine refuses counts as failed."""
-        job = RemoteJob(task, _epochs(task.folder))
+        job = RemoteJob(task, sum(record["kind"] == "epoch" for record in JobFolder(task.folder).records()))
         try:
             job.handle = self.hand_over(task.config, task.folder)
         except Exception as error:  # sbatch's refusal, or a cluster that has gone away
@@ -67,19 +67,19 @@ class RemoteEngine(ABC):
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
         """One update per new epoch in the job's journal; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # before the records: an ended job adds none
+        cause = job.refusal or self.error(job.handle)  # before the records are read: an ended job adds none
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the code has changed, so the job started again
             job.epochs = 0
-        found = list[Update]()
-        progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, found.append)
+        updates = list[Update]()
+        progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, updates.append)
         for source in [record["source"] for record in records if record["kind"] == "ready"][:1]:
             images = train_images(source["train"], config.data.validation, config.data.limit)
             for record in epochs[job.epochs :]:
                 progress.epoch(record["epoch"], record["metrics"], images)
             job.epochs = len(epochs)
-        return found, cause
+        return updates, cause
 
     def stop(self, jobs: Sequence[RemoteJob], number: int) -> None:
         """Cancel all jobs and wait until they have released their folders."""
@@ -95,10 +95,6 @@ def check_installed(launcher: str, package: str, extra: str) -> None:
     """Raise `BadInput`, with the command that installs it, if a launcher lacks its engine's package."""
     if importlib.util.find_spec(package) is None:
         raise BadInput(f"hydra/launcher={launcher} needs: pip install 'normlab[{extra}]'")
-
-
-def _epochs(folder: Path) -> int:
-    return sum(record["kind"] == "epoch" for record in JobFolder(folder).records())
 
 
 def train_here(config: Config, folder: Path, place: Path) -> str:

@@ -30,17 +30,10 @@ from src.stopping import Terminated
 from src.workers.machine import check_memory, too_little_memory
 from src.workers.queue import Task
 
-# The server imports what a job needs and what the command's module imports.  It does not import that module itself,
-# because each process runs it again and Python warns about that.  The first optimizer of a process imports
-# torch._dynamo, which would cost each job 0.9 s.
-PRELOAD = [
-    "src.workers.fork_server",
-    "src.sweep.command_line",
-    "src.job",
-    "src.pictures.mistakes",
-    "torch._dynamo",
-    "src.workers.shared",
-]
+# The modules of a job, and those that `src.train` imports.  `src.train` itself is missing, because each process runs it
+# again and Python warns about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
+PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
+PRELOAD += ["torch._dynamo", "src.workers.shared"]
 CONTEXT = multiprocessing.get_context("forkserver")
 SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
 GRACE = 4.0  # seconds that a stopped job has to end
@@ -81,7 +74,7 @@ class LocalEngine:
         pipe, sender = CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[place], live)
         worker = Worker(place, CONTEXT.Process(target=_work, args=arguments), pipe)
-        self._workers.append(worker)  # before the start: a signal in between must find it
+        self._workers.append(worker)  # before the start, because a signal may arrive in between
         try:
             worker.process.start()
         except (EOFError, ConnectionError) as error:
@@ -95,7 +88,7 @@ class LocalEngine:
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
         """The updates that a process has sent; see `Engine.poll`."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # in this order: an ended process sends no more
+        alive, updates = worker.process.is_alive(), list[Update]()  # is_alive first: an ended process sends no more
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())

@@ -26,13 +26,13 @@ def typed(monkeypatch) -> Callable[..., list[str]]:
 def refused(typed) -> Callable[..., str]:
     """`refused("norm=x")` is the command's refusal of these words."""
 
-    def told(*words: str) -> str:
+    def refusal(*words: str) -> str:
         with pytest.raises(BadInput) as error:
             typed(*words)
         assert len(str(error.value).splitlines()) <= 3
         return str(error.value)
 
-    return told
+    return refusal
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
             status = end.code or 0
         assert isinstance(status, int)
         assert sys.argv == ["train.py", *words]
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
 
     return call

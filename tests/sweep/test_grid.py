@@ -41,8 +41,7 @@ def grid(tmp_path_factory) -> Iterator[Grid]:
     conf = shutil.copytree(CONF, tmp_path_factory.mktemp("grid") / "conf")
     (conf / "experiment/mine.yaml").write_text(MINE)
     with initialize_config_dir(str(conf), version_base="1.3"):
-        made = Grid(GlobalHydra.instance().config_loader(), "config")
-        yield made
+        yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 def combinations(grid, *words, **params):
@@ -79,9 +78,9 @@ def test_a_value_in_any_notation_is_composed_as_by_hydra(grid):
 def test_a_preset_is_composed_as_by_hydra(grid, preset):
     word = f"experiment={preset}"
     params = compose("config", [word], return_hydra_config=True).hydra.sweeper.params
-    found = [combination for combination, _ in grid.request([word, "reg.l2=1e-4"], params).combinations()]
-    assert repr(grid.compose(found[-1])) == repr(by_hydra(found[-1]))
-    for combination in found:
+    expanded = [combination for combination, _ in grid.request([word, "reg.l2=1e-4"], params).combinations()]
+    assert repr(grid.compose(expanded[-1])) == repr(by_hydra(expanded[-1]))
+    for combination in expanded:
         assert not {"seeds", "sweep.cells"} & combination.keys()
 
 
@@ -109,14 +108,14 @@ def test_typed_seeds_replace_those_of_the_preset(grid):
 
 
 def test_each_cell_is_combined_with_the_other_values(grid):
-    found = combinations(grid, 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]', "reg.l1=0,1e-5", "seeds=2")
-    assert len(found) == 3 * 2 * 2
-    assert {(combination["norm"], combination.get("norm.groups")) for combination in found} == {
+    expanded = combinations(grid, 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]', "reg.l1=0,1e-5", "seeds=2")
+    assert len(expanded) == 3 * 2 * 2
+    assert {(combination["norm"], combination.get("norm.groups")) for combination in expanded} == {
         ("none", None),
         ("gn", "2"),
         ("gn", "4"),
     }
-    assert all(combination.keys() <= {"norm", "norm.groups", "reg.l1", "seed"} for combination in found)
+    assert all(combination.keys() <= {"norm", "norm.groups", "reg.l1", "seed"} for combination in expanded)
 
 
 def test_combinations_are_counted_without_listing_them(grid):
@@ -136,7 +135,7 @@ def test_combinations_are_counted_without_listing_them(grid):
         ("norm=", ["empty value in norm"]),
         ("norm", ["norm is not KEY=VALUE"]),
         ("norm=gn(", ["norm=gn("]),
-        ("+norm=gn", ["norm is there already"]),
+        ("+norm=gn", ["norm exists already"]),
         ("device=cpu", ["device is not a setting of a job"]),
         ("tracking=none", ["tracking is not a setting of a job"]),
         ("experiment=norms", ["experiment is not a setting of a job"]),
@@ -150,10 +149,10 @@ def test_combinations_are_counted_without_listing_them(grid):
 def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):
     with pytest.raises(BadInput) as refused:
         grid.configs(grid.request([f'sweep.cells=["norm=none","{line}"]', "epochs=2"], {}))
-    told = str(refused.value)
-    assert len(told.splitlines()) <= 3
+    message = str(refused.value)
+    assert len(message.splitlines()) <= 3
     for word in words if not line.strip() else [*words, f"in the cell {line!r}"]:
-        assert word in told, told
+        assert word in message, message
 
 
 def test_a_repeated_line_is_trained_once(grid):

@@ -56,26 +56,26 @@ def mine(tmp_path, monkeypatch):
 def test_a_users_option_gives_the_job_of_its_values(run, mine, way):
     there = way.format(mine)
     _, ours, _ = run(*SMALL, "plan=true", "norm=gn", "norm.groups=2")
-    status, said, told = run(there, *SMALL, "plan=true", "-m", "norm=two,heir")  # two names of one job
-    assert (status, said.splitlines()[:3]) == (0, ours.splitlines()[:3]), told
+    status, output, errors = run(there, *SMALL, "plan=true", "-m", "norm=two,heir")  # two names of one job
+    assert (status, output.splitlines()[:3]) == (0, ours.splitlines()[:3]), errors
     cells = 'sweep.cells=["norm=none","norm=glob(tw*) regularization=both"]'
-    status, said, _ = run(there, *SMALL, "plan=true", cells, "optimizer=adam,fast")
-    assert "4 jobs, varying norm.name, " in said
-    status, said, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
-    assert "2 jobs, varying norm.name" in said
-    status, said, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
-    assert said.splitlines()[1:] == ["name: gn", "groups: 2", "eps: 1.0e-05"]
+    status, output, _ = run(there, *SMALL, "plan=true", cells, "optimizer=adam,fast")
+    assert "4 jobs, varying norm.name, " in output
+    status, output, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
+    assert "2 jobs, varying norm.name" in output
+    status, output, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
+    assert output.splitlines()[1:] == ["name: gn", "groups: 2", "eps: 1.0e-05"]
 
 
 def test_a_users_primary_configuration_is_used(run, mine):
-    status, said, _ = run("-cd", str(mine), "-cn", "primary", "--cfg", "job", "-p", "threads")
-    assert (status, said.strip()) == (0, "2")
+    status, output, _ = run("-cd", str(mine), "-cn", "primary", "--cfg", "job", "-p", "threads")
+    assert (status, output.strip()) == (0, "2")
 
 
 def test_an_unknown_option_is_refused_with_all_known_ones(refused, mine):
     for way in (f"--config-dir={mine}", f"hydra.searchpath=[{mine}]"):
-        told = refused(way, "optimizer=fats")
-        assert "optimizer=fats is not known; did you mean fast?\n  allowed: adam, adamw, fast, rmsprop, sgd" in told
+        message = refused(way, "optimizer=fats")
+        assert "optimizer=fats is not known; did you mean fast?\n  allowed: adam, adamw, fast, rmsprop, sgd" in message
     assert "two," not in refused("norm=two")
 
 
@@ -83,13 +83,13 @@ def test_an_unknown_option_is_refused_with_all_known_ones(refused, mine):
 def test_a_wrong_option_file_is_named(refused, run, mine, name):
     words = BAD[name][1] if name in BAD else "cannot be read"
     group, option = name.removesuffix(".yaml").split("/")
-    told = refused(f"--config-dir={mine}", f"{group}={option}")
+    message = refused(f"--config-dir={mine}", f"{group}={option}")
     for part in [str(mine / name), *words.split("|")]:
-        assert part in told
+        assert part in message
     if name == "norm/key.yaml":
         for word in ("norm=bn,key", 'sweep.cells=["norm=bn","norm=key"]'):
-            status, _, told = run(f"--config-dir={mine}", word)
-            assert (status, str(mine / name) in told) == (2, True)
+            status, _, errors = run(f"--config-dir={mine}", word)
+            assert (status, str(mine / name) in errors) == (2, True)
 
 
 def test_an_option_with_a_name_of_the_package_is_refused(refused, typed, mine, tmp_path):
@@ -116,7 +116,7 @@ def test_a_refusal_of_a_users_option_is_quick_and_needs_no_torch(mine):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "completions"),
     [
         ("normlab-train --config-dir={} norm=t", "norm=two norm=type"),
         ("normlab-train experiment=pairs -m --config-dir {} optimizer=", "fast"),
@@ -126,11 +126,11 @@ def test_a_refusal_of_a_users_option_is_quick_and_needs_no_torch(mine):
         ("normlab-train 'norm=b", ""),
     ],
 )
-def test_a_shell_completes_a_users_options(run, mine, monkeypatch, line, found):
+def test_a_shell_completes_a_users_options(run, mine, monkeypatch, line, completions):
     monkeypatch.setenv("COMP_LINE", line.format(mine))
-    status, said, told = run("-sc", "query=bash")
-    assert (status, told) == (0, "")
-    assert found in said
+    status, output, errors = run("-sc", "query=bash")
+    assert (status, errors) == (0, "")
+    assert completions in output
 
 
 @pytest.mark.parametrize("plan", ["plan=true", pytest.param("plan=false", marks=pytest.mark.slow)])
@@ -140,6 +140,6 @@ def test_the_readmes_example_of_a_users_option_runs(tmp_path, plan):
     line = f"{make}; {sys.executable} {train} {' '.join(SMALL)} {plan}"
     done = subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = done.stdout if plan == "plan=true" else done.stderr
-    assert "2 jobs, varying norm.groups" in told
-    assert " groups=2 " in told or plan == "plan=false"  # while it trains, a long name is cut
+    output = done.stdout if plan == "plan=true" else done.stderr
+    assert "2 jobs, varying norm.groups" in output
+    assert " groups=2 " in output or plan == "plan=false"  # while it trains, a long name is cut

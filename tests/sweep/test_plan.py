@@ -66,8 +66,8 @@ def test_the_plan_shows_the_status_of_each_job(world):
     advance(world, configuration("gn", 1), 0)
     before = files_below(world.multirun)
     requested = [("bn", 0), ("gn", 0), ("ln", 0), ("in", 0), ("bn", 1), ("gn", 1), ("none", 0)]
-    found = plan(world, [configuration(*job) for job in requested])
-    assert [row.status.text for row in found.rows] == [
+    planned = plan(world, [configuration(*job) for job in requested])
+    assert [row.status.text for row in planned.rows] == [
         "finished",
         "finished with other code",
         "resumes after epoch 2 of 3",
@@ -76,7 +76,7 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "to train",
         "to train",
     ]
-    lines = found.summary()
+    lines = planned.summary()
     assert lines[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
     assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
@@ -100,18 +100,18 @@ def test_a_job_with_an_empty_journal_is_to_train(world):
 def test_a_larger_sweep_trains_only_the_new_jobs(world):
     for norm in ("gn", "ln"):
         world.finish(configuration(norm), {})
-    found = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
-    assert [row.job.label for row in found.rows if row.left] == ["bn l1=0 s0"]
-    assert "2 finished before" in found.summary()[0]
+    planned = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
+    assert [row.job.label for row in planned.rows if row.left] == ["bn l1=0 s0"]
+    assert "2 finished before" in planned.summary()[0]
 
 
 def test_a_restart_retrains_finished_jobs(world):
     world.finish(configuration("bn"), {}, seconds=3.0)
     config = dataclasses.replace(configuration("bn"), resume="restart")
-    found = plan(world, [config])
-    assert [row.left for row in found.rows] == [True]
-    assert found.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
-    assert "about 4 s for 1 job" in found.costs()[0]
+    planned = plan(world, [config])
+    assert [row.left for row in planned.rows] == [True]
+    assert planned.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
+    assert "about 4 s for 1 job" in planned.costs()[0]
 
 
 def test_there_is_no_estimate_before_a_job_has_finished(world):
@@ -195,9 +195,9 @@ def test_the_summary_names_a_few_jobs_with_changed_data(world):
         advance(world, config, 1)
     for folder in list((world.multirun / "jobs").iterdir()):
         folder.rename(folder.with_name(f"{folder.name[:-8]}00000000"))
-    said = plan(world, configs).summary()
-    assert sum("has changed since" in line for line in said) == 5
-    assert said[-1] == "the data of 3 more jobs has changed"
+    summary = plan(world, configs).summary()
+    assert sum("has changed since" in line for line in summary) == 5
+    assert summary[-1] == "the data of 3 more jobs has changed"
 
 
 @pytest.mark.slow

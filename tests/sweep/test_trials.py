@@ -32,9 +32,9 @@ def launcher(tmp_path, monkeypatch):
         OmegaConf.set_readonly(config, False)
         config.hydra.job.config_name = "config"
         context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
-        made = LocalLauncher(workers=2)
-        made.setup(hydra_context=context, task_function=lambda _: None, config=config)
-        yield made
+        launcher = LocalLauncher(workers=2)
+        launcher.setup(hydra_context=context, task_function=lambda _: None, config=config)
+        yield launcher
     HydraConfig.instance().cfg = None
 
 
@@ -131,9 +131,9 @@ def test_a_study_is_one_sweep_in_mlflow_and_is_compared_at_its_end(launcher, tmp
     assert not list(tmp_path.glob("multirun/sweeps/*/report.html"))
     StudyEnd().on_multirun_end(compose("config", return_hydra_config=True))
     assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
-    said = capsys.readouterr()
-    assert "has the highest test accuracy" in said.out
-    assert said.err.count("in MLflow: ") == 1  # the links are printed once
+    captured = capsys.readouterr()
+    assert "has the highest test accuracy" in captured.out
+    assert captured.err.count("in MLflow: ") == 1  # the links are printed once
     assert len(client.search_runs([experiment.experiment_id])) == 3
 
 

@@ -22,9 +22,8 @@ with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config.hydra.job.name = "train"
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
-module = sys.modules[type(sweeper).__module__]
 launcher = sweeper._launcher
-print(isinstance(launcher, module.OurLauncher), getattr(launcher, "_grid", None) is sweeper._grid)
+print(sweeper._is_ours, getattr(launcher, "_grid", None) is sweeper._grid)
 """
 
 
