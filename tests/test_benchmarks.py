@@ -10,7 +10,7 @@ from src.models.cnn import CNN
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_baselines_train_the_same_network(norm):
-    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 10, NORMS[norm], 0.0)
+    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 28, 10, NORMS[norm], 0.0)
     with torch.no_grad():
         for target, source in zip(theirs.parameters(), ours.parameters(), strict=True):
             target.copy_(source)

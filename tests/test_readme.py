@@ -91,12 +91,16 @@ def test_the_readme_lists_the_options_in_conf():
 
 def test_contributings_example_of_a_norm_passes_its_own_test(monkeypatch):
     text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    norm, test = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    norm, test, network = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     (values,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
     module = ModuleType("src.norms.in_running")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(norm, vars(module))
     assert module.RunningInstanceNorm(**OmegaConf.create(values)).layer(4, "map").momentum == 0.1
+    module = ModuleType("src.models.two")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(network, vars(module))
+    assert module.Two(width=4).norm_channels() == [("conv1", 4), ("conv2", 4)]
     names: dict[str, Any] = {}
     exec(test, names)
     names["test_training_uses_the_mean_and_variance_of_each_channel_of_each_image"]()

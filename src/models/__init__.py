@@ -43,8 +43,8 @@ class Network(Option):
         """Return each norm layer's name and number of channels, in order."""
         raise NotImplementedError
 
-    def build(self, channels: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
-        """Return the network for images with so many channels; its first weights are set by `initialise`."""
+    def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
+        """Return the network for images (N, channels, size, size); `initialise` sets its first weights."""
         raise NotImplementedError
 
     def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:

@@ -37,7 +37,7 @@ class CNN(Network):
         """Return the output channels of each convolution."""
         return [(layer.name, layer.channels) for layer in self.convolutions()]
 
-    def build(self, channels: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
+    def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
         """Return the torch module."""
         from src.models.modules.cnn import CNN
 

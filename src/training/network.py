@@ -24,5 +24,9 @@ def count_parameters(config: Config, source: Source) -> int:
 def _build(config: Config, source: Source) -> nn.Module:
     norm, network = config.norm, config.model
     return network.build(
-        source.channels, len(source.classes), lambda channels: norm.layer(channels, network.layout), config.reg.dropout
+        source.channels,
+        source.size,
+        len(source.classes),
+        lambda channels: norm.layer(channels, network.layout),
+        config.reg.dropout,
     )

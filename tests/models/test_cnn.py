@@ -23,7 +23,7 @@ def network(
     name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0
 ) -> nn.Module:
     norm, settings = NORMS[name][0], CNN(width=width)
-    model = settings.build(channels, 10, lambda count: norm.layer(count, "map"), dropout)
+    model = settings.build(channels, 28, 10, lambda count: norm.layer(count, "map"), dropout)
     settings.initialise(model, torch.Generator().manual_seed(seed))
     return model
 

@@ -13,6 +13,7 @@ from src.bad_input import BadInput
 from src.config import check
 from src.models import NETWORKS, Network
 from src.models.cnn import CNN
+from src.norms import NORMS
 from tests.norms.reference import build
 from tests.world import configuration
 
@@ -31,10 +32,23 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
         channels.append(count)
         return build("ln").layer(count, network.layout)
 
-    model = network.build(3, 10, norm, 0.1)
-    assert channels == [count for _, count in network.norm_channels()]
     for size in network.sizes:
+        channels.clear()
+        model = network.build(3, size, 10, norm, 0.1)
+        assert channels == [count for _, count in network.norm_channels()]
         assert model(torch.zeros(2, 3, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [(n, m) for n in NETWORKS for m in NORMS if NETWORKS[n].layout in NORMS[m].layouts]
+)
+def test_a_network_trains_with_every_norm_of_its_layout(name, norm):
+    network, layers = default(name), build(norm)
+    layers.check_channels(network.norm_channels())
+    model = network.build(1, network.sizes[0], 10, lambda count: layers.layer(count, network.layout), 0.1)
+    network.initialise(model, torch.Generator().manual_seed(0))
+    model(torch.randn(4, 1, network.sizes[0], network.sizes[0])).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

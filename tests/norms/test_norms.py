@@ -20,7 +20,7 @@ WITH_STATISTICS = [name for name in NORMS if name != "none"]
 def network(name: str) -> nn.Module:
     norm = build(name)
     settings = CNN(width=8)
-    model = settings.build(1, 10, lambda n: norm.layer(n, "map"), 0.0)
+    model = settings.build(1, 28, 10, lambda n: norm.layer(n, "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     model.double()
     with torch.no_grad():
@@ -98,6 +98,10 @@ def test_a_norm_has_all_its_parts(name):
     assert not lacking, f"norm={name} lacks {', '.join(lacking)}"
 
 
-def test_norms_can_be_told_apart_in_figures():
-    assert len({norm.colour for norm in NORMS.values()}) == len(NORMS)
-    assert len({norm.marker for norm in NORMS.values()}) == len(NORMS)
+@pytest.mark.parametrize("attribute", ["colour", "marker"])
+def test_no_two_norms_look_alike_in_figures(attribute):
+    users: dict[str, list[str]] = {}
+    for name, norm in NORMS.items():
+        users.setdefault(getattr(norm, attribute), []).append(name)
+    alike = {value: names for value, names in users.items() if len(names) > 1}
+    assert not alike, f"these norms have the same {attribute}: {alike}; taken are {sorted(users)}"

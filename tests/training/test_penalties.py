@@ -18,7 +18,7 @@ NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 def network(norm: str = "bn") -> nn.Module:
     settings = CNN(width=4)
-    model = settings.build(1, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0)
+    model = settings.build(1, 28, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 
