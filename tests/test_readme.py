@@ -89,7 +89,7 @@ def test_the_readme_lists_the_options_in_conf():
     } == option_groups()
 
 
-def test_contributings_example_of_a_norm_passes_its_own_test(monkeypatch):
+def test_contributings_examples_work(monkeypatch):
     text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     norm, test, network = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     (values,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
