@@ -28,7 +28,7 @@ from src.command import check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
-from src.sweep.composer import key_not_read, to_config
+from src.sweep.composer import to_config
 from src.sweep.overrides import CONF
 
 
@@ -111,7 +111,7 @@ def _process_restored() -> Iterator[None]:
 
 def refusal(error: Exception) -> str:
     """An error in at most three lines; Hydra's errors name the mistake first and add their grammar."""
-    for candidate in (error, error.__cause__, key_not_read(str(error))):  # Hydra wraps the errors of a launcher
+    for candidate in (error, error.__cause__):  # Hydra wraps the errors of a launcher
         if isinstance(candidate, BadInput):
             return str(candidate)
     text = str(error.__cause__ or error) or type(error).__name__

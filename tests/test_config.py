@@ -345,6 +345,11 @@ class Readers(ast.NodeVisitor):
                     self._kinds[ast.unparse(name)] = found
         self.generic_visit(node)
 
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if ast.unparse(node.annotation) in PARTS:
+            self._kinds[ast.unparse(node.target)] = PARTS[ast.unparse(node.annotation)]
+        self.generic_visit(node)
+
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if owner := self.kind(node.value):
             self.read.add(f"{owner.__name__}.{node.attr}")

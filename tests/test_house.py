@@ -49,7 +49,6 @@ READERS = {
     "src.runs.multirun": "multirun.identify",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
-    "src.sweep.composer": "the code under `src`",
     "src.workers.machine": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
 }

@@ -84,7 +84,8 @@ class GridSweeper(Sweeper):
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
         """The checked jobs, without duplicates."""
         request = self._grid.request(arguments, self._params)
-        number, most = request.number, request.config.sweep.max_jobs
+        config: Config = request.config
+        number, most = request.number, config.sweep.max_jobs
         if number > most:  # before thousands of combinations are listed
             seconds = typical_seconds(self._multirun / "jobs")
             cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""

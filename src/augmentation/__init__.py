@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Augment = Callable[["Tensor", "Tensor", "torch.Generator"], tuple["Tensor", "Tensor"]]
 """Turns images (N, C, H, W), labels (N,) and a generator on their device into new images and a target.
 
-The target is labels (N,) or, where an augmentation mixes classes, probabilities (N, classes).
+The target is labels (N,) or, where an augmentation mixes classes, probabilities (N, classes).  All batches of an epoch
+have the same kind of target.
 """
 
 

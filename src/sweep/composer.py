@@ -3,23 +3,35 @@
 import copy
 import functools
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import KEYS, OPTIONS, Config, NotRead, check_option_key
+from src.schema import REQUIRED, leaves
 from src.sweep.option_files import check_option_file, gaps
-from src.sweep.overrides import CONF, option_groups
+from src.sweep.overrides import option_groups
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # as Hydra's grammar reads it, and Python too
 # OmegaConf's marks for a reference, which Hydra escapes in a single value, and for a missing value.
 UNSETTLED = re.compile(r"\$\\?\{|\?\?\?")
+
+# Hydra composes this first: null for every key of every option, so a word can set a key that only another option of a
+# sweep has, or that a user's option file leaves out.
+ConfigStore.instance().store(
+    name="every_key",
+    node={
+        group: {path.partition(".")[2]: None for path in KEYS if path.startswith(f"{group}.")} | {"name": REQUIRED}
+        for group in OPTIONS
+    },
+    provider="normlab",
+)
 
 
 class Composer:
@@ -79,7 +91,8 @@ class Composer:
 
 def to_config(composed: DictConfig) -> Config:
     """Return a tree of Hydra's with the types of the chosen options; raises BadInput for an unknown option or key."""
-    tree = OmegaConf.structured(Config)
+    tree, composed = OmegaConf.structured(Config), copy.deepcopy(composed)
+    removed: list[str] = []
     for section, options in OPTIONS.items():
         name = str(composed[section].get("name"))
         KEYS[f"{section}.name"].check(name)
@@ -89,8 +102,13 @@ def to_config(composed: DictConfig) -> Config:
             path = f"{section}.{leaf}"
             if path in KEYS:
                 check_null(path, composed[section][leaf], name)
+                removed.append(f"${{{path}}}")
                 with open_dict(composed):
                     del composed[section][leaf]
+    values: Any = OmegaConf.to_container(composed)
+    for path, value in leaves(values).items():
+        if value in removed:  # a reference to a key that the chosen option lacks
+            OmegaConf.update(composed, path, None)
     config = OmegaConf.to_object(OmegaConf.merge(tree, composed))
     assert isinstance(config, Config)
     return config
@@ -100,14 +118,3 @@ def check_null(path: str, value: Any, option: str) -> None:
     """Raise NotRead for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
         raise NotRead(KEYS[path], value, option)
-
-
-def key_not_read(error: str) -> NotRead | None:
-    """Return the refusal for Hydra's error about a key that the chosen option does not have; None for other errors."""
-    match = re.match(r"Could not override '([^']+)'\.\nTo append to your config use \+[^=]+=(.*)", error)
-    if not match or not (item := KEYS.get(match[1])) or not item.read_by:
-        return None
-    group = item.path.split(".")[0]
-    typed = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{group}=")]
-    default = re.search(rf"^  - {group}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.M)
-    return NotRead(item, match[2], typed[-1] if typed else default[1] if default else "null")

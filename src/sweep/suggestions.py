@@ -108,7 +108,7 @@ def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[st
     section, _, last = name.rpartition(".")
     inside = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if inside:
-        keys = ", ".join(key for key in inside if key != "name")
+        keys = ", ".join(key for key in inside if key != "name") or "no key"
         return BadInput(f"{section} has no key {last}{did_you_mean(*near)}", f"{keys} (in {section})", write)
     if section:
         sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))

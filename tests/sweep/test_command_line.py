@@ -240,3 +240,19 @@ def test_a_key_of_one_among_several_options_is_suggested_with_cells(typed, grid)
     cells = 'sweep.cells=["norm=bn norm.momentum=0.2","norm=gn norm.groups=2,4","norm=ln"]'
     assert shlex.split(write) == ["-m", "reg.l1=0,1e-5", cells]
     assert refusal(typed, grid, shlex.split(write)) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "jobs"),
+    [
+        (("optimizer=sgd,rmsprop", "optimizer.momentum=0.5"), 2),  # the default, adam, has no momentum
+        (("-m", "optimizer=sgd,rmsprop", "optimizer.momentum=0.5"), 2),
+        (("optimizer=adam,adamw", "optimizer.momentum=null"), 2),
+        (("optimizer=adam", "optimizer.momentum=null", "data.classes=10"), 1),
+        (("data.limit=${schedule.step_epochs}",), 1),  # null: the default schedule has no such key
+    ],
+)
+def test_a_key_may_be_set_that_the_default_option_lacks(run, monkeypatch, tmp_path, typed, jobs):
+    monkeypatch.chdir(tmp_path)
+    status, said, told = run(*typed, *SMALL)
+    assert (status, f"{jobs} job" in said) == (0, True), told

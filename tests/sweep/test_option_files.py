@@ -64,7 +64,7 @@ def test_a_users_option_gives_the_job_of_its_values(run, mine, way):
     status, output, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
     assert "2 jobs, varying norm.name" in output
     status, output, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
-    assert output.splitlines()[1:] == ["name: gn", "groups: 2", "eps: 1.0e-05"]
+    assert output.splitlines()[1:] == ["name: gn", "eps: 1.0e-05", "momentum: null", "groups: 2"]
 
 
 def test_a_users_primary_configuration_is_used(run, mine):
