@@ -1,4 +1,4 @@
-"""Load a dataset by its name."""
+"""Load the dataset that a configuration chooses."""
 
 import functools
 import hashlib
@@ -18,15 +18,15 @@ KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def describe(data: Data) -> Source:
-    """Return a dataset's digest and sizes, like `load`, but without reading the embedded MNIST."""
+    """Return a dataset's description.  This reads the files, except for the embedded MNIST, which never changes."""
     if isinstance(data, MNIST) and data.root is None:
         return Source(joint_digest(PUBLISHED["MNIST"]), str(EMBEDDED), 60_000, 10_000, 1, 28, DIGITS)
     return load(data).source
 
 
 def load(data: Data) -> Images:
-    """Return a dataset's images, and keep the latest in memory; raises BadInput unless the files are as published."""
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # these keys change no image
+    """Return a dataset's images; the last dataset stays in memory.  Raises BadInput for missing or altered files."""
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # keys that change no image
 
 
 @functools.lru_cache(maxsize=1)
