@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Train a network epoch by epoch."""
 
 import math
 import time
@@ -35,23 +35,23 @@ def train(
     first_epoch: int = 1,
     after_step: Callable[[int, History], None] = lambda epoch, history: None,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train on the model's device and yield each epoch's number and metrics.
+    """Train the network on its device, and yield each epoch's number and metrics.
 
     Args:
-        model: the network; `optimizer` and `schedule` belong to it.
-        splits: the data; the test split stays untouched.
+        model: the network that `optimizer` changes.
+        splits: the dataset; training does not use the test split.
         optimizer: see `make_optimizer`.
         schedule: see `make_schedule`.
-        config: the job.
-        augment: changes each batch; None leaves the images as they are.
-        first_epoch: counted from 1; larger after a resume.
-        after_step: called after each step with the epoch and its history.
+        config: the job's configuration.
+        augment: changes each batch; None means no augmentation.
+        first_epoch: the number of the first epoch; larger than 1 if the job resumes.
+        after_step: a function to call after each step with the epoch's number and its history.
 
     Raises:
-        Diverged: when a loss is infinite or NaN, naming epoch and step.
+        Diverged: if a loss is infinite or NaN; the message names the epoch and the step.
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
-    train_split = splits.train.to(device)  # all of it, so no step waits for a copy
+    train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
     steps = len(train_split) // batch_size
     step = make_step(model, optimizer, config)
     for epoch in range(first_epoch, config.epochs + 1):
@@ -68,7 +68,7 @@ def train(
             schedule.step()
             history.append(logits, target, penalty)
             after_step(epoch, history)
-        metrics = means(history.steps(), epoch, batch_size)  # reads the device, so the clock stops after it
+        metrics = means(history.steps(), epoch, batch_size)  # waits for the device, so read the clock afterwards
         seconds = time.perf_counter() - started
         config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
@@ -79,18 +79,18 @@ def train(
 
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (batch, C, H, W) and labels (batch,) in the given order, without the incomplete last batch."""
-    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), the order in memory: whole rows are gathered fastest
+    """Yield images (batch, C, H, W) and labels (batch,) in the given order; drop an incomplete last batch."""
+    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory: index_select copies whole rows fastest
     for start in range(0, len(order) - batch_size + 1, batch_size):
         chosen = order[start : start + batch_size]
         yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
 
 
 def means(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
-    """Return mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
+    """Return an epoch's mean loss, mean penalty and accuracy from its loss, penalty and hits per step (steps, 3).
 
     Raises:
-        Diverged: when a loss or a penalty is infinite or NaN.
+        Diverged: if a loss or a penalty is infinite or NaN.
     """
     finite = steps.isfinite().all(dim=1)
     if not finite.all():

@@ -1,4 +1,4 @@
-"""One training step."""
+"""Build the function that performs one training step."""
 
 from collections.abc import Callable
 
@@ -11,18 +11,18 @@ from src.config import Config
 from src.training.penalties import loss_strengths, penalised, penalty
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes images (N, C, H, W) and a target, trains on them, and returns the logits (N, classes) and the penalty.
+"""A function that trains on images (N, C, H, W) and a target, and returns the logits (N, classes) and the penalty.
 
-The target is labels (N,) or probabilities (N, classes).  No step reads a tensor's value, so it never waits for
+The target is labels (N,) or probabilities (N, classes).  A step reads no value from the device, so it never waits for
 the device.
 """
 
 
 def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
-    """Return the step of a job.
+    """Return the function that performs one training step of a job.
 
-    The optimizer calls the closure, as torch's protocol has it: methods that need a second gradient, or change the
-    weights after the step, wrap the optimizer.
+    It passes torch's closure to the optimizer.  A method that needs a second gradient, or changes the weights after the
+    step, can therefore wrap the optimizer.
     """
     weights, strengths = penalised(model), loss_strengths(config)
     device = weights[0].device
@@ -46,7 +46,7 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
             outputs.append((logits.detach(), extra.detach()))
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]  # torch asks for a float; its optimizers take tensors too
-        return outputs[0]  # of the weights before the step, even where the optimizer asks for a second gradient
+        optimizer.step(closure)  # type: ignore[arg-type]  # torch's type says float, but its optimizers accept a tensor
+        return outputs[0]  # the first outputs, computed with the weights before the step
 
     return step

@@ -192,7 +192,7 @@ def test_the_advice_for_an_array_makes_a_readable_file(tmp_path, lay_out, pack):
     labels = bytes([0, 0, 12, 2]) + np.array(columns.shape, ">u4").tobytes() + columns.astype(">i4").tobytes()
     folder = lay_out(tmp_path / "set", t10k_labels=labels)
     what, _, write = refusal(folder)
-    assert "holds 32-bit integers with 2 axes" in what
+    assert "contains 32-bit integers with 2 axes" in what
     recipe = write[write.index("bytes(") :]
     (folder / FILES[3]).write_bytes(eval(recipe, {"numpy": np, "a": columns[:, 0]}))
     assert images_of(folder).test_labels.tolist() == columns[:, 0].tolist()

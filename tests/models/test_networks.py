@@ -42,7 +42,7 @@ def test_images_of_another_size_are_refused(name):
     network = default(name)
     for size in network.sizes:
         network.check_images(size, "folder")
-    with pytest.raises(BadInput, match=rf"folder: model={name} takes no images of 1 x 1 pixels"):
+    with pytest.raises(BadInput, match=rf"folder: model={name} does not accept 1 x 1 pixels"):
         network.check_images(1, "folder")
 
 
