@@ -121,7 +121,7 @@ def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
     return option(**{name: value for name, value in stored.items() if name in known})
 
 
-class KeyNotReadError(BadInput):
+class UnusedKey(BadInput):
     """The user set a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
@@ -168,10 +168,6 @@ def check_option_key(option: str, section: str, name: str, value: Any) -> None:
 
 
 def check_device(device: str) -> None:
-    """Check that a device name is valid, on any machine.
-
-    Raises:
-        BadInput: if it is not; the message lists the valid names.
-    """
+    """Raise BadInput if a device name is not valid on any machine; the message lists the valid names."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", str(device)):
         raise BadInput(f"device={device} is not known", "auto, cpu, cuda, cuda:N, mps", "device=cpu")

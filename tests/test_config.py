@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, KeyNotReadError, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
 from src.schema import flat, leaves
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, option_groups
@@ -201,7 +201,7 @@ def test_a_key_that_the_option_does_not_have_is_refused(option, path):
     composed = compose("config", [option, *MUST_GIVE.get(option, [])])
     value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
     OmegaConf.update(composed, path, True if path == "tracking.system_metrics" else value, force_add=True)
-    with pytest.raises(KeyNotReadError) as refused:
+    with pytest.raises(UnusedKey) as refused:
         to_config(composed)
     told = str(refused.value)
     assert f"{option} does not read it" in told

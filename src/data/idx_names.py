@@ -79,8 +79,7 @@ def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], l
     """Return the paths of each IDX file in a folder, by prefix and by name in FILES; the first path is to be read."""
     usual_names = [name + ending for name in FILES for ending in ("", ".gz")]
     listed_names: list[str] = []
-    # The files can be readable even if the folder cannot be listed.
-    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # unlisted files may be readable
         listed_names = sorted(os.listdir(folder))  # noqa: PTH208  # iterdir would build a path per name
     paths: dict[tuple[str, str], list[Path]] = {}
     listed_names.sort(key=lambda name: name.lower().endswith(".gz"))  # prefer a plain file to a packed one
@@ -120,7 +119,7 @@ def _missing_refusal(root: Path, name: str, *, packed: bool) -> BadInput:
 
 
 def _folders_below(root: Path) -> Iterator[Path]:
-    """Yield the readable folders below a folder, level by level, up to MOST_LEVELS and MOST_FOLDERS."""
+    """Yield the folders below a folder level by level, within the limits MOST_LEVELS and MOST_FOLDERS."""
     level, folders_left = [root], MOST_FOLDERS
     for _ in range(MOST_LEVELS):
         next_level: list[Path] = []

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import KEYS, OPTIONS, Config, KeyNotReadError, check_option_key
+from src.config import KEYS, OPTIONS, Config, UnusedKey, check_option_key
 from src.sweep.option_files import check_option_file, gaps
 from src.sweep.overrides import CONF, option_groups
 
@@ -31,7 +31,7 @@ class Composer:
         self._cached_tree, self._cached_value = functools.cache(self._tree), functools.cache(self._value)
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """Return the configuration of one combination; raises KeyNotReadError if the chosen option lacks a key."""
+        """Return the configuration of one combination; raises UnusedKey if the chosen option lacks a key."""
         chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         plain = {name: value for name, value in overrides.items() if name not in self._groups}
         tree, config = self._cached_tree(chosen)
@@ -97,12 +97,12 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def check_null(path: str, value: Any, option: str) -> None:
-    """Raise KeyNotReadError for a value of a key that the chosen option does not have; null is the same as no value."""
+    """Raise UnusedKey for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
-        raise KeyNotReadError(KEYS[path], value, option)
+        raise UnusedKey(KEYS[path], value, option)
 
 
-def key_not_read(error: str) -> KeyNotReadError | None:
+def key_not_read(error: str) -> UnusedKey | None:
     """Return the refusal for Hydra's error about a key that the chosen option does not have; None for other errors."""
     match = re.match(r"Could not override '([^']+)'\.\nTo append to your config use \+[^=]+=(.*)", error)
     if not match or not (item := KEYS.get(match[1])) or not item.read_by:
@@ -110,4 +110,4 @@ def key_not_read(error: str) -> KeyNotReadError | None:
     group = item.path.split(".")[0]
     typed = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{group}=")]
     default = re.search(rf"^  - {group}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.M)
-    return KeyNotReadError(item, match[2], typed[-1] if typed else default[1] if default else "null")
+    return UnusedKey(item, match[2], typed[-1] if typed else default[1] if default else "null")

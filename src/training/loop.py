@@ -68,7 +68,9 @@ def train(
             schedule.step()
             history.append(logits, target, penalty)
             after_step(epoch, history)
-        metrics = means(history.steps(), epoch, batch_size)  # waits for the device, so read the clock afterwards
+        metrics = epoch_metrics(
+            history.steps(), epoch, batch_size
+        )  # waits for the device, so read the clock afterwards
         seconds = time.perf_counter() - started
         config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
@@ -86,7 +88,7 @@ def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tens
         yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
 
 
-def means(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
+def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
     """Return an epoch's mean loss, mean penalty and accuracy from its loss, penalty and hits per step (steps, 3).
 
     Raises:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
 from src.config import Regularization
-from src.training.penalties import penalised
+from src.training.penalties import penalised_weights
 
 
 def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
@@ -33,7 +33,7 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
                 parameters, lr, alpha=settings.alpha, eps=settings.eps, momentum=settings.momentum
             )
         case options.AdamW(beta1=beta1, beta2=beta2, eps=eps):
-            weights = penalised(model)
+            weights = penalised_weights(model)
             decayed = {id(weight) for weight in weights}
             not_decayed = [parameter for parameter in parameters if id(parameter) not in decayed]
             groups = [{"params": weights, "weight_decay": reg.l2}, {"params": not_decayed, "weight_decay": 0.0}]

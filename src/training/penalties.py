@@ -16,7 +16,7 @@ from torch.nn.modules.conv import _ConvNd
 from src.config import Config
 
 
-def penalised(model: nn.Module) -> list[Tensor]:
+def penalised_weights(model: nn.Module) -> list[Tensor]:
     """Return the weights of a model that penalties and weight decay apply to, in the model's order."""
     return [module.weight for module in model.modules() if isinstance(module, _ConvNd | nn.Linear)]
 

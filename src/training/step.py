@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.config import Config
-from src.training.penalties import loss_strengths, penalised, penalty
+from src.training.penalties import loss_strengths, penalised_weights, penalty
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """A function that trains on images (N, C, H, W) and a target, and returns the logits (N, classes) and the penalty.
@@ -24,7 +24,7 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
     It passes torch's closure to the optimizer.  A method that needs a second gradient, or changes the weights after the
     step, can therefore wrap the optimizer.
     """
-    weights, strengths = penalised(model), loss_strengths(config)
+    weights, strengths = penalised_weights(model), loss_strengths(config)
     device = weights[0].device
     no_penalty = torch.zeros((), device=device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
