@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flat, group_schema, key, schema
+from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_schema, key, schema
 
 
 @dataclass
@@ -137,7 +137,7 @@ def check(config: Config) -> None:
     Raises:
         BadInput: if it cannot; the message names the key, its value, the valid values and an example.
     """
-    for path, value in flat(config).items():
+    for path, value in flatten_dataclass(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
         if option is not None and name != "name":

@@ -177,20 +177,20 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_mapping(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of a nested mapping by dotted key, such as `norm.eps`."""
     values: dict[str, Any] = {}
     for name, value in tree.items():
-        values |= leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        values |= flatten_mapping(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return values
 
 
-def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
     """Return the values of nested dataclasses by dotted key, such as `norm.eps`."""
     values: dict[str, Any] = {}
     for name, value in vars(node).items():
         if dataclasses.is_dataclass(value):
-            values.update(flat(value, f"{prefix}{name}."))
+            values.update(flatten_dataclass(value, f"{prefix}{name}."))
         else:
             values[prefix + name] = value
     return values

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
-from src.schema import flat, leaves
+from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, option_groups
 from src.sweep.suggestions import NODES
@@ -404,4 +404,4 @@ def test_a_configuration_holds_the_keys_of_its_options_alone(composed):
     expected = {
         path for path, key in KEYS.items() if not key.read_by or getattr(config, path.split(".")[0]).name in key.read_by
     }
-    assert set(leaves(dataclasses.asdict(config))) == set(flat(config)) == expected
+    assert set(flatten_mapping(dataclasses.asdict(config))) == set(flatten_dataclass(config)) == expected

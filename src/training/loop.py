@@ -68,10 +68,8 @@ def train(
             schedule.step()
             history.append(logits, target, penalty)
             after_step(epoch, history)
-        metrics = epoch_metrics(
-            history.steps(), epoch, batch_size
-        )  # waits for the device, so read the clock afterwards
-        seconds = time.perf_counter() - started
+        metrics = epoch_metrics(history.steps(), epoch, batch_size)
+        seconds = time.perf_counter() - started  # after epoch_metrics, which waits for the device
         config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
