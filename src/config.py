@@ -103,7 +103,7 @@ _OPTION_KEYS = {
     (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
 }
 # The parts of the configuration that decide a job's results; only these can be swept.
-JOB = (
+JOB_PARTS = (
     *("norm", "reg", "optimizer", "schedule", "data", "augmentation", "model"),
     *("epochs", "seed", "threads", "precision", "deterministic"),
 )
@@ -111,7 +111,7 @@ JOB = (
 
 def part_of_a_job(path: str) -> bool:
     """Whether the key with this dotted path is part of a job's identity, and can be swept."""
-    return path.split(".")[0] in JOB
+    return path.split(".")[0] in JOB_PARTS
 
 
 def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
@@ -122,7 +122,7 @@ def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
 
 
 class UnusedKey(BadInput):
-    """The user set a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
+    """The error for a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
         self.section = item.path.split(".")[0]
@@ -150,7 +150,7 @@ def check(config: Config) -> None:
     if config.model.layout not in config.norm.layouts:
         fitting = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
         raise BadInput(
-            f"norm={config.norm.name} does not work in model={config.model.name}", ", ".join(fitting), "norm=none"
+            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(fitting), "norm=none"
         )
     config.norm.check_channels(config.model.norm_channels())
 

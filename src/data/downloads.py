@@ -91,7 +91,7 @@ def _download(name: str, root: Path, **options: bool) -> Any:
 
 
 def _remove_partial_download(root: Path, earlier_content: set[Path] | None) -> None:
-    """Remove all paths in `root` except its content before the download, or `root` itself if it is new (None)."""
+    """Remove the files of a failed download: all paths not in `earlier_content`, or `root` itself if that is None."""
     for path in [root] if earlier_content is None else set(root.iterdir()) - earlier_content:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

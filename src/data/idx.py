@@ -21,8 +21,8 @@ Bytes = npt.NDArray[np.uint8]
 
 UNSIGNED_BYTE = 8  # the type of the values in an IDX header
 GZIP_MAGIC = b"\x1f\x8b"  # the first two bytes of a gzip file
-MAX_COMPRESSION = 1032  # the highest ratio that gzip can reach
-RECOGNITION_SIZE = 1024  # the bytes that are read first, to recognise the file's format
+MAX_COMPRESSION = 1032  # the highest compression ratio of gzip
+RECOGNITION_SIZE = 1024  # number of bytes that identify a file's format
 MEMORY_PER_PIXEL = 5  # bytes in memory while a job trains: the pixel's byte and its 32-bit float
 
 

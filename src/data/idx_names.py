@@ -48,7 +48,7 @@ def find_dataset_files(root: Path, name: str, *, packed: bool = False) -> tuple[
 
 
 def find_nearby_folder(root: Path, name: str) -> Path | None:
-    """Return a folder with all four files that is below `root` or its parent; None if there is no such folder."""
+    """Return a folder with all four files, either below `root` or its parent folder; None without such a folder."""
     for folder in [*_folders_below(root), root.absolute().parent]:
         with contextlib.suppress(OSError):
             if _complete_datasets(folder, name):
@@ -62,7 +62,7 @@ def _check_folder(root: Path) -> None:
     wanted = f"a folder with {FOUR_FILES}"
     if not os.path.lexists(root):
         raise BadInput(f"data.root={root}: no such folder", wanted, "data.root=FOLDER, or no data.root")
-    nearby = find_nearby_folder(Path(os.path.realpath(root)), "")  # for a file, this finds its own folder
+    nearby = find_nearby_folder(Path(os.path.realpath(root)), "")  # the file's folder, if `root` is a file
     advice = root_argument(nearby) if nearby else "data.root=FOLDER"
     raise BadInput(f"data.root={root} is {_kind_of_path(root)}", wanted, advice)
 
@@ -70,16 +70,16 @@ def _check_folder(root: Path) -> None:
 def _complete_datasets(folder: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
     """Return the four paths of each complete dataset in a folder, by prefix (`emnist-letters`, or an empty string)."""
     paths = _idx_files(folder, packed=packed)
-    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # named datasets have no prefix
+    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # with a name, the files have no prefix
     complete = (prefix for prefix in prefixes if all((prefix, file) in paths for file in FILES))
     return {prefix: tuple(paths[prefix, file][0] for file in FILES) for prefix in complete}
 
 
 def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], list[Path]]:
-    """Return the paths of each IDX file in a folder, by prefix and by name in FILES; the first path is to be read."""
+    """Return the paths of each IDX file in a folder, by prefix and by name in FILES; the preferred path comes first."""
     usual_names = [name + ending for name in FILES for ending in ("", ".gz")]
     listed_names: list[str] = []
-    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # unlisted files may be readable
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # then try only the usual names
         listed_names = sorted(os.listdir(folder))  # noqa: PTH208  # iterdir would build a path per name
     paths: dict[tuple[str, str], list[Path]] = {}
     listed_names.sort(key=lambda name: name.lower().endswith(".gz"))  # prefer a plain file to a packed one

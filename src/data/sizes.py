@@ -20,10 +20,10 @@ def training_image_count(available: int, validation: int, limit: int | None) -> 
 def check_sizes(data: Data, source: Source) -> None:
     """Raise BadInput if a split would be empty, or if the training images do not fill one batch."""
     if source.train < 2:
-        place, write = source.place, "data.root=FOLDER with more images"
+        subject, advice = source.place, "data.root=FOLDER with more images"
         if isinstance(data, Synthetic):
-            place, write = f"data.images={data.images}", "data.images=5000"
-        raise BadInput(f"{place}: there are too few images for training and validation", "2 images or more", write)
+            subject, advice = f"data.images={data.images}", "data.images=5000"
+        raise BadInput(f"{subject}: there are too few images for training and validation", "2 images or more", advice)
     if data.validation >= source.train:
         validation = min(5000, max(1, source.train // 10))
         batch = min(data.batch_size, train_size(replace(data, validation=validation), source))

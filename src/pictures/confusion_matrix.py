@@ -30,8 +30,8 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     figure = Figure(figsize=(side + 0.9, side))
     axes = figure.add_axes(_axes_position(side, min(max(map(len, classes)), 30)))
     errors = np.ma.masked_where(np.eye(n, dtype=bool) | (counts == 0), counts)
-    worst = max(int(errors.max()), 1) if errors.count() else 1
-    axes.imshow(errors, cmap=MISTAKE_COLOURS, vmin=0, vmax=worst)
+    highest_count = max(int(errors.max()), 1) if errors.count() else 1
+    axes.imshow(errors, cmap=MISTAKE_COLOURS, vmin=0, vmax=highest_count)
     axes.set_facecolor("white")
     for k in range(n):
         axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL_COLOUR, edgecolor="none", zorder=0.5))
@@ -39,7 +39,7 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     axes.hlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
     axes.vlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
     if n <= MOST_NUMBERED_CLASSES:
-        _write_numbers(axes, counts, worst)
+        _write_numbers(axes, counts, highest_count)
     labelled = range(0, n, math.ceil(n / 60))
     tilted = max(map(len, classes)) > 3
     names = [classes[k] for k in labelled]
@@ -66,12 +66,12 @@ def _axes_position(side: float, letters: int) -> tuple[float, float, float, floa
     return left / width, bottom / side, size / width, size / side
 
 
-def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
+def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], highest_count: int) -> None:
     """Write each count into its square, and the accuracy of each class to the right of its row."""
     size = 9.5 if len(counts) <= 12 else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
-        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * worst else "#222222"
+        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * highest_count else "#222222"
         weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
         axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=ink, fontweight=weight)
     for row, total in enumerate(counts.sum(axis=1)):

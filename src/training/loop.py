@@ -21,7 +21,7 @@ Metrics = dict[str, float]
 
 
 class Diverged(ArithmeticError):
-    """The loss became infinite or NaN."""
+    """The error that ends a job if its loss or penalty becomes infinite or NaN."""
 
 
 def train(
@@ -56,14 +56,14 @@ def train(
     step = make_step(model, optimizer, config)
     for epoch in range(first_epoch, config.epochs + 1):
         torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
-        augment_random = generator(config.seed, "augment", epoch, device=device)
+        augment_generator = generator(config.seed, "augment", epoch, device=device)
         order = torch.randperm(len(train_split), generator=generator(config.seed, "order", epoch)).to(device)
         history = History(steps)
         started = time.perf_counter()
         model.train()
         for images, target in batches(train_split, order, batch_size):  # (N, C, H, W), (N,)
             if augment:
-                images, target = augment(images, target, augment_random)
+                images, target = augment(images, target, augment_generator)
             logits, penalty = step(images, target)
             schedule.step()
             history.append(logits, target, penalty)
@@ -82,8 +82,8 @@ def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tens
     """Yield images (batch, C, H, W) and labels (batch,) in the given order; drop an incomplete last batch."""
     rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory: index_select copies whole rows fastest
     for start in range(0, len(order) - batch_size + 1, batch_size):
-        chosen = order[start : start + batch_size]
-        yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
+        indices = order[start : start + batch_size]
+        yield rows.index_select(0, indices).permute(0, 3, 1, 2), split.labels.index_select(0, indices)
 
 
 def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
@@ -95,7 +95,7 @@ def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
     finite = steps.isfinite().all(dim=1)
     if not finite.all():
         step = int(finite.int().argmin())
-        loss, extra, _ = steps[step].tolist()
-        raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {extra:g}")
-    loss, extra, hits = steps.mean(dim=0).tolist()
-    return {"train/loss": loss, "train/penalty": extra, "train/accuracy": hits / batch_size}
+        loss, penalty, _ = steps[step].tolist()
+        raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {penalty:g}")
+    loss, penalty, hits = steps.mean(dim=0).tolist()
+    return {"train/loss": loss, "train/penalty": penalty, "train/accuracy": hits / batch_size}

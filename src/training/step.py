@@ -37,13 +37,13 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
             with autocast:
                 logits = model(images).float()  # (N, classes)
             loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
-            extra = no_penalty
+            added_penalty = no_penalty
             if any(strengths):
-                extra = penalty(weights, *strengths)
-                loss = loss + extra
+                added_penalty = penalty(weights, *strengths)
+                loss = loss + added_penalty
             optimizer.zero_grad()
             loss.backward()
-            outputs.append((logits.detach(), extra.detach()))
+            outputs.append((logits.detach(), added_penalty.detach()))
             return loss
 
         optimizer.step(closure)  # type: ignore[arg-type]  # torch's type says float, but its optimizers accept a tensor

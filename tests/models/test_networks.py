@@ -48,7 +48,7 @@ def test_images_of_another_size_are_refused(name):
 
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
     monkeypatch.setattr(CNN, "layout", "tokens")
-    with pytest.raises(BadInput, match="norm=bn does not work in model=cnn"):
+    with pytest.raises(BadInput, match="norm=bn does not work with model=cnn"):
         check(configuration("bn"))
 
 
