@@ -41,7 +41,7 @@ class Regularization:
 
 @dataclass
 class SweepLimits:
-    """The limits of one sweep, and its cells if the grid is not rectangular; not part of a job's identity."""
+    """The limits of one sweep, and its combinations if the grid is not rectangular; not part of a job's identity."""
 
     max_jobs: int = key(200, at_least=1)
     cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # copied per object

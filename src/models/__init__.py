@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NormLayer = Callable[[int], "nn.Module"]
-"""Returns a new norm layer for the given number of channels."""
+"""A function from a number of channels to a new norm layer."""
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Network(Option):
 
     title: ClassVar[str]
     sizes: ClassVar[Sequence[int]]
-    """The image sizes, in pixels, that the network accepts; images are square."""
+    """The widths in pixels of the square images that the network accepts."""
     layout: ClassVar[Layout] = "map"
-    """The shape of the input of its norms."""
+    """The shape of the input to the network's norm layers."""
 
     def check_images(self, size: int, place: str) -> None:
         """Check that the network accepts images of `size` x `size` pixels, which were read from `place`.

@@ -20,7 +20,7 @@ Layout = Literal["map"]
 
 @dataclass
 class Norm(Option):
-    """One normalisation method, with the keys that it reads.
+    """One normalisation method, with the configuration keys that it reads.
 
     Every norm except `none` subtracts a mean, divides by the square root of a variance plus `eps`, then applies a gain
     and a bias per channel.  All of these have 2 C parameters per layer, so norms differ only in their statistics.
@@ -28,7 +28,7 @@ class Norm(Option):
 
     title: ClassVar[str]
     axes: ClassVar[str]
-    """The values that share a mean and a variance, in words."""
+    """A description of the values that share one mean and one variance."""
     uses_batch: ClassVar[bool] = False
     """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
@@ -39,7 +39,7 @@ class Norm(Option):
     layouts: ClassVar[Sequence[Layout]] = ("map",)
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Check that this norm can normalise the layers (name, channels) of a network.
+        """Check that the norm can normalise the layers of a network, given as pairs of name and channels.
 
         Raises:
             BadInput: if it cannot; the message names the layer.
@@ -52,7 +52,7 @@ class Norm(Option):
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
         """After an epoch, recompute the statistics for evaluation from batches of training images (N, C, H, W).
 
-        Most norms do not need this.
+        Most norms have no such statistics.
         """
 
 

@@ -28,7 +28,7 @@ class BatchNorm(Norm):
     colour, marker = "#0072b2", "o"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's BatchNorm2d."""
+        """Return torch's BatchNorm2d for `channels` channels."""
         from torch import nn
 
         return nn.BatchNorm2d(channels, eps=self.eps, momentum=self.momentum)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class GroupNorm(Norm):
     """GroupNorm (Wu & He 2018) with one mean and one variance per image and group of channels.
 
-    It does not depend on the batch.  With one group it equals LayerNorm, with one channel per group InstanceNorm.
+    The batch does not matter.  One group gives LayerNorm, and one channel per group gives InstanceNorm.
     """
 
     name: str = "gn"
@@ -39,7 +39,7 @@ class GroupNorm(Norm):
                 )
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's GroupNorm."""
+        """Return torch's GroupNorm with `norm.groups` groups."""
         from torch import nn
 
         return nn.GroupNorm(self.groups, channels, eps=self.eps)

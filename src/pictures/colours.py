@@ -28,7 +28,7 @@ def colour(settings: Mapping[str, Any]) -> str:
 
 
 def _blend_share(strength: float) -> float:
-    """Return how much white or black to mix in, 0 to 0.6: a tenth more for each power of ten of the penalty."""
+    """Return the share of white or black (0 to 0.6), which grows by 0.1 per power of ten of a penalty's strength."""
     if strength <= 0:
         return 0.0
     return min(max(0.8 + math.log10(strength) / 10, 0.2), 0.6)

@@ -48,8 +48,8 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{wrong:,} of {total:,} test images misclassified", fontsize=11, pad=10)
+    mistakes, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{mistakes:,} of {total:,} test images misclassified", fontsize=11, pad=10)
     for spine in axes.spines.values():
         spine.set_color("#b5bcc4")
     return figure

@@ -2,7 +2,7 @@
 
 Penalties apply to the weights of convolutions and linear layers, not to gains and biases.
 
-- L1, `l1 * sum |w|` (lasso, Tibshirani 1996), pulls all weights towards zero equally.  Useful: 1e-6 to 1e-4.
+- L1, `l1 * sum |w|` (lasso, Tibshirani 1996), pulls all weights towards zero equally.  Useful values are 1e-6 to 1e-4.
 - L2, `l2 / 2 * sum w^2` (ridge), has the gradient `l2 * w`, like torch's `weight_decay` with plain SGD.
 
 A norm cancels the scale of a convolution's weights.  Penalties then change only the effective learning rate of this

@@ -19,7 +19,7 @@ from src.bad_input import BadInput
 from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_dataset_files
 from src.data.images import Images
-from src.data.sources import EMBEDDED, describe, load
+from src.data.sources import EMBEDDED_MNIST, describe, load
 from src.options import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
 
@@ -234,9 +234,10 @@ def test_files_other_than_the_published_mnist_are_refused_with_advice(layout, tm
 
 
 def test_the_embedded_mnist_is_the_published_one():
-    stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED / "README.md").read_text(), re.M)
+    stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED_MNIST / "README.md").read_text(), re.M)
     assert stated == [
-        (name, hashlib.sha256(gzip.decompress((EMBEDDED / f"{name}.gz").read_bytes())).hexdigest()) for name in FILES
+        (name, hashlib.sha256(gzip.decompress((EMBEDDED_MNIST / f"{name}.gz").read_bytes())).hexdigest())
+        for name in FILES
     ]
 
 
@@ -252,8 +253,8 @@ def test_the_description_of_the_embedded_mnist_fits_its_files():
 
 def test_one_changed_label_of_mnist_is_refused(tmp_path):
     for name in FILES:
-        (tmp_path / f"{name}.gz").symlink_to(EMBEDDED / f"{name}.gz")
-    labels = bytearray(gzip.decompress((EMBEDDED / f"{FILES[3]}.gz").read_bytes()))
+        (tmp_path / f"{name}.gz").symlink_to(EMBEDDED_MNIST / f"{name}.gz")
+    labels = bytearray(gzip.decompress((EMBEDDED_MNIST / f"{FILES[3]}.gz").read_bytes()))
     labels[-1] ^= 1
     (tmp_path / FILES[3]).write_bytes(labels)
     assert f"{tmp_path / FILES[3]} is not the published MNIST file" in refusal(tmp_path, "mnist")
