@@ -34,7 +34,7 @@ from src.options import MNIST, Adam, NoTracking, OneCycle
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
-from src.training.penalties import penalised
+from src.training.penalties import penalised_weights
 
 NORMS = {
     "bn": BatchNorm(eps=1e-5, momentum=0.1),
@@ -85,7 +85,7 @@ def bare(config: Config, splits: Splits, steps: int) -> float:
     model, optimizer, schedule = parts(config, steps)
     order = torch.randperm(len(splits.train)).split(config.data.batch_size)
     batches = [(splits.train.images[chosen], splits.train.labels[chosen]) for chosen in order]
-    weights = penalised(model)
+    weights = penalised_weights(model)
     model.train()
     began = time.perf_counter()
     for images, labels in batches:

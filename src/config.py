@@ -1,8 +1,8 @@
-"""The configuration of one job, and the check that it passes before it starts.
+"""The configuration of one job, and the checks that a job must pass before it starts.
 
-Standard library only: the command rejects a mistyped word before it imports anything heavy.  The values come from
-`conf/*.yaml`.  A default here means "off" and never changes, because new keys must leave the identity of old jobs alone
-(`src/runs/identity.py`).  A key without a default always has a value in the YAML files.
+This module imports only the standard library, so the command can reject a typing error quickly.  The values are in
+`conf/*.yaml`.  A default in this module means "off" and never changes, so a new key does not change the identity of old
+jobs (`src/runs/identity.py`).  A key without a default always has a value in the YAML files.
 """
 
 import re
@@ -26,12 +26,12 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flat, group_schema, key, schema
+from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_schema, key, schema
 
 
 @dataclass
 class Regularization:
-    """The penalties on the weights, dropout and label smoothing."""
+    """The regularisation of a job: penalties on the weights, dropout and label smoothing."""
 
     l1: float = key(0.0, at_least=0)
     l2: float = key(0.0, at_least=0)
@@ -41,17 +41,17 @@ class Regularization:
 
 @dataclass
 class SweepLimits:
-    """The limits of one command, and the cells of its grid; never part of a job's identity."""
+    """The limits of one sweep, and its combinations if the grid is not rectangular; not part of a job's identity."""
 
     max_jobs: int = key(200, at_least=1)
-    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # a list of its own
+    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # copied per object
     on_failure: str = key("continue", choices=("continue", "stop"))
     same_failures: int = key(3, at_least=1)
 
 
 @dataclass
 class Config:
-    """One job, its tracking, and what happens to earlier results."""
+    """The configuration of one job, and of the command that runs it."""
 
     norm: Norm = REQUIRED
     reg: Regularization = field(default_factory=Regularization)
@@ -64,7 +64,7 @@ class Config:
     sweep: SweepLimits = field(default_factory=SweepLimits)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
-    seeds: int | None = key(None, at_least=1, at_most=2**32)  # short for a range of `seed`; null in a job
+    seeds: int | None = key(None, at_least=1, at_most=2**32)  # `seeds=3` means `seed=0,1,2`; null in a job
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
     deterministic: bool = key(False)
@@ -82,62 +82,62 @@ OPTIONS: Mapping[str, Options] = {
     "model": NETWORKS,
     "tracking": TRACKERS,
 }
-"""The options of each group by name."""
+"""The options of each configuration group, by their name."""
 
 
 def _keys() -> dict[str, Key]:
     plain = schema(Config)
     keys: dict[str, Key] = {}
-    for item in fields(Config):
-        if item.name in OPTIONS:
-            off = NoAugmentation.name if item.name == "augmentation" else None
-            keys |= group_schema(item.name, OPTIONS[item.name], off)
+    for name in (item.name for item in fields(Config)):
+        if name in OPTIONS:
+            off = NoAugmentation.name if name == "augmentation" else None
+            keys |= group_schema(name, OPTIONS[name], off)
         else:
-            keys |= {path: one for path, one in plain.items() if path.split(".")[0] == item.name}
+            keys |= {path: item for path, item in plain.items() if path.split(".")[0] == name}
     return keys
 
 
 KEYS = _keys()
-"""Every key of every option by dotted path."""
+"""All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
     (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
 }
-# A job's identity: only these can be swept.
-JOB = (
+# The parts of the configuration that decide a job's results; only these can be swept.
+JOB_PARTS = (
     *("norm", "reg", "optimizer", "schedule", "data", "augmentation", "model"),
     *("epochs", "seed", "threads", "precision", "deterministic"),
 )
 
 
 def part_of_a_job(path: str) -> bool:
-    """Whether a dotted key is part of a job's identity."""
-    return path.split(".")[0] in JOB
+    """Whether the key with this dotted path is part of a job's identity, and can be swept."""
+    return path.split(".")[0] in JOB_PARTS
 
 
 def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
-    """Return the option that a stored configuration names; keys that the option no longer has are ignored."""
+    """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
     known = {item.name for item in fields(option)}
     return option(**{name: value for name, value in stored.items() if name in known})
 
 
-class NotRead(BadInput):
-    """The chosen option of a group does not have a key that was given."""
+class UnusedKey(BadInput):
+    """The error for a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
         self.section = item.path.split(".")[0]
         readers = ", ".join(f"{self.section}={name}" for name in item.read_by)
         write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", f"with {readers}", write)
+        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", readers, write)
 
 
 def check(config: Config) -> None:
-    """Refuse a job that cannot be trained.
+    """Check that a job can be trained with this configuration.
 
     Raises:
-        BadInput: naming the key, its value, the valid values and how to write it.
+        BadInput: if it cannot; the message names the key, its value, the valid values and an example.
     """
-    for path, value in flat(config).items():
+    for path, value in flatten_dataclass(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
         if option is not None and name != "name":
@@ -150,16 +150,16 @@ def check(config: Config) -> None:
     if config.model.layout not in config.norm.layouts:
         fitting = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
         raise BadInput(
-            f"norm={config.norm.name} does not work in model={config.model.name}", ", ".join(fitting), "norm=none"
+            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(fitting), "norm=none"
         )
     config.norm.check_channels(config.model.norm_channels())
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:
-    """Refuse a value that a key of an option cannot have.
+    """Check the value of one key of an option, such as `groups` of the option `gn` in the group `norm`.
 
     Raises:
-        BadInput: naming the key.
+        BadInput: if the value is missing or not valid.
     """
     item = _OPTION_KEYS[section, option][f"{section}.{name}"]
     if value == REQUIRED or (value is None and not item.optional):
@@ -168,10 +168,6 @@ def check_option_key(option: str, section: str, name: str, value: Any) -> None:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device name that no machine has.
-
-    Raises:
-        BadInput: with the valid names.
-    """
+    """Raise BadInput if a device name is not valid on any machine; the message lists the valid names."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", str(device)):
         raise BadInput(f"device={device} is not known", "auto, cpu, cuda, cuda:N, mps", "device=cpu")

@@ -1,4 +1,4 @@
-"""Runs one job, from its configuration to its result, and saves everything in the job's folder."""
+"""Run one job from its configuration to its result, and save everything in the job's folder."""
 
 import contextlib
 import logging
@@ -40,52 +40,52 @@ log = logging.getLogger(__name__)
 
 
 def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
-    """Train and test one job, save everything in its folder, and return its last validation accuracy, 0 to 1.
+    """Train and test one job, save everything in its folder, and return its last validation accuracy (0 to 1).
 
-    It leaves a finished job alone.  The listener gets each epoch's progress; `live` adds an update every half second.
+    A finished job is not trained again.  The listener gets the progress each epoch, with `live` also every half second.
     """
     job = JobFolder(folder)
     try:
         with job_lock(folder):
-            done = job.result()
-            if done is not None:
+            result = job.result()
+            if result is not None:
                 if not is_same_job(job, config):
-                    raise RuntimeError(f"{folder} holds another job or a damaged journal: delete it to train again")
-                return float(done["metrics"]["val/accuracy"])
+                    raise RuntimeError(f"{folder} contains another job or a damaged journal; delete it to train again")
+                return float(result["metrics"]["val/accuracy"])
             remove_partial_files(folder)
             resume = can_resume(job, config)
             if not resume:
-                drop_checkpoints(folder)  # before the journal that they belong to starts again
+                drop_checkpoints(folder)  # first, because a new journal must not find old checkpoints
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
                     return _run(config, job, journal, listener, live)
                 except BaseException as error:
                     log.error("%s", traceback.format_exc())
                     status, reason = outcome(error)
-                    with contextlib.suppress(OSError):  # a full disk, for example; the saved epochs count
+                    with contextlib.suppress(OSError):  # for example, the disk is full
                         journal.append(stamp("stop", status=status, error=reason))
                     raise
     except BaseException as error:
-        print(f"{job.display_name}: {': '.join(outcome(error))}", file=sys.stderr)  # a worker's goes to train.log
+        print(f"{job.display_name}: {': '.join(outcome(error))}", file=sys.stderr)  # a worker's stderr is train.log
         raise
 
 
 def outcome(error: BaseException) -> tuple[str, str]:
-    """Return the status and the reason of a job that ended with an error."""
+    """Return the status, KILLED or FAILED, and the reason of a job that ended with an error."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt | Terminated) else "FAILED"
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     if journal.has("start"):
         journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
     else:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
     torch.set_num_threads(config.threads)
     if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call imports torch's compiler: 1 s
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call takes 1 s, so avoid it
         torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images, splits = load_splits(config.data)
@@ -94,18 +94,18 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     steps = len(splits.train) // config.data.batch_size
     schedule = make_schedule(optimizer, config.schedule, config.epochs, steps)
     write_atomic(job.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
-    leaves = identity(config, images.source.digest)
-    key = job_key(leaves)
+    identity_keys = identity(config, images.source.digest)
+    key = job_key(identity_keys)
     if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(key[:8]):
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
         size, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
-        ready = stamp("ready", job=key, cell=cell_key(leaves), source=source, parameters=size, device=str(device))
-        journal.append(ready)
+        keys = {"job": key, "cell": cell_key(identity_keys)}
+        journal.append(stamp("ready", **keys, source=source, parameters=size, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
-    last = checkpoints.restore()
-    if last is not None:
-        journal.append(last)  # a killed job may have saved its checkpoint without its line
+    last_record = checkpoints.restore()
+    if last_record is not None:
+        journal.append(last_record)  # a killed job may have a checkpoint whose record is not in the journal
     progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
     training = train(
         model,
@@ -114,7 +114,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
         schedule,
         config,
         augment=config.augmentation.build(len(images.source.classes)),
-        first_epoch=last["epoch"] + 1 if last else 1,
+        first_epoch=last_record["epoch"] + 1 if last_record else 1,
         after_step=progress.step,
     )
     for epoch, metrics in training:
@@ -122,23 +122,23 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
         checkpoints.save(record)
         journal.append(record)
         progress.epoch(epoch, metrics, images=steps * config.data.batch_size)
-    return finish(job, model, splits, images, device, began)
+    return finish(job, model, splits, images, device, start_time)
 
 
 def finish(
-    job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, began: float
+    job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, start_time: float
 ) -> float:
-    """Test the network once and save predictions, weights and, last, the result: a job is finished when it exists.
+    """Test the network, save its predictions and weights, then the result, and return the last validation accuracy.
 
-    `began` is the job's start by `time.perf_counter`.
+    The result is saved last because a job with a result counts as finished.  `start_time` is from `time.perf_counter`.
     """
-    from src.pictures.mistakes import write_mistakes  # imports matplotlib, which only the end needs
+    from src.pictures.mistakes import write_mistakes  # imports matplotlib, which training does not need
 
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
     log_probabilities = predict(model, splits.test, device)
     loss, accuracy = score(log_probabilities, splits.test.labels)
-    chosen, probabilities = log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
-    predictions = Predictions(splits.test.labels.numpy(), chosen, probabilities)
+    predicted, probabilities = log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
+    predictions = Predictions(splits.test.labels.numpy(), predicted, probabilities)
     write_mistakes(job.path, predictions, images)
     save_predictions(job.path / "predictions.npz", predictions)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
@@ -151,8 +151,8 @@ def finish(
         "val/accuracy": epochs[-1]["val/accuracy"],
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
     }
-    training = sum(metrics["time/train_seconds"] for metrics in epochs)
-    times = {"train": training, "total": time.perf_counter() - began}
+    train_seconds = sum(metrics["time/train_seconds"] for metrics in epochs)
+    times = {"train": train_seconds, "total": time.perf_counter() - start_time}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])
     result = {"metrics": metrics, "seconds": times, "finished": time.time_ns() // 1_000_000}
     write_json(job.result_path, sealed(result))

@@ -1,42 +1,42 @@
-"""The options of the optimizer, schedule, data and tracking groups: their keys and ranges.
+"""The options of the groups optimizer, schedule, data and tracking, with their keys and ranges.
 
-Norms, networks and augmentations have a module for each option, in `src/norms`, `src/models` and `src/augmentation`.
-Standard library only.  The values are in `conf/GROUP/OPTION.yaml`.
+Norms, networks and augmentations have one module per option, in `src/norms`, `src/models` and `src/augmentation`.  This
+module imports only the standard library.  The values of the keys are in `conf/GROUP/OPTION.yaml`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from src.bad_input import BadInput
-from src.schema import Option, key, named
+from src.schema import Option, key, options_by_name
 
 
 @dataclass
 class Optimizer(Option):
-    """How a gradient becomes a step."""
+    """The optimizer, which changes the weights after each batch."""
 
-    lr: float = key(at_least=1e-12)  # below it no float32 weight moves
+    lr: float = key(at_least=1e-12)  # a smaller rate changes no float32 weight
     step_penalties: ClassVar[tuple[str, ...]] = ()
-    """The penalties, `l1` or `l2`, that the optimizer applies in its step; the loss leaves them out."""
+    """The penalties (`l1`, `l2`) that the optimizer applies itself, so the loss excludes them."""
 
 
 @dataclass
 class SGD(Optimizer):
-    """Stochastic gradient descent."""
+    """Stochastic gradient descent with momentum, optionally with Nesterov's method."""
 
     name: str = "sgd"
     momentum: float = key(at_least=0, below=1)
     nesterov: bool = key()
 
     def check(self) -> None:
-        """Refuse Nesterov's method without momentum."""
+        """Raise BadInput for Nesterov's method without momentum."""
         if self.nesterov and not self.momentum:
             raise BadInput("optimizer.nesterov=true needs a momentum", "above 0", "optimizer.momentum=0.9")
 
 
 @dataclass
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015)."""
+    """The Adam optimizer (Kingma & Ba 2015)."""
 
     name: str = "adam"
     beta1: float = key(at_least=0, below=1)
@@ -46,7 +46,7 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """AdamW (Loshchilov & Hutter 2019)."""
+    """The AdamW optimizer (Loshchilov & Hutter 2019), which uses `reg.l2` as its weight decay."""
 
     name: str = "adamw"
     step_penalties = ("l2",)
@@ -54,7 +54,7 @@ class AdamW(Adam):
 
 @dataclass
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman & Hinton 2012)."""
+    """The RMSprop optimizer (Tieleman & Hinton 2012)."""
 
     name: str = "rmsprop"
     momentum: float = key(at_least=0, below=1)
@@ -64,12 +64,12 @@ class RMSprop(Optimizer):
 
 @dataclass
 class Schedule(Option):
-    """How the learning rate changes from step to step."""
+    """The learning-rate schedule, which changes the learning rate after each batch."""
 
 
 @dataclass
 class Constant(Schedule):
-    """A learning rate that never changes."""
+    """A constant learning rate."""
 
     name: str = "constant"
 
@@ -85,22 +85,22 @@ class Step(Schedule):
 
 @dataclass
 class Cosine(Schedule):
-    """Half a cosine down to zero (Loshchilov & Hutter 2017)."""
+    """A learning rate that falls to zero along half a cosine (Loshchilov & Hutter 2017)."""
 
     name: str = "cosine"
 
 
 @dataclass
 class OneCycle(Schedule):
-    """Up, then down to almost zero (Smith & Topin 2018)."""
+    """A learning rate that rises for the share `warmup` of training, then falls almost to zero (Smith & Topin 2018)."""
 
     name: str = "onecycle"
     warmup: float = key(above=0, below=1)
 
 
-@dataclass(unsafe_hash=True)  # the last dataset stays in a cache, by its options
+@dataclass(unsafe_hash=True)  # the cache of loaded datasets needs the hash
 class Data(Option):
-    """The images, and how they are split into batches and validation."""
+    """The dataset, its batch size and its split into training and validation images."""
 
     batch_size: int = key(at_least=1)
     validation: int = key(at_least=1)
@@ -110,54 +110,54 @@ class Data(Option):
 
 @dataclass(unsafe_hash=True)
 class DataFiles(Data):
-    """Images that are read from files in `root`."""
+    """A dataset that is read from files in the folder `root`."""
 
     root: str | None = key(None)
 
 
 @dataclass(unsafe_hash=True)
 class MNIST(DataFiles):
-    """Handwritten digits; without `root`, the copy in the package."""
+    """MNIST, handwritten digits; without `root`, this is normlab's own copy."""
 
     name: str = "mnist"
 
 
 @dataclass(unsafe_hash=True)
 class FashionMNIST(DataFiles):
-    """Pieces of clothing."""
+    """Fashion-MNIST, pieces of clothing."""
 
     name: str = "fashion_mnist"
 
 
 @dataclass(unsafe_hash=True)
 class KMNIST(DataFiles):
-    """Cursive Japanese characters."""
+    """KMNIST, cursive Japanese characters."""
 
     name: str = "kmnist"
 
 
 @dataclass(unsafe_hash=True)
 class CIFAR10(DataFiles):
-    """Colour photographs."""
+    """CIFAR-10, colour photographs."""
 
     name: str = "cifar10"
 
 
 @dataclass(unsafe_hash=True)
 class IDX(DataFiles):
-    """Four files in MNIST's format."""
+    """A dataset of four IDX files, which is MNIST's format."""
 
     name: str = "idx"
 
     def check(self) -> None:
-        """Refuse a missing folder: there is no default."""
+        """Raise BadInput if `root` is missing: it has no default."""
         if self.root is None:
             raise BadInput("data=idx needs a folder with the four IDX files", write="data=idx data.root=FOLDER")
 
 
 @dataclass(unsafe_hash=True)
 class Synthetic(Data):
-    """Random images that need no files."""
+    """Random images with a pattern per class, which need no files."""
 
     name: str = "synthetic"
     classes: int = key(at_least=2, at_most=100)
@@ -170,12 +170,12 @@ class Synthetic(Data):
 
 @dataclass
 class TrackingOption(Option):
-    """Where the runs are logged; never part of a job's identity."""
+    """The store that runs are logged to; not part of a job's identity."""
 
 
 @dataclass
 class Tracking(TrackingOption):
-    """An MLflow store."""
+    """Tracking of runs in an MLflow store."""
 
     name: str = "sqlite"
     uri: str | None = key(None)
@@ -185,12 +185,12 @@ class Tracking(TrackingOption):
 
 @dataclass
 class NoTracking(TrackingOption):
-    """No MLflow."""
+    """No tracking of runs in MLflow."""
 
     name: str = "none"
 
 
-OPTIMIZERS = named(SGD, Adam, AdamW, RMSprop)
-SCHEDULES = named(Constant, Step, Cosine, OneCycle)
-DATASETS = named(MNIST, FashionMNIST, KMNIST, CIFAR10, IDX, Synthetic)
-TRACKERS = named(Tracking, NoTracking)
+OPTIMIZERS = options_by_name(SGD, Adam, AdamW, RMSprop)
+SCHEDULES = options_by_name(Constant, Step, Cosine, OneCycle)
+DATASETS = options_by_name(MNIST, FashionMNIST, KMNIST, CIFAR10, IDX, Synthetic)
+TRACKERS = options_by_name(Tracking, NoTracking)

@@ -1,6 +1,6 @@
-"""Describes the keys of the configuration: their types, ranges and defaults, and the check of a value.
+"""Describe the keys of the configuration (types, ranges, defaults), and check their values.
 
-Standard library only: the command checks what is typed before it imports anything heavy.
+This module imports only the standard library, so the command can reject a typing error quickly.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ def key(
     choices: tuple[str, ...] = (),
     example: str = "",
 ) -> Any:
-    """Return a dataclass field for one key, with its range or choices, and an example for error messages."""
+    """Return a dataclass field for one key of the configuration; error messages suggest `example` as its value."""
     limits = {">=": at_least, "above": above, "<=": at_most, "below": below}
     start: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
     return field(
@@ -44,47 +44,47 @@ def key(
 
 @dataclass
 class Option:
-    """One option of a configuration group; its fields are the keys that it reads."""
+    """One option of a configuration group, such as `norm=gn`; its fields are the keys that it reads."""
 
     name: str = REQUIRED
 
     def check(self) -> None:
-        """Refuse values that are valid alone but not together.
+        """Check the values of all keys together; each value is already valid alone.
 
         Raises:
-            BadInput: naming the keys.
+            BadInput: if the values contradict each other; the message names the keys.
         """
 
 
 Options = Mapping[str, type[Option]]
-"""The options of a group by name."""
+"""The options of a configuration group, by their name."""
 
 
 def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[str, Any]:
-    """Import the modules of a package and return the options that they define, by name.
+    """Import all modules of a package and return the options that they define, by the option's name.
 
     Args:
         package: the package's dotted name.
-        path: its `__path__`; sub-packages are not searched.
-        base: the group's base class.
+        path: the package's `__path__`; sub-packages are not searched.
+        base: the base class of the options.
     """
     names = sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
     modules = [importlib.import_module(f"{package}.{name}") for name in names]
-    found = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
-    return named(*(item for item in found if issubclass(item, base) and item.name != REQUIRED))
+    classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
+    return options_by_name(*(item for item in classes if issubclass(item, base) and item.name != REQUIRED))
 
 
-def named(*options: type[Option]) -> dict[str, Any]:
-    """Return the options by name."""
+def options_by_name(*options: type[Option]) -> dict[str, Any]:
+    """Return a dictionary of option classes by the option's name."""
     return {option.name: option for option in options}
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the configuration.
+    """One key of the configuration, with its type, default and valid values.
 
-    `read_by` names the options that use the key, such as `gn` for `norm.groups`; it is empty if all options do.
-    `nullable` says whether the user may set the key to null.  An option that does not use the key holds null.
+    `read_by` names the options that read the key, such as `gn` for `norm.groups`; it is empty if all options read it.
+    `nullable` says whether the user may set the key to null.  The key is always null for an option that ignores it.
     """
 
     path: str
@@ -98,17 +98,17 @@ class Key:
 
     @property
     def is_text(self) -> bool:
-        """Whether any text is a valid value."""
+        """Whether every text is a valid value of the key."""
         return self._plain_type is str and not self.choices
 
     @property
     def optional(self) -> bool:
-        """Whether null can stand in the configuration."""
+        """Whether the key can be null in a configuration."""
         return isinstance(self.type, UnionType)
 
     @property
     def allowed(self) -> str:
-        """Describe the valid values, such as `a number >= 0`."""
+        """Describe the key's valid values, such as `a finite number >= 0`."""
         if self.choices:
             return ", ".join(self.choices)
         words = {
@@ -123,7 +123,7 @@ class Key:
 
     @property
     def placeholder(self) -> str:
-        """Return a value for an example of how to write the key."""
+        """Return an example of a valid value, or a word such as NUMBER, for error messages."""
         if self.choices or self.example:
             return self.example or self.choices[0]
         return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self._plain_type]
@@ -133,36 +133,36 @@ class Key:
         return typing.get_args(self.type)[0] if self.optional else self.type
 
     def accepts(self, value: Any) -> bool:
-        """Whether `value`, typed in a shell or read from a file, has the right type and is in range."""
+        """Whether a value from the command line or a file has the right type and is in range."""
         if value is None:
             return self.optional
         kind = self._plain_type
         if kind is str:
-            fits = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+            right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:
-            fits = isinstance(value, bool)
+            right_type = isinstance(value, bool)
         elif kind == list[str]:
-            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
         elif kind is int:
-            fits = isinstance(value, int) and not isinstance(value, bool)
+            right_type = isinstance(value, int) and not isinstance(value, bool)
         else:
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
-        return fits and (not self.choices or str(value) in self.choices) and self._in_range(value)
+            right_type = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+        return right_type and (not self.choices or str(value) in self.choices) and self._in_range(value)
 
     def _in_range(self, value: Any) -> bool:
-        inside = {
+        comparisons = {
             ">=": lambda limit: value >= limit,
             "above": lambda limit: value > limit,
             "<=": lambda limit: value <= limit,
             "below": lambda limit: value < limit,
         }
-        return all(inside[word](limit) for word, limit in self.limits.items())
+        return all(comparisons[word](limit) for word, limit in self.limits.items())
 
     def check(self, value: Any) -> None:
-        """Refuse a value of the wrong type or out of range.
+        """Check that a value has the right type and is in range.
 
         Raises:
-            BadInput: naming the key, the value and the valid values.
+            BadInput: if it is not valid; the message names the key, the value and the valid values.
         """
         if not self.accepts(value):
             shown = "null" if value is None else value
@@ -177,27 +177,27 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested mapping into dotted keys."""
-    found: dict[str, Any] = {}
+def flatten_mapping(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested mapping by dotted key, such as `norm.eps`."""
+    values: dict[str, Any] = {}
     for name, value in tree.items():
-        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
+        values |= flatten_mapping(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return values
 
 
-def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten a dataclass of dataclasses into dotted keys; faster than `leaves(dataclasses.asdict(node))`."""
-    found: dict[str, Any] = {}
+def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested dataclasses by dotted key, such as `norm.eps`."""
+    values: dict[str, Any] = {}
     for name, value in vars(node).items():
         if dataclasses.is_dataclass(value):
-            found.update(flat(value, f"{prefix}{name}."))
+            values.update(flatten_dataclass(value, f"{prefix}{name}."))
         else:
-            found[prefix + name] = value
-    return found
+            values[prefix + name] = value
+    return values
 
 
 def schema(node: Any, prefix: str = "") -> dict[str, Key]:
-    """Return the keys of a dataclass by dotted path; fields that are options are left out (see `group_schema`)."""
+    """Return the keys of a dataclass by dotted path, without the keys of options (see `group_schema`)."""
     keys: dict[str, Key] = {}
     types = typing.get_type_hints(node)
     for item in dataclasses.fields(node):
@@ -212,25 +212,25 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
 
 
 def group_schema(group: str, options: Options, off: str | None = None) -> dict[str, Key]:
-    """Return the keys of all options of a group by dotted path.
+    """Return the keys of all options of a configuration group by dotted path.
 
-    A key that only some options have is null in the others.  `off` is the option that old jobs had before the group
-    came: it leaves their keys alone.
+    A key that only some options have is null for the other options.  `off` names the default option of a group that old
+    jobs do not have, so their hash keys do not change.
     """
     name = f"{group}.name"
     keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", nullable=False)}
-    having: dict[str, list[str]] = {}
+    readers: dict[str, list[str]] = {}
     for option, kind in options.items():
         for path, item in schema(kind, f"{group}.").items():
             keys.setdefault(path, item)
-            having.setdefault(path, []).append(option)
-    return {path: _shared(item, having.get(path, ()), options) for path, item in keys.items()}
+            readers.setdefault(path, []).append(option)
+    return {path: _with_readers(item, readers.get(path, ()), options) for path, item in keys.items()}
 
 
-def _shared(item: Key, having: Sequence[str], options: Options) -> Key:
-    """Return a group's key with the options that have it."""
-    if item.path.endswith(".name") or len(having) == len(options):
+def _with_readers(item: Key, readers: Sequence[str], options: Options) -> Key:
+    """Return a key of a group, completed with the options that read it; `name` belongs to all options."""
+    if item.path.endswith(".name") or len(readers) == len(options):
         return item
     if item.default is REQUIRED:
         item = dataclasses.replace(item, type=item.type | None, default=None)
-    return dataclasses.replace(item, read_by=tuple(having))
+    return dataclasses.replace(item, read_by=tuple(readers))

@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, NotRead, check, part_of_a_job
-from src.schema import flat, leaves
+from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
+from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF, option_groups
 from src.sweep.suggestions import NODES
@@ -201,7 +201,7 @@ def test_a_key_that_the_option_does_not_have_is_refused(option, path):
     composed = compose("config", [option, *MUST_GIVE.get(option, [])])
     value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
     OmegaConf.update(composed, path, True if path == "tracking.system_metrics" else value, force_add=True)
-    with pytest.raises(NotRead) as refused:
+    with pytest.raises(UnusedKey) as refused:
         to_config(composed)
     told = str(refused.value)
     assert f"{option} does not read it" in told
@@ -309,7 +309,8 @@ class Readers(ast.NodeVisitor):
         """Return the part of the configuration that an expression is."""
         if isinstance(node, ast.Attribute):
             owner = self.kind(node.value)
-            found = typing.get_type_hints(owner).get(node.attr) if owner else self._kinds.get(ast.unparse(node))
+            known = Config if node.attr == "config" else None  # such as `request.config`
+            found = typing.get_type_hints(owner).get(node.attr) if owner else self._kinds.get(ast.unparse(node), known)
             return found if dataclasses.is_dataclass(found) else None
         return self._kinds.get(node.id) if isinstance(node, ast.Name) else None
 
@@ -395,11 +396,11 @@ def unread(*, without: str = "") -> set[str]:
     return {path for path in KEYS if not is_read(path)}
 
 
-def test_every_leaf_of_the_configuration_is_read_somewhere():
+def test_every_key_of_the_configuration_is_read_somewhere():
     assert not unread()
 
 
-def test_a_leaf_that_nobody_reads_would_be_found():
+def test_a_key_that_no_module_reads_is_found():
     assert unread(without="bn.py") == {"norm.momentum"}
     assert {"optimizer.beta2", "schedule.warmup"} <= unread(without="optimizers.py")
 
@@ -409,4 +410,4 @@ def test_a_configuration_holds_the_keys_of_its_options_alone(composed):
     expected = {
         path for path, key in KEYS.items() if not key.read_by or getattr(config, path.split(".")[0]).name in key.read_by
     }
-    assert set(leaves(dataclasses.asdict(config))) == set(flat(config)) == expected
+    assert set(flatten_mapping(dataclasses.asdict(config))) == set(flatten_dataclass(config)) == expected

@@ -1,4 +1,4 @@
-"""The augmentations, one module each: random changes of the training images."""
+"""The augmentations, which change the training images at random; one module per augmentation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Augment = Callable[["Tensor", "Tensor", "torch.Generator"], tuple["Tensor", "Tensor"]]
-"""Turns images (N, C, H, W), labels (N,) and a generator on their device into new images and a target.
+"""A function from images (N, C, H, W), labels (N,) and a generator on their device to new images and a target.
 
 The target is labels (N,) or, where an augmentation mixes classes, probabilities (N, classes).  All batches of an epoch
 have the same kind of target.
@@ -20,12 +20,12 @@ have the same kind of target.
 
 @dataclass
 class Augmentation(Option):
-    """One augmentation, with the keys that it reads."""
+    """One augmentation, with the configuration keys that it reads."""
 
     title: ClassVar[str]
 
     def build(self, classes: int) -> Augment | None:
-        """Return the function that the training loop applies to each batch; None changes nothing."""
+        """Return the function that the training loop applies to each batch, or None for no augmentation."""
         raise NotImplementedError
 
 

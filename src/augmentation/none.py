@@ -1,4 +1,4 @@
-"""No augmentation."""
+"""The option `augmentation=none`, which trains on unchanged images."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from src.augmentation import Augment, Augmentation
 
 @dataclass
 class NoAugmentation(Augmentation):
-    """Every epoch sees the images as they are."""
+    """No augmentation; all epochs train on the same images."""
 
     name: str = "none"
 
     title = "no augmentation"
 
     def build(self, classes: int) -> Augment | None:
-        """Return None."""
+        """Return None, which means no augmentation."""
         return None

@@ -1,1 +1,1 @@
-"""Read datasets and turn them into tensors in memory."""
+"""Read datasets, and split them into training, validation and test tensors."""

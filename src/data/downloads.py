@@ -1,4 +1,4 @@
-"""Datasets that torchvision downloads and verifies."""
+"""Read Fashion-MNIST, KMNIST and CIFAR-10, which torchvision downloads and verifies if they are missing."""
 
 import hashlib
 import http.client
@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from src.bad_input import BadInput
-from src.data.idx_folder import packed_only, read_folder
-from src.data.idx_names import find_set, folder_with_set
+from src.data.idx_folder import has_only_packed_digests, read_folder
+from src.data.idx_names import find_dataset_files, find_nearby_folder
 from src.data.images import Images, as_images
-from src.data.refusals import root_word, unreadable
+from src.data.refusals import root_argument, unreadable_refusal
 
-PATIENCE = 30  # seconds without a byte from the server
+DOWNLOAD_TIMEOUT = 30  # seconds without a byte from the server
 
 
 def download_folder(root: str | None) -> Path:
     """Return the folder `root`, or by default normlab's folder in the user's cache.
 
-    Raises BadInput if the folder names an unknown user (`~user`) or is not UTF-8, which the report could not show.
+    Raises BadInput if the path names an unknown user (`~user`), or if the report could not show it (not UTF-8).
     """
     try:
         folder = Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
@@ -38,60 +38,61 @@ def download_folder(root: str | None) -> Path:
 
 
 def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
-    """Read Fashion-MNIST or KMNIST, which have MNIST's format; downloads them if missing."""
+    """Return Fashion-MNIST or KMNIST, which have MNIST's file format.  torchvision downloads missing files."""
     try:
-        find_set(root, name, packed=packed_only(name))
+        find_dataset_files(root, name, packed=has_only_packed_digests(name))
     except BadInput as error:
-        if isinstance(error.__cause__, OSError):  # the files may exist, but are hidden
+        if isinstance(error.__cause__, OSError):  # the files may exist in a folder that the user cannot read
             raise
-        near = folder_with_set(root, name) if root.is_dir() else None
-        if near is not None and not packed_only(name):
-            raise BadInput(f"data.root={root} holds no {name}, but {near} holds a set", "", root_word(near)) from None
+        nearby = find_nearby_folder(root, name) if root.is_dir() else None
+        if nearby is not None and not has_only_packed_digests(name):
+            refusal = f"data.root={root} does not contain {name}, but {nearby} contains a dataset"
+            raise BadInput(refusal, "", root_argument(nearby)) from None
         _download(name, root)
     return read_folder(root, name, classes)
 
 
 def read_cifar10(root: Path) -> Images:
-    """Read CIFAR-10; downloads it if missing.  torchvision checks each file's MD5."""
-    parts = [_download("CIFAR10", root, train=train) for train in (True, False)]
-    images = [np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)) for part in parts]  # (N, H, W, C) -> (N, C, H, W)
-    labels = [np.array(part.targets, dtype=np.uint8) for part in parts]
+    """Return CIFAR-10.  torchvision downloads it if it is missing, and checks each file's MD5."""
+    splits = [_download("CIFAR10", root, train=train) for train in (True, False)]
+    images = [np.ascontiguousarray(split.data.transpose(0, 3, 1, 2)) for split in splits]  # (N, C, H, W)
+    labels = [np.array(split.targets, dtype=np.uint8) for split in splits]
     arrays = list(zip(images, labels, strict=True))
-    digest = hashlib.sha256(b"".join(array.tobytes() for part in arrays for array in part)).hexdigest()
-    return as_images(digest, str(root.resolve()), tuple(parts[0].classes), *arrays)
+    digest = hashlib.sha256(b"".join(array.tobytes() for split in arrays for array in split)).hexdigest()
+    return as_images(digest, str(root.resolve()), tuple(splits[0].classes), *arrays)
 
 
 def _download(name: str, root: Path, **options: bool) -> Any:
-    """Return a torchvision dataset; if that fails, remove partial files and raise BadInput."""
+    """Return a torchvision dataset, downloaded if missing; a failed download leaves no files and raises BadInput."""
     import torchvision
 
-    patience = socket.getdefaulttimeout()
-    before: set[Path] | None = None
+    previous_timeout = socket.getdefaulttimeout()
+    earlier_content: set[Path] | None = None
     if os.path.lexists(root) and not root.is_dir():
-        advice = root_word(root.absolute().parent)
+        advice = root_argument(root.absolute().parent)
         raise BadInput(f"data.root={root} is not a folder", "a folder to download to and read from", advice)
     try:
-        before = set(root.iterdir()) if root.is_dir() else None
+        earlier_content = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)
-        socket.setdefaulttimeout(PATIENCE)
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
         return getattr(torchvision.datasets, name)(root, download=True, **options)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError) as error:
-        _remove_new(root, before)
+        _remove_partial_download(root, earlier_content)
         if isinstance(error, PermissionError):
-            raise unreadable(Path(error.filename or root), error) from error
+            raise unreadable_refusal(Path(error.filename or root), error) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise BadInput(
             f"{name} is not in {root} and could not be downloaded: {reason}",
-            "a network, or the files that torchvision would download",
+            "a network connection, or a folder with the files that torchvision downloads",
             "data.root=FOLDER",
         ) from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(previous_timeout)
 
 
-def _remove_new(root: Path, before: set[Path] | None) -> None:
-    """Remove a failed download's files; `before` is the former content of `root`, None if there was no such folder."""
-    for path in [root] if before is None else set(root.iterdir()) - before:
+def _remove_partial_download(root: Path, earlier_content: set[Path] | None) -> None:
+    """Remove the files of a failed download: all paths not in `earlier_content`, or `root` itself if that is None."""
+    for path in [root] if earlier_content is None else set(root.iterdir()) - earlier_content:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

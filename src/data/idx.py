@@ -1,7 +1,7 @@
-"""Read IDX files, MNIST's format, plain or packed by gzip.
+"""Read IDX files, the format of MNIST, plain or packed with gzip.
 
-Format (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes; the length of each axis as a 32-bit
-big-endian number; the values, last axis fastest.
+An IDX file (Y. LeCun) starts with two zero bytes, the type of its values (8 for unsigned bytes) and the number of axes.
+The length of each axis follows as a 32-bit big-endian integer, then the values in C order.
 """
 
 import contextlib
@@ -15,72 +15,73 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.data.refusals import not_idx, unreadable
+from src.data.refusals import not_idx_refusal, unreadable_refusal
 
 Bytes = npt.NDArray[np.uint8]
 
-UNSIGNED_BYTE = 8
-GZIP = b"\x1f\x8b"  # the first bytes of a packed file
-DEFLATE = 1032  # gzip's best compression ratio
-BEGINNING = 1024  # bytes read to recognise a file
-IN_MEMORY = 5  # bytes per pixel while a job trains: the byte and a 32-bit float
+UNSIGNED_BYTE = 8  # the type of the values in an IDX header
+GZIP_MAGIC = b"\x1f\x8b"  # the first two bytes of a gzip file
+MAX_COMPRESSION = 1032  # the highest compression ratio of gzip
+RECOGNITION_SIZE = 1024  # number of bytes that identify a file's format
+MEMORY_PER_PIXEL = 5  # bytes in memory while a job trains: the pixel's byte and its 32-bit float
 
 
 def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
     """Return an IDX file's unpacked content and its read-only array: images (N, H, W) for 3 axes, labels (N,) for 1.
 
-    Compares the header with the file's size and the memory before it reads or unpacks the rest.  Raises BadInput if the
-    file is unreadable, damaged, in another format, or too large.
+    Before it reads the values, it compares the header with the file's size and the available memory.  Raises BadInput
+    if the file is unreadable, damaged, in another format or too large.
     """
     try:
         with path.open("rb") as stored:
-            beginning = stored.read(BEGINNING)
-            packed = beginning.startswith(GZIP)
+            first_bytes = stored.read(RECOGNITION_SIZE)
+            packed = first_bytes.startswith(GZIP_MAGIC)
             if packed:
-                beginning = zlib.decompressobj(wbits=31).decompress(beginning, BEGINNING)
-            shape = _shape(beginning, axes, path, os.fstat(stored.fileno()).st_size, packed=packed)
+                first_bytes = zlib.decompressobj(wbits=31).decompress(first_bytes, RECOGNITION_SIZE)
+            shape = _read_shape(first_bytes, axes, path, os.fstat(stored.fileno()).st_size, packed=packed)
             expected = 4 + 4 * axes + math.prod(shape)
             stored.seek(0)
             with gzip.GzipFile(fileobj=stored) if packed else contextlib.nullcontext(stored) as file:
                 content = file.read(expected + 1)
     except MemoryError as error:
-        raise _too_large(path, expected, "this process may have no more") from error
+        raise _memory_refusal(path, expected, "this process may not use more") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", "copy it again") from error
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_refusal(path, error) from error
     if len(content) != expected:
-        raise _wrong_size(path, f"{'more than ' * (len(content) > expected)}{len(content):,}", expected, shape)
+        raise _size_refusal(path, f"{'more than ' * (len(content) > expected)}{len(content):,}", expected, shape)
     return content, np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-def _shape(beginning: bytes, axes: int, path: Path, stored: int, *, packed: bool) -> tuple[int, ...]:
-    """Return the shape in a header; raises BadInput unless the file's size on disk and the memory for training fit."""
-    if beginning[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
-        raise not_idx(path, beginning, axes)
-    shape = tuple(int.from_bytes(beginning[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
+def _read_shape(first_bytes: bytes, axes: int, path: Path, file_size: int, *, packed: bool) -> tuple[int, ...]:
+    """Return the shape in an IDX header; raises BadInput if it contradicts the file's size or needs too much memory."""
+    if first_bytes[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
+        raise not_idx_refusal(path, first_bytes, axes)
+    shape = tuple(int.from_bytes(first_bytes[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
     expected = 4 + 4 * axes + math.prod(shape)
-    # gzip also reads everything behind the content: a packed file must not be much larger than its content.
-    possible = stored <= 1.01 * expected + 1000 and expected <= DEFLATE * stored if packed else stored == expected
+    possible = file_size == expected
+    if packed:  # gzip also reads what follows the content, so a packed file must not be much larger than its content
+        possible = file_size <= 1.01 * expected + 1000 and expected <= MAX_COMPRESSION * file_size
     if not possible:
-        raise _wrong_size(path, f"{stored:,}{' packed' if packed else ''}", expected, shape)
+        raise _size_refusal(path, f"{file_size:,}{' packed' if packed else ''}", expected, shape)
     memory = math.inf
-    with contextlib.suppress(OSError, ValueError):  # the system does not say
+    with contextlib.suppress(OSError, ValueError):  # not every system reports its memory
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # a container's limit; elsewhere no file, or `max`
+    with contextlib.suppress(OSError, ValueError):  # outside containers, the file is missing or says `max`
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    if IN_MEMORY * expected > memory:
-        raise _too_large(path, expected, f"there are {memory / 1e9:,.1f} GB")
+    if MEMORY_PER_PIXEL * expected > memory:
+        raise _memory_refusal(path, expected, f"this machine has {memory / 1e9:,.1f} GB")
     return shape
 
 
-def _wrong_size(path: Path, size: str, expected: int, shape: tuple[int, ...]) -> BadInput:
-    return BadInput(f"{path} has {size} bytes", f"{expected:,}, by its header of {shape}", "copy it again")
+def _size_refusal(path: Path, size: str, expected: int, shape: tuple[int, ...]) -> BadInput:
+    return BadInput(f"{path} has {size} bytes", f"{expected:,} bytes, since its header says {shape}", "copy it again")
 
 
-def _too_large(path: Path, size: int, limit: str) -> BadInput:
+def _memory_refusal(path: Path, size: int, limit: str) -> BadInput:
     return BadInput(
-        f"{path} holds {size / 1e9:,.1f} GB, and training takes {IN_MEMORY * size / 1e9:,.1f} GB of memory: {limit}",
-        "a set that fits into the memory; data.limit does not help, since the files are read whole",
+        f"{path} has {size / 1e9:,.1f} GB; training takes {MEMORY_PER_PIXEL * size / 1e9:,.1f} GB of memory: {limit}",
+        "a dataset that fits into memory (data.limit does not help, because each file is read whole)",
         "data.root=FOLDER with fewer images",
     )

@@ -1,4 +1,4 @@
-"""Read the four IDX files of MNIST or a similar dataset, and compare them with published digests."""
+"""Read the four IDX files of a dataset, such as MNIST, and compare them with published digests."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ import numpy as np
 
 from src.bad_input import BadInput
 from src.data.idx import Bytes, read_idx
-from src.data.idx_names import FILES, find_set
+from src.data.idx_names import FILES, find_dataset_files
 from src.data.images import Images, as_images
-from src.data.refusals import root_word
+from src.data.refusals import root_argument
 
-# SHA-256 of the unpacked FILES by torchvision's folder name; for KMNIST, only MD5s of the packed files are published.
-# Sources: src/data/mnist/README.md; Debian's dataset-fashion-mnist, checked by torchvision's MD5s; torchvision.
+# Digests of FILES by torchvision's folder name: SHA-256 of the unpacked files, but MD5 of KMNIST's packed files.
+# Sources: src/data/mnist/README.md; Debian's dataset-fashion-mnist (torchvision's MD5s confirm it); torchvision.
 PUBLISHED = {
     "MNIST": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -37,18 +37,18 @@ PUBLISHED = {
 
 
 def joint_digest(digests: Iterable[str]) -> str:
-    """Return a dataset's digest, computed from those of its unpacked files."""
+    """Return the digest of a dataset, computed from the digests of its unpacked files."""
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Images:
-    """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout below it.
+    """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout inside it.
 
-    If `name` is not empty, raises BadInput unless the files are the published ones of this dataset.  Without `classes`,
-    the classes are called 0, 1 and so on.
+    If `name` is not empty, this raises BadInput unless the files are the published files of that dataset.  If `classes`
+    is None, the classes are named 0, 1 and so on.
     """
     arrays, digests = list[Bytes](), list[str]()
-    paths, emnist = find_set(root, name, packed=packed_only(name))
+    paths, emnist = find_dataset_files(root, name, packed=has_only_packed_digests(name))
     for position, path in enumerate(paths):
         content, array = read_idx(path, 3 if "images" in FILES[position] else 1)
         if name:
@@ -58,25 +58,25 @@ def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Image
         arrays.append(array)
         digests.append(hashlib.sha256(content).hexdigest())
     if emnist:
-        digests.append("turned upright")  # under MNIST's names, the same files are other images
+        digests.append("turned upright")  # the same bytes under MNIST's names give other images: not transposed
     train_images, train_labels, test_images, test_labels = arrays
-    names = classes or tuple(str(label) for label in range(max(int(train_labels.max(initial=0)), 1) + 1))
+    class_names = classes or tuple(str(label) for label in range(max(int(train_labels.max(initial=0)), 1) + 1))
     train, test = (train_images[:, None], train_labels), (test_images[:, None], test_labels)  # (N, 1, H, W), (N,)
-    return as_images(joint_digest(digests), str(root.resolve()), names, train, test)
+    return as_images(joint_digest(digests), str(root.resolve()), class_names, train, test)
 
 
-def packed_only(name: str) -> bool:
-    """Whether only digests of a dataset's packed files are published."""
-    return name in PUBLISHED and len(PUBLISHED[name][0]) == 32  # digits of an MD5
+def has_only_packed_digests(name: str) -> bool:
+    """Whether PUBLISHED has digests of the dataset's packed files instead of its unpacked files."""
+    return name in PUBLISHED and len(PUBLISHED[name][0]) == 32  # an MD5 has 32 hexadecimal digits
 
 
 def _check_published(name: str, position: int, path: Path, content: bytes) -> None:
-    packed, published = packed_only(name), PUBLISHED[name][position]
+    packed, published = has_only_packed_digests(name), PUBLISHED[name][position]
     algorithm = "md5" if packed else "sha256"
     digest = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
     if digest != published:
         raise BadInput(
             f"{path} is not the published {name} file: {algorithm} {digest[:16]}...",
             f"{published[:16]}...{'' if packed else ' (unpacked)'}",
-            f"copy it again, or read it as it is: data=idx {root_word(path.parent)}",
+            f"copy it again, or read it as another dataset: data=idx {root_argument(path.parent)}",
         )

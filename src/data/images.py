@@ -1,4 +1,4 @@
-"""A dataset as read from its files, and its description."""
+"""The images and labels of a dataset, and its description."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from src.data.idx import Bytes
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset's description, without its images."""
+    """The description of a dataset: its digest, origin, sizes and classes."""
 
-    digest: str  # hexadecimal, of the content
-    place: str  # where it was read from
-    train: int  # images in the training file, validation included
-    test: int
+    digest: str  # hexadecimal hash of the images and labels
+    place: str  # the folder of its files, or `made up` for synthetic images
+    train: int  # number of images in the training file, which also holds the validation images
+    test: int  # number of test images
     channels: int
-    size: int  # pixels a side
+    size: int  # width and height in pixels
     classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset's images (N, C, H, W) and labels (N,), unsigned bytes in the order of its files."""
+    """A dataset's images (N, C, H, W) and labels (N,) as unsigned bytes, in the order of its files."""
 
     source: Source
     train_images: Bytes
@@ -33,19 +33,19 @@ class Images:
 def as_images(
     digest: str, place: str, classes: tuple[str, ...], train: tuple[Bytes, Bytes], test: tuple[Bytes, Bytes]
 ) -> Images:
-    """Combine training and test images and labels; raises BadInput if they do not fit together."""
+    """Return the training and test arrays as one dataset; raises BadInput if their shapes or labels do not match."""
     for split, (images, labels) in (("training", train), ("test", test)):
         if len(images) == 0 or len(images) != len(labels):
             raise BadInput(
-                f"{place}: {len(images):,} {split} images, {len(labels):,} labels", "as many of both, at least one"
+                f"{place} has {len(images):,} {split} images and {len(labels):,} labels", "one label per image"
             )
         if labels.max() >= len(classes):
-            raise BadInput(f"{place}: {split} label {labels.max()}", f"0 to {len(classes) - 1}, the training labels")
+            raise BadInput(f"{place} has a {split} label {labels.max()}", f"labels from 0 to {len(classes) - 1}")
     shape, test_shape = train[0].shape[1:], test[0].shape[1:]
     if test_shape != shape or shape[0] not in (1, 3) or shape[1] != shape[2]:
         raise BadInput(
-            f"{place}: images of {shape} and {test_shape} (channels, height, width)",
-            "1 or 3 channels, as high as wide, the same in training and test",
+            f"{place} has training images of {shape} and test images of {test_shape} (channels, height, width)",
+            "1 or 3 channels, square images, the same shape for training and test",
         )
     source = Source(digest, place, len(train[0]), len(test[0]), shape[0], shape[1], classes)
     return Images(source, *train, *test)

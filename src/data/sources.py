@@ -1,4 +1,4 @@
-"""Load a dataset by its name."""
+"""Load the dataset that a configuration chooses."""
 
 import functools
 import hashlib
@@ -11,22 +11,22 @@ from src.data.images import Images, Source, as_images
 from src.data.synthetic import make_images
 from src.options import CIFAR10, IDX, KMNIST, MNIST, Data, DataFiles, FashionMNIST, Synthetic
 
-EMBEDDED = Path(__file__).parent / "mnist"
+EMBEDDED_MNIST = Path(__file__).parent / "mnist"
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def describe(data: Data) -> Source:
-    """Return a dataset's digest and sizes, like `load`, but without reading the embedded MNIST."""
+    """Return a dataset's description.  This reads the files, except for the embedded MNIST, which never changes."""
     if isinstance(data, MNIST) and data.root is None:
-        return Source(joint_digest(PUBLISHED["MNIST"]), str(EMBEDDED), 60_000, 10_000, 1, 28, DIGITS)
+        return Source(joint_digest(PUBLISHED["MNIST"]), str(EMBEDDED_MNIST), 60_000, 10_000, 1, 28, DIGITS)
     return load(data).source
 
 
 def load(data: Data) -> Images:
-    """Return a dataset's images, and keep the latest in memory; raises BadInput unless the files are as published."""
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # these keys change no image
+    """Return a dataset's images; the last dataset stays in memory.  Raises BadInput for missing or altered files."""
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # the images ignore these keys
 
 
 @functools.lru_cache(maxsize=1)
@@ -41,7 +41,7 @@ def _load(data: Data) -> Images:
     folder = download_folder(data.root)
     match data:
         case MNIST():
-            return read_folder(folder if data.root else EMBEDDED, "MNIST", DIGITS)
+            return read_folder(folder if data.root else EMBEDDED_MNIST, "MNIST", DIGITS)
         case FashionMNIST():
             return read_mnist_relative("FashionMNIST", folder, CLOTHES)
         case KMNIST():

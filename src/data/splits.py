@@ -15,7 +15,7 @@ from src.options import Data
 
 @dataclass(frozen=True)
 class Split:
-    """Normalised images (N, C, H, W), 32-bit floats, channels last in memory; labels (N,), 64-bit integers."""
+    """Normalised images (N, C, H, W) as 32-bit floats, channels last in memory, and labels (N,) as 64-bit integers."""
 
     images: Tensor
     labels: Tensor
@@ -24,13 +24,13 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split on a device; makes no copy if it is already there."""
+        """Return this split on a device; tensors that are already on the device are not copied."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a dataset; use `test` once, after the last epoch."""
+    """The training, validation and test images of a dataset; use `test` only once, after the last epoch."""
 
     train: Split
     validation: Split
@@ -38,8 +38,8 @@ class Splits:
 
 
 def load_splits(data: Data) -> tuple[Images, Splits]:
-    """Return a dataset and its splits; the latest ones stay in memory and must not be changed."""
-    return _load_splits(replace(data, batch_size=1))  # one cache entry for all batch sizes
+    """Return a dataset and its splits.  The last dataset stays in memory: do not modify its tensors."""
+    return _load_splits(replace(data, batch_size=1))  # all batch sizes share one cache entry
 
 
 @functools.lru_cache(maxsize=1)
@@ -49,14 +49,14 @@ def _load_splits(data: Data) -> tuple[Images, Splits]:
 
 
 def make_splits(data: Data, images: Images) -> Splits:
-    """Split a dataset and normalise it.
+    """Split a dataset into training, validation and test images, and normalise each channel.
 
-    `data.split_seed` alone draws the `data.validation` images from the training file.  `data.limit` is the number of
-    other images to keep, in the file's order.  The training images' mean and variance normalise each channel.
+    `data.split_seed` alone decides which `data.validation` images of the training file are for validation.
+    `data.limit` keeps that many of the other images for training.  Their mean and deviation normalise all splits.
     """
     count = images.source.train
-    drawn = np.random.default_rng(data.split_seed).permutation(count)[: data.validation]
-    validation = np.sort(drawn)
+    drawn_indices = np.random.default_rng(data.split_seed).permutation(count)[: data.validation]
+    validation = np.sort(drawn_indices)
     train = np.setdiff1d(np.arange(count), validation, assume_unique=True)[: data.limit]
     mean, deviation = channel_statistics(images.train_images[train])
 
@@ -72,19 +72,19 @@ def make_splits(data: Data, images: Images) -> Splits:
 
 
 def channel_statistics(pixels: Bytes) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation per channel of images (N, C, H, W), each (C, 1, 1).
+    """Return the mean and the standard deviation of each channel of images (N, C, H, W), both as (C, 1, 1).
 
-    Integer sums make the result independent of the order and the number of threads.
+    The sums are integers, so neither the order of the images nor the number of threads changes the result.
     """
     counts = np.zeros((pixels.shape[1], 256), dtype=np.int64)
-    for start in range(0, len(pixels), 1000):  # np.bincount takes eight bytes a pixel
-        for channel, counted in enumerate(counts):
-            counted += np.bincount(pixels[start : start + 1000, channel].ravel(), minlength=256)
+    for start in range(0, len(pixels), 1000):  # np.bincount needs 8 bytes per pixel, so count in blocks
+        for channel, channel_counts in enumerate(counts):
+            channel_counts += np.bincount(pixels[start : start + 1000, channel].ravel(), minlength=256)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = (counts @ values) / total
     deviation = np.sqrt((counts @ values**2) / total - mean**2)
-    deviation[deviation == 0] = 1  # leaves a constant channel at 0
+    deviation[deviation == 0] = 1  # a constant channel becomes 0
 
     tensor = torch.tensor(np.stack([mean, deviation]), dtype=torch.float32)[:, :, None, None]
     return tensor[0], tensor[1]

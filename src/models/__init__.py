@@ -1,6 +1,6 @@
-"""The networks, one module each.
+"""The networks, one module per network.
 
-Their torch code is in `src/models/modules`, so the command knows a network's sizes before torch is loaded.
+Their torch code is in `src/models/modules`, so the command can check a network's sizes before it loads torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 NormLayer = Callable[[int], "nn.Module"]
-"""Returns a new norm layer for the given number of channels."""
+"""A function from a number of channels to a new norm layer."""
 
 
 @dataclass
 class Network(Option):
-    """One network, with the keys that it reads."""
+    """One network, with the configuration keys that it reads."""
 
     title: ClassVar[str]
     sizes: ClassVar[Sequence[int]]
-    """The image sides in pixels that it takes."""
+    """The widths in pixels of the square images that the network accepts."""
     layout: ClassVar[Layout] = "map"
-    """What its norms are given."""
+    """The shape of the input to the network's norm layers."""
 
     def check_images(self, size: int, place: str) -> None:
-        """Refuse images, `size` pixels a side, that the network cannot take.
+        """Check that the network accepts images of `size` x `size` pixels, which were read from `place`.
 
         Raises:
-            BadInput: naming the place of the images.
+            BadInput: if it does not; the message names the place.
         """
         if size not in self.sizes:
             sizes = " or ".join(f"{side} x {side}" for side in self.sizes)
-            raise BadInput(f"{place}: model={self.name} takes no images of {size} x {size} pixels", f"{sizes} pixels")
+            raise BadInput(f"{place}: model={self.name} does not accept {size} x {size} pixels", f"{sizes} pixels")
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
-        """Return each norm layer's name and number of channels, in order."""
+        """Return the name and the number of channels of each norm layer, in the network's order."""
         raise NotImplementedError
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
@@ -48,9 +48,9 @@ class Network(Option):
         raise NotImplementedError
 
     def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:
-        """Set the first weights from `generator` alone, the same under every norm.
+        """Set the initial weights, which depend only on `generator`, so all norms start with equal weights.
 
-        Weights are normal with variance 2 / fan-in (He et al. 2015), biases zero.
+        The weights are normal with variance 2 / fan-in (He et al. 2015); the biases are 0.
         """
         from torch import nn
 

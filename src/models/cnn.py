@@ -1,4 +1,4 @@
-"""The default network, known before torch is loaded."""
+"""The options and the layers of the default network, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class CNN(Network):
-    """Three convolutions, each followed by the norm and ReLU; 14,890 parameters on MNIST with the default width."""
+    """A network of three convolutions with norm and ReLU; on MNIST it has 14,890 parameters with the default width."""
 
     name: str = "cnn"
     width: int = key(at_least=1, at_most=1024)
@@ -23,9 +23,9 @@ class CNN(Network):
     sizes = (28, 32)
 
     def convolutions(self) -> tuple[Convolution, ...]:
-        """Return the convolutions in order.
+        """Return the convolutions of the network in order.
 
-        An image of 28 pixels a side shrinks to 12, pooled 6, then 4; one of 32 to 14, pooled 7, then 5.
+        An image of 28 x 28 pixels shrinks to 12 x 12, to 6 x 6 (pooling) and to 4 x 4; a 32 x 32 image to 14, 7 and 5.
         """
         return (
             Convolution("conv1", self.width, kernel=6, stride=2, pool=True),
@@ -34,7 +34,7 @@ class CNN(Network):
         )
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
-        """Return the output channels of each convolution."""
+        """Return the name and the number of output channels of each convolution."""
         return [(layer.name, layer.channels) for layer in self.convolutions()]
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":

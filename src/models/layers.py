@@ -1,10 +1,10 @@
-"""Layers as plain numbers, known before torch is loaded."""
+"""Describe layers without torch, so the command can check a network before it loads torch."""
 
 from typing import NamedTuple
 
 
 class Convolution(NamedTuple):
-    """Output channels; kernel side, stride and padding in pixels; whether a 2 x 2 max pooling follows."""
+    """A convolution; kernel size, stride and padding are in pixels, and `pool` adds a 2 x 2 max pooling after it."""
 
     name: str
     channels: int

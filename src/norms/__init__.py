@@ -1,6 +1,6 @@
-"""The normalisation methods, one module each; ARCHITECTURE.md says what a new one needs.
+"""The normalisation methods, one module per method; ARCHITECTURE.md explains how to add a method.
 
-The modules import torch only inside `layer`, so the command can check group counts before torch is loaded.
+The modules import torch only inside `layer`, so the command can check group counts before it loads torch.
 """
 
 from collections.abc import Sequence
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Layout = Literal["map"]
-"""What a norm is given: `map` is an activation (N, C, H, W)."""
+"""The shape of a norm's input: `map` means (N, C, H, W)."""
 
 
 @dataclass
 class Norm(Option):
-    """One normalisation method, with the keys that it reads.
+    """One normalisation method, with the configuration keys that it reads.
 
-    Every norm but `none` subtracts a mean, divides by the root of a variance plus `eps`, then applies a gain and a
-    bias for each channel.  All have 2 C parameters a layer, so a comparison is about statistics and not about size.
+    Every norm except `none` subtracts a mean, divides by the square root of a variance plus `eps`, then applies a gain
+    and a bias per channel.  All of these have 2 C parameters per layer, so norms differ only in their statistics.
     """
 
     title: ClassVar[str]
     axes: ClassVar[str]
-    """The values of one mean and variance, in words."""
+    """A description of the values that share one mean and one variance."""
     uses_batch: ClassVar[bool] = False
-    """Whether one image's output depends on the other images of its batch."""
+    """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
     colour: ClassVar[str]
-    """`#rrggbb`, readable with any colour vision."""
+    """The colour of the norm in figures, as `#rrggbb`; people with colour blindness can distinguish all norms."""
     marker: ClassVar[str]
-    """A matplotlib marker."""
+    """The matplotlib marker of the norm in figures."""
     layouts: ClassVar[Sequence[Layout]] = ("map",)
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Refuse a network whose layers (name, channels) this norm cannot normalise.
+        """Check that the norm can normalise the layers of a network, given as pairs of name and channels.
 
         Raises:
-            BadInput: naming the layer.
+            BadInput: if it cannot; the message names the layer.
         """
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return a new layer for activations with so many channels."""
+        """Return a new norm layer for activations with `channels` channels."""
         raise NotImplementedError
 
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
-        """Recompute statistics for evaluation from batches of training images (N, C, H, W), after each epoch.
+        """After an epoch, recompute the statistics for evaluation from batches of training images (N, C, H, W).
 
-        Most norms have nothing to recompute.
+        Most norms have no such statistics.
         """
 
 

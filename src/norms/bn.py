@@ -1,4 +1,4 @@
-"""BatchNorm: each channel is normalised over the whole batch."""
+"""BatchNorm normalises each channel over all images of a batch."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class BatchNorm(Norm):
-    """BatchNorm (Ioffe & Szegedy 2015): one mean and variance per channel, over the batch and both image axes.
+    """BatchNorm (Ioffe & Szegedy 2015) with one mean and one variance per channel, over the batch and both image axes.
 
-    Evaluation uses running averages of the training batches' statistics.  Small batches make the statistics noisy.
+    Evaluation uses running averages of the training batches' statistics.  Small batches give noisy statistics.
     """
 
     name: str = "bn"
@@ -28,7 +28,7 @@ class BatchNorm(Norm):
     colour, marker = "#0072b2", "o"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's BatchNorm2d."""
+        """Return torch's BatchNorm2d for `channels` channels."""
         from torch import nn
 
         return nn.BatchNorm2d(channels, eps=self.eps, momentum=self.momentum)

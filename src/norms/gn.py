@@ -1,4 +1,4 @@
-"""GroupNorm: each image is normalised over groups of its channels."""
+"""GroupNorm normalises each group of channels of each image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class GroupNorm(Norm):
-    """GroupNorm (Wu & He 2018): one mean and variance per image and group of channels, over both image axes.
+    """GroupNorm (Wu & He 2018) with one mean and one variance per image and group of channels.
 
-    It never looks at the batch.  One group is LayerNorm, one channel a group is InstanceNorm.
+    The batch does not matter.  One group gives LayerNorm, and one channel per group gives InstanceNorm.
     """
 
     name: str = "gn"
@@ -28,7 +28,7 @@ class GroupNorm(Norm):
     colour, marker = "#d55e00", "s"
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Refuse a number of groups that does not divide the channels of every layer."""
+        """Raise BadInput unless the number of groups divides the number of channels of every layer."""
         for layer, count in channels:
             if count % self.groups:
                 divisors = [n for n in range(1, count + 1) if count % n == 0]
@@ -39,7 +39,7 @@ class GroupNorm(Norm):
                 )
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's GroupNorm."""
+        """Return torch's GroupNorm with `norm.groups` groups."""
         from torch import nn
 
         return nn.GroupNorm(self.groups, channels, eps=self.eps)

@@ -1,4 +1,4 @@
-"""InstanceNorm: each channel of each image is normalised by itself."""
+"""InstanceNorm normalises each channel of each image on its own."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class InstanceNorm(Norm):
-    """InstanceNorm (Ulyanov et al. 2016): one mean and variance per image and channel, over both image axes."""
+    """InstanceNorm (Ulyanov et al. 2016) with one mean and one variance per image and channel."""
 
     name: str = "in"
     eps: float = key(above=0, at_most=1000)

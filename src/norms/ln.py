@@ -1,4 +1,4 @@
-"""LayerNorm: each image is normalised over all its channels."""
+"""LayerNorm normalises each image over all its channels."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class LayerNorm(Norm):
-    """LayerNorm (Ba, Kiros & Hinton 2016): one mean and variance per image, over channels and both image axes.
+    """LayerNorm (Ba, Kiros & Hinton 2016) with one mean and one variance per image, over channels and both image axes.
 
-    Gain and bias are per channel (Wu & He 2018, section 3).  The popular `nn.LayerNorm([C, H, W])` has a gain and a
-    bias for every pixel instead: a far larger model under the same name.
+    It has one gain and one bias per channel (Wu & He 2018, section 3).  The popular `nn.LayerNorm([C, H, W])` has a
+    gain and a bias for every pixel instead, so its models are far larger.
     """
 
     name: str = "ln"
@@ -26,7 +26,7 @@ class LayerNorm(Norm):
     colour, marker = "#009e73", "D"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's GroupNorm with one group."""
+        """Return torch's GroupNorm with one group, which is LayerNorm with a gain and a bias per channel."""
         from torch import nn
 
         return nn.GroupNorm(1, channels, eps=self.eps)

@@ -1,4 +1,4 @@
-"""No normalisation."""
+"""The option `norm=none`, which trains without normalisation."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class NoNorm(Norm):
-    """No normalisation: each convolution has a bias instead."""
+    """No normalisation; each convolution gets a bias instead."""
 
     name: str = "none"
 
@@ -21,7 +21,7 @@ class NoNorm(Norm):
     colour, marker = "#666666", "x"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return an identity."""
+        """Return a layer that leaves its input unchanged."""
         from torch import nn
 
         return nn.Identity()

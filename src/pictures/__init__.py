@@ -1,1 +1,1 @@
-"""Draws the pictures of a single job, and holds the drawing tools that all figures share."""
+"""Draw the pictures of one job, with the drawing functions that all figures share."""

@@ -1,4 +1,4 @@
-"""Draws the confusion matrix of a run."""
+"""Draw the confusion matrix of a run."""
 
 import math
 from collections.abc import Sequence
@@ -13,65 +13,65 @@ from matplotlib.patches import Rectangle
 from src.pictures.rendering import default_settings
 from src.runs.predictions import Predictions, confusion
 
-MOST_NUMBERED = 30  # classes: with more, the squares are too small for numbers
-MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
-DIAGONAL = "#e9eef3"
+MOST_NUMBERED_CLASSES = 30  # with more classes, the squares are too small for numbers
+MISTAKE_COLOURS = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
+DIAGONAL_COLOUR = "#e9eef3"
 
 
 @default_settings
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
-    """Draw how often the network predicts each class (column) for images of each class (row).
+    """Return a figure of how often the network predicts each class (column) for images of each class (row).
 
-    Only mistakes are coloured: on a scale that includes the diagonal's thousands, they would be invisible.
+    Only mistakes have colours.  A scale that includes the thousands on the diagonal would hide them.
     """
     n = len(classes)
     counts = confusion(predictions.label, predictions.predicted, n)
     side = min(max(2.2 + 0.44 * n, 4.4), 16.0)  # inches
     figure = Figure(figsize=(side + 0.9, side))
-    axes = figure.add_axes(_place(side, min(max(map(len, classes)), 30)))
+    axes = figure.add_axes(_axes_position(side, min(max(map(len, classes)), 30)))
     errors = np.ma.masked_where(np.eye(n, dtype=bool) | (counts == 0), counts)
-    worst = max(int(errors.max()), 1) if errors.count() else 1
-    axes.imshow(errors, cmap=MISTAKES, vmin=0, vmax=worst)
+    highest_count = max(int(errors.max()), 1) if errors.count() else 1
+    axes.imshow(errors, cmap=MISTAKE_COLOURS, vmin=0, vmax=highest_count)
     axes.set_facecolor("white")
     for k in range(n):
-        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL, edgecolor="none", zorder=0.5))
-    between = np.arange(n - 1) + 0.5
-    axes.hlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    axes.vlines(between, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    if n <= MOST_NUMBERED:
-        _write_numbers(axes, counts, worst)
-    shown = range(0, n, math.ceil(n / 60))
+        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL_COLOUR, edgecolor="none", zorder=0.5))
+    borders = np.arange(n - 1) + 0.5
+    axes.hlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
+    axes.vlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
+    if n <= MOST_NUMBERED_CLASSES:
+        _write_numbers(axes, counts, highest_count)
+    labelled = range(0, n, math.ceil(n / 60))
     tilted = max(map(len, classes)) > 3
-    names = [classes[k] for k in shown]
-    axes.set_xticks(shown, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
-    axes.set_yticks(shown, names)
-    axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED else 6)
+    names = [classes[k] for k in labelled]
+    axes.set_xticks(labelled, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
+    axes.set_yticks(labelled, names)
+    axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{wrong:,} of {total:,} test images misclassified", fontsize=11, pad=10)
+    mistakes, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{mistakes:,} of {total:,} test images misclassified", fontsize=11, pad=10)
     for spine in axes.spines.values():
         spine.set_color("#b5bcc4")
     return figure
 
 
-def _place(side: float, letters: int) -> tuple[float, float, float, float]:
-    """Return left, bottom, width and height of the matrix as shares of the figure, for names of so many letters.
+def _axes_position(side: float, letters: int) -> tuple[float, float, float, float]:
+    """Return the matrix's left, bottom, width and height in the figure (0 to 1), for a side in inches.
 
-    matplotlib's own layout measures every word, which takes a third of the drawing time.
+    `letters` is the length of the longest class name.  matplotlib's own layout takes a third of the drawing time.
     """
-    wide, tilted = side + 0.9, letters > 3
-    left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, 9 points a letter
-    size = min(wide - left - 0.85, side - bottom - 0.45)
-    return left / wide, bottom / side, size / wide, size / side
+    width, tilted = side + 0.9, letters > 3
+    left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, for letters of 9 points
+    size = min(width - left - 0.85, side - bottom - 0.45)
+    return left / width, bottom / side, size / width, size / side
 
 
-def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], worst: int) -> None:
-    """Write each count into its square, and each class's accuracy at the right end of its row."""
+def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], highest_count: int) -> None:
+    """Write each count into its square, and the accuracy of each class to the right of its row."""
     size = 9.5 if len(counts) <= 12 else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
-        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * worst else "#222222"
+        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * highest_count else "#222222"
         weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
         axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=ink, fontweight=weight)
     for row, total in enumerate(counts.sum(axis=1)):

@@ -1,4 +1,4 @@
-"""Writes the mistakes of a job into its folder."""
+"""Write pictures and a table of a job's mistakes into its folder."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from src.storage.files import write_atomic
 
 
 def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> None:
-    """Write two grids of the most confident mistakes, the confusion matrix and the accuracy of each class."""
+    """Write two grids of the most confident mistakes, the confusion matrix and a table of each class's accuracy."""
     classes = images.source.classes
     for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
         chosen = worst_mistakes(predictions, rows * columns)

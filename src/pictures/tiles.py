@@ -1,4 +1,4 @@
-"""Draw test images as tiles with captions that are readable in a small preview."""
+"""Draw grids of test images, with captions that are readable in a small preview."""
 
 import functools
 import io
@@ -11,19 +11,19 @@ from PIL import Image, ImageDraw, ImageFont
 from src.data.idx import Bytes
 from src.runs.predictions import Indices, Predictions
 
-TILE = 64  # pixels a side of an image
-GAP = 6
-PAIR, DETAIL = 18, 11  # font sizes in pixels: of "true > predicted", of confidence and index
-SMALLEST = 10
-PAPER, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
+TILE = 64  # width and height of an image in pixels
+GAP = 6  # pixels between images
+PAIR, DETAIL = 18, 11  # font sizes in pixels: for "true > predicted", and for the confidence and the index
+SMALLEST = 10  # font size in pixels
+BACKGROUND, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
 def mistake_grid(
     test_images: Bytes, predictions: Predictions, chosen: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
-    """Return a grid of test images, each above its true class, predicted class, confidence and index.
+    """Return a grid of test images, with the true class, predicted class, confidence and index below each image.
 
-    `test_images` are (N, C, H, W), grey or RGB.  `chosen` holds the indices of the images to show, in this order.
+    `test_images` are (N, C, H, W), grey or RGB.  `chosen` lists the indices of the images to show, in their order.
     """
     if len(chosen) == 0:
         return message_picture("no mistakes")
@@ -37,7 +37,7 @@ def mistake_grid(
         left = GAP + position % columns * (TILE + GAP)
         top = GAP + position // columns * (TILE + bar + GAP)
         picture.paste(tile(test_images[index]), (left, top))
-        _pair(draw, (left, top + TILE + 1), (true, predicted), size)
+        _draw_class_names(draw, (left, top + TILE + 1), (true, predicted), size)
         line = top + TILE + bar
         draw.text((left, line), percent(predictions.confidence[index]), INK, font(DETAIL), anchor="ld")
         draw.text((left + TILE, line), f"#{index}", GREY, font(DETAIL), anchor="rd")
@@ -45,44 +45,44 @@ def mistake_grid(
 
 
 def picture_png(picture: Image.Image) -> bytes:
-    """Return a picture as PNG; equal pictures give equal bytes."""
+    """Return the PNG file of a picture; equal pictures give equal bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def percent(confidence: float) -> str:
-    """Return a probability in whole percent; only 1 itself gives 100%."""
+    """Return a probability in whole percent; it is `>99%` if it would round to 100% but is below 1."""
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
-def _pair(draw: ImageDraw.ImageDraw, place: tuple[int, int], pair: tuple[str, str], size: int) -> None:
-    """Write `true > predicted` below a tile, centred, with the predicted class in the colour of mistakes."""
+def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair: tuple[str, str], size: int) -> None:
+    """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
     face, arrow = font(size), " > "
-    room = int(TILE - text_width(arrow, size))
-    # A short name leaves its room to the other one.
-    widths = [room - min(int(text_width(word, size)) + 1, room // 2) for word in reversed(pair)]
+    space = int(TILE - text_width(arrow, size))
+    # A short class name leaves free space to the other name.
+    widths = [space - min(int(text_width(word, size)) + 1, space // 2) for word in reversed(pair)]
     true, predicted = (cut(word, width, size) for word, width in zip(pair, widths, strict=True))
-    start = place[0] + (TILE - text_width(true + arrow + predicted, size)) / 2
-    draw.text((start, place[1]), true, INK, face)
-    draw.text((start + text_width(true, size), place[1]), arrow, GREY, face)
-    draw.text((start + text_width(true + arrow, size), place[1]), predicted, WRONG, face)
+    start = position[0] + (TILE - text_width(true + arrow + predicted, size)) / 2
+    draw.text((start, position[1]), true, INK, face)
+    draw.text((start + text_width(true, size), position[1]), arrow, GREY, face)
+    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG, face)
 
 
 def tile(image: Bytes) -> Image.Image:
-    """Return an image (C, H, W) as an RGB picture, `TILE` pixels a side."""
+    """Return an image (C, H, W) as an RGB picture of `TILE` x `TILE` pixels."""
     colours = np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))  # (H, W, 3)
     return Image.fromarray(colours).resize((TILE, TILE), Image.Resampling.BICUBIC)
 
 
 def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """Return an empty picture and its drawing tool; the size is in pixels."""
-    picture = Image.new("RGB", (width, height), PAPER)
+    """Return an empty picture, with its size in pixels, and an object to draw on it."""
+    picture = Image.new("RGB", (width, height), BACKGROUND)
     return picture, ImageDraw.Draw(picture)
 
 
 def message_picture(words: str) -> Image.Image:
-    """Return a picture of one sentence, to replace a picture without images."""
+    """Return a picture that shows one sentence, for a grid that would have no images."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
@@ -91,22 +91,22 @@ def message_picture(words: str) -> Image.Image:
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's built-in font; the size is the height in pixels."""
+    """Return Pillow's built-in font in a size in pixels."""
     return ImageFont.load_default(size=size)
 
 
 def text_width(words: str, size: int) -> float:
-    """Return the width of a text in pixels."""
+    """Return the width in pixels of a text in Pillow's font."""
     return font(size).getlength(words)
 
 
 def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest: int = SMALLEST) -> int:
-    """Return the largest font size, from `smallest` to `largest`, at which every line fits into `width` pixels."""
+    """Return the largest font size that fits every line into `width` pixels, or `smallest` if no size fits."""
     fits = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
     return next(fits, smallest)
 
 
 def cut(words: str, width: float, size: int) -> str:
-    """Return a text; if it is wider than `width` pixels, cut it and end it with a dot."""
+    """Return a text that fits into `width` pixels: a longer text is cut and ends with a dot."""
     shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
     return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.config import KEYS, Config, part_of_a_job
-from src.schema import flat, leaves
+from src.schema import flatten_dataclass, flatten_mapping
 
 # The code below `src` that decides a job's numbers.
 CODE = (
@@ -23,17 +23,17 @@ OFF = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
 
 def job_leaves(config: Config) -> dict[str, Any]:
     """Return every key that decides a job's results, by dotted path; a key of another option is null."""
-    return OFF | {path: value for path, value in flat(config).items() if part_of_a_job(path)}
+    return OFF | {path: value for path, value in flatten_dataclass(config).items() if part_of_a_job(path)}
 
 
 def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `job_leaves` of a stored configuration: keys added since are off, removed keys are dropped."""
-    return OFF | {path: value for path, value in leaves(config).items() if path in OFF}
+    return OFF | {path: value for path, value in flatten_mapping(config).items() if path in OFF}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
     """Return the keys that are not off, with the dataset's digest; a key that is added later changes no old job."""
-    return distinguishing(flat(config)) | {"data.digest": dataset}
+    return distinguishing(flatten_dataclass(config)) | {"data.digest": dataset}
 
 
 def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_same(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether two configurations give the same job if their data are equal."""
-    return distinguishing(leaves(stored)) == distinguishing(flat(config))
+    return distinguishing(flatten_mapping(stored)) == distinguishing(flatten_dataclass(config))
 
 
 def job_key(identity: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from src.runs.identity import distinguishing, job_key
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
 from src.runs.sweep import Sweep
-from src.schema import leaves
+from src.schema import flatten_mapping
 from src.storage.png import picture_fault
 from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regular, read_stored
 
@@ -112,7 +112,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
-    stored = leaves(start["config"])
+    stored = flatten_mapping(start["config"])
     computed = job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]})
     has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # their jobs had other job keys
     own_key = has_removed_keys or computed == start["job"]

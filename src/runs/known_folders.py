@@ -11,7 +11,7 @@ from src.runs.folder import JobFolder
 from src.runs.identity import applies, is_same
 from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
-from src.schema import flat, leaves
+from src.schema import flatten_dataclass, flatten_mapping
 from src.storage.stored import NoAccess, exists
 
 
@@ -72,13 +72,13 @@ class KnownFolders:
     def on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
         """Return the latest folder with the job's configuration and data path but other data, unless it has its own."""
         names = self._by_name[job.folder.rpartition("-")[0]]
-        root = flat(config).get("data.root")
+        root = flatten_dataclass(config).get("data.root")
         if root is None or job.folder in names:
             return None
         folders = []
         for folder in (JobFolder(self.jobs / name) for name in names):
             start = next(iter(folder.records()), {})
             stored = start.get("config", {})
-            if leaves(stored).get("data.root") == root and is_same(stored, config):
+            if flatten_mapping(stored).get("data.root") == root and is_same(stored, config):
                 folders.append((start["time"], folder.path))
         return JobFolder(max(folders)[1]) if folders else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from src.config import KEYS, part_of_a_job
-from src.schema import REQUIRED, leaves
+from src.schema import REQUIRED, flatten_mapping
 
 Test = Callable[[Any], bool]
 Field = tuple[Test, str]  # whether a value is allowed, and the allowed values in words
@@ -88,7 +88,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
     """
-    stored = leaves(config)
+    stored = flatten_mapping(config)
     for path, (key, fits) in _STORED.items():
         value = stored.get(path, key.default)
         if value == REQUIRED:

@@ -13,8 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import KEYS, OPTIONS, Config, NotRead, check_option_key
-from src.schema import REQUIRED, leaves
+from src.config import KEYS, OPTIONS, Config, UnusedKey, check_option_key
+from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, gaps
 from src.sweep.overrides import option_groups
 
@@ -43,7 +43,7 @@ class Composer:
         self._cached_tree, self._cached_value = functools.cache(self._tree), functools.cache(self._value)
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """Return the configuration of one combination; raises NotRead for a key that the chosen option lacks."""
+        """Return the configuration of one combination; raises UnusedKey if the chosen option lacks a key."""
         chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         plain = {name: value for name, value in overrides.items() if name not in self._groups}
         tree, config = self._cached_tree(chosen)
@@ -106,7 +106,7 @@ def to_config(composed: DictConfig) -> Config:
                 with open_dict(composed):
                     del composed[section][leaf]
     values: Any = OmegaConf.to_container(composed)
-    for path, value in leaves(values).items():
+    for path, value in flatten_mapping(values).items():
         if value in removed:  # a reference to a key that the chosen option lacks
             OmegaConf.update(composed, path, None)
     config = OmegaConf.to_object(OmegaConf.merge(tree, composed))
@@ -115,6 +115,6 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def check_null(path: str, value: Any, option: str) -> None:
-    """Raise NotRead for a value of a key that the chosen option does not have; null is the same as no value."""
+    """Raise UnusedKey for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
-        raise NotRead(KEYS[path], value, option)
+        raise UnusedKey(KEYS[path], value, option)

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, NotRead, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
@@ -112,7 +112,7 @@ class Grid(Composer):
             except BadInput as error:
                 if cell is not None:
                     raise error.within(cell.place) from error
-                if isinstance(error, NotRead) and (write := in_cells(request.outside, error.section, self.compose)):
+                if isinstance(error, UnusedKey) and (write := in_cells(request.outside, error.section, self.compose)):
                     raise error.writing(write) from error
                 raise
             combinations.append(combination)

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
-from src.schema import REQUIRED, leaves
+from src.schema import REQUIRED, flatten_mapping
 from src.sweep.hydra_keys import ALLOWED, FREE, is_hydra_key
 from src.sweep.overrides import CONF
 from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
@@ -73,7 +73,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     if package not in ("_global_", wanted):
         raise BadInput(f"{file} sets no key of normlab's", f"a first line # @package {wanted}")
     inherits = tree.pop("defaults", None) is not None
-    values = leaves(tree, prefix)
+    values = flatten_mapping(tree, prefix)
     for path, value in values.items():
         _check_leaf(path, value, file, groups)
     name_key = f"{wanted}.name"

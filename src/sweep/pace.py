@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.data.sizes import train_images
+from src.data.sizes import training_image_count
 from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
@@ -85,7 +85,7 @@ def _timing(job: FinishedJob) -> Timing | None:
     except (OSError, NoAccess):
         return None
     config, seconds = job.start["config"], job.result["seconds"]
-    images = train_images(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+    images = training_image_count(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
     if images < 1:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)

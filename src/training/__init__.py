@@ -1,1 +1,1 @@
-"""Training: the loop, one step, optimizers, penalties, evaluation."""
+"""Train and evaluate a network: the loop, its step, optimizers, schedules and penalties."""

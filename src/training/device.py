@@ -1,4 +1,4 @@
-"""The device that a job trains on."""
+"""Choose the device that a job trains on."""
 
 import torch
 
@@ -6,10 +6,10 @@ from src.bad_input import BadInput
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device with that name; `auto` is the first accelerator, or the CPU without one.
+    """Return a device by its name; `auto` means the first accelerator, or the CPU if there is no accelerator.
 
     Raises:
-        BadInput: when this machine has no such device.
+        BadInput: if this machine has no such device.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":

@@ -1,4 +1,4 @@
-"""Keeps what the steps of an epoch computed, and turns it into metrics."""
+"""Store the outputs of an epoch's steps, and compute metrics from them."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 class History:
-    """One epoch's logits, targets and penalties in kept buffers.
+    """The logits, targets and penalties of an epoch's steps.
 
-    Loss and hits are computed later, for many steps at once: to compute them in each step would cost 5 % of it.
+    Losses and hits are computed later for many steps at once, which saves 5 % of the time of a step.
     """
 
     def __init__(self, steps: int) -> None:
@@ -19,7 +19,7 @@ class History:
         return self._done
 
     def append(self, logits: Tensor, target: Tensor, penalty: Tensor) -> None:
-        """Copy a step's logits (batch, classes), target (labels or probabilities) and penalty."""
+        """Add a copy of one step's logits (batch, classes), target (labels or probabilities) and penalty."""
         if self._done == 0:
             self._logits, self._targets, self._penalties = (
                 torch.empty((self._steps, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
@@ -31,9 +31,9 @@ class History:
         self._done += 1
 
     def steps(self, last: int = 0) -> Tensor:
-        """Return loss, penalty and hits of each step, or of the `last` ones: (steps, 3), doubles on the CPU.
+        """Return the loss, penalty and hits of all steps, or of the `last` steps: (steps, 3), 64-bit floats on the CPU.
 
-        The loss leaves penalty and label smoothing out, so it is comparable across strengths.
+        The loss excludes the penalty and label smoothing, so it is comparable between strengths of both.
         """
         chosen = slice(max(self._done - last, 0) if last else 0, self._done)
         logits, targets = self._logits[chosen], self._targets[chosen]  # (steps, batch, classes), (steps, batch, ...)

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Train a network epoch by epoch."""
 
 import math
 import time
@@ -21,7 +21,7 @@ Metrics = dict[str, float]
 
 
 class Diverged(ArithmeticError):
-    """The loss became infinite or NaN."""
+    """The error that ends a job if its loss or penalty becomes infinite or NaN."""
 
 
 def train(
@@ -35,41 +35,41 @@ def train(
     first_epoch: int = 1,
     after_step: Callable[[int, History], None] = lambda epoch, history: None,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train on the model's device and yield each epoch's number and metrics.
+    """Train the network on its device, and yield each epoch's number and metrics.
 
     Args:
-        model: the network; `optimizer` and `schedule` belong to it.
-        splits: the data; the test split stays untouched.
+        model: the network that `optimizer` changes.
+        splits: the dataset; training does not use the test split.
         optimizer: see `make_optimizer`.
         schedule: see `make_schedule`.
-        config: the job.
-        augment: changes each batch; None leaves the images as they are.
-        first_epoch: counted from 1; larger after a resume.
-        after_step: called after each step with the epoch and its history.
+        config: the job's configuration.
+        augment: changes each batch; None means no augmentation.
+        first_epoch: the number of the first epoch; larger than 1 if the job resumes.
+        after_step: a function to call after each step with the epoch's number and its history.
 
     Raises:
-        Diverged: when a loss is infinite or NaN, naming epoch and step.
+        Diverged: if a loss is infinite or NaN; the message names the epoch and the step.
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
-    train_split = splits.train.to(device)  # all of it, so no step waits for a copy
+    train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
     steps = len(train_split) // batch_size
     step = make_step(model, optimizer, config)
     for epoch in range(first_epoch, config.epochs + 1):
         torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
-        augment_random = generator(config.seed, "augment", epoch, device=device)
+        augment_generator = generator(config.seed, "augment", epoch, device=device)
         order = torch.randperm(len(train_split), generator=generator(config.seed, "order", epoch)).to(device)
         history = History(steps)
         started = time.perf_counter()
         model.train()
         for images, target in batches(train_split, order, batch_size):  # (N, C, H, W), (N,)
             if augment:
-                images, target = augment(images, target, augment_random)
+                images, target = augment(images, target, augment_generator)
             logits, penalty = step(images, target)
             schedule.step()
             history.append(logits, target, penalty)
             after_step(epoch, history)
-        metrics = means(history.steps(), epoch, batch_size)  # reads the device, so the clock stops after it
-        seconds = time.perf_counter() - started
+        metrics = epoch_metrics(history.steps(), epoch, batch_size)
+        seconds = time.perf_counter() - started  # after epoch_metrics, which waits for the device
         config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
@@ -79,23 +79,23 @@ def train(
 
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (batch, C, H, W) and labels (batch,) in the given order, without the incomplete last batch."""
-    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), the order in memory: whole rows are gathered fastest
+    """Yield images (batch, C, H, W) and labels (batch,) in the given order; drop an incomplete last batch."""
+    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory: index_select copies whole rows fastest
     for start in range(0, len(order) - batch_size + 1, batch_size):
-        chosen = order[start : start + batch_size]
-        yield rows.index_select(0, chosen).permute(0, 3, 1, 2), split.labels.index_select(0, chosen)
+        indices = order[start : start + batch_size]
+        yield rows.index_select(0, indices).permute(0, 3, 1, 2), split.labels.index_select(0, indices)
 
 
-def means(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
-    """Return mean loss, mean penalty and accuracy of an epoch's steps (steps, 3).
+def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
+    """Return an epoch's mean loss, mean penalty and accuracy from its loss, penalty and hits per step (steps, 3).
 
     Raises:
-        Diverged: when a loss or a penalty is infinite or NaN.
+        Diverged: if a loss or a penalty is infinite or NaN.
     """
     finite = steps.isfinite().all(dim=1)
     if not finite.all():
         step = int(finite.int().argmin())
-        loss, extra, _ = steps[step].tolist()
-        raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {extra:g}")
-    loss, extra, hits = steps.mean(dim=0).tolist()
-    return {"train/loss": loss, "train/penalty": extra, "train/accuracy": hits / batch_size}
+        loss, penalty, _ = steps[step].tolist()
+        raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {penalty:g}")
+    loss, penalty, hits = steps.mean(dim=0).tolist()
+    return {"train/loss": loss, "train/penalty": penalty, "train/accuracy": hits / batch_size}

@@ -1,4 +1,4 @@
-"""Builds a job's network."""
+"""Build the network of a job."""
 
 import torch
 from torch import nn
@@ -9,14 +9,14 @@ from src.training.streams import generator
 
 
 def make_network(config: Config, source: Source) -> nn.Module:
-    """Return the network for a dataset's images; its first weights depend on the seed alone."""
+    """Return a job's network for the images of a dataset; its initial weights depend only on the seed."""
     model = _build(config, source)
     config.model.initialise(model, generator(config.seed, "weights"))
     return model
 
 
 def count_parameters(config: Config, source: Source) -> int:
-    """Return the number of parameters of a job's network, which is built without memory for its weights."""
+    """Return the number of parameters of a job's network; this allocates no memory for the weights."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in _build(config, source).parameters())
 

@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules.
+"""Build optimizers and learning-rate schedules.
 
-A method that changes the step itself (averaged weights, a second gradient, a proximal step) wraps the optimizer here
-and keeps torch's protocol: `step(closure)`, `state_dict()`, `load_state_dict()`.
+To change the step itself (averaged weights, a second gradient, a proximal step), wrap the optimizer here.  The wrapper
+needs the methods of torch's optimizers: `step(closure)`, `state_dict()` and `load_state_dict()`.
 """
 
 import math
@@ -12,17 +12,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
 from src.config import Regularization
-from src.training.penalties import penalised
+from src.training.penalties import penalised_weights
 
 
 def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
-    """Return the chosen optimizer over all parameters.
+    """Return the optimizer that `settings` choose, for all parameters of a model.
 
-    AdamW decays the penalised weights by `reg.l2`.  The other optimizers decay nothing: their L2 penalty is part
-    of the loss.  torch's fused step saves a tenth of a small network's step.
+    AdamW uses `reg.l2` as its weight decay.  The other optimizers have no weight decay: their L2 penalty is part of the
+    loss.  torch's `fused` saves a tenth of a small network's step.
 
     Raises:
-        TypeError: for settings of an unknown optimizer.
+        TypeError: if there is no such optimizer.
     """
     parameters, lr = model.parameters(), settings.lr
     match settings:
@@ -33,10 +33,10 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
                 parameters, lr, alpha=settings.alpha, eps=settings.eps, momentum=settings.momentum
             )
         case options.AdamW(beta1=beta1, beta2=beta2, eps=eps):
-            weights = penalised(model)
+            weights = penalised_weights(model)
             decayed = {id(weight) for weight in weights}
-            others = [parameter for parameter in parameters if id(parameter) not in decayed]
-            groups = [{"params": weights, "weight_decay": reg.l2}, {"params": others, "weight_decay": 0.0}]
+            not_decayed = [parameter for parameter in parameters if id(parameter) not in decayed]
+            groups = [{"params": weights, "weight_decay": reg.l2}, {"params": not_decayed, "weight_decay": 0.0}]
             return torch.optim.AdamW(groups, lr, betas=(beta1, beta2), eps=eps, fused=True)
         case options.Adam(beta1=beta1, beta2=beta2, eps=eps):
             return torch.optim.Adam(parameters, lr, betas=(beta1, beta2), eps=eps, fused=True)
@@ -46,15 +46,15 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: options.Schedule, epochs: int, steps_per_epoch: int
 ) -> LambdaLR:
-    """Return the chosen schedule; step it after every batch."""
+    """Return the learning-rate schedule that `settings` choose; call its `step` after every batch."""
     return LambdaLR(optimizer, lambda step: lr_factor(settings, step, epochs * steps_per_epoch, steps_per_epoch))
 
 
 def lr_factor(settings: options.Schedule, step: int, total: int, steps_per_epoch: int) -> float:
-    """Return the factor of the highest learning rate at a step, counted from 0, of `total`.
+    """Return the factor that multiplies the highest learning rate at a step from 0 to `total` - 1.
 
-    `onecycle` (Smith & Topin 2018) has the shape of torch's OneCycleLR and is defined for any number of steps: half a
-    cosine up from 1/25, then half a cosine down to 1/250,000.
+    `onecycle` (Smith & Topin 2018) has the shape of torch's OneCycleLR, but accepts any number of steps.  It rises from
+    1/25 and then falls to 1/250,000, each time along half a cosine.
     """
     match settings:
         case options.Step():
@@ -70,5 +70,5 @@ def lr_factor(settings: options.Schedule, step: int, total: int, steps_per_epoch
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    """Return half a cosine from `start` at share 0 to `end` at share 1 and beyond."""
+    """Return a value on half a cosine: `start` at share 0, `end` at share 1 or more."""
     return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))

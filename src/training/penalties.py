@@ -1,12 +1,12 @@
-"""L1 and L2 penalties: the terms that large weights add to the loss.
+"""Compute the L1 and L2 penalties, which add the size of the weights to the loss.
 
-They fall on the weights of convolutions and linear layers, never on gains and biases: a smaller gain only rescales the
-function.
+Penalties apply to the weights of convolutions and linear layers, not to gains and biases.
 
-`l1 * sum |w|` (lasso, Tibshirani 1996) pulls every weight towards zero with the same force; useful values are 1e-6 to
-1e-4.  `l2 / 2 * sum w^2` (ridge) pulls in proportion to the weight: its gradient is `l2 * w`, which is torch's
-`weight_decay` under plain SGD.  Under a norm the scale of a convolution's weights does not change its output, so both
-penalties act on the effective learning rate and not on the function (van Laarhoven 2017).
+- L1, `l1 * sum |w|` (lasso, Tibshirani 1996), pulls all weights towards zero equally.  Useful values are 1e-6 to 1e-4.
+- L2, `l2 / 2 * sum w^2` (ridge), has the gradient `l2 * w`, like torch's `weight_decay` with plain SGD.
+
+A norm cancels the scale of a convolution's weights.  Penalties then change only the effective learning rate of this
+convolution, not the function that it computes (van Laarhoven 2017).
 """
 
 import torch
@@ -16,19 +16,19 @@ from torch.nn.modules.conv import _ConvNd
 from src.config import Config
 
 
-def penalised(model: nn.Module) -> list[Tensor]:
-    """Return the weights that penalties and weight decay fall on, in the model's order."""
+def penalised_weights(model: nn.Module) -> list[Tensor]:
+    """Return the weights of a model that penalties and weight decay apply to, in the model's order."""
     return [module.weight for module in model.modules() if isinstance(module, _ConvNd | nn.Linear)]
 
 
 def loss_strengths(config: Config) -> tuple[float, float]:
-    """Return the strengths of L1 and L2 in the loss, without the penalties that the optimizer applies itself."""
+    """Return the strengths of L1 and L2 in the loss; a penalty that the optimizer applies itself has strength 0."""
     applied = config.optimizer.step_penalties
     return 0.0 if "l1" in applied else config.reg.l1, 0.0 if "l2" in applied else config.reg.l2
 
 
 def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor:
-    """Return `l1 * sum |w| + l2 / 2 * sum w^2` over all weights, a scalar."""
+    """Return `l1 * sum |w| + l2 / 2 * sum w^2` over all weights as a scalar tensor."""
     total = torch.zeros((), device=weights[0].device)
     if l1 > 0:
         total = total + l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()

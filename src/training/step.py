@@ -1,4 +1,4 @@
-"""One training step."""
+"""Build the function that performs one training step."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,23 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.config import Config
-from src.training.penalties import loss_strengths, penalised, penalty
+from src.training.penalties import loss_strengths, penalised_weights, penalty
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes images (N, C, H, W) and a target, trains on them, and returns the logits (N, classes) and the penalty.
+"""A function that trains on images (N, C, H, W) and a target, and returns the logits (N, classes) and the penalty.
 
-The target is labels (N,) or probabilities (N, classes).  No step reads a tensor's value, so it never waits for
+The target is labels (N,) or probabilities (N, classes).  A step reads no value from the device, so it never waits for
 the device.
 """
 
 
 def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
-    """Return the step of a job.
+    """Return the function that performs one training step of a job.
 
-    The optimizer calls the closure, as torch's protocol has it: methods that need a second gradient, or change the
-    weights after the step, wrap the optimizer.
+    It passes torch's closure to the optimizer.  A method that needs a second gradient, or changes the weights after the
+    step, can therefore wrap the optimizer.
     """
-    weights, strengths = penalised(model), loss_strengths(config)
+    weights, strengths = penalised_weights(model), loss_strengths(config)
     device = weights[0].device
     no_penalty = torch.zeros((), device=device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
@@ -37,16 +37,16 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
             with autocast:
                 logits = model(images).float()  # (N, classes)
             loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
-            extra = no_penalty
+            added_penalty = no_penalty
             if any(strengths):
-                extra = penalty(weights, *strengths)
-                loss = loss + extra
+                added_penalty = penalty(weights, *strengths)
+                loss = loss + added_penalty
             optimizer.zero_grad()
             loss.backward()
-            outputs.append((logits.detach(), extra.detach()))
+            outputs.append((logits.detach(), added_penalty.detach()))
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]  # torch asks for a float; its optimizers take tensors too
-        return outputs[0]  # of the weights before the step, even where the optimizer asks for a second gradient
+        optimizer.step(closure)  # type: ignore[arg-type]  # torch's type says float, but its optimizers accept a tensor
+        return outputs[0]  # the first outputs, computed with the weights before the step
 
     return step

@@ -1,7 +1,7 @@
-"""Separate streams of random numbers for first weights, batch order, dropout and augmentation.
+"""Separate random streams for initial weights, batch order, dropout and augmentation.
 
-One method's draws cannot shift another's: the same seed gives the same first weights and the same batches under every
-norm and penalty.  Each epoch has streams of its own, so a resumed job draws the same numbers.
+All norms and penalties get the same initial weights and batches from a seed, because no stream depends on another.
+Each epoch has its own streams, so a resumed job draws the same numbers as an uninterrupted one.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ import torch
 
 
 def stream_seed(seed: int, *stream: str | int) -> int:
-    """Return 63 bits for one stream of a seed, such as `("order", epoch)`."""
+    """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer of 63 bits."""
     digest = hashlib.sha256("/".join(map(str, (seed, *stream))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator for one stream of a seed."""
+    """Return a generator of random numbers for one stream of a job's seed."""
     return torch.Generator(device).manual_seed(stream_seed(seed, *stream))

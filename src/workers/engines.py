@@ -15,7 +15,7 @@ from typing import Any
 
 from src.bad_input import BadInput
 from src.config import Config
-from src.data.sizes import train_images
+from src.data.sizes import training_image_count
 from src.progress import Progress, Update
 from src.runs.folder import JobFolder
 from src.storage.lock import is_owned
@@ -75,7 +75,7 @@ class RemoteEngine(ABC):
         updates = list[Update]()
         progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, updates.append)
         for source in [record["source"] for record in records if record["kind"] == "ready"][:1]:
-            images = train_images(source["train"], config.data.validation, config.data.limit)
+            images = training_image_count(source["train"], config.data.validation, config.data.limit)
             for record in epochs[job.epochs :]:
                 progress.epoch(record["epoch"], record["metrics"], images)
             job.epochs = len(epochs)

@@ -17,9 +17,9 @@ import pytest
 
 from src.bad_input import BadInput
 from src.data.idx import Bytes, read_idx
-from src.data.idx_names import FILES, find_set
+from src.data.idx_names import FILES, find_dataset_files
 from src.data.images import Images
-from src.data.sources import EMBEDDED, describe, load
+from src.data.sources import EMBEDDED_MNIST, describe, load
 from src.options import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
 
@@ -46,15 +46,15 @@ def refusal(root: Path, name: str = "idx") -> str:
 @pytest.mark.parametrize("layout", ["", "MNIST/raw", "raw"])
 def test_a_file_is_found_in_the_folder_and_in_torchvisions_layout(layout, packed, tmp_path, lay_out):
     place = lay_out(tmp_path / "set" / layout, packed=packed)
-    assert find_set(tmp_path / "set", "MNIST")[0] == tuple(place / (name + ".gz" * packed) for name in FILES)
+    assert find_dataset_files(tmp_path / "set", "MNIST")[0] == tuple(place / (name + ".gz" * packed) for name in FILES)
 
 
 def test_a_plain_file_is_preferred_to_a_packed_one(tmp_path):
     for name in FILES:
         (tmp_path / name).touch()
         (tmp_path / f"{name}.gz").touch()
-    assert find_set(tmp_path, "MNIST")[0] == tuple(tmp_path / name for name in FILES)
-    assert find_set(tmp_path, "MNIST", packed=True)[0] == tuple(tmp_path / f"{name}.gz" for name in FILES)
+    assert find_dataset_files(tmp_path, "MNIST")[0] == tuple(tmp_path / name for name in FILES)
+    assert find_dataset_files(tmp_path, "MNIST", packed=True)[0] == tuple(tmp_path / f"{name}.gz" for name in FILES)
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
@@ -142,7 +142,7 @@ def test_a_file_that_unpacks_to_more_than_its_header_says_is_not_unpacked(size, 
     packer = zlib.compressobj(wbits=31)
     parts = [packer.compress(pack(PICTURES)), *(packer.compress(bytes(2**20)) for _ in range(size // 2**20))]
     (tmp_path / "images").write_bytes(b"".join([*parts, packer.flush()]))
-    assert "allowed: 76, by its header" in without_memory(lambda: read(tmp_path / "images"))
+    assert "allowed: 76 bytes, since its header" in without_memory(lambda: read(tmp_path / "images"))
 
 
 def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path, pack):
@@ -180,7 +180,7 @@ except BadInput as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    assert "takes 0.8 GB of memory: this process may have no more" in done.stdout, done.stderr
+    assert "takes 0.8 GB of memory: this process may not use more" in done.stdout, done.stderr
 
 
 def without_memory(read_it: Callable[[], object]) -> str:
@@ -206,11 +206,11 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, lay_out):
 @pytest.mark.parametrize(
     ("changed", "shape", "message"),
     [
-        ("train_labels", (29,), "30 training images, 29 labels"),
-        ("t10k_images", (13, 28, 28), "13 test images, 12 labels"),
-        ("train_images", (0, 28, 28), "0 training images, 30 labels"),
-        ("t10k_images", (12, 32, 32), "the same in training and test"),
-        ("train_images", (30, 28, 27), "as high as wide"),
+        ("train_labels", (29,), "30 training images and 29 labels"),
+        ("t10k_images", (13, 28, 28), "13 test images and 12 labels"),
+        ("train_images", (0, 28, 28), "0 training images and 30 labels"),
+        ("t10k_images", (12, 32, 32), "the same shape for training and test"),
+        ("train_images", (30, 28, 27), "square images"),
     ],
 )
 def test_files_with_different_sizes_are_refused(changed, shape, message, tmp_path, lay_out, pack):
@@ -234,9 +234,10 @@ def test_files_other_than_the_published_mnist_are_refused_with_advice(layout, tm
 
 
 def test_the_embedded_mnist_is_the_published_one():
-    stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED / "README.md").read_text(), re.M)
+    stated = re.findall(r"^\| (\S+) \| [\d,]+ \| ([0-9a-f]{64}) \|$", (EMBEDDED_MNIST / "README.md").read_text(), re.M)
     assert stated == [
-        (name, hashlib.sha256(gzip.decompress((EMBEDDED / f"{name}.gz").read_bytes())).hexdigest()) for name in FILES
+        (name, hashlib.sha256(gzip.decompress((EMBEDDED_MNIST / f"{name}.gz").read_bytes())).hexdigest())
+        for name in FILES
     ]
 
 
@@ -252,8 +253,8 @@ def test_the_description_of_the_embedded_mnist_fits_its_files():
 
 def test_one_changed_label_of_mnist_is_refused(tmp_path):
     for name in FILES:
-        (tmp_path / f"{name}.gz").symlink_to(EMBEDDED / f"{name}.gz")
-    labels = bytearray(gzip.decompress((EMBEDDED / f"{FILES[3]}.gz").read_bytes()))
+        (tmp_path / f"{name}.gz").symlink_to(EMBEDDED_MNIST / f"{name}.gz")
+    labels = bytearray(gzip.decompress((EMBEDDED_MNIST / f"{FILES[3]}.gz").read_bytes()))
     labels[-1] ^= 1
     (tmp_path / FILES[3]).write_bytes(labels)
     assert f"{tmp_path / FILES[3]} is not the published MNIST file" in refusal(tmp_path, "mnist")

@@ -79,7 +79,7 @@ def test_several_emnist_splits_in_a_folder_are_refused_with_a_command_that_separ
     for path in renamed(lay_out(tmp_path / "more"), emnist("digits")).iterdir():
         path.rename(both / path.name)
     what, allowed, write = refusal(both)
-    assert what.endswith("holds 2 sets: emnist-digits, emnist-letters")
+    assert what.endswith("contains 2 datasets: emnist-digits, emnist-letters")
     subprocess.run(write.removeprefix("  write: "), shell=True, check=True)
     assert f"data.root={both}/emnist-digits " in allowed
     assert images_of(both / "emnist-digits").source.train == 30
@@ -102,7 +102,7 @@ def test_an_incomplete_dataset_is_refused_with_the_missing_files(tmp_path, lay_o
     for name in FILES[2:]:
         (folder / name).unlink()
     what, _, _ = refusal(folder)
-    assert what.endswith(f": {FILES[2]} and {FILES[3]} are missing beside {FILES[0]}, {FILES[1]}")
+    assert what.endswith(f": {FILES[2]} and {FILES[3]} are missing; the folder contains {FILES[0]}, {FILES[1]}")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_folders_of_other_formats_are_refused_with_advice(names, message, write,
         (b"<html>", "is a web page", "download"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "Git LFS", "git -C {0} lfs pull"),
         (b"PK\x03\x04", "is a zip archive", "unzip {1} -d {0}"),
-        (gzip.compress(b"\0\0\x08\x03", mtime=0), "is packed by gzip twice", "gunzip"),
+        (gzip.compress(b"\0\0\x08\x03", mtime=0), "is packed twice with gzip", "gunzip"),
         (b"\x93NUMPY", "is a NumPy array", "numpy"),
     ],
 )
@@ -192,7 +192,7 @@ def test_the_advice_for_an_array_makes_a_readable_file(tmp_path, lay_out, pack):
     labels = bytes([0, 0, 12, 2]) + np.array(columns.shape, ">u4").tobytes() + columns.astype(">i4").tobytes()
     folder = lay_out(tmp_path / "set", t10k_labels=labels)
     what, _, write = refusal(folder)
-    assert "holds 32-bit integers with 2 axes" in what
+    assert "contains 32-bit integers with 2 axes" in what
     recipe = write[write.index("bytes(") :]
     (folder / FILES[3]).write_bytes(eval(recipe, {"numpy": np, "a": columns[:, 0]}))
     assert images_of(folder).test_labels.tolist() == columns[:, 0].tolist()
@@ -202,4 +202,4 @@ def test_the_search_of_a_large_tree_is_limited(tmp_path, lay_out):
     for number in range(300):
         (tmp_path / f"{number:03}" / "deep").mkdir(parents=True)
     shutil.move(lay_out(tmp_path / "x"), tmp_path / "299" / "set")
-    assert "holds other files: 000, 001" in refusal(tmp_path)[0]
+    assert "contains other files: 000, 001" in refusal(tmp_path)[0]

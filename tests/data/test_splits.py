@@ -128,9 +128,9 @@ def test_tensors_have_the_networks_types_and_layout():
         ({"validation": 200, "batch_size": 1}, "data.validation=200 leaves none"),
         ({"validation": 5000, "batch_size": 1}, "data.validation=5000 leaves none"),
         ({"batch_size": 150}, None),
-        ({"batch_size": 151}, "0 steps an epoch of 150 training images"),
+        ({"batch_size": 151}, "is larger than the 150 training images"),
         ({"batch_size": 10, "limit": 10}, None),
-        ({"batch_size": 11, "limit": 10}, "0 steps an epoch of 10 training images"),
+        ({"batch_size": 11, "limit": 10}, "is larger than the 10 training images"),
     ],
 )
 def test_empty_splits_and_epochs_without_steps_are_refused(changes, message):

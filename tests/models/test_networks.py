@@ -56,13 +56,13 @@ def test_images_of_another_size_are_refused(name):
     network = default(name)
     for size in network.sizes:
         network.check_images(size, "folder")
-    with pytest.raises(BadInput, match=rf"folder: model={name} takes no images of 1 x 1 pixels"):
+    with pytest.raises(BadInput, match=rf"folder: model={name} does not accept 1 x 1 pixels"):
         network.check_images(1, "folder")
 
 
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
     monkeypatch.setattr(CNN, "layout", "tokens")
-    with pytest.raises(BadInput, match="norm=bn does not work in model=cnn"):
+    with pytest.raises(BadInput, match="norm=bn does not work with model=cnn"):
         check(configuration("bn"))
 
 

@@ -165,7 +165,7 @@ def test_pictures_can_be_opened(name, finished):
 
 
 def test_another_job_is_not_taken_for_a_finished_one(finished):
-    with pytest.raises(RuntimeError, match="holds another job"):
+    with pytest.raises(RuntimeError, match="contains another job"):
         run_job(diverging(), finished)
 
 

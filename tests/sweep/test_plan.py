@@ -9,7 +9,7 @@ import pytest
 
 from src.config import Config
 from src.data.images import Source
-from src.data.sources import EMBEDDED, load
+from src.data.sources import EMBEDDED_MNIST, load
 from src.options import MNIST
 from src.runs.identity import identity, job_key, sweep_id, varying
 from src.runs.journal import stamp
@@ -187,7 +187,7 @@ def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world)
 
 def test_the_summary_names_a_few_jobs_with_changed_data(world):
     def at(seed):
-        data = MNIST(root=str(EMBEDDED), batch_size=8, validation=10, split_seed=0)
+        data = MNIST(root=str(EMBEDDED_MNIST), batch_size=8, validation=10, split_seed=0)
         return dataclasses.replace(configuration("bn", seed), data=data)
 
     configs = [at(seed) for seed in range(8)]

@@ -13,7 +13,7 @@ from src.data.splits import make_splits
 from src.norms.gn import GroupNorm
 from src.options import SGD, Adam, AdamW, Constant, OneCycle, Step
 from src.training.loop import Diverged
-from src.training.penalties import penalised
+from src.training.penalties import penalised_weights
 from src.training.streams import generator, stream_seed
 from tests import world
 
@@ -173,7 +173,7 @@ def test_the_penalty_is_logged_apart(config, fit):
     assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
     config.reg = Regularization(l1=0.1, l2=0.3)
     trained = fit(config)
-    every = torch.cat([weight.detach().flatten() for weight in penalised(trained.model)]).double()
+    every = torch.cat([weight.detach().flatten() for weight in penalised_weights(trained.model)]).double()
     expected = (0.1 * every.abs().sum() + 0.15 * every.square().sum()).item()
     assert [metrics["train/penalty"] for metrics in trained.metrics] == pytest.approx([expected] * 2, rel=1e-6)
 
@@ -195,7 +195,7 @@ def test_every_regulariser_changes_what_is_learned(change, optimizer, config, fi
 def test_l1_and_l2_make_weights_smaller(config, fit):
     def size(**reg):
         config.reg = Regularization(**reg)
-        return sum(weight.abs().sum().item() for weight in penalised(fit(config).model))
+        return sum(weight.abs().sum().item() for weight in penalised_weights(fit(config).model))
 
     assert size(l1=0.01) < 0.9 * size()
     assert size(l2=0.5) < 0.9 * size()

@@ -10,7 +10,7 @@ from src.models.cnn import CNN
 from src.norms.gn import GroupNorm
 from src.options import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
 from src.training.optimizers import make_optimizer
-from src.training.penalties import penalised, penalty
+from src.training.penalties import penalised_weights, penalty
 from tests import world
 
 NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
@@ -27,7 +27,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, l1: float = 0.0, l2
     random = torch.Generator().manual_seed(7)
     images, labels = torch.randn(8, 1, 28, 28, generator=random), torch.arange(8) % 4
     optimizer.zero_grad()
-    (F.cross_entropy(model(images), labels) + penalty(penalised(model), l1, l2)).backward()
+    (F.cross_entropy(model(images), labels) + penalty(penalised_weights(model), l1, l2)).backward()
     optimizer.step()
 
 
@@ -39,14 +39,14 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 def test_penalties_fall_on_the_weights_of_convolutions_and_of_the_linear_layer_alone(norm):
     model = network(norm)
     expected = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    assert [id(weight) for weight in penalised(model)] == [id(weight) for weight in expected]
+    assert [id(weight) for weight in penalised_weights(model)] == [id(weight) for weight in expected]
     assert len(expected) == 4
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.3), (0.01, 0.3)])
 def test_value_and_gradient_are_the_plain_formulas(l1, l2):
     model = network().double()
-    weights = penalised(model)
+    weights = penalised_weights(model)
     value = penalty(weights, l1, l2)
     every = torch.cat([weight.detach().flatten() for weight in weights])
     assert value.item() == pytest.approx((l1 * every.abs().sum() + l2 / 2 * (every**2).sum()).item())
@@ -120,6 +120,6 @@ def test_decay_is_adamws_alone(settings):
 
 
 def test_a_penalty_without_strength_is_zero_without_a_graph():
-    found = penalty(penalised(network()), 0.0, 0.0)
+    found = penalty(penalised_weights(network()), 0.0, 0.0)
     assert found == 0
     assert not found.requires_grad

@@ -13,7 +13,7 @@ from src.data.splits import make_splits
 from src.options import SGD, Adam
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
-from src.training.penalties import penalised, penalty
+from src.training.penalties import penalised_weights, penalty
 
 READS = {"aten._local_scalar_dense", "aten._to_copy", "aten.is_nonzero", "aten.nonzero"}  # wait for the device
 ADAM = Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
@@ -56,7 +56,7 @@ def a_bare_step(config):
         with Operators() as operators:
             loss = F.cross_entropy(model(batch), labels)
             if config.reg.l1 or config.reg.l2:
-                loss = loss + penalty(penalised(model), config.reg.l1, config.reg.l2)
+                loss = loss + penalty(penalised_weights(model), config.reg.l1, config.reg.l2)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -1,1 +1,1 @@
-"""The networks as torch modules."""
+"""The torch modules of the networks."""

@@ -1,4 +1,4 @@
-"""A small convolutional network for images, the same under every norm."""
+"""The torch module of the small convolutional network."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from src.models.layers import Convolution
 
 
 class CNN(nn.Module):
-    """Convolutions, each followed by the norm and ReLU; global max pooling; dropout; a linear classifier.
+    """A network of convolutions with norm and ReLU, then global max pooling, dropout and a linear classifier.
 
-    Max pooling comes before the norm, which then has a quarter of the pixels to normalise.
+    Max pooling precedes the norm, which then has a quarter of the pixels to normalise.
 
-    Takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).
+    It takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class CNN(nn.Module):
         for layer in convolutions:
             block = nn.Sequential()
             normalised = norm(layer.channels)
-            # A norm subtracts the convolution's bias and adds its own.
+            # A convolution before a norm needs no bias: the norm subtracts it and adds its own bias.
             bias = isinstance(normalised, nn.Identity)
             sizes = (layer.kernel, layer.stride, layer.padding)
             block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=bias))
@@ -44,8 +44,8 @@ class CNN(nn.Module):
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W)."""
-        features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) of 28 x 28 pixels
+        """Return the logits (N, classes) of images (N, C, H, W)."""
+        features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) for images of 28 x 28 pixels
         pooled = F.max_pool2d(features, features.shape[2:]).flatten(1)  # (N, 2 * width)
         logits: Tensor = self.classifier(self.dropout(pooled))  # (N, classes)
         return logits
