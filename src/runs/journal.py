@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.shapes import record_fault
 from src.storage.files import flush_to_disk, path_in_errors, sync_folder
-from src.storage.stored import Damaged, is_regular, parsed, read_stored
+from src.storage.stored import Damaged, is_regular, parse_json, read_stored
 
 Record = dict[str, Any]
 
@@ -92,7 +92,7 @@ def decode(line: bytes) -> Record | None:
     if not mark or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
         return None
     try:
-        record = parsed(head + b"}")
+        record = parse_json(head + b"}")
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

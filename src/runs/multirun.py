@@ -14,7 +14,7 @@ from typing import Any
 from src.runs.folder import SUPERSEDED
 from src.storage.files import move_aside, remove_partial_files, write_json
 from src.storage.lock import file_lock
-from src.storage.stored import NoAccess, is_irregular, parsed, read_stored
+from src.storage.stored import NoAccess, is_irregular, parse_json, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes
@@ -115,7 +115,7 @@ def _moved(path: Path, known: dict[str, Any]) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return an identity file's content, or None if it is missing or damaged."""
     try:
-        known = parsed(read_stored(path, LARGEST))
+        known = parse_json(read_stored(path, LARGEST))
     except (OSError, ValueError, NoAccess):
         return None
     if not isinstance(known, dict) or not all(isinstance(known.get(name), kind) for name, kind in KINDS.items()):

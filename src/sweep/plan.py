@@ -13,7 +13,7 @@ from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_owned
-from src.storage.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
+from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import kind, pace_by, timings_in
 from src.wording import counted, joined, shorten
@@ -132,7 +132,7 @@ class Plan:
             return ["nothing left to train"]
         free = free_bytes(nearest_folder(self._multirun / "jobs"))
         of_free = f" of {megabytes(free)} free" if free is not None else ""
-        lines = [f"disk: about {megabytes(SWEEP + len(left) * JOB)}{of_free}"]
+        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(left) * BYTES_PER_JOB)}{of_free}"]
         seconds = [row.seconds for row in left if row.seconds is not None]
         if not seconds:
             return ["time: unknown until a job has finished here", *lines]
