@@ -94,11 +94,8 @@ class Checkpoints:
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
-        saved, current = (
-            state[DEVICES_KEY],
-            sorted({str(item.device) for part in networks for item in part.parameters()}),
-        )
-        if current and saved != current:
+        current = sorted({str(parameter.device) for part in networks for parameter in part.parameters()})
+        if current and (saved := state[DEVICES_KEY]) != current:
             log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved), ", ".join(current))
         return record
 

@@ -50,9 +50,7 @@ def _values(file: Path, name: str) -> list[str]:
 def _git(*words: str) -> str:
     """Return the output of a git command in the folder `src`, or an empty string if it fails."""
     command = ["git", "-C", str(Path(__file__).parent.parent), *words]
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
-    }  # git hooks set these
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # set in git hooks
     try:
         result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

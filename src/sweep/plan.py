@@ -75,7 +75,7 @@ class Plan:
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._pace(kind(asdict(config)))
         seconds = pace.rate * combination.images * epochs + pace.rest if pace else None
-        earlier = self._known.on_other_data(job, config)
+        earlier = self._known.find_on_other_data(job, config)
         return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
 
     def summary(self) -> list[str]:

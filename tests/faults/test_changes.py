@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.checkpoint import FORMAT, CHECKPOINT_FILES, checkpoint_bytes
+from src.runs.checkpoint import CHECKPOINT_FILES, FORMAT, checkpoint_bytes
 from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
 from tests.data.conftest import to_idx

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from src.runs.checkpoint import (
-    FORMAT,
     CHECKPOINT_FILES,
+    FORMAT,
     HEADER,
     Checkpoints,
     Unreadable,
