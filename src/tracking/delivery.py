@@ -1,7 +1,7 @@
 """Delivers one job's folder to its MLflow run.
 
-All logged values carry the times recorded in the folder. MLflow identifies a metric by key, time, step, run and value,
-so a second delivery changes nothing.
+All logged values have the times in the journal. MLflow identifies a metric by its run, key, time, step and value, so a
+second delivery changes nothing.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_owned
-from src.tracking.files import Undelivered, deliver_files, missing_files, remove_partial_files
+from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
 from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
-DECIMALS = 4  # of the final numbers: MLflow's page shows every digit that it gets
+DECIMALS = 4  # final metrics are rounded to these decimals, because MLflow's page shows all digits
 
 
 class Delivery:
-    """Updates one job's run from its folder. Every call may be repeated."""
+    """Updates one job's MLflow run from the job's folder. All calls may be repeated."""
 
     def __init__(
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
@@ -33,18 +33,18 @@ class Delivery:
         self._store, self._mark, self._parent = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
-        self.fault = ""  # why the folder cannot be delivered
-        self._is_intact = False  # the files of the finished job passed their checks
-        self._run = ""
-        self._attempt = 0  # time of the first journal record of the attempt that `_run` shows
-        self._delivered = 0  # number of delivered journal records
+        self.fault = ""  # the reason why the folder cannot be delivered
+        self._is_intact = False  # whether the job is finished and its files passed all checks
+        self._run = ""  # the run's id
+        self._attempt = 0  # the time of the first journal record that the run shows
+        self._delivered = 0  # the number of delivered journal records
         self._ended = False
-        self._undelivered = ""  # files that the ended run can never get, with the reasons
+        self._undelivered = ""  # files that the store refuses, with the reasons
         self._monitor: SystemMetricsMonitor | None = None
 
     @property
     def missing(self) -> str:
-        """The job's name and the number of epochs that its run lacks, or an empty string."""
+        """The job's name and the number of epochs that its run lacks; empty if the run is complete."""
         records = self._folder.records()
         if not records or (self._ended and len(records) == self._delivered):
             return ""
@@ -52,14 +52,14 @@ class Delivery:
         return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
     def advance(self) -> None:
-        """Deliver all that is new in the folder."""
+        """Deliver the new journal records, and the result once the job is finished."""
         if self._is_usable() and not (self._ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
-        """Deliver the rest and end the run. A job without result, stop record or living process has died.
+        """Deliver all undelivered data and end the run, even if the job's process died without recording a result.
 
-        Raises Undelivered, after the run has ended, if some files can never be delivered.
+        Raises UndeliverableError, after the run has ended, if the store refuses some files for good.
         """
         if not self._is_usable():
             for run in self._runs():
@@ -67,12 +67,12 @@ class Delivery:
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
                     terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver(last=not is_owned(self._folder.path))  # checked first: a dead owner writes nothing more
+        self._deliver(last=not is_owned(self._folder.path))  # an ended process writes nothing more
         if self._undelivered:
-            raise Undelivered(self._undelivered)
+            raise UndeliverableError(self._undelivered)
 
     def _is_usable(self) -> bool:
-        """Return whether the folder can be delivered. If not, `fault` holds the reason, and no retry helps."""
+        """Return whether the folder can be delivered; if not, set `fault` to the reason."""
         if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
             self._is_intact = not self.fault and self._folder.finished
@@ -81,17 +81,17 @@ class Delivery:
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
             return
-        with folder_lock(self._folder.path):  # two commands at once would create two runs
+        with folder_lock(self._folder.path):  # two commands at the same time would create two runs
             try:
                 self._deliver_records()
                 if last and self._run and not self._ended:
                     self._stop("FAILED", "the job's process died without a message", None)
             except Exception:
-                self._attempt = 0  # the run may be gone, or exist although its answer was lost: look it up again
+                self._attempt = 0  # look up the run again: it may be deleted, or created although the answer was lost
                 raise
 
     def _deliver_records(self) -> None:
-        result = self._folder.result()  # read first: a finished job's journal is complete
+        result = self._folder.result()  # read before the journal, which is complete once a result exists
         records = self._folder.records()
         if not records or records[0]["kind"] != "start":
             return
@@ -108,7 +108,7 @@ class Delivery:
             self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
     def _open(self, start: Record) -> None:
-        """Find or create the run of this attempt, and supersede the job's other runs."""
+        """Find or create the run of the job's current attempt, and hide the runs of its earlier attempts."""
         client, attempt = self._store.client, str(start["time"])
         tags = {
             "mlflow.parentRunId": self._parent,
@@ -125,7 +125,7 @@ class Delivery:
         else:
             new = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
             run = client.get_run(self._store.create_run(start["time"], new, self._job.label))
-            runs = self._runs()  # a request that is sent twice creates two
+            runs = self._runs()  # a request that is sent twice creates two runs
         run = self._store.place_files(run)
         remove_partial_files(run)
         self._run = run.info.run_id
@@ -138,20 +138,20 @@ class Delivery:
         if not self._ended:
             self._reopen()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # a monitor stops by itself if the store fails
+        if self._system_metrics and not self._folder.finished:  # it ends if the store fails
             self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
-        """Set the run to RUNNING: its job resumed, or it lacks something."""
+        """Set an ended run to RUNNING again, because its job was resumed or the run is incomplete."""
         self._ended = False
         self._store.client.update_run(self._run, status="RUNNING")
         if "error" in self._store.client.get_run(self._run).data.tags:
             self._store.client.delete_tag(self._run, "error")
 
     def _has_files(self, run: Run) -> bool:
-        """Return whether a finished run still has all files of the job."""
+        """Return whether the run of a finished job still has all files of the job."""
         result = self._folder.result()
         if result is None:
             return True
@@ -168,7 +168,7 @@ class Delivery:
         return self._store.find(kind="job", job_key=self._job.key)
 
     def _log_records(self, records: list[Record]) -> None:
-        """Deliver the attempt's new records."""
+        """Deliver the journal records that the run does not have yet."""
         client, new = self._store.client, records[self._delivered :]
         client.log_batch(self._run, epoch_metrics(new))
         for record in new:
@@ -179,7 +179,7 @@ class Delivery:
         self._delivered = len(records)
 
     def _finish(self, result: dict[str, Any], records: list[Record]) -> None:
-        """Deliver the final numbers and the files, and end the run once the store has or refuses each of them."""
+        """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finished = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
@@ -190,7 +190,7 @@ class Delivery:
         self._terminate("FINISHED", finished)
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
-        """End the run of a failed or stopped job with the reason and the job's log."""
+        """End the run of a failed or stopped job; deliver the reason and the job's log."""
         self._store.client.set_tag(self._run, "error", error[:5000])
         self._undelivered = deliver_files(self._store.client, self._run, {"train.log": self._folder.log})
         self._terminate(status, time)
@@ -198,11 +198,11 @@ class Delivery:
     def _terminate(self, status: str, time: int | None) -> None:
         self._stop_monitor()
         runs = self._runs()
-        supersede_others(self._store.client, runs, self._run)  # the server may have executed a request that timed out
+        supersede_others(self._store.client, runs, self._run)  # a request that timed out may have created a run
         data = [run.data for run in runs if run.info.run_id == self._run]
-        if self._job.params.keys() - {name for one in data for name in one.params}:
+        if self._job.params.keys() - {name for run_data in data for name in run_data.params}:
             raise OSError("the params did not arrive")
-        if status == "FINISHED" and any("error" in one.tags for one in data):  # another command declared the job dead
+        if status == "FINISHED" and any("error" in run_data.tags for run_data in data):  # set by another command
             self._store.client.delete_tag(self._run, "error")
         terminate(self._store.client, self._run, status, time)
         self._ended = True
