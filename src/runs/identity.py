@@ -32,10 +32,10 @@ def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
     """Return the keys and values that identify a job, with its dataset's digest; new keys do not change old jobs."""
-    return distinguishing(flat(config)) | {"data.digest": dataset}
+    return distinguishing_values(flat(config)) | {"data.digest": dataset}
 
 
-def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
+def distinguishing_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had."""
     return {
         path: value
@@ -46,7 +46,7 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_same(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether a stored configuration describes the same job as `config` if their data are equal."""
-    return distinguishing(leaves(stored)) == distinguishing(flat(config))
+    return distinguishing_values(leaves(stored)) == distinguishing_values(flat(config))
 
 
 def job_key(identity: Mapping[str, Any]) -> str:

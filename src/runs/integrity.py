@@ -14,7 +14,7 @@ import safetensors
 
 from src.config import KEYS, part_of_a_job
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
-from src.runs.identity import distinguishing, job_key
+from src.runs.identity import distinguishing_values, job_key
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
 from src.runs.sweep import Sweep
@@ -113,7 +113,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
     stored = leaves(start["config"])
-    computed = job_key(distinguishing(stored) | {"data.digest": start["source"]["digest"]})
+    computed = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
     has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # from an older version
     has_right_key = has_removed_keys or computed == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"

@@ -109,7 +109,7 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     database = "MLFLOW_TRACKING_URI in the environment"
     scheme = scheme_of(uri).lower()
     write = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", write)
+    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without a login", write)
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
@@ -180,7 +180,7 @@ def _check_file(uri: str, address: str, write: str) -> None:
     if not file.startswith("/") or file in ("/", "/:memory:"):
         raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
     if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{address} has a file name with ? or %, which break an address", "a path without them", write)
+        raise BadInput(f"{address} has a file name with ? or %, which break an address", "a path without ? or %", write)
     try:
         path = Path(file[1:]).resolve()  # a link may name a file that does not exist yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())

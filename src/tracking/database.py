@@ -18,7 +18,7 @@ from src.tracking.address import is_database, sqlite_file
 
 ID_TAG = "multirun"  # the tag of a run with the id of its `multirun` folder
 FILES_TAG = "normlab.files"  # the tag of an experiment whose runs keep their files in the users' folders
-PLACE_TAG = "normlab.place."  # a tag of an experiment, this and a folder's id, holds the folder's path
+PLACE_TAG = "normlab.place."  # start of an experiment's tag that ends with a folder's id and holds the folder's path
 
 RUNS = sa.table("runs", sa.column("run_uuid"), sa.column("experiment_id"), sa.column("artifact_uri"))
 TAGS = sa.table("tags", sa.column("run_uuid"), sa.column("key"), sa.column("value"))

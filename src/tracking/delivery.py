@@ -30,30 +30,30 @@ class Delivery:
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
         """`mark` identifies the sweep among all users of the store; `parent` is the id of the sweep's run."""
-        self._store, self._mark, self._parent = store, mark, parent
+        self._store, self._mark, self._parent_id = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
         self.fault = ""  # the reason why the folder cannot be delivered
         self._is_intact = False  # whether the job is finished and its files passed all checks
-        self._run = ""  # the run's id
+        self._run_id = ""  # the run's id
         self._attempt = 0  # the time of the first journal record that the run shows
-        self._delivered = 0  # the number of delivered journal records
-        self._ended = False
-        self._undelivered = ""  # files that the store refuses, with the reasons
+        self._delivered_count = 0  # the number of delivered journal records
+        self._has_ended = False
+        self._refused_files = ""  # files that the store refuses, with the reasons
         self._monitor: SystemMetricsMonitor | None = None
 
     @property
     def missing(self) -> str:
         """The job's name and the number of epochs that its run lacks; empty if the run is complete."""
         records = self._folder.records()
-        if not records or (self._ended and len(records) == self._delivered):
+        if not records or (self._has_ended and len(records) == self._delivered_count):
             return ""
-        epochs = sum(record["kind"] == "epoch" for record in records[self._delivered :])
+        epochs = sum(record["kind"] == "epoch" for record in records[self._delivered_count :])
         return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
     def advance(self) -> None:
         """Deliver the new journal records, and the result once the job is finished."""
-        if self._is_usable() and not (self._ended and self._folder.finished):
+        if self._is_usable() and not (self._has_ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
@@ -68,8 +68,8 @@ class Delivery:
                     terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
         self._deliver(last=not is_owned(self._folder.path))  # an ended process writes nothing more
-        if self._undelivered:
-            raise UndeliverableError(self._undelivered)
+        if self._refused_files:
+            raise UndeliverableError(self._refused_files)
 
     def _is_usable(self) -> bool:
         """Return whether the folder can be delivered; if not, set `fault` to the reason."""
@@ -84,7 +84,7 @@ class Delivery:
         with folder_lock(self._folder.path):  # two commands at the same time would create two runs
             try:
                 self._deliver_records()
-                if last and self._run and not self._ended:
+                if last and self._run_id and not self._has_ended:
                     self._stop("FAILED", "the job's process died without a message", None)
             except Exception:
                 self._attempt = 0  # look up the run again: it may be deleted, or created although the answer was lost
@@ -97,9 +97,9 @@ class Delivery:
             return
         if records[0]["time"] != self._attempt:
             self._open(records[0])
-        if self._ended and len(records) == self._delivered:
+        if self._has_ended and len(records) == self._delivered_count:
             return
-        if self._ended:
+        if self._has_ended:
             self._reopen()
         self._log_records(records)
         if result is not None:
@@ -111,7 +111,7 @@ class Delivery:
         """Find or create the run of the job's current attempt, and hide the runs of its earlier attempts."""
         client, attempt = self._store.client, str(start["time"])
         tags = {
-            "mlflow.parentRunId": self._parent,
+            "mlflow.parentRunId": self._parent_id,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
             sweep_tag(self._mark): "true",
@@ -128,27 +128,27 @@ class Delivery:
             runs = self._runs()  # a request that is sent twice creates two runs
         run = self._store.place_files(run)
         remove_partial_files(run)
-        self._run = run.info.run_id
-        supersede_others(client, runs, self._run)
+        self._run_id = run.info.run_id
+        supersede_others(client, runs, self._run_id)
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
         changed = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
-        client.log_batch(self._run, params=params, tags=changed)
-        self._ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
-        self._delivered = len(self._folder.records()) if self._ended else 0
-        if not self._ended:
+        client.log_batch(self._run_id, params=params, tags=changed)
+        self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
+        self._delivered_count = len(self._folder.records()) if self._has_ended else 0
+        if not self._has_ended:
             self._reopen()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # it ends if the store fails
-            self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
+        if self._system_metrics and not self._folder.finished:  # a failing store ends it
+            self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
         """Set an ended run to RUNNING again, because its job was resumed or the run is incomplete."""
-        self._ended = False
-        self._store.client.update_run(self._run, status="RUNNING")
-        if "error" in self._store.client.get_run(self._run).data.tags:
-            self._store.client.delete_tag(self._run, "error")
+        self._has_ended = False
+        self._store.client.update_run(self._run_id, status="RUNNING")
+        if "error" in self._store.client.get_run(self._run_id).data.tags:
+            self._store.client.delete_tag(self._run_id, "error")
 
     def _has_files(self, run: Run) -> bool:
         """Return whether the run of a finished job still has all files of the job."""
@@ -169,40 +169,40 @@ class Delivery:
 
     def _log_records(self, records: list[Record]) -> None:
         """Deliver the journal records that the run does not have yet."""
-        client, new = self._store.client, records[self._delivered :]
-        client.log_batch(self._run, epoch_metrics(new))
+        client, new = self._store.client, records[self._delivered_count :]
+        client.log_batch(self._run_id, epoch_metrics(new))
         for record in new:
             if record["kind"] == "ready":
-                client.log_inputs(self._run, [dataset(records[0]["config"]["data"]["name"], record["source"])])
+                client.log_inputs(self._run_id, [dataset(records[0]["config"]["data"]["name"], record["source"])])
                 tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
-                client.log_batch(self._run, tags=tags)
-        self._delivered = len(records)
+                client.log_batch(self._run_id, tags=tags)
+        self._delivered_count = len(records)
 
     def _finish(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finished = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
-        client.log_batch(self._run, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
+        client.log_batch(self._run_id, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finished) as files:
-            self._undelivered = deliver_files(client, self._run, files)
-        check_metrics(client, self._run, epoch_metrics(records) + final)
+            self._refused_files = deliver_files(client, self._run_id, files)
+        check_metrics(client, self._run_id, epoch_metrics(records) + final)
         self._terminate("FINISHED", finished)
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
         """End the run of a failed or stopped job; deliver the reason and the job's log."""
-        self._store.client.set_tag(self._run, "error", error[:5000])
-        self._undelivered = deliver_files(self._store.client, self._run, {"train.log": self._folder.log})
+        self._store.client.set_tag(self._run_id, "error", error[:5000])
+        self._refused_files = deliver_files(self._store.client, self._run_id, {"train.log": self._folder.log})
         self._terminate(status, time)
 
     def _terminate(self, status: str, time: int | None) -> None:
         self._stop_monitor()
         runs = self._runs()
-        supersede_others(self._store.client, runs, self._run)  # a request that timed out may have created a run
-        data = [run.data for run in runs if run.info.run_id == self._run]
+        supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
+        data = [run.data for run in runs if run.info.run_id == self._run_id]
         if self._job.params.keys() - {name for run_data in data for name in run_data.params}:
             raise OSError("the params did not arrive")
-        if status == "FINISHED" and any("error" in run_data.tags for run_data in data):  # set by another command
-            self._store.client.delete_tag(self._run, "error")
-        terminate(self._store.client, self._run, status, time)
-        self._ended = True
+        if status == "FINISHED" and any("error" in run_data.tags for run_data in data):  # another command set the tag
+            self._store.client.delete_tag(self._run_id, "error")
+        terminate(self._store.client, self._run_id, status, time)
+        self._has_ended = True

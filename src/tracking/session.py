@@ -27,7 +27,7 @@ NOTICE_DELAY = 5.0  # seconds after which a message reports that the command wai
 LONGEST_REASON = 200  # a message shows this many characters of a library's error
 MOST_NAMES = 5  # a message names this many jobs
 HINTS = {
-    "401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "401": "log in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     "403": "you may not write to this experiment; choose another one with tracking.experiment=NAME",
     "413": "the file is larger than the server allows; nginx sets its limit with client_max_body_size",
 }
@@ -44,13 +44,13 @@ class Tracker:
         self._experiment = "--experiment" if by_sync else "tracking.experiment"
         self._uri = store_uri(settings)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+        self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._jobs: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal by the run's name
-        self._refused: list[str] = []  # runs that no retry can complete, with the reasons
-        self._stopped = False  # whether Ctrl-C or a signal stopped the sweep
+        self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
+        self._was_stopped = False  # whether Ctrl-C or a signal stopped the sweep
         self._patience, self._deadline = PATIENCE, math.inf
         self._error: Exception | None = None  # the store's last error
 
@@ -79,17 +79,17 @@ class Tracker:
         self._open_runs = [*self._jobs, parent]
         self._thread.start()
 
-    def _work(self) -> None:
+    def _deliver_until_closed(self) -> None:
         assert self._parent is not None
         publish, period = self._parent.publish_views, PERIOD
-        has_failed = self._attempt(publish) is not None
+        has_failed = self._try_step(publish) is not None
         while not self._closing.wait(period):
-            errors = [self._attempt(job.advance) for job in self._jobs if not self._closing.is_set()]
+            errors = [self._try_step(job.advance) for job in self._jobs if not self._closing.is_set()]
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
         while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._parent not in self._open_runs and has_failed and (error := self._attempt(publish)):
-            self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
+        if self._parent not in self._open_runs and has_failed and (error := self._try_step(publish)):
+            self._say(f"MLflow's page shows its default view: {_short_text(reason(error, self._uri))}")
 
     def _end_runs(self) -> bool:
         """Try to end all runs, the sweep's own run last; return whether all runs have ended."""
@@ -103,7 +103,7 @@ class Tracker:
 
         A refusal is final only if the store repeats it, because a retry creates a deleted run again.
         """
-        error = self._attempt(run.close)
+        error = self._try_step(run.close)
         answer = refusal(error)
         if error is None or not answer:
             self._refusals.pop(run.name, None)
@@ -112,10 +112,10 @@ class Tracker:
         is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
         if is_final:
-            self._refused.append(_short(f"{run.name}: {reason(error, self._uri)}"))
+            self._refused_runs.append(_short_text(f"{run.name}: {reason(error, self._uri)}"))
         return is_final
 
-    def _attempt(self, step: Callable[[], None]) -> Exception | None:
+    def _try_step(self, step: Callable[[], None]) -> Exception | None:
         """Run a step and return its error; starts no step after the deadline, which each success postpones."""
         if time.monotonic() > self._deadline:
             return TimeoutError("no answer in time")
@@ -124,7 +124,7 @@ class Tracker:
         except Exception as error:  # a store may raise any error; `close` reports it
             self._error = error
             return error
-        if self._closing.is_set() and not self._stopped:
+        if self._closing.is_set() and not self._was_stopped:
             self._deadline = time.monotonic() + self._patience
         return None
 
@@ -137,7 +137,7 @@ class Tracker:
             if self._parent is not None:
                 self._parent.abandon(STOPPED_PATIENCE)
             return False
-        self._stopped = stopped
+        self._was_stopped = stopped
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
         self._deadline = time.monotonic() + self._patience
         self._closing.set()
@@ -149,7 +149,7 @@ class Tracker:
                     limit = f"{self._patience:.0f} s without progress"
                     self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
                     notice_time = math.inf
-        finally:  # also after a second Ctrl-C
+        finally:  # report even after a second Ctrl-C
             complete = self._report()
         return complete
 
@@ -159,7 +159,7 @@ class Tracker:
         self._say_undelivered(shorten(faults, MOST_NAMES, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")
-        self._say_undelivered(shorten(self._refused, MOST_NAMES, "{:,} more runs"))
+        self._say_undelivered(shorten(self._refused_runs, MOST_NAMES, "{:,} more runs"))
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
@@ -167,14 +167,14 @@ class Tracker:
         jobs = [text for run in open_runs if isinstance(run, Delivery) and (text := run.missing)]
         names = [*shorten(jobs, MOST_NAMES, "{:,} more jobs"), *(run.name for run in open_runs if run is self._parent)]
         if names:
-            cause = _short(reason(self._error, self._uri)) if self._error else "no answer in time"
+            cause = _short_text(reason(self._error, self._uri)) if self._error else "no answer in time"
             self._say_undelivered([f"{', '.join(names)}: {cause}"])
-        if names or self._refused:
+        if names or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._parent is not None
         for line in self._parent.pages():
             self._say(line)
-        return not (names or self._refused or faults)
+        return not (names or self._refused_runs or faults)
 
     def _say_undelivered(self, texts: list[str]) -> None:
         for text in texts:
@@ -191,5 +191,5 @@ class Tracker:
         return shlex.join(words)
 
 
-def _short(text: str) -> str:
+def _short_text(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."

@@ -120,7 +120,7 @@ def refuse_store(error: Exception, uri: str, problem: str, typed: str) -> NoRetu
     """Raise BadInput for an error of a store, without its password; `typed` is the option that names an experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
-    write = ["tracking=none"] if typed == "tracking.experiment" else []  # the option of the training command
+    write = ["tracking=none"] if typed == "tracking.experiment" else []  # src.sync has no such option
     allowed = EXAMPLES
     if package:
         write.insert(0, f"pip install {package}")

@@ -33,7 +33,7 @@ class SweepRun:
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
         self._status_before = "KILLED"  # restored if the command ends before it trains a job
-        self._started = 0  # the run's start in milliseconds since 1970
+        self._start_time = 0  # the run's start in milliseconds since 1970
         self._seeds = len({job.params.get("seed") for job in sweep.jobs})
 
     def open(self) -> None:
@@ -49,8 +49,8 @@ class SweepRun:
                 creation_error = error
             runs = self._runs()
         if not runs:
-            raise creation_error or OSError("it does not show the run that was created")
-        self.id, self._started = runs[0].info.run_id, runs[0].info.start_time
+            raise creation_error or OSError("the store does not show the run that it created")
+        self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
         remove_partial_files(self._store.place_files(runs[0]))
         supersede_others(client, runs, self.id)
         client.update_run(self.id, status="RUNNING")
@@ -112,7 +112,7 @@ class SweepRun:
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]
-        end_time = max(self._started, *(last_time(job) for job in jobs))
+        end_time = max(self._start_time, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),
             "sweep/finished": sum(job.finished for job in jobs),
