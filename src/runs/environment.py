@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "mlflow")
-# These variables can change the last bits of a result: libraries choose instructions, kernels and precisions by them.
+# Libraries choose instructions, kernels and precisions by these variables, which can change the last bits of a result.
 VARIABLES = (
     *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "DNNL_CPU_ISA_HINTS"),
     *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
     if torch := sys.modules.get("torch"):  # the compare command must not wait for torch to load
         facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # calling CUDA would prevent forking
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # a process that calls CUDA cannot fork
     if gpus := dict.fromkeys(model for file in files for model in _values(file, "Model:")):
         facts["gpu"] = ", ".join(gpus)
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}

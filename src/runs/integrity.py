@@ -80,7 +80,7 @@ def is_readable(job: JobFolder) -> bool:
 
 
 def numbers_fault(job: FinishedJob, key: str | None) -> str:
-    """Return why a finished job cannot be compared, with a path, or an empty string; any job key is right if None."""
+    """Return why a finished job's numbers cannot be compared, or an empty string; `key` None allows any job key."""
     try:
         result = job.result
         if reason := _journal_fault(job, key):
@@ -114,7 +114,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
             return f"has an epoch that {reason}"
     stored = leaves(start["config"])
     computed = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # from an older version
+    has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # an old job
     has_right_key = has_removed_keys or computed == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 

@@ -33,7 +33,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._records = list(_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
-        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # of the undamaged lines
+        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
         self._cut()
         sync_folder(path.parent)
 

@@ -29,7 +29,7 @@ class Multirun:
     path: Path  # the folder's absolute path without links
     project: Path  # the absolute path of the folder above `multirun`, as the user typed it
     id: str  # 32 hexadecimal digits
-    copied_from: tuple[str, ...] = ()  # the ids of the folders that it descends from, the latest last
+    copied_from: tuple[str, ...] = ()  # the ids of the folders that it was copied from, the latest last
     original: str = ""  # the path of the folder that this one was copied from
     new: bool = False  # the id is not stored in the folder yet
     notice: str = ""  # tells the user that the folder was moved or copied

@@ -18,7 +18,7 @@ Field = tuple[Test, str]  # a test of the field's value, and the allowed values 
 Shape = Mapping[str, Field]  # the fields of a record by their names
 
 DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
-LARGEST_COUNT = 10**15  # as a float still exact; as milliseconds since 1970 more than 30,000 years
+LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_PARAMETERS = 10**8, 10_000, 10**11
 MOST_CHARACTERS = 40  # a message shows this many characters of a wrong value
 
@@ -76,7 +76,7 @@ def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
 def short_text(value: Any) -> str:
     """Return a wrong value as a short text on one line, for a message."""
     if is_integer(value) and abs(value) > LARGEST_COUNT:
-        return "a too large integer"  # Python refuses to print integers of 5,000 digits
+        return "an integer that is too large"  # Python refuses to print integers of 5,000 digits
     if isinstance(value, dict | list):
         return "a JSON object" if isinstance(value, dict) else "a list"
     text = "null" if value is None else ascii(value)

@@ -1,4 +1,4 @@
-"""Write files so that a crash never leaves a partial one under its final name."""
+"""Writes files; a crash never leaves a partial file under its final name."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from typing import Any
 # CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # raised where a folder cannot be opened for a flush
-NAME_KEPT = 30  # a temporary file's name holds these first characters of the final name; ecryptfs allows 143 bytes
+MOST_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -20,7 +20,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
-    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name[:MOST_CHARACTERS]}.{os.getpid()}")
     with path_in_errors(path):
         try:
             with temporary.open("wb") as file:

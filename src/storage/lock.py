@@ -22,7 +22,7 @@ def is_owned(folder: Path) -> bool:
     try:
         # O_NONBLOCK: if the lock file was replaced by a pipe, opening it must not hang.
         with open(folder / "lock", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
-            return not _try_lock(file, fcntl.LOCK_SH)  # shared: a check does not block another
+            return not _try_lock(file, fcntl.LOCK_SH)  # shared: checks do not block each other
     except (FileNotFoundError, BadInput):
         return False
 

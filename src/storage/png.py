@@ -7,7 +7,7 @@ from src.storage.stored import Damaged, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; a picture of a job has about 100,000
-LONGEST_SIDE = 20_000  # pixels
+LONGEST_SIDE = 20_000  # the largest allowed width and height in pixels
 
 
 def picture_fault(path: Path) -> str:
