@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def is_owned(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process holds the lock of a job's folder; False on a file system without locks."""
     try:
         # O_NONBLOCK: if the lock file was replaced by a pipe, opening it must not hang.

@@ -12,7 +12,7 @@ from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.sweep import PlannedJob, Sweep
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import kind, pace_by, timings_in
@@ -155,7 +155,7 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
         return Status(word, epochs, word)
     done = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{done} of {epochs} epochs"
-    if is_owned(job.path):
+    if is_locked(job.path):
         return Status("in training", done, f"another process trains it, {progress} done")
     if same_code and records[-1].get("status") == "FAILED":
         return Status("failed", done, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))

@@ -13,7 +13,7 @@ from src.runs.folder import ARTIFACTS, JobFolder
 from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
-from src.storage.lock import folder_lock, is_owned
+from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
 from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
@@ -67,7 +67,7 @@ class Delivery:
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
                     terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver(last=not is_owned(self._folder.path))  # an ended process writes nothing more
+        self._deliver(last=not is_locked(self._folder.path))  # an ended process writes nothing more
         if self._refused_files:
             raise UndeliverableError(self._refused_files)
 

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from src.runs.folder import JobFolder
 from src.runs.integrity import is_readable
 from src.runs.sweep import VERDICT, Sweep
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.storage.stored import Damaged, is_regular, read_stored
 from src.tracking import views
 from src.tracking.files import UndeliverableError, deliver_files, remove_partial_files
@@ -124,7 +124,7 @@ class SweepRun:
         files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if is_regular(path)}
         undelivered = deliver_files(client, self.id, files)
         supersede_others(client, self._runs(), self.id)
-        if not any(is_owned(job.path) for job in jobs):  # otherwise the command that trains them ends the run
+        if not any(is_locked(job.path) for job in jobs):  # otherwise the command that trains them ends the run
             terminate(client, self.id, final_status(jobs, self._sweep.started), end_time)
         if undelivered:
             raise UndeliverableError(undelivered)
@@ -134,7 +134,7 @@ class SweepRun:
 
         If the earlier status was RUNNING and no command trains the sweep's jobs, the status becomes KILLED.
         """
-        is_training = any(is_owned(job.at(self._multirun).path) for job in self._sweep.jobs)
+        is_training = any(is_locked(job.at(self._multirun).path) for job in self._sweep.jobs)
         status = self._status_before if is_training or self._status_before != "RUNNING" else "KILLED"
 
         def restore() -> None:

@@ -14,7 +14,7 @@ from src.options import OneCycle
 from src.runs.checkpoint import CHECKPOINT_FILES, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.journal import encode
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from tests.world import configuration
 
 # The process that runs the tests has threads of its own, which its children do not need.
@@ -221,11 +221,11 @@ def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
     while not epochs_of(folder):
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    assert is_owned(folder.path)
+    assert is_locked(folder.path)
     for process in (first, second):
         process.join(30)
         assert process.exitcode == 0
-    assert not is_owned(folder.path)
+    assert not is_locked(folder.path)
     assert [record["kind"] for record in folder.records()] == ["start", "ready"] + ["epoch"] * EPOCHS
     assert_same(folder, whole)
 
