@@ -1,10 +1,10 @@
 """Deliver finished and interrupted runs to MLflow from their folders, for example after the store was down.
 
-    python -m src.sync                              the latest sweep
-    python -m src.sync --sweep 1a2b3c4d             another one, by the first digits of its id
-    python -m src.sync --uri http://127.0.0.1:5000  to another store
+    python -m src.sync                              delivers the latest sweep
+    python -m src.sync --sweep 1a2b3c4d             delivers the sweep with the id 1a2b3c4d...
+    python -m src.sync --uri http://127.0.0.1:5000  delivers to the store at this address
 
-Repeating a delivery changes nothing. Exit status: 0 if everything is delivered, 2 for bad input, 3 if something is
+A second delivery changes nothing. Exit status: 0 if everything is delivered, 2 for bad input, 3 if something is
 missing, 130 for Ctrl-C.
 """
 
@@ -21,11 +21,11 @@ from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
-    """Run the command."""
+    """Run `python -m src.sync` with the command line's arguments."""
     prepare_process()
     parser = Parser("sync", docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeatable")
-    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
+    parser.add_argument("--uri", help="the store's address (default: MLFLOW_TRACKING_URI, else mlflow.db here)")
     parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     try:
@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
-    """Deliver the sweeps whose ids begin with `ids`, by default the latest; returns the exit status.
+    """Deliver the sweeps whose ids start with one of `ids`, or the latest sweep; return the exit status.
 
-    Raises BadInput for an unknown sweep and for a store that cannot be used.
+    Raises BadInput if a sweep is unknown or the store cannot be used.
     """
     sweeps = choose_sweeps(multirun, ids)
     check_address(settings, "--uri")
-    from src.tracking.session import Tracker  # imports mlflow
+    from src.tracking.session import Tracker  # after the checks, because it imports mlflow
 
     delivered = True
     for sweep in sweeps:

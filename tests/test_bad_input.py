@@ -142,10 +142,10 @@ QUICK = [
     (f"data.root={'x' * 5000}", ["data.root=xxx", "File name too long"]),
     ("hydra.job.env_set.X=1", ["hydra.job.env_set.X", "in the shell"]),
     ("tracking.uri=sqlite:///.", ["tracking.uri=sqlite:///.", "is a folder"]),
-    ("tracking.uri=sqlite://", ["tracking.uri=sqlite://", "kept in a file"]),
-    ("tracking.uri=sqlite:///:memory:", ["tracking.uri=sqlite:///:memory:", "kept in a file"]),
+    ("tracking.uri=sqlite://", ["tracking.uri=sqlite://", "does not name a file"]),
+    ("tracking.uri=sqlite:///:memory:", ["tracking.uri=sqlite:///:memory:", "does not name a file"]),
     ("tracking.uri=postgresql://127.0.0.1:1/x", ["does not answer", "tracking=none"]),
-    ("tracking.uri=http://127.0.0.1:port", ["tracking.uri is no address", "http://HOST:PORT"]),
+    ("tracking.uri=http://127.0.0.1:port", ["tracking.uri is not a valid address", "http://HOST:PORT"]),
 ]
 
 
@@ -247,8 +247,8 @@ def test_a_quoted_correction_keeps_the_value(name):
         (" ", ["MLFLOW_TRACKING_URI", "sqlite:///FILE"]),
         ("file:///tmp", ["MLFLOW_TRACKING_URI=file:///tmp", "no folders"]),
         ("http://", ["MLFLOW_TRACKING_URI=http://", "no host"]),
-        ("http://host:port", ["MLFLOW_TRACKING_URI is no address"]),
-        ("postgresql://me:pass/word@127.0.0.1:1/x", ["MLFLOW_TRACKING_URI is no address", "%2F"]),
+        ("http://host:port", ["MLFLOW_TRACKING_URI is not a valid address"]),
+        ("postgresql://me:pass/word@127.0.0.1:1/x", ["MLFLOW_TRACKING_URI is not a valid address", "%2F"]),
         ("postgresql://me:word@127.0.0.1:1/x", ["postgresql://***@127.0.0.1:1/x does not answer"]),
         ("databricks", ["databricks", "tracking=none"]),
     ],
@@ -275,7 +275,7 @@ def test_an_empty_experiment_variable_means_the_default(command):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["of a later MLflow"]),
+        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["from a later MLflow"]),
         ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
     ],
 )

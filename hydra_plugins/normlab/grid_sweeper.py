@@ -24,7 +24,7 @@ from src.runs.folder import SUPERSEDED, JobFolder, set_aside
 from src.runs.integrity import job_faults
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.storage.space import check_space
 from src.storage.stored import exists
 from src.sweep.command_line import typed
@@ -102,7 +102,7 @@ class GridSweeper(Sweeper):
         """Train the unfinished jobs, track and compare; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
-        if restart and (owned := [job.label for job in sweep.jobs if is_owned(self._folder(job).path)]):
+        if restart and (owned := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
             raise _being_trained(owned)
         to_train = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
         check_space(

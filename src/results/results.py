@@ -14,7 +14,7 @@ from src.runs.folder import FinishedJob, JobFolder
 from src.runs.identity import varying
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.storage.stored import NoAccess
 from src.wording import counted
 
@@ -93,7 +93,7 @@ def _why_unfinished(folder: JobFolder) -> str:
     records = folder.records()
     epochs = sum(record["kind"] == "epoch" for record in records)
     journalled = f"{counted(epochs, 'epoch')} in its journal"
-    if is_owned(folder.path):
+    if is_locked(folder.path):
         return f"still running; {journalled}"
     if not records:
         return f"ended before its first line; see {folder.log}" if folder.never_started else "not started"

@@ -1,1 +1,1 @@
-"""Read, check and identify the folders of jobs and sweeps."""
+"""Reads, checks and identifies the folders of jobs and sweeps."""

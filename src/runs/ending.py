@@ -1,4 +1,4 @@
-"""Find out why a job ended, and record it if the job could not."""
+"""Finds out why a job ended, and records the reason if the job could not."""
 
 import contextlib
 import signal
@@ -12,15 +12,15 @@ from src.storage.stored import Damaged
 
 
 def last_record(folder: Path) -> Record | None:
-    """Return the last record of a job's journal, or None."""
+    """Return the last record of a job's journal, or None if the journal is empty or missing."""
     return next(reversed(JobFolder(folder).records()), None)
 
 
 def failure_reason(folder: Path, status: str, cause: str, before: Record | None) -> str:
     """Return why a job that has ended has no result, or an empty string if it has one.
 
-    If the job started and did not record its end, writes the cause and the status (KILLED or FAILED) to its journal
-    and log.  `before` is the last journal record at launch; a stop record equal to it belongs to an earlier attempt.
+    If the job started but did not record its end, this writes `cause` and `status` (KILLED or FAILED) to its journal
+    and log.  `before` is the journal's last record at launch: if it is a stop record, an earlier attempt wrote it.
     """
     job = JobFolder(folder)
     try:
@@ -43,7 +43,7 @@ def failure_reason(folder: Path, status: str, cause: str, before: Record | None)
 
 
 def exit_reason(code: int) -> str:
-    """Return a text about a process that ended; a negative exit status is a signal's number."""
+    """Return a text that says how a process ended; a negative `code` is the number of the signal that ended it."""
     if code >= 0:
         return f"its process ended with exit status {code} and without a result"
     name = signal.Signals(-code).name

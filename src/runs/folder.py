@@ -1,4 +1,4 @@
-"""A job's folder: `multirun/jobs/<name>-<first 8 digits of its key>`."""
+"""Reads a job's folder, `multirun/jobs/<name>-<first 8 digits of the job's key>`."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from src.storage.lock import job_lock
 from src.storage.stored import Damaged, exists, is_regular, read_sealed
 
 MULTIRUN = Path("multirun")
-SUPERSEDED = "superseded"  # the folder for job folders that were set aside
+SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside` moves job folders
 LARGEST_RESULT = 1_000_000  # bytes
 PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")
-# A job's files that MLflow shows, in the order of delivery.
+# The files of a finished job that MLflow shows, in the order in which they are sent.
 ARTIFACTS = ("config.yaml", *PICTURES, "per_class.csv", "predictions.npz", "weights.safetensors", "train.log")
 
 
 @dataclass(unsafe_hash=True)
 class JobFolder:
-    """Reads a job's folder, which may not exist yet."""
+    """A job's folder, which may not exist yet."""
 
     path: Path
 
@@ -35,17 +35,17 @@ class JobFolder:
 
     @property
     def display_name(self) -> str:
-        """The job's name while it runs: its folder's name without the key."""
+        """The job's name for messages: its folder's name without the key."""
         return self.path.name.rpartition("-")[0].replace("_", " ") or self.path.name
 
     @property
     def finished(self) -> bool:
-        """Whether the job has a result; raises NoAccess if permissions hide the answer."""
+        """Whether the job has a result; raises NoAccess if this user may not read its folder."""
         return exists(self.result_path)
 
     @property
     def failed(self) -> bool:
-        """Whether the job failed."""
+        """Whether the job failed, or ended before it started."""
         records = [] if self.finished else self.records()
         return self.never_started or (bool(records) and records[-1].get("status") == "FAILED")
 
@@ -55,47 +55,47 @@ class JobFolder:
         return not self.finished and not self.records() and self.log.exists() and self.log.stat().st_size > 0
 
     def records(self) -> list[Record]:
-        """Read the journal."""
+        """Read the undamaged records of the job's journal."""
         return read_journal(self.journal)
 
     def result(self) -> dict[str, Any] | None:
-        """Read the result, None for an unfinished job; raises Damaged if the file holds anything else."""
+        """Read the job's result, or return None if it is unfinished; raises Damaged if the file is damaged."""
         try:
             return dict(read_sealed(self.result_path, result_fault, LARGEST_RESULT))
         except FileNotFoundError:
-            if exists(self.result_path):  # a link to nothing
+            if exists(self.result_path):  # a broken link
                 raise Damaged(self.result_path, "is not a regular file") from None
             return None
 
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """Reads a finished job; each file is read once."""
+    """The content of a finished job's folder; reads each file once."""
 
     folder: JobFolder
 
     @cached_property
     def journal(self) -> tuple[list[Record], str]:
-        """The result of `read_finished`: the undamaged records and the fault."""
+        """The undamaged records of the journal, and the fault in its file or an empty string."""
         return read_finished(self.folder.journal)
 
     @property
     def records(self) -> list[Record]:
-        """All journal records."""
+        """The undamaged records of the journal."""
         return self.journal[0]
 
     @cached_property
     def start(self) -> Mapping[str, Any]:
-        """The fields of the `start` and `ready` records."""
-        first = {record["kind"]: record for record in reversed(self.records)}
-        return {**first["ready"], **first["start"]}
+        """The fields of the journal's first `start` and `ready` records, as one mapping."""
+        first_of_kind = {record["kind"]: record for record in reversed(self.records)}
+        return {**first_of_kind["ready"], **first_of_kind["start"]}
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
-        """Versions, machine, commit and device, at the start and at each resume."""
-        began = {**self.start["environment"], "device": self.start["device"]}
-        resumed = [record for record in self.records if record["kind"] == "resume"]  # without a device in old journals
-        return [began, *({**each["environment"], "device": each.get("device", began["device"])} for each in resumed)]
+        """The versions, machine, commit and device at the job's start, then at each resume."""
+        device = self.start["device"]
+        resumes = [record for record in self.records if record["kind"] == "resume"]  # old journals store no device here
+        return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
 
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
@@ -104,12 +104,12 @@ class FinishedJob:
 
     @cached_property
     def epochs(self) -> Sequence[Record]:
-        """The epochs' records, with `epoch` and `metrics`."""
+        """The journal records of all epochs; each holds an epoch's number and metrics."""
         return [record for record in self.records if record["kind"] == "epoch"]
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The final numbers."""
+        """The job's result, with its final metrics; raises Damaged if the file is missing or damaged."""
         result = self.folder.result()
         if result is None:
             raise Damaged(self.folder.result_path, "is missing")
@@ -117,7 +117,7 @@ class FinishedJob:
 
 
 def set_aside(job: JobFolder, multirun: Path) -> None:
-    """Move a job's whole folder to `multirun/superseded`; raises BlockingIOError if a process is training it."""
+    """Move a job's folder to `multirun/superseded`; raises BlockingIOError if a process is training the job."""
     lock = job.path / "lock"
     can_be_locked = job.path.is_dir() and (is_regular(lock) or not exists(lock))
     with job_lock(job.path, wait=False) if can_be_locked else contextlib.nullcontext():

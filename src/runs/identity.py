@@ -1,4 +1,4 @@
-"""The identity of a job: the same configuration on the same data is the same job, in every sweep and on every day."""
+"""Identifies jobs: two jobs with the same configuration and the same data are the same job, in every sweep."""
 
 import ast
 import functools
@@ -12,32 +12,32 @@ from typing import Any
 from src.config import KEYS, Config, part_of_a_job
 from src.schema import flatten_dataclass, flatten_mapping
 
-# The code below `src` that decides a job's numbers.
+# The code in `src` that affects a job's numbers.
 CODE = (
     *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
-# The value of each key in jobs that do not have it: a key of another option, or one that came later.
-OFF = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
+# The value of each key in jobs without it: the key belongs to another option, or a later version added it.
+DEFAULTS = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
 
 
 def job_leaves(config: Config) -> dict[str, Any]:
-    """Return every key that decides a job's results, by dotted path; a key of another option is null."""
-    return OFF | {path: value for path, value in flatten_dataclass(config).items() if part_of_a_job(path)}
+    """Return the value of every key that affects a job's results, by dotted key; unused keys have their defaults."""
+    return DEFAULTS | {path: value for path, value in flatten_dataclass(config).items() if part_of_a_job(path)}
 
 
 def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `job_leaves` of a stored configuration: keys added since are off, removed keys are dropped."""
-    return OFF | {path: value for path, value in flatten_mapping(config).items() if path in OFF}
+    """Return the values that affect the results of a stored job; drops keys that normlab no longer has."""
+    return DEFAULTS | {path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
-    """Return the keys that are not off, with the dataset's digest; a key that is added later changes no old job."""
-    return distinguishing(flatten_dataclass(config)) | {"data.digest": dataset}
+    """Return the keys and values that identify a job, with its dataset's digest; new keys do not change old jobs."""
+    return distinguishing_values(flatten_dataclass(config)) | {"data.digest": dataset}
 
 
-def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that distinguish a job from others on the same data, including removed keys of old jobs."""
+def distinguishing_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had."""
     return {
         path: value
         for path, value in leaves.items()
@@ -46,8 +46,8 @@ def distinguishing(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_same(stored: Mapping[str, Any], config: Config) -> bool:
-    """Whether two configurations give the same job if their data are equal."""
-    return distinguishing(flatten_mapping(stored)) == distinguishing(flatten_dataclass(config))
+    """Whether a stored configuration describes the same job as `config` if their data are equal."""
+    return distinguishing_values(flatten_mapping(stored)) == distinguishing_values(flatten_dataclass(config))
 
 
 def job_key(identity: Mapping[str, Any]) -> str:
@@ -56,12 +56,12 @@ def job_key(identity: Mapping[str, Any]) -> str:
 
 
 def cell_key(identity: Mapping[str, Any]) -> str:
-    """Return the 64 hexadecimal digits that identify a job's cell: the runs that differ by their seed only."""
+    """Return the 64 hexadecimal digits that identify a job's cell: all runs that differ only by their seed."""
     return _digest({path: value for path, value in identity.items() if path != "seed"})
 
 
 def sweep_id(job_keys: Iterable[str]) -> str:
-    """Return the 64 hexadecimal digits that identify a set of jobs."""
+    """Return the 64 hexadecimal digits that identify a sweep by the keys of its jobs."""
     return _digest(sorted(job_keys))
 
 
@@ -72,7 +72,7 @@ def _digest(value: Any) -> str:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a hash of the code that decides a job's numbers, at the first call; comments and layout do not count."""
+    """Return a hash of the code that affects a job's numbers; comments, docstrings and layout do not count."""
     source = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
@@ -95,13 +95,13 @@ def _statements(code: bytes) -> str:
 
 
 def applies(path: str, job: Mapping[str, Any]) -> bool:
-    """Whether one of a job's options reads a key; for example, only some norms read `norm.groups`."""
+    """Whether a key affects a job: for example, `norm.groups` affects only jobs with a norm that reads it."""
     readers = KEYS[path].read_by
     return not readers or job.get(f"{path.split('.')[0]}.name") in readers
 
 
 def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys with different values in the jobs that read them, the norm first, the seed last."""
+    """Return the keys that differ between the jobs that read them, with the norm first and the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
     unequal = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
@@ -109,7 +109,7 @@ def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def differing(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the keys that vary between two jobs, like `varying`, which is slower."""
+    """Return the keys that differ between two jobs that both read them, with the norm first and the seed last."""
     unequal = (path for path, value in job.items() if repr(value) != repr(other[path]))
     return _ordered(path for path in unequal if applies(path, job) and applies(path, other))
 

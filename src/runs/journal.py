@@ -1,4 +1,4 @@
-"""A job's journal: one line of JSON per record, each with a checksum and flushed to disk before it counts."""
+"""Writes and reads a job's journal, which has one line of JSON with a checksum per record."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.shapes import record_fault
 from src.storage.files import flush_to_disk, path_in_errors, sync_folder
-from src.storage.stored import Damaged, is_regular, parsed, read_stored
+from src.storage.stored import Damaged, is_regular, parse_json, read_stored
 
 Record = dict[str, Any]
 
@@ -18,12 +18,12 @@ Record = dict[str, Any]
 class Journal(contextlib.AbstractContextManager["Journal"]):
     """Appends records to `journal.jsonl`.
 
-    Each has a `kind` and a `time` in milliseconds since 1970.  `start` holds configuration, environment and code;
-    `ready` the dataset and the network's size; `epoch` an epoch's metrics; `stop` an error; `resume` the environment.
+    Each record has a `kind` and a `time` in milliseconds since 1970.  A `start` record holds the configuration, the
+    environment and the code, `ready` the dataset, `epoch` metrics, `stop` an error, and `resume` the environment.
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
-        """Start a journal, or resume one after cutting off everything from its first damaged line.
+        """Start a journal, or resume one and cut off its first damaged line with all that follows.
 
         Raises Damaged if anything but a regular file is at the path.
         """
@@ -33,18 +33,18 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._records = list(_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
-        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # of the undamaged lines
+        self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
         self._cut()
         sync_folder(path.parent)
 
     def _cut(self) -> None:
-        """Cut off a partial line and move to the end."""
+        """Cut off a partial last line and move to the end of the file."""
         self._file.truncate(self._size)
         self._file.seek(self._size)
 
     @property
     def last_epoch(self) -> int:
-        """The last recorded epoch; 0 without one."""
+        """The number of the last recorded epoch, or 0 before the first."""
         return max((record["epoch"] for record in self._records if record["kind"] == "epoch"), default=0)
 
     def has(self, kind: str) -> bool:
@@ -62,7 +62,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         with path_in_errors(self._path):
             try:
                 written = 0
-                while written < len(line):  # a nearly full disk takes a part, then raises for the rest
+                while written < len(line):  # a nearly full disk may accept only part of it
                     written += self._file.write(line[written:])
                 flush_to_disk(self._file.fileno())
             except OSError:
@@ -81,30 +81,30 @@ def stamp(kind: str, **values: Any) -> Record:
 
 
 def encode(record: Record) -> bytes:
-    """Return a record as a line of JSON; the last member is its CRC-32."""
+    """Return a record as a line of JSON that ends with the record's CRC-32."""
     body = json.dumps(record, separators=(",", ":"))
     return f'{body[:-1]},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
 def decode(line: bytes) -> Record | None:
-    """Return the record of an undamaged line, else None; does not check its fields."""
+    """Return the record in a journal line, or None if the line is damaged; does not check the record's fields."""
     head, mark, tail = line.rpartition(b',"crc":"')
     if not mark or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
         return None
     try:
-        record = parsed(head + b"}")
+        record = parse_json(head + b"}")
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
 
 
 def read_journal(path: Path) -> list[Record]:
-    """Return the records before the first damaged line; an empty list if there is no regular file."""
+    """Return a journal's records before its first damaged line; no records if there is no regular file."""
     return list(_records(_content(path)))
 
 
 def read_finished(path: Path) -> tuple[list[Record], str]:
-    """Return the records before the first damaged line, and the fault in the file or an empty string."""
+    """Return a finished job's records before the first damaged line, and the journal's fault or an empty string."""
     try:
         content = read_stored(path)
     except FileNotFoundError:
@@ -119,14 +119,14 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
 
 
 def first_line(path: Path) -> bytes:
-    """Return a journal's first line, which is unique for an attempt: it holds configuration, code and time."""
+    """Return a journal's first line, which differs for each attempt because it holds the configuration and time."""
     return _content(path).partition(b"\n")[0]
 
 
 def _content(path: Path) -> bytes:
     try:
         return read_stored(path)
-    except (FileNotFoundError, Damaged):  # another process may just have moved the folder
+    except (FileNotFoundError, Damaged):  # another process may be moving the folder
         return b""
 
 

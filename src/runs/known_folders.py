@@ -1,4 +1,4 @@
-"""Find the existing folders of jobs; a job keeps its folder in every sweep."""
+"""Finds the existing folders of jobs, because all sweeps with the same job share its folder."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from src.storage.stored import NoAccess, exists
 def plan_job(
     key: str, values: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
 ) -> PlannedJob:
-    """Return a job's plan: its name, its existing folder or a new one, and its params.
+    """Return the planned job with this key: its name, its existing or future folder, and its params.
 
-    `values` holds the configuration by dotted key.  The keys in `varies` differ between the jobs of the sweep, those in
-    `unusual` from the defaults.  Both are params; the unusual ones make up the name.
+    `values` holds the configuration by dotted key.  The keys in `varies` differ between the sweep's jobs, and the keys
+    in `unusual` differ from the defaults.  All these keys become params, and the keys in `unusual` form the name.
     """
     name = job_name(values, unusual)
-    folder = known.of(key)
+    folder = known.find(key)
     shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, values)]
     return PlannedJob(
         key=key,
@@ -36,16 +36,16 @@ def plan_job(
 
 
 def with_current_folders(sweep: Sweep, multirun: Path) -> Sweep:
-    """Return a sweep with its jobs' current folders, in case the user renamed some."""
+    """Return a sweep with the current folders of its jobs, because the user may have renamed some."""
     if all(exists(job.at(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
-    folders = {job.key: known.of(job.key) or job.at(multirun) for job in sweep.jobs}
+    folders = {job.key: known.find(job.key) or job.at(multirun) for job in sweep.jobs}
     return replace(sweep, jobs=[replace(job, folder=folders[job.key].path.name) for job in sweep.jobs])
 
 
 class KnownFolders:
-    """The job folders in `multirun/jobs`, listed once for thousands of look-ups."""
+    """The job folders in `multirun/jobs`, which are listed only once, because a sweep looks up thousands of jobs."""
 
     def __init__(self, multirun: Path) -> None:
         self.jobs = multirun / "jobs"
@@ -62,23 +62,23 @@ class KnownFolders:
             self._by_key[key8].append(folder)
             self._by_name[name].append(folder)
 
-    def of(self, key: str) -> JobFolder | None:
-        """Return a job's folder; its name ends with 8 digits of the key, and its journal holds the whole key."""
+    def find(self, key: str) -> JobFolder | None:
+        """Return the folder of the job with this key, or None; compares the key in the folder's journal."""
         for folder in (JobFolder(self.jobs / name) for name in self._by_key[key[:8]]):
             if all(record.get("job", key) == key for record in folder.records()[:2]):
                 return folder
         return None
 
-    def on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
-        """Return the latest folder with the job's configuration and data path but other data, unless it has its own."""
+    def find_on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
+        """Return the latest folder with this configuration and data path but other data; None if the job has one."""
         names = self._by_name[job.folder.rpartition("-")[0]]
         root = flatten_dataclass(config).get("data.root")
         if root is None or job.folder in names:
             return None
-        folders = []
+        starts = []
         for folder in (JobFolder(self.jobs / name) for name in names):
             start = next(iter(folder.records()), {})
             stored = start.get("config", {})
             if flatten_mapping(stored).get("data.root") == root and is_same(stored, config):
-                folders.append((start["time"], folder.path))
-        return JobFolder(max(folders)[1]) if folders else None
+                starts.append((start["time"], folder.path))
+        return JobFolder(max(starts)[1]) if starts else None

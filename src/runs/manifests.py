@@ -1,4 +1,4 @@
-"""Find sweeps in a `multirun` folder."""
+"""Finds the sweeps in a `multirun` folder by their manifests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from src.wording import joined
 
 
 def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
-    """Return the sweeps with these ids or beginnings of ids, each once; without ids, the latest sweep.
+    """Return the sweeps whose ids start with one of `ids`, each sweep once; without `ids`, the latest sweep.
 
-    Raises BadInput if there is no sweep, an id fits none or several, or a manifest cannot be read.
+    Raises BadInput if there is no sweep, if not exactly one sweep matches an id, or if a manifest cannot be read.
     """
     manifests = _manifests(multirun / "sweeps")
     if not manifests:
@@ -27,21 +27,21 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
 
 
 def _manifests(sweeps: Path) -> list[Path]:
-    """Return the paths of all manifests, including a missing one if the sweep left other files."""
+    """Return the paths of all sweeps' manifests, even of a missing manifest if its folder holds other files."""
     try:
         names = sorted(path.name for path in sweeps.iterdir())
     except PermissionError as error:
         raise NoAccess(sweeps) from error
-    except OSError:  # no such folder
+    except OSError:  # the folder does not exist
         return []
     paths = (path for name in names if (path := sweeps / name / "manifest.json").parent.is_dir())
     return [path for path in paths if exists(path) or any(path.parent.glob("[!.]*"))]
 
 
 def _sweep(prefix: str, manifests: Sequence[Path]) -> Sweep:
-    """Return the only sweep whose id starts with the prefix; folders have an id's first 8 digits."""
-    fitting = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
-    if len(fitting) == 1 and (sweep := read_sweep(fitting[0])).id.startswith(prefix.lower()):
+    """Return the only sweep with an id that starts with the prefix; raises BadInput if none or several match."""
+    matching = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
+    if len(matching) == 1 and (sweep := read_sweep(matching[0])).id.startswith(prefix.lower()):
         return sweep
-    names = [path.parent.name for path in (fitting if len(fitting) > 1 else manifests)]
+    names = [path.parent.name for path in (matching if len(matching) > 1 else manifests)]
     raise BadInput(f"--sweep {prefix} does not name exactly one sweep", joined(names, 8), f"--sweep {names[0]}")

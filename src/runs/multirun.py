@@ -1,6 +1,6 @@
-"""The identity of a `multirun` folder: a moved folder keeps it, and a copy gets a new one.
+"""Gives each `multirun` folder an id: a moved folder keeps its id, and a copied folder gets a new one.
 
-Several people may deliver to one MLflow store.  A command changes only the runs with its own folder's identity.
+Several people may deliver to one MLflow store.  A command changes only runs with the id of its own `multirun` folder.
 """
 
 import os
@@ -14,65 +14,65 @@ from typing import Any
 from src.runs.folder import SUPERSEDED
 from src.storage.files import move_aside, remove_partial_files, write_json
 from src.storage.lock import file_lock
-from src.storage.stored import NoAccess, is_irregular, parsed, read_stored
+from src.storage.stored import NoAccess, is_irregular, parse_json, read_stored
 
 FILE = "identity.json"
 LARGEST = 100_000  # bytes
-COPIES = 100  # earlier identities that a copy of a copy keeps
-KINDS = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
+MOST_COPIES = 100  # a copy of a copy remembers at most this many earlier folder ids
+FIELD_TYPES = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
 
 
 @dataclass(frozen=True)
 class Multirun:
-    """A `multirun` folder and its identity."""
+    """A `multirun` folder, its id and its origin."""
 
-    path: Path  # absolute, links followed
-    project: Path  # absolute: the folder above it, as the user typed it
+    path: Path  # the folder's absolute path without links
+    project: Path  # the absolute path of the folder above `multirun`, as the user typed it
     id: str  # 32 hexadecimal digits
-    copied_from: tuple[str, ...] = ()  # the originals' identities, the latest last
+    copied_from: tuple[str, ...] = ()  # the ids of the folders that it was copied from, the latest last
     original: str = ""  # the path of the folder that this one was copied from
-    new: bool = False  # the identity is not stored yet
-    notice: str = ""  # for the user: the folder was just moved or copied
+    new: bool = False  # the id is not stored in the folder yet
+    notice: str = ""  # tells the user that the folder was moved or copied
 
     @property
     def artifacts(self) -> str:
-        """The URI for the files of its runs, in a store that does not keep files itself."""
+        """The URI of the folder for the files of its runs, for a store that keeps no files itself."""
         return (self.path / "artifacts").as_uri()
 
     @property
     def name(self) -> str:
-        """A short name that differs from other people's folders, such as `project 1a2b`."""
+        """A short name, such as `project 1a2b`, that distinguishes this folder from other people's folders."""
         return f"{self.project.name} {self.id[:4]}".strip()
 
 
 def identify(folder: Path) -> Multirun:
-    """Return a folder's identity, for `save_identity`, and find out whether the folder was moved or copied.
+    """Return a folder with its id, which is new if the folder is new or a copy; `save_identity` stores it.
 
-    A moved folder keeps its inode.  A folder from another disk or machine counts as a copy: the original may be in use.
+    A moved folder keeps its inode.  A folder from another disk or machine counts as a copy.
     """
     path, project = folder.resolve(), folder.absolute().parent
-    known = _read(path / FILE)
-    if known is None:
+    stored = _read(path / FILE)
+    if stored is None:
         return Multirun(path, project, uuid.uuid4().hex, new=True)
-    stored = Multirun(path, project, known["id"], tuple(known["copied_from"]), known["original"])
-    if _is_here(path, known):
-        return stored
-    if _moved(path, known):
-        return replace(stored, notice=f"{path} was {known['place']} before; its runs in MLflow follow it")
-    place = known["place"] if known["place"] != str(path) else f"{path} on {known['machine']}"
+    multirun = Multirun(path, project, stored["id"], tuple(stored["copied_from"]), stored["original"])
+    if _is_at_stored_path(path, stored):
+        return multirun
+    if _was_moved(path, stored):
+        return replace(multirun, notice=f"{stored['place']} is now {path}; its runs in MLflow are updated")
+    origin = stored["place"] if stored["place"] != str(path) else f"{path} on {stored['machine']}"
     return replace(
-        stored,
+        multirun,
         id=uuid.uuid4().hex,
-        copied_from=(*stored.copied_from, stored.id)[-COPIES:],
-        original=known["place"],
-        notice=f"{path} is a copy of {place}: it gets runs of its own in MLflow",
+        copied_from=(*multirun.copied_from, multirun.id)[-MOST_COPIES:],
+        original=stored["place"],
+        notice=f"{path} is a copy of {origin}, so it gets its own runs in MLflow",
     )
 
 
 def save_identity(multirun: Multirun) -> Multirun:
-    """Store a new identity and return it; if another command was faster, return the identity that it stored.
+    """Store a folder's new id and return the folder; an id that another command stored first wins.
 
-    A folder that this user may not write to gets a fixed identity, computed from machine and path.
+    If this user may not write to the folder, its id is not stored but computed from the machine's name and the path.
     """
     path = multirun.path
     path.mkdir(parents=True, exist_ok=True)
@@ -86,40 +86,40 @@ def save_identity(multirun: Multirun) -> Multirun:
     if is_irregular(path / FILE):
         move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
-        known = _read(path / FILE)
-        if known is not None and _is_here(path, known):
-            return replace(multirun, id=known["id"], copied_from=tuple(known["copied_from"]), new=False)
+        stored = _read(path / FILE)
+        if stored is not None and _is_at_stored_path(path, stored):
+            return replace(multirun, id=stored["id"], copied_from=tuple(stored["copied_from"]), new=False)
         write_json(path / FILE, {"id": multirun.id, **here, **origin})
     return replace(multirun, new=False)
 
 
-def _is_here(path: Path, known: dict[str, Any]) -> bool:
-    """Whether a stored identity belongs to the folder at this path, and not to one on another machine."""
-    on_this_machine = known["machine"] == platform.node() or known["inode"] == path.stat().st_ino
-    return bool(known["place"] == str(path) and on_this_machine)
+def _is_at_stored_path(path: Path, stored: dict[str, Any]) -> bool:
+    """Whether a folder is still at the path, and on the machine, that its identity file names."""
+    on_this_machine = stored["machine"] == platform.node() or stored["inode"] == path.stat().st_ino
+    return bool(stored["place"] == str(path) and on_this_machine)
 
 
-def _moved(path: Path, known: dict[str, Any]) -> bool:
-    """Whether the folder was moved: it has the stored inode, and the folder at the stored path does not."""
-    original = Path(known["place"])
-    if original == path or path.stat().st_ino != known["inode"]:
+def _was_moved(path: Path, stored: dict[str, Any]) -> bool:
+    """Whether a folder was moved: it has the stored inode, and no folder with this inode is at the stored path."""
+    original = Path(stored["place"])
+    if original == path or path.stat().st_ino != stored["inode"]:
         return False
     try:
-        return original.stat().st_ino != known["inode"] or original.samefile(path)
+        return original.stat().st_ino != stored["inode"] or original.samefile(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # unknown, for example in another user's folder
+    except OSError:  # for example, another user's folder may not be read
         return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return an identity file's content, or None if it is missing or damaged."""
+    """Return the content of an identity file, or None if the file is missing or damaged."""
     try:
-        known = parsed(read_stored(path, LARGEST))
+        stored = parse_json(read_stored(path, LARGEST))
     except (OSError, ValueError, NoAccess):
         return None
-    if not isinstance(known, dict) or not all(isinstance(known.get(name), kind) for name, kind in KINDS.items()):
+    if not isinstance(stored, dict) or not all(isinstance(stored.get(key), kind) for key, kind in FIELD_TYPES.items()):
         return None
-    identities = [known["id"], *known["copied_from"]]
-    whole = all(isinstance(each, str) and re.fullmatch("[0-9a-f]{32}", each) for each in identities)
-    return {name: known[name] for name in KINDS} if whole else None
+    ids = [stored["id"], *stored["copied_from"]]
+    valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
+    return {name: stored[name] for name in FIELD_TYPES} if valid else None

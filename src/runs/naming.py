@@ -1,4 +1,4 @@
-"""Names of jobs, keys and values, in tables and folder names."""
+"""Builds the names of jobs, keys and values for tables and folder names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,24 +6,24 @@ from typing import Any
 
 from src.runs.identity import applies
 
-LONGEST_NAME = 60  # characters of a job's name in its folder's name
+LONGEST_NAME = 60  # a folder's name holds at most this many characters of the job's name
 
 
 def job_name(job: Mapping[str, Any], shown: Iterable[str], *, seed: bool = True) -> str:
-    """Return a short name such as `gn l1=1e-05 s0`: the norm, the shown keys without their groups, and the seed."""
+    """Return a job's short name, such as `gn l1=1e-05 s0`: the norm, the values of the keys `shown`, and the seed."""
     paths = [path for path in shown if path not in ("norm.name", "seed") and applies(path, job)]
     words = [str(job["norm.name"]), *(f"{short_name(path, paths)}={format_value(job[path])}" for path in paths)]
     return " ".join([*words, f"s{job['seed']}"] if seed else words)
 
 
 def short_name(path: str, among: Iterable[str]) -> str:
-    """Return a key's last part, such as `l1`, or the whole key if another one has the same last part."""
+    """Return a key's last part, such as `l1`, or the whole key if another key in `among` ends with the same part."""
     last = path.removesuffix(".name").rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) <= 1 else path
 
 
 def format_value(value: Any) -> str:
-    """Return a value as typed on the command line: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
+    """Return a value as a user types it: 0 for 0.0, 1e-05 for 0.00001, true for True, null for None."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, float):
@@ -33,7 +33,7 @@ def format_value(value: Any) -> str:
 
 
 def folder_name(name: str, key: str) -> str:
-    """Return a folder name that is readable, safe on any disk, and unique by 8 digits of the job's key."""
+    """Return the name of a job's folder: the job's name in characters that any disk allows, and 8 digits of its key."""
     words, _, seed = name.rpartition(" ")
     end = _safe(seed)[:LONGEST_NAME]
     readable = f"{_safe(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off

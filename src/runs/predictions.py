@@ -1,4 +1,4 @@
-"""A trained network's predictions for all test images."""
+"""Saves, loads and counts a trained network's predictions for all test images."""
 
 import io
 import zipfile
@@ -20,7 +20,7 @@ Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labels (N,), predicted classes (N,) and probabilities (N, classes), in the order of the test file."""
+    """Labels (N,), predicted classes (N,) and probabilities (N, classes) of N test images, in the test file's order."""
 
     label: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
@@ -48,32 +48,32 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
-    """Read predictions; checks names, types, sizes and compression before unpacking anything.
+    """Read predictions; checks names, types, sizes and compression before it unpacks the arrays.
 
-    `shape` is the expected number of images and classes; None allows any.  Raises like `read_stored`, and Damaged for
-    any other content.
+    `shape` is the expected number of images and of classes; None allows all numbers.  Raises Damaged if the file is
+    damaged, FileNotFoundError if it is missing, and NoAccess if this user may not read it.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if reason := _claims_fault(archive, shape):
+            if reason := _header_fault(archive, shape):
                 raise Damaged(path, reason)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             predictions = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
     except Damaged:
         raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds of errors for other bytes
+    except Exception as error:  # zipfile and numpy raise many kinds of errors for damaged files
         raise Damaged(path, f"cannot be read: {type(error).__name__}") from error
     probabilities = predictions.probabilities
     for classes in (predictions.label, predictions.predicted):
         if len(classes) and (classes.min() < 0 or classes.max() >= probabilities.shape[1]):
             raise Damaged(path, "holds classes that the dataset does not have")
-    if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() < 1.001):  # NaN is neither
+    if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() < 1.001):  # false for NaN
         raise Damaged(path, "holds numbers that are not probabilities")
     return predictions
 
 
-def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
+def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> str:
     """Return the fault in the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
@@ -87,8 +87,8 @@ def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
             return f"holds {name} encrypted or with an unknown compression"
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shapes[name], _, dtype = read(file)
+            parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shapes[name], _, dtype = parse(file)
             size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
         if dtype.kind not in ("f" if name == "probabilities" else "iu"):
             return f"holds {name} as {dtype}"
@@ -101,7 +101,7 @@ def _claims_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> Indices:
-    """Return the most confident mistakes, at most `count`, most confident first; ties in order of index."""
+    """Return the positions of at most `count` wrong predictions, the most confident first."""
     wrong = np.flatnonzero(predictions.wrong)
     order = np.argsort(-predictions.confidence[wrong], kind="stable")
     return wrong[order[:count]].astype(np.int64)
@@ -114,17 +114,17 @@ def confusion(label: Classes, predicted: Classes, n_classes: int) -> npt.NDArray
 
 
 def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row per class: images, errors, accuracy (0 to 1), its most frequent wrong prediction, and how often.
+    """Return a row per class: images, errors, accuracy (0 to 1), most frequent wrong prediction, and its count.
 
-    The accuracy of a class without images is None, and so is the wrong prediction of a class without errors.
+    The accuracy is None for a class without images, and the wrong prediction is None for a class without errors.
     """
     counts = confusion(predictions.label, predictions.predicted, len(classes))
     mistakes = counts - np.diag(counts.diagonal())
     rows: list[dict[str, Any]] = []
     for position, name in enumerate(classes):
-        images, hits = int(counts[position].sum()), int(counts[position, position])
+        total, right = int(counts[position].sum()), int(counts[position, position])
         confused = int(mistakes[position].argmax())
         times = int(mistakes[position, confused])
-        row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
+        row = {"class": name, "images": total, "errors": total - right, "accuracy": right / total if total else None}
         rows.append(row | {"mostly taken for": classes[confused] if times else None, "times": times})
     return rows

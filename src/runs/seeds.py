@@ -1,29 +1,29 @@
-"""Read and write seeds in command lines and job names."""
+"""Finds, writes and removes the seeds in command lines and job names."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-KEYS = ("seed", "seeds")  # a grid's seeds, listed or counted
-IN_A_CELL = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")
+KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
+CELL_SEED = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")  # ` seed=1` or ` seed=range(0,3)`
 
 
 def seeds_word(seeds: Sequence[int]) -> str:
-    """Return the word that requests these seeds: `seeds=3` for 0, 1 and 2, otherwise a list such as `seed=1,4`."""
+    """Return the command-line word for some seeds: `seeds=3` for 0, 1 and 2, otherwise a list such as `seed=1,4`."""
     is_range = list(seeds) == list(range(len(seeds)))
     return f"seeds={len(seeds)}" if is_range else f"seed={','.join(map(str, seeds))}"
 
 
 def without_seeds(words: Iterable[str]) -> list[str]:
-    """Return a command's words without its seeds, which may also be in `sweep.cells`."""
+    """Return the words of a command without seeds; also removes the seeds in `sweep.cells`."""
     return [
-        IN_A_CELL.sub("", word) if word.startswith("sweep.cells=") else word
+        CELL_SEED.sub("", word) if word.startswith("sweep.cells=") else word
         for word in words
         if word.partition("=")[0] not in KEYS
     ]
 
 
 def seed_range(seeds: int | None, given: Collection[str]) -> str | None:
-    """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds`, or if `seed` is given too."""
+    """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds` or if `given` holds `seed`."""
     return None if seeds is None or "seed" in given else f"seed=range(0,{seeds})"
 
 

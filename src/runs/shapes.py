@@ -1,7 +1,7 @@
-"""The fields of stored records: names, types and ranges.
+"""Checks the names, types and ranges of the fields in stored records.
 
-Ignores fields that a later version added; a missing field or a wrong type is a fault.  Checks that numbers are finite,
-since Python's JSON parser accepts NaN and reads 1e999 as infinity.
+A missing field or a wrong type is a fault.  Unknown fields are ignored, because a later version may have added them.
+Numbers must be finite: Python's JSON parser accepts NaN and reads 1e999 as infinity.
 """
 
 import dataclasses
@@ -14,13 +14,13 @@ from src.config import KEYS, part_of_a_job
 from src.schema import REQUIRED, flatten_mapping
 
 Test = Callable[[Any], bool]
-Field = tuple[Test, str]  # whether a value is allowed, and the allowed values in words
-Shape = Mapping[str, Field]  # the fields of a record, by name
+Field = tuple[Test, str]  # a test of the field's value, and the allowed values in words
+Shape = Mapping[str, Field]  # the fields of a record by their names
 
-DEEPEST = 20  # levels of a configuration; ours has two
-LARGEST_COUNT = 10**15  # floats above it are not exact, and milliseconds reach 30,000 years ahead
+DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
+LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_PARAMETERS = 10**8, 10_000, 10**11
-SHOWN = 40  # characters of a wrong value
+MOST_CHARACTERS = 40  # a message shows this many characters of a wrong value
 
 
 def is_integer(value: Any) -> bool:
@@ -29,76 +29,76 @@ def is_integer(value: Any) -> bool:
 
 
 def number(low: float, high: float, words: str) -> Field:
-    """Return the field for a finite number from `low` to `high`."""
+    """Return a field that allows finite numbers from `low` to `high`."""
     return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, words
 
 
 def count(low: int, high: int = LARGEST_COUNT) -> Field:
-    """Return the field for an integer from `low` to `high`."""
+    """Return a field that allows integers from `low` to `high`."""
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
 
 
 def matching(pattern: str, words: str) -> Field:
-    """Return the field for a text that a regular expression matches from beginning to end."""
+    """Return a field that allows texts that match a regular expression from beginning to end."""
     return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, words
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that UTF-8 can encode; half a surrogate pair cannot be encoded."""
+    """Whether a value is text that UTF-8 can encode; half a surrogate pair is not."""
     return isinstance(value, str) and value.encode(errors="replace").decode() == value
 
 
 def is_texts(value: Any) -> bool:
-    """Whether a value is a list of texts."""
+    """Whether a value is a list of texts that UTF-8 can encode."""
     return isinstance(value, list) and all(map(is_text, value))
 
 
 def is_tree(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a mapping that is not nested too deeply."""
+    """Whether a value is a mapping with text keys and at most `DEEPEST` levels; below the top, any value is allowed."""
     if not isinstance(value, dict):
         return depth > 0
     return depth < DEEPEST and all(is_text(name) and is_tree(inner, depth + 1) for name, inner in value.items())
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return the fault in a record's fields, or an empty string; a missing field is a fault if `whole`."""
+    """Return the fault in the fields of a record, or an empty string; if `whole`, a missing field is a fault."""
     if not isinstance(value, dict):
-        return f"is {shown(value)}, not an object"
+        return f"is {short_text(value)}, not a JSON object"
     for name, (fits, words) in shape.items():
         if name not in value:
             if whole:
                 return f"lacks {name}"
         elif not fits(value[name]):
-            return f"has {name}={shown(value[name])}, not {words}"
+            return f"has {name}={short_text(value[name])}, not {words}"
     return ""
 
 
-def shown(value: Any) -> str:
-    """Return a wrong value as short text on one line."""
+def short_text(value: Any) -> str:
+    """Return a wrong value as a short text on one line, for a message."""
     if is_integer(value) and abs(value) > LARGEST_COUNT:
-        return "an integer too large"  # Python refuses to write one of 5,000 digits
+        return "an integer that is too large"  # Python refuses to print integers of 5,000 digits
     if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+        return "a JSON object" if isinstance(value, dict) else "a list"
     text = "null" if value is None else ascii(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ..."
 
 
 def configuration_fault(config: Mapping[str, Any]) -> str:
     """Return the fault in a job's stored configuration, or an empty string.
 
-    Ranges of fractional numbers are not checked: a later version may narrow them, and older jobs stay valid.
+    Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
     stored = flatten_mapping(config)
-    for path, (key, fits) in _STORED.items():
+    for path, (key, fits) in _STORED_KEYS.items():
         value = stored.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not fits(value):
-            return f"has {path}={shown(value)}, not {key.allowed}"
+            return f"has {path}={short_text(value)}, not {key.allowed}"
     return ""
 
 
-def _stored(path: str) -> tuple[Any, Test]:
+def _stored_key(path: str) -> tuple[Any, Test]:
     key = KEYS[path]
     kinds = str(key.type)
     if "float" in kinds:
@@ -108,17 +108,17 @@ def _stored(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-_STORED = {path: _stored(path) for path in KEYS if part_of_a_job(path)}
+_STORED_KEYS = {path: _stored_key(path) for path in KEYS if part_of_a_job(path)}
 SHARE = number(0, 1, "a number from 0 to 1")
 NUMBER = number(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
 SECONDS = number(0, LARGEST_COUNT, "a number of seconds")
 TEXT: Field = (is_text, "text")
-ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be UTF-8
-OBJECT: Field = (lambda value: isinstance(value, dict), "an object")
+ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be valid UTF-8
+OBJECT: Field = (lambda value: isinstance(value, dict), "a JSON object")
 KEY = matching("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
-    "an object of texts",
+    "a JSON object whose values are texts",
 )
 SOURCE: Shape = {
     "digest": KEY,
@@ -132,9 +132,9 @@ SOURCE: Shape = {
         f"a list of 1 to {MOST_CLASSES:,} texts",
     ),
 }
-EVERY: Shape = {"kind": TEXT, "time": count(0)}
+EVERY_RECORD: Shape = {"kind": TEXT, "time": count(0)}
 RECORDS: Mapping[str, Shape] = {
-    "start": {"config": (is_tree, "an object of names"), "environment": NAMED_TEXTS, "code": TEXT},
+    "start": {"config": (is_tree, "a JSON object whose keys are texts"), "environment": NAMED_TEXTS, "code": TEXT},
     "ready": {"job": KEY, "cell": KEY, "source": OBJECT, "parameters": count(1, MOST_PARAMETERS), "device": TEXT},
     "epoch": {"epoch": count(1), "metrics": OBJECT},
     "stop": {"status": TEXT, "error": ANY_TEXT},
@@ -175,15 +175,15 @@ PLANNED_JOB: Shape = {
 
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
-    """Return the fault in a journal record, or an empty string; `whole` requires every field."""
-    reason = fault(record, EVERY)
-    if reason or record["kind"] not in RECORDS:  # a later version may add kinds
+    """Return the fault in a journal record, or an empty string; if `whole`, a missing field is a fault."""
+    reason = fault(record, EVERY_RECORD)
+    if reason or record["kind"] not in RECORDS:  # a later version may have added this kind
         return reason
     if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
-        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the fast, usual case
+        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the usual case, and fast
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
     reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
@@ -191,12 +191,12 @@ def record_fault(record: Any, *, whole: bool = False) -> str:
 
 
 def result_fault(result: Any) -> str:
-    """Return the fault in the fields of a result, or an empty string."""
+    """Return the fault in the fields of a job's result, or an empty string."""
     return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
-    """Return the fault in the fields of a manifest, or an empty string."""
+    """Return the fault in the fields of a sweep's manifest, or an empty string."""
     if reason := fault(sweep, SWEEP):
         return reason
     reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])

@@ -1,4 +1,4 @@
-"""A sweep, and its folder `multirun/sweeps/<first 8 digits of its id>`."""
+"""Reads and writes a sweep's manifest in `multirun/sweeps/<first 8 digits of the sweep's id>`."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,21 +12,21 @@ from src.storage.files import remove_partial_files, write_json
 from src.storage.stored import Damaged, read_sealed, sealed
 
 REPORT = "report.html"
-VERDICT = "verdict.txt"  # the comparison's conclusions, one sentence a line
+VERDICT = "verdict.txt"  # holds the conclusions of the comparison, one sentence a line
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a sweep, as its manifest stores it."""
+    """A job in the manifest of a sweep."""
 
     key: str
-    folder: str  # the name of its folder in `multirun/jobs`
-    label: str  # its name
-    cell: str  # its name without the seed
-    params: dict[str, str]  # the values that vary in the sweep or differ from the defaults
+    folder: str  # the name of the job's folder in `multirun/jobs`
+    label: str  # the job's name
+    cell: str  # the name of the job's cell: the job's name without the seed
+    params: dict[str, str]  # the values that vary in the sweep or differ from the defaults, by dotted key
 
     def at(self, multirun: Path) -> JobFolder:
-        """Return the job's folder, which may not exist."""
+        """Return the job's folder in a `multirun` folder; it may not exist."""
         return JobFolder(multirun / "jobs" / self.folder)
 
 
@@ -35,23 +35,23 @@ class Sweep:
     """The set of jobs of one command."""
 
     id: str
-    command: str  # resumes the sweep
-    started: int  # milliseconds since 1970, at the latest launch
-    varies: list[str]  # dotted keys, the norm first and the seed last
+    command: str  # the command that starts or resumes the sweep
+    started: int  # the time of the latest launch, in milliseconds since 1970
+    varies: list[str]  # the dotted keys that differ between its jobs, with the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        """A short name such as `norm x l1 1a2b3c4d`: the keys that vary, and the first digits of the id."""
+        """The sweep's short name, such as `norm x l1 1a2b3c4d`: the keys that vary, and the first digits of the id."""
         names = [short_name(path, self.varies) for path in self.varies]
         return f"{' x '.join(names) or self.jobs[0].label} {self.id[:8]}"
 
     def folder(self, multirun: Path) -> Path:
-        """Return the folder of its manifest, tables and figures."""
+        """Return the folder of the sweep's manifest, tables and figures."""
         return multirun / "sweeps" / self.id[:8]
 
     def write(self, multirun: Path) -> None:
-        """Write the manifest."""
+        """Write the sweep's manifest."""
         folder = self.folder(multirun)
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder, shared=True)  # another command may run the same sweep
@@ -60,7 +60,7 @@ class Sweep:
 
 
 def read_sweep(manifest: Path) -> Sweep:
-    """Read a manifest; raises BadInput if it cannot be read or holds anything but a sweep."""
+    """Return the sweep in a manifest; raises BadInput if the manifest cannot be read or is damaged."""
     try:
         stored = read_sealed(manifest, sweep_fault)
     except (Damaged, OSError) as error:
@@ -70,11 +70,11 @@ def read_sweep(manifest: Path) -> Sweep:
             "the manifest that the training command wrote; --sweep ID names another sweep",
             "the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
-    jobs = [PlannedJob(**_known(job, PlannedJob)) for job in stored["jobs"]]
-    return Sweep(**{**_known(stored, Sweep), "jobs": jobs})
+    jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]
+    return Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs})
 
 
-def _known(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:
-    """Drop the fields that a later version added."""
+def _known_fields(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:
+    """Return the stored fields that this version knows; a later version may have added others."""
     names = {item.name for item in fields(kind)}
     return {name: value for name, value in stored.items() if name in names}

@@ -1,1 +1,1 @@
-"""Write, read and lock files safely: no partial file, no unchecked content, one owner at a time."""
+"""Writes files completely or not at all, checks files when it reads them, and locks files and folders."""

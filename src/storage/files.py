@@ -1,4 +1,4 @@
-"""Write files so that a crash never leaves a partial one under its final name."""
+"""Writes files; a crash never leaves a partial file under its final name."""
 
 import contextlib
 import errno
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# File systems that cannot flush raise these (CIFS, VirtualBox and WSL shares).  Files are then written without a flush.
+# CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)
-NAME_KEPT = 30  # characters of the file's name in the temporary name; ecryptfs allows 143 bytes in all
+CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # raised where a folder cannot be opened for a flush
+MOST_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -20,7 +20,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
-    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name[:MOST_CHARACTERS]}.{os.getpid()}")
     with path_in_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -35,7 +35,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def path_in_errors(path: Path) -> Iterator[None]:
-    """Add a file's path to any OSError; the system gives none if writing to an open file fails."""
+    """Add a file's path to any OSError; the system's errors about writing to an open file do not name it."""
     try:
         yield
     except OSError as error:
@@ -45,35 +45,35 @@ def path_in_errors(path: Path) -> Iterator[None]:
 def remove_partial_files(folder: Path, *, shared: bool = False) -> None:
     """Remove the temporary files that a killed `write_atomic` left in a folder.
 
-    If other processes may write to the folder (`shared`), keep those of living processes on this machine.
+    Set `shared` if other processes may write to the folder: files of processes that still run here are then kept.
     """
     for path in folder.glob(".*.[0-9]*"):
-        number = path.suffix[1:]
-        if number.isdigit() and path.is_file() and not (shared and _is_another_process(int(number))):
+        process = path.suffix[1:]
+        if process.isdigit() and path.is_file() and not (shared and _is_another_process(int(process))):
             path.unlink(missing_ok=True)
 
 
-def _is_another_process(number: int) -> bool:
+def _is_another_process(process: int) -> bool:
     try:
-        os.kill(number, 0)
+        os.kill(process, 0)  # signal 0 only checks whether the process exists
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return number != os.getpid()
+    return process != os.getpid()
 
 
 def move_aside(path: Path, folder: Path) -> None:
     """Move a file or folder into another folder, with the current time in its name."""
-    there = folder / f"{path.name}-{time.time_ns() // 1_000_000}"
+    target = folder / f"{path.name}-{time.time_ns() // 1_000_000}"
     folder.mkdir(exist_ok=True)
-    path.rename(there)
+    path.rename(target)
     sync_folder(folder)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, which makes a new or renamed file survive a power cut."""
+    """Flush a folder's list of files to disk, so a new or renamed file survives a power cut."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -87,7 +87,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def flush_to_disk(handle: int) -> None:
-    """Wait until an open file or folder is on disk, where the file system supports this."""
+    """Wait until an open file or folder is on disk; does nothing on file systems that cannot flush."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -96,5 +96,5 @@ def flush_to_disk(handle: int) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically; a NaN or infinity raises ValueError."""
+    """Write a value as indented JSON with `write_atomic`; raises ValueError for NaN and infinity."""
     write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

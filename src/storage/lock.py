@@ -13,35 +13,35 @@ from src.bad_input import BadInput
 
 log = logging.getLogger(__name__)
 
-# Errors of file systems without locks: NFS without its lock daemon, Lustre without -o flock, some FUSE.
+# Errors of file systems without locks: NFS without its lock daemon, Lustre without -o flock, some FUSE mounts.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def is_owned(folder: Path) -> bool:
-    """Whether a living process holds a job's folder; False on a file system without locks."""
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a job's folder; False on a file system without locks."""
     try:
-        # O_NONBLOCK: a pipe in place of the lock must not hang.
+        # O_NONBLOCK: if the lock file was replaced by a pipe, opening it must not hang.
         with open(folder / "lock", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
-            return not _take(file, fcntl.LOCK_SH)  # shared: two processes that only check do not see each other
+            return not _try_lock(file, fcntl.LOCK_SH)  # shared: checks do not block each other
     except (FileNotFoundError, BadInput):
         return False
 
 
 @contextlib.contextmanager
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a job's folder, created if missing; waits while another process holds it.
+    """Hold the lock of a job's folder, which is created if missing; waits until other processes release the lock.
 
-    The system releases the lock when this process ends, however it ends.  The process must start no other, since a
-    child would inherit the lock.  Raises BadInput if the file system has no locks, and BlockingIOError if another
-    process holds the folder and `wait` is false.
+    The system releases the lock when this process ends, even if it is killed.  The process must not start another one,
+    because a child process inherits the lock.  Raises BadInput if the file system has no locks, and BlockingIOError if
+    another process holds the lock and `wait` is false.
     """
     file = None
     with contextlib.ExitStack() as files:
-        while file is None or not _is_at(file, folder / "lock"):  # the folder may move while this process waits
+        while file is None or not _is_file_at(file, folder / "lock"):  # the folder may move while this process waits
             folder.mkdir(parents=True, exist_ok=True)
             file = files.enter_context((folder / "lock").open("a+"))  # NFS needs read access for a shared lock
-            if not _take(file, fcntl.LOCK_EX):
-                if not _take(file, fcntl.LOCK_SH):  # if this succeeds, the other process only checks and is soon done
+            if not _try_lock(file, fcntl.LOCK_EX):
+                if not _try_lock(file, fcntl.LOCK_SH):  # success: the other process only checks
                     if not wait:
                         raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
                     log.warning("%s is being trained by another process: waiting for it", folder.name)
@@ -49,17 +49,17 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def _take(file: IO[str], kind: int) -> bool:
-    """Whether an open file could be locked without waiting."""
+def _try_lock(file: IO[str], kind: int) -> bool:
+    """Lock an open file without waiting, and return whether this succeeded."""
     try:
         flock(file, kind | fcntl.LOCK_NB, Path(file.name).parent)
-    except (BlockingIOError, PermissionError):  # CIFS raises PermissionError if another machine holds the lock
+    except (BlockingIOError, PermissionError):  # CIFS raises PermissionError while another machine holds the lock
         return False
     return True
 
 
 def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
-    """Lock an open file or folder like `fcntl.flock`; raises BadInput naming `folder` if there are no locks."""
+    """Call `fcntl.flock`; raises BadInput, which names `folder`, on a file system without locks."""
     try:
         fcntl.flock(file, kind)
     except OSError as error:
@@ -72,7 +72,7 @@ def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
         ) from error
 
 
-def _is_at(file: IO[str], path: Path) -> bool:
+def _is_file_at(file: IO[str], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def _is_at(file: IO[str], path: Path) -> bool:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder while this process looks for something and creates it if missing; others wait."""
+    """Hold a folder's lock while this process creates something in it; waits until other processes release the lock."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         flock(handle, fcntl.LOCK_EX, folder)
@@ -92,9 +92,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a file, created empty if missing, while this process reads and replaces it; others wait.
+    """Hold the lock of a file, which is created empty if missing; waits until other processes release the lock.
 
-    After waiting, read the file by its path: the locked one may have been replaced.
+    Open the file again after this call: another process may have replaced it during the wait.
     """
     with path.open("a+") as file:
         flock(file, fcntl.LOCK_EX, path.parent)

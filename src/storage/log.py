@@ -1,4 +1,4 @@
-"""A job's `train.log`."""
+"""Writes a job's `train.log`."""
 
 import contextlib
 import logging
@@ -22,12 +22,12 @@ def job_log(path: Path, resume: bool) -> Iterator[None]:
         logging.captureWarnings(False)
         root.setLevel(level)
         root.removeHandler(handler)
-        with contextlib.suppress(OSError):  # the disk is full
+        with contextlib.suppress(OSError):  # the disk may be full
             handler.close()
 
 
 class LogFile(logging.FileHandler):
-    """A log file that skips lines on a full disk; the job itself reports that error."""
+    """A log file that skips lines while the disk is full; the job reports the full disk itself."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
         pass

@@ -1,4 +1,4 @@
-"""Check before a sweep that its output folder is writable and large enough."""
+"""Checks before a sweep that its output folder is writable and that its disk has enough free space."""
 
 import fcntl
 import os
@@ -12,66 +12,66 @@ from src.bad_input import BadInput
 from src.storage.lock import flock
 from src.wording import counted
 
-# Bytes per job: the default network on MNIST leaves 0.64 MB in its folder and 0.76 MB in MLflow's copy, mostly
-# predictions for 10,000 test images, and needs 0.4 MB for checkpoints while it trains.
-JOB = 2_000_000
-# Bytes per sweep: MLflow's database (1 MB, and as much again while its tables are created); the report, figures and
-# galleries (4 MB), and MLflow's copy of them.
-SWEEP = 10_000_000
-ELSEWHERE = "a current folder that you may write to"
-WRITTEN = ("jobs", "sweeps")  # every sweep writes to these folders; each may be a link to another disk
-FOLDERS = (*WRITTEN, "artifacts", "superseded")
+# Bytes per job: a job of the default network on MNIST writes 0.64 MB to its folder, mostly predictions for 10,000 test
+# images.  MLflow stores another 0.76 MB, and checkpoints need 0.4 MB while the job trains.
+BYTES_PER_JOB = 2_000_000
+# Bytes per sweep: MLflow's database needs 1 MB, and 2 MB while MLflow creates its tables.  The report, figures and
+# galleries need 4 MB, and MLflow's copy of them another 4 MB.
+BYTES_PER_SWEEP = 10_000_000
+WRITABLE_FOLDER = "a current folder that you may write to"
+WRITTEN_FOLDERS = ("jobs", "sweeps")  # every sweep writes to these folders; each may be a link to another disk
+FOLDERS = (*WRITTEN_FOLDERS, "artifacts", "superseded")
 
 
 def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
-    """Refuse an output folder that is not writable, has no file locks, or has no room for the jobs.
+    """Raise BadInput if an output folder is not writable, has no file locks, or has no room for the jobs.
 
-    Writes and locks a temporary file, which reveals permissions, read-only disks, quotas and missing locks to every
-    user, root included.  `jobs` is the number of jobs left to train.  The paths `inside` must be folders or free.
+    Writes and locks a temporary file, because the permissions alone do not reveal read-only disks, quotas and missing
+    locks.  `jobs` is the number of jobs left to train.  Each path in `inside` must be a folder or not exist.
     """
-    places = {name: nearest_folder(folder / name) for name in FOLDERS}
-    for place in dict.fromkeys(places[name] for name in WRITTEN):
+    existing = {name: nearest_folder(folder / name) for name in FOLDERS}
+    for path in dict.fromkeys(existing[name] for name in WRITTEN_FOLDERS):
         try:
-            with tempfile.TemporaryFile(dir=place) as probe:
+            with tempfile.TemporaryFile(dir=path) as probe:
                 probe.write(bytes(4096))
                 probe.flush()
-                flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, place)
+                flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except OSError as error:
-            raise BadInput(f"{place} is not writable: {error.strerror}", ELSEWHERE) from error
-    for place in inside:
-        nearest_folder(place)
-    place = places["jobs"]
-    free = free_bytes(place)
-    if jobs and free is not None and free < (needed := SWEEP + jobs * JOB):
+            raise BadInput(f"{path} is not writable: {error.strerror}", WRITABLE_FOLDER) from error
+    for path in inside:
+        nearest_folder(path)
+    jobs_folder = existing["jobs"]
+    free = free_bytes(jobs_folder)
+    if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
-            f"{place} has {megabytes(free)} free, not the {megabytes(needed)} that {counted(jobs, 'job')} may need",
+            f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
             "a current folder on a disk with more room",
             "fewer values, or the same command once there is room: it skips finished jobs",
         )
 
 
-def free_bytes(place: Path) -> int | None:
-    """Return the free bytes on a folder's disk, or None if its file system does not say (some FUSE: 0 of 0)."""
+def free_bytes(folder: Path) -> int | None:
+    """Return the free bytes on a folder's disk, or None if they are unknown; some FUSE disks report a size of 0."""
     try:
-        usage = shutil.disk_usage(place)
+        usage = shutil.disk_usage(folder)
     except OSError:
         return None
     return usage.free if usage.total else None
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the absolute path, or the nearest existing folder above it; raises BadInput if a file is in the way."""
+    """Return the path of a folder, or of the nearest existing folder above it; raises BadInput if a file blocks it."""
     try:
         path = path.absolute()
     except FileNotFoundError as error:
         raise BadInput("the current folder was deleted", "a folder that exists", "cd FOLDER") from error
     try:
-        nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
         if nearest.is_dir():
             return nearest
         target = str(nearest.parent / nearest.readlink()) if nearest.is_symlink() and not nearest.exists() else ""
     except OSError as error:
-        raise BadInput(f"{path} cannot be reached: {error.strerror}", ELSEWHERE) from error
+        raise BadInput(f"{path} cannot be reached: {error.strerror}", WRITABLE_FOLDER) from error
     if target:
         raise BadInput(
             f"{nearest} is in the way: it is a link to {target}, which does not exist",
@@ -79,7 +79,7 @@ def nearest_folder(path: Path) -> Path:
             f"mkdir -p {shlex.quote(target)}",
         )
     move = f"mv {shlex.quote(str(nearest))} {shlex.quote(f'{nearest}.file')}"
-    raise BadInput(f"{nearest} is in the way: it is not a folder", ELSEWHERE, move)
+    raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 
 
 def megabytes(size: int) -> str:

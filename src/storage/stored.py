@@ -1,7 +1,7 @@
-"""Read files that an earlier command left: regular files only, of limited size, with the path in every error.
+"""Reads files that an earlier command wrote: only regular files of limited size; every error names the path.
 
-A stored file may be cut, edited, copied from elsewhere, or replaced by a folder or pipe.  ARCHITECTURE.md, "What is
-checked where", names the function that checks each file.
+A stored file may be cut off, edited, copied from another folder, or replaced by a folder or a pipe.  The section "What
+is checked where" of ARCHITECTURE.md names the function that checks each file.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from typing import Any
 
 from src.bad_input import BadInput
 
-LARGEST = 2**28  # bytes: 100 times the journal of 10,000 epochs, or the manifest of a million jobs
+LARGEST = 2**28  # bytes; enough for 100 journals of 10,000 epochs, or for the manifest of a million jobs
 
 
 class Damaged(ValueError):
-    """A file does not hold what its writer wrote; `reason` says why, without the path."""
+    """Raised for a file with missing or wrong content; `reason` describes the fault without the path."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.reason = reason
@@ -28,12 +28,12 @@ class Damaged(ValueError):
 
 
 class NoAccess(BadInput):
-    """Permissions hide a file of another user; `reason` names the owner and the command that opens it."""
+    """Raised for a file that this user may not read; `reason` names its owner and the command that gives access."""
 
     def __init__(self, path: Path) -> None:
-        place = nearest_visible(path)
-        refusal = f"{path} cannot be read: {'it' if place == path else place} belongs to {owner_of(place)}"
-        command = f"chmod -R a+rX {shlex.quote(str(path.parent if place == path else place))}"
+        visible = nearest_visible(path)
+        refusal = f"{path} cannot be read: {'it' if visible == path else visible} belongs to {owner_of(visible)}"
+        command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
         self.reason = f"{refusal}, who can allow it with {command}"
         super().__init__(refusal, "files that you may read", command)
 
@@ -41,8 +41,8 @@ class NoAccess(BadInput):
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
     """Return the content of a file.
 
-    Raises FileNotFoundError; NoAccess if permissions do not allow reading; Damaged if it is not a regular file, or has
-    more than `at_most` bytes.
+    Raises FileNotFoundError if there is no file, NoAccess if this user may not read it, and Damaged if it is not a
+    regular file or has more than `at_most` bytes.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
@@ -51,11 +51,11 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
     except NotADirectoryError as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
     try:
-        state = os.fstat(handle)
-        if not stat.S_ISREG(state.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise Damaged(path, "is not a regular file")
-        if state.st_size > at_most:
-            raise Damaged(path, f"has {state.st_size:,} bytes; at most {at_most:,} are expected")
+        if status.st_size > at_most:
+            raise Damaged(path, f"has {status.st_size:,} bytes; at most {at_most:,} are expected")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(at_most)
     finally:
@@ -63,23 +63,23 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
 
 
 def exists(path: Path) -> bool:
-    """Whether anything is at a path, even a link to nothing; raises NoAccess if permissions hide the answer."""
+    """Whether a path exists, even as a broken link; raises NoAccess if this user may not look there."""
     return _mode(path) is not None or path.is_symlink()
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a path is a regular file or a link to one; raises NoAccess if permissions hide the answer."""
+    """Whether a path is a regular file or a link to one; raises NoAccess if this user may not look there."""
     mode = _mode(path)
     return mode is not None and stat.S_ISREG(mode)
 
 
 def is_irregular(path: Path) -> bool:
-    """Whether anything but a regular file is at a path; raises NoAccess if permissions hide the answer."""
+    """Whether a path exists and is not a regular file; raises NoAccess if this user may not look there."""
     return exists(path) and not is_regular(path)
 
 
 def _mode(path: Path) -> int | None:
-    """Return a file's type and permissions, or None for nothing, a link to nothing, or a circle of links."""
+    """Return a file's type and permissions, or None if there is no file or its link is broken or circular."""
     try:
         return path.stat().st_mode
     except PermissionError as error:
@@ -88,8 +88,8 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def parsed(content: bytes) -> Any:
-    """Return the value of a JSON document; anything else raises ValueError, endless nesting included."""
+def parse_json(content: bytes) -> Any:
+    """Return the value of a JSON document; raises ValueError for other content and for nesting that is too deep."""
     try:
         return json.loads(content)
     except RecursionError as error:
@@ -97,13 +97,13 @@ def parsed(content: bytes) -> Any:
 
 
 def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
-    """Return the object in a JSON file if `fault` finds nothing and the checksum, which older files lack, fits.
+    """Return the object in a JSON file, after checking it with `fault` and with the checksum in its field `crc`.
 
-    Raises like `read_stored`, and Damaged for any other content.
+    Files of older versions have no checksum.  Raises Damaged if a check fails, and the errors of `read_stored`.
     """
     content = read_stored(path, at_most)
     try:
-        value = parsed(content)
+        value = parse_json(content)
     except ValueError as error:
         raise Damaged(path, "is not JSON") from error
     if reason := fault(value):
@@ -114,17 +114,17 @@ def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST)
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object with its checksum, which reveals a changed digit."""
+    """Return an object with its checksum in the added field `crc`; `read_sealed` checks it."""
     return {**value, "crc": _crc(value)}
 
 
 def _crc(value: Mapping[str, Any]) -> str:
-    body = json.dumps({name: inner for name, inner in value.items() if name != "crc"}, sort_keys=True)
+    body = json.dumps({name: item for name, item in value.items() if name != "crc"}, sort_keys=True)
     return f"{zlib.crc32(body.encode()):08x}"
 
 
 def owner_of(path: Path) -> str:
-    """Return the name of a file's owner, or `user NUMBER` if the system knows no name."""
+    """Return the name of the user who owns a file, or `user NUMBER` if the system has no name for that user."""
     try:
         return path.owner()
     except KeyError:
@@ -132,9 +132,9 @@ def owner_of(path: Path) -> str:
 
 
 def nearest_visible(path: Path) -> Path:
-    """Return the path, or the nearest folder above it whose owner and permissions can be read."""
-    for place in (path, *path.parents):
+    """Return the path, or the nearest folder above it, that this user can see."""
+    for visible in (path, *path.parents):
         with contextlib.suppress(OSError):
-            place.stat()
-            return place
+            visible.stat()
+            return visible
     return Path()

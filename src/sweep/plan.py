@@ -12,8 +12,8 @@ from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.sweep import PlannedJob, Sweep
-from src.storage.lock import is_owned
-from src.storage.space import JOB, SWEEP, free_bytes, megabytes, nearest_folder
+from src.storage.lock import is_locked
+from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import kind, pace_by, timings_in
 from src.wording import counted, joined, shorten
@@ -75,7 +75,7 @@ class Plan:
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._pace(kind(asdict(config)))
         seconds = pace.rate * combination.images * epochs + pace.rest if pace else None
-        earlier = self._known.on_other_data(job, config)
+        earlier = self._known.find_on_other_data(job, config)
         return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
 
     def summary(self) -> list[str]:
@@ -132,7 +132,7 @@ class Plan:
             return ["nothing left to train"]
         free = free_bytes(nearest_folder(self._multirun / "jobs"))
         of_free = f" of {megabytes(free)} free" if free is not None else ""
-        lines = [f"disk: about {megabytes(SWEEP + len(left) * JOB)}{of_free}"]
+        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(left) * BYTES_PER_JOB)}{of_free}"]
         seconds = [row.seconds for row in left if row.seconds is not None]
         if not seconds:
             return ["time: unknown until a job has finished here", *lines]
@@ -155,7 +155,7 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
         return Status(word, epochs, word)
     done = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{done} of {epochs} epochs"
-    if is_owned(job.path):
+    if is_locked(job.path):
         return Status("in training", done, f"another process trains it, {progress} done")
     if same_code and records[-1].get("status") == "FAILED":
         return Status("failed", done, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))

@@ -1,7 +1,7 @@
-"""Reads, checks and tries the address of the MLflow store, without importing MLflow.
+"""Reads and checks the address of the MLflow store, and tries to reach the store, without importing MLflow.
 
-An address with a password is accepted from `MLFLOW_TRACKING_URI` only, since logs keep the command line and the
-configuration. All output goes through `masked` or `reason`, which hide secrets.
+Only `MLFLOW_TRACKING_URI` may hold an address with a password, because logs store the command line and the
+configuration. All printed texts pass through `masked` or `reason`, which hide user names and passwords.
 """
 
 import os
@@ -19,18 +19,18 @@ from urllib.request import getproxies
 from src.bad_input import BadInput, masked
 from src.options import Tracking
 
-MIGRATIONS = "store/db_migrations/versions/*.py"  # in MLflow's folder: one file for each version of its tables
-PROBE = 5  # seconds to wait for a server's answer
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # MLflow opens no others
-SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # that MLflow opens without a plugin
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # no mssql: it may name no host
+MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, one for each version of its tables
+ANSWER_TIMEOUT = 5  # seconds to wait for a server's answer
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # the kinds of databases that MLflow opens
+SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # MLflow opens these without a plugin
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # an address of mssql may lack the host
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 
 
 def store_uri(settings: Tracking) -> str:
-    """Return the configured address, else `MLFLOW_TRACKING_URI`, else that of `mlflow.db` in the current folder.
+    """Return the configured address of the store, else `MLFLOW_TRACKING_URI`, else the address of `./mlflow.db`.
 
-    Raises BadInput if `~` names an unknown user.
+    Raises BadInput if the address has a `~` with an unknown user.
     """
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
     head, slashes, path = uri.partition(":///")
@@ -43,36 +43,36 @@ def store_uri(settings: Tracking) -> str:
 
 
 def default_uri() -> str:
-    """Return the store that a bare `mlflow ui` shows; its path is relative if the folder's name breaks the address."""
+    """Return the address of `mlflow.db` in the current folder, with a relative path if `?` or `%` would break it."""
     path = str(Path.cwd() / "mlflow.db")
     return f"sqlite:///{path if path.isprintable() and not re.search('[?%]', path) else 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a SQLite store; None for other stores and for SQLite's own `file:` addresses."""
-    scheme, colon, place = uri.partition(":///")
-    path, _, query = place.partition("?")
+    """Return the file of a SQLite store; None for other stores and for addresses in SQLite's own `file:` form."""
+    scheme, colon, path_and_query = uri.partition(":///")
+    path, _, query = path_and_query.partition("?")
     if not colon or scheme.partition("+")[0] != "sqlite" or (path.startswith("file:") and "uri=" in query):
         return None
     return Path(path)
 
 
 def scheme_of(uri: str) -> str:
-    """Return `postgresql` for `postgresql+psycopg2://host/db`."""
+    """Return an address's scheme without its driver: `postgresql` for `postgresql+psycopg2://host/db`."""
     return uri.partition(":")[0].partition("+")[0]
 
 
 def is_database(uri: str) -> bool:
-    """Return whether this process opens the store's database itself."""
+    """Return whether an address names a database, which this process opens without a server of MLflow."""
     return scheme_of(uri) in DATABASES
 
 
 def reason(error: BaseException, uri: str) -> str:
-    """Return the line of a library's error that says why a store fails, without the secrets of its address."""
+    """Return the line of a library's error that gives the reason, without the password of the store's address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
     text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
-    if cause:  # urllib3 hides it behind the parts of the address
+    if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
     for secret in sorted(_secrets(uri), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
@@ -80,58 +80,58 @@ def reason(error: BaseException, uri: str) -> str:
 
 
 def _secrets(uri: str) -> set[str]:
-    """Return the user name and password of an address, and their parts: a library may split them differently."""
-    before, at, _ = uri.partition("://")[2].rpartition("@")
+    """Return the user name and password of an address, and all their parts, because a library may show only a part."""
+    login, at, _ = uri.partition("://")[2].rpartition("@")
     if not at or not holds_secret(uri):
-        before = ""
-    values = [before, *before.split(":", 1), *re.split(r"[@:/?#]", before)]
+        login = ""
+    values = [login, *login.split(":", 1), *re.split(r"[@:/?#]", login)]
     values += [value for name, value in parse_qsl(urlsplit(uri).query) if masked(f"?{name}={value}") != value]
     return {text for value in values for text in (value, unquote(value)) if text}
 
 
 def holds_secret(uri: str) -> bool:
-    """Return whether an address, even a mistyped one, holds a user name or a password."""
+    """Return whether an address holds a user name or a password, even if it is mistyped."""
     uri = "".join(uri.split())
     return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
-    """Refuse a command line with a password, before any other message can repeat it. Raises BadInput."""
+    """Raise BadInput if a command line holds a password; call this first, because other messages may repeat it."""
     for word in words:
         name, equals, value = word.partition("=")
         address = value if equals and "://" not in name else word
         if holds_secret(address) if name.lower().endswith(("uri", "url")) else "://" in word and holds_secret(address):
-            raise _secret_refused(name if re.fullmatch(r"[\w.+~-]+", name) else "an address", address)
+            raise _secret_refusal(name if re.fullmatch(r"[\w.+~-]+", name) else "an address", address)
 
 
-def _secret_refused(key: str, uri: str) -> BadInput:
+def _secret_refusal(key: str, uri: str) -> BadInput:
     server = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
     database = "MLFLOW_TRACKING_URI in the environment"
     scheme = scheme_of(uri).lower()
     write = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without them", write)
+    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without a login", write)
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
     """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    The check creates nothing. `typed` is the option for the address.
+    Creates no file. `typed` is the option that sets the address.
     """
     uri = store_uri(settings)
     key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = scheme_of(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
-        raise _secret_refused(key, uri)
+        raise _secret_refusal(key, uri)
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises for a port that is not a number
     except ValueError:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
-        raise BadInput(f"{key} is no address", allowed) from None
+        raise BadInput(f"{key} is not a valid address", allowed) from None
     write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
-        allowed = f"{EXAMPLES}; no folders since MLflow 3.13"
+        allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
         raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
@@ -142,69 +142,69 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
-    """Ask the server through MLflow's client, with its certificates, proxies, login and plugins."""
+    """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
     parts, allowed = urlsplit(uri), "a running MLflow server"
     if not parts.hostname:
-        raise BadInput(f"{key}={uri}: no host given", "http://HOST:PORT", write)
-    if not getproxies():  # a closed port is found without importing the client
+        raise BadInput(f"{key}={uri} names no host", "http://HOST:PORT", write)
+    if not getproxies():  # saves importing the client if the port is closed
         _check_port(parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    once = {"timeout": PROBE, "max_retries": 0, "raise_on_status": False}
+    options = {"timeout": ANSWER_TIMEOUT, "max_retries": 0, "raise_on_status": False}
     try:
-        with http_request(get_default_host_creds(uri), "/health", "GET", **once) as answer:
-            if answer.status_code >= 500:  # such as 502 of a proxy; any other status is an answer
+        with http_request(get_default_host_creds(uri), "/health", "GET", **options) as answer:
+            if answer.status_code >= 500:  # for example, 502 of a proxy without a server
                 raise OSError(f"{answer.status_code} {answer.reason}")
     except Exception as error:  # MLflow, requests or a plugin may raise anything
         raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error
 
 
 def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> None:
-    """Refuse a port without a listener; MLflow would retry it for minutes."""
+    """Raise BadInput if no program listens on an address's port, which MLflow would retry for minutes."""
     port = parts.port or PORTS.get(scheme_of(parts.scheme))
     if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
         return
     try:
-        socket.create_connection((parts.hostname, port), PROBE).close()
+        socket.create_connection((parts.hostname, port), ANSWER_TIMEOUT).close()
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
-        raise BadInput(f"{address} does not answer: {why}", allowed, write) from None
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
+        raise BadInput(f"{address} does not answer: {cause}", allowed, write) from None
 
 
 def _check_file(uri: str, address: str, write: str) -> None:
-    """Refuse a SQLite file that cannot be a store: MLflow would retry it for minutes, or use memory instead."""
-    place, _, query = uri.partition("://")[2].partition("?")
-    if place.startswith("/file:") and "uri=" in query:
-        return  # SQLite's own kind of address
-    if not place.startswith("/") or place in ("/", "/:memory:"):
-        raise BadInput(f"{address}: a store is kept in a file", "sqlite:///FILE", write)
-    if "%" in place or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{address}: ? and % in a file's name break an address", "a path without them", write)
+    """Raise BadInput if a SQLite file cannot be a store; MLflow would retry it for minutes or keep data in memory."""
+    file, _, query = uri.partition("://")[2].partition("?")
+    if file.startswith("/file:") and "uri=" in query:
+        return  # an address in SQLite's own form
+    if not file.startswith("/") or file in ("/", "/:memory:"):
+        raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
+    if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
+        raise BadInput(f"{address} has a file name with ? or %, which break an address", "a path without ? or %", write)
     try:
-        path = Path(place[1:]).resolve()  # a link may name a file that does not exist yet
+        path = Path(file[1:]).resolve()  # a link may name a file that does not exist yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
         if path.is_dir() or (nearest != path and not nearest.is_dir()):
-            raise BadInput(f"{address}: {nearest} is {'a folder' if path.is_dir() else 'no folder'}", "sqlite:///FILE")
-        is_new_default = uri == default_uri() and not path.exists()  # src/storage/space.py tries its folder
+            raise BadInput(f"{address}: {nearest} is {'' if path.is_dir() else 'not '}a folder", "sqlite:///FILE")
+        is_new_default = uri == default_uri() and not path.exists()  # `check_space` checks its folder
         if not is_new_default and not os.access(nearest, os.W_OK):
             raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write", write)
         if path.exists():
-            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", PROBE, uri=True)) as database:
+            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", ANSWER_TIMEOUT, uri=True)) as database:
                 tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
                 if ("alembic_version",) in tables:
                     versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
                     _check_version({name for (name,) in versions}, address)
     except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:  # RuntimeError: a link to itself
-        what = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
         allowed = "a SQLite database that no other program has locked"
-        raise BadInput(f"{address} cannot be opened: {what}", allowed, write) from error
+        raise BadInput(f"{address} cannot be opened: {cause}", allowed, write) from error
 
 
 def _check_version(versions: set[str], address: str) -> None:
-    """Refuse a database of a later MLflow; the installed one would call it out of date."""
-    mlflow = find_spec("mlflow")  # its folder, without importing it
+    """Raise BadInput for a database of a later MLflow, which the installed MLflow would wrongly call out of date."""
+    mlflow = find_spec("mlflow")  # finds MLflow's folder without importing MLflow
     folders = mlflow.submodule_search_locations or [] if mlflow else []
     known = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
     if known and not versions <= known:
-        raise BadInput(f"{address} is of a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")
+        raise BadInput(f"{address} is from a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

@@ -1,11 +1,11 @@
-"""Builds the sections and charts of a saved view."""
+"""Builds the sections and charts of a view that MLflow's page opens (`src/tracking/views.py`)."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 IMAGE_KEY = "misclassified"
-IMAGE_STEP = 0  # the step that the page's image cards show first
+IMAGE_STEP = 0  # the step that MLflow's image cards show first
 
 Json = dict[str, Any]
 
@@ -13,25 +13,25 @@ Json = dict[str, Any]
 def layout(
     key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
-    """Return the page's sections from top to bottom, and their charts."""
-    # A legend has two lines and names six runs only in a wide chart, so the main curve gets its own row.
+    """Return the sections of MLflow's page from top to bottom, and their charts."""
+    # A legend has two lines, which hold the names of six runs only in a wide chart, so this chart gets its own row.
     sections = [_section(key, "validation accuracy", columns=1, height=420)]
-    # MLflow fills a mean's band down to zero, which stretches accuracies over 0 to 1; a log axis has no zero.
+    # A mean's band would stretch a linear axis down to zero; a logarithmic axis has no zero.
     scale = "log" if grouped else "linear"
     charts = [_line(key, "validation accuracy", "val/accuracy", scale)]
 
-    result = [_bar(key, "test result", "test/errors")]
+    result_charts = [_bar(key, "test result", "test/errors")]
     axes = [param for param in varied if param != "seed"]
     if axes and not grouped:
         content = {"selectedParams": axes, "selectedMetrics": ["best/val_accuracy", "test/errors"], "showAllRuns": True}
-        result.append(_chart(key, "test result", "PARALLEL", "parallel", content))
-    sections.append(_section(key, "test result", columns=len(result), height=380))
-    charts += result
+        result_charts.append(_chart(key, "test result", "PARALLEL", "parallel", content))
+    sections.append(_section(key, "test result", columns=len(result_charts), height=380))
+    charts += result_charts
 
     if images and not grouped:
-        # One row of images, or two with a scroll bar.
+        # Up to three images need one row; more images get two rows and a scroll bar.
         sections.append(_section(key, "most confident mistakes", columns=1, height=540 if images <= 3 else 960))
-        # The params above an image would push it out of its card; the run's name shows what varies.
+        # The params of a run would push its image out of the card, and the run's name already shows them.
         content = {"imageKeys": [IMAGE_KEY], "step": IMAGE_STEP, "showRunParams": False}
         charts.append(_chart(key, "most confident mistakes", "IMAGE", IMAGE_KEY, content))
 
@@ -40,7 +40,7 @@ def layout(
     charts += [_line(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
     charts.append(_line(key, "curves", fourth))
 
-    # The page adds a section for each metric without a chart, so a folded section holds the rest.
+    # MLflow's page adds a section for each metric without a chart, so this folded section holds all other metrics.
     sections.append(_section(key, "more", columns=2, height=300, display=False))
     charts.append(_line(key, "more", folded))
     charts += [_bar(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
@@ -52,7 +52,7 @@ def _section(key: str, title: str, *, columns: int, height: int, display: bool =
         "uuid": _uuid(key, title),
         "name": title,
         "display": display,
-        "isReordered": True,  # later metrics are appended and do not reorder the section
+        "isReordered": True,  # MLflow then appends new metrics and does not reorder the section
         "deleted": False,
         "isGenerated": False,
         "columns": columns,
@@ -96,5 +96,5 @@ def _bar(key: str, section: str, metric: str) -> Json:
 
 
 def _uuid(*parts: str) -> str:
-    """Return a fixed id for a section or chart, because the same sweep must give the same view."""
+    """Return the id of a section or chart, which is always the same for the same sweep."""
     return str(uuid5(NAMESPACE_URL, "/".join(("normlab:view", *parts))))

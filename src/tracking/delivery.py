@@ -1,7 +1,7 @@
 """Delivers one job's folder to its MLflow run.
 
-All logged values carry the times recorded in the folder. MLflow identifies a metric by key, time, step, run and value,
-so a second delivery changes nothing.
+All logged values have the times in the journal. MLflow identifies a metric by its run, key, time, step and value, so a
+second delivery changes nothing.
 """
 
 from typing import Any
@@ -13,53 +13,53 @@ from src.runs.folder import ARTIFACTS, JobFolder
 from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
-from src.storage.lock import folder_lock, is_owned
-from src.tracking.files import Undelivered, deliver_files, missing_files, remove_partial_files
+from src.storage.lock import folder_lock, is_locked
+from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
 from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
-DECIMALS = 4  # of the final numbers: MLflow's page shows every digit that it gets
+DECIMALS = 4  # final metrics are rounded to these decimals, because MLflow's page shows all digits
 
 
 class Delivery:
-    """Updates one job's run from its folder. Every call may be repeated."""
+    """Updates one job's MLflow run from the job's folder. All calls may be repeated."""
 
     def __init__(
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
         """`mark` identifies the sweep among all users of the store; `parent` is the id of the sweep's run."""
-        self._store, self._mark, self._parent = store, mark, parent
+        self._store, self._mark, self._parent_id = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
-        self.fault = ""  # why the folder cannot be delivered
-        self._is_intact = False  # the files of the finished job passed their checks
-        self._run = ""
-        self._attempt = 0  # time of the first journal record of the attempt that `_run` shows
-        self._delivered = 0  # number of delivered journal records
-        self._ended = False
-        self._undelivered = ""  # files that the ended run can never get, with the reasons
+        self.fault = ""  # the reason why the folder cannot be delivered
+        self._is_intact = False  # whether the job is finished and its files passed all checks
+        self._run_id = ""  # the run's id
+        self._attempt = 0  # the time of the first journal record that the run shows
+        self._delivered_count = 0  # the number of delivered journal records
+        self._has_ended = False
+        self._refused_files = ""  # files that the store refuses, with the reasons
         self._monitor: SystemMetricsMonitor | None = None
 
     @property
     def missing(self) -> str:
-        """The job's name and the number of epochs that its run lacks, or an empty string."""
+        """The job's name and the number of epochs that its run lacks; empty if the run is complete."""
         records = self._folder.records()
-        if not records or (self._ended and len(records) == self._delivered):
+        if not records or (self._has_ended and len(records) == self._delivered_count):
             return ""
-        epochs = sum(record["kind"] == "epoch" for record in records[self._delivered :])
+        epochs = sum(record["kind"] == "epoch" for record in records[self._delivered_count :])
         return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
     def advance(self) -> None:
-        """Deliver all that is new in the folder."""
-        if self._is_usable() and not (self._ended and self._folder.finished):
+        """Deliver the new journal records, and the result once the job is finished."""
+        if self._is_usable() and not (self._has_ended and self._folder.finished):
             self._deliver(last=False)
 
     def close(self) -> None:
-        """Deliver the rest and end the run. A job without result, stop record or living process has died.
+        """Deliver all undelivered data and end the run, even if the job's process died without recording a result.
 
-        Raises Undelivered, after the run has ended, if some files can never be delivered.
+        Raises UndeliverableError, after the run has ended, if the store refuses some files for good.
         """
         if not self._is_usable():
             for run in self._runs():
@@ -67,12 +67,12 @@ class Delivery:
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
                     terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver(last=not is_owned(self._folder.path))  # checked first: a dead owner writes nothing more
-        if self._undelivered:
-            raise Undelivered(self._undelivered)
+        self._deliver(last=not is_locked(self._folder.path))  # an ended process writes nothing more
+        if self._refused_files:
+            raise UndeliverableError(self._refused_files)
 
     def _is_usable(self) -> bool:
-        """Return whether the folder can be delivered. If not, `fault` holds the reason, and no retry helps."""
+        """Return whether the folder can be delivered; if not, set `fault` to the reason."""
         if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
             self._is_intact = not self.fault and self._folder.finished
@@ -81,25 +81,25 @@ class Delivery:
     def _deliver(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
             return
-        with folder_lock(self._folder.path):  # two commands at once would create two runs
+        with folder_lock(self._folder.path):  # two commands at the same time would create two runs
             try:
                 self._deliver_records()
-                if last and self._run and not self._ended:
+                if last and self._run_id and not self._has_ended:
                     self._stop("FAILED", "the job's process died without a message", None)
             except Exception:
-                self._attempt = 0  # the run may be gone, or exist although its answer was lost: look it up again
+                self._attempt = 0  # look up the run again: it may be deleted, or created although the answer was lost
                 raise
 
     def _deliver_records(self) -> None:
-        result = self._folder.result()  # read first: a finished job's journal is complete
+        result = self._folder.result()  # read before the journal, which is complete once a result exists
         records = self._folder.records()
         if not records or records[0]["kind"] != "start":
             return
         if records[0]["time"] != self._attempt:
             self._open(records[0])
-        if self._ended and len(records) == self._delivered:
+        if self._has_ended and len(records) == self._delivered_count:
             return
-        if self._ended:
+        if self._has_ended:
             self._reopen()
         self._log_records(records)
         if result is not None:
@@ -108,10 +108,10 @@ class Delivery:
             self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
     def _open(self, start: Record) -> None:
-        """Find or create the run of this attempt, and supersede the job's other runs."""
+        """Find or create the run of the job's current attempt, and hide the runs of its earlier attempts."""
         client, attempt = self._store.client, str(start["time"])
         tags = {
-            "mlflow.parentRunId": self._parent,
+            "mlflow.parentRunId": self._parent_id,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
             sweep_tag(self._mark): "true",
@@ -125,33 +125,33 @@ class Delivery:
         else:
             new = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
             run = client.get_run(self._store.create_run(start["time"], new, self._job.label))
-            runs = self._runs()  # a request that is sent twice creates two
+            runs = self._runs()  # a request that is sent twice creates two runs
         run = self._store.place_files(run)
         remove_partial_files(run)
-        self._run = run.info.run_id
-        supersede_others(client, runs, self._run)
+        self._run_id = run.info.run_id
+        supersede_others(client, runs, self._run_id)
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
         changed = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
-        client.log_batch(self._run, params=params, tags=changed)
-        self._ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
-        self._delivered = len(self._folder.records()) if self._ended else 0
-        if not self._ended:
+        client.log_batch(self._run_id, params=params, tags=changed)
+        self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
+        self._delivered_count = len(self._folder.records()) if self._has_ended else 0
+        if not self._has_ended:
             self._reopen()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # a monitor stops by itself if the store fails
-            self._monitor = SystemMetricsMonitor(self._run, tracking_uri=self._store.uri, resume_logging=True)
+        if self._system_metrics and not self._folder.finished:  # a failing store ends it
+            self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt = start["time"]
 
     def _reopen(self) -> None:
-        """Set the run to RUNNING: its job resumed, or it lacks something."""
-        self._ended = False
-        self._store.client.update_run(self._run, status="RUNNING")
-        if "error" in self._store.client.get_run(self._run).data.tags:
-            self._store.client.delete_tag(self._run, "error")
+        """Set an ended run to RUNNING again, because its job was resumed or the run is incomplete."""
+        self._has_ended = False
+        self._store.client.update_run(self._run_id, status="RUNNING")
+        if "error" in self._store.client.get_run(self._run_id).data.tags:
+            self._store.client.delete_tag(self._run_id, "error")
 
     def _has_files(self, run: Run) -> bool:
-        """Return whether a finished run still has all files of the job."""
+        """Return whether the run of a finished job still has all files of the job."""
         result = self._folder.result()
         if result is None:
             return True
@@ -168,41 +168,41 @@ class Delivery:
         return self._store.find(kind="job", job_key=self._job.key)
 
     def _log_records(self, records: list[Record]) -> None:
-        """Deliver the attempt's new records."""
-        client, new = self._store.client, records[self._delivered :]
-        client.log_batch(self._run, epoch_metrics(new))
+        """Deliver the journal records that the run does not have yet."""
+        client, new = self._store.client, records[self._delivered_count :]
+        client.log_batch(self._run_id, epoch_metrics(new))
         for record in new:
             if record["kind"] == "ready":
-                client.log_inputs(self._run, [dataset(records[0]["config"]["data"]["name"], record["source"])])
+                client.log_inputs(self._run_id, [dataset(records[0]["config"]["data"]["name"], record["source"])])
                 tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
-                client.log_batch(self._run, tags=tags)
-        self._delivered = len(records)
+                client.log_batch(self._run_id, tags=tags)
+        self._delivered_count = len(records)
 
     def _finish(self, result: dict[str, Any], records: list[Record]) -> None:
-        """Deliver the final numbers and the files, and end the run once the store has or refuses each of them."""
+        """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finished = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
         final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
-        client.log_batch(self._run, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
+        client.log_batch(self._run_id, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finished) as files:
-            self._undelivered = deliver_files(client, self._run, files)
-        check_metrics(client, self._run, epoch_metrics(records) + final)
+            self._refused_files = deliver_files(client, self._run_id, files)
+        check_metrics(client, self._run_id, epoch_metrics(records) + final)
         self._terminate("FINISHED", finished)
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
-        """End the run of a failed or stopped job with the reason and the job's log."""
-        self._store.client.set_tag(self._run, "error", error[:5000])
-        self._undelivered = deliver_files(self._store.client, self._run, {"train.log": self._folder.log})
+        """End the run of a failed or stopped job; deliver the reason and the job's log."""
+        self._store.client.set_tag(self._run_id, "error", error[:5000])
+        self._refused_files = deliver_files(self._store.client, self._run_id, {"train.log": self._folder.log})
         self._terminate(status, time)
 
     def _terminate(self, status: str, time: int | None) -> None:
         self._stop_monitor()
         runs = self._runs()
-        supersede_others(self._store.client, runs, self._run)  # the server may have executed a request that timed out
-        data = [run.data for run in runs if run.info.run_id == self._run]
-        if self._job.params.keys() - {name for one in data for name in one.params}:
+        supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
+        data = [run.data for run in runs if run.info.run_id == self._run_id]
+        if self._job.params.keys() - {name for run_data in data for name in run_data.params}:
             raise OSError("the params did not arrive")
-        if status == "FINISHED" and any("error" in one.tags for one in data):  # another command declared the job dead
-            self._store.client.delete_tag(self._run, "error")
-        terminate(self._store.client, self._run, status, time)
-        self._ended = True
+        if status == "FINISHED" and any("error" in run_data.tags for run_data in data):  # another command set the tag
+            self._store.client.delete_tag(self._run_id, "error")
+        terminate(self._store.client, self._run_id, status, time)
+        self._has_ended = True

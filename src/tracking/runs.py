@@ -1,4 +1,4 @@
-"""Converts a journal to metrics and tags, and ends runs."""
+"""Converts journal records to MLflow's metrics and tags, and ends and hides runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from src.runs.journal import Record
 
 
 def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
-    """Return the metrics of all epochs in a journal, each with its recorded time."""
+    """Return the metrics of all epochs among journal records, each with the record's time."""
     return [
         Metric(name, value, record["time"], record["epoch"])
         for record in records
@@ -23,7 +23,7 @@ def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
 
 
 def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) -> None:
-    """Raise OSError if a run lacks one of these metrics at any step: a proxy may have answered for the store."""
+    """Raise OSError if a run lacks one of these metrics at its step; a proxy may have swallowed a request."""
     expected = {(metric.key, metric.step, metric.timestamp) for metric in metrics}
     stored = [metric for name in {name for name, *_ in expected} for metric in client.get_metric_history(run_id, name)]
     if lost := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
@@ -31,7 +31,7 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
 
 
 def job_tags(start: Record) -> dict[str, str]:
-    """Return the tags that stay the same while a job runs: its identity, code and environment."""
+    """Return a run's tags from its job's start record: attempt, seed, code and environment."""
     environment = dict(start["environment"])
     commit = environment.pop("commit", "")
     tags = {
@@ -50,10 +50,10 @@ def job_tags(start: Record) -> dict[str, str]:
 
 
 def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
-    """Return the images as MLflow's dataset input, with the digest that is part of the job's key."""
+    """Return a job's dataset as MLflow's dataset input, with the digest of its images."""
     entity = Dataset(
         name=name,
-        digest=source["digest"][:32],  # the store has room for 36
+        digest=source["digest"][:32],  # MLflow allows 36 characters
         source_type="local",
         source=json.dumps({"uri": source["place"]}),
         profile=json.dumps({name: source[name] for name in ("train", "test", "channels", "size")}),
@@ -62,16 +62,16 @@ def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
 
 
 def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
-    """Set a run's final status; raises OSError if it does not arrive."""
+    """Set a run's final status; raises OSError if the run does not have it afterwards."""
     client.set_terminated(run_id, status, time)
     if client.get_run(run_id).info.status != status:
         raise OSError(f"the status {status} did not arrive")
 
 
 def supersede_others(client: MlflowClient, runs: Iterable[Run], kept: str) -> None:
-    """Hide all runs but one from every view: earlier attempts, and runs of repeated or delayed requests.
+    """Hide all runs but the run `kept` from all views; they are earlier attempts, or a request created them twice.
 
-    The tag that hides a run comes last, so a command that is killed before it repeats all steps.
+    The tag that hides a run is set last. If a command is killed before, the next command repeats all steps.
     """
     for run in runs:
         run_id = run.info.run_id

@@ -1,4 +1,4 @@
-"""Delivers a sweep to MLflow while it trains. One thread reads the jobs' folders."""
+"""Delivers a sweep to MLflow from its jobs' folders, in a thread of its own while the jobs train."""
 
 import math
 import shlex
@@ -14,52 +14,52 @@ from src.runs.sweep import Sweep
 from src.storage.lock import folder_lock
 from src.tracking.address import reason, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
-from src.tracking.files import Undelivered, refusal
+from src.tracking.files import UndeliverableError, refusal
 from src.tracking.store import open_store, refuse_store
 from src.tracking.sweep_run import SweepRun
 from src.wording import shorten
 
-PERIOD = 1.0  # seconds between two readings of the folders
-LONGEST_PERIOD = 30.0  # the same while the store fails
-PATIENCE = 60.0  # seconds that a finished sweep waits for a store that accepts nothing
-STOPPED_PATIENCE = 2.0  # the same after Ctrl-C
-NOTICE = 5.0  # seconds after which a wait is reported
-LONGEST_REASON = 200  # characters of a library's error
-NAMED = 5  # jobs that a message names
+PERIOD = 1.0  # seconds between two readings of the jobs' folders
+LONGEST_PERIOD = 30.0  # seconds between two readings while the store fails
+PATIENCE = 60.0  # seconds that a finished sweep waits for a store that accepts no data
+STOPPED_PATIENCE = 2.0  # seconds that a sweep waits for the store after Ctrl-C
+NOTICE_DELAY = 5.0  # seconds after which a message reports that the command waits
+LONGEST_REASON = 200  # a message shows this many characters of a library's error
+MOST_NAMES = 5  # a message names this many jobs
 HINTS = {
-    "401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "401": "log in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     "403": "you may not write to this experiment; choose another one with tracking.experiment=NAME",
     "413": "the file is larger than the server allows; nginx sets its limit with client_max_body_size",
 }
 
 
 class Tracker:
-    """Delivers a sweep from its own thread, so training never waits for the store."""
+    """Delivers a sweep in a thread of its own, so training never waits for the store."""
 
     def __init__(
         self, settings: Tracking, sweep: Sweep, multirun: Path, say: Callable[[str], None], *, by_sync: bool = False
     ) -> None:
-        """`by_sync`: messages name the options of `src.sync` instead of the training command's."""
+        """Set `by_sync` if messages must name the options of `src.sync` instead of those of the training command."""
         self._settings, self._sweep, self._multirun, self._say = settings, sweep, multirun, say
         self._experiment = "--experiment" if by_sync else "tracking.experiment"
         self._uri = store_uri(settings)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+        self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
         self._parent: SweepRun | None = None
         self._jobs: list[Delivery] = []
-        self._left: list[Delivery | SweepRun] = []  # runs that have not ended
-        self._refusals: dict[str, str] = {}  # the store's last refusal, by run
-        self._refused: list[str] = []  # runs that no retry can complete, with the reasons
-        self._stopped = False  # by Ctrl-C or a signal
+        self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
+        self._refusals: dict[str, str] = {}  # the store's last refusal by the run's name
+        self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
+        self._was_stopped = False  # whether Ctrl-C or a signal stopped the sweep
         self._patience, self._deadline = PATIENCE, math.inf
-        self._error: Exception | None = None  # the last one
+        self._error: Exception | None = None  # the store's last error
 
     def open(self) -> None:
-        """Open the store and the sweep's run, and start the thread. Raises BadInput if the store cannot be used."""
+        """Open the store and the sweep's run, and start the delivery. Raises BadInput if the store cannot be used."""
         try:
-            place = (sqlite_file(self._uri) or self._multirun).resolve()
-            # One command at a time creates the tables of a new store, or the run of a sweep.
-            with folder_lock(next(folder for folder in place.parents if folder.is_dir())):
+            path = (sqlite_file(self._uri) or self._multirun).resolve()
+            # Only one command at a time may create the tables of a new store, or the run of a sweep.
+            with folder_lock(next(folder for folder in path.parents if folder.is_dir())):
                 store = open_store(self._settings, self._multirun, self._experiment)
                 parent = self._parent = SweepRun(store, self._sweep, self._multirun)
                 parent.open()
@@ -76,105 +76,105 @@ class Tracker:
             Delivery(store, parent.mark, parent.id, job, job.at(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._left = [*self._jobs, parent]
+        self._open_runs = [*self._jobs, parent]
         self._thread.start()
 
-    def _work(self) -> None:
+    def _deliver_until_closed(self) -> None:
         assert self._parent is not None
         publish, period = self._parent.publish_views, PERIOD
-        failed = self._attempt(publish)
+        has_failed = self._try_step(publish) is not None
         while not self._closing.wait(period):
-            errors = [self._attempt(job.advance) for job in self._jobs if not self._closing.is_set()]
+            errors = [self._try_step(job.advance) for job in self._jobs if not self._closing.is_set()]
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
-        while not self._deliver_rest() and time.monotonic() < self._deadline:
+        while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._parent not in self._left and failed and (error := self._attempt(publish)):
-            self._say(f"MLflow's page shows its default view: {_short(reason(error, self._uri))}")
+        if self._parent not in self._open_runs and has_failed and (error := self._try_step(publish)):
+            self._say(f"MLflow's page shows its default view: {_short_text(reason(error, self._uri))}")
 
-    def _deliver_rest(self) -> bool:
-        """Try to end all runs, the sweep's own run last. Return whether all have ended."""
-        for run in list(self._left):
-            if self._finish(run):
-                self._left.remove(run)
-        return not self._left
+    def _end_runs(self) -> bool:
+        """Try to end all runs, the sweep's own run last; return whether all runs have ended."""
+        for run in list(self._open_runs):
+            if self._end_run(run):
+                self._open_runs.remove(run)
+        return not self._open_runs
 
-    def _finish(self, run: Delivery | SweepRun) -> bool:
-        """Try to end a run. Return False if a retry may help.
+    def _end_run(self, run: Delivery | SweepRun) -> bool:
+        """Try to end a run; return False if a retry may succeed.
 
-        A refusal counts when the store repeats it, because the retry creates a deleted run again.
+        A refusal is final only if the store repeats it, because a retry creates a deleted run again.
         """
-        error = self._attempt(run.close)
+        error = self._try_step(run.close)
         answer = refusal(error)
         if error is None or not answer:
             self._refusals.pop(run.name, None)
             return error is None
-        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store did answer
-        final = isinstance(error, Undelivered) or self._refusals.get(run.name) == answer
+        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered
+        is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
-        if final:
-            self._refused.append(_short(f"{run.name}: {reason(error, self._uri)}"))
-        return final
+        if is_final:
+            self._refused_runs.append(_short_text(f"{run.name}: {reason(error, self._uri)}"))
+        return is_final
 
-    def _attempt(self, step: Callable[[], None]) -> Exception | None:
-        """Run a step and return its error. No step starts after the deadline; each success postpones it."""
+    def _try_step(self, step: Callable[[], None]) -> Exception | None:
+        """Run a step and return its error; starts no step after the deadline, which each success postpones."""
         if time.monotonic() > self._deadline:
             return TimeoutError("no answer in time")
         try:
             step()
-        except Exception as error:  # a store may raise anything; `close` reports it
+        except Exception as error:  # a store may raise any error; `close` reports it
             self._error = error
             return error
-        if self._closing.is_set() and not self._stopped:
+        if self._closing.is_set() and not self._was_stopped:
             self._deadline = time.monotonic() + self._patience
         return None
 
     def close(self, *, stopped: bool = False) -> bool:
-        """Deliver the rest, end the sweep's run with its true status, and report what is missing.
+        """Deliver all undelivered data, end the runs, and report missing data; return whether everything is delivered.
 
-        After a signal (`stopped`), it waits for the store for only 2 s. Returns whether everything is delivered.
+        Set `stopped` after Ctrl-C or a signal: this call then waits only 2 s for a store that does not answer.
         """
-        if self._thread.ident is None:  # stopped or refused while the store was opening
+        if self._thread.ident is None:  # the store was still opening, or was refused
             if self._parent is not None:
                 self._parent.abandon(STOPPED_PATIENCE)
             return False
-        self._stopped = stopped
+        self._was_stopped = stopped
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
         self._deadline = time.monotonic() + self._patience
         self._closing.set()
-        notice = time.monotonic() + NOTICE
+        notice_time = time.monotonic() + NOTICE_DELAY
         try:
             while self._thread.is_alive() and time.monotonic() < self._deadline:
                 self._thread.join(PERIOD / 10)
-                if time.monotonic() > notice:
+                if time.monotonic() > notice_time:
                     limit = f"{self._patience:.0f} s without progress"
-                    self._say(f"waiting for MLflow; gives up after {limit}; Ctrl-C stops now")
-                    notice = math.inf
-        finally:  # also after a second Ctrl-C
+                    self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
+                    notice_time = math.inf
+        finally:  # report even after a second Ctrl-C
             complete = self._report()
         return complete
 
     def _report(self) -> bool:
-        """Report undelivered runs with the reason and the next command. Return whether everything is delivered."""
+        """Report undelivered runs with reasons and the next command; return whether everything is delivered."""
         faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
-        self._say_undelivered(shorten(faults, NAMED, "{:,} more jobs"))
+        self._say_undelivered(shorten(faults, MOST_NAMES, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")
-        self._say_undelivered(shorten(self._refused, NAMED, "{:,} more runs"))
+        self._say_undelivered(shorten(self._refused_runs, MOST_NAMES, "{:,} more runs"))
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        unended = list(self._left)  # the thread may still change it
-        jobs = [text for run in unended if isinstance(run, Delivery) and (text := run.missing)]
-        left = [*shorten(jobs, NAMED, "{:,} more jobs"), *(run.name for run in unended if run is self._parent)]
-        if left:
-            why = _short(reason(self._error, self._uri)) if self._error else "no answer in time"
-            self._say_undelivered([f"{', '.join(left)}: {why}"])
-        if left or self._refused:
+        open_runs = list(self._open_runs)  # a copy, because the thread may still change it
+        jobs = [text for run in open_runs if isinstance(run, Delivery) and (text := run.missing)]
+        names = [*shorten(jobs, MOST_NAMES, "{:,} more jobs"), *(run.name for run in open_runs if run is self._parent)]
+        if names:
+            cause = _short_text(reason(self._error, self._uri)) if self._error else "no answer in time"
+            self._say_undelivered([f"{', '.join(names)}: {cause}"])
+        if names or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._parent is not None
         for line in self._parent.pages():
             self._say(line)
-        return not (left or self._refused or faults)
+        return not (names or self._refused_runs or faults)
 
     def _say_undelivered(self, texts: list[str]) -> None:
         for text in texts:
@@ -191,5 +191,5 @@ class Tracker:
         return shlex.join(words)
 
 
-def _short(text: str) -> str:
+def _short_text(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."

@@ -11,46 +11,46 @@ from mlflow.exceptions import MlflowException
 from src.runs.folder import JobFolder
 from src.runs.integrity import is_readable
 from src.runs.sweep import VERDICT, Sweep
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.storage.stored import Damaged, is_regular, read_stored
 from src.tracking import views
-from src.tracking.files import Undelivered, deliver_files, remove_partial_files
+from src.tracking.files import UndeliverableError, deliver_files, remove_partial_files
 from src.tracking.runs import supersede_others, terminate
 from src.tracking.store import Store
 
-PAGE_SIZE = 100  # runs that MLflow's page loads at a time
+PAGE_SIZE = 100  # MLflow's page loads this many runs at a time
 
 
 class SweepRun:
-    """The run of one sweep in an open store."""
+    """A sweep's own run in an open store."""
 
-    name = "the sweep's own run"  # in messages
+    name = "the sweep's own run"  # its name in messages
 
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
-        # The folder's name distinguishes sweeps of people who share the experiment.
+        # If several people share the experiment, the folder's name distinguishes their sweeps.
         self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
-        self._status_before = "KILLED"  # restored if the command ends before it trains anything
-        self._started = 0  # milliseconds since 1970
+        self._status_before = "KILLED"  # restored if the command ends before it trains a job
+        self._start_time = 0  # the run's start in milliseconds since 1970
         self._seeds = len({job.params.get("seed") for job in sweep.jobs})
 
     def open(self) -> None:
-        """Create the run, or reopen it if the sweep has one."""
+        """Create the sweep's run, or reopen it if it exists."""
         client, sweep = self._store.client, self._sweep
-        runs, lost = self._runs() or self._adopted(), None
+        runs, creation_error = self._runs() or self._adopt_runs(), None
         if runs:
             self._status_before = runs[0].info.status
         else:
             try:
                 self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self._title)
-            except Exception as error:  # perhaps only the answer was lost
-                lost = error
+            except Exception as error:  # the run may exist although the answer was lost
+                creation_error = error
             runs = self._runs()
         if not runs:
-            raise lost or OSError("it does not show the run that was created")
-        self.id, self._started = runs[0].info.run_id, runs[0].info.start_time
+            raise creation_error or OSError("the store does not show the run that it created")
+        self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
         remove_partial_files(self._store.place_files(runs[0]))
         supersede_others(client, runs, self.id)
         client.update_run(self.id, status="RUNNING")
@@ -59,16 +59,16 @@ class SweepRun:
     def _runs(self) -> list[Run]:
         return self._store.find(kind="sweep", sweep_id=self._sweep.id)
 
-    def _adopted(self) -> list[Run]:
-        """Adopt and return the sweep's runs from before folders had an identity, if they hold jobs of this folder."""
+    def _adopt_runs(self) -> list[Run]:
+        """Adopt and return the sweep's runs without a folder id that are parents of runs of this folder's jobs."""
         runs = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
-        jobs = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt(run for run, of in jobs if attempts & {job.data.tags.get("attempt") for job in of})
+        children = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
+        return self._store.adopt(run for run, of in children if attempts & {job.data.tags.get("attempt") for job in of})
 
     def _describe(self, verdict: list[str]) -> None:
-        """Write the run's description, with the verdict first: the page shows four lines of it."""
+        """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
         sweep = self._sweep
         size = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
         text = "\n\n".join([*([" ".join(verdict)] if verdict else []), size, f"    {sweep.command}"])
@@ -76,7 +76,7 @@ class SweepRun:
         self._store.client.log_batch(self.id, tags=tags)
 
     def publish_views(self) -> None:
-        """Save the sweep's views and link them in the experiment's note."""
+        """Save the views of the sweep in the experiment, and link them in the experiment's note."""
         store, sweep = self._store, self._sweep
         penalty = any(job.params.get(name, "0") != "0" for job in sweep.jobs for name in ("reg.l1", "reg.l2"))
         saved = views.sweep_views(
@@ -86,59 +86,59 @@ class SweepRun:
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
         for name in views.surplus_views(tags):
-            with contextlib.suppress(MlflowException):  # another user of the experiment deleted it first
+            with contextlib.suppress(MlflowException):  # another user may have deleted it first
                 store.client.delete_experiment_tag(store.experiment_id, name)
         note = views.note(store.experiment_id, tags)
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
     def pages(self) -> list[str]:
-        """Return the lines to print: how to open the store, then a link for each view."""
+        """Return the lines to print: the store's address or the command that opens it, and a link to each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
         store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
-        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # of `mlflow ui`
+        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # by `mlflow ui`
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
-            lines.append(f"  the page loads {PAGE_SIZE} runs at a time and averages only those: click Load more")
+            lines.append(f"  MLflow's page loads and averages only {PAGE_SIZE} runs at first: click Load more")
         return lines
 
     def close(self) -> None:
         """Deliver the sweep's counts, verdict and files, and end the run. A second call changes nothing.
 
-        Raises OSError if a file did not arrive, and Undelivered, after the run has ended, if one never can.
+        Raises OSError if a file did not arrive, and UndeliverableError if the store refuses a file for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]
-        ended = max(self._started, *(last_time(job) for job in jobs))
+        end_time = max(self._start_time, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),
             "sweep/finished": sum(job.finished for job in jobs),
             "sweep/failed": sum(job.failed for job in jobs),
         }
-        client.log_batch(self.id, [Metric(name, value, ended, 0) for name, value in counts.items()])
+        client.log_batch(self.id, [Metric(name, value, end_time, 0) for name, value in counts.items()])
         if is_regular(folder / VERDICT):
             self._describe(read_stored(folder / VERDICT).decode(errors="replace").splitlines())
         files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if is_regular(path)}
         undelivered = deliver_files(client, self.id, files)
         supersede_others(client, self._runs(), self.id)
-        if not any(is_owned(job.path) for job in jobs):  # otherwise the command that trains them ends it
-            terminate(client, self.id, how_ended(jobs, self._sweep.started), ended)
+        if not any(is_locked(job.path) for job in jobs):  # otherwise the command that trains them ends the run
+            terminate(client, self.id, final_status(jobs, self._sweep.started), end_time)
         if undelivered:
-            raise Undelivered(undelivered)
+            raise UndeliverableError(undelivered)
 
     def abandon(self, patience: float) -> None:
-        """Restore the run's status, within `patience` seconds, when the command ends before it trains anything.
+        """Restore the run's earlier status, because the command ends before it trains a job; waits `patience` seconds.
 
-        A run that was RUNNING stays so while another command trains its jobs; otherwise that command was killed.
+        If the earlier status was RUNNING and no command trains the sweep's jobs, the status becomes KILLED.
         """
-        trained = any(is_owned(job.at(self._multirun).path) for job in self._sweep.jobs)
-        status = self._status_before if trained or self._status_before != "RUNNING" else "KILLED"
+        is_training = any(is_locked(job.at(self._multirun).path) for job in self._sweep.jobs)
+        status = self._status_before if is_training or self._status_before != "RUNNING" else "KILLED"
 
         def restore() -> None:
-            with contextlib.suppress(Exception):  # a store may raise anything
+            with contextlib.suppress(Exception):  # a store may raise any error
                 if status == "RUNNING":
                     self._store.client.update_run(self.id, status=status)
                 else:
@@ -151,22 +151,22 @@ class SweepRun:
             self.id = ""
 
 
-def how_ended(jobs: Sequence[JobFolder], started: int) -> str:
+def final_status(jobs: Sequence[JobFolder], started: int) -> str:
     """Return MLflow's status for a sweep that no process trains: FINISHED, FAILED or KILLED.
 
-    Stop records from before `started`, in milliseconds since 1970, belong to an earlier command.
+    An earlier command wrote the stop records before `started`, which is in milliseconds since 1970.
     """
     unfinished = [job for job in jobs if not job.finished]
     if not unfinished:
         return "FINISHED"
-    last = [records[-1] for job in unfinished if (records := job.records())]
-    stopped = any(record.get("status") == "KILLED" and record["time"] >= started for record in last)
-    begun = last or any(job.never_started for job in unfinished)
-    return "KILLED" if stopped or not begun else "FAILED"
+    last_records = [records[-1] for job in unfinished if (records := job.records())]
+    was_stopped = any(record.get("status") == "KILLED" and record["time"] >= started for record in last_records)
+    was_launched = last_records or any(job.never_started for job in unfinished)
+    return "KILLED" if was_stopped or not was_launched else "FAILED"
 
 
 def last_time(job: JobFolder) -> int:
-    """Return the time of a job's last record or result, in milliseconds since 1970; 0 before the job starts."""
+    """Return the time of a job's last record or result, in milliseconds since 1970; 0 if it has neither."""
     times = [record["time"] for record in job.records()[-1:]]
     with contextlib.suppress(Damaged):
         times += [result["finished"]] if (result := job.result()) else []

@@ -18,7 +18,7 @@ from src.config import Config
 from src.data.sizes import training_image_count
 from src.progress import Progress, Update
 from src.runs.folder import JobFolder
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from src.workers.processes import GRACE, LocalEngine, start_server
 from src.workers.queue import Display, Task, run
 
@@ -87,7 +87,7 @@ class RemoteEngine(ABC):
             if not job.refusal:
                 self.cancel(job.handle)
         deadline = time.monotonic() + GRACE + 1
-        while time.monotonic() < deadline and any(is_owned(job.task.folder) for job in jobs):
+        while time.monotonic() < deadline and any(is_locked(job.task.folder) for job in jobs):
             time.sleep(POLL)
 
 

@@ -12,7 +12,7 @@ from src.progress import Update
 from src.runs.ending import failure_reason, last_record
 from src.runs.journal import Record
 from src.stopping import Terminated
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 
 
 @dataclass(frozen=True)
@@ -135,5 +135,5 @@ def run(
 
 def _next(waiting: Sequence[Task], *, idle: bool) -> Task | None:
     """The first task that no other command trains; if others train them all, an idle engine waits for the first."""
-    free = next((task for task in waiting if not is_owned(task.folder)), None)
+    free = next((task for task in waiting if not is_locked(task.folder)), None)
     return free or (waiting[0] if waiting and idle else None)

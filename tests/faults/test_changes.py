@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.checkpoint import FORMAT, GENERATIONS, checkpoint_bytes
+from src.runs.checkpoint import CHECKPOINT_FILES, FORMAT, checkpoint_bytes
 from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
 from tests.data.conftest import to_idx
@@ -50,7 +50,7 @@ def test_a_checkpoint_of_another_version_fails_only_its_job_and_is_kept(forked, 
     sweep = ("norm=bn,gn", *DATA, "epochs=40")
     stopped(forked, empty, *sweep)
     job = only_job(empty, "bn")
-    (job / GENERATIONS[0]).write_bytes(content)
+    (job / CHECKPOINT_FILES[0]).write_bytes(content)
     kept = {path: path.read_bytes() for path in job.glob("checkpoint-*")}
     done = forked.run(empty, *sweep)
     assert done.status == 1, done.said

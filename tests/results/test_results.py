@@ -115,7 +115,7 @@ def test_a_job_with_other_damaged_files_is_compared_and_listed(world):
     results = load_results([world.sweep(jobs)], world.multirun)
     assert [job.reason for job in results.incomplete] == [
         f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
-        f"{folders[1] / 'weights.safetensors'} is not a whole safetensors file; its numbers are compared",
+        f"{folders[1] / 'weights.safetensors'} is not a complete safetensors file; its numbers are compared",
     ]
     assert results.unfinished == ()
     assert len(results.runs) == 3

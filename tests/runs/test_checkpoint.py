@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from src.runs.checkpoint import (
+    CHECKPOINT_FILES,
     FORMAT,
-    GENERATIONS,
     HEADER,
     Checkpoints,
     Unreadable,
@@ -38,7 +38,7 @@ def test_the_newer_of_two_checkpoints_is_loaded(tmp_path):
         assert loaded["epoch"] == epoch
         assert torch.equal(loaded["model"]["weight"], state(epoch)["model"]["weight"])
         assert loaded["record"] == state(epoch)["record"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == list(GENERATIONS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(CHECKPOINT_FILES)
     drop_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -52,7 +52,7 @@ def test_memory_format_survives(tmp_path):
 def test_if_the_newest_is_cut_at_any_length_the_previous_one_is_loaded(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
     save_checkpoint(tmp_path, 2, state(2))
-    newest = tmp_path / GENERATIONS[0]
+    newest = tmp_path / CHECKPOINT_FILES[0]
     whole = newest.read_bytes()
     for length in range(0, len(whole), 7):
         newest.write_bytes(whole[:length])
@@ -61,7 +61,7 @@ def test_if_the_newest_is_cut_at_any_length_the_previous_one_is_loaded(tmp_path)
 
 def test_if_any_bit_of_the_newest_is_flipped_the_previous_one_is_loaded(tmp_path):
     save_checkpoint(tmp_path, 2, state(2))
-    newest = tmp_path / GENERATIONS[0]
+    newest = tmp_path / CHECKPOINT_FILES[0]
     whole = newest.read_bytes()
     beginning = range(8 * (len(HEADER) + 2 + 32))  # every bit of the header, then one of each byte
     with newest.open("r+b", buffering=0) as file:
@@ -80,7 +80,7 @@ def test_if_any_bit_of_the_newest_is_flipped_the_previous_one_is_loaded(tmp_path
 def test_two_damaged_checkpoints_are_both_ignored(tmp_path, caplog):
     for epoch in (1, 2):
         save_checkpoint(tmp_path, epoch, state(epoch))
-        (tmp_path / GENERATIONS[epoch % 2]).write_bytes(b"")
+        (tmp_path / CHECKPOINT_FILES[epoch % 2]).write_bytes(b"")
     assert load_checkpoint(tmp_path) is None
     assert caplog.text.count("is damaged") == 2
 
@@ -97,19 +97,19 @@ def test_a_checkpoint_of_another_job_or_an_earlier_attempt_is_ignored(tmp_path, 
     begin(other, seed=1)
     save_checkpoint(mine, 1, state(1))
     save_checkpoint(other, 2, state(2))
-    shutil.copy(other / GENERATIONS[0], mine)
+    shutil.copy(other / CHECKPOINT_FILES[0], mine)
     assert load_checkpoint(mine)["epoch"] == 1
     assert "another job or an earlier attempt" in caplog.text
     begun_again = tmp_path / "begun again"
     begin(begun_again, seed=0)
-    shutil.copy(mine / GENERATIONS[1], begun_again)
+    shutil.copy(mine / CHECKPOINT_FILES[1], begun_again)
     assert load_checkpoint(begun_again) is None
 
 
 def test_swapped_checkpoint_files_still_give_the_newest_epoch(tmp_path):
     for epoch in (1, 2):
         save_checkpoint(tmp_path, epoch, state(epoch))
-    first, second = (tmp_path / name for name in GENERATIONS)
+    first, second = (tmp_path / name for name in CHECKPOINT_FILES)
     first.rename(tmp_path / "between")
     second.rename(first)
     (tmp_path / "between").rename(second)
@@ -120,14 +120,14 @@ def test_swapped_checkpoint_files_still_give_the_newest_epoch(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
 def test_a_checkpoint_without_a_state_is_refused(tmp_path, content):
-    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content))
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
 
 
 def test_a_newer_format_is_refused(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
-    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
     with pytest.raises(Unreadable, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -142,30 +142,30 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     buffer = io.BytesIO()
     torch.save({"epoch": 1, "model": Harmful()}, buffer)
     content = buffer.getvalue()
-    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
-    (tmp_path / GENERATIONS[0]).write_bytes(pickle.dumps(Harmful()))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(Unreadable):
         load_checkpoint(tmp_path)
     assert capsys.readouterr().out == ""
 
 
 def test_an_older_format_is_refused(tmp_path):
-    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
     with pytest.raises(Unreadable, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
 
 def test_a_file_starts_with_its_format(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
-    assert (tmp_path / GENERATIONS[1]).read_bytes().startswith(b"normlab checkpoint 1\n")
+    assert (tmp_path / CHECKPOINT_FILES[1]).read_bytes().startswith(b"normlab checkpoint 1\n")
 
 
 def test_two_checkpoint_files_take_turns(tmp_path):
     for epoch in range(1, 7):
         save_checkpoint(tmp_path, epoch, state(epoch))
-        (tmp_path / GENERATIONS[epoch % 2]).unlink()
+        (tmp_path / CHECKPOINT_FILES[epoch % 2]).unlink()
         assert (load_checkpoint(tmp_path) or {"epoch": 0})["epoch"] == epoch - 1
         save_checkpoint(tmp_path, epoch, state(epoch))
 
@@ -213,7 +213,7 @@ def of_a_gpu(path):
 def test_a_checkpoint_from_a_gpu_resumes_on_a_cpu(tmp_path, caplog):
     network, optimizer = parts()
     Checkpoints(tmp_path, model=network, optimizer=optimizer).save(stamp("epoch", epoch=1, metrics={}))
-    of_a_gpu(tmp_path / GENERATIONS[1])
+    of_a_gpu(tmp_path / CHECKPOINT_FILES[1])
     other, its_optimizer = parts()
     step(other, its_optimizer)
     assert not torch.equal(other.weight, network.weight)
@@ -239,14 +239,14 @@ def test_resuming_on_the_same_device_logs_nothing(tmp_path, caplog):
 def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    (tmp_path / GENERATIONS[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
     with pytest.raises(Unreadable, match="resume=restart"):
         Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
 
 
 def test_a_pipe_or_folder_in_place_of_a_checkpoint_is_ignored(tmp_path, caplog):
-    (tmp_path / GENERATIONS[0]).mkdir()
-    os.mkfifo(tmp_path / GENERATIONS[1])
+    (tmp_path / CHECKPOINT_FILES[0]).mkdir()
+    os.mkfifo(tmp_path / CHECKPOINT_FILES[1])
     assert load_checkpoint(tmp_path) is None
     assert caplog.text.count("is not a regular file and is ignored") == 2
 

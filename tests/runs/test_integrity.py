@@ -195,5 +195,5 @@ def test_predictions_of_another_job_are_a_fault(world, folder):
     job, key = folder
     other = world.finish(world.configuration("gn"), {1: 0.9, 2: 0.9})
     shutil.copy(world.multirun / "jobs" / other.folder / "predictions.npz", job.path)
-    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} holds 2 errors, and the result 1"
+    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} holds 2 errors, but the result has 1"
     assert np.count_nonzero(load_predictions(job.path / "predictions.npz").wrong) == 2

@@ -12,9 +12,9 @@ def test_a_renamed_folder_is_found_by_the_jobs_key(tmp_path):
     for name in ("bn_s0-aaaaaaaa", "bn_s0-bbbbbbbb"):
         (tmp_path / "jobs" / name).mkdir(parents=True)
     known = KnownFolders(tmp_path)
-    assert known.of(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
-    assert known.of(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
-    assert known.of("c" * 64) is None
+    assert known.find(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
+    assert known.find(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
+    assert known.find("c" * 64) is None
 
 
 def test_a_job_with_the_same_first_digits_is_not_confused(tmp_path):
@@ -23,4 +23,4 @@ def test_a_job_with_the_same_first_digits_is_not_confused(tmp_path):
     with Journal(folder / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         journal.append(stamp("ready", job="a" * 8 + "0" * 56))
-    assert KnownFolders(tmp_path).of("a" * 64) is None
+    assert KnownFolders(tmp_path).find("a" * 64) is None

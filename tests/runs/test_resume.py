@@ -11,10 +11,10 @@ import pytest
 
 from src.job import run_job
 from src.options import OneCycle
-from src.runs.checkpoint import GENERATIONS, load_checkpoint
+from src.runs.checkpoint import CHECKPOINT_FILES, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.journal import encode
-from src.storage.lock import is_owned
+from src.storage.lock import is_locked
 from tests.world import configuration
 
 # The process that runs the tests has threads of its own, which its children do not need.
@@ -123,7 +123,7 @@ def torn(folder, kept, epoch):
     line = encode(records[-1])
     folder.journal.write_bytes(b"".join(map(encode, records[:-1])) + line[:kept])
     for path in folder.path.glob("checkpoint-*"):
-        if path.name != GENERATIONS[epoch % 2]:
+        if path.name != CHECKPOINT_FILES[epoch % 2]:
             path.unlink()
     return line
 
@@ -169,7 +169,7 @@ def test_another_jobs_checkpoint_is_noticed_and_not_gone_on_from(tmp_path, whole
 def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 3)
-    first, second = (folder.path / name for name in GENERATIONS)
+    first, second = (folder.path / name for name in CHECKPOINT_FILES)
     first.rename(folder.path / "between")
     second.rename(first)
     (folder.path / "between").rename(second)
@@ -184,7 +184,7 @@ def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
 def test_a_checkpoint_damaged_anywhere_costs_epochs_and_nothing_else(tmp_path, whole, harm):
     stopped = JobFolder(tmp_path / "stopped")
     stopped_after(stopped, 3)
-    newest = GENERATIONS[3 % 2]
+    newest = CHECKPOINT_FILES[3 % 2]
     content = (stopped.path / newest).read_bytes()
     chance = random.Random(0)
     for _ in range(20):
@@ -221,11 +221,11 @@ def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
     while not epochs_of(folder):
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    assert is_owned(folder.path)
+    assert is_locked(folder.path)
     for process in (first, second):
         process.join(30)
         assert process.exitcode == 0
-    assert not is_owned(folder.path)
+    assert not is_locked(folder.path)
     assert [record["kind"] for record in folder.records()] == ["start", "ready"] + ["epoch"] * EPOCHS
     assert_same(folder, whole)
 

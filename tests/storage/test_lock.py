@@ -15,7 +15,7 @@ from src.bad_input import BadInput
 from src.job import run_job
 from src.runs.ending import failure_reason
 from src.runs.folder import JobFolder, set_aside
-from src.storage.lock import folder_lock, is_owned, job_lock
+from src.storage.lock import folder_lock, is_locked, job_lock
 from src.storage.space import check_space
 from tests.conftest import files_below
 from tests.world import configuration
@@ -64,22 +64,22 @@ def eventually(condition):
 
 
 def test_is_owned_is_false_for_a_free_folder_and_creates_nothing(tmp_path):
-    assert not is_owned(tmp_path / "job")
+    assert not is_locked(tmp_path / "job")
     assert not (tmp_path / "job").exists()
     with job_lock(tmp_path / "job"):
         pass
-    assert not is_owned(tmp_path / "job")
+    assert not is_locked(tmp_path / "job")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_folder_is_held_until_its_owner_dies(run, tmp_path, number):
     owner = held_by_another(run, tmp_path)
-    assert is_owned(tmp_path)
+    assert is_locked(tmp_path)
     with pytest.raises(BlockingIOError, match=str(tmp_path)), job_lock(tmp_path, wait=False):
         pass
     os.kill(owner.pid, number)
     owner.join()
-    assert not is_owned(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 def wait_for(folder, done):
@@ -101,7 +101,7 @@ def test_a_waiting_process_logs_it_and_gets_the_lock_next(run, tmp_path):
 
 def ask(folder, until, wrong):
     while not until.is_set():
-        if is_owned(folder):
+        if is_locked(folder):
             wrong.set()
 
 
@@ -112,7 +112,7 @@ def test_checking_for_an_owner_blocks_nobody(run, tmp_path):
     askers = [run(ask, tmp_path, until, wrong) for _ in range(2)]
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
-        assert not is_owned(tmp_path)
+        assert not is_locked(tmp_path)
     until.set()
     for asker in askers:
         asker.join()
@@ -168,7 +168,7 @@ def test_after_waiting_for_a_folder_that_is_gone_the_new_one_is_held(run, tmp_pa
     owner.kill()
     assert entered.wait(30)
     assert (folder / "mine").exists()
-    assert is_owned(folder)
+    assert is_locked(folder)
 
 
 def sleeps_in_flock(pid):
@@ -222,7 +222,7 @@ def test_an_output_folder_without_locks_is_refused_before_anything_is_created(no
 
 def test_without_locks_no_folder_is_owned(no_locks, tmp_path):
     (tmp_path / "lock").touch()
-    assert not is_owned(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 def test_a_job_on_a_machine_without_locks_fails_and_logs_the_reason(no_locks, tmp_path, capsys):
@@ -247,7 +247,7 @@ def test_a_lock_held_by_another_machine_is_not_taken(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(fcntl, "flock", fail)
-    assert is_owned(tmp_path)
+    assert is_locked(tmp_path)
     with pytest.raises(BlockingIOError), job_lock(tmp_path, wait=False):
         pass
 
@@ -264,5 +264,5 @@ def test_the_lock_is_open_for_reading_and_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", listen)
     with job_lock(tmp_path), pytest.raises(BlockingIOError), job_lock(tmp_path, wait=False):
         pass
-    assert is_owned(tmp_path) is False
+    assert is_locked(tmp_path) is False
     assert {(fcntl.LOCK_EX, os.O_RDWR), (fcntl.LOCK_SH, os.O_RDWR), (fcntl.LOCK_SH, os.O_RDONLY)} == set(modes)

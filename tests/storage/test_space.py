@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.storage.space import FOLDERS, JOB, SWEEP, check_space, free_bytes
+from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, FOLDERS, check_space, free_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
@@ -177,12 +177,12 @@ def test_a_small_disk_is_refused_from_one_job_too_many(mount):
     check_space(disk, 0)  # all jobs are finished: the comparison needs little room
     with pytest.raises(BadInput) as refused:
         check_space(disk / "multirun", 1)
-    assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, not the 12 MB that 1 job may need"
+    assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, but 1 job may need 12 MB"
     assert files_below(disk) == []
 
-    disk = mount(f"size={SWEEP + 10 * JOB + 2**20}")
+    disk = mount(f"size={BYTES_PER_SWEEP + 10 * BYTES_PER_JOB + 2**20}")
     check_space(disk, 10)
-    with pytest.raises(BadInput, match="32 MB that 11 jobs may need"):
+    with pytest.raises(BadInput, match="11 jobs may need 32 MB"):
         check_space(disk, 11)
 
 

@@ -43,7 +43,7 @@ def hurry(monkeypatch):
     """Shorter waits."""
     monkeypatch.setattr(session, "PERIOD", 0.05)
     monkeypatch.setattr(session, "STOPPED_PATIENCE", 0.5)
-    monkeypatch.setattr(address, "PROBE", 1)
+    monkeypatch.setattr(address, "ANSWER_TIMEOUT", 1)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 

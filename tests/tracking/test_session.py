@@ -7,7 +7,7 @@ from src.runs.journal import Journal, stamp
 from src.stopping import Terminated
 from src.storage.lock import job_lock
 from src.tracking.session import Tracker
-from src.tracking.sweep_run import SweepRun, how_ended
+from src.tracking.sweep_run import SweepRun, final_status
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_a_stop_by_an_earlier_command_does_not_count(job):
     with Journal(job.journal, resume=True) as journal:
         journal.append(stamp("stop", status="KILLED", error="last week"))
     later = job.records()[-1]["time"] + 1
-    assert how_ended([job], later) == "FAILED"
-    assert how_ended([job], later - 1) == "KILLED"
+    assert final_status([job], later) == "FAILED"
+    assert final_status([job], later - 1) == "KILLED"
 
 
 def test_a_sweep_that_another_command_trains_keeps_running(delivered, job):

@@ -9,10 +9,10 @@ from src.tracking.views import (
     CELLS,
     CURVES,
     MAX_CHARACTERS,
-    SWEEPS_SHOWN,
+    MOST_SWEEPS,
+    MOST_VIEWS,
     TABLE,
     TAG_PREFIX,
-    VIEWS_KEPT,
     note,
     surplus_views,
     sweep_mark,
@@ -122,7 +122,7 @@ def test_the_largest_view_fits_into_a_tag():
 
 def test_the_oldest_views_are_deleted_and_a_readers_own_stay():
     ours: dict[str, str] = {}
-    for number in range(VIEWS_KEPT // 2):  # two views each
+    for number in range(MOST_VIEWS // 2):  # two views each
         ours |= views_of(f"{number:08x}", created_ms=1000 + number, seeds=1)
     assert surplus_views(ours) == []
     tags = {**ours, TAG_PREFIX + "4f0c-theirs": "{}", "mlflow.note.content": "x", TAG_PREFIX + "sweep-bad": "no JSON"}
@@ -138,7 +138,7 @@ def test_the_note_links_the_newest_sweeps_first_in_one_line():
     assert text.startswith(
         "Sweeps, newest first: sweep (5) [curves](#/experiments/7/runs?workflowType=machine_learning&"
     )
-    assert text.count("](") == 3 * SWEEPS_SHOWN + 1
+    assert text.count("](") == 3 * MOST_SWEEPS + 1
     words = ["sweep (5) [curves]", "[mean of 2 seeds]", "[leaderboard]", "sweep (4) [curves]"]
     positions = [text.index(word) for word in words]
     assert all(one < other for one, other in pairwise(positions))

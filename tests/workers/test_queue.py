@@ -8,7 +8,7 @@ from src.runs.ending import exit_reason, failure_reason, last_record
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
 from src.storage.lock import job_lock
-from src.tracking.sweep_run import how_ended
+from src.tracking.sweep_run import final_status
 from src.workers.engines import RemoteEngine
 from src.workers.queue import Display, FailurePolicy, Outcome, Task, run
 from tests.world import configuration
@@ -144,11 +144,11 @@ def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         outcomes(FullCluster(), tasks(tmp_path, "a"))
     job = JobFolder(tmp_path / "a")
-    assert (job.never_started, job.failed, how_ended([job], started=0)) == (False, False, "KILLED")
+    assert (job.never_started, job.failed, final_status([job], started=0)) == (False, False, "KILLED")
 
 
 def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
     ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
     assert error == "not accepted: OSError: sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
-    assert (job.never_started, job.failed, how_ended([job], started=0)) == (True, True, "FAILED")
+    assert (job.never_started, job.failed, final_status([job], started=0)) == (True, True, "FAILED")
