@@ -27,9 +27,9 @@ from src.stopping import Terminated
 from src.storage.lock import is_owned
 from src.storage.space import check_space
 from src.storage.stored import exists
-from src.sweep.command_line import typed
-from src.sweep.finish import report
-from src.sweep.grid import GridJob, check_surroundings, grid_of
+from src.sweep.command_line import command_to_repeat
+from src.sweep.finish import compare_sweep
+from src.sweep.grid import GridJob, check_device_and_store, grid_of
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
@@ -69,9 +69,9 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
         jobs = self._jobs(arguments)
-        varies, planned = self._grid.planned(jobs, self._multirun)
+        varies, planned = self._grid.plan_jobs(jobs, self._multirun)
         sweep_id, started = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        sweep = Sweep(sweep_id, typed(), started, varies, planned)
+        sweep = Sweep(sweep_id, command_to_repeat(), started, varies, planned)
         config = jobs[0].config  # the keys that are not part of a job are the same for all jobs
         if config.plan:
             plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
@@ -91,7 +91,7 @@ class GridSweeper(Sweeper):
             what = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
             raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
         combinations, configs = self._grid.configs(request)
-        check_surroundings(configs[0])
+        check_device_and_store(configs[0])
         jobs = self._grid.jobs(combinations, configs)
         if len(jobs) < len(combinations):
             say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are duplicates and run only once")
@@ -127,7 +127,7 @@ class GridSweeper(Sweeper):
             if to_train:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
             self._launch(jobs, sweep)
-            status = report(sweep, self._multirun, changed=to_train > 0)
+            status = compare_sweep(sweep, self._multirun, changed=to_train > 0)
         except (KeyboardInterrupt, Terminated) as stop:
             status = 143 if isinstance(stop, Terminated) else 130
             left = [job.label for job in sweep.jobs if not self._folder(job).finished]

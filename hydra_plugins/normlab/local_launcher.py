@@ -16,7 +16,7 @@ from src.options import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import grid_of
-from src.sweep.trials import Trials, task_in
+from src.sweep.trials import Trials, task_for
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.machine import worker_environments
@@ -74,11 +74,11 @@ class LocalLauncher(Launcher):
         """Train a batch of jobs; returns their validation accuracies, 0 to 1, in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
         if any(SUBDIR not in combination for combination in combinations):  # from another sweeper, such as Optuna's
-            with self._trials.tracked(combinations) as tasks:
+            with self._trials.track(combinations) as tasks:
                 outcomes = self._train(tasks)
         else:
             # Hydra itself would take 76 ms to compose each job.
-            tasks = [task_in(self._jobs / words.pop(SUBDIR), self._grid.compose(words)) for words in combinations]
+            tasks = [task_for(self._jobs / words.pop(SUBDIR), self._grid.compose(words)) for words in combinations]
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
