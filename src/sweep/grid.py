@@ -111,9 +111,9 @@ class Grid(Composer):
                 check(config)
             except BadInput as error:
                 if cell is not None:
-                    raise error.within(cell.location) from error
+                    raise error.with_location(cell.location) from error
                 if isinstance(error, NotRead) and (write := cells_command(request.words, error.section, self.compose)):
-                    raise error.writing(write) from error
+                    raise error.with_correction(write) from error
                 raise
             combinations.append(combination)
             configs.append(config)

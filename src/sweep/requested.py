@@ -68,7 +68,7 @@ def read_cells(
             overrides = [parse(word, groups, loader) for word in words]
             check_overrides(overrides, groups)
         except BadInput as error:
-            raise error.within(location) from error
+            raise error.with_location(location) from error
         for override in overrides:
             name = override.key_or_group
             if not can_be_swept(name, groups):
