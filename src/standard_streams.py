@@ -76,7 +76,7 @@ def write_result(content: bytes) -> None:
 
 
 def _open_closed_descriptors() -> set[int]:
-    """Open /dev/null on closed standard descriptors, because the next opened file would otherwise receive the output."""
+    """Open /dev/null on closed standard descriptors, because the next opened file would otherwise get the output."""
     closed = set()
     for descriptor in (0, OUTPUT, ERRORS):
         try:

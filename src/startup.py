@@ -63,7 +63,7 @@ def _print_warnings() -> None:
     if [*map(_as_default, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [option if option == "error::BytesWarning" else _as_default(option) for option in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _as_default(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
         os.environ["PYTHONWARNINGS"] = ",".join(map(_as_default, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed does not say that `filters` is a list

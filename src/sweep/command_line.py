@@ -83,9 +83,8 @@ def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups)
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
             locations += check_searchpath(override.value(), override.input_line or "")
-    uses_other_folders = locations or arguments.config_path or arguments.config_name
-    only_packaged = all(_uses_package_options(override, groups) for override in overrides)
-    if not uses_other_folders and (only_packaged or _no_plugin_adds_options(overrides)):
+    other_folders = locations or arguments.config_path or arguments.config_name
+    if not other_folders and (all(_is_packaged(o, groups) for o in overrides) or _no_plugin_adds_options(overrides)):
         return None
     main_folder, name = flags.main_folder(arguments), arguments.config_name
     loader = loader_with(create_config_search_path(main_folder), locations)
@@ -102,7 +101,7 @@ def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _uses_package_options(override: Override, groups: Groups) -> bool:
+def _is_packaged(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))

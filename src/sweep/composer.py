@@ -69,8 +69,7 @@ class Composer:
         """Convert the text `value` of the key `path` to the type of the field in its option's class."""
         node = OmegaConf.structured(option)
         node[field_name] = self._parse_value(path, value)
-        result = node[field_name]
-        return OmegaConf.to_object(result) if OmegaConf.is_config(result) else result
+        return OmegaConf.to_object(node[field_name]) if OmegaConf.is_config(node[field_name]) else node[field_name]
 
     def _parse_value(self, name: str, value: str) -> Any:
         if NUMBER.fullmatch(value):  # Hydra's parser would take 1 ms per number

@@ -14,8 +14,6 @@ from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
 JOBS_USED = 100  # an estimate uses only the newest finished jobs
-
-
 Kind = tuple[str, str, int]  # the norm, the network with its keys, and the number of threads decide a job's speed
 
 

@@ -81,15 +81,13 @@ def read_cells(
     return cells
 
 
-def cells_command(
-    outside: Sequence[Override], group: str, compose: Callable[[Mapping[str, str]], Config]
-) -> str | None:
+def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapping[str, str]], Config]) -> str | None:
     """Rewrite the typed command with `sweep.cells`, so that each option of a group has only the keys that it reads.
 
     Returns None if that is impossible, for example because a preset chose the options or no option reads a key.
     """
-    choice = next((override for override in outside if override.key_or_group == group), None)
-    readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in outside if o.key_or_group in KEYS}
+    choice = next((override for override in words if override.key_or_group == group), None)
+    readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
     keys = {word: names for word, names in readers.items() if names and word.startswith(f"{group}.")}
     if choice is None or not choice.is_sweep_override() or not {choice.input_line, *keys} <= set(sys.argv):
         return None
@@ -97,7 +95,7 @@ def cells_command(
     for option in choice.sweep_string_iterator():
         name = getattr(compose({group: option}), group).name
         lines.setdefault(" ".join(word for word, names in keys.items() if name in names), []).append(option)
-    cells = [f"{group}={','.join(options)} {words}".strip() for words, options in lines.items()]
+    cells = [f"{group}={','.join(options)} {keys_text}".strip() for keys_text, options in lines.items()]
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in keys):
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
