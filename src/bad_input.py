@@ -6,7 +6,7 @@ import shlex
 LONGEST_LINE = 300  # most characters in a line of a refusal
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
 USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
-# Matches NAME=VALUE in the query of an address if the name is usual for a user or a secret.
+# Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.
 QUERY = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
 
 
@@ -31,7 +31,7 @@ class BadInput(Exception):
 
 def as_one_word(name: str, value: str) -> str:
     """Return the override `name=value` as one shell word, with quotes for both Hydra and the shell."""
-    quoted = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + ('\\"' if match[2] else ""), value)  # escapes for Hydra
+    quoted = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + ('\\"' if match[2] else ""), value)  # Hydra's escapes
     return shlex.quote(f'{name}="{quoted}"')
 
 

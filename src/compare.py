@@ -3,7 +3,7 @@
     python -m src.compare                                   the latest sweep
     python -m src.compare --sweep 1a2b3c4d                  another sweep, by the first digits of its id
     python -m src.compare --sweep 1a2b --sweep 9f8e         two sweeps together
-    python -m src.compare --tuned norm                      each norm at its own best other settings
+    python -m src.compare --tuned norm                      each norm with its best other settings
     python -m src.compare --assignment --budget 20000       the files for a course assignment
     python -m src.compare --out figures --csv all.csv --curves curves.csv --latex table.tex --json all.json
     python -m src.compare --json -                          JSON on stdout; messages go to stderr
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command `python -m src.compare`."""
+    """Run the command `python -m src.compare` and exit with its status."""
     prepare_process()
     try:
         check_current_folder()
@@ -111,7 +111,7 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
 
 
 def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
-    """Compare the values of a key, each at its best other settings, and print the result."""
+    """Compare the values of a key, each with its best other settings, and print the result."""
     from src.errors.atlas import right_by_run
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned

@@ -14,7 +14,7 @@ ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape s
 
 
 def refuse_pasted(words: Sequence[str], takes_text: Callable[[str], bool] = lambda name: False) -> None:
-    """Raise `BadInput` for the first word with a character that no keyboard types into a command.
+    """Raise `BadInput` for the first word with a special character, such as a curved quote or a line break.
 
     `takes_text` says whether the value of a key or flag is free text, such as a folder's name.  Free text and words
     without = are refused only for control characters at their ends.
@@ -34,14 +34,14 @@ def _refusal(word: str, character: str) -> BadInput:
     why = ": the script has Windows line endings" if character == "\r" else ""
     clean = clean_word(word)
     problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{why}"
-    parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may separate two words
+    parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
     return BadInput(problem, "plain characters", shlex.join(parts) or "the command without it")
 
 
 def clean_word(word: str) -> str:
     """Return the word with plain quotes, commas, hyphens and spaces, and without invisible characters."""
     plain = "".join(map(_plain, ESCAPE_SEQUENCE.sub("", word))).strip()
-    return f"--{plain[1:]}" if word.startswith("—") else plain  # a word processor turns two hyphens into one dash
+    return f"--{plain[1:]}" if word.startswith("—") else plain  # a word processor replaces two hyphens by a dash
 
 
 def _plain(character: str) -> str:

@@ -39,12 +39,12 @@ def print_epochs(update: Update) -> None:
 
 
 class Progress:
-    """Sends one job's updates to a listener: one per epoch, and if `live` one per half second."""
+    """Sends a job's updates to a listener: one per epoch, and with `live` also one every half second."""
 
     def __init__(
         self, name: str, epochs: int, steps: int, batch_size: int, listener: Listener, *, live: bool = False
     ) -> None:
-        """`steps` is the number of steps in an epoch."""
+        """Create the progress of a job with `epochs` epochs of `steps` steps each."""
         self._name, self._epochs, self._steps, self._batch_size = name, epochs, steps, batch_size
         self._listener, self._live = listener, live
         self._last_time = time.perf_counter()  # when the last update was sent or the epoch began

@@ -12,7 +12,7 @@ import select
 import sys
 from typing import Any
 
-OUTPUT, ERRORS = 1, 2  # file descriptors
+OUTPUT, ERRORS = 1, 2  # the file descriptors of stdout and stderr
 LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
 
 
@@ -53,7 +53,7 @@ def steady_output() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams that never raise.
 
     A character outside the encoding becomes `?` on stdout and an escape on stderr.  A stream that another program has
-    replaced, for example a notebook, stays unchanged.
+    replaced, for example in a notebook, stays unchanged.
     """
     closed = _open_closed_descriptors()
     sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed)
@@ -99,7 +99,7 @@ def _steady_stream(stream: Any, descriptor: int, closed: set[int]) -> Any:
         except (OSError, ValueError, AttributeError):  # for example the stream of a notebook or a test
             return stream
     raw = SteadyFile(descriptor, OSError(errno.EBADF, "it is closed") if descriptor in closed else None)
-    unbuffered = getattr(stream, "write_through", False)  # python -u
+    unbuffered = getattr(stream, "write_through", False)  # true under `python -u`
     buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(
         buffer,

@@ -15,7 +15,7 @@ from src.bad_input import out_of_memory
 from src.standard_streams import steady_output
 
 LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # new objects; Python's own threshold is 700 or 2,000
+COLLECT_AFTER = 100_000  # number of new objects; Python's own threshold is 700 or 2,000
 
 
 def prepare_process() -> None:
@@ -28,7 +28,7 @@ def prepare_process() -> None:
     # import time and 0.8 s at exit.
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
-    if "ipykernel" not in sys.modules:  # a notebook keeps its settings
+    if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
         _print_warnings()
         _ignore_matplotlib_settings()
 
@@ -49,7 +49,7 @@ def _ignore_matplotlib_settings() -> None:
     os.environ.pop("MPLBACKEND", None)  # Jupyter sets it for every command that a notebook runs
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # matplotlib warns if the home folder is read-only
     os.environ["MATPLOTLIBRC"] = os.devnull  # overrides the settings file in the user's configuration folder
-    if Path("matplotlibrc").exists():  # would override the variable, and a damaged file breaks the import
+    if Path("matplotlibrc").exists():  # the file would override MATPLOTLIBRC, and a damaged file breaks the import
         here = Path.cwd()
         os.chdir(Path(os.devnull).parent)
         try:
@@ -66,7 +66,7 @@ def _print_warnings() -> None:
     sys.warnoptions[:] = [text if text == "error::BytesWarning" else _as_default(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
         os.environ["PYTHONWARNINGS"] = ",".join(map(_as_default, os.environ["PYTHONWARNINGS"].split(",")))
-    filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed does not say that `filters` is a list
+    filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
     warnings.simplefilter("default", append=True)  # makes the module read the changed filters
 

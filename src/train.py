@@ -76,7 +76,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         return 2, refusal(error)
     if isinstance(error, OSError):
         problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
-        return 2, str(problem) if error.filename is not None else ""  # no file: for example a lost connection
+        return 2, str(problem) if error.filename is not None else ""  # no file: for example, a connection was lost
     if isinstance(error, MemoryError):
         return 2, str(out_of_memory())
     if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job
@@ -84,7 +84,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
     in_normlab = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
-    sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # the sweep has begun, so jobs may have run
+    sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # then jobs may have run
     return 1 if sweep_began else 2, "" if in_normlab else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
 
 
@@ -95,7 +95,7 @@ def _restoring_process() -> Iterator[None]:
     repo = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     outer, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()  # Hydra refuses to start inside another one
+    GlobalHydra.instance().clear()  # Hydra refuses to start inside another Hydra
     try:
         yield
     finally:
@@ -111,7 +111,7 @@ def _restoring_process() -> Iterator[None]:
 
 def refusal(error: Exception) -> str:
     """Return the first three lines of an error's message; Hydra's errors start with the mistake and add a grammar."""
-    for candidate in (error, error.__cause__, key_not_read(str(error))):  # Hydra wraps the errors of a launcher
+    for candidate in (error, error.__cause__, key_not_read(str(error))):  # Hydra wraps errors that a launcher raises
         if isinstance(candidate, BadInput):
             return str(candidate)
     text = str(error.__cause__ or error) or type(error).__name__

@@ -16,6 +16,6 @@ def joined(names: Sequence[str], most: int = 3) -> str:
 
 
 def shorten(items: Iterable[str], most: int, rest: str = "and {:,} more") -> list[str]:
-    """Return at most `most` items, and if there are more, a last item that counts them in the words of `rest`."""
+    """Return the first `most` items; if there are more, add the text `rest` with the number of items left out."""
     items = list(items)
     return items[:most] + ([rest.format(len(items) - most)] if len(items) > most else [])

@@ -1,4 +1,4 @@
-"""Hydra's sweeper for grids: checks the whole grid before the first job starts, then trains, tracks and compares."""
+"""A Hydra sweeper for grids: checks the whole grid before the first job starts, then trains, tracks and compares."""
 
 import importlib
 import sys
@@ -108,7 +108,7 @@ class GridSweeper(Sweeper):
             self._multirun, to_train, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
         if to_train and self._uses_normlab_launcher:
-            self._launcher.prepare(config.data)  # in the background, while the store opens
+            self._launcher.prepare(config.data)  # in the background, while the MLflow store opens
         tracker, status, delivered = None, 1, True
         if isinstance(config.tracking, Tracking):
             from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
@@ -148,18 +148,18 @@ class GridSweeper(Sweeper):
             self._launcher.launch(batch, initial_job_idx=0)
 
     def _set_aside(self, jobs: Sequence[PlannedJob]) -> None:
-        """Move the existing folders of jobs to the folder of superseded attempts."""
+        """Move the existing folders of jobs to the folder for superseded attempts."""
         folders = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in folders:
             try:
                 set_aside(folder, self._multirun)
-            except BlockingIOError as error:  # another process has just started it
+            except BlockingIOError as error:  # another process has just started to train this job
                 raise _restart_refusal([folder.path.name]) from error
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
 
     def _slots(self, jobs: Sequence[GridJob]) -> int:
-        """Return how many jobs run at once; Hydra's own launcher runs one."""
+        """Return how many jobs run at once; Hydra's own launcher runs one at a time."""
         if not self._uses_normlab_launcher:
             return 1
         slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config.device)

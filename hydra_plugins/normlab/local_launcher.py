@@ -40,7 +40,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 class LocalLauncher(Launcher):
     """Trains jobs on the local engine; launchers for other engines override `engine`, `slots` and `is_local`."""
 
-    is_local = True  # whether the jobs are children of this process
+    is_local = True  # whether the jobs are child processes of this command
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
@@ -71,7 +71,7 @@ class LocalLauncher(Launcher):
         yield LocalEngine(worker_environments(self._workers, threads, device))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train a batch of jobs; returns their validation accuracies, 0 to 1, in the order of `job_overrides`."""
+        """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
         if any(SUBDIR_KEY not in combination for combination in combinations):  # from Optuna or another sweeper
             with self._trials.track(combinations) as tasks:

@@ -43,7 +43,7 @@ class RayLauncher(LocalLauncher):
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
     def slots(self, threads: int, device: str) -> int:
-        """Return how many jobs run at once; 1 for an existing cluster, because a dry run does not connect to it."""
+        """Return how many jobs run at once, but 1 for an existing cluster, because a dry run does not connect to it."""
         return 1 if self._address else super().slots(threads, device)
 
     @contextlib.contextmanager
@@ -60,12 +60,12 @@ class RayLauncher(LocalLauncher):
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise _address_refusal(self._address, error) from error
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces the handler
+            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init replaces the handler
         try:
             cluster = _Cluster(self._cpus or threads, self._gpus)
             if self._address is None and not cluster.slots:  # an existing cluster may still grow
                 required = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
-                raise BadInput(f"this machine cannot run a job with {required}", "at most its CPUs and GPUs")
+                raise BadInput(f"this machine cannot run a job with {required}", "at most the machine's CPUs and GPUs")
             yield cluster
         finally:
             ray.shutdown()

@@ -55,7 +55,7 @@ class SubmititLauncher(LocalLauncher):
             executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
-        yield _Executor(executor, self._slots)  # Slurm gets at most `slots` jobs at once
+        yield _Executor(executor, self._slots)  # Slurm gets at most `_slots` jobs at once
 
 
 class _Executor(RemoteEngine):

@@ -1,4 +1,4 @@
-"""Checks a training command's words before Hydra reads them, because Hydra ignores some mistakes."""
+"""Checks the words of a training command before Hydra reads them, because Hydra ignores some mistakes."""
 
 import shlex
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pkgutil import iter_modules
 
-from hydra._internal.utils import create_config_search_path  # no public function does this
+from hydra._internal.utils import create_config_search_path  # private: Hydra has no public function for this
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -24,7 +24,7 @@ from src.sweep.overrides import check_overrides, check_text, option_groups, pars
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
-KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugin packages that add no folder to Hydra's search path
+KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugins that add no folder to Hydra's search path
 FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys whose values may hold any character
 
 
@@ -35,7 +35,7 @@ def command_to_repeat() -> str:
 
 
 def study_id() -> str:
-    """Return the id of a search (Optuna's, for example): a hash of the typed words, not of the command's name."""
+    """Return the id of a search, for example by Optuna: a hash of the typed words, without the command's name."""
     return sweep_id([shlex.join(["python", "-m", "src.train", *sys.argv[1:]])])
 
 
@@ -90,12 +90,12 @@ def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups)
     loader = loader_with(create_config_search_path(main_folder), locations)
     if name and not any(source.is_config(name) for source in loader.get_sources()):
         folders = ", ".join([main_folder, *locations])
-        raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"one in {folders}", "--config-name config")
+        raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
 
 
 def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
-    """Whether no installed plugin adds options and no word chooses one; avoids Hydra's scan, which takes 0.25 s."""
+    """Whether no plugin adds options and no word chooses a plugin; avoids Hydra's own scan, which takes 0.25 s."""
     spec = find_spec("hydra_plugins")
     installed = {module.name for module in iter_modules(spec.submodule_search_locations if spec else [])}
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)

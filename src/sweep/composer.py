@@ -17,13 +17,13 @@ from src.config import KEYS, OPTIONS, Config, NotRead, check_option_key
 from src.sweep.option_files import check_option_file, missing_values
 from src.sweep.overrides import CONF, option_groups
 
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # a number that Hydra and Python read alike
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # a JSON number, which Hydra reads like Python
 # `${` begins a reference, `$\{` is how Hydra escapes it in a single value, and `???` marks a missing value.
 UNRESOLVED = re.compile(r"\$\\?\{|\?\?\?")
 
 
 class Composer:
-    """Composes configurations: Hydra composes each combination of options once, and copies get the other values."""
+    """Composes configurations. Hydra composes each combination of options once; other values are set on copies."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name, self._groups = loader, config_name, option_groups(loader)
@@ -35,7 +35,7 @@ class Composer:
         chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         values = {name: value for name, value in overrides.items() if name not in self._groups}
         tree, config = self._cached_tree(chosen)
-        if config is None or any(map(UNRESOLVED.search, values.values())):  # 100 times slower
+        if config is None or any(map(UNRESOLVED.search, values.values())):  # this way is 100 times slower
             tree = copy.deepcopy(tree)
             for name, value in values.items():
                 OmegaConf.update(tree, name, self._parse_value(name, value), force_add=True)
@@ -54,7 +54,7 @@ class Composer:
         return replace(config, **top, **{name: replace(getattr(config, name), **new) for name, new in changes.items()})
 
     def _tree(self, chosen: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
-        """Return the tree that Hydra composes from options, and its configuration, or None if it has references."""
+        """Return the tree that Hydra composes from the options, and its Config, or None if the tree has references."""
         for name, value in chosen:
             check_option_file(name, value, self._loader, self._groups)
         words = [f"{name}={value}" for name, value in chosen]
@@ -97,7 +97,7 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def check_null(path: str, value: Any, option: str) -> None:
-    """Raise NotRead if a key that the chosen option does not have is set, except to null or its default."""
+    """Raise NotRead if a key that the chosen option lacks has a value other than null and its default."""
     if value is not None and value != KEYS[path].default:
         raise NotRead(KEYS[path], value, option)
 

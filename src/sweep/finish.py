@@ -1,4 +1,4 @@
-"""Compares a sweep after its last job, and delivers the runs of a search to MLflow once more."""
+"""Compares a sweep after its last job; at the end of a search, also delivers its runs to MLflow."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
 
     try:
         results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
-    except Exception as error:  # for example a full disk; the finished jobs stay valid
+    except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
     return int(bool(results.unfinished))
@@ -52,7 +52,7 @@ class StudyEnd(Callback):
         """Deliver the runs to MLflow; returns whether MLflow now has all of them."""
         if tracking.name == "none":
             return True
-        from src.tracking.session import Tracker  # imports mlflow
+        from src.tracking.session import Tracker  # imports mlflow, which is slow
 
         settings = Tracking(tracking.name, tracking.uri, tracking.experiment, tracking.system_metrics)
         tracker = Tracker(settings, sweep, multirun, say)

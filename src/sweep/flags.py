@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser  # private: Hydra has no public parser of its flags
+from hydra._internal.utils import get_args_parser  # private: Hydra has no public parser for its flags
 
 from src.bad_input import BadInput
 from src.command import Parser, command, typed_path
@@ -59,7 +59,7 @@ def check_flags(arguments: Namespace) -> None:
 
 
 def main_folder(arguments: Namespace) -> str:
-    """Return the folder of the primary configuration. A relative `--config-path` starts at the `src` folder."""
+    """Return the folder of the main configuration file. A relative `--config-path` starts at the `src` folder."""
     given: str | None = arguments.config_path
     if given is None or "://" in given:
         return given or str(CONF)
@@ -118,7 +118,7 @@ def _split_unfinished(line: str) -> tuple[list[str], list[str]]:
     """Return the `--config-dir` flag and the overrides of a command line that the user is still typing."""
     try:
         words = shlex.split(line)
-    except ValueError:  # an open quote
+    except ValueError:  # the user has not yet closed a quote
         words = line.split()
     start = 3 if words[1:3] == ["-m", "src.train"] else 1
     try:

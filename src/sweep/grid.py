@@ -57,7 +57,7 @@ class Grid(Composer):
         """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
         typed = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed}
-        names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` also replaces a preset's `seeds`
+        names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
         preset = self._parser.parse_overrides(
             [f"{name}={_as_override_value(value)}" for name, value in params.items() if name not in names]
         )
@@ -79,7 +79,7 @@ class Grid(Composer):
         return RequestedGrid(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
 
     def _single_values(self, overrides: Sequence[Override]) -> Config:
-        """Return the configuration of all keys with one value, except keys that only some options of a job have."""
+        """Return the configuration from the words with one value, without keys that only some options of a job have."""
         single = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
         skipped = {name for name in single if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
         return self.compose({name: value for name, value in single.items() if name not in skipped})
@@ -89,7 +89,7 @@ class Grid(Composer):
         from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
-        sources: dict[str, Source] = {}  # one per dataset, because `describe` may download it
+        sources: dict[str, Source] = {}  # one per dataset, because `describe` may download the dataset
         jobs: dict[str, GridJob] = {}
         for overrides, config in zip(combinations, configs, strict=True):
             data = repr(config.data)
@@ -103,7 +103,7 @@ class Grid(Composer):
         return list(jobs.values())
 
     def configs(self, request: RequestedGrid) -> tuple[list[dict[str, str]], list[Config]]:
-        """Return all combinations and their checked configurations. Raises BadInput for one that cannot be trained."""
+        """Return all combinations and their configurations. Raises BadInput if one of them cannot be trained."""
         combinations, configs = [], []
         for combination, cell in request.combinations():
             try:
@@ -120,9 +120,9 @@ class Grid(Composer):
         return combinations, configs
 
     def unusual_keys(self, job: GridJob) -> list[str]:
-        """Return the groups whose option is not the default, and the keys whose value is not the option's own value.
+        """Return the groups whose option is not the default, and the keys whose value differs from the option's file.
 
-        A user's own option counts as the package's option that it names, with changed values.
+        A user's own option file counts as the package's option that it names, with changed values.
         """
         names = [f"{section}.name" for section in OPTIONS]
         chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
@@ -150,7 +150,7 @@ def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...])
 def check_device_and_store(config: Config) -> None:
     """Raise BadInput if the device or the MLflow store's address, which all jobs share, cannot be used."""
     if config.device not in ("auto", "cpu"):
-        from src.training.device import pick_device  # imports torch
+        from src.training.device import pick_device  # imports torch, which is slow
 
         pick_device(config.device)
     if isinstance(config.tracking, Tracking):

@@ -7,15 +7,15 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import BadInput
 from src.sweep.suggestions import did_you_mean, nearest
 
-FOLDER = "the sweeper decides which folder a job has"
+FOLDER = "the sweeper chooses the folder of each job"
 OUTSIDE = "its files would lie outside the jobs' folders"
 NO_OBJECTS = "normlab creates no objects from names in the configuration"
-# Keys and groups that a user may change, with every key below them.
+# Hydra's keys and groups that a user may change, with every key below them.
 CHANGEABLE = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.searchpath", "hydra.verbose")
 BASIC_SWEEPER = ("hydra/sweeper", "basic")  # Hydra's own sweeper, refused because it chooses the jobs' folders itself
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")  # the groups whose options are plugins
 ALLOWED = "hydra/launcher, hydra.launcher.KEY, hydra/sweeper, hydra.sweeper.KEY, hydra.searchpath, hydra.verbose"
-# Keys that a user may not change, each with the reason.
+# Hydra's keys that a user may not change, each with the reason.
 FIXED = {
     "hydra.mode": "a single run is a sweep of one job",
     "hydra.sweep": FOLDER,
@@ -45,14 +45,14 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     if key != name and not has_preset:  # `params` is empty, and Hydra cannot set a key inside it
         raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", f"{key}={values}")
     if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC_SWEEPER):
-        raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or another plugin's", "hydra/sweeper=grid")
+        raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or the sweeper of a plugin", "hydra/sweeper=grid")
     for fixed, reason in FIXED.items():
         if _is_below(name, fixed):
             raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
     if "_target_" in line:
         raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", shorter_command)
-    if not any(_is_below(name, free) for free in CHANGEABLE):
-        raise BadInput(f"{name} is not a key of Hydra's that can be changed", ALLOWED, shorter_command)
+    if not any(_is_below(name, changeable) for changeable in CHANGEABLE):
+        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED, shorter_command)
     if override.is_delete():
         raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, shorter_command)
     if override.is_sweep_override():
@@ -60,7 +60,7 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
         raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
-        raise BadInput(f"{line} would replace a whole node", f"{group}=..., {name}.KEY=...", shorter_command)
+        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", shorter_command)
 
 
 def check_plugin(override: Override, options: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
-from hydra._internal.config_loader_impl import ConfigLoaderImpl  # private: no public function of Hydra returns a loader
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # private: Hydra has no public loader
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -43,7 +43,7 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
         if scheme not in ("", "file", "pkg"):
             raise BadInput(f"{word}: Hydra cannot search {location}", "file:///FOLDER or pkg://PACKAGE", example)
         try:
-            Plugins.instance()  # registers the kinds of source: file and pkg
+            Plugins.instance()  # registers the file:// and pkg:// sources
             is_available = SourcesRegistry.instance().resolve(scheme or "file")("", location).available()
         except (ImportError, OSError, ValueError):
             is_available = False
@@ -51,7 +51,7 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
             kind = "package" if scheme == "pkg" else "folder"
             in_home = rest.startswith("~") and scheme != "pkg"
             write = f"'{SEARCHPATH}=[file://{Path.home()}{rest[1:]}]'" if in_home and rest[1:2] in "/" else example
-            raise BadInput(f"{word}: there is no {kind} {rest}", "an existing one", write)
+            raise BadInput(f"{word}: there is no {kind} {rest}", f"an existing {kind}", write)
     return locations
 
 
@@ -71,7 +71,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", wanted):
-        raise BadInput(f"{file} sets no key of normlab's", f"a first line # @package {wanted}")
+        raise BadInput(f"{file} sets no key of normlab", f"a first line # @package {wanted}")
     inherits = tree.pop("defaults", None) is not None
     values = leaves(tree, prefix)
     for path, value in values.items():
@@ -96,7 +96,7 @@ def missing_values(tree: DictConfig) -> dict[str, Any]:
 
 
 def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:
-    """Return the `# @package` of an option file, or None without one, and the file's keys and values."""
+    """Return the package that an option file's header names, or None, and the file's keys and values."""
     try:
         loaded = source.load_config(name)
         tree = OmegaConf.to_container(loaded.config)
@@ -104,9 +104,9 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
         mark = getattr(error, "problem_mark", None)
         position = f"{file}, line {mark.line + 1}" if mark else file
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise BadInput(f"{position} cannot be read: {reason}", "YAML, a line KEY: VALUE each") from error
+        raise BadInput(f"{position} cannot be read: {reason}", "YAML with one KEY: VALUE per line") from error
     if not isinstance(tree, dict):
-        raise BadInput(f"{file} holds no keys", "YAML, a line KEY: VALUE each")
+        raise BadInput(f"{file} holds no keys", "YAML with one KEY: VALUE per line")
     return loaded.header.get("package"), {str(key): value for key, value in tree.items()}
 
 

@@ -50,7 +50,7 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
 
     try:
         return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` ignores the loader
-    except (HydraException, ValueError) as error:  # ValueError: a number with thousands of digits
+    except (HydraException, ValueError) as error:  # Python refuses a number with thousands of digits with a ValueError
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
@@ -153,7 +153,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """Return all values of a word, but of a range only the first and last, and of a search's interval only the ends."""
+    """Return the values of a word; for a range only the first and last, for an interval of a search only the ends."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():
@@ -161,7 +161,7 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
     if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
         matches: list[Any] = value.filter(groups.get(name, ()))  # `value` is Hydra's Glob
         if not matches:
-            options = ", ".join(groups[name]) if name in groups else "glob() for options only"
+            options = ", ".join(groups[name]) if name in groups else "glob() works only for options"
             raise BadInput(f"{line}: no option matches", options, example(name, groups))
         return matches
     if override.is_interval_sweep() and not grid:
@@ -208,7 +208,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
 
 
 def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:
-    """Return every combination of the words' values in Hydra's notation; of two words with one key the later counts."""
+    """Return every combination of the words' values in Hydra's notation; of equal keys the last word counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())
         if override.is_sweep_override()

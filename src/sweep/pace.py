@@ -13,8 +13,8 @@ from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
-JOBS_USED = 100  # an estimate uses only the newest finished jobs
-Kind = tuple[str, str, int]  # the norm, the network with its keys, and the number of threads decide a job's speed
+JOBS_USED = 100  # an estimate uses only this many of the newest finished jobs
+Kind = tuple[str, str, int]  # norm, network with its keys, number of threads: jobs of one kind have one speed
 
 
 def job_kind(config: Mapping[str, Any]) -> Kind:
@@ -29,8 +29,8 @@ class Timing:
 
     kind: Kind
     rate: float  # seconds of training per image and epoch
-    total: float  # seconds
-    overhead: float | None  # seconds besides training; None for a resumed job: its total starts at the last resume
+    total: float  # seconds for the whole job
+    overhead: float | None  # seconds besides training; None for a resumed job, whose total is too short
 
 
 class Pace(NamedTuple):
@@ -38,7 +38,7 @@ class Pace(NamedTuple):
 
     rate: float  # seconds of training per image and epoch
     overhead: float  # seconds besides training
-    similar: bool  # whether it comes from jobs of the same kind
+    similar: bool  # whether the estimate comes from jobs of the same kind
 
 
 def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:

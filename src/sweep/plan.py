@@ -23,11 +23,11 @@ NAMED = 5  # jobs that a line of the summary names
 
 
 class Status(NamedTuple):
-    """How far a job has got."""
+    """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
 
     word: str  # jobs with the same word are counted together
     epochs: int  # complete epochs that need no training
-    text: str  # for the user
+    text: str  # shown to the user
 
 
 TO_TRAIN = Status("to train", 0, "to train")
@@ -35,15 +35,15 @@ TO_TRAIN = Status("to train", 0, "to train")
 
 @dataclass(frozen=True)
 class Row:
-    """A job of the plan."""
+    """A job of a plan, with its status and its expected cost."""
 
     job: PlannedJob
     combination: GridJob
     status: Status
     restarts: bool  # whether resume=restart retrains the job
-    seconds: float | None  # expected for the epochs that are left; None if unknown
+    seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # the job's folder from before its data changed
+    earlier: JobFolder | None  # the folder of the same job on data that has changed since
 
     @property
     def needs_training(self) -> bool:
@@ -102,7 +102,7 @@ class Plan:
         return lines + shorten(moved, NAMED, "the data of {:,} more jobs has changed")
 
     def table(self) -> list[str]:
-        """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all its seeds)."""
+        """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all seeds together)."""
         from src.training.network import count_parameters  # imports torch, which is slow
 
         cells: dict[str, list[Row]] = {}
@@ -147,7 +147,7 @@ class Plan:
 
 
 def status_of(job: JobFolder, epochs: int, code: str) -> Status:
-    """Return the status of a job that has a folder. It needs `epochs` epochs; `code` is the digest of today's code."""
+    """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code
     if job.finished:

@@ -1,4 +1,4 @@
-"""The grid that a command requests: all combinations of its words' values and the lines of `sweep.cells`."""
+"""The grid that a command requests: every combination of its words' values with the lines of `sweep.cells`."""
 
 import json
 import math
@@ -36,7 +36,7 @@ class RequestedGrid:
 
     words: Sequence[Override]  # without `sweep.cells`
     cells: Sequence[CellLine]
-    config: Config  # of the keys that have one value
+    config: Config  # only the keys with one value are set
 
     @property
     def number(self) -> int:

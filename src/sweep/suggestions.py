@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from src.bad_input import BadInput
 from src.config import KEYS, part_of_a_job
 
-NOT_SWEPT = ("experiment", "tracking")  # groups without settings of a job
+NOT_SWEPT = ("experiment", "tracking")  # groups that contain no settings of a job
 # Groups that have another name in the configuration.
 NODES = {"regularization": "reg"}
 # Words that a user may type, each with the option or key that it probably means.

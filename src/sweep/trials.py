@@ -53,7 +53,7 @@ class Trials:
         if not isinstance(config.tracking, Tracking):
             yield tasks
             return
-        from src.tracking.session import Tracker  # imports mlflow
+        from src.tracking.session import Tracker  # imports mlflow, which is slow
 
         messages: list[str] = []
         tracker = Tracker(config.tracking, sweep, self._multirun, messages.append)
@@ -72,7 +72,7 @@ class Trials:
             stopped = True
             raise
         finally:
-            if not tracker.close(stopped=stopped):  # after a success `StudyEnd` prints the links, once
+            if not tracker.close(stopped=stopped):  # if this succeeds, only `StudyEnd` prints the links
                 for line in messages:
                     say(line)
 

@@ -87,7 +87,7 @@ class Board(Display):
         return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until all jobs end at this command's speed so far; None while too few are done."""
+        """Return the seconds until all jobs end at this command's speed so far; None until enough work is done."""
         done = self._ended + sum(update.done for _, update in self._running.values() if update is not None)
         done_now, elapsed = done - self._done_before, time.monotonic() - self._started
         return elapsed / done_now * (self._jobs - done) if done_now > 0.05 and elapsed > 2 else None

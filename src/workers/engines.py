@@ -22,7 +22,7 @@ from src.storage.lock import is_owned
 from src.workers.processes import GRACE, LocalEngine, start_server
 from src.workers.queue import Display, Task, run
 
-POLL = 0.25  # seconds between two looks at the jobs
+POLL = 0.25  # seconds between two checks of the jobs
 
 
 @dataclass
@@ -66,11 +66,11 @@ class RemoteEngine(ABC):
         time.sleep(POLL)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
-        """Return one update per new epoch in the job's journal, and the cause if it has ended; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # before reading the journal: an ended job adds nothing
+        """Return an update per new epoch in the job's journal, and the cause once it has ended; see `Engine.poll`."""
+        cause = job.refusal or self.error(job.handle)  # asked first: an ended job adds no records
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
-        if len(epochs) < job.epochs:  # the job has restarted, because the code has changed
+        if len(epochs) < job.epochs:  # the job restarted because the code has changed
             job.epochs = 0
         updates = list[Update]()
         progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, updates.append)

@@ -18,7 +18,7 @@ prepare_process()
 
 
 def _print_reason(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print one line instead of a traceback, or nothing if memory ran out, because the command reports that itself."""
+    """Print one line instead of a traceback, or nothing if memory ran out, because the command itself reports it."""
     if not (issubclass(kind, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
         print(f"normlab: jobs cannot start: {kind.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from src.bad_input import BadInput
 
 MOUNT = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; version 2 names no controllers
-UNLIMITED = 1 << 60  # bytes; cgroup version 1 writes no limit as a number close to 2**63
+MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
+UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
 # Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
 TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
 NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"

@@ -55,7 +55,7 @@ def start_server(data: Data) -> None:
 class Worker:
     """The process of one job."""
 
-    slot: int  # the index of its environment
+    slot: int  # index of the environment variables that the process sets
     process: ForkServerProcess
     pipe: Connection  # receives the job's updates
 
@@ -74,7 +74,7 @@ class LocalEngine:
         pipe, sender = CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[slot], live)
         worker = Worker(slot, CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
-        self._workers.append(worker)  # before the start, because a signal may arrive in between
+        self._workers.append(worker)  # added before the start, because a signal may arrive during the start
         try:
             worker.process.start()
         except (EOFError, ConnectionError) as error:
@@ -87,8 +87,8 @@ class LocalEngine:
         connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], POLL)
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
-        """Return the updates that a process has sent, and the reason if it has ended; see `Engine.poll`."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # is_alive first: an ended process sends nothing
+        """Return the updates that a process has sent, and the cause once it has ended; see `Engine.poll`."""
+        alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())
@@ -117,7 +117,7 @@ class LocalEngine:
 
 def _run_job_process(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
     """Train one job and end: the main function of a job's process.  Its output goes to the job's log."""
-    gc.freeze()  # the collector would touch, and so copy, the memory shared with the fork server
+    gc.freeze()  # otherwise the collector touches, and so copies, memory that the fork server shares
     _stop_once()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)

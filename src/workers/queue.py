@@ -61,7 +61,7 @@ class Engine(Protocol):
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
     def poll(self, handle: Any) -> tuple[list[Update], str | None]:
-        """Return a job's new updates, and None while the job runs; after its end the cause, or "" if it is unknown."""
+        """Return a job's new updates, and None while it runs; after its end, the cause, or "" for an unknown cause."""
 
     def stop(self, handles: Sequence[Any], number: int) -> None:
         """Stop jobs at their last checkpoints, as the signal `number` would."""
@@ -78,7 +78,7 @@ class FailurePolicy:
     def continues_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.reason:
-            kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are alike
+            kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
             self._failures[kind] = self._failures.get(kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.reason = "a job failed and sweep.on_failure=stop"
@@ -90,7 +90,7 @@ class FailurePolicy:
 @dataclass
 class _Running:
     task: Task
-    record_before: Record | None  # the journal's last record at submission, which an earlier attempt wrote
+    record_before: Record | None  # the journal's last record at submission; an earlier attempt wrote it
     handle: Any = None
 
 
