@@ -1,4 +1,4 @@
-"""The command line of the three commands: names, parser, paths and versions; standard library only."""
+"""The names, parser, paths and versions of the three commands. It loads only the standard library."""
 
 import argparse
 import importlib.metadata
@@ -15,12 +15,12 @@ PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # `--version` prints th
 
 
 def command(module: str) -> str:
-    """How to run a command: `normlab-train` if the user typed `normlab-...`, else `python -m src.train`."""
+    """Return how to run a command: `normlab-train` if the user typed `normlab-...`, else `python -m src.train`."""
     return f"normlab-{module}" if PurePath(sys.argv[0]).stem.startswith("normlab-") else f"python -m src.{module}"
 
 
 def versions() -> str:
-    """A line per package with its version; imports none of them."""
+    """Return one line per package with its version, without importing the packages."""
     lines = []
     for name in PACKAGES:
         try:
@@ -35,12 +35,12 @@ def check_current_folder() -> None:
     try:
         Path.cwd()
     except OSError as error:
-        what = f"the current folder cannot be used: {error.strerror}"
-        raise BadInput(what, "a folder that exists", f"cd {shlex.quote(str(Path.home()))}") from error
+        problem = f"the current folder cannot be used: {error.strerror}"
+        raise BadInput(problem, "a folder that exists", f"cd {shlex.quote(str(Path.home()))}") from error
 
 
 def typed_path(text: str) -> Path:
-    """The path with `~` expanded, which no shell does in `--csv=~/t.csv`; raises `BadInput` for an unknown user."""
+    """Return a path with `~` expanded (no shell does so in `--csv=~/t.csv`). Raises `BadInput` for an unknown user."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -48,23 +48,23 @@ def typed_path(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `BadInput`, where argparse prints its usage and exits."""
+    """An argument parser that raises `BadInput` instead of printing its usage and exiting."""
 
     def __init__(self, module: str, text: str | None = None, **settings: Any) -> None:
-        """A parser for `src.<module>`; its help is the module's docstring `text` with the name that was typed."""
+        """Create the parser of `src.<module>`. `text` is the module's docstring, which becomes the help."""
         about, _, examples = (text or "").replace(f"python -m src.{module}", command(module)).partition("\n\n")
-        look = argparse.RawDescriptionHelpFormatter
-        super().__init__(command(module), description=about, epilog=examples, formatter_class=look, **settings)
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(command(module), description=about, epilog=examples, formatter_class=layout, **settings)
         self.add_argument("--version", action=_Versions, nargs=0, help="print the versions and exit")
 
     def parse_args(self, words: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # argparse overloads it for namespaces of other types
-        """The arguments' values; raises `BadInput` for an unknown argument or one with a pasted character."""
+        """Return the arguments' values. Raises `BadInput` for an unknown argument or a special pasted character."""
         words = sys.argv[1:] if words is None else words
         refuse_pasted(words, lambda name: True)
         return super().parse_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the refusal of an argument; argparse calls it."""
+        """Raise `BadInput` with argparse's message; argparse calls this method."""
         raise BadInput(message, write=f"{self.prog} --help")
 
 

@@ -3,7 +3,7 @@
     python -m src.compare                                   the latest sweep
     python -m src.compare --sweep 1a2b3c4d                  another sweep, by the first digits of its id
     python -m src.compare --sweep 1a2b --sweep 9f8e         two sweeps together
-    python -m src.compare --tuned norm                      each norm at its own best other settings
+    python -m src.compare --tuned norm                      each norm with its best other settings
     python -m src.compare --assignment --budget 20000       the files for a course assignment
     python -m src.compare --out figures --csv all.csv --curves curves.csv --latex table.tex --json all.json
     python -m src.compare --json -                          JSON on stdout; messages go to stderr
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `python -m src.compare` and exit with its status."""
     prepare_process()
     try:
         check_current_folder()
@@ -79,7 +79,7 @@ def _run(arguments: Namespace) -> int:
     console = SteadyConsole(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_out(sweeps, arguments.multirun)
-    from src.report.comparison import compare  # importing takes a second, too long for a refusal above
+    from src.report.comparison import compare  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
     _, report = compare(sweeps, arguments.multirun, out, console)
@@ -111,7 +111,7 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
 
 
 def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
-    """Compare the values of a key, each at its best other settings, and print the result."""
+    """Compare the values of a key, each with its best other settings, and print the result."""
     from src.errors.atlas import right_by_run
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned
@@ -127,9 +127,9 @@ def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
 
 
 def default_out(sweeps: Sequence[Sweep], multirun: Path) -> Path:
-    """The sweep's folder; for several sweeps a folder of their own inside the first one's."""
-    folder, *others = (sweep.folder(multirun) for sweep in sweeps)
-    return folder / f"with-{'-'.join(other.name for other in others)[:80]}" if others else folder
+    """Return the folder of a sweep, or for several sweeps a new folder inside the first sweep's folder."""
+    folder, *other_folders = (sweep.folder(multirun) for sweep in sweeps)
+    return folder / f"with-{'-'.join(other.name for other in other_folders)[:80]}" if other_folders else folder
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The messages and progress bars that commands print beside their results."""
+"""Prints the messages and progress bars that accompany a command's results."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,20 +8,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 Item = TypeVar("Item")
-SHOW_AFTER = 2.0  # seconds
-UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+SHOW_AFTER = 2.0  # seconds before a progress bar appears
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))  # seconds in each unit
 
 
 class SteadyConsole(Console):
-    """A console that falls silent when its reader quits, as in `... | head -1`; rich would end the program."""
+    """A console that drops its output after its reader quits, as in `... | head -1`; rich would end the program."""
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more."""
+        """Drop all further output."""
         self.quiet = True
 
 
 def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
-    """The items one by one; on a terminal a progress bar appears if they take more than two seconds."""
+    """Yield the items one by one; on a terminal, show a progress bar after two seconds."""
     console = SteadyConsole(stderr=True)
     if not console.is_terminal:
         yield from items
@@ -35,7 +35,7 @@ def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
 
 
 def in_words(seconds: float) -> str:
-    """A duration in its two largest units, such as `2 min 5 s`."""
+    """Return a duration in its two largest units, such as `2 min 5 s`."""
     rest, words = max(round(seconds), 0), []
     for size, unit in UNITS:
         if rest >= size:

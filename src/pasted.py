@@ -1,4 +1,4 @@
-"""Refuse characters that look like plain ones; word processors, web pages and Windows leave them in pasted commands."""
+"""Refuses special characters, which word processors, web pages and Windows leave in pasted commands."""
 
 import re
 import shlex
@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 from src.bad_input import BadInput
 
 CONTROLS = {"\r": "a carriage return (\\r)", "\t": "a tab (\\t)", "\n": "a line break (\\n)"}
-# The plain form of a character; NFKC knows it for full-width characters and spaces.
-MEANT = {"\N{MINUS SIGN}": "-", **dict.fromkeys("“”„‟«»″", '"'), **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'")}
-COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence
+# Plain forms of quotes and the minus sign; NFKC normalisation converts full-width characters and spaces.
+PLAIN = {"\N{MINUS SIGN}": "-", **dict.fromkeys("“”„‟«»″", '"'), **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'")}
+ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence, such as ESC[31m for red
 
 
-def refuse_pasted(words: Sequence[str], free: Callable[[str], bool] = lambda name: False) -> None:
-    """Raise `BadInput` for the first word with a character that no keyboard types into a command.
+def refuse_pasted(words: Sequence[str], takes_text: Callable[[str], bool] = lambda name: False) -> None:
+    """Raise `BadInput` for the first word with a special character, such as a curved quote or a line break.
 
-    `free` says whether a key or flag takes any text, such as the name of a folder.  Such a value, and a word without =,
-    is refused only for control characters at its ends.
+    `takes_text` says whether the value of a key or flag is free text, such as a folder's name.  Free text and words
+    without = are refused only for control characters at their ends.
     """
     for word in words:
         head, _, value = word.partition("=")
-        is_text = _plain(word[:1]) != "-" and "=" not in cleaned(word)
-        text = value if free(head) else word if is_text else ""
+        is_text = _plain(word[:1]) != "-" and "=" not in clean_word(word)
+        text = value if takes_text(head) else word if is_text else ""
         special = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
         special += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
         if special:
@@ -30,22 +30,22 @@ def refuse_pasted(words: Sequence[str], free: Callable[[str], bool] = lambda nam
 
 
 def _refusal(word: str, character: str) -> BadInput:
-    name = CONTROLS.get(character) or _name(character)
+    name = CONTROLS.get(character) or _character_name(character)
     why = ": the script has Windows line endings" if character == "\r" else ""
-    clean = cleaned(word)
-    what = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{why}"
-    parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may separate two words
-    return BadInput(what, "plain characters", shlex.join(parts) or "the command without it")
+    clean = clean_word(word)
+    problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{why}"
+    parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
+    return BadInput(problem, "plain characters", shlex.join(parts) or "the command without it")
 
 
-def cleaned(word: str) -> str:
-    """The word with plain quotes, commas, hyphens and spaces, and without invisible characters."""
-    plain = "".join(map(_plain, COLOUR.sub("", word))).strip()
-    return f"--{plain[1:]}" if word.startswith("—") else plain  # a word processor turns two hyphens into one dash
+def clean_word(word: str) -> str:
+    """Return the word with plain quotes, commas, hyphens and spaces, and without invisible characters."""
+    plain = "".join(map(_plain, ESCAPE_SEQUENCE.sub("", word))).strip()
+    return f"--{plain[1:]}" if word.startswith("—") else plain  # a word processor replaces two hyphens by a dash
 
 
 def _plain(character: str) -> str:
-    """The plain form of a character: nothing for an invisible one, itself for a letter of any script."""
+    """Return the plain form of a character: "" for an invisible one, and letters of all scripts unchanged."""
     category = unicodedata.category(character or " ")
     if character.isascii() and category != "Cc":
         return character
@@ -53,11 +53,11 @@ def _plain(character: str) -> str:
         return "-"
     if category in ("Cc", "Cf"):
         return " " if character in "\t\n" else ""
-    meant = MEANT.get(character) or unicodedata.normalize("NFKC", character)
-    return " " if category in ("Zs", "Zl", "Zp") else meant if meant.isascii() else character
+    plain_form = PLAIN.get(character) or unicodedata.normalize("NFKC", character)
+    return " " if category in ("Zs", "Zl", "Zp") else plain_form if plain_form.isascii() else character
 
 
-def _name(character: str) -> str:
+def _character_name(character: str) -> str:
     name = unicodedata.name(character, "").lower()
     if not name:
         return f"a control character ({character!r})"

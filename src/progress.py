@@ -1,4 +1,4 @@
-"""A job's progress: the updates that it sends to whatever shows them."""
+"""The progress of a job: updates that it sends to a listener, for example to a progress table."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REFRESH = 0.5  # seconds between two updates within an epoch; each of them waits for the device
+REFRESH = 0.5  # seconds between updates within an epoch; each update waits for the device
 
 
 @dataclass(frozen=True)
 class Update:
-    """A job's progress; `line` describes an epoch that has just ended."""
+    """A job's progress at one moment."""
 
     done: float  # share of all steps, 0 to 1
     epoch: int
@@ -26,7 +26,7 @@ class Update:
     loss: float
     accuracy: float  # on training images, 0 to 1
     rate: float  # images per second
-    line: str = ""
+    line: str = ""  # describes the epoch that has just ended; empty within an epoch
 
 
 Listener = Callable[[Update], None]
@@ -39,19 +39,19 @@ def print_epochs(update: Update) -> None:
 
 
 class Progress:
-    """Sends one job's updates to a listener: one per epoch, and if `live` one per half second."""
+    """Sends a job's updates to a listener: one per epoch, and with `live` also one every half second."""
 
     def __init__(
         self, name: str, epochs: int, steps: int, batch_size: int, listener: Listener, *, live: bool = False
     ) -> None:
-        """`steps` is the number of steps in an epoch."""
+        """Create the progress of a job with `epochs` epochs of `steps` steps each."""
         self._name, self._epochs, self._steps, self._batch_size = name, epochs, steps, batch_size
         self._listener, self._live = listener, live
-        self._last_time = time.perf_counter()  # of the last update, or of the epoch's start
+        self._last_time = time.perf_counter()  # when the last update was sent or the epoch began
         self._last_step = 0
 
     def step(self, epoch: int, history: "History") -> None:
-        """Call after each step; epochs count from 1."""
+        """Send an update if half a second has passed; call this method after each step. Epochs count from 1."""
         now = time.perf_counter()
         if not self._live or now - self._last_time < REFRESH:
             return
@@ -63,7 +63,7 @@ class Progress:
         self._listener(Update(share, epoch, self._epochs, loss, hits / self._batch_size, rate))
 
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:
-        """Call after each epoch, with the number of images that it has trained on."""
+        """Send an update; call this method after each epoch, with the number of images that the epoch trained on."""
         self._last_time, self._last_step = time.perf_counter(), 0  # the rate must not include validation
         rate = images / metrics["time/train_seconds"]
         line = (

@@ -12,8 +12,8 @@ import select
 import sys
 from typing import Any
 
-OUTPUT, ERRORS = 1, 2  # file descriptors
-LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a smaller terminal counts as unknown
+OUTPUT, ERRORS = 1, 2  # the file descriptors of stdout and stderr
+LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
 
 
 class SteadyFile(io.FileIO):
@@ -21,10 +21,10 @@ class SteadyFile(io.FileIO):
 
     def __init__(self, descriptor: int, error: OSError | None = None) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._error = error  # the first failure; already set for a stream that the shell has closed
+        self._error = error  # the first error; set from the start for a stream that the shell has closed
 
     def write(self, data: Any) -> int:
-        """Write all bytes or drop them; returns their number."""
+        """Write all bytes, or drop the bytes that cannot be written; returns the number of bytes in `data`."""
         try:
             self._write_all(data)
         except OSError as error:
@@ -34,7 +34,7 @@ class SteadyFile(io.FileIO):
         return memoryview(data).nbytes
 
     def write_result(self, content: bytes) -> None:
-        """Write a whole result; raises OSError if the stream is closed or cannot take every byte."""
+        """Write all bytes of a result; raises OSError if the stream is closed or cannot take every byte."""
         if self._error is not None:
             raise self._error
         self._write_all(content)
@@ -52,12 +52,12 @@ class SteadyFile(io.FileIO):
 def steady_output() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams that never raise.
 
-    A character outside the encoding becomes `?`, or an escape on the error stream.  A stream that another program has
-    replaced, such as a notebook's, stays.
+    A character outside the encoding becomes `?` on stdout and an escape on stderr.  A stream that another program has
+    replaced, for example in a notebook, stays unchanged.
     """
     closed = _open_closed_descriptors()
-    sys.stdout = _steady(sys.stdout, OUTPUT, closed)
-    sys.stderr = _steady(sys.stderr, ERRORS, closed)
+    sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed)
+    sys.stderr = _steady_stream(sys.stderr, ERRORS, closed)
     for name, least in LEAST_SIZE.items():
         size = os.environ.get(name, "")
         if size.isdigit() and int(size) < least:
@@ -65,7 +65,7 @@ def steady_output() -> None:
 
 
 def write_result(content: bytes) -> None:
-    """Write a whole result to the standard output; raises OSError if that is closed or cannot take every byte."""
+    """Write a result to the standard output; raises OSError if the output is closed or cannot take every byte."""
     sys.stdout.flush()
     raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
     if isinstance(raw, SteadyFile):
@@ -76,7 +76,7 @@ def write_result(content: bytes) -> None:
 
 
 def _open_closed_descriptors() -> set[int]:
-    """Open /dev/null on every closed standard descriptor: otherwise the next opened file would receive our output."""
+    """Open /dev/null on closed standard descriptors, because the next opened file would otherwise get the output."""
     closed = set()
     for descriptor in (0, OUTPUT, ERRORS):
         try:
@@ -91,15 +91,15 @@ def _open_closed_descriptors() -> set[int]:
     return closed
 
 
-def _steady(stream: Any, descriptor: int, closed: set[int]) -> Any:
+def _steady_stream(stream: Any, descriptor: int, closed: set[int]) -> Any:
     if stream is not None:
         try:
             if stream.fileno() != descriptor:
                 return stream
-        except (OSError, ValueError, AttributeError):  # a notebook's or a test's stream
+        except (OSError, ValueError, AttributeError):  # for example the stream of a notebook or a test
             return stream
     raw = SteadyFile(descriptor, OSError(errno.EBADF, "it is closed") if descriptor in closed else None)
-    unbuffered = getattr(stream, "write_through", False)  # python -u
+    unbuffered = getattr(stream, "write_through", False)  # true under `python -u`
     buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(
         buffer,
@@ -111,7 +111,7 @@ def _steady(stream: Any, descriptor: int, closed: set[int]) -> Any:
 
 
 def _report_loss(error: OSError) -> None:
-    """Say once on the error stream that the standard output is lost."""
+    """Print on the error stream that the standard output is lost."""
     line = f"normlab: standard output cannot be written and is dropped: {error.strerror}\n"
     with contextlib.suppress(OSError):
         os.write(ERRORS, line.encode())

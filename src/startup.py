@@ -1,4 +1,4 @@
-"""Set up a command's process before it does anything else."""
+"""Prepares the process of a command, before the command does anything else."""
 
 import ast
 import atexit
@@ -15,7 +15,7 @@ from src.bad_input import out_of_memory
 from src.standard_streams import steady_output
 
 LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # new objects; Python's own threshold is 700 or 2,000
+COLLECT_AFTER = 100_000  # number of new objects; Python's own threshold is 700 or 2,000
 
 
 def prepare_process() -> None:
@@ -28,7 +28,7 @@ def prepare_process() -> None:
     # import time and 0.8 s at exit.
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
-    if "ipykernel" not in sys.modules:  # a notebook keeps its settings
+    if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
         _print_warnings()
         _ignore_matplotlib_settings()
 
@@ -41,36 +41,36 @@ def check_address_space() -> None:
 
 
 def docstring(file: str) -> str:
-    """The docstring in a module's file; `PYTHONOPTIMIZE=2` removes it from the imported module."""
+    """Return the docstring in a module's file; `PYTHONOPTIMIZE=2` removes docstrings from imported modules."""
     return ast.get_docstring(ast.parse(Path(file).read_text(encoding="utf-8"))) or ""
 
 
 def _ignore_matplotlib_settings() -> None:
     os.environ.pop("MPLBACKEND", None)  # Jupyter sets it for every command that a notebook runs
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns when the home folder is read-only
-    os.environ["MATPLOTLIBRC"] = os.devnull  # takes precedence over the file in the user's configuration folder
-    if Path("matplotlibrc").exists():  # takes precedence over the variable; a damaged file breaks the import
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # matplotlib warns if the home folder is read-only
+    os.environ["MATPLOTLIBRC"] = os.devnull  # overrides the settings file in the user's configuration folder
+    if Path("matplotlibrc").exists():  # the file would override MATPLOTLIBRC, and a damaged file breaks the import
         here = Path.cwd()
         os.chdir(Path(os.devnull).parent)
         try:
-            import matplotlib  # noqa: F401  # reads its settings once, at its first import
+            import matplotlib  # noqa: F401  # matplotlib reads its settings once, at its first import
         finally:
             os.chdir(here)
 
 
 def _print_warnings() -> None:
-    """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: they must not end a sweep."""
-    if [*map(_printed, sys.warnoptions)] == sys.warnoptions:
+    """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: no warning may end a sweep."""
+    if [*map(_as_default, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [option if option == "error::BytesWarning" else _printed(option) for option in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _as_default(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
-        os.environ["PYTHONWARNINGS"] = ",".join(map(_printed, os.environ["PYTHONWARNINGS"].split(",")))
-    filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed hides that it is a list
+        os.environ["PYTHONWARNINGS"] = ",".join(map(_as_default, os.environ["PYTHONWARNINGS"].split(",")))
+    filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
     warnings.simplefilter("default", append=True)  # makes the module read the changed filters
 
 
-def _printed(option: str) -> str:
-    """A `-W` option with the action `default` in place of `error`, which may be abbreviated."""
+def _as_default(option: str) -> str:
+    """Return a `-W` option with its action `error`, or an abbreviation such as `err`, replaced by `default`."""
     return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

@@ -5,11 +5,11 @@ from types import FrameType
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived.  As with KeyboardInterrupt, `except Exception` must not catch it."""
+    """Raised when SIGTERM or SIGHUP arrives; like KeyboardInterrupt, it passes through `except Exception`."""
 
 
 class JobFailed(Exception):
-    """Takes the place of a failed job's accuracy, for sweepers such as Optuna's."""
+    """Replaces the accuracy of a failed job in the results that a sweeper such as Optuna's receives."""
 
 
 def raise_on_sigterm() -> None:
@@ -20,5 +20,5 @@ def raise_on_sigterm() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it twice: from the shell and the kernel
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends SIGHUP twice: from shell and kernel
     raise Terminated(f"signal {number}")

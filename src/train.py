@@ -34,20 +34,20 @@ from src.sweep.overrides import CONF
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
-    """Train one job for a launcher of Hydra's; returns the validation accuracy, 0 to 1."""
-    from src.job import run_job  # imports torch, and a mistyped command must not wait for it
+    """Train one job for one of Hydra's own launchers; returns the validation accuracy, 0 to 1."""
+    from src.job import run_job  # imports torch, which a mistyped command must not wait for
 
     return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:
-    """Run the command.
+    """Run the command `python -m src.train`.
 
     Exit status: 0 for success, 1 if a job or the comparison failed, 2 for bad input, 3 if all jobs finished but MLflow
     lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM and SIGHUP.
     """
     prepare_process()
-    with _process_restored():
+    with _restoring_process():
         _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
 
 
@@ -63,39 +63,39 @@ def _run(wants_traceback: bool) -> None:
     except Terminated:
         sys.exit(143)
     except Exception as error:
-        status, message = _answer(error)
+        status, message = _status_and_message(error)
         if not message or (wants_traceback and not isinstance(error, MemoryError)):
             raise
         print(message, file=sys.stderr)
         sys.exit(status)
 
 
-def _answer(error: Exception) -> tuple[int, str]:
-    """The exit status and the message of an error; an empty message requests the traceback."""
+def _status_and_message(error: Exception) -> tuple[int, str]:
+    """Return the exit status and the message for an error; an empty message stands for the traceback."""
     if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
         return 2, refusal(error)
     if isinstance(error, OSError):
-        what = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
-        return 2, str(what) if error.filename is not None else ""  # without a file, for example a lost connection
+        problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
+        return 2, str(problem) if error.filename is not None else ""  # no file: for example, a connection was lost
     if isinstance(error, MemoryError):
         return 2, str(out_of_memory())
-    if isinstance(error, JobFailed):  # from a sweeper that accepts no failed job
+    if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job
         return 1, f"normlab: {error}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
-    ours = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
-    trained = any(frame.f_code.co_name == "sweep" for frame in frames)  # jobs may have run
-    return 1 if trained else 2, "" if ours else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
+    in_normlab = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
+    sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # then jobs may have run
+    return 1 if sweep_began else 2, "" if in_normlab else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
 
 
 @contextlib.contextmanager
-def _process_restored() -> Iterator[None]:
-    """Undo the command's changes to its process: a notebook may call `main` more than once."""
+def _restoring_process() -> Iterator[None]:
+    """Undo the command's changes to its process at its end, because a notebook may call `main` more than once."""
     full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
     repo = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     outer, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()  # Hydra refuses to start inside another one
+    GlobalHydra.instance().clear()  # Hydra refuses to start inside another Hydra
     try:
         yield
     finally:
@@ -110,12 +110,12 @@ def _process_restored() -> Iterator[None]:
 
 
 def refusal(error: Exception) -> str:
-    """An error in at most three lines; Hydra's errors name the mistake first and add their grammar."""
-    for candidate in (error, error.__cause__):  # Hydra wraps the errors of a launcher
+    """Return the first three lines of an error's message; Hydra's errors start with the mistake and add a grammar."""
+    for candidate in (error, error.__cause__):  # Hydra wraps errors that a launcher raises
         if isinstance(candidate, BadInput):
             return str(candidate)
     text = str(error.__cause__ or error) or type(error).__name__
-    if "${oc.env:" in text:  # a variable may hold a password
+    if "${oc.env:" in text:  # the value of an environment variable may be a password
         text = re.sub(r"(?s)Value '.*' (?=of type|is not)", "its value ", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "\n".join([f"normlab: {lines[0]}", *(f"  {line}" for line in lines[1:3])])

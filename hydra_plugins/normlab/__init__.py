@@ -1,1 +1,1 @@
-"""normlab's Hydra plugins; Hydra looks for sweepers and launchers only in this namespace."""
+"""normlab's sweeper and launchers for Hydra, which finds plugins only in the package `hydra_plugins`."""

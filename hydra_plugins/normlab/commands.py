@@ -1,4 +1,4 @@
-"""The installed commands.  They run the `src` that was installed with them, not another project's."""
+"""The installed commands.  They run the package `src` of normlab, and not the `src` of another project."""
 
 import functools
 import importlib.util
@@ -9,15 +9,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def _run(name: str) -> None:
-    """Run the `main` of a module in our `src`; exit with status 2 if Python finds another `src` first."""
+    """Run the `main` of a module of normlab; exit with status 2 if Python finds another project's `src` first."""
     spec = importlib.util.find_spec("src")
-    place = Path(spec.origin or next(iter(spec.submodule_search_locations or []), "")) if spec else Path()
-    if spec and PROJECT / "src" in (place.resolve(), place.resolve().parent):
+    src_path = Path(spec.origin or next(iter(spec.submodule_search_locations or []), "")) if spec else Path()
+    if spec and PROJECT / "src" in (src_path.resolve(), src_path.resolve().parent):
         importlib.import_module(f"src.{name}").main()
         return
-    print(f"normlab: Python finds another project's src in {place}", file=sys.stderr)
+    print(f"normlab: Python finds another project's src in {src_path}", file=sys.stderr)
     print(f"  allowed: {PROJECT / 'src'} before it on Python's path", file=sys.stderr)
-    print(f"  write: env -u PYTHONPATH {Path(sys.argv[0]).name}, with the same words", file=sys.stderr)
+    print(f"  write: env -u PYTHONPATH {Path(sys.argv[0]).name}, followed by the same words", file=sys.stderr)
     sys.exit(2)
 
 

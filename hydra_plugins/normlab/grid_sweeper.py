@@ -1,4 +1,4 @@
-"""Hydra's sweeper for grids: checks the whole grid before the first job starts, then trains, tracks and compares."""
+"""A Hydra sweeper for grids: checks the whole grid before the first job starts, then trains, tracks and compares."""
 
 import importlib
 import sys
@@ -27,19 +27,19 @@ from src.stopping import Terminated
 from src.storage.lock import is_locked
 from src.storage.space import check_space
 from src.storage.stored import exists
-from src.sweep.command_line import typed
-from src.sweep.finish import report
-from src.sweep.grid import GridJob, check_surroundings, grid_of
+from src.sweep.command_line import command_to_repeat
+from src.sweep.finish import compare_sweep
+from src.sweep.grid import GridJob, check_device_and_store, grid_of
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
 
-COMPARISON = "src.report.report"  # imports all that a comparison needs
+COMPARISON = "src.report.report"  # importing this module imports everything that a comparison needs
 
 
 @dataclass
 class GridSweeperConf:
-    """`hydra.sweeper`: `params` holds a preset's overrides; those of the command line win."""
+    """The keys of `hydra.sweeper`; `params` holds a preset's overrides, which typed words replace."""
 
     _target_: str = "hydra_plugins.normlab.grid_sweeper.GridSweeper"
     params: dict[str, Any] | None = None
@@ -49,67 +49,67 @@ ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweepe
 
 
 class GridSweeper(Sweeper):
-    """Trains every combination of the values once."""
+    """Trains every requested combination once."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Prepare for `sweep`; Hydra calls it."""
-        places = tuple(config.hydra.searchpath)
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
+        """Prepare for `sweep`; Hydra calls this method first."""
+        searchpath = tuple(config.hydra.searchpath)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
         self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        # The methods decide and not the class: Hydra imports plugin modules twice, so each class exists twice.
-        self._is_ours = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "places")
+        # Hydra imports plugin modules twice, so `isinstance` fails; the methods show whether the launcher is normlab's.
+        self._uses_normlab_launcher = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "slots")
         self._multirun = Path(config.hydra.sweep.dir).parent
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
         jobs = self._jobs(arguments)
-        varies, planned = self._grid.planned(jobs, self._multirun)
+        varies, planned = self._grid.plan_jobs(jobs, self._multirun)
         sweep_id, started = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        sweep = Sweep(sweep_id, typed(), started, varies, planned)
-        config = jobs[0].config  # the keys that are not part of a job are the same for all jobs
+        sweep = Sweep(sweep_id, command_to_repeat(), started, varies, planned)
+        config = jobs[0].config  # keys that are no settings of a job have the same value for all jobs
         if config.plan:
             plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-            lines = [*plan.summary(), *plan.table(), *plan.costs(self._places(jobs))]
+            lines = [*plan.summary(), *plan.table(), *plan.costs(self._slots(jobs))]
             for line in [*lines, "dry run (plan=true): nothing was trained"]:
                 console.print(line, highlight=False, markup=False)
         elif status := self._run(jobs, sweep, config):
             sys.exit(status)
 
     def _jobs(self, arguments: list[str]) -> list[GridJob]:
-        """The checked jobs, without duplicates."""
+        """Return the checked jobs that a command requests, without duplicates."""
         request = self._grid.request(arguments, self._params)
         config: Config = request.config
         number, most = request.number, config.sweep.max_jobs
-        if number > most:  # before thousands of combinations are listed
+        if number > most:  # checked before thousands of combinations are listed
             seconds = typical_seconds(self._multirun / "jobs")
             cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
-            what = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
-            raise BadInput(what, "fewer values", f"sweep.max_jobs={number}")
+            problem = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
+            raise BadInput(problem, "fewer values", f"sweep.max_jobs={number}")
         combinations, configs = self._grid.configs(request)
-        check_surroundings(configs[0])
+        check_device_and_store(configs[0])
         jobs = self._grid.jobs(combinations, configs)
         if len(jobs) < len(combinations):
-            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations are duplicates and run only once")
+            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations repeat others and are skipped")
         return jobs
 
     def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
-        """Train the unfinished jobs, track and compare; returns the exit status."""
+        """Train the unfinished jobs, track them and compare the sweep; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
         if restart and (owned := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
-            raise _being_trained(owned)
+            raise _restart_refusal(owned)
         to_train = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
         check_space(
             self._multirun, to_train, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
-        if to_train and self._is_ours:
-            self._launcher.prepare(config.data)  # in the background, while the store opens
+        if to_train and self._uses_normlab_launcher:
+            self._launcher.prepare(config.data)  # in the background, while the MLflow store opens
         tracker, status, delivered = None, 1, True
         if isinstance(config.tracking, Tracking):
             from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
@@ -122,19 +122,19 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep.jobs)
             plan = Plan(sweep, jobs, self._multirun, faults)
-            for line in [*plan.summary(), *plan.costs(self._places(jobs))]:
+            for line in [*plan.summary(), *plan.costs(self._slots(jobs))]:
                 say(line)
             self._set_aside([job for job in sweep.jobs if job.key in faults])
             if to_train:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
             self._launch(jobs, sweep)
-            status = report(sweep, self._multirun, changed=to_train > 0)
+            status = compare_sweep(sweep, self._multirun, changed=to_train > 0)
         except (KeyboardInterrupt, Terminated) as stop:
             status = 143 if isinstance(stop, Terminated) else 130
-            left = [job.label for job in sweep.jobs if not self._folder(job).finished]
-            say(f"stopped; {len(left)} of {len(sweep.jobs)} jobs are left{': ' if left else ''}{joined(left, 5)}")
+            names = [job.label for job in sweep.jobs if not self._folder(job).finished]
+            say(f"stopped; {len(names)} of {len(sweep.jobs)} jobs are left{': ' if names else ''}{joined(names, 5)}")
             say(f"  to resume, run: {sweep.command}")
-        finally:  # every run in MLflow gets its true status, whatever ends the sweep
+        finally:  # MLflow gets every run's true status, even if an error ends the sweep
             if tracker:
                 delivered = tracker.close(stopped=status > 1)
         return status or (0 if delivered else 3)
@@ -149,27 +149,27 @@ class GridSweeper(Sweeper):
             self._launcher.launch(batch, initial_job_idx=0)
 
     def _set_aside(self, jobs: Sequence[PlannedJob]) -> None:
-        """Move the folders of the jobs' earlier attempts away."""
+        """Move the existing folders of jobs to the folder for superseded attempts."""
         folders = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in folders:
             try:
                 set_aside(folder, self._multirun)
-            except BlockingIOError as error:  # another process has just started it
-                raise _being_trained([folder.path.name]) from error
+            except BlockingIOError as error:  # another process has just started to train this job
+                raise _restart_refusal([folder.path.name]) from error
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
 
-    def _places(self, jobs: Sequence[GridJob]) -> int:
-        """How many jobs run at once; Hydra's own launcher runs one."""
-        if not self._is_ours:
+    def _slots(self, jobs: Sequence[GridJob]) -> int:
+        """Return how many jobs run at once; Hydra's own launcher runs one at a time."""
+        if not self._uses_normlab_launcher:
             return 1
-        places: int = self._launcher.places(max(job.config.threads for job in jobs), jobs[0].config.device)
-        return places
+        slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config.device)
+        return slots
 
     def _folder(self, job: PlannedJob) -> JobFolder:
         return job.at(self._multirun)
 
 
-def _being_trained(names: Sequence[str]) -> BadInput:
-    what = f"resume=restart: another process trains {joined(names, 5)}"
-    return BadInput(what, "a restart after that process has ended", "resume=auto")
+def _restart_refusal(names: Sequence[str]) -> BadInput:
+    problem = f"resume=restart: another process trains {joined(names, 5)}"
+    return BadInput(problem, "a restart after that process has ended", "resume=auto")

@@ -1,4 +1,4 @@
-"""Hydra's launcher for this machine: one process per job, as many at once as the machine has room for."""
+"""A Hydra launcher that trains jobs on this machine: one process per job, as many at once as cores or GPUs allow."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,19 @@ from src.options import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import grid_of
-from src.sweep.trials import Trials, task_in
+from src.sweep.trials import Trials, task_for
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.machine import worker_environments
 from src.workers.processes import LocalEngine, start_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run
 
-SUBDIR = "hydra.sweep.subdir"  # Hydra's key for a job's folder; our sweeper sets it
+SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normlab's sweeper sets it
 
 
 @dataclass
 class LocalLauncherConf:
-    """`hydra.launcher`; null `workers` means one per GPU, or else as many as the cores allow for `threads` each."""
+    """The keys of `hydra.launcher`; by default one worker per GPU, or as many as the cores allow at `threads` each."""
 
     _target_: str = "hydra_plugins.normlab.local_launcher.LocalLauncher"
     workers: int | None = None
@@ -38,51 +38,51 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Runs jobs on the local engine; launchers of other engines override `engine`, `places` and `is_local`."""
+    """Trains jobs on the local engine; launchers for other engines override `engine`, `slots` and `is_local`."""
 
-    is_local = True  # whether the jobs are children of this process
+    is_local = True  # whether the jobs are child processes of this command
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
-            what = f"hydra.launcher.workers={workers} cannot be used"
-            raise BadInput(what, "an integer >= 1", "hydra.launcher.workers=1")
+            problem = f"hydra.launcher.workers={workers} cannot be used"
+            raise BadInput(problem, "an integer >= 1", "hydra.launcher.workers=1")
         self._workers = workers
-        self._policy: FailurePolicy | None = None  # one for all batches of a sweeper
+        self._policy: FailurePolicy | None = None  # shared by all batches of a search
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Prepare for `launch`; Hydra calls it.  The task function is not used: `src/job.py` trains every job."""
-        places = tuple(config.hydra.searchpath)
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, places)
+        """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
+        searchpath = tuple(config.hydra.searchpath)
+        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 
     def prepare(self, data: Data) -> None:
-        """Start to import the code and to read the images of local jobs, in the background."""
+        """Start to import modules and read images for local jobs, in the background."""
         if self.is_local:
             start_server(data)
 
-    def places(self, threads: int, device: str) -> int:
-        """How many jobs of `threads` threads run at once."""
+    def slots(self, threads: int, device: str) -> int:
+        """Return how many jobs of `threads` threads run at once."""
         return len(worker_environments(self._workers, threads, device))
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """The engine for jobs of `threads` threads, until the batch ends."""
+        """Yield the engine for a batch of jobs with `threads` threads each."""
         yield LocalEngine(worker_environments(self._workers, threads, device))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train a batch of jobs; returns their validation accuracies, 0 to 1, in the order of `job_overrides`."""
+        """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR not in combination for combination in combinations):  # from another sweeper, such as Optuna's
-            with self._trials.tracked(combinations) as tasks:
+        if any(SUBDIR_KEY not in combination for combination in combinations):  # from Optuna or another sweeper
+            with self._trials.track(combinations) as tasks:
                 outcomes = self._train(tasks)
         else:
             # Hydra itself would take 76 ms to compose each job.
-            tasks = [task_in(self._jobs / words.pop(SUBDIR), self._grid.compose(words)) for words in combinations]
+            tasks = [task_for(self._jobs / words.pop(SUBDIR_KEY), self._grid.compose(words)) for words in combinations]
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._returned(overrides, task, errors.get(task.folder, "it was not started"))
+            self._job_return(overrides, task, errors.get(task.folder, "it was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
@@ -91,7 +91,7 @@ class LocalLauncher(Launcher):
         tasks = list({task.folder: task for task in tasks}.values())
         config = tasks[0].config
         policy = self._policy = self._policy or FailurePolicy(config.sweep)
-        if policy.reason:  # an earlier batch has failed
+        if policy.reason:  # an earlier batch has stopped the search
             return []
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
@@ -101,11 +101,11 @@ class LocalLauncher(Launcher):
             board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes
 
-    def _returned(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
-        returned = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
+    def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
+        job_return = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
         result = None if error else JobFolder(task.folder).result()
         if result is None:
-            returned.status, returned.return_value = JobStatus.FAILED, JobFailed(f"{task.name}: {error}")
+            job_return.status, job_return.return_value = JobStatus.FAILED, JobFailed(f"{task.name}: {error}")
         else:
-            returned.status, returned.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
-        return returned
+            job_return.status, job_return.return_value = JobStatus.COMPLETED, result["metrics"]["val/accuracy"]
+        return job_return

@@ -1,4 +1,4 @@
-"""Hydra's launcher for a Ray cluster: one Ray task per job."""
+"""A Hydra launcher that trains jobs on a Ray cluster: one Ray task per job."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from src.workers.queue import Engine
 
 @dataclass
 class RayLauncherConf:
-    """`hydra.launcher`; `conf/hydra/launcher/ray.yaml` explains the keys."""
+    """The keys of `hydra.launcher`; `conf/hydra/launcher/ray.yaml` explains them."""
 
     _target_: str = "hydra_plugins.normlab.ray_launcher.RayLauncher"
     address: str | None = None
@@ -33,7 +33,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray_keys", node=RayLa
 
 
 class RayLauncher(LocalLauncher):
-    """Runs jobs on a cluster, or on a small one of its own on this machine."""
+    """Trains jobs on an existing Ray cluster, or on a temporary one on this machine."""
 
     is_local = False
 
@@ -42,13 +42,13 @@ class RayLauncher(LocalLauncher):
         super().__init__()
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
-    def places(self, threads: int, device: str) -> int:
-        """How many jobs run at once; a dry run does not connect to a cluster and assumes one."""
-        return 1 if self._address else super().places(threads, device)
+    def slots(self, threads: int, device: str) -> int:
+        """Return how many jobs run at once, but 1 for an existing cluster, because a dry run does not connect to it."""
+        return 1 if self._address else super().slots(threads, device)
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """The cluster at the address, or one on this machine that ends with the sweep; raises `BadInput`."""
+        """Yield the cluster at `address`, or one on this machine that ends with the sweep.  Raises `BadInput`."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
@@ -58,14 +58,14 @@ class RayLauncher(LocalLauncher):
         try:
             ray.init(**{"log_to_driver": False, "logging_level": "ERROR", **where, **self._init})
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
-            raise _unusable(self._address, error) from error
+            raise _address_refusal(self._address, error) from error
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces the handler
+            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init replaces the handler
         try:
             cluster = _Cluster(self._cpus or threads, self._gpus)
-            if self._address is None and not cluster.places:  # another cluster may still get a node
-                wanted = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
-                raise BadInput(f"this machine has no room for a job with {wanted}", "at most its CPUs and GPUs")
+            if self._address is None and not cluster.slots:  # an existing cluster may still grow
+                required = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
+                raise BadInput(f"this machine cannot run a job with {required}", "at most the machine's CPUs and GPUs")
             yield cluster
         finally:
             ray.shutdown()
@@ -75,17 +75,17 @@ class _Cluster(RemoteEngine):
     def __init__(self, cpus: float, gpus: float) -> None:
         import ray
 
-        self._ray, self._wanted = ray, {"CPU": cpus, "GPU": gpus}
+        self._ray, self._required = ray, {"CPU": cpus, "GPU": gpus}
         # Ray must not retry: it would train a failed job again, and the command would not know.
         self._train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(train_here)
 
     @property
-    def places(self) -> int:  # type: ignore[override]  # changes as nodes come and go
-        """How many jobs the present nodes have room for."""
-        present = self._ray.cluster_resources()
-        return min(int(present.get(name, 0) // wanted) for name, wanted in self._wanted.items() if wanted)
+    def slots(self) -> int:  # type: ignore[override]  # a property, because nodes come and go
+        """How many jobs the cluster's current nodes can run at once."""
+        resources = self._ray.cluster_resources()
+        return min(int(resources.get(name, 0) // required) for name, required in self._required.items() if required)
 
-    def hand_over(self, config: Config, folder: Path) -> Any:
+    def start_training(self, config: Config, folder: Path) -> Any:
         return self._train.remote(config, folder, Path.cwd())
 
     def error(self, reference: Any) -> str | None:
@@ -93,9 +93,9 @@ class _Cluster(RemoteEngine):
             return None
         try:
             error: str = self._ray.get(reference)
-        except Exception as died:
-            reason = str(getattr(died, "cause", None) or died).strip()
-            return f"Ray: {type(died).__name__}: {reason.partition(chr(10))[0]}"
+        except Exception as ray_error:
+            reason = str(getattr(ray_error, "cause", None) or ray_error).strip()
+            return f"Ray: {type(ray_error).__name__}: {reason.partition(chr(10))[0]}"
         return error
 
     def cancel(self, reference: Any) -> None:
@@ -103,15 +103,15 @@ class _Cluster(RemoteEngine):
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address where nothing listens; Ray would try for minutes."""
+    """Raise `BadInput` for an address where no server listens; Ray would retry for minutes."""
     host, _, port = address.rpartition(":")
     if port.isdigit() and host and "//" not in host:
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
         except OSError as error:
-            raise _unusable(address, error) from error
+            raise _address_refusal(address, error) from error
 
 
-def _unusable(address: str | None, error: Exception) -> BadInput:
-    what = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(what, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, then this command")
+def _address_refusal(address: str | None, error: Exception) -> BadInput:
+    text = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
+    return BadInput(text, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, then this command")

@@ -1,4 +1,4 @@
-"""Hydra's launcher for Slurm, by submitit: one Slurm job per job."""
+"""A Hydra launcher that trains jobs on Slurm through submitit: one Slurm job per job."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from src.workers.queue import Engine
 
 @dataclass
 class SlurmConf:
-    """`hydra.launcher`; `conf/hydra/launcher/submitit_slurm.yaml` explains the keys."""
+    """The keys of `hydra.launcher`; `conf/hydra/launcher/submitit_slurm.yaml` explains them."""
 
     _target_: str = "hydra_plugins.normlab.submitit_launcher.SubmititLauncher"
     executor: str = "slurm"
@@ -34,19 +34,19 @@ ConfigStore.instance().store(group="hydra/launcher", name="submitit_keys", node=
 
 
 class SubmititLauncher(LocalLauncher):
-    """Runs jobs on a submitit executor: `slurm`, or `local` to try this launcher without a cluster."""
+    """Trains jobs with a submitit executor: `slurm`, or `local` to try this launcher without a cluster."""
 
     is_local = False
 
     def __init__(self, executor: str, workers: int, folder: str, timeouts: int, parameters: Mapping[str, Any]) -> None:
         check_installed("submitit_slurm", "submitit", "slurm")
         super().__init__(workers)
-        self._executor, self._folder, self._places = executor, typed_path(folder), workers
+        self._executor, self._folder, self._slots = executor, typed_path(folder), workers
         self._timeouts, self._parameters = timeouts, dict(parameters)
 
     @contextlib.contextmanager
     def engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """The executor; raises `BadInput` if it cannot be used, or does not know a parameter."""
+        """Yield the engine.  Raises `BadInput` if submitit's executor cannot be used or does not know a parameter."""
         import submitit
 
         try:
@@ -55,14 +55,14 @@ class SubmititLauncher(LocalLauncher):
             executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
-        yield _Executor(executor, self._places)  # jobs wait here, so a stopped sweep leaves none in Slurm's queue
+        yield _Executor(executor, self._slots)  # Slurm gets at most `_slots` jobs at once
 
 
 class _Executor(RemoteEngine):
-    def __init__(self, executor: Any, places: int) -> None:
-        self._executor, self.places = executor, places
+    def __init__(self, executor: Any, slots: int) -> None:
+        self._executor, self.slots = executor, slots
 
-    def hand_over(self, config: Config, folder: Path) -> Any:
+    def start_training(self, config: Config, folder: Path) -> Any:
         return self._executor.submit(Training(), config, folder, Path.cwd())
 
     def error(self, job: Any) -> str | None:
@@ -72,8 +72,8 @@ class _Executor(RemoteEngine):
             return f"submitit: job {job.job_id} ended as {job.state} and without a result"
         try:
             error: str = job.result()
-        except Exception as died:
-            return f"submitit: {str(died).strip().splitlines()[-1]}"
+        except Exception as submitit_error:
+            return f"submitit: {str(submitit_error).strip().splitlines()[-1]}"
         return error
 
     def cancel(self, job: Any) -> None:
@@ -81,17 +81,17 @@ class _Executor(RemoteEngine):
 
 
 class Training:
-    """The function that submitit stores and calls, once more after a preemption; training then resumes."""
+    """The function that submitit stores and calls; after a preemption submitit calls it again, and training resumes."""
 
-    def __call__(self, config: Config, folder: Path, place: Path) -> str:
-        """Train the job; returns the reason of a failure."""
-        error = train_here(config, folder, place)
+    def __call__(self, config: Config, folder: Path, command_folder: Path) -> str:
+        """Train the job; returns why it failed, or an empty string."""
+        error = train_here(config, folder, command_folder)
         if error.startswith("Terminated") and "SLURM_JOB_ID" in os.environ:
             signal.pause()  # Slurm has announced a preemption: its next signal queues the job again or ends it
         return error
 
-    def checkpoint(self, config: Config, folder: Path, place: Path) -> Any:
-        """The same job once more; submitit queues it after a preemption."""
+    def checkpoint(self, config: Config, folder: Path, command_folder: Path) -> Any:
+        """Return the submission that repeats a preempted job; submitit calls this method and queues the submission."""
         import submitit
 
-        return submitit.helpers.DelayedSubmission(self, config, folder, place)
+        return submitit.helpers.DelayedSubmission(self, config, folder, command_folder)

@@ -1,4 +1,4 @@
-"""Checks a command's words before Hydra reads them: Hydra ignores some mistakes and answers others at length."""
+"""Checks the words of a training command before Hydra reads them, because Hydra ignores some mistakes."""
 
 import shlex
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pkgutil import iter_modules
 
-from hydra._internal.utils import create_config_search_path  # no public function does this
+from hydra._internal.utils import create_config_search_path  # private: Hydra has no public function for this
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -18,32 +18,32 @@ from src.config import KEYS
 from src.pasted import refuse_pasted
 from src.runs.identity import sweep_id
 from src.sweep import flags
-from src.sweep.hydra_keys import PLUGINS, check_hydra_key, check_plugin, is_hydra_key
-from src.sweep.option_files import SEARCHPATH, check_option_file, check_places, gaps, searching
+from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
+from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, loader_with, missing_values
 from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
-KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # these add no folder of options
-TEXTS = [path for path, key in KEYS.items() if key.is_text]  # their values may hold any character
+KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugins that add no folder to Hydra's search path
+FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys whose values may hold any character
 
 
-def typed() -> str:
-    """The command to type again: without `resume=restart`, which would retrain finished jobs."""
+def command_to_repeat() -> str:
+    """Return the typed command without its `resume=` word: to repeat resume=restart would retrain finished jobs."""
     words = [word for word in sys.argv[1:] if not word.startswith("resume=")]
     return f"{command('train')} {shlex.join(words)}".rstrip()
 
 
 def study_id() -> str:
-    """The id of a sweep that another sweeper makes: a hash of the command's words, whatever the command's name."""
+    """Return the id of a search, for example by Optuna: a hash of the typed words, without the command's name."""
     return sweep_id([shlex.join(["python", "-m", "src.train", *sys.argv[1:]])])
 
 
 def check_command_line() -> None:
-    """Check the typed words and put them into Hydra's order in `sys.argv`. Raises BadInput for the first wrong word."""
-    refuse_secrets(sys.argv[1:])  # before any message repeats them
-    refuse_pasted(sys.argv[1:], lambda name: name in TEXTS or name.startswith(("-", "hydra.")))
-    arguments, sys.argv[1:] = flags.read(sys.argv[1:])
+    """Check the typed words and reorder `sys.argv` as Hydra needs it. Raises BadInput for the first wrong word."""
+    refuse_secrets(sys.argv[1:])  # checked first, because later messages repeat the words
+    refuse_pasted(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
+    arguments, sys.argv[1:] = flags.parse_flags(sys.argv[1:])
     flags.check_flags(arguments)
     groups = option_groups()
     if arguments.shell_completion:
@@ -62,57 +62,57 @@ def check_command_line() -> None:
     if loader:
         for override in overrides:
             name = override.key_or_group
-            if name in PLUGINS:
+            if name in PLUGIN_GROUPS:
                 check_plugin(override, loader.get_group_options(name))
             for value in values_of(override, groups) if name in groups else ():
                 check_option_file(name, str(value), loader, groups)
-    _check_shown(arguments, overrides, groups)
+    _check_display_flags(arguments, overrides, groups)
     if loader and (arguments.cfg or arguments.info or arguments.help):
         words = [word for word in arguments.overrides if word != "experiment=null"]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
-        filled = [f"++{path}={value}" for path, value in gaps(tree).items()]
-        _, sys.argv[1:] = flags.read([*sys.argv[1:], *filled])
+        filled = [f"++{path}={value}" for path, value in missing_values(tree).items()]
+        _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled])
     # Hydra fails on experiment=null, although its own defaults list contains it.
     defaults = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in defaults]
 
 
 def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
-    """A loader of all options on Hydra's search path, or None if the package's own are enough: one takes 0.3 s."""
-    places = [arguments.config_dir] if arguments.config_dir else []
+    """Return a loader of all options on Hydra's search path (in 0.3 s), or None if the package's own are enough."""
+    locations = [arguments.config_dir] if arguments.config_dir else []
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
-            places += check_places(override.value(), override.input_line or "")
-    elsewhere = places or arguments.config_path or arguments.config_name
-    if not elsewhere and (all(_is_plain(override, groups) for override in overrides) or _no_plugin_adds(overrides)):
+            locations += check_searchpath(override.value(), override.input_line or "")
+    other_folders = locations or arguments.config_path or arguments.config_name
+    if not other_folders and (all(_is_packaged(o, groups) for o in overrides) or _no_plugin_adds_options(overrides)):
         return None
     main_folder, name = flags.main_folder(arguments), arguments.config_name
-    loader = searching(create_config_search_path(main_folder), places)
+    loader = loader_with(create_config_search_path(main_folder), locations)
     if name and not any(source.is_config(name) for source in loader.get_sources()):
-        folders = ", ".join([main_folder, *places])
-        raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"one in {folders}", "--config-name config")
+        folders = ", ".join([main_folder, *locations])
+        raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
 
 
-def _no_plugin_adds(overrides: Sequence[Override]) -> bool:
-    """Whether no installed plugin can add options and no word chooses a plugin, without Hydra's scan of 0.25 s."""
+def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
+    """Whether no plugin adds options and no word chooses a plugin; avoids Hydra's own scan, which takes 0.25 s."""
     spec = find_spec("hydra_plugins")
     installed = {module.name for module in iter_modules(spec.submodule_search_locations if spec else [])}
-    return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGINS for override in overrides)
+    return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _is_plain(override: Override, groups: Groups) -> bool:
-    """Whether a word chooses no options, or only the package's own."""
+def _is_packaged(override: Override, groups: Groups) -> bool:
+    """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
-    return name not in PLUGINS and (name not in groups or set(values.split(",")) <= set(groups[name]))
+    return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))
 
 
-def _check_shown(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
-    """Refuse to show several configurations, or a missing part of one."""
+def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
+    """Raise BadInput if --cfg, --info or --help would show a sweep, or if --package names a missing part."""
     swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
         if getattr(arguments, flag) and swept:
             first = f"{swept[0].key_or_group}={values_of(swept[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value a key", first)
+            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", first)
     if arguments.cfg:
         flags.check_package(arguments)

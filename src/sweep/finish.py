@@ -1,4 +1,4 @@
-"""Compares a sweep after its last job; for other sweepers than the grid it also delivers the runs to MLflow."""
+"""Compares a sweep after its last job; at the end of a search, also delivers its runs to MLflow."""
 
 import sys
 from pathlib import Path
@@ -12,26 +12,26 @@ from src.console import SteadyConsole, say
 from src.options import Tracking
 from src.runs.sweep import Sweep, read_sweep
 from src.sweep.command_line import study_id
-from src.sweep.option_files import gaps
+from src.sweep.option_files import missing_values
 
 
-def report(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
-    """Compare a finished sweep; returns 1 if jobs are missing or the comparison fails, else 0."""
+def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
+    """Compare a finished sweep. Returns the exit status: 1 if jobs are missing or the comparison fails, else 0."""
     from src.report.comparison import compare
 
     try:
         results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
-    except Exception as error:  # a full disk, for example, does not undo the finished jobs
+    except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
     return int(bool(results.unfinished))
 
 
 class StudyEnd(Callback):
-    """Compares the trials of a search at its end; a grid does so itself."""
+    """Compares the trials of a search by Optuna or another sweeper after the last one."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Hydra calls this at the end of a search, unless it failed."""
+        """Compare the search and deliver its runs. Hydra calls this at the end of a successful search."""
         multirun = Path(config.hydra.sweep.dir).parent
         manifest = multirun / "sweeps" / study_id()[:8] / "manifest.json"
         if not manifest.exists():
@@ -41,17 +41,18 @@ class StudyEnd(Callback):
         except BadInput as refusal:  # Hydra turns any exception but SystemExit into a warning
             say(str(refusal))
             sys.exit(1)
-        status = report(sweep, multirun)
-        for path, value in gaps(config).items():
+        status = compare_sweep(sweep, multirun)
+        for path, value in missing_values(config).items():
             OmegaConf.update(config, path, value, force_add=True)
-        delivered = self._delivered(config.tracking, sweep, multirun)
+        delivered = self._deliver(config.tracking, sweep, multirun)
         if status := status or (0 if delivered else 3):
             sys.exit(status)
 
-    def _delivered(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:
+    def _deliver(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:
+        """Deliver the runs to MLflow; returns whether MLflow now has all of them."""
         if tracking.name == "none":
             return True
-        from src.tracking.session import Tracker  # imports mlflow
+        from src.tracking.session import Tracker  # imports mlflow, which is slow
 
         settings = Tracking(tracking.name, tracking.uri, tracking.experiment, tracking.system_metrics)
         tracker = Tracker(settings, sweep, multirun, say)

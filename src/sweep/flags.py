@@ -1,4 +1,4 @@
-"""Hydra's flags: their order, which ones exclude each other, and completion in a shell."""
+"""Checks Hydra's flags: their order, which ones exclude each other, and shell completion."""
 
 import os
 import shlex
@@ -6,12 +6,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser  # Hydra's own parser of flags; it has no public one
+from hydra._internal.utils import get_args_parser  # private: Hydra has no public parser for its flags
 
 from src.bad_input import BadInput
 from src.command import Parser, command, typed_path
 from src.config import KEYS
-from src.sweep.option_files import SEARCHPATH, check_places
+from src.sweep.option_files import SEARCHPATH, check_searchpath
 from src.sweep.overrides import CONF, is_accepted, parse
 from src.sweep.suggestions import Groups, did_you_mean, nearest
 
@@ -21,13 +21,13 @@ SHELLS = ("bash", "fish", "zsh")
 INSTALL = 'eval "$(normlab-train -sc install=bash)"'
 
 
-def read(words: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """Parse flags and overrides in any order; returns them and the words in Hydra's order."""
+def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """Parse flags and overrides in any order. Returns the arguments and the words in the order that Hydra needs."""
     parser = Parser("train", parents=[get_args_parser()], add_help=False, conflict_handler="resolve")
     parser.usage = f"{parser.prog} {USAGE}"
     arguments: Namespace = parser.parse_intermixed_args(list(words))
     ordered = list(words)
-    if parser.parse_known_args(ordered)[1]:  # overrides on both sides of a flag
+    if parser.parse_known_args(ordered)[1]:  # Hydra rejects overrides on both sides of a flag
         for word in arguments.overrides:
             ordered.remove(word)
         ordered += arguments.overrides
@@ -39,7 +39,7 @@ def read(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 
 def check_flags(arguments: Namespace) -> None:
-    """Refuse flags that Hydra ignores or answers with a traceback. Raises BadInput."""
+    """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
     commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE if getattr(arguments, flag)]
     if len(commands) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
@@ -49,8 +49,8 @@ def check_flags(arguments: Namespace) -> None:
     if arguments.package and not arguments.cfg:
         raise BadInput("--package belongs to --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        what = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
-        raise BadInput(what, write="--hydra-help")
+        problem = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
+        raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
         raise BadInput("--experimental-rerun is not supported", write="the same command again: it keeps finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
@@ -59,7 +59,7 @@ def check_flags(arguments: Namespace) -> None:
 
 
 def main_folder(arguments: Namespace) -> str:
-    """The folder of the primary configuration. Hydra resolves `--config-path` from the folder of `src/train.py`."""
+    """Return the folder of the main configuration file. A relative `--config-path` starts at the `src` folder."""
     given: str | None = arguments.config_path
     if given is None or "://" in given:
         return given or str(CONF)
@@ -67,28 +67,28 @@ def main_folder(arguments: Namespace) -> str:
 
 
 def check_package(arguments: Namespace) -> None:
-    """Refuse to show a part that the configuration does not have. Raises BadInput with its parts."""
+    """Raise BadInput, with the known parts, if `--package` names a part that the configuration does not have."""
     shown, part = arguments.cfg, arguments.package
     parts = {prefix for path in KEYS for prefix in (path, path.rpartition(".")[0]) if prefix}
-    of_hydra = (part or "").split(".")[0] == "hydra"
-    if part is None or part == "_global_" or (of_hydra and shown != "job") or (part in parts and shown != "hydra"):
+    is_hydra = (part or "").split(".")[0] == "hydra"
+    if part is None or part == "_global_" or (is_hydra and shown != "job") or (part in parts and shown != "hydra"):
         return
     near = nearest(part, parts)
-    write = f"--cfg {'hydra' if of_hydra else 'job'} --package {part if of_hydra or part in parts else near or 'norm'}"
-    what = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
-    raise BadInput(what, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
+    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else near or 'norm'}"
+    problem = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
+    raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
 def complete(arguments: Namespace, groups: Groups) -> list[str]:
-    """Prepare a shell's request for completion, and return the words that Hydra answers it from.
+    """Check a shell's request for completion and return the words that Hydra answers it from.
 
-    They include the line's `--config-dir`, because Hydra does not search the folders that a line names.
+    These words include the `--config-dir` of the typed line, because Hydra's completion ignores it there.
     """
     (verb, _, shell), *more = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
     if more or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
-        what = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
+        problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{what} installs nothing", f"{choices}; also uninstall=...", INSTALL)
+        raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL)
     if verb != "query":
         if not command("train").startswith("normlab-"):
             raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", INSTALL)
@@ -96,33 +96,33 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
     line = os.environ.get("COMP_LINE")
     if line is None:
         raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
-    flags, overrides = _unfinished(line)
-    last = [] if line.endswith(" ") else overrides[-1:]
-    before = [word for word in overrides[: len(overrides) - len(last)] if _is_usable(word, groups)]
-    os.environ["COMP_LINE"] = " ".join(["normlab-train", *before, *(last or [""])])
+    flags, overrides = _split_unfinished(line)
+    last_word = [] if line.endswith(" ") else overrides[-1:]
+    earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
+    os.environ["COMP_LINE"] = " ".join(["normlab-train", *earlier_words, *(last_word or [""])])
     return ["-sc", *arguments.overrides, *flags]
 
 
 def _is_usable(word: str, groups: Groups) -> bool:
-    """Whether Hydra can use a word while it completes another one."""
+    """Whether Hydra accepts this word of the typed line while it completes the last word."""
     try:
         override = parse(word, groups)
         if override.key_or_group == SEARCHPATH:
-            check_places(override.value(), word)
+            check_searchpath(override.value(), word)
     except BadInput:
         return False
     return is_accepted(word, groups)
 
 
-def _unfinished(line: str) -> tuple[list[str], list[str]]:
-    """The `--config-dir` flag and the overrides of a line that the user is still typing."""
+def _split_unfinished(line: str) -> tuple[list[str], list[str]]:
+    """Return the `--config-dir` flag and the overrides of a command line that the user is still typing."""
     try:
         words = shlex.split(line)
-    except ValueError:  # an open quote
+    except ValueError:  # the user has not yet closed a quote
         words = line.split()
     start = 3 if words[1:3] == ["-m", "src.train"] else 1
     try:
-        arguments, _ = read(words[start:])
+        arguments, _ = parse_flags(words[start:])
     except BadInput:
         return [], [word for word in words[start:] if not word.startswith("-")]
     folder = arguments.config_dir

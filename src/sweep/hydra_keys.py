@@ -1,4 +1,4 @@
-"""Hydra's own keys: the ones that can be changed, and why the others cannot."""
+"""Says which of Hydra's own keys a user may change, and why the others are fixed."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import BadInput
 from src.sweep.suggestions import did_you_mean, nearest
 
-FOLDER = "the sweeper decides which folder a job has"
+FOLDER = "the sweeper chooses the folder of each job"
 OUTSIDE = "its files would lie outside the jobs' folders"
-CLOSED = "normlab creates no objects from names in the configuration"
-# These can be changed, with everything below them.
-FREE = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.searchpath", "hydra.verbose")
-BASIC = ("hydra/sweeper", "basic")  # Hydra's own, which names the jobs' folders itself
-PLUGINS = ("hydra/launcher", "hydra/sweeper")  # groups of plugins
+NO_OBJECTS = "normlab creates no objects from names in the configuration"
+# Hydra's keys and groups that a user may change, with every key below them.
+CHANGEABLE = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.searchpath", "hydra.verbose")
+BASIC_SWEEPER = ("hydra/sweeper", "basic")  # Hydra's own sweeper, refused because it chooses the jobs' folders itself
+PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")  # the groups whose options are plugins
 ALLOWED = "hydra/launcher, hydra.launcher.KEY, hydra/sweeper, hydra.sweeper.KEY, hydra.searchpath, hydra.verbose"
-# Keys that cannot be changed for a reason of their own.
+# Hydra's keys that a user may not change, each with the reason.
 FIXED = {
     "hydra.mode": "a single run is a sweep of one job",
     "hydra.sweep": FOLDER,
@@ -27,8 +27,8 @@ FIXED = {
     "hydra/hydra_logging": OUTSIDE,
     "hydra.job_logging": OUTSIDE,
     "hydra.hydra_logging": OUTSIDE,
-    "hydra.callbacks": CLOSED,
-    "hydra/callbacks": CLOSED,
+    "hydra.callbacks": NO_OBJECTS,
+    "hydra/callbacks": NO_OBJECTS,
 }
 
 
@@ -38,41 +38,41 @@ def is_hydra_key(name: str) -> bool:
 
 
 def check_hydra_key(override: Override, *, has_preset: bool) -> None:
-    """Refuse a key of Hydra's that cannot be changed, and values that Hydra answers with a traceback."""
+    """Raise BadInput for a Hydra key that cannot be changed, or for a value that Hydra answers with a traceback."""
     name, line = override.key_or_group, override.input_line or ""
-    without = f"the command without {line}"
+    shorter_command = f"the command without {line}"
     key, values = name.removeprefix("hydra.sweeper.params."), line.partition("=")[2]
-    if key != name and not has_preset:  # Hydra cannot set a part of an empty `params`
+    if key != name and not has_preset:  # `params` is empty, and Hydra cannot set a key inside it
         raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", f"{key}={values}")
-    if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC):
-        raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or another plugin's", "hydra/sweeper=grid")
+    if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC_SWEEPER):
+        raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or the sweeper of a plugin", "hydra/sweeper=grid")
     for fixed, reason in FIXED.items():
         if _is_below(name, fixed):
             raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
     if "_target_" in line:
-        raise BadInput(f"{line} cannot be used: {CLOSED}", "hydra/launcher=..., hydra/sweeper=...", without)
-    if not any(_is_below(name, free) for free in FREE):
-        raise BadInput(f"{name} is not a key of Hydra's that can be changed", ALLOWED, without)
+        raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", shorter_command)
+    if not any(_is_below(name, changeable) for changeable in CHANGEABLE):
+        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED, shorter_command)
     if override.is_delete():
-        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, without)
+        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, shorter_command)
     if override.is_sweep_override():
         write = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
         raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
-        raise BadInput(f"{line} would replace a whole node", f"{group}=..., {name}.KEY=...", without)
+        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", shorter_command)
 
 
 def check_plugin(override: Override, options: Sequence[str]) -> None:
-    """Refuse an unknown launcher or sweeper. Raises BadInput with the known ones."""
+    """Raise BadInput, with the known names, for an unknown launcher or sweeper."""
     group, value = override.key_or_group, override.value()
-    # The schemas of our launchers are not options, and `check_hydra_key` refuses Hydra's own sweeper.
-    known = [option for option in options if not option.endswith("_keys") and (group, option) != BASIC]
+    # `..._keys` are schemas of normlab's launchers, not options; `check_hydra_key` refuses Hydra's basic sweeper.
+    known = [option for option in options if not option.endswith("_keys") and (group, option) != BASIC_SWEEPER]
     if not isinstance(value, str) or value not in known:
         near = nearest(str(value), known)
-        what = f"{group}={'null' if value is None else value} is not known{did_you_mean(near)}"
+        problem = f"{group}={'null' if value is None else value} is not known{did_you_mean(near)}"
         write = f"{group}={near or ('grid' if group == 'hydra/sweeper' else 'local')}"
-        raise BadInput(what, ", ".join(known), "pip install 'normlab[optuna]'" if value == "optuna" else write)
+        raise BadInput(problem, ", ".join(known), "pip install 'normlab[optuna]'" if value == "optuna" else write)
 
 
 def _is_below(name: str, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Estimates how long a job takes from the jobs that have finished in the same folder."""
+"""Estimates how long a job takes from finished jobs in the same `multirun` folder."""
 
 import contextlib
 import functools
@@ -13,38 +13,36 @@ from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
-NEWEST = 100  # finished jobs that an estimate uses
+JOBS_USED = 100  # an estimate uses only this many of the newest finished jobs
+Kind = tuple[str, str, int]  # norm, network with its keys, number of threads: jobs of one kind have one speed
 
 
-Kind = tuple[str, str, int]  # norm, network and threads: they decide a job's speed
-
-
-def kind(config: Mapping[str, Any]) -> Kind:
-    """The kind of a job, from its configuration as nested mappings."""
+def job_kind(config: Mapping[str, Any]) -> Kind:
+    """Return the kind of a job from its configuration as nested mappings."""
     model = {name: value for name, value in config["model"].items() if value is not None}
     return config["norm"]["name"], repr(sorted(model.items())), config["threads"]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The time that a finished job took, in seconds."""
+    """How long a finished job took."""
 
     kind: Kind
-    rate: float  # of training, per image and epoch
-    total: float
-    rest: float | None  # besides training; None for a resumed job, because its total counts from the last start
+    rate: float  # seconds of training per image and epoch
+    total: float  # seconds for the whole job
+    overhead: float | None  # seconds besides training; None for a resumed job, whose total is too short
 
 
 class Pace(NamedTuple):
-    """Seconds for each image and epoch, seconds besides training, and whether they come from similar jobs."""
+    """The expected speed of a job."""
 
-    rate: float
-    rest: float
-    similar: bool  # whether the jobs are of the same kind
+    rate: float  # seconds of training per image and epoch
+    overhead: float  # seconds besides training
+    similar: bool  # whether the estimate comes from jobs of the same kind
 
 
-def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
-    """A function from a job's kind to the median pace of the most similar jobs; None without jobs."""
+def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
+    """Return a function from a job's kind to the median pace of the most similar jobs, or to None without jobs."""
 
     @functools.cache
     def pace(kind: Kind) -> Pace | None:
@@ -53,32 +51,32 @@ def pace_by(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
         chosen = similar or same_norm or timings
         if not chosen:
             return None
-        rests = [timing.rest for timing in chosen if timing.rest is not None]
+        overheads = [timing.overhead for timing in chosen if timing.overhead is not None]
         rate = statistics.median(timing.rate for timing in chosen)
-        return Pace(rate, statistics.median(rests or [0.0]), bool(similar))
+        return Pace(rate, statistics.median(overheads or [0.0]), bool(similar))
 
     return pace
 
 
 def timings_in(jobs: Path, names: Iterable[str]) -> list[Timing]:
-    """The timings of the newest finished jobs among the named folders below `jobs`."""
-    ended = []
+    """Return the timings of the newest finished jobs among the folders `names` in `jobs`."""
+    finished_jobs = []
     for name in names:
         job = JobFolder(jobs / name)
-        with contextlib.suppress(OSError):  # not finished, or set aside right now
-            ended.append((job.result_path.stat().st_mtime, job.path))
-    newest = [FinishedJob(JobFolder(path)) for _, path in sorted(ended, reverse=True)[:NEWEST]]
+        with contextlib.suppress(OSError):  # not finished, or just moved away
+            finished_jobs.append((job.result_path.stat().st_mtime, job.path))
+    newest = [FinishedJob(JobFolder(path)) for _, path in sorted(finished_jobs, reverse=True)[:JOBS_USED]]
     return [timing for job in newest if (timing := _timing(job))]
 
 
 def typical_seconds(jobs: Path) -> float:
-    """The median time of the newest finished jobs below `jobs`, in seconds; 0 without any."""
+    """Return the median time of the newest finished jobs in `jobs`, in seconds; 0 without finished jobs."""
     timings = timings_in(jobs, [path.name for path in jobs.glob("*")])
     return statistics.median([timing.total for timing in timings] or [0.0])
 
 
 def _timing(job: FinishedJob) -> Timing | None:
-    """A job's timing; None if its files are damaged, since an estimate can do without."""
+    """Return the timing of a finished job, or None if its files are damaged: an estimate does not need every job."""
     try:
         if numbers_fault(job, None):
             return None
@@ -90,5 +88,5 @@ def _timing(job: FinishedJob) -> Timing | None:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)
     resumed = any(record["kind"] == "resume" for record in job.records)
-    rest = None if resumed else seconds["total"] - seconds["train"]
-    return Timing(kind(config), rate, max(seconds["total"], seconds["train"]), rest)
+    overhead = None if resumed else seconds["total"] - seconds["train"]
+    return Timing(job_kind(config), rate, max(seconds["total"], seconds["train"]), overhead)

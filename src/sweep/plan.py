@@ -1,4 +1,4 @@
-"""The plan of a sweep: its jobs with their status, and the time and disk that the rest needs. It changes nothing."""
+"""The plan of a sweep: the status of its jobs, and the time and disk that unfinished jobs need. It changes nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
-from src.sweep.pace import kind, pace_by, timings_in
+from src.sweep.pace import job_kind, pace_estimator, timings_in
 from src.wording import counted, joined, shorten
 
-SHOWN = 20  # lines of the table
-NAMED = 5  # jobs that a line names
+SHOWN = 20  # jobs or cells that the table lists
+NAMED = 5  # jobs that a line of the summary names
 
 
 class Status(NamedTuple):
-    """How far a job is: a word to count by, the complete epochs that it keeps, and the text to show."""
+    """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
 
-    word: str
-    epochs: int
-    text: str
+    word: str  # jobs with the same word are counted together
+    epochs: int  # complete epochs that need no training
+    text: str  # shown to the user
 
 
 TO_TRAIN = Status("to train", 0, "to train")
@@ -35,34 +35,34 @@ TO_TRAIN = Status("to train", 0, "to train")
 
 @dataclass(frozen=True)
 class Row:
-    """A job of the plan."""
+    """A job of a plan, with its status and its expected cost."""
 
     job: PlannedJob
     combination: GridJob
     status: Status
-    restarts: bool  # by resume=restart
-    seconds: float | None  # the expected training time
+    restarts: bool  # whether resume=restart retrains the job
+    seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # its folder before its data changed
+    earlier: JobFolder | None  # the folder of the same job on data that has changed since
 
     @property
-    def left(self) -> bool:
-        """Whether the job has still to be trained."""
+    def needs_training(self) -> bool:
+        """Whether the job still needs training."""
         return self.restarts or not self.status.word.startswith("finished")
 
 
 class Plan:
-    """The jobs of a sweep with their present status."""
+    """The jobs of a sweep with their current status."""
 
     def __init__(
         self, sweep: Sweep, jobs: Sequence[GridJob], multirun: Path, faults: Mapping[str, str] | None = None
     ) -> None:
-        """`faults` are the faults of damaged folders by job key; None checks all folders."""
+        """Read the status of all jobs. `faults` maps the keys of damaged jobs to reasons; None checks every folder."""
         self._sweep, self._multirun = sweep, multirun
         self._faults = job_faults(sweep, multirun) if faults is None else faults
         self._known, self._code = KnownFolders(multirun), code_digest()
         self._names = set(self._known.names)
-        self._pace = pace_by(timings_in(self._known.jobs, self._known.names))
+        self._pace = pace_estimator(timings_in(self._known.jobs, self._known.names))
         self.rows = [self._row(planned, job) for planned, job in zip(sweep.jobs, jobs, strict=True)]
 
     def _row(self, job: PlannedJob, combination: GridJob) -> Row:
@@ -73,21 +73,21 @@ class Plan:
         elif job.folder in self._names:
             status = status_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace = self._pace(kind(asdict(config)))
-        seconds = pace.rate * combination.images * epochs + pace.rest if pace else None
+        pace = self._pace(job_kind(asdict(config)))
+        seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
         earlier = self._known.find_on_other_data(job, config)
         return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
 
     def summary(self) -> list[str]:
-        """The lines that precede every sweep: the number of jobs, and each surprise about them."""
+        """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
         varies = ", ".join(self._sweep.varies) or "nothing"
         jobs = f"{counted(len(self.rows), 'job')}, varying {varies}; {len(finished):,} finished before"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
-            jobs_with = [row for row in self.rows if row.status.word == word]
-            if jobs_with:
-                texts = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in jobs_with]
+            matching = [row for row in self.rows if row.status.word == word]
+            if matching:
+                texts = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in matching]
                 lines.append(f"{word}: {joined(texts, NAMED)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
@@ -95,15 +95,15 @@ class Plan:
         if edited:
             lines.append(f"finished with other code: {joined(edited, NAMED)}; resume=restart retrains them")
         moved = [
-            f"{row.job.label}: {row.combination.leaves['data.root']} has changed since {row.earlier.path.name}"
+            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
             for row in self.rows
             if row.earlier
         ]
         return lines + shorten(moved, NAMED, "the data of {:,} more jobs has changed")
 
     def table(self) -> list[str]:
-        """One line for each job with its size and status; for more than `SHOWN` jobs, one line for each cell."""
-        from src.training.network import count_parameters  # imports torch, which only a dry run waits for
+        """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all seeds together)."""
+        from src.training.network import count_parameters  # imports torch, which is slow
 
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
@@ -120,14 +120,14 @@ class Plan:
         names, sizes = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{names}}  {size:>{sizes}}  {text}".rstrip() for name, size, text in lines]
         if len(cells) > SHOWN:
-            table.append(f"  and {len(cells) - SHOWN:,} more lines, {len(self.rows):,} jobs in all")
+            table.append(f"  and {len(cells) - SHOWN:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
             table.append("resume=restart: existing folders are set aside, and every job is retrained")
         return table
 
     def costs(self, at_once: int = 1) -> list[str]:
-        """The time and disk that the jobs left need, with `at_once` jobs training at the same time."""
-        left = [row for row in self.rows if row.left]
+        """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
+        left = [row for row in self.rows if row.needs_training]
         if not left:
             return ["nothing left to train"]
         free = free_bytes(nearest_folder(self._multirun / "jobs"))
@@ -135,7 +135,7 @@ class Plan:
         lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(left) * BYTES_PER_JOB)}{of_free}"]
         seconds = [row.seconds for row in left if row.seconds is not None]
         if not seconds:
-            return ["time: unknown until a job has finished here", *lines]
+            return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(left) > 1 else ""
         total = in_words(max(sum(seconds) / at_once, *seconds))
@@ -147,7 +147,7 @@ class Plan:
 
 
 def status_of(job: JobFolder, epochs: int, code: str) -> Status:
-    """The status of a job that has a folder; it trains `epochs` epochs with the code of digest `code`."""
+    """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code
     if job.finished:
@@ -163,4 +163,4 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
         return TO_TRAIN
     if same_code:
         return Status("interrupted", done, f"resumes after epoch {done} of {epochs}")
-    return Status("to train", 0, f"to train: starts again, {progress} were trained with other code")
+    return Status("to train", 0, f"to train: restarts, because {progress} were trained with other code")

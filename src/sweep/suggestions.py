@@ -1,4 +1,4 @@
-"""Suggests the word that a mistyped one probably means; standard library only, so the answer comes at once."""
+"""Suggests corrections of mistyped words. It loads only the standard library, so a refusal comes at once."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from src.bad_input import BadInput
 from src.config import KEYS, part_of_a_job
 
-NOT_SWEPT = ("experiment", "tracking")  # groups that hold no settings of a job
-# Groups whose node in the configuration has another name.
+NOT_SWEPT = ("experiment", "tracking")  # groups that contain no settings of a job
+# Groups that have another name in the configuration.
 NODES = {"regularization": "reg"}
-# Other names for options and keys.
+# Words that a user may type, each with the option or key that it probably means.
 ALIASES = {
     "batchnorm": "bn",
     "batch": "bn",
@@ -44,7 +44,7 @@ Groups = Mapping[str, Sequence[str]]
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The known word that a mistyped one probably means, or an empty text."""
+    """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
     candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
     near = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
@@ -52,63 +52,63 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def nearest_keys(name: str, groups: Groups) -> list[str]:
-    """The groups and keys that a name with a missing or wrong section probably means."""
+    """Return the groups and keys that a name with a missing or wrong section probably means."""
     section, _, last = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
-    inside = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
-    if section and (near := nearest(last, [path.rpartition(".")[2] for path in inside], cutoff=0.5)):
-        return [path for path in inside if path.endswith(f".{near}")]
-    lasts = [path.rpartition(".")[2] for path in paths]
-    near = nearest(last, [*({} if section else groups), *lasts, *paths])
+    section_keys = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
+    if section and (near := nearest(last, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
+        return [path for path in section_keys if path.endswith(f".{near}")]
+    last_parts = [path.rpartition(".")[2] for path in paths]
+    near = nearest(last, [*({} if section else groups), *last_parts, *paths])
     return [path for path in [*groups, *paths] if near and near in (path, path.rpartition(".")[2])]
 
 
 def did_you_mean(*names: str) -> str:
-    """The question at the end of a refusal; empty without names."""
+    """Return the question that ends a refusal, such as `; did you mean bn?`, or an empty string without names."""
     return f"; did you mean {' or '.join(names)}?" if any(names) else ""
 
 
 def can_be_swept(name: str, groups: Groups) -> bool:
-    """Whether a group or key is a setting of a job."""
+    """Whether a group or key is a setting of a job, which a sweep can vary."""
     return name not in NOT_SWEPT and (name in groups or part_of_a_job(name))
 
 
 def example(name: str, groups: Groups) -> str:
-    """An example with several values of a key or group, or with one if it cannot be swept."""
+    """Return an example with two values of a key or group, or with one value if it cannot be swept."""
     if not can_be_swept(name, groups):
         return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
 def not_an_override(word: str, groups: Groups) -> BadInput:
-    """The refusal of a word without =, which suggests the group or key that it probably names."""
+    """Return the refusal of a word without =; it suggests the group or key that the word probably means."""
     name = word.strip("+= ")
-    what = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
+    problem = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
     if name in groups:
-        return BadInput(what, ", ".join(groups[name]), f"{name}={groups[name][0]}")
+        return BadInput(problem, ", ".join(groups[name]), f"{name}={groups[name][0]}")
     if name in KEYS:
-        return BadInput(what, KEYS[name].allowed, f"{name}={KEYS[name].placeholder}")
+        return BadInput(problem, KEYS[name].allowed, f"{name}={KEYS[name].placeholder}")
     option = ALIASES.get(name, name)
-    homes = [group for group, options in groups.items() if option in options]
+    groups_of = [group for group, options in groups.items() if option in options]
     keys = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    near = [*nearest_keys(name, groups), "norm"][0]
-    write = f"{homes[0]}={option}" if len(homes) == 1 else f"{near}={groups[near][0] if near in groups else 'VALUE'}"
+    key = [*nearest_keys(name, groups), "norm"][0]
+    write = f"{groups_of[0]}={option}" if len(groups_of) == 1 else f"{key}={groups.get(key, ['VALUE'])[0]}"
     if name in ("help", "version"):
         write = f"--{name}"
-    return BadInput(what, keys, write)
+    return BadInput(problem, keys, write)
 
 
 def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
-    """The refusal of an unknown key. It suggests the nearest known key, with the typed value if `is_accepted`."""
+    """Return the refusal of an unknown key; it suggests a similar key, with the typed value if `is_accepted` allows."""
     for group, node in NODES.items():
         if name == node:
             return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
     near = nearest_keys(name, groups)
     write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near)
     section, _, last = name.rpartition(".")
-    inside = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
-    if inside:
-        keys = ", ".join(key for key in inside if key != "name") or "no key"
+    section_keys = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
+    if section_keys:
+        keys = ", ".join(key for key in section_keys if key != "name")
         return BadInput(f"{section} has no key {last}{did_you_mean(*near)}", f"{keys} (in {section})", write)
     if section:
         sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))

@@ -1,4 +1,4 @@
-"""The jobs that another sweeper requests, such as Optuna's: one sweep that grows with each batch."""
+"""The jobs that Optuna or another sweeper requests, as one sweep that grows with each batch."""
 
 import contextlib
 import time
@@ -15,31 +15,31 @@ from src.runs.integrity import job_fault
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
 from src.storage.space import check_space
-from src.sweep.command_line import study_id, typed
-from src.sweep.grid import Grid, GridJob, check_surroundings
+from src.sweep.command_line import command_to_repeat, study_id
+from src.sweep.grid import Grid, GridJob, check_device_and_store
 from src.workers.queue import Task
 
 
-def task_in(folder: Path, config: Config) -> Task:
-    """The task to train a job in a folder."""
+def task_for(folder: Path, config: Config) -> Task:
+    """Return the task that trains a job in a folder."""
     return Task(JobFolder(folder).display_name, config, folder)
 
 
 class Trials:
-    """Names, checks and tracks the jobs of a sweeper that knows only their values."""
+    """Names, checks and tracks the jobs of another sweeper, which knows only their values."""
 
     def __init__(self, grid: Grid, multirun: Path) -> None:
         self._grid, self._multirun = grid, multirun
-        self._jobs: dict[str, GridJob] = {}  # of all batches
+        self._jobs: dict[str, GridJob] = {}  # by key, from all batches
         self._started = time.time_ns() // 1_000_000
 
     @contextlib.contextmanager
-    def tracked(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
-        """The tasks of a batch's combinations; MLflow gets their progress while the context is open."""
+    def track(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
+        """Yield the tasks of a batch of combinations; MLflow receives their progress while the context is open."""
         batch = [self._job(combination) for combination in combinations]
         config, is_first = batch[0].config, not self._jobs
         if is_first:
-            check_surroundings(config)
+            check_device_and_store(config)
         self._jobs |= {job.key: job for job in batch}
         sweep = self._sweep()
         folders = {job.key: job.at(self._multirun).path for job in sweep.jobs}
@@ -47,13 +47,13 @@ class Trials:
             if fault := job_fault(JobFolder(folders[key]), key):
                 set_aside(JobFolder(folders[key]), self._multirun)
                 say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
-        tasks = [task_in(folders[job.key], job.config) for job in batch]
+        tasks = [task_for(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)
         if not isinstance(config.tracking, Tracking):
             yield tasks
             return
-        from src.tracking.session import Tracker  # imports mlflow
+        from src.tracking.session import Tracker  # imports mlflow, which is slow
 
         messages: list[str] = []
         tracker = Tracker(config.tracking, sweep, self._multirun, messages.append)
@@ -62,7 +62,7 @@ class Trials:
         except BadInput as refusal:
             if is_first:
                 raise
-            say(str(refusal))  # the store worked before: the study continues, and its end delivers again
+            say(str(refusal))  # the store worked before, so the search continues and delivers at its end
             yield tasks
             return
         stopped = False
@@ -72,7 +72,7 @@ class Trials:
             stopped = True
             raise
         finally:
-            if not tracker.close(stopped=stopped):  # otherwise the study's end prints the links, once
+            if not tracker.close(stopped=stopped):  # if this succeeds, only `StudyEnd` prints the links
                 for line in messages:
                     say(line)
 
@@ -86,12 +86,12 @@ class Trials:
         return job
 
     def _sweep(self) -> Sweep:
-        """The sweep of all trials, including those of an earlier call of the same command."""
-        varies, planned = self._grid.planned(list(self._jobs.values()), self._multirun)
-        sweep = Sweep(study_id(), typed(), self._started, varies, planned)
+        """Return the sweep of all trials, including the trials of an earlier run of the same command."""
+        varies, planned = self._grid.plan_jobs(list(self._jobs.values()), self._multirun)
+        sweep = Sweep(study_id(), command_to_repeat(), self._started, varies, planned)
         manifest = sweep.folder(self._multirun) / "manifest.json"
         if manifest.exists():
-            before = read_sweep(manifest)
-            kept = [job for job in before.jobs if job.key not in self._jobs]
-            sweep = replace(sweep, varies=list(dict.fromkeys([*before.varies, *varies])), jobs=[*kept, *planned])
+            earlier = read_sweep(manifest)
+            planned = [*(job for job in earlier.jobs if job.key not in self._jobs), *planned]
+            sweep = replace(sweep, varies=list(dict.fromkeys([*earlier.varies, *varies])), jobs=planned)
         return sweep

@@ -1,1 +1,1 @@
-"""Where jobs run: as processes of this machine, or by an engine on other machines."""
+"""Runs jobs as processes of this machine, or on other machines through Slurm or Ray."""

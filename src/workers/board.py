@@ -1,4 +1,4 @@
-"""The progress of a sweep's jobs: a table on a terminal, plain lines elsewhere."""
+"""Shows the progress of a sweep's jobs: a table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -17,15 +17,15 @@ from src.workers.queue import Display, Outcome, Task
 
 
 class Board(Display):
-    """Shows a row per running job and prints a line for each that ends; a context manager."""
+    """Shows a row per running job and prints a line for each job that ends; use it in a `with` statement."""
 
     def __init__(self, jobs: int) -> None:
         self._console = SteadyConsole(file=sys.stderr)
         self.live = self._console.is_terminal
         self._jobs = jobs
-        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder: two jobs may have the same name
+        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder, because jobs may share a name
         self._ended = 0
-        self._done_before = 0.0  # the work of earlier commands, as a number of jobs
+        self._done_before = 0.0  # work that earlier commands did on these jobs; 1.0 is one whole job
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -34,7 +34,7 @@ class Board(Display):
         self._running[task.folder] = task.name, None
 
     def report(self, task: Task, update: Update) -> None:
-        """Update a job's row; without a terminal, print a line per epoch."""
+        """Update a job's row; without a terminal, print one line per epoch."""
         _, last = self._running[task.folder]
         if last is None:
             self._done_before += (update.epoch - 1) / update.epochs
@@ -43,7 +43,7 @@ class Board(Display):
             self.say(update.line)
 
     def end(self, outcome: Outcome) -> None:
-        """Replace a job's row by a line with its accuracy, or with the reason of its failure."""
+        """Replace a job's row by a line with its accuracy, or with the reason why it failed."""
         self._running.pop(outcome.task.folder, None)
         self._ended += 1
         text = f"FAILED: {outcome.error}"
@@ -87,7 +87,7 @@ class Board(Display):
         return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:
-        """Seconds until all jobs end, at this command's speed so far; None while it is too early to tell."""
+        """Return the seconds until all jobs end at this command's speed so far; None until enough work is done."""
         done = self._ended + sum(update.done for _, update in self._running.values() if update is not None)
-        here, spent = done - self._done_before, time.monotonic() - self._started
-        return spent / here * (self._jobs - done) if here > 0.05 and spent > 2 else None
+        done_now, elapsed = done - self._done_before, time.monotonic() - self._started
+        return elapsed / done_now * (self._jobs - done) if done_now > 0.05 and elapsed > 2 else None

@@ -1,6 +1,6 @@
 """Engines that run jobs on other machines.
 
-An engine decides only where a job runs.  There, a process of its own trains it, as on this machine (`processes.py`).
+An engine only chooses the machine.  On that machine a separate process trains the job, as `processes.py` does here.
 The command follows the job through its folder, so all machines must see the folder under the same path.
 """
 
@@ -22,55 +22,55 @@ from src.storage.lock import is_locked
 from src.workers.processes import GRACE, LocalEngine, start_server
 from src.workers.queue import Display, Task, run
 
-POLL = 0.25  # seconds
+POLL = 0.25  # seconds between two checks of the jobs
 
 
 @dataclass
 class RemoteJob:
-    """A job that an engine has accepted or refused."""
+    """A job that was passed to an engine."""
 
     task: Task
     epochs: int  # the number of epochs shown so far
-    handle: Any = None
-    refusal: str = ""
+    handle: Any = None  # the engine's own object for the job
+    refusal: str = ""  # why the engine refused the job; empty if it accepted the job
 
 
 class RemoteEngine(ABC):
-    """An engine whose jobs are followed through their folders."""
+    """Follows jobs on other machines through their folders; a subclass starts and cancels the jobs."""
 
-    places: int
+    slots: int
 
     @abstractmethod
-    def hand_over(self, config: Config, folder: Path) -> Any:
-        """Let the engine call `train_here`; returns the engine's own handle."""
+    def start_training(self, config: Config, folder: Path) -> Any:
+        """Ask the engine to call `train_here` for a job; returns the engine's own object for that job."""
 
     @abstractmethod
     def error(self, handle: Any) -> str | None:
-        """None until `train_here` has ended; then its result, or the cause if its process or machine died."""
+        """Return None while `train_here` runs, then its result, or the cause if its process or machine died."""
 
     @abstractmethod
     def cancel(self, handle: Any) -> None:
         """Ask the engine to stop a job."""
 
     def submit(self, task: Task, *, live: bool) -> RemoteJob:
-        """Hand a job over.  A job that the engine refuses counts as failed."""
+        """Pass a job to the engine.  A job that the engine refuses counts as failed."""
         job = RemoteJob(task, sum(record["kind"] == "epoch" for record in JobFolder(task.folder).records()))
         try:
-            job.handle = self.hand_over(task.config, task.folder)
-        except Exception as error:  # sbatch's refusal, or a cluster that has gone away
+            job.handle = self.start_training(task.config, task.folder)
+        except Exception as error:  # for example, sbatch refuses the job or the cluster is gone
             job.refusal = f"not accepted: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
-        """Sleep for `POLL` seconds."""
+        """Sleep for `POLL` seconds, whatever the jobs do."""
         time.sleep(POLL)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
-        """One update per new epoch in the job's journal; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # before the records are read: an ended job adds none
+        """Return an update per new epoch in the job's journal, and the cause once it has ended; see `Engine.poll`."""
+        cause = job.refusal or self.error(job.handle)  # asked first: an ended job adds no records
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
-        if len(epochs) < job.epochs:  # the code has changed, so the job started again
+        if len(epochs) < job.epochs:  # the job restarted because the code has changed
             job.epochs = 0
         updates = list[Update]()
         progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, updates.append)
@@ -82,7 +82,7 @@ class RemoteEngine(ABC):
         return updates, cause
 
     def stop(self, jobs: Sequence[RemoteJob], number: int) -> None:
-        """Cancel all jobs and wait until they have released their folders."""
+        """Cancel all jobs and wait until their processes have released the folders."""
         for job in jobs:
             if not job.refusal:
                 self.cancel(job.handle)
@@ -92,19 +92,19 @@ class RemoteEngine(ABC):
 
 
 def check_installed(launcher: str, package: str, extra: str) -> None:
-    """Raise `BadInput`, with the command that installs it, if a launcher lacks its engine's package."""
+    """Raise `BadInput`, with the installation command, if the package of a launcher's engine is missing."""
     if importlib.util.find_spec(package) is None:
         raise BadInput(f"hydra/launcher={launcher} needs: pip install 'normlab[{extra}]'")
 
 
-def train_here(config: Config, folder: Path, place: Path) -> str:
-    """Train a job in a process of its own; an engine calls this on the machine that it has chosen.
+def train_here(config: Config, folder: Path, command_folder: Path) -> str:
+    """Train a job in a separate process; an engine calls this function on the machine that it has chosen.
 
-    `folder` is absolute, and `place` is the command's current folder.  Returns why the job has no result, or "".
+    `folder` is absolute, and `command_folder` is the command's current folder.  Returns why the job failed, or "".
     """
-    os.chdir(place)
+    os.chdir(command_folder)
     start_server(config.data)
-    # The server may have started while the engine offered another GPU.
+    # The fork server may have started for an earlier job, to which the engine gave another GPU.
     environment = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
     (outcome,) = run(LocalEngine([environment]), [Task("", config, folder)], lambda _: True, Display())
     return outcome.error

@@ -1,4 +1,4 @@
-"""The first import of the process that forks the jobs.
+"""Prepares the fork server, which is the process that forks the jobs; it imports this module first.
 
 A terminal's Ctrl-C, a closing terminal, `timeout` and systemd signal a whole group of processes.  The fork server
 ignores these signals, because without it the command could not learn how its jobs end.  It ends with its parent.  Each
@@ -18,7 +18,7 @@ prepare_process()
 
 
 def _print_reason(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print one line instead of a traceback; the command itself reports a lack of memory."""
+    """Print one line instead of a traceback, or nothing if memory ran out, because the command itself reports it."""
     if not (issubclass(kind, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
         print(f"normlab: jobs cannot start: {kind.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 

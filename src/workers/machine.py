@@ -1,4 +1,4 @@
-"""The processors, GPUs and memory that this process may use, within the limits of containers and shells."""
+"""Finds the processors, GPUs and memory that this process may use, within the limits of containers and shells."""
 
 import contextlib
 import os
@@ -10,33 +10,33 @@ from pathlib import Path
 from src.bad_input import BadInput
 
 MOUNT = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")  # a line per hierarchy, number:controllers:path; version 2 names no controllers
-UNLIMITED = 1 << 60  # bytes; version 1 writes a number close to 2**63
-# With this much memory or address space one job on 1,000 images fails (torch 2.14, CPU).
-TOO_SMALL, TOO_SMALL_ADDRESSES = 600_000_000, 3_100_000_000
-SMALLEST = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
+MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
+UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
+# Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
+TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
+NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
-    """The environment variables of each worker, which let it see one GPU if there are any.
+    """Return the environment variables of each worker; they let it see one GPU if there are any.
 
-    Without a number of `workers` there is one per GPU, or else as many as the cores allow for `threads` each.
+    Without a number of `workers`, there is one per GPU; without GPUs, as many as the cores allow at `threads` each.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
-    single = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
-    number = workers or len(gpus) or (1 if single else max(cores() // threads, 1))
-    return [{"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {} for place in range(number)]
+    has_one_device = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
+    number = workers or len(gpus) or (1 if has_one_device else max(cores() // threads, 1))
+    return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(number)]
 
 
 def cores() -> int:
-    """The number of processors that this process may use; a container's quota of 1.5 counts as one."""
+    """Return the number of processors that this process may use; a container's quota of 1.5 counts as 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return usable if quota is None else max(1, min(usable, int(quota)))
 
 
 def visible_gpus() -> list[str]:
-    """The usable NVIDIA GPUs by their names in CUDA_VISIBLE_DEVICES; does not import torch."""
+    """Return the names of the usable NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them, without importing torch."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
@@ -44,23 +44,23 @@ def visible_gpus() -> list[str]:
 
 
 def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | None:
-    """How many processors the control groups allow at once; None for no limit."""
+    """Return how many processors the control groups allow at once, or None without a limit."""
     quotas = []
-    for folder in _groups("cpu", mount, membership):
-        with contextlib.suppress(OSError, ValueError):  # version 2
+    for folder in _control_groups("cpu", mount, membership):
+        with contextlib.suppress(OSError, ValueError):  # cgroup version 2
             quota, period = (folder / "cpu.max").read_text().split()
             quotas.append(int(quota) / int(period))
-        with contextlib.suppress(OSError, ValueError):  # version 1
+        with contextlib.suppress(OSError, ValueError):  # cgroup version 1
             quota_us = int((folder / "cpu.cfs_quota_us").read_text())
             quotas.append(quota_us / int((folder / "cpu.cfs_period_us").read_text()))
-    return min((quota for quota in quotas if quota > 0), default=None)  # -1 means no limit
+    return min((quota for quota in quotas if quota > 0), default=None)  # a quota of -1 means no limit
 
 
 def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | None:
-    """How many bytes of memory the control groups allow; None for no limit."""
+    """Return how many bytes of memory the control groups allow, or None without a limit."""
     limits = []
-    for folder in _groups("memory", mount, membership):
-        for name in ("memory.max", "memory.limit_in_bytes"):  # versions 2 and 1
+    for folder in _control_groups("memory", mount, membership):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup versions 2 and 1
             with contextlib.suppress(OSError, ValueError):
                 limits.append(int((folder / name).read_text()))
     return min((limit for limit in limits if limit < UNLIMITED), default=None)
@@ -69,25 +69,25 @@ def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | No
 def check_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
-    if memory is not None and memory <= TOO_SMALL:
-        raise BadInput(f"the jobs cannot start: a control group allows {_size(memory)} of memory", SMALLEST)
-    if addresses != resource.RLIM_INFINITY and addresses <= TOO_SMALL_ADDRESSES:
-        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_size(addresses)}", SMALLEST, "ulimit -v unlimited")
+    if memory is not None and memory <= TOO_LITTLE_MEMORY:
+        raise BadInput(f"the jobs cannot start: a control group allows {_in_gb(memory)} of memory", NEEDED)
+    if addresses != resource.RLIM_INFINITY and addresses <= TOO_FEW_ADDRESSES:
+        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
-def too_little_memory(what: str) -> BadInput:
-    """The refusal to start jobs, with the memory limit if there is one."""
+def too_little_memory(problem: str) -> BadInput:
+    """Return the refusal to start jobs because memory ran out, with the memory limit if there is one."""
     memory = memory_limit()
-    limit = "" if memory is None else f": a control group allows {_size(memory)}"
-    return BadInput(f"{what}, probably because memory ran out{limit}", SMALLEST, "hydra.launcher.workers=1")
+    limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
+    return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
 
 
-def _size(bytes_: int) -> str:
+def _in_gb(bytes_: int) -> str:
     return f"{bytes_ / 1e9:.2f} GB"
 
 
-def _groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
-    """The folders of this process's control groups for a controller, from its own group up to the root.
+def _control_groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
+    """Yield the folders of this process's control groups for a controller, from its own group up to the root.
 
     A container may see its own group as the root.  Some folders may not exist.
     """

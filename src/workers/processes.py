@@ -1,7 +1,7 @@
-"""The local engine: one process per job, so a crash ends one job only.
+"""The local engine: one process per job, so a crash ends only one job.
 
-A server that has imported everything forks the processes (Python's forkserver), so a job starts in 0.1 s.  All of them
-end with the command.
+A fork server that has imported all modules forks these processes, so a job starts in 0.1 s.  The server and the
+processes end with the command.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from src.stopping import Terminated
 from src.workers.machine import check_memory, too_little_memory
 from src.workers.queue import Task
 
-# The modules of a job, and those that `src.train` imports.  `src.train` itself is missing, because each process runs it
-# again and Python warns about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
+# The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
+# Python would warn about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
 PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
 PRELOAD += ["torch._dynamo", "src.workers.shared"]
 CONTEXT = multiprocessing.get_context("forkserver")
 SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
-GRACE = 4.0  # seconds that a stopped job has to end
-POLL = 0.1  # seconds
+GRACE = 4.0  # seconds that a stopped job may take to end
+POLL = 0.1  # longest wait for news of the jobs, in seconds
 
 
 def start_server(data: Data) -> None:
-    """Start the server that forks the jobs; it imports and reads their images while the caller continues."""
+    """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
     CONTEXT.set_forkserver_preload(PRELOAD)
     os.environ[SHARED_DATA] = json.dumps(asdict(data))
@@ -55,7 +55,7 @@ def start_server(data: Data) -> None:
 class Worker:
     """The process of one job."""
 
-    place: int
+    slot: int  # index of the environment variables that the process sets
     process: ForkServerProcess
     pipe: Connection  # receives the job's updates
 
@@ -64,17 +64,17 @@ class LocalEngine:
     """Runs jobs as processes of this machine."""
 
     def __init__(self, environments: Sequence[dict[str, str]]) -> None:
-        """`environments` holds one dictionary per place: the variables that its processes set."""
-        self._environments, self.places = environments, len(environments)
+        """Create one slot for each of `environments`, the environment variables that the slot's processes set."""
+        self._environments, self.slots = environments, len(environments)
         self._workers: list[Worker] = []
 
     def submit(self, task: Task, *, live: bool) -> Worker:
-        """Start a process for a job; raises `BadInput` if the server has run out of memory."""
-        place = min(set(range(self.places)) - {worker.place for worker in self._workers})
+        """Start a process for a job; raises `BadInput` if the fork server has run out of memory."""
+        slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
         pipe, sender = CONTEXT.Pipe(duplex=False)
-        arguments = (task.config, task.folder, sender, self._environments[place], live)
-        worker = Worker(place, CONTEXT.Process(target=_work, args=arguments), pipe)
-        self._workers.append(worker)  # before the start, because a signal may arrive in between
+        arguments = (task.config, task.folder, sender, self._environments[slot], live)
+        worker = Worker(slot, CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
+        self._workers.append(worker)  # added before the start, because a signal may arrive during the start
         try:
             worker.process.start()
         except (EOFError, ConnectionError) as error:
@@ -84,11 +84,11 @@ class LocalEngine:
 
     def wait(self, workers: Sequence[Worker]) -> None:
         """Sleep until a process reports or ends, `POLL` seconds at most."""
-        connection.wait([each for worker in workers for each in (worker.process.sentinel, worker.pipe)], POLL)
+        connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], POLL)
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
-        """The updates that a process has sent; see `Engine.poll`."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # is_alive first: an ended process sends no more
+        """Return the updates that a process has sent, and the cause once it has ended; see `Engine.poll`."""
+        alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())
@@ -98,9 +98,9 @@ class LocalEngine:
         return updates, exit_reason(worker.process.exitcode or 0)
 
     def stop(self, workers: Sequence[Worker], number: int) -> None:
-        """Send a signal to all processes; kill those that do not end in time, and all after a second Ctrl-C."""
+        """Send a signal to all processes; kill them after `GRACE` seconds, or at once after a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
-        # A process that still waits for the server has no id; if the server forks it later, it ends with the command.
+        # A process without an id still waits for the fork server; if it is forked later, it ends with the command.
         started = [worker.process for worker in self._workers if worker.process.pid is not None]
         try:
             for process in started:
@@ -115,9 +115,9 @@ class LocalEngine:
                 process.join()
 
 
-def _work(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
-    """Train one job; this is all that its process does.  Its output goes to the job's log."""
-    gc.freeze()  # the collector must not touch, and so copy, the memory shared with the server
+def _run_job_process(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
+    """Train one job and end: the main function of a job's process.  Its output goes to the job's log."""
+    gc.freeze()  # otherwise the collector touches, and so copies, memory that the fork server shares
     _stop_once()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
@@ -129,7 +129,7 @@ def _work(config: Config, folder: Path, pipe: Connection, environment: dict[str,
     from src.job import run_job  # imports torch, which the command's own process does not need
 
     def send(update: Update) -> None:
-        with contextlib.suppress(OSError):  # the command has ended
+        with contextlib.suppress(OSError):  # the command has ended and reads no more
             pipe.send(update)
 
     try:
@@ -139,15 +139,15 @@ def _work(config: Config, folder: Path, pipe: Connection, environment: dict[str,
 
 
 def _stop_once() -> None:
-    """Stop the job at the first signal and ignore later ones: Ctrl-C in a terminal reaches the command and its jobs."""
+    """Stop this job at the first signal and ignore later ones: after Ctrl-C the command signals its jobs once more."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+        for stop_signal in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop_signal, signal.SIG_IGN)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(f"signal {number}")
 
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, stop)
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop_signal, stop)
 
 
 def _end_with_parent() -> None:

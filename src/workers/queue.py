@@ -17,7 +17,7 @@ from src.storage.lock import is_locked
 
 @dataclass(frozen=True)
 class Task:
-    """A job to train in a folder."""
+    """A job to train, and the folder to train it in."""
 
     name: str
     config: Config
@@ -26,16 +26,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: `error` says why it has no result and is empty for a finished job."""
+    """How a job ended."""
 
     task: Task
-    error: str = ""
+    error: str = ""  # why the job has no result; empty for a finished job
 
 
 class Display:
     """Shows nothing; a subclass shows the progress of the jobs."""
 
-    live = False  # whether jobs report several times within an epoch
+    live = False  # whether jobs must send updates within an epoch
 
     def begin(self, task: Task) -> None:
         """Show that a job has started."""
@@ -48,10 +48,10 @@ class Display:
 
 
 class Engine(Protocol):
-    """Runs jobs on this machine or on others.  A handle is the engine's own object for a submitted job."""
+    """Runs jobs on this machine or on other machines.  A handle is the engine's own object for a submitted job."""
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many jobs may be submitted at once."""
 
     def submit(self, task: Task, *, live: bool) -> Any:
@@ -61,10 +61,10 @@ class Engine(Protocol):
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
     def poll(self, handle: Any) -> tuple[list[Update], str | None]:
-        """The job's new progress, and None while it runs; once it has ended, the cause, or "" if that is unknown."""
+        """Return a job's new updates, and None while it runs; after its end, the cause, or "" for an unknown cause."""
 
     def stop(self, handles: Sequence[Any], number: int) -> None:
-        """Stop jobs, as the signal `number` does, at their last checkpoints."""
+        """Stop jobs at their last checkpoints, as the signal `number` would."""
 
 
 class FailurePolicy:
@@ -73,12 +73,12 @@ class FailurePolicy:
     def __init__(self, limits: SweepLimits) -> None:
         self._limits = limits
         self._failures: dict[str, int] = {}
-        self.reason = ""  # why the sweep must not continue
+        self.reason = ""  # why the sweep must not continue; empty while it may
 
     def continues_after(self, outcome: Outcome) -> bool:
-        """Whether further jobs may start after this outcome."""
+        """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.reason:
-            kind = re.sub(r"\d+", "#", outcome.error)  # the same failure in another epoch is the same kind
+            kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
             self._failures[kind] = self._failures.get(kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.reason = "a job failed and sweep.on_failure=stop"
@@ -90,21 +90,21 @@ class FailurePolicy:
 @dataclass
 class _Running:
     task: Task
-    before: Record | None  # the journal's last record at submission; if it is a stop, an earlier attempt wrote it
+    record_before: Record | None  # the journal's last record at submission; an earlier attempt wrote it
     handle: Any = None
 
 
 def run(
     engine: Engine, tasks: Sequence[Task], continues_after: Callable[[Outcome], bool], display: Display
 ) -> Iterator[Outcome]:
-    """Run all tasks and yield each outcome as its job ends, until `continues_after` an outcome is false.
+    """Run all tasks and yield an outcome when a job ends; if `continues_after(outcome)` is false, start no more jobs.
 
-    A signal stops the running jobs at their last checkpoints and is raised again.
+    A Ctrl-C or SIGTERM stops the running jobs at their last checkpoints; its exception is raised again.
     """
     waiting, running = list(tasks), list[_Running]()
     try:
         while waiting or running:
-            while len(running) < max(engine.places, 1) and (task := _next(waiting, idle=not running)):
+            while len(running) < max(engine.slots, 1) and (task := _next_task(waiting, idle=not running)):
                 waiting.remove(task)
                 running.append(_Running(task, last_record(task.folder)))
                 running[-1].handle = engine.submit(task, live=display.live)
@@ -116,7 +116,7 @@ def run(
                     display.report(job.task, update)
                 if cause is not None:
                     running.remove(job)
-                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.before)
+                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.record_before)
                     outcome = Outcome(job.task, error)
                     display.end(outcome)
                     if not continues_after(outcome):
@@ -129,11 +129,11 @@ def run(
             engine.stop([job.handle for job in submitted], number)
         finally:
             for job in submitted:
-                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.before)
+                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.record_before)
         raise
 
 
-def _next(waiting: Sequence[Task], *, idle: bool) -> Task | None:
-    """The first task that no other command trains; if others train them all, an idle engine waits for the first."""
+def _next_task(waiting: Sequence[Task], *, idle: bool) -> Task | None:
+    """Return the first task that no other command trains; if others train all tasks, an idle engine waits for one."""
     free = next((task for task in waiting if not is_locked(task.folder)), None)
     return free or (waiting[0] if waiting and idle else None)

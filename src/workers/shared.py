@@ -1,6 +1,6 @@
-"""The last import of the process that forks the jobs: everything that jobs share in memory, above all their images.
+"""Loads everything that jobs share in memory, above all their images; the fork server imports this module last.
 
-A job with other images reads its own.  If the images cannot be read, the job reports the reason.
+A job with other images reads them itself.  If images cannot be read, the job reports the reason.
 """
 
 import contextlib

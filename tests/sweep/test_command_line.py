@@ -12,8 +12,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
-from src.sweep.command_line import study_id
-from src.sweep.command_line import typed as typed_again
+from src.sweep.command_line import command_to_repeat, study_id
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF
 from tests.conftest import files_below
@@ -173,9 +172,9 @@ def test_the_command_to_repeat_has_the_typed_name(monkeypatch):
     words = ["-m", "norm=bn,gn"]
     monkeypatch.setattr("sys.argv", ["/some/where/src/train.py", *words])
     study = study_id()
-    assert typed_again() == "python -m src.train -m norm=bn,gn"
+    assert command_to_repeat() == "python -m src.train -m norm=bn,gn"
     monkeypatch.setattr("sys.argv", ["/some/where/bin/normlab-train", *words])
-    assert typed_again() == "normlab-train -m norm=bn,gn"
+    assert command_to_repeat() == "normlab-train -m norm=bn,gn"
     assert study_id() == study
 
 

@@ -30,8 +30,8 @@ def plan(world: World, configs: Sequence[Config]) -> Plan:
     for config in configs:
         source = load(config.data).source
         jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, images=30))
-    varies = varying(job.leaves for job in jobs)
-    planned = [plan_job(job.key, job.leaves, varies, ["reg.l1"], known) for job in jobs]
+    varies = varying(job.settings for job in jobs)
+    planned = [plan_job(job.key, job.settings, varies, ["reg.l1"], known) for job in jobs]
     sweep = Sweep(sweep_id(job.key for job in jobs), "python -m src.train", 1, varies, planned)
     return Plan(sweep, jobs, world.multirun)
 
@@ -72,7 +72,7 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "finished with other code",
         "resumes after epoch 2 of 3",
         "failed after 1 of 3 epochs: Diverged: the loss is nan",
-        "to train: starts again, 2 of 3 epochs were trained with other code",
+        "to train: restarts, because 2 of 3 epochs were trained with other code",
         "to train",
         "to train",
     ]
@@ -101,7 +101,7 @@ def test_a_larger_sweep_trains_only_the_new_jobs(world):
     for norm in ("gn", "ln"):
         world.finish(configuration(norm), {})
     planned = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
-    assert [row.job.label for row in planned.rows if row.left] == ["bn l1=0 s0"]
+    assert [row.job.label for row in planned.rows if row.needs_training] == ["bn l1=0 s0"]
     assert "2 finished before" in planned.summary()[0]
 
 
@@ -109,7 +109,7 @@ def test_a_restart_retrains_finished_jobs(world):
     world.finish(configuration("bn"), {}, seconds=3.0)
     config = dataclasses.replace(configuration("bn"), resume="restart")
     planned = plan(world, [config])
-    assert [row.left for row in planned.rows] == [True]
+    assert [row.needs_training for row in planned.rows] == [True]
     assert planned.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
     assert "about 4 s for 1 job" in planned.costs()[0]
 
@@ -117,7 +117,7 @@ def test_a_restart_retrains_finished_jobs(world):
 def test_there_is_no_estimate_before_a_job_has_finished(world):
     advance(world, configuration("bn"), 1)
     seconds, disk = plan(world, [configuration("bn")]).costs()
-    assert seconds == "time: unknown until a job has finished here"
+    assert seconds == "time: unknown until the first job has finished"
     assert disk.startswith("disk: about 12 MB of ")
 
 
@@ -160,7 +160,7 @@ def test_complete_epochs_cost_no_more_time(world):
 def test_a_job_with_damaged_files_gives_no_estimate(world, file):
     job = world.finish(configuration("bn"), {})
     (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
-    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: unknown until a job has finished here"
+    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: unknown until the first job has finished"
     assert typical_seconds(world.multirun / "jobs") == 0
     world.finish(configuration("gn"), {}, seconds=5.0)
     assert typical_seconds(world.multirun / "jobs") == 6  # and a second besides
@@ -182,7 +182,7 @@ def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world)
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table()
     assert len(cells) == 1 + SHOWN + 1
-    assert cells[-1] == "  and 30 more lines, 50 jobs in all"
+    assert cells[-1] == "  and 30 more lines; the sweep has 50 jobs"
 
 
 def test_the_summary_names_a_few_jobs_with_changed_data(world):

@@ -64,7 +64,7 @@ def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeyp
 
     monkeypatch.setattr("src.workers.machine.cores", lambda: 4)
     here, elsewhere = (RayLauncher(address, cpus=None, gpus=0, init={}) for address in (None, "10.0.0.1:6379"))
-    assert (here.places(2, "cpu"), elsewhere.places(2, "cpu")) == (2, 1)
+    assert (here.slots(2, "cpu"), elsewhere.slots(2, "cpu")) == (2, 1)
 
 
 SBATCH = """#!/bin/sh
@@ -87,7 +87,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
     with SubmititLauncher(**OmegaConf.to_container(keys)).engine(threads=2, device="cpu") as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
-    assert slurm.places == 16
+    assert slurm.slots == 16
     assert slurm.poll(job)[1] == "not accepted: FailedJobError: sbatch: error: none here"
     submitted = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", (tmp_path / "submitted").read_text(), re.MULTILINE))
     assert submitted["partition"] == "gpu"
@@ -101,7 +101,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     ("words", "problem"),
     [
         ("hydra/launcher=ray hydra.launcher.address=127.0.0.1:1", "hydra.launcher.address=127.0.0.1:1: "),
-        ("hydra/launcher=ray hydra.launcher.gpus=99", "no room for a job with hydra.launcher.cpus=1 and gpus=99"),
+        ("hydra/launcher=ray hydra.launcher.gpus=99", "cannot run a job with hydra.launcher.cpus=1 and gpus=99"),
         ("hydra/launcher=ray hydra.launcher.gpus=many", "hydra.launcher.gpus"),
         (
             "hydra/launcher=submitit_slurm hydra.launcher.executor=local +hydra.launcher.parameters.timeout=3",

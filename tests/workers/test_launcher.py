@@ -23,7 +23,7 @@ with initialize_config_dir(sys.argv[1], version_base="1.3"):
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
 launcher = sweeper._launcher
-print(sweeper._is_ours, getattr(launcher, "_grid", None) is sweeper._grid)
+print(sweeper._uses_normlab_launcher, getattr(launcher, "_grid", None) is sweeper._grid)
 """
 
 

@@ -72,12 +72,12 @@ def test_a_process_that_dies_silently_does_not_get_the_reason_of_an_earlier_atte
 class Engine(RemoteEngine):
     """Starts each job and ends it at once with `end`; without one, Ctrl-C arrives."""
 
-    places = 1
+    slots = 1
 
     def __init__(self, end: str = "") -> None:
         self.end, self.cancelled = end, list[Path]()
 
-    def hand_over(self, config, folder):
+    def start_training(self, config, folder):
         folder.mkdir()
         with Journal(folder / "journal.jsonl") as journal:
             journal.append(stamp("start"))
@@ -95,14 +95,14 @@ class Engine(RemoteEngine):
 class FullCluster(Engine):
     """Queues jobs and starts none."""
 
-    def hand_over(self, config, folder):
+    def start_training(self, config, folder):
         return folder
 
 
 class Refusing(Engine):
     """Accepts no job."""
 
-    def hand_over(self, config, folder):
+    def start_training(self, config, folder):
         raise OSError("sbatch: no such partition")
 
 
