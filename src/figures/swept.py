@@ -13,7 +13,7 @@ from src.figures.looks import INK, cell_settings, figure_label, legend_columns, 
 from src.pictures.colours import colour
 from src.results.grid import balanced_runs
 from src.results.results import Results
-from src.results.weights import SMALL, weight_frame
+from src.results.weights import NEAR_ZERO, weight_frame
 from src.runs.naming import format_value, job_name
 
 LINES_SHOWN = 8
@@ -56,7 +56,7 @@ def weights_by_l1(results: Results) -> Figure | None:
         return None
     measures = {
         "sum of |weight|, after training": weights["magnitude"],
-        f"|weight| < {SMALL:g}, % of all": 100 * weights["sparsity"],
+        f"|weight| < {NEAR_ZERO:g}, % of all": 100 * weights["sparsity"],
     }
     return _draw(results, "reg.l1", measures)
 

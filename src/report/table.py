@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.results.environments import other_environments
+from src.results.environments import environment_differences
 from src.results.results import Results
 from src.runs.identity import code_digest
 from src.runs.naming import format_value, short_name
@@ -65,7 +65,7 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
             "parameters": first["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
             "other code": runs_with(runs["code"] != code_digest()),
-            "other environment": runs_with(runs["run"].isin(other_environments(results)[0])),
+            "other environment": runs_with(runs["run"].isin(environment_differences(results)[0])),
         }
     )
     if letters:
@@ -115,7 +115,7 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
     if other := frame["other code"].sum():
         lines.append(f"* Trained with a different version of the code: {other} of {total} runs.")
     if other := frame["other environment"].sum():
-        _, differences = other_environments(results)
+        _, differences = environment_differences(results)
         lines.append(f"† Trained in a different environment than most runs: {other} of {total} runs: {differences}.")
     return lines
 
