@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from src.figures.looks import INK, Settings, cell_settings, figure_label, filled_marker, style_axes
 from src.pictures.colours import colour
 from src.verdict.pairs import Pair
-from src.verdict.points import hundredths
+from src.verdict.points import percent_text
 
 ROWS = 20
 
@@ -69,5 +69,5 @@ def _draw_row(axes: Axes, place: int, settings: Settings, pair: Pair, sign: int)
 
 def _interval(pair: Pair, sign: int) -> str:
     ends = sorted((sign * pair.low, sign * pair.high))
-    difference, low, high = (hundredths(value, sign=True) for value in (sign * pair.difference, *ends))
+    difference, low, high = (percent_text(value, sign=True) for value in (sign * pair.difference, *ends))
     return f"{difference} [{low}, {high}]"

@@ -23,7 +23,7 @@ from src.report.table import Column, csv_content, curves_csv, json_content, note
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.pairs import Pair, clearest
-from src.verdict.points import hundredths
+from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
@@ -151,7 +151,7 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
-    environment.filters |= {"hundredths": hundredths, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
+    environment.filters |= {"percent": percent_text, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],

@@ -1,4 +1,4 @@
-"""Writes the command that adds the missing seeds to a sweep."""
+"""Writes the commands that add seeds to sweeps."""
 
 import re
 import shlex
@@ -10,9 +10,9 @@ from src.runs.sweep import Sweep
 
 
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
-    """The commands, one per line, that give all sweeps the same seeds, and at least `total` of them.
+    """Return the commands, one per line, that give all sweeps the same seeds, and at least `total` seeds each.
 
-    None if no command can add seeds, or if all were requested already and have not finished.
+    None if no command can add seeds, or if all these seeds have been requested but have not finished.
     """
     present = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
     wanted = set().union(*present)
@@ -26,9 +26,9 @@ def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
 
 
 def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
-    """The sweep's own command with these seeds; it skips the finished runs.
+    """Return the command of the sweep with the given seeds.  The command skips finished runs.
 
-    None for a sweep by another sweeper, such as Optuna: its settings do not come from a grid.
+    None if the sweep used a sweeper such as Optuna, because its settings do not come from a grid.
     """
     words = shlex.split(sweep.command)
     if any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=grid" for word in words):

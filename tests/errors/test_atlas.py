@@ -155,7 +155,7 @@ def test_a_single_run_lists_its_own_mistakes(world):
     (line,) = sentences(group)
     (calibration,) = cell_lines(group)
     assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
-    assert calibration.startswith("bn: expected calibration error ")
+    assert calibration.startswith("bn has an expected calibration error of ")
     assert group.suspected == ()
 
 
