@@ -19,7 +19,7 @@ from src.figures.forest import ROWS, forest
 from src.figures.heat_map import heat_map
 from src.figures.looks import LONGEST, figure_label, line_styles
 from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_numbers, weights_by_l1
+from src.figures.swept import accuracy_by, swept_number_keys, weights_by_l1
 from src.pictures.colours import colour
 from src.report.table import curves_csv
 from src.results.results import load_results
@@ -109,7 +109,7 @@ def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, resul
 
 
 def test_accuracy_by_a_strength_has_a_line_a_norm_and_zero_apart(results):
-    assert swept_numbers(results) == ["reg.l1"]
+    assert swept_number_keys(results) == ["reg.l1"]
     axes: Any = accuracy_by(results, "reg.l1").axes[0]
     for container, norm in zip(axes.containers, ("bn", "gn"), strict=True):
         values = accuracies(results, **{"norm.name": norm})
