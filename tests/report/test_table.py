@@ -134,7 +134,7 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
 def test_dropped_columns_are_named(world):
     results = four_keys(world, 1)
     text = " ".join(printed(results, as_frame(results), 60).split())
-    assert "too narrow for: test loss, training seconds, parameters (see table.csv)" in text
+    assert "too narrow for these columns: test loss, training seconds, parameters (see table.csv)" in text
 
 
 def test_other_code_is_marked(world):
