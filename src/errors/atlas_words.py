@@ -17,10 +17,7 @@ UNREADABLE = 3  # lines about runs without predictions, at most
 
 def sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
-    lines = shorten(
-        [f"A run without usable predictions does not count below: {problem}" for problem in atlas.unreadable],
-        UNREADABLE,
-    )
+    lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], UNREADABLE)
     if not atlas.runs:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)

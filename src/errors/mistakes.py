@@ -42,8 +42,7 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
 def images_of_one_cell(chosen: Bools, opposite: Bools) -> list[Indices]:
     """For each cell, the images that `chosen` marks for this cell and `opposite` marks for all other cells, ascending.
 
-    Both arrays are (cells, N).  If `chosen` marks wrong answers and `opposite` right ones, the result is the images
-    that only this cell gets wrong.  A tied vote is in neither array.
+    Pass arrays (cells, N) of wrong and right predictions to find the images that only this cell gets wrong.
     """
     if len(chosen) < 2:
         return [np.empty(0, dtype=np.int64) for _ in chosen]

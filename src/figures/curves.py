@@ -84,14 +84,13 @@ def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], me
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        line_colour, n = colour(cells[cell]), curve["count"].max()
+        shade, n = colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        marker = looks.marker(cells[cell]["norm.name"])
-        style |= {"color": line_colour, "marker": marker, "gid": f"cell-{k}-line-{panel}"}
+        style |= {"color": shade, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
         name, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
         axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=marker_step, **style)
         if n > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=line_colour, alpha=0.15, linewidth=0)
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=shade, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

@@ -33,11 +33,10 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    numbers = axes.secondary_yaxis("right")
-    intervals = [_interval_text(pair, sign) for _, _, pair, sign in rows]
-    numbers.set_yticks(range(len(rows)), intervals, fontfamily="monospace")
-    numbers.tick_params(length=0, labelsize=8.5)
-    numbers.spines["right"].set_visible(False)
+    axis = axes.secondary_yaxis("right")
+    axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
+    axis.tick_params(length=0, labelsize=8.5)
+    axis.spines["right"].set_visible(False)
     style_axes(axes, "")
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):

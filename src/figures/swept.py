@@ -95,13 +95,12 @@ def _lines(results: Results, path: str) -> dict[str, pd.DataFrame]:
     If there would be more than `LINES_SHOWN` lines, all runs of a norm share a line.  A line keeps only the settings
     that were trained at all values of the key, or all settings if no such setting exists, as in a random search.
     """
-    other_keys = [key for key in results.varies if key != path]
+    keys = [key for key in results.varies if key != path]
     runs = results.runs[has_number(results.runs, path)]
-    names = _line_names(runs, other_keys)
+    names = _line_names(runs, keys)
     if names.nunique() > LINES_SHOWN:
         names = _line_names(runs, ["norm.name"])
-    groups = runs.groupby(names, sort=False)
-    lines = {str(name): (balanced_runs(line, other_keys, [path]), line) for name, line in groups}
+    lines = {str(name): (balanced_runs(line, keys, [path]), line) for name, line in runs.groupby(names, sort=False)}
     return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
 
 

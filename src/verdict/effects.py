@@ -120,8 +120,7 @@ def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int,
 def _contrast(by_levels: Mapping[Levels, Mapping[Levels, Floats]], level: Levels, base: Levels) -> tuple[Floats, int]:
     """The contrast of each common seed, and the number of settings of the other factors over which it is averaged.
 
-    A contrast is a sum of accuracies over all combinations of values of `level` and `base`.  Combinations with an odd
-    number of values of `base` are subtracted.
+    A contrast adds the accuracies of all combinations of `level` and `base`, with a factor of -1 per value of `base`.
     """
     corners = [by_levels.get(corner, {}) for corner in product(*zip(level, base, strict=True))]
     signs = [(-1) ** sum(from_base) for from_base in product((0, 1), repeat=len(level))]

@@ -47,8 +47,7 @@ def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[
 
     `right` maps run names to arrays (N,) that mark correctly classified images; it may lack runs.  Empty `cells`: all.
     """
-    machines = pd.factorize(results.runs["environment"])[0]
-    runs = results.runs.assign(measurements=_measurements(results), machine=machines)
+    runs = results.runs.assign(measurements=_measurements(results), host=pd.factorize(results.runs["environment"])[0])
     if cells:
         runs = runs.set_index("cell").loc[list(cells)].reset_index()
     groups = runs.groupby("dataset", sort=False)
@@ -82,7 +81,7 @@ def _compare(runs: pd.DataFrame, images: int, right: Mapping[str, Bools]) -> Com
         "sd": np.where(single, np.nan, spread),
         "superiority": superiority[pair],
         "equal": _rows_agree(table("measurements", -1))[pair],
-        "across": ~_rows_agree(table("machine", -1))[pair],
+        "across": ~_rows_agree(table("host", -1))[pair],
     }
     return Compared(str(runs["dataset_name"].iloc[0]), images, cells.tolist(), names, accuracies, pairs, incomparable)
 

@@ -104,18 +104,19 @@ def _best_cell(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     if equal and len(equal) == len(means) - 1:
         return f"{joined(list(means))} give bit-identical results with the same seed; their test accuracy is {accuracy}"
     highest_cells = [best, *equal, *tied]
-    it, has = ("it", "has") if len(highest_cells) == 1 else (best, "have")
-    verb = "is" if len(ahead) == 1 else "are"
+    it, verb = "it" if len(highest_cells) == 1 else best, "is" if len(ahead) == 1 else "are"
+    highest = f"{joined(highest_cells)} {'have' if equal or tied else 'has'} the highest test accuracy, {accuracy}"
     if behind == len(means) - 1 - len(equal):
         worse = "the other cell" if behind == 1 else f"all {behind:,} others"
     else:
         worse = counted(behind, "cell")
     clauses = [
-        f"{joined(highest_cells)} {has} the highest test accuracy, {accuracy}"
-        + (f" ({joined([best, *equal])} give bit-identical results with the same seed)" if equal else ""),
+        highest + (f" ({joined([best, *equal])} give bit-identical results with the same seed)" if equal else ""),
         f"{it} does not differ significantly from {joined(not_different)}" if not_different else "",
         f"{it} is significantly better than {worse}" if behind else "",
-        f"{joined(ahead)} {verb} significantly better on the common seeds" if ahead else "",
+        f"{joined(ahead)} {'is' if len(ahead) == 1 else 'are'} significantly better on the common seeds"
+        if ahead
+        else "",
         f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
     ]
     return "; ".join(filter(None, clauses))
