@@ -114,9 +114,7 @@ def _best_cell(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
         highest + (f" ({joined([best, *equal])} give bit-identical results with the same seed)" if equal else ""),
         f"{it} does not differ significantly from {joined(not_different)}" if not_different else "",
         f"{it} is significantly better than {worse}" if behind else "",
-        f"{joined(ahead)} {'is' if len(ahead) == 1 else 'are'} significantly better on the common seeds"
-        if ahead
-        else "",
+        f"{joined(ahead)} {verb} significantly better on the common seeds" if ahead else "",
         f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
     ]
     return "; ".join(filter(None, clauses))
