@@ -24,7 +24,7 @@ class Answers:
     """The predictions of one run for N test images."""
 
     label: Labels  # true classes (N,); all runs share one array
-    predicted: Classes  # (N,)
+    predicted: Classes  # the predicted class of each image (N,)
     confidence: npt.NDArray[np.float32]  # probability of the predicted class (N,)
     self_confidence: npt.NDArray[np.float64]  # mean probability of a class over the images with that label (classes,)
     calibration: Calibration
@@ -40,7 +40,7 @@ class CellAnswers:
     """The predictions of a cell for N test images: its runs vote, and the mean probability breaks ties."""
 
     runs: Mapping[str, Answers]  # the predictions of each run, by its name; at least one run
-    predicted: Classes  # (N,)
+    predicted: Classes  # the predicted class of each image (N,)
     confidence: npt.NDArray[np.float32]  # probability of the predicted class, mean over the runs (N,)
     votes: npt.NDArray[np.int16]  # number of runs that predict the class in `predicted` (N,)
     calibration: Calibration
@@ -70,7 +70,7 @@ class CellAnswers:
 def read_answers(
     results: Results, digest: str
 ) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
-    """Read the predictions of all runs on the dataset with this digest.
+    """Read the predictions of all runs on one dataset, given by its digest.
 
     Returns the predictions of each cell with a readable run, by the cell's name; the mean probabilities over all runs
     (N, classes); and a reason for each unreadable run.  Only the probabilities of one run are in memory at a time.

@@ -19,12 +19,12 @@ from src.options import Data
 from src.results.results import Results
 from src.runs.predictions import Indices, confusion
 
-MATRIX_CELLS = 100  # with more cells, the JSON does not list the disagreement of every two cells
+MAX_MATRIX_CELLS = 100  # with more cells, the JSON does not list the disagreement of every two cells
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """The test errors of all runs on one dataset.  A cell is wrong on an image if more than half of its runs are."""
+    """The test errors of all runs on one dataset.  A cell misclassifies an image if more than half of its runs do."""
 
     dataset: str  # the dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`
     source: Mapping[str, Any]  # the stored description of the dataset
@@ -115,7 +115,7 @@ class Atlas:
     def as_json(self) -> dict[str, Any]:
         """All test errors as a JSON object: shares from 0 to 1, images and classes as their indices."""
         shares = None
-        if len(self.runs) > 1 and len(self.answers) <= MATRIX_CELLS:
+        if len(self.runs) > 1 and len(self.answers) <= MAX_MATRIX_CELLS:
             shares = [[None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()]
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},

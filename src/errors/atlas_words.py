@@ -9,20 +9,20 @@ from src.errors.atlas import Atlas
 from src.errors.calibration import BINS
 from src.wording import counted, shorten
 
-IMAGES = 8  # images named in a line, at most
-SUSPECTS = 3  # suspected label errors named in a line, at most
-CELLS = 8  # lines with the numbers of one cell, at most
-UNREADABLE = 3  # lines about runs without predictions, at most
+MAX_IMAGES = 8  # named in a line
+MAX_SUSPECTS = 3  # suspected label errors named in a line
+MAX_CELLS = 8  # cells with a line of their own
+MAX_UNREADABLE = 3  # lines about runs without predictions
 
 
 def sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
-    lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], UNREADABLE)
+    lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], MAX_UNREADABLE)
     if not atlas.runs:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
     images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.by_all]
-    listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, IMAGES))}"
+    listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
     if len(runs) == 1:
         return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
     common = f"All {len(runs):,} runs misclassify the same {count:,}{listed}"
@@ -35,19 +35,19 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
     alone = {
         name: (len(atlas.by_cell_alone_wrong[name]), len(atlas.by_cell_alone_right[name])) for name in atlas.answers
     }
-    shown = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:CELLS]
+    shown_cells = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:MAX_CELLS]
     if len(atlas.answers) > 1:
         yield f"Images that only this cell gets wrong or right, and its expected calibration error (ECE, {BINS} bins):"
-    width = max(map(len, shown), default=0)
-    for name in [name for name in atlas.answers if name in shown]:
+    width = max(map(len, shown_cells), default=0)
+    for name in [name for name in atlas.answers if name in shown_cells]:
         bins = atlas.calibration[name]
         error = f"{100 * bins.ece:.2f} points, {'over' if bins.overconfidence > 0 else 'under'}confident"
         if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {alone[name][0]:>3} wrong  {alone[name][1]:>3} right  ECE {error}"
         else:
             yield f"{name} has an expected calibration error of {error} ({BINS} bins)"
-    if len(atlas.answers) > len(shown):
-        yield f"  and {len(atlas.answers) - len(shown):,} more cells, none of them with more such images"
+    if len(atlas.answers) > len(shown_cells):
+        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells, none of them with more such images"
 
 
 def _disagreement(atlas: Atlas) -> Iterator[str]:
@@ -87,5 +87,5 @@ def _suspected(atlas: Atlas) -> str:
         f"{classes[suspect.suggested]})"
         for suspect in atlas.suspected
     ]
-    listed = f" to check by eye: {', '.join(shorten(images, SUSPECTS))}" if images else ""
+    listed = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
     return f"{counted(len(images), 'suspected label error')}{listed}"

@@ -18,7 +18,7 @@ class Calibration:
     ece: float  # expected calibration error, 0 to 1
     confidence: Floats  # mean confidence in each bin (15,); NaN in an empty bin
     accuracy: Floats  # accuracy in each bin (15,); NaN in an empty bin
-    count: npt.NDArray[np.int64]  # images in each bin, of all seeds together (15,)
+    count: npt.NDArray[np.int64]  # number of images in each bin, over all seeds (15,)
 
     @property
     def overconfidence(self) -> float:

@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from src.errors.answers import Answers
 
-MARGIN = 0.5  # the suggested class must lead the label by more than this
+MARGIN = 0.5  # how far the suggested class must lead the label
 
 
 @dataclass(frozen=True)
 class Suspect:
     """A test image that may have a wrong label.  Check it by eye, because all runs can learn the same mistake."""
 
-    index: int  # of the image in the test file
+    index: int  # position of the image in the test file
     label: int
     suggested: int
     share: float  # share of the runs that predict the suggested class, 0 to 1

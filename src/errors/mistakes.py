@@ -14,7 +14,7 @@ IMAGES_AT_ONCE = 2048  # limits the memory of `disagreement`, not its result
 
 @dataclass(frozen=True)
 class ConfusionDifference:
-    """How often two cells confuse two classes: they predict `predicted` for an image with the label `label`."""
+    """How often two cells predict the class `predicted` for images with the label `label`."""
 
     label: int
     predicted: int
@@ -25,7 +25,7 @@ class ConfusionDifference:
 
 
 def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float64]) -> tuple[ConfusionDifference, ...]:
-    """For each confusion of two classes, the cells with most and fewest such images, the largest difference first.
+    """For each confusion of two classes, the cells that make it most and least often, the largest difference first.
 
     The largest of many differences is partly chance: it suggests where to look and proves nothing.  `confusions` holds
     the confusion matrix of each cell, mean over its runs, with labels as rows (cells, classes, classes).

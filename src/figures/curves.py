@@ -14,7 +14,7 @@ from src.pictures.colours import colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
 
-MOST_CELLS = 24  # more lines would be hard to distinguish
+MAX_CELLS = 24  # more lines would be hard to distinguish
 PANEL_TITLES = {
     "train/loss": "training loss, without penalty",
     "val/loss": "validation loss",
@@ -36,11 +36,11 @@ def curves(results: Results) -> Figure:
 
     A line is the mean over the seeds, and a band goes from the lowest seed to the highest.  Markers and line styles
     distinguish the cells without colour.  The loss excludes penalties, so runs with different penalties are comparable.
-    At most `MOST_CELLS` cells are drawn: those with the highest validation accuracy.
+    At most `MAX_CELLS` cells are drawn: those with the highest validation accuracy.
 
     In an SVG, the ids of a cell's line and band begin with `cell-K-`, where K is its position among the cells drawn.
     """
-    cells = best_cells(results.runs, MOST_CELLS)
+    cells = best_cells(results.runs, MAX_CELLS)
     columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)

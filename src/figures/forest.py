@@ -11,13 +11,13 @@ from src.pictures.colours import colour
 from src.verdict.pairs import Pair
 from src.verdict.points import percent_text
 
-ROWS = 20  # most pairs in the plot
+MAX_ROWS = 20  # pairs in the plot
 
 
 def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     """Draw a row per pair of cells: the difference of test accuracies in points, with its 95 % confidence interval.
 
-    At most `ROWS` pairs are drawn: pairs with the most accurate cell first, then the largest differences.
+    At most `MAX_ROWS` pairs are drawn: pairs with the most accurate cell first, then the largest differences.
     A marker is filled if the difference is statistically significant after Holm's correction over all pairs.  The
     confidence interval is not corrected, so it can exclude 0 although the marker is hollow.
     """
@@ -41,7 +41,7 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):
         title += "; one seed: compares networks, not methods"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names leave no width for a title of the axes
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
     axes.set_xlabel("← the first is worse        the first is better →")
     if len(rows) < len(pairs):
         figure.supxlabel(f"{len(rows)} of {len(pairs):,} pairs", fontsize=9)
@@ -53,7 +53,7 @@ def _rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
     order = sorted(pairs, key=lambda pair: (best not in (pair.first, pair.second), -abs(pair.difference)))
     return [
         (pair.second, pair.first, pair, -1) if pair.first == best else (pair.first, pair.second, pair, 1)
-        for pair in order[:ROWS]
+        for pair in order[:MAX_ROWS]
     ]
 
 

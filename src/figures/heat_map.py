@@ -16,8 +16,8 @@ from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.wording import joined
 
-MOST_LEVELS = 30  # with more values of a key, the squares are too small for their numbers
-LONG = 7  # values with more letters are written at an angle
+MAX_LEVELS = 30  # with more values of a key, the squares are too small for their numbers
+MAX_UPRIGHT = 7  # values with more letters are written at an angle
 
 
 def heat_map(results: Results) -> Figure | None:
@@ -35,7 +35,7 @@ def heat_map(results: Results) -> Figure | None:
     column, row = number_keys[0], number_keys[1] if len(number_keys) > 1 else "norm.name"
     columns = [format_value(value) for value in numbers_of(runs, column)]
     rows = norms if row == "norm.name" else [format_value(value) for value in numbers_of(runs, row)]
-    if max(len(rows), len(columns)) > MOST_LEVELS:
+    if max(len(rows), len(columns)) > MAX_LEVELS:
         return None
     other_keys = [path for path in results.varies if path not in (column, row, "norm.name")]
     grids, averaged = dict[str, pd.DataFrame](), dict[str, None]()
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None
         dark = not np.isnan(value) and value < (low + high) / 2
         words = "none" if np.isnan(value) else f"{value:.2f}"
         axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-    tilted = max(map(len, grid.columns)) > LONG
+    tilted = max(map(len, grid.columns)) > MAX_UPRIGHT
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilted, ha="right" if tilted else "center")
     axes.set_yticks(range(len(grid.index)), grid.index)
     axes.tick_params(length=0)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from src.figures.curves import MOST_CELLS, PANEL_TITLES, mean_curves
+from src.figures.curves import MAX_CELLS, PANEL_TITLES, mean_curves
 from src.figures.figures import Drawing
 from src.figures.looks import best_cells, line_styles
 from src.pictures.colours import colour
@@ -35,7 +35,7 @@ class InlineCurves:
 def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
     """Return the curves in `drawing` as an SVG element, with the numbers of every point."""
     svg = drawing.svg.decode()  # also computes the layout, which `_lines` needs
-    cells = best_cells(results.runs, MOST_CELLS)
+    cells = best_cells(results.runs, MAX_CELLS)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
         CheckBox(cell, colour(settings), _dashes(style["linestyle"]))

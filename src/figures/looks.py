@@ -13,7 +13,7 @@ Settings = Mapping[str, Any]
 DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # alternating lengths of dashes and gaps
 LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))  # matplotlib's line styles
 FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
-LONGEST = 48  # most letters of a cell's name in a figure
+MAX_LETTERS = 48  # letters of a cell's name in a figure
 INK, FRAME = "#222222", "#e4e7ea"
 
 
@@ -61,8 +61,8 @@ def selection_title(shown: int, cells: int) -> str:
 def figure_label(label: str) -> str:
     """Text for matplotlib that is drawn literally: special characters escaped, on one line, and cut in the middle."""
     words = " ".join(label.split())
-    if len(words) > LONGEST:  # names begin with the norm, and often differ at the end
-        words = f"{words[: LONGEST // 3]}...{words[3 + LONGEST // 3 - LONGEST :]}"
+    if len(words) > MAX_LETTERS:  # names begin with the norm, and often differ at the end
+        words = f"{words[: MAX_LETTERS // 3]}...{words[3 + MAX_LETTERS // 3 - MAX_LETTERS :]}"
     words = words.replace("$", r"\$")  # a dollar would begin a formula
     return f" {words}" if words.startswith("_") else words  # matplotlib hides text that begins with _
 

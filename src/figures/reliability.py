@@ -12,7 +12,7 @@ from src.errors.calibration import Calibration
 from src.figures.looks import Settings, best_cells, figure_label, filled_marker, selection_title, style_axes
 from src.pictures.colours import colour
 
-MOST_CELLS = 12  # most panels in the figure
+MAX_CELLS = 12  # panels in the figure
 COLUMNS = 3  # panels side by side
 
 
@@ -24,7 +24,7 @@ def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> F
     et al. 2017).  For several runs, the gaps are those of all predictions, and the error is the mean over the runs.
     """
     calibrated = runs[runs["cell"].isin(list(calibration))]
-    cells = best_cells(calibrated, MOST_CELLS)
+    cells = best_cells(calibrated, MAX_CELLS)
     columns = min(COLUMNS, len(cells))
     rows = math.ceil(len(cells) / columns)
     figure = Figure(figsize=(3.2 * columns + 0.3, 3.3 * rows + 0.3), layout="constrained")

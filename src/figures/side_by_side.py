@@ -32,7 +32,7 @@ class _Answer:
 def side_by_side(
     test_images: Bytes,
     cells: Mapping[str, CellAnswers],
-    chosen: Indices,
+    indices: Indices,
     classes: Sequence[str],
     heading: str,
     suspects: Sequence[Suspect] = (),
@@ -42,19 +42,19 @@ def side_by_side(
     With several seeds, a third line counts the seeds with this prediction.  Wrong classes are red.  A frame marks
     an image that more than half of the seeds misclassify, even if the most frequent prediction is right.
 
-    `test_images` (N, C, H, W) are grey or RGB.  `chosen` holds the indices of the images to draw, in this order.
-    `suspects` is empty, or holds a suspected label error for each chosen image.
+    `test_images` (N, C, H, W) are grey or RGB.  `indices` are the positions of the images to draw, in this order.
+    `suspects` is empty, or holds a suspected label error for each image to draw.
     """
-    if len(chosen) == 0 or not cells:
+    if len(indices) == 0 or not cells:
         return tiles.message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
-    columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in chosen]}
+    columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in indices]}
     if suspects:
         columns["suggested"] = [
             _Answer(classes[suspect.suggested], (percent(suspect.confidence), f"{suspect.share:.0%} runs"))
             for suspect in suspects
         ]
-    columns |= {name: _column(cell, chosen, classes) for name, cell in cells.items()}
+    columns |= {name: _column(cell, indices, classes) for name, cell in cells.items()}
     left = TILE + 2 * GAP
     width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
     legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
@@ -62,10 +62,10 @@ def side_by_side(
     lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
     head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
     below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
-    picture, draw = tiles.blank_picture(width, below + len(chosen) * (TILE + GAP))
+    picture, draw = tiles.blank_picture(width, below + len(indices) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
         draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, tiles.font(size))
-    for row, index in enumerate(chosen):
+    for row, index in enumerate(indices):
         picture.paste(tiles.tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
     size = tiles.common_size(list(classes), TILE - 8, tiles.PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
@@ -76,9 +76,9 @@ def side_by_side(
     return picture
 
 
-def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[_Answer]:
+def _column(cell: CellAnswers, indices: Indices, classes: Sequence[str]) -> list[_Answer]:
     answers, wrong = [], cell.wrong
-    for index in chosen:
+    for index in indices:
         predicted = int(cell.predicted[index])
         votes = (f"{cell.votes[index]}/{len(cell.runs)}",) if len(cell.runs) > 1 else ()
         details = (percent(cell.confidence[index]), *votes)

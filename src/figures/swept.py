@@ -16,8 +16,8 @@ from src.results.results import Results
 from src.results.weights import NEAR_ZERO, weight_frame
 from src.runs.naming import format_value, job_name
 
-LINES_SHOWN = 8  # with more lines, each norm gets a single line
-TICKS = 12  # most labels on the axis
+MAX_LINES = 8  # with more lines, each norm gets a single line
+MAX_TICKS = 12  # labels on the axis
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
 STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
@@ -92,13 +92,13 @@ def _draw(results: Results, path: str, measures: Measures) -> Figure:
 def _lines(results: Results, path: str) -> dict[str, pd.DataFrame]:
     """Return the runs of each line, by the line's name.  Each dataset, norm and other swept setting has a line.
 
-    If there would be more than `LINES_SHOWN` lines, all runs of a norm share a line.  A line keeps only the settings
+    If there would be more than `MAX_LINES` lines, all runs of a norm share a line.  A line keeps only the settings
     that were trained at all values of the key, or all settings if no such setting exists, as in a random search.
     """
     keys = [key for key in results.varies if key != path]
     runs = results.runs[has_number(results.runs, path)]
     names = _line_names(runs, keys)
-    if names.nunique() > LINES_SHOWN:
+    if names.nunique() > MAX_LINES:
         names = _line_names(runs, ["norm.name"])
     lines = {str(name): (balanced_runs(line, keys, [path]), line) for name, line in runs.groupby(names, sort=False)}
     return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
@@ -145,7 +145,7 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look:
 def _label_values(axes: Axes, position: Mapping[float, float]) -> None:
     """Label the axis with the swept values, and mark the gap between zero and the logarithms."""
     values = list(position)
-    shown = values[:: math.ceil(len(values) / TICKS)]
+    shown = values[:: math.ceil(len(values) / MAX_TICKS)]
     axes.set_xticks([position[value] for value in shown], [format_value(value) for value in shown])
     axes.tick_params(axis="x", labelsize=9, rotation=0 if len(shown) <= 6 else 45)
     axes.margins(x=0.08)

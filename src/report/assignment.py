@@ -17,7 +17,7 @@ from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
-MISTAKES, COLUMNS = 10, 5  # images in a grid of mistakes, and its columns
+MISTAKES, COLUMNS = 10, 5  # of a grid: number of images, and of columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
 channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 

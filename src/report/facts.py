@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-VALUES = 40  # most values listed for one key
+LIMIT = 40  # values listed for one key
 
 
 class Facts(NamedTuple):
@@ -49,7 +49,7 @@ def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
             if path in KEYS and applies(path, job.leaves) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
     common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
-    return common, tuple((path, ", ".join(shorten(texts, VALUES))) for path, texts in values.items() if len(texts) > 1)
+    return common, tuple((path, ", ".join(shorten(texts, LIMIT))) for path, texts in values.items() if len(texts) > 1)
 
 
 def _description(source: Mapping[str, Any]) -> str:
@@ -79,4 +79,4 @@ def _environment(jobs: Sequence[FinishedJob]) -> Rows:
 def _values_with_counts(runs: Counter[str]) -> str:
     if len(runs) == 1:
         return next(iter(runs))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], VALUES))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], LIMIT))

@@ -27,8 +27,8 @@ from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # most rows in the report
-JSON_PAIRS = 1_000  # most pairs in the JSON, because a thousand cells have half a million pairs
+MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # rows in the report
+MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Report:
         problems = [*self.results.unfinished, *self.results.incomplete]
         lines = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in problems]
         lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
-        return shorten([*self.verdicts.left_out, *lines], LEFT_OUT)
+        return shorten([*self.verdicts.left_out, *lines], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:
         """All numbers of the comparison as a JSON object."""
@@ -84,7 +84,7 @@ class Report:
             "notes": self.notes,
             "verdict": list(verdicts.opening),
             "cells": json_content(self.frame),
-            "pairs": [_pair_json(pair) for pair in clearest(verdicts.pairs, JSON_PAIRS)],
+            "pairs": [_pair_json(pair) for pair in clearest(verdicts.pairs, MAX_JSON_PAIRS)],
             "pairs in all": len(verdicts.pairs),
             "effects": [asdict(effect) | {"words": effect.words} for effect in verdicts.effects],
             "more": verdicts.more,
@@ -109,19 +109,19 @@ def draw_report(
     warn: Callable[[str], None],
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
-    drawn = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
-    return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), drawn)
+    pictures = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), pictures)
 
 
 def _galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
-        drawn = galleries(atlas) if len(atlas.runs) > 1 else {}
+        pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as missing:
         warn(f"no galleries: {str(missing).splitlines()[0]}")
         return {}
-    return {f"{name}{suffix}": gallery for name, gallery in drawn.items()}
+    return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 
 
 def report_files(report: Report) -> dict[str, bytes]:
@@ -156,8 +156,8 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
         reliability=reliability_names(report.atlases),
-        pairs=clearest(report.verdicts.pairs, PAIRS),
-        suspects_shown=SUSPECTS,
+        pairs=clearest(report.verdicts.pairs, MAX_PAIRS),
+        suspects_shown=MAX_SUSPECTS,
         curves=curves,
     )
 

@@ -112,11 +112,11 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
             f"95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by this interval, "
             "because all rows share the test images."
         )
-    if other := frame["other code"].sum():
-        lines.append(f"* {other} of {total} runs used a different version of the code.")
-    if other := frame["other environment"].sum():
+    if count := frame["other code"].sum():
+        lines.append(f"* {count} of {total} runs used a different version of the code.")
+    if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
-        lines.append(f"† {other} of {total} runs used a different environment than most runs: {differences}.")
+        lines.append(f"† {count} of {total} runs used a different environment than most runs: {differences}.")
     return lines
 
 
@@ -154,7 +154,7 @@ def cell_column(frame: pd.DataFrame) -> Column:
 def number_columns(frame: pd.DataFrame) -> list[Column]:
     """The columns of letters, seeds, accuracies, errors and costs; columns without information are left out."""
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
-    # A run that almost diverged can have a loss with very many digits.
+    # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
     intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
     columns = [

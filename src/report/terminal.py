@@ -19,8 +19,8 @@ from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-EFFECTS = 6  # most effects printed
-PROBLEMS = 10  # most problems printed
+MAX_EFFECTS = 6  # printed lines
+MAX_PROBLEMS = 10  # printed lines
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
@@ -34,7 +34,7 @@ def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas
     significant_first = sorted(verdicts.effects, key=lambda effect: effect.p_holm is None or effect.p_holm >= ALPHA)
     words = [f"  {effect.words}" for effect in significant_first]
     print_lines(console, [""] if words else [])
-    print_lines(console, shorten(words, EFFECTS, "  and {:,} more effects in the report"))
+    print_lines(console, shorten(words, MAX_EFFECTS, "  and {:,} more effects in the report"))
     print_lines(console, verdicts.left_out, wrap=False)
     for atlas in atlases:
         heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
@@ -45,7 +45,7 @@ def problems(results: Results) -> list[str]:
     """A line for each job that cannot be compared or lacks a file, with the reason."""
     jobs = [*results.unfinished, *results.incomplete]
     lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
-    return shorten(lines, PROBLEMS)
+    return shorten(lines, MAX_PROBLEMS)
 
 
 def next_steps(

@@ -10,7 +10,7 @@ UNSET = "not set"
 
 
 def environment_differences(results: Results) -> tuple[frozenset[str], str]:
-    """The runs outside the most frequent environment (the first, on a tie) by name, and the differences as text."""
+    """The names of runs that did not use the most frequent environment, and the differences between environments."""
     runs = results.runs
     frequency = Counter(runs["environment"])
     if len(frequency) < 2:

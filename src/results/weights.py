@@ -11,12 +11,12 @@ import safetensors.numpy
 from src.runs.integrity import most_weights, weights_fault
 from src.storage.stored import NoAccess, read_stored
 
-# Weights below this magnitude count as zero, because L1 moves them near zero (learning rate x l1) but not onto it.
+# Weights below this magnitude count as zero.  L1 moves a weight to about learning rate x l1, not to exactly zero.
 NEAR_ZERO = 1e-3
 
 
 def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the size and sparsity of the weights of each run, counting only weights that penalties apply to.
+    """Return the size and sparsity of the weights of each run.  Only weights that penalties apply to count.
 
     Columns: `run`, `cell`, `magnitude` (the sum of magnitudes), and `sparsity` (the share with a magnitude below
     `NEAR_ZERO`, 0 to 1).  A run with a missing or damaged file has no row; `Results.incomplete` names it.
@@ -38,7 +38,7 @@ def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] |
         if weights_fault(path, parameters):
             return None
         tensors = safetensors.numpy.load(read_stored(path, most_weights(parameters)))
-    except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # numpy lacks some number types
+    except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # e.g. a type unknown to numpy
         return None
     magnitudes = [np.abs(tensor).ravel() for tensor in tensors.values() if tensor.ndim >= 2]
     return np.concatenate(magnitudes).astype(np.float64) if magnitudes else None

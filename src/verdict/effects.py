@@ -15,8 +15,8 @@ from src.verdict.statistics import ALPHA, Floats, holm, rounding_sd, t_interval
 from src.wording import counted, joined
 
 Levels = tuple[Any, ...]
-"""One value (level) for each of some factors."""
-MOST_LEVELS = 400  # skips a factor, or two factors, with more combinations of levels
+"""A combination of levels: one value for each factor."""
+MAX_LEVELS = 400  # main effects and interactions with more combinations of levels are skipped
 NOT_READ = object()  # replaces the value of a key that the options of a cell do not read
 
 
@@ -102,7 +102,7 @@ def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int,
             setting = tuple(value for k, value in enumerate(key) if k not in positions)
             by_levels.setdefault(tuple(key[k] for k in positions), {})[setting] = accuracies
         values = [list(dict.fromkeys(key[k] for key in table if key[k] is not NOT_READ)) for k in positions]
-        if not all(values) or np.prod([len(levels) for levels in values]) > MOST_LEVELS:
+        if not all(values) or np.prod([len(levels) for levels in values]) > MAX_LEVELS:
             continue  # in a random search, nearly every job has a level of its own
         base = tuple(levels[0] for levels in values)
         name = " x ".join(short_name(factors[k], factors) for k in chosen)
@@ -110,9 +110,9 @@ def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int,
         for level in product(*(levels[1:] for levels in values)):
             differences, settings = _contrast(by_levels, level, base)
             if len(differences):
-                shown, against = (", ".join(map(format_value, levels)) for levels in (level, base))
+                level_text, against = (", ".join(map(format_value, levels)) for levels in (level, base))
                 mean, n = float(np.mean(differences)), len(differences)
-                effect = Effect(name, shown, against, mean, None, None, n, settings, other_factors)
+                effect = Effect(name, level_text, against, mean, None, None, n, settings, other_factors)
                 least_sd = rounding_sd(images, 2**order) / settings**0.5
                 yield _with_test(effect, differences, least_sd) if n > 1 else effect
 

@@ -4,8 +4,8 @@ import string
 from collections.abc import Iterable, Sequence
 
 LETTERS = string.ascii_letters
-CELLS = 100  # with more cells, nobody could read the letters
-COLUMNS = 500  # more intermediate columns would take too long
+MAX_CELLS = 100  # more letters would be unreadable
+MAX_COLUMNS = 500  # more intermediate columns would take too long
 
 
 def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str] = LETTERS) -> list[str] | None:
@@ -15,7 +15,7 @@ def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str]
     letter-based representation of all-pairwise comparisons") starts with all cells in one column.  A decided pair
     splits each column that holds both cells, and a column absorbs its subsets.  None for too many cells or letters.
     """
-    if cells > CELLS:
+    if cells > MAX_CELLS:
         return None
     columns = [(1 << cells) - 1] if cells else []  # each column is an integer with one bit per cell
     for first, second in decided:
@@ -26,7 +26,7 @@ def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str]
         for part in sorted(parts, key=int.bit_count, reverse=True):  # larger columns first: they absorb smaller ones
             if not any(part & ~column == 0 for column in columns):
                 columns.append(part)
-        if len(columns) > COLUMNS:
+        if len(columns) > MAX_COLUMNS:
             return None
     if len(columns) > len(names):
         return None

@@ -14,14 +14,14 @@ def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
 
     None if no command can add seeds, or if all these seeds have been requested but have not finished.
     """
-    present = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
-    wanted = set().union(*present)
-    if max(wanted, default=0) < total:
-        wanted |= set(range(total))
-    unused = [seed for seed in range(total + len(wanted)) if seed not in wanted]
-    wanted |= set(unused[: max(total - len(wanted), 0)])
-    lacking = [sweep for sweep, seeds in zip(sweeps, present, strict=True) if seeds < wanted]
-    lines = [command_for(sweep, sorted(wanted)) for sweep in lacking]
+    seeds_by_sweep = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
+    target_seeds = set().union(*seeds_by_sweep)
+    if max(target_seeds, default=0) < total:
+        target_seeds |= set(range(total))
+    unused = [seed for seed in range(total + len(target_seeds)) if seed not in target_seeds]
+    target_seeds |= set(unused[: max(total - len(target_seeds), 0)])
+    incomplete_sweeps = [sweep for sweep, seeds in zip(sweeps, seeds_by_sweep, strict=True) if seeds < target_seeds]
+    lines = [command_for(sweep, sorted(target_seeds)) for sweep in incomplete_sweeps]
     return "\n".join(line for line in lines if line) or None
 
 

@@ -14,9 +14,9 @@ from src.verdict import statistics
 from src.verdict.pairs import Pair
 from src.verdict.statistics import ALPHA, Bools, Counts, Floats
 
-# Differences that more seeds can detect, the preferred ones first; below 0.1 points if 0.1 points are already detected.
+# Differences that a suggestion of more seeds can name, in order of preference.  Those below 0.1 points come last.
 DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0005, 0.0002, 0.0001)
-MOST_SEEDS = 20  # total seeds that a suggestion may reach, or twice the present seeds if that is more
+MAX_SEEDS = 20  # total seeds that a suggestion may reach, or twice the present seeds if that is more
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Compared:
 def compare_cells(results: Results, right: Mapping[str, Bools], cells: Sequence[str] = ()) -> list[Compared]:
     """Compare every two cells that were tested on the same images, and return one item per dataset.
 
-    `right` maps run names to arrays (N,) that mark correctly classified images; it may lack runs.  Empty `cells`: all.
+    `right` maps run names to arrays (N,) of correct predictions, and may lack runs.  Empty `cells`: all cells.
     """
     runs = results.runs.assign(measurements=_measurements(results), host=pd.factorize(results.runs["environment"])[0])
     if cells:
@@ -91,15 +91,15 @@ def _measurements(results: Results) -> list[int]:
     at_end = results.runs.filter(regex="^(?!seconds/).*/").to_numpy(np.float64) + 0.0  # -0.0 becomes 0.0
     by_epoch = results.epochs.filter(regex="^(?!time/).*/").to_numpy(np.float64) + 0.0
     rows = results.epochs.groupby("run").indices  # positions of the epochs of each run
-    known: dict[Hashable, int] = {}
+    numbers: dict[Hashable, int] = {}
     return [
-        known.setdefault((at_end[k].tobytes(), by_epoch[rows[run]].tobytes()) if run in rows else k, len(known))
+        numbers.setdefault((at_end[k].tobytes(), by_epoch[rows[run]].tobytes()) if run in rows else k, len(numbers))
         for k, run in enumerate(results.runs["run"])
     ]
 
 
 def _rows_agree(values: Counts) -> Bools:
-    """Whether every two rows agree in all columns where neither is missing (-1), as an array (rows, rows)."""
+    """Whether two rows are equal in all columns in which neither is -1 (missing), for every two rows (rows, rows)."""
     rows = [((values == row) | (values < 0) | (row < 0)).all(axis=1) for row in values]
     return np.array(rows, dtype=bool).reshape(len(values), len(values))
 
@@ -142,7 +142,7 @@ def _count_right_alone(names: npt.NDArray[np.object_], n: Counts, right: Mapping
 
 
 def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
-    """All pairs of all groups.  Holm's correction covers all these pairs."""
+    """Return the pairs of all groups, with p values that Holm's method corrects over all groups together."""
     corrected = statistics.holm(np.concatenate([group.pairs["p"] for group in groups])) if groups else np.empty(0)
     level = ALPHA / max(int((corrected >= ALPHA).sum()), 1)  # Holm's level for the pairs that are not significant
     pairs: list[Pair] = []
@@ -153,7 +153,7 @@ def as_pairs(groups: Sequence[Compared]) -> tuple[Pair, ...]:
 
 
 def _pairs_of(group: Compared, p_holm: Floats, among: int, level: float) -> Iterator[Pair]:
-    total = np.arange(2, max(MOST_SEEDS, 2 * int(group.pairs["n"].max(initial=1))) + 1)
+    total = np.arange(2, max(MAX_SEEDS, 2 * int(group.pairs["n"].max(initial=1))) + 1)
     detected = statistics.detectable(total, level)
     columns = [column.tolist() for column in (*group.pairs.values(), p_holm)]
     for first, second, n, difference, low, high, p, sd, wins, equal, across, corrected in zip(*columns, strict=True):

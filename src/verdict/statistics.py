@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-LEVEL = 0.95  # of confidence intervals
+LEVEL = 0.95  # confidence level of all intervals
 ALPHA = 0.05  # significance level
 POWER = 0.8  # probability of detecting a difference that exists
 

@@ -19,7 +19,7 @@ from src.wording import counted, joined
 
 FIRST_SEEDS = 5  # suggested total for cells with one seed, which shows no spread between seeds
 ROUNDING = 1e-12  # rounding can make two means of the same accuracies differ by this
-LISTED = 10  # number of incomparable pairs that are named
+MAX_LISTED = 10  # incomparable pairs that are named
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Verdicts:
     """All conclusions of a comparison.  Numbers go from 0 to 1; sentences use percentage points."""
 
     pairs: tuple[Pair, ...]
-    letters: Mapping[str, str]  # by cell; cells with a common letter do not differ significantly; empty if too many
+    letters: Mapping[str, str]  # letters by cell; cells that share a letter do not differ significantly
     opening: tuple[str, ...]  # at most three sentences
     more: str | None  # shell commands that add the missing seeds, one per line; None if none are needed
     left_out: tuple[str, ...]  # sentences about the cells that could not be compared
@@ -174,10 +174,10 @@ def _left_out(
         sets = [f"{group.dataset} ({len(group.means):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
-        for first, second in group.incomparable[:LISTED]:
+        for first, second in group.incomparable[:MAX_LISTED]:
             obstacle = _obstacle(group.runs[[first, second]], right)
             yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
-        rest = len(group.incomparable) - LISTED
+        rest = len(group.incomparable) - MAX_LISTED
         if rest > 0:
             yield f"{counted(rest, 'more pair')} of cells cannot be compared for the same reasons."
     if len(results.varies) > 1 and not effects and any(len(group.means) > 1 for group in compared):

@@ -243,7 +243,7 @@ def size_of(gallery):
 
 
 def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 3)
+    monkeypatch.setattr(module, "MAX_IMAGES", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
     assert module._take_turns(found).tolist() == [5, 6, 1]
     drawn = galleries(trio)
@@ -252,7 +252,7 @@ def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch
 
 
 def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeypatch):
-    monkeypatch.setattr(module, "COLUMNS", 2)
+    monkeypatch.setattr(module, "MAX_CELLS", 2)
     jobs = [
         world.finish(world.configuration(norm), {7: 0.9} | ({40: 0.8} if norm == "ln" else {}))
         for norm in ("bn", "gn", "ln", "in")
