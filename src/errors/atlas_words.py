@@ -27,7 +27,7 @@ def sentences(atlas: Atlas) -> list[str]:
         return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
     common = f"All {len(runs):,} runs misclassify the same {count:,}{listed}"
     lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
-    return [*lines, *_disagreement(atlas), *_confusion(atlas), _suspected(atlas)]
+    return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas), _suspects_text(atlas)]
 
 
 def cell_lines(atlas: Atlas) -> Iterator[str]:
@@ -50,7 +50,7 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
         yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells, none of them with more such images"
 
 
-def _disagreement(atlas: Atlas) -> Iterator[str]:
+def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     """Say how often runs of different cells disagree and, for comparison, two seeds of the same cell."""
     shares, names = atlas.disagreement, list(atlas.answers)
     same_cell = np.diagonal(shares)[~np.isnan(np.diagonal(shares))]
@@ -70,7 +70,7 @@ def _range_text(shares: npt.NDArray[np.float64]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _confusion(atlas: Atlas) -> Iterator[str]:
+def _confusion_text(atlas: Atlas) -> Iterator[str]:
     """Describe the confusion of two classes that differs most between two cells."""
     if atlas.confusion_differences:
         most, classes = atlas.confusion_differences[0], atlas.source["classes"]
@@ -80,7 +80,7 @@ def _confusion(atlas: Atlas) -> Iterator[str]:
         )
 
 
-def _suspected(atlas: Atlas) -> str:
+def _suspects_text(atlas: Atlas) -> str:
     classes, runs = atlas.source["classes"], len(atlas.runs)
     images = [
         f"#{suspect.index} (label {classes[suspect.label]}, but {round(suspect.share * runs)} of {runs} runs predict "

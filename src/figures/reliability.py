@@ -21,7 +21,7 @@ def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> F
 
     A marker is larger for more images.  Below the diagonal, the cell is overconfident.  Grey lines show the gap between
     accuracy and confidence.  For a single run, the mean gap, weighted by images, is the expected calibration error (Guo
-    et al. 2017).  For several runs, the gaps are those of all predictions, and the error is the mean over the runs.
+    et al. 2017).  For several runs, the gaps come from all predictions, and the error is the mean over the runs.
     """
     calibrated = runs[runs["cell"].isin(list(calibration))]
     cells = best_cells(calibrated, MAX_CELLS)

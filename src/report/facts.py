@@ -70,7 +70,7 @@ def _environment(jobs: Sequence[FinishedJob]) -> Rows:
     unset = {name: UNSET for name in VARIABLES if name in recorded}
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
-        pairs = {(name, str(value)) for place in job.environments for name, value in {**unset, **place, **code}.items()}
+        pairs = {(name, str(value)) for env in job.environments for name, value in {**unset, **env, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
             runs.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))
     return tuple((name, _values_with_counts(counts)) for name, counts in runs.items())

@@ -86,10 +86,10 @@ def bit_changing_environments(jobs: Sequence[FinishedJob]) -> list[Environment]:
 
     A name in `HARDWARE` counts only if every job recorded it, because older versions recorded fewer names.
     """
-    all_recorded = [name for name in HARDWARE if all(name in place for job in jobs for place in job.environments)]
+    all_recorded = [name for name in HARDWARE if all(name in env for job in jobs for env in job.environments)]
     names = {*all_recorded, *VARIABLES}
     return [
-        tuple(sorted({(key, str(value)) for place in job.environments for key, value in place.items() if key in names}))
+        tuple(sorted({(key, str(value)) for env in job.environments for key, value in env.items() if key in names}))
         for job in jobs
     ]
 

@@ -72,8 +72,8 @@ def rounding_sd(images: int, accuracies: int = 2) -> float:
 def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
     """McNemar's exact test (1947): the two-sided p value of "both networks are equally likely to be right alone".
 
-    `first_alone` counts the images that only the first network classifies correctly, `second_alone` those of the
-    second network; both arrays have the same shape.
+    `first_alone` and `second_alone` count the images that only the first or only the second network classifies
+    correctly.  Both arrays have the same shape.
     """
     fewer, total = np.minimum(first_alone, second_alone), first_alone + second_alone
     p: Floats = np.minimum(1.0, 2 * stats.binom.cdf(fewer, total, 0.5))

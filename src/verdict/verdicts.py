@@ -48,7 +48,7 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
         pairs,
         _letters(compared, pairs),
         _opening(compared, pairs, results),
-        _more(sweeps, compared, pairs),
+        _seed_commands(sweeps, compared, pairs),
         tuple(_left_out(compared, right, results, effects)),
         effects,
     )
@@ -81,15 +81,15 @@ def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], results: Resul
         names = joined([name for group in compared for name in group.means])
         return (f"There is nothing to compare {names} with.",) if names else ()
     prefixes = ["" if len(compared) == 1 else f"on {group.dataset}: " for group in several]
-    best = "; ".join(prefix + _best_cell(group.means, pairs) for group, prefix in zip(several, prefixes, strict=True))
-    spans = "; ".join(_span(group, pairs, prefix) for group, prefix in zip(several, prefixes, strict=True))
+    best = "; ".join(prefix + _best_text(group.means, pairs) for group, prefix in zip(several, prefixes, strict=True))
+    spans = "; ".join(_span_text(group, pairs, prefix) for group, prefix in zip(several, prefixes, strict=True))
     missing = len(results.unfinished)
     total = counted(len(results.runs) + missing, "run")
     unfinished = f"; {missing:,} of {total} have not finished and do not count" if missing else ""
-    return (f"{best}.", f"{spans}.", f"{_basis(pairs)}{unfinished}.")
+    return (f"{best}.", f"{spans}.", f"{_basis_text(pairs)}{unfinished}.")
 
 
-def _best_cell(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
+def _best_text(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     """Name the cell with the highest mean accuracy, and compare it with the other cells."""
     best = next(iter(means))
     rivals = {({pair.first, pair.second} - {best}).pop(): pair for pair in pairs if best in (pair.first, pair.second)}
@@ -120,7 +120,7 @@ def _best_cell(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     return "; ".join(filter(None, clauses))
 
 
-def _span(group: Compared, pairs: Sequence[Pair], prefix: str) -> str:
+def _span_text(group: Compared, pairs: Sequence[Pair], prefix: str) -> str:
     """Name the cells with the highest and lowest mean, and the confidence interval of their difference."""
     means = list(group.means.items())
     (best, top), (worst, bottom) = means[0], means[-1]
@@ -140,7 +140,7 @@ def _span(group: Compared, pairs: Sequence[Pair], prefix: str) -> str:
     return f"{span} (95 % confidence interval for this pair alone: {interval_text(low, high)})"
 
 
-def _basis(pairs: Sequence[Pair]) -> str:
+def _basis_text(pairs: Sequence[Pair]) -> str:
     if not pairs:
         return "No two cells could be compared"
     n = sorted({pair.n for pair in pairs})
@@ -159,7 +159,7 @@ def _basis(pairs: Sequence[Pair]) -> str:
     return f"Based on {seeds} seeds and {images} test images, with {family} at the 5 % level{single}{across}"
 
 
-def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
+def _seed_commands(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
     """The commands that add enough seeds for all pairs of cells without a significant difference."""
     needed = [pair.seeds for pair in pairs if pair.n > 1 and pair.seeds is not None]
     if any(pair.n == 1 and not pair.equal for pair in pairs) or any(group.incomparable for group in compared):
@@ -175,7 +175,7 @@ def _left_out(
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
         for first, second in group.incomparable[:MAX_LISTED]:
-            obstacle = _obstacle(group.runs[[first, second]], right)
+            obstacle = _obstacle_text(group.runs[[first, second]], right)
             yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
         rest = len(group.incomparable) - MAX_LISTED
         if rest > 0:
@@ -187,7 +187,7 @@ def _left_out(
         )
 
 
-def _obstacle(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
+def _obstacle_text(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
     """The reason why two cells cannot be compared.  `runs` holds the names of their runs (2, seeds)."""
     common = runs[:, runs.all(axis=0)]
     if not common.size:

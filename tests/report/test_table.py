@@ -58,7 +58,9 @@ def test_a_single_seed_comes_with_a_warning(world):
     interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
     half_width = f"{50 * (interval.high - interval.low):.2f}"
     assert "One seed (n = 1) cannot rank methods" in text
-    assert f"With 100 test images, the accuracy of a single run has a 95 % interval of up to ±{half_width} points" in text
+    assert (
+        f"With 100 test images, the accuracy of a single run has a 95 % interval of up to ±{half_width} points" in text
+    )
     assert "Do not compare rows by this interval, because all rows share the test images." in text
     assert "difference" not in text
     assert "15,004" in text  # the parameters differ, so they have a column
