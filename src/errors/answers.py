@@ -1,4 +1,4 @@
-"""Reads the predictions of many runs on the same test images, one run at a time, and keeps a few bytes an image."""
+"""Reads the predictions of all runs on a dataset, one run at a time, and keeps a few bytes per image and run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.console import progress_bar
-from src.errors.calibration import Calibration, calibrate, pool
+from src.errors.calibration import Calibration, calibrate, pool_calibrations
 from src.results.results import Results
 from src.runs.folder import FinishedJob
 from src.runs.integrity import PREDICTIONS, checked_predictions
@@ -23,26 +23,26 @@ Labels = npt.NDArray[np.int64]
 class Answers:
     """The predictions of one run for N test images."""
 
-    label: Labels  # (N,), one array for all runs
-    predicted: Classes  # (N,)
+    label: Labels  # true classes (N,); all runs share one array
+    predicted: Classes  # the predicted class of each image (N,)
     confidence: npt.NDArray[np.float32]  # probability of the predicted class (N,)
     self_confidence: npt.NDArray[np.float64]  # mean probability of a class over the images with that label (classes,)
     calibration: Calibration
 
     @property
     def wrong(self) -> Bools:
-        """The misclassified images (N,)."""
+        """Whether the run misclassifies each image (N,)."""
         return np.not_equal(self.predicted, self.label)
 
 
 @dataclass(frozen=True)
 class CellAnswers:
-    """The majority vote of a cell's runs; the mean probability breaks ties."""
+    """The predictions of a cell for N test images: its runs vote, and the mean probability breaks ties."""
 
-    runs: Mapping[str, Answers]  # by the run's name; at least one
-    predicted: Classes  # (N,)
-    confidence: npt.NDArray[np.float32]  # mean probability of the predicted class over all runs (N,)
-    votes: npt.NDArray[np.int16]  # runs that predict this class (N,)
+    runs: Mapping[str, Answers]  # the predictions of each run, by its name; at least one run
+    predicted: Classes  # the predicted class of each image (N,)
+    confidence: npt.NDArray[np.float32]  # probability of the predicted class, mean over the runs (N,)
+    votes: npt.NDArray[np.int16]  # number of runs that predict the class in `predicted` (N,)
     calibration: Calibration
 
     @property
@@ -58,22 +58,22 @@ class CellAnswers:
 
     @property
     def wrong(self) -> Bools:
-        """The images that more than half of the runs misclassify (N,)."""
+        """Whether more than half of the runs misclassify each image (N,)."""
         return 2 * self.errors > len(self.runs)
 
     @property
     def right(self) -> Bools:
-        """The images that more than half of the runs classify correctly (N,); a tie is neither wrong nor right."""
+        """Whether more than half of the runs classify each image correctly (N,); a tie is neither wrong nor right."""
         return 2 * self.errors < len(self.runs)
 
 
 def read_answers(
     results: Results, digest: str
 ) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
-    """Read the predictions of all runs on the dataset with this digest.
+    """Read the predictions of all runs on one dataset, given by its digest.
 
-    Returns the answers of each cell with a readable run, by the cell's name; the mean probabilities of all runs
-    (N, classes); the reason for each unreadable run.  Only one run's probabilities are in memory at a time.
+    Returns the predictions of each cell with a readable run, by the cell's name; the mean probabilities over all runs
+    (N, classes); and a reason for each unreadable run.  Only the probabilities of one run are in memory at a time.
     """
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
@@ -92,13 +92,13 @@ def read_answers(
                 unreadable.append(refusal.reason)
             else:
                 label = predictions.label.astype(np.int64) if label is None else label
-                if not runs:  # not before a file confirms the number of images that the journal claims
+                if not runs:  # allocates only after a file confirms the size in the journal, which may be damaged
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
-                own, right = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                class_confidence, right = self_confidence(label, predictions.probabilities), ~predictions.wrong
                 predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
-                runs[run] = Answers(label, predicted, confidence, own, calibrate(confidence, right))
+                runs[run] = Answers(label, predicted, confidence, class_confidence, calibrate(confidence, right))
         if runs:
             cells[str(cell)] = _vote(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities
@@ -108,28 +108,28 @@ def read_answers(
 def _vote(
     runs: Mapping[str, Answers], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
 ) -> CellAnswers:
-    """A cell's answers, from the sums of its runs' probabilities and votes (N, classes)."""
-    every, n = np.arange(len(votes)), len(runs)
+    """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""
+    images, n = np.arange(len(votes)), len(runs)
     # A mean probability is less than one vote, so it only breaks ties.
     predicted = (votes + probabilities / (n + 1)).argmax(axis=1)
-    confidence = (probabilities[every, predicted] / n).astype(np.float32)
-    calibration = pool([run.calibration for run in runs.values()])
-    return CellAnswers(runs, predicted.astype(np.int16), confidence, votes[every, predicted], calibration)
+    confidence = (probabilities[images, predicted] / n).astype(np.float32)
+    calibration = pool_calibrations([run.calibration for run in runs.values()])
+    return CellAnswers(runs, predicted.astype(np.int16), confidence, votes[images, predicted], calibration)
 
 
 def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The mean probability of each class over the images with that label (classes,); 1 for a class without images."""
     count = np.bincount(label, minlength=probabilities.shape[1])
-    own = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(count))
+    total = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(count))
     means = np.ones(len(count))
-    np.divide(own, count, out=means, where=count > 0)
+    np.divide(total, count, out=means, where=count > 0)
     return means
 
 
 def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | None) -> Predictions:
-    """A run's predictions, checked against the expected (images, classes) and the labels of the first run.
+    """Read the predictions of a run, and check their shape (images, classes) and that all runs have the same labels.
 
-    Raises NoAccess or Damaged if they cannot be used.
+    Raises NoAccess or Damaged if the predictions cannot be used.
     """
     path = job.folder.path / PREDICTIONS
     try:

@@ -14,28 +14,28 @@ from src.data.idx import Bytes
 from src.errors.answers import Answers, Bools, CellAnswers, Labels, read_answers
 from src.errors.calibration import Calibration
 from src.errors.labels import Suspect, suspected_labels
-from src.errors.mistakes import ConfusionDifference, by_one_alone, confusion_differences, disagreement
+from src.errors.mistakes import ConfusionDifference, confusion_differences, disagreement, images_of_one_cell
 from src.options import Data
 from src.results.results import Results
 from src.runs.predictions import Indices, confusion
 
-MATRIX = 100  # most cells for which the JSON holds the disagreement of every two
+MAX_MATRIX_CELLS = 100  # with more cells, the JSON does not list the disagreement of every two cells
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """The test errors on one dataset.  A cell gets an image wrong if more than half of its runs do."""
+    """The test errors of all runs on one dataset.  A cell misclassifies an image if more than half of its runs do."""
 
-    dataset: str  # name and first digits of the digest, such as `mnist 1a2b3c4d`
+    dataset: str  # the dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`
     source: Mapping[str, Any]  # the stored description of the dataset
     data: Data
-    answers: Mapping[str, CellAnswers]  # by the cell's name; only cells with a readable run
-    probabilities: npt.NDArray[np.float64]  # mean over all runs (N, classes)
-    unreadable: tuple[str, ...]  # why the predictions of a run are missing, one text a run
+    answers: Mapping[str, CellAnswers]  # predictions of each cell with a readable run, by the cell's name
+    probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
+    unreadable: tuple[str, ...]  # for each run without usable predictions, the reason
 
     @cached_property
     def runs(self) -> dict[str, Answers]:
-        """The answers of every run by its name, in the order of the cells."""
+        """The predictions of each run by its name, in the order of the cells."""
         return {name: run for cell in self.answers.values() for name, run in cell.runs.items()}
 
     @property
@@ -45,7 +45,7 @@ class Atlas:
 
     @cached_property
     def by_all(self) -> Indices:
-        """The images that every run misclassifies, the highest mean confidence first."""
+        """The indices of the images that every run misclassifies, the highest mean confidence first."""
         if not self.runs:
             return np.empty(0, dtype=np.int64)
         images = np.flatnonzero(np.stack([run.wrong for run in self.runs.values()]).all(axis=0))
@@ -54,36 +54,36 @@ class Atlas:
 
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
-        """For each cell the images that only it gets wrong, the highest confidence first, split votes last."""
+        """For each cell, the images that only this cell gets wrong, the highest confidence first, split votes last."""
         cells = self.answers.values()
-        return self._alone([cell.wrong for cell in cells], [cell.right for cell in cells])
+        return self._images_alone([cell.wrong for cell in cells], [cell.right for cell in cells])
 
     @cached_property
     def by_cell_alone_right(self) -> dict[str, Indices]:
-        """For each cell the images that only it gets right, the highest confidence first."""
+        """For each cell, the images that only this cell gets right, the highest confidence first."""
         cells = self.answers.values()
-        return self._alone([cell.right for cell in cells], [cell.wrong for cell in cells])
+        return self._images_alone([cell.right for cell in cells], [cell.wrong for cell in cells])
 
-    def _alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
+    def _images_alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
         alone = {}
-        images = by_one_alone(np.array(chosen), np.array(opposite))
-        for (name, cell), own in zip(self.answers.items(), images, strict=True):
-            split = 2 * cell.votes[own] <= len(cell.runs)  # most runs are wrong, but no class has most votes
-            alone[name] = own[np.lexsort((own, -cell.confidence[own], split))]
+        images = images_of_one_cell(np.array(chosen), np.array(opposite))
+        for (name, cell), indices in zip(self.answers.items(), images, strict=True):
+            split = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but predict different classes
+            alone[name] = indices[np.lexsort((indices, -cell.confidence[indices], split))]
         return alone
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
         """The share of images on which runs of two cells disagree (cells, cells), in the order of `answers`.
 
-        The diagonal compares two seeds of the same cell; NaN for a cell with one run.
+        The diagonal compares two seeds of the same cell, and is NaN for a cell with one run.
         """
         predicted = [[run.predicted for run in cell.runs.values()] for cell in self.answers.values()]
         return disagreement(predicted, len(self.source["classes"]))
 
     @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
-        """The confusions that cells make differently often, the largest difference first."""
+        """How often cells confuse two classes, for each pair of classes, the largest difference between cells first."""
         if len(self.answers) < 2:
             return ()
         n = len(self.source["classes"])
@@ -95,12 +95,12 @@ class Atlas:
 
     @cached_property
     def suspected(self) -> tuple[Suspect, ...]:
-        """Suspected label errors, the most suspicious first; none for a single run."""
+        """The test images with suspected label errors, the most suspicious first; empty for a single run."""
         return suspected_labels(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
 
     @property
     def calibration(self) -> dict[str, Calibration]:
-        """The calibration of each cell over its runs."""
+        """The calibration of each cell, by the cell's name."""
         return {name: cell.calibration for name, cell in self.answers.items()}
 
     def test_images(self) -> Bytes:
@@ -113,9 +113,9 @@ class Atlas:
         return images.test_images
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers behind the sentences; shares from 0 to 1, classes by position."""
+        """All test errors as a JSON object: shares from 0 to 1, images and classes as their indices."""
         shares = None
-        if len(self.runs) > 1 and len(self.answers) <= MATRIX:
+        if len(self.runs) > 1 and len(self.answers) <= MAX_MATRIX_CELLS:
             shares = [[None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()]
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
@@ -129,7 +129,7 @@ class Atlas:
             "suspected label errors": [asdict(suspect) for suspect in self.suspected],
             "calibration": {
                 name: cell.calibration.as_json()
-                | {"runs": {run: one.calibration.ece for run, one in cell.runs.items()}}
+                | {"runs": {run: answers.calibration.ece for run, answers in cell.runs.items()}}
                 for name, cell in self.answers.items()
             },
             "left out": list(self.unreadable),
@@ -137,7 +137,7 @@ class Atlas:
 
 
 def read_atlases(results: Results) -> list[Atlas]:
-    """One atlas for each dataset; the predictions of each run are read once."""
+    """Read the predictions of all runs, and return the test errors on each dataset."""
     atlases = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
         first, source = runs.iloc[0], results.sources[str(digest)]
@@ -147,5 +147,5 @@ def read_atlases(results: Results) -> list[Atlas]:
 
 
 def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
-    """The correctly classified images of each run (N,), by its name."""
+    """Map the name of each run to an array that marks the images it classifies correctly (N,)."""
     return {name: ~run.wrong for atlas in atlases for name, run in atlas.runs.items()}

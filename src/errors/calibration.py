@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-BINS = 15  # of equal width, as in Guo et al. 2017
+BINS = 15  # bins of equal width, as in Guo et al. 2017
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibration of a run, or of a cell over its seeds, in the bins (0, 1/15], (1/15, 2/15], ... (14/15, 1]."""
+    """The calibration of a run, or of all runs of a cell, in the bins (0, 1/15], (1/15, 2/15], ... (14/15, 1]."""
 
     ece: float  # expected calibration error, 0 to 1
-    confidence: Floats  # mean in each bin (15,); NaN in an empty bin
-    accuracy: Floats  # in each bin (15,); NaN in an empty bin
-    count: npt.NDArray[np.int64]  # images in each bin, of all seeds together (15,)
+    confidence: Floats  # mean confidence in each bin (15,); NaN in an empty bin
+    accuracy: Floats  # accuracy in each bin (15,); NaN in an empty bin
+    count: npt.NDArray[np.int64]  # number of images in each bin, over all seeds (15,)
 
     @property
     def overconfidence(self) -> float:
@@ -27,14 +27,14 @@ class Calibration:
         return float(gaps @ self.count / self.count.sum())
 
     def as_json(self) -> dict[str, Any]:
-        """All fields; the confidence and accuracy of an empty bin are null."""
+        """All fields as a JSON object; the confidence and accuracy of an empty bin are null."""
         means = {"confidence": self.confidence.tolist(), "accuracy": self.accuracy.tolist()}
         bins = {name: [None if np.isnan(value) else value for value in values] for name, values in means.items()}
         return {"ece": self.ece, **bins, "count": self.count.tolist()}
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]) -> Calibration:
-    """The calibration of one run, from the probability of the predicted class (N,) and whether it is right (N,).
+    """The calibration of one run, from the probability of the predicted class and whether that class is right (N,).
 
     The expected calibration error is the gap between accuracy and mean confidence in each bin, averaged with the number
     of images as weight (Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks", equations 2
@@ -43,27 +43,27 @@ def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.b
     if len(confidence) == 0:
         raise ValueError("no predictions to calibrate")
     edges = np.arange(1, BINS) / BINS
-    bins = np.searchsorted(edges, confidence.astype(np.float64), side="left")  # a value on an edge: the lower bin
+    bins = np.searchsorted(edges, confidence.astype(np.float64), side="left")  # an edge belongs to the lower bin
     count = np.bincount(bins, minlength=BINS).astype(np.int64)
-    sure = np.bincount(bins, weights=confidence, minlength=BINS)
-    hits = np.bincount(bins, weights=right.astype(np.float64), minlength=BINS)
-    ece = float(np.abs(hits - sure).sum() / count.sum())
-    return Calibration(ece, _mean(sure, count), _mean(hits, count), count)
+    confidence_sum = np.bincount(bins, weights=confidence, minlength=BINS)
+    right_count = np.bincount(bins, weights=right.astype(np.float64), minlength=BINS)
+    ece = float(np.abs(right_count - confidence_sum).sum() / count.sum())
+    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(right_count, count), count)
 
 
-def pool(runs: Sequence[Calibration]) -> Calibration:
-    """A cell's calibration: the mean of its runs' errors, and the pooled bins of all runs.
+def pool_calibrations(runs: Sequence[Calibration]) -> Calibration:
+    """The calibration of a cell: the mean of the calibration errors of its runs, and bins over all their predictions.
 
-    The error of the pooled bins would be too small: an overconfident run and an underconfident one would cancel out.
+    An error from the pooled bins would be too small, because overconfident and underconfident runs would cancel out.
     """
     count = np.sum([run.count for run in runs], axis=0)
-    sure = np.sum([np.nan_to_num(run.confidence) * run.count for run in runs], axis=0)
-    hits = np.sum([np.nan_to_num(run.accuracy) * run.count for run in runs], axis=0)
+    confidence_sum = np.sum([np.nan_to_num(run.confidence) * run.count for run in runs], axis=0)
+    right_count = np.sum([np.nan_to_num(run.accuracy) * run.count for run in runs], axis=0)
     ece = float(np.mean([run.ece for run in runs]))
-    return Calibration(ece, _mean(sure, count), _mean(hits, count), count)
+    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(right_count, count), count)
 
 
-def _mean(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
+def _bin_means(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
     means: Floats = np.full(BINS, np.nan)
     np.divide(total, count, out=means, where=count > 0)
     return means

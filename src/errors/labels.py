@@ -8,42 +8,42 @@ import numpy.typing as npt
 
 from src.errors.answers import Answers
 
-MARGIN = 0.5  # least lead of the suggested class over the label
+MARGIN = 0.5  # how far the suggested class must lead the label
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A test image with a label that may be wrong.  Check it by eye: all runs can learn the same mistake."""
+    """A test image that may have a wrong label.  Check it by eye, because all runs can learn the same mistake."""
 
-    index: int  # in the test file
+    index: int  # position of the image in the test file
     label: int
     suggested: int
-    share: float  # of runs that predict the suggested class, 0 to 1
+    share: float  # share of the runs that predict the suggested class, 0 to 1
     confidence: float  # probability of the suggested class, mean over all runs
 
 
 def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
-    """The images that most runs confidently assign to one other class, the most suspicious first, ties by index.
+    """The images that most runs confidently assign to a class other than the label, the most suspicious first.
 
     This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset
     labels").  A class's self-confidence is its mean probability over the images with that label.  Subtracting it makes
     classes comparable that the runs always doubt or always prefer.  Images are ranked by the normalised margin: the
-    adjusted probability of the label minus that of the suggested class, averaged over the runs.
+    adjusted probability of the label minus that of the suggested class, averaged over the runs; ties by index.
 
-    An image is suspected if more than half of the runs predict the same other class, this class has more than half of
-    the mean probability, and the margin is below -`MARGIN`.  The paper's own threshold (each run must reach a class's
-    self-confidence) is too strict here: on an MNIST sweep it left one image of 10,000, with a correct label.
-    `probabilities` are the mean over the runs (N, classes).
+    An image is suspected if more than half of the runs predict the suggested class, this class has more than half of
+    the mean probability, and the margin is below -`MARGIN`.  The threshold of the paper (each run must reach a class's
+    self-confidence) is too strict here: on an MNIST sweep it suspected one image of 10,000, which was labelled
+    correctly.  `probabilities` are means over the runs (N, classes).
     """
     label = runs[0].label
-    every = np.arange(len(label))
+    images = np.arange(len(label))
     adjusted = probabilities - np.mean([run.self_confidence for run in runs], axis=0)
     suggested = probabilities.argmax(axis=1)
-    margin = adjusted[every, label] - adjusted[every, suggested]
+    margin = adjusted[images, label] - adjusted[images, suggested]
     agreeing = np.zeros(len(label), dtype=np.int64)
     for run in runs:
         agreeing += run.predicted == suggested
-    confidence = probabilities[every, suggested]
+    confidence = probabilities[images, suggested]
     suspicious = (suggested != label) & (2 * agreeing > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
     chosen, share = np.flatnonzero(suspicious), agreeing / len(runs)
     return tuple(

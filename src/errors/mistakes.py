@@ -1,4 +1,4 @@
-"""Compares the test errors of cells: errors of one cell alone, disagreement, and confusions of classes."""
+"""Compares the test errors of cells: errors that only one cell makes, disagreement, and confusions of classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ IMAGES_AT_ONCE = 2048  # limits the memory of `disagreement`, not its result
 
 @dataclass(frozen=True)
 class ConfusionDifference:
-    """A confusion that two cells make most and least often: images of class `label` predicted as `predicted`."""
+    """How often two cells predict the class `predicted` for images with the label `label`."""
 
     label: int
     predicted: int
-    more: str  # the cell that makes it most often
-    less: str  # the cell that makes it least often
-    times_more: float  # images per run, mean over seeds
-    times_less: float
+    more: str  # the cell with this confusion in the most images
+    less: str  # the cell with this confusion in the fewest images
+    times_more: float  # images per run of the cell `more`, mean over seeds
+    times_less: float  # images per run of the cell `less`, mean over seeds
 
 
 def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float64]) -> tuple[ConfusionDifference, ...]:
-    """The cells that make each confusion most and least often, the largest difference first.
+    """For each confusion of two classes, the cells that make it most and least often, the largest difference first.
 
     The largest of many differences is partly chance: it suggests where to look and proves nothing.  `confusions` holds
-    each cell's confusion matrix, rows are labels, mean over its runs (cells, classes, classes).
+    the confusion matrix of each cell, mean over its runs, with labels as rows (cells, classes, classes).
     """
     differences = []
     for (row, column), most in np.ndenumerate(confusions.argmax(axis=0)):
@@ -36,13 +36,13 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
         more, less = float(confusions[most, row, column]), float(confusions[least, row, column])
         if row != column and more > less:
             differences.append(ConfusionDifference(row, column, cells[most], cells[least], more, less))
-    return tuple(sorted(differences, key=lambda pair: (pair.times_less - pair.times_more, pair.label, pair.predicted)))
+    return tuple(sorted(differences, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
 
 
-def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
-    """For each cell the images that only this cell gets wrong, in ascending order; or right, with swapped arguments.
+def images_of_one_cell(chosen: Bools, opposite: Bools) -> list[Indices]:
+    """For each cell, the images that `chosen` marks for this cell and `opposite` marks for all other cells, ascending.
 
-    `chosen` marks the images that each cell gets wrong (cells, N), `opposite` those it gets right; a tie is in neither.
+    Pass arrays (cells, N) of wrong and right predictions to find the images that only this cell gets wrong.
     """
     if len(chosen) < 2:
         return [np.empty(0, dtype=np.int64) for _ in chosen]
@@ -51,7 +51,7 @@ def by_one_alone(chosen: Bools, opposite: Bools) -> list[Indices]:
 
 
 def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDArray[np.float64]:
-    """The share of images on which two runs predict different classes, averaged over pairs of runs of two cells.
+    """The share of images for which two runs, one of each cell, predict different classes, mean over all such runs.
 
     `cells` holds the predicted classes (N,) of each run of each cell.  The result (cells, cells) is symmetric; its
     diagonal compares two runs of the same cell, and is NaN for a cell with one run.
@@ -62,17 +62,17 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     sizes = np.array([len(cell) for cell in cells])
     starts = np.cumsum(sizes) - sizes
     contested = np.flatnonzero((answers != answers[0]).any(axis=0))
-    alike = np.zeros((len(cells), len(cells)))  # agreeing pairs of runs, summed over contested images
+    agreeing_pairs = np.zeros((len(cells), len(cells)))  # pairs of runs that agree, summed over contested images
     step = max(1, min(IMAGES_AT_ONCE, 2**24 // int(sizes.max()) ** 2))  # keeps the sums below 2**24, exact in 32 bits
     for begin in range(0, len(contested), step):
-        some = answers[:, contested[begin : begin + step]]
-        hot = [np.add.reduceat(some == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
-        votes = np.concatenate(hot, axis=1)  # (cells, classes x images)
-        alike += votes @ votes.T
+        batch = answers[:, contested[begin : begin + step]]
+        by_class = [np.add.reduceat(batch == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
+        votes = np.concatenate(by_class, axis=1)  # (cells, classes x images)
+        agreeing_pairs += votes @ votes.T
     pairs = np.outer(sizes, sizes)
-    own = np.arange(len(cells))
-    alike[own, own] -= sizes * len(contested)  # a run always agrees with itself
-    pairs[own, own] -= sizes
+    diagonal = np.arange(len(cells))
+    agreeing_pairs[diagonal, diagonal] -= sizes * len(contested)  # a run always agrees with itself
+    pairs[diagonal, diagonal] -= sizes
     shares = np.full(pairs.shape, np.nan)
-    np.divide(pairs * len(contested) - alike, pairs * answers.shape[1], out=shares, where=pairs > 0)
+    np.divide(pairs * len(contested) - agreeing_pairs, pairs * answers.shape[1], out=shares, where=pairs > 0)
     return shares

@@ -1,4 +1,4 @@
-"""Draws loss and accuracy by epoch."""
+"""Draws curves of loss and accuracy by epoch."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ from src.pictures.colours import colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
 
-SHOWN = 24  # cells; more lines look too much alike
-PANELS = {
+MAX_CELLS = 24  # more lines would be hard to distinguish
+PANEL_TITLES = {
     "train/loss": "training loss, without penalty",
     "val/loss": "validation loss",
     "train/accuracy": "training accuracy, %",
@@ -24,7 +24,7 @@ PANELS = {
 
 
 def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str, pd.DataFrame]:
-    """For each of the cells, the `mean`, `min`, `max` and `count` over its seeds by epoch, accuracies in percent."""
+    """The `mean`, `min`, `max` and `count` over seeds in each epoch, for each of the cells; accuracies in percent."""
     epochs = results.epochs[results.epochs["cell"].isin(list(cells))]
     values = epochs[metric] * (1 if metric.endswith("loss") else 100)
     table = values.groupby([epochs["cell"], epochs["epoch"]], sort=False).agg(["mean", "min", "max", "count"])
@@ -34,17 +34,17 @@ def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str
 def curves(results: Results) -> Figure:
     """Loss and accuracy by epoch, training on the left and validation on the right, one line per cell.
 
-    A line is the mean over the seeds, a band goes from the lowest seed to the highest.  Markers and line styles
-    distinguish the cells without colour.  The loss excludes penalties, so it is comparable between strengths.
-    `SHOWN` cells at most are drawn, those with the highest validation accuracy.
+    A line is the mean over the seeds, and a band goes from the lowest seed to the highest.  Markers and line styles
+    distinguish the cells without colour.  The loss excludes penalties, so runs with different penalties are comparable.
+    At most `MAX_CELLS` cells are drawn: those with the highest validation accuracy.
 
     In an SVG, the ids of a cell's line and band begin with `cell-K-`, where K is its position among the cells drawn.
     """
-    cells = best_cells(results.runs, SHOWN)
+    cells = best_cells(results.runs, MAX_CELLS)
     columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
-    for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANELS.items(), strict=True)):
+    for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANEL_TITLES.items(), strict=True)):
         _draw_curves(axes, results, cells, metric, panel=k)
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
@@ -65,13 +65,13 @@ def curves(results: Results) -> Figure:
 
 @default_settings
 def single_panel(results: Results, metric: str) -> Figure:
-    """One validation metric, `val/loss` or `val/accuracy`, by epoch, with a line for every cell."""
+    """A figure of one validation metric (`val/loss` or `val/accuracy`) by epoch, with a line for every cell."""
     cells = looks.cell_settings(results.runs)
     columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     axes = figure.subplots()
     _draw_curves(axes, results, cells, metric)
-    style_axes(axes, PANELS[metric])
+    style_axes(axes, PANEL_TITLES[metric])
     if metric.endswith("loss"):
         axes.set_yscale("log")
     _label_epochs(axes)
@@ -80,17 +80,17 @@ def single_panel(results: Results, metric: str) -> Figure:
 
 
 def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
-    """Draw a line for each of the cells, and a band where there are several seeds."""
+    """Draw a line for each of the cells, and a band for a cell with several seeds."""
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        own, n = colour(cells[cell]), curve["count"].max()
+        shade, n = colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        style |= {"color": own, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        name, every = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
-        axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=every, **style)
+        style |= {"color": shade, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        name, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=marker_step, **style)
         if n > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=own, alpha=0.15, linewidth=0)
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=shade, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

@@ -11,7 +11,7 @@ from src.figures.curves import curves
 from src.figures.forest import forest
 from src.figures.heat_map import heat_map
 from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_numbers, weights_by_l1
+from src.figures.swept import accuracy_by, swept_number_keys, weights_by_l1
 from src.pictures.rendering import default_settings, png, svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts
@@ -19,7 +19,7 @@ from src.verdict.verdicts import Verdicts
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its heading, and a description for readers who cannot see it."""
+    """A figure, its heading, and a description for readers who cannot see the figure."""
 
     heading: str
     words: str
@@ -38,30 +38,30 @@ class Drawing:
 
 @default_settings
 def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
-    """The figures that the results have numbers for, by file name without ending."""
-    numbers = swept_numbers(results)
+    """Draw every figure for which the results have numbers, and return them by file name without ending."""
+    number_keys = swept_number_keys(results)
     drawn = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
             "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
-            "seeds, and a band from the lowest seed to the highest.",
+            "seeds and a band from the lowest seed to the highest.",
             curves(results),
         )
     }
     if verdicts.pairs:
-        words = "Forest plot: for each pair of cells, the difference of their test accuracies with its 95 % interval."
+        words = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
         drawn["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
-    for path in numbers:
+    for path in number_keys:
         words = (
             f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
         drawn[name] = Drawing(f"Accuracy by {path}", words, accuracy_by(results, path))
-    if (heat := heat_map(results)) is not None:
+    if (heat_map_figure := heat_map(results)) is not None:
         words = "Heat map with numbers: the mean test accuracy over two swept keys."
-        drawn["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat)
-    if "reg.l1" in numbers and (weights := weights_by_l1(results)) is not None:
+        drawn["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat_map_figure)
+    if "reg.l1" in number_keys and (weights := weights_by_l1(results)) is not None:
         words = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
         drawn["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
@@ -72,5 +72,5 @@ def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:
-    """The file name, without ending, of the reliability diagrams of each atlas."""
+    """The file name, without ending, of the reliability diagrams on each dataset."""
     return [f"reliability_{atlas.source['digest'][:8]}" if len(atlases) > 1 else "reliability" for atlas in atlases]

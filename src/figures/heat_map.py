@@ -1,4 +1,4 @@
-"""Draws a heat map: the test accuracy over two swept keys."""
+"""Draws a heat map of the test accuracy over two swept keys."""
 
 import math
 from collections.abc import Sequence
@@ -9,56 +9,56 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, cell_settings
-from src.figures.swept import has_number, numbers_of, swept_numbers
+from src.figures.swept import has_number, numbers_of, swept_number_keys
 from src.results.grid import averaged_keys, balanced_runs
 from src.results.results import Results
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.wording import joined
 
-LEVELS = 30  # of a key; with more, the squares are too small for their numbers
-LONG = 7  # letters of a value; longer ones are written at an angle
+MAX_LEVELS = 30  # with more values of a key, the squares are too small for their numbers
+MAX_UPRIGHT = 7  # values with more letters are written at an angle
 
 
 def heat_map(results: Results) -> Figure | None:
-    """Mean test accuracy over two swept keys: two numbers, with a panel per norm, or the norms and one number.
+    """Draw the mean test accuracy over two numeric keys, with a panel per norm, or over the norms and one numeric key.
 
-    Each dataset has panels of its own.  A square is the mean over the settings that were trained at all squares of its
-    panel.  A panel without such settings is left out.  None if the sweep varies fewer keys or has too many levels.
+    Each dataset has its own panels.  A square is the mean over the settings that were trained at all squares of the
+    panel; a panel without such settings is left out.  None if the sweep varies fewer keys or has too many levels.
     """
-    numbers = swept_numbers(results)
-    # The panels of a dataset stay together.
+    number_keys = swept_number_keys(results)
+    # Sort by dataset, so the panels of a dataset are adjacent.
     runs = results.runs.iloc[pd.factorize(results.runs["dataset"])[0].argsort(kind="stable")]
     norms = [str(name) for name in results.runs["norm.name"].unique()]
-    if not numbers or (len(numbers) == 1 and len(norms) == 1):
+    if not number_keys or (len(number_keys) == 1 and len(norms) == 1):
         return None
-    column, row = numbers[0], numbers[1] if len(numbers) > 1 else "norm.name"
+    column, row = number_keys[0], number_keys[1] if len(number_keys) > 1 else "norm.name"
     columns = [format_value(value) for value in numbers_of(runs, column)]
     rows = norms if row == "norm.name" else [format_value(value) for value in numbers_of(runs, row)]
-    if max(len(rows), len(columns)) > LEVELS:
+    if max(len(rows), len(columns)) > MAX_LEVELS:
         return None
-    others = [path for path in results.varies if path not in (column, row, "norm.name")]
+    other_keys = [path for path in results.varies if path not in (column, row, "norm.name")]
     grids, averaged = dict[str, pd.DataFrame](), dict[str, None]()
-    reads = {cell: applies(row, settings) for cell, settings in cell_settings(runs).items()}
-    placed = runs[has_number(runs, column) & runs["cell"].map(reads)]
-    for title, panel in placed.groupby(_titles(runs, by_norm=len(numbers) > 1), sort=False):
-        balanced = balanced_runs(panel, others, (row, column))
+    reads_row = {cell: applies(row, settings) for cell, settings in cell_settings(runs).items()}
+    in_grid = runs[has_number(runs, column) & runs["cell"].map(reads_row)]
+    for title, panel in in_grid.groupby(_titles(runs, by_norm=len(number_keys) > 1), sort=False):
+        balanced = balanced_runs(panel, other_keys, (row, column))
         if len(balanced):
             grids[str(title)] = _grid(balanced, row, column).reindex(index=rows, columns=columns)
-            keys = averaged_keys(balanced, others, (row, column))
+            keys = averaged_keys(balanced, other_keys, (row, column))
             averaged |= dict.fromkeys(short_name(path, results.varies) for path in keys)
     return _draw_panels(grids, row, column, list(averaged)) if grids else None
 
 
 def _titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
-    """The title of each run's panel: its norm if `by_norm`, and its dataset if there are several."""
+    """The panel title for each run: the norm if `by_norm`, and the dataset if there are several datasets."""
     several = runs["dataset_name"].nunique() > 1
     names = zip(runs["norm.name"], runs["dataset_name"], strict=True)
     return pd.Series([" ".join([norm] * by_norm + [f"on {data}"] * several) for norm, data in names], runs.index)
 
 
 def _grid(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
-    """Mean test accuracy in percent by the typed values of both keys; NaN where no cell has finished."""
+    """A table of mean test accuracy in percent, with the values of both keys as text; NaN where no run has finished."""
     cells = runs.groupby("cell", sort=False).agg({"test/accuracy": "mean", row: "first", column: "first"})
     values = cells[[row, column]].map(lambda value: float(value) if isinstance(value, int | float) else value)
     cells[[row, column]] = values.map(format_value)
@@ -73,8 +73,8 @@ def _draw_panels(grids: dict[str, pd.DataFrame], row: str, column: str, averaged
     down = math.ceil(len(grids) / across)
     figure = Figure(figsize=(max(across * width, 4.4), down * height + 0.3), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False)
-    every = np.stack([grid.to_numpy() for grid in grids.values()])
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    accuracies = np.stack([grid.to_numpy() for grid in grids.values()])
+    low, high = float(np.nanmin(accuracies)), float(np.nanmax(accuracies))
     for axes, (title, grid) in zip(panels.flat, grids.items(), strict=False):
         _draw_panel(axes, grid, low, high)
         axes.set_xlabel(column)
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None
         dark = not np.isnan(value) and value < (low + high) / 2
         words = "none" if np.isnan(value) else f"{value:.2f}"
         axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-    tilted = max(map(len, grid.columns)) > LONG
+    tilted = max(map(len, grid.columns)) > MAX_UPRIGHT
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilted, ha="right" if tilted else "center")
     axes.set_yticks(range(len(grid.index)), grid.index)
     axes.tick_params(length=0)

@@ -1,41 +1,41 @@
-"""Prepares the curves for the report's page, where a reader can hide cells and point at the curves."""
+"""Prepares the curves for report.html, where a reader can hide cells and read values off the curves."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from src.figures.curves import PANELS, SHOWN, mean_curves
+from src.figures.curves import MAX_CELLS, PANEL_TITLES, mean_curves
 from src.figures.figures import Drawing
 from src.figures.looks import best_cells, line_styles
 from src.pictures.colours import colour
 from src.results.results import Results
 
-UNIT = 3  # pixels for one unit of a dash pattern, in the sample line beside a check box
+DASH_UNIT = 3  # pixels per unit of a dash pattern, in the sample line beside a check box
 
 
 @dataclass(frozen=True)
 class CheckBox:
-    """A cell that a reader can hide and show: its label, and the colour and dashes of its line."""
+    """A check box that hides and shows a cell: the cell's name, and the colour and dashes of its line."""
 
     label: str
     colour: str
-    dashes: str  # as SVG's `stroke-dasharray`
+    dashes: str  # value of the SVG attribute `stroke-dasharray`
 
 
 @dataclass(frozen=True)
 class InlineCurves:
-    """The drawing, its check boxes, and the numbers that `report.js` shows."""
+    """The drawing of the curves, its check boxes, and the numbers that `report.js` shows."""
 
-    svg: str  # the element alone, without XML header
+    svg: str  # the SVG element without the XML header
     boxes: list[CheckBox]
-    lines: list[dict[str, Any]]  # one per panel and cell; each point is x and y in the SVG, mean, lowest and highest
+    lines: list[dict[str, Any]]  # per panel and cell; a point is x and y in the SVG, mean, minimum and maximum
 
 
 def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
-    """The curves of `drawings` as an SVG element, with the numbers behind them."""
-    svg = drawing.svg.decode()  # this also fixes the layout, and with it the place of every point
-    cells = best_cells(results.runs, SHOWN)
+    """Return the curves in `drawing` as an SVG element, with the numbers of every point."""
+    svg = drawing.svg.decode()  # also computes the layout, which `_lines` needs
+    cells = best_cells(results.runs, MAX_CELLS)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
         CheckBox(cell, colour(settings), _dashes(style["linestyle"]))
@@ -45,14 +45,14 @@ def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
 
 
 def _dashes(pattern: Any) -> str:
-    return "none" if pattern == "-" else " ".join(f"{UNIT * part:g}" for part in pattern[1])
+    return "none" if pattern == "-" else " ".join(f"{DASH_UNIT * part:g}" for part in pattern[1])
 
 
 def _lines(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
-    width, height = 72 * figure.get_size_inches()  # an SVG has 72 units an inch
+    width, height = 72 * figure.get_size_inches()  # an SVG has 72 units per inch
     lines = []
-    for axes, metric in zip(figure.axes, PANELS, strict=True):
-        to_figure = axes.transData - figure.transFigure  # from epoch and value to shares of width and height
+    for axes, metric in zip(figure.axes, PANEL_TITLES, strict=True):
+        to_figure = axes.transData - figure.transFigure  # maps epoch and value to shares of width and height
         for k, curve in enumerate(mean_curves(results, cells, metric).values()):
             shares = to_figure.transform(curve["mean"].reset_index().to_numpy())
             points = [

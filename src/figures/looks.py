@@ -1,4 +1,4 @@
-"""Gives each cell the same look in all figures: colour and marker by norm, shade and line style by the rest."""
+"""Gives each cell the same look in all figures: the norm sets colour and marker, other keys set shade and line."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,28 +9,28 @@ from matplotlib.axes import Axes
 from src.norms import NORMS
 
 Settings = Mapping[str, Any]
-"""A row of `Results.runs`: the values of a configuration by dotted key."""
-DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # lengths of dashes and gaps
-LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))
-FILLS = ("full", "none", "left", "top")  # of markers
-LONGEST = 48  # letters of a cell's label in a figure
+"""The configuration of a run: its values by dotted key, as in a row of `Results.runs`."""
+DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # alternating lengths of dashes and gaps
+LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))  # matplotlib's line styles
+FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
+MAX_LETTERS = 48  # letters of a cell's name in a figure
 INK, FRAME = "#222222", "#e4e7ea"
 
 
 def marker(norm_name: str) -> str:
-    """The marker of a norm; a star for a norm in an old folder that this version does not have."""
+    """The marker of a norm; a star for a norm that this version does not have, such as one in an old folder."""
     return NORMS[norm_name].marker if norm_name in NORMS else "*"
 
 
 def filled_marker(norm_name: str) -> str:
-    """The marker of a norm, or a circle in place of a cross, which has no area to fill."""
+    """The marker of a norm, or a circle instead of a cross, because a cross has no area to fill."""
     return "o" if marker(norm_name) == "x" else marker(norm_name)
 
 
 def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
     """The line style and marker fill of each line, for matplotlib; 24 lines of the same norm all differ.
 
-    The first line of a norm is solid and the next five are broken; then the markers are filled less.
+    The first line of a norm is solid, and the next five lines are dashed.  Then the markers are filled less.
     """
     counts: dict[str, int] = {}
     styles = []
@@ -41,7 +41,7 @@ def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
-    """The settings of each cell by its label, in the order of the runs."""
+    """The settings of each cell by its name, in the order of the runs."""
     cells: dict[str, Settings] = runs.drop_duplicates("cell").set_index("cell").to_dict("index")
     return cells
 
@@ -54,21 +54,21 @@ def best_cells(runs: pd.DataFrame, most: int) -> dict[str, Settings]:
 
 
 def selection_title(shown: int, cells: int) -> str:
-    """The title of a figure that shows the best cells only; empty if it shows all of them."""
+    """The title of a figure that shows only the best cells; empty if the figure shows all cells."""
     return f"the {shown} cells with the highest validation accuracy, out of {cells:,}" if shown < cells else ""
 
 
 def figure_label(label: str) -> str:
-    """A label that matplotlib draws letter by letter: escaped, on one line, and shortened in its middle."""
+    """Text for matplotlib that is drawn literally: special characters escaped, on one line, and cut in the middle."""
     words = " ".join(label.split())
-    if len(words) > LONGEST:  # the norm is at the beginning, and differences between labels are often at the end
-        words = f"{words[: LONGEST // 3]}...{words[3 + LONGEST // 3 - LONGEST :]}"
+    if len(words) > MAX_LETTERS:  # names begin with the norm, and often differ at the end
+        words = f"{words[: MAX_LETTERS // 3]}...{words[3 + MAX_LETTERS // 3 - MAX_LETTERS :]}"
     words = words.replace("$", r"\$")  # a dollar would begin a formula
-    return f" {words}" if words.startswith("_") else words  # matplotlib hides labels that begin with an underscore
+    return f" {words}" if words.startswith("_") else words  # matplotlib hides text that begins with _
 
 
 def legend_columns(labels: Iterable[str]) -> int:
-    """The number of labels that fit beside each other in a legend below a figure of full width."""
+    """The number of labels that fit side by side in the legend below a figure of full width."""
     widths = [len(figure_label(label)) for label in labels]
     return max(1, min(len(widths), 105 // (max(widths) + 12)))
 

@@ -1,4 +1,4 @@
-"""Draws reliability diagrams: how often a cell's answers are right, by how confident they are."""
+"""Draws reliability diagrams, which show how often the predictions of a cell are right at each confidence."""
 
 import math
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from src.errors.calibration import Calibration
 from src.figures.looks import Settings, best_cells, figure_label, filled_marker, selection_title, style_axes
 from src.pictures.colours import colour
 
-SHOWN = 12  # cells
-COLUMNS = 3
+MAX_CELLS = 12  # panels in the figure
+COLUMNS = 3  # panels side by side
 
 
 def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
-    """One panel per cell with a calibration: accuracy against mean confidence, one marker per bin.
+    """Draw a panel per cell in `calibration`: accuracy against mean confidence, with a marker per bin.
 
-    A marker is larger for more images.  Below the diagonal the cell is overconfident.  The grey stems are the gaps;
-    their mean, weighted by images, is the expected calibration error of a single run (Guo et al. 2017).  With several
-    seeds, the stems show all runs together, and the error in the title is the mean of the runs' errors.
+    A marker is larger for more images.  Below the diagonal, the cell is overconfident.  Grey lines show the gap between
+    accuracy and confidence.  For a single run, the mean gap, weighted by images, is the expected calibration error (Guo
+    et al. 2017).  For several runs, the gaps come from all predictions, and the error is the mean over the runs.
     """
-    known = runs[runs["cell"].isin(list(calibration))]
-    cells = best_cells(known, SHOWN)
+    calibrated = runs[runs["cell"].isin(list(calibration))]
+    cells = best_cells(calibrated, MAX_CELLS)
     columns = min(COLUMNS, len(cells))
     rows = math.ceil(len(cells) / columns)
     figure = Figure(figsize=(3.2 * columns + 0.3, 3.3 * rows + 0.3), layout="constrained")
@@ -35,20 +35,20 @@ def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> F
         axes.set_axis_off()
     figure.supxlabel("confidence, %", fontsize=10)
     figure.supylabel("accuracy, %", fontsize=10)
-    if title := selection_title(len(cells), known["cell"].nunique()):
+    if title := selection_title(len(cells), calibrated["cell"].nunique()):
         figure.suptitle(title, fontsize=10)
     return figure
 
 
 def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) -> None:
-    own, full = colour(settings), bins.count > 0
-    confidence, accuracy, count = 100 * bins.confidence[full], 100 * bins.accuracy[full], bins.count[full]
+    cell_colour, filled = colour(settings), bins.count > 0
+    confidence, accuracy, count = 100 * bins.confidence[filled], 100 * bins.accuracy[filled], bins.count[filled]
     axes.plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (4, 3)))
     low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)
     axes.vlines(confidence, low, high, color="#b5bcc4", linewidth=3)
-    axes.plot(confidence, accuracy, color=own, linewidth=1)
+    axes.plot(confidence, accuracy, color=cell_colour, linewidth=1)
     size = 12 + 60 * np.log1p(count) / np.log1p(count.sum())
-    axes.scatter(confidence, accuracy, s=size, color=own, marker=filled_marker(settings["norm.name"]), zorder=3)
+    axes.scatter(confidence, accuracy, s=size, color=cell_colour, marker=filled_marker(settings["norm.name"]), zorder=3)
     style_axes(axes, f"{figure_label(cell)}\ncalibration error {100 * bins.ece:.2f} points")
     axes.title.set_fontsize(9)
     axes.set_xlim(-3, 103)

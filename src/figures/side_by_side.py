@@ -1,4 +1,4 @@
-"""Draws test images with the answers of many cells beside them."""
+"""Draws test images with the predictions of many cells beside each image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from src.pictures import tiles
 from src.pictures.tiles import DETAIL, GAP, GREY, INK, TILE, WRONG, percent, text_width
 from src.runs.predictions import Indices
 
-STEP = TILE + 8  # from one column of answers to the next
+COLUMN_WIDTH = TILE + 8  # pixels from one column to the next
 HEADING = 13  # font size in pixels
-ONE_SEED = "below each answer: its confidence; a frame marks a mistake"
-SEEDS = "below each answer: its mean confidence and the number of seeds that give it; framed if most seeds are wrong"
+ONE_SEED = "Below each prediction is its confidence.  A frame marks a mistake."
+SEEDS = "Below each prediction: its mean confidence and how many seeds predict it.  A frame: most seeds are wrong."
 WRONG_PAPER = "#fde3d3"
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """A square of the picture: a large word above small lines."""
+    """The text of a square of the picture: a large word (a class) above small lines (such as the confidence)."""
 
     word: str
     details: tuple[str, ...]
@@ -32,53 +32,53 @@ class _Answer:
 def side_by_side(
     test_images: Bytes,
     cells: Mapping[str, CellAnswers],
-    chosen: Indices,
+    indices: Indices,
     classes: Sequence[str],
     heading: str,
     suspects: Sequence[Suspect] = (),
 ) -> Image.Image:
-    """A picture with one row per image and one column per cell: the answer of most seeds, and its mean confidence.
+    """Draw a row per image and a column per cell: the class that most seeds predict, and its mean confidence.
 
-    With several seeds, a third line counts the seeds that give the answer.  Wrong answers are coloured.  A frame marks
-    an image that more than half of the seeds get wrong, even if the most frequent answer is right.
+    With several seeds, a third line counts the seeds with this prediction.  Wrong classes are red.  A frame marks
+    an image that more than half of the seeds misclassify, even if the most frequent prediction is right.
 
-    `test_images` (N, C, H, W) are grey or RGB.  `chosen` holds the indices of the images to show, in this order, and
-    `suspects` a suspected label error for each of them, or nothing.
+    `test_images` (N, C, H, W) are grey or RGB.  `indices` are the positions of the images to draw, in this order.
+    `suspects` is empty, or holds a suspected label error for each image to draw.
     """
-    if len(chosen) == 0 or not cells:
+    if len(indices) == 0 or not cells:
         return tiles.message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
-    columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in chosen]}
+    columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in indices]}
     if suspects:
         columns["suggested"] = [
             _Answer(classes[suspect.suggested], (percent(suspect.confidence), f"{suspect.share:.0%} runs"))
             for suspect in suspects
         ]
-    columns |= {name: _column(cell, chosen, classes) for name, cell in cells.items()}
+    columns |= {name: _column(cell, indices, classes) for name, cell in cells.items()}
     left = TILE + 2 * GAP
-    width = left + max(len(columns), 4) * STEP + GAP
+    width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
     legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
     lines = [(line, HEADING, INK) for line in _wrap(heading, width - 2 * GAP, HEADING)]
     lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
     head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
     below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
-    picture, draw = tiles.blank_picture(width, below + len(chosen) * (TILE + GAP))
+    picture, draw = tiles.blank_picture(width, below + len(indices) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
         draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, tiles.font(size))
-    for row, index in enumerate(chosen):
+    for row, index in enumerate(indices):
         picture.paste(tiles.tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
     size = tiles.common_size(list(classes), TILE - 8, tiles.PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
-        place = left + column * STEP
-        _draw_head(draw, (place + TILE // 2, below - GAP), name)
+        x = left + column * COLUMN_WIDTH
+        _draw_column_name(draw, (x + TILE // 2, below - GAP), name)
         for row, answer in enumerate(answers):
-            _draw_answer(draw, (place, below + row * (TILE + GAP)), answer, size)
+            _draw_answer(draw, (x, below + row * (TILE + GAP)), answer, size)
     return picture
 
 
-def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[_Answer]:
+def _column(cell: CellAnswers, indices: Indices, classes: Sequence[str]) -> list[_Answer]:
     answers, wrong = [], cell.wrong
-    for index in chosen:
+    for index in indices:
         predicted = int(cell.predicted[index])
         votes = (f"{cell.votes[index]}/{len(cell.runs)}",) if len(cell.runs) > 1 else ()
         details = (percent(cell.confidence[index]), *votes)
@@ -87,33 +87,33 @@ def _column(cell: CellAnswers, chosen: Indices, classes: Sequence[str]) -> list[
     return answers
 
 
-def _draw_answer(draw: ImageDraw.ImageDraw, place: tuple[int, int], answer: _Answer, size: int) -> None:
-    """Draw an answer; `place` is the upper left corner of its square."""
-    middle, top = place[0] + TILE // 2, place[1]
+def _draw_answer(draw: ImageDraw.ImageDraw, corner: tuple[int, int], answer: _Answer, size: int) -> None:
+    """Draw the text of a square; `corner` is the upper left corner of the square."""
+    middle, top = corner[0] + TILE // 2, corner[1]
     if answer.framed:
-        draw.rectangle((*place, place[0] + TILE - 1, top + TILE - 1), fill=WRONG_PAPER, outline=WRONG)
+        draw.rectangle((*corner, corner[0] + TILE - 1, top + TILE - 1), fill=WRONG_PAPER, outline=WRONG)
     word = tiles.cut(answer.word, TILE - 8, size)
     draw.text((middle, top + 30), word, answer.ink, tiles.font(size), anchor="ms")
     for line, detail in enumerate(answer.details):
         draw.text((middle, top + 45 + line * (DETAIL + 2)), detail, GREY, tiles.font(DETAIL), anchor="ms")
 
 
-def _draw_head(draw: ImageDraw.ImageDraw, place: tuple[int, int], name: str) -> None:
-    """Write the name of a column; `place` is the lower end of its last line, in the middle."""
+def _draw_column_name(draw: ImageDraw.ImageDraw, bottom: tuple[int, int], name: str) -> None:
+    """Write the name of a column; `bottom` is the middle of the lower edge of its last line."""
     for line, word in enumerate(reversed(_lines_of(name))):
-        size = tiles.common_size([word], STEP - 2, DETAIL, smallest=8)
-        height = place[1] - line * (DETAIL + 3)
-        draw.text((place[0], height), tiles.cut(word, STEP - 2, size), INK, tiles.font(size), anchor="md")
+        size = tiles.common_size([word], COLUMN_WIDTH - 2, DETAIL, smallest=8)
+        y = bottom[1] - line * (DETAIL + 3)
+        draw.text((bottom[0], y), tiles.cut(word, COLUMN_WIDTH - 2, size), INK, tiles.font(size), anchor="md")
 
 
 def _lines_of(name: str) -> list[str]:
-    """The label of a cell, one word per line; a long word has its key and its value on two lines."""
-    words = (word.replace("=", "= ") if text_width(word, DETAIL) > STEP else word for word in name.split())
+    """Split the name of a cell into lines of one word.  A long `key=value` becomes two lines."""
+    words = (word.replace("=", "= ") if text_width(word, DETAIL) > COLUMN_WIDTH else word for word in name.split())
     return " ".join(words).split()
 
 
 def _wrap(words: str, width: int, size: int) -> list[str]:
-    """The text in lines of at most `width` pixels."""
+    """Wrap text in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()

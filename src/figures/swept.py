@@ -1,4 +1,4 @@
-"""Draws accuracy, and the effect of L1 on the weights, against a swept number."""
+"""Draws accuracy against a swept numeric key, and the size and sparsity of the weights against `reg.l1`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,34 +13,34 @@ from src.figures.looks import INK, cell_settings, figure_label, legend_columns, 
 from src.pictures.colours import colour
 from src.results.grid import balanced_runs
 from src.results.results import Results
-from src.results.weights import SMALL, weight_frame
+from src.results.weights import NEAR_ZERO, weight_frame
 from src.runs.naming import format_value, job_name
 
-LINES_SHOWN = 8
-TICKS = 12
+MAX_LINES = 8  # with more lines, each norm gets a single line
+MAX_TICKS = 12  # labels on the axis
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
 STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
-"""For each panel its title, with the unit, and the values of the runs by their names."""
+"""The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 
 
-def swept_numbers(results: Results) -> list[str]:
-    """The varying keys that have at least two different numbers."""
+def swept_number_keys(results: Results) -> list[str]:
+    """The swept keys that have at least two different numbers as values."""
     return [path for path in results.varies if len(numbers_of(results.runs, path)) > 1]
 
 
 def numbers_of(runs: pd.DataFrame, path: str) -> list[float]:
-    """The numbers among the values of a key, ascending."""
+    """The different numbers among the values of a key, ascending."""
     return sorted({float(value) for value in runs.loc[has_number(runs, path), path]})
 
 
 def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
-    """Whether the value of a key is a number, for each run."""
+    """Whether each run has a number as its value of a key."""
     return runs[path].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).astype(bool)
 
 
 def accuracy_by(results: Results, path: str) -> Figure:
-    """Test and validation accuracy against a swept number, one line per norm and other swept settings."""
+    """Draw test and validation accuracy against a swept numeric key, a line per norm and other swept settings."""
     runs = results.runs.set_index("run")
     measures = {
         "test accuracy, %": 100 * runs["test/accuracy"],
@@ -50,31 +50,31 @@ def accuracy_by(results: Results, path: str) -> Figure:
 
 
 def weights_by_l1(results: Results) -> Figure | None:
-    """Size and sparsity of the trained weights against `reg.l1`, or None if no weights can be read."""
+    """Draw size and sparsity of the trained weights against `reg.l1`; None if no weights can be read."""
     weights = weight_frame(results.runs).set_index("run")
     if not len(weights):
         return None
     measures = {
         "sum of |weight|, after training": weights["magnitude"],
-        f"|weight| < {SMALL:g}, % of all": 100 * weights["sparsity"],
+        f"|weight| < {NEAR_ZERO:g}, % of all": 100 * weights["sparsity"],
     }
     return _draw(results, "reg.l1", measures)
 
 
 def _draw(results: Results, path: str, measures: Measures) -> Figure:
     lines = _lines(results, path)
-    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
+    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # the first run sets the look of a line
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
-    position = _positions(numbers_of(pd.concat(lines.values()), path), path)
+    position = _axis_positions(numbers_of(pd.concat(lines.values()), path), path)
     width = max(position.values()) - min(position.values())
     styles = line_styles(row["norm.name"] for row in settings)
     for axes, (title, values) in zip(panels, measures.items(), strict=True):
         for k, (name, line) in enumerate(lines.items()):
-            # A small offset keeps equal lines apart.
+            # A small horizontal offset keeps overlapping lines apart.
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
-            known = line[line["run"].isin(values.index)]
-            by_value = known["run"].map(values).groupby(known[path].astype(float)).agg(list)
+            measured = line[line["run"].isin(values.index)]
+            by_value = measured["run"].map(values).groupby(measured[path].astype(float)).agg(list)
             look = styles[k] | {"color": colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
             points = {position[value] + offset: runs for value, runs in by_value.items()}
             _draw_line(axes, figure_label(name), points, look)
@@ -90,22 +90,22 @@ def _draw(results: Results, path: str, measures: Measures) -> Figure:
 
 
 def _lines(results: Results, path: str) -> dict[str, pd.DataFrame]:
-    """The runs of each line by its name: a line per dataset, norm and other swept settings.
+    """Return the runs of each line, by the line's name.  Each dataset, norm and other swept setting has a line.
 
-    For more than `LINES_SHOWN` lines, all runs of a norm share one.  A line keeps only the settings that were trained
-    at all values of the key.  It keeps all settings if no such setting exists, as in a random search.
+    If there would be more than `MAX_LINES` lines, all runs of a norm share a line.  A line keeps only the settings
+    that were trained at all values of the key, or all settings if no such setting exists, as in a random search.
     """
-    others = [other for other in results.varies if other != path]
+    keys = [key for key in results.varies if key != path]
     runs = results.runs[has_number(results.runs, path)]
-    names = _names(runs, others)
-    if names.nunique() > LINES_SHOWN:
-        names = _names(runs, ["norm.name"])
-    lines = {str(name): (balanced_runs(line, others, [path]), line) for name, line in runs.groupby(names, sort=False)}
+    names = _line_names(runs, keys)
+    if names.nunique() > MAX_LINES:
+        names = _line_names(runs, ["norm.name"])
+    lines = {str(name): (balanced_runs(line, keys, [path]), line) for name, line in runs.groupby(names, sort=False)}
     return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
 
 
-def _names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
-    """The name of each run's line: its settings, and the first digits of its dataset if there are several."""
+def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
+    """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
     several = runs["dataset"].nunique() > 1
     names = {
         cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * several
@@ -114,8 +114,8 @@ def _names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
     return runs["cell"].map(names)
 
 
-def _positions(values: Sequence[float], path: str) -> dict[float, float]:
-    """The position of each value on the axis: its logarithm for a strength, with zero apart on the left."""
+def _axis_positions(values: Sequence[float], path: str) -> dict[float, float]:
+    """The axis position of each value: the value, or its logarithm for wide ranges, with zero on the far left."""
     positive = [value for value in values if value > 0]
     wide = bool(positive) and values[0] >= 0 and (path in STRENGTHS or positive[-1] >= 20 * positive[0])
     if not wide:
@@ -135,7 +135,7 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look:
     means = np.array([np.mean(values) for values in points.values()])
     below = means - [min(values) for values in points.values()]
     above = [max(values) for values in points.values()] - means
-    bars = np.maximum([below, above], 0)  # rounding can move the mean of equal values below or above them
+    bars = np.maximum([below, above], 0)  # rounding can make the mean of equal values differ from them
     axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **look)
     for position, values in points.items():
         if len(values) > 1:
@@ -145,7 +145,7 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look:
 def _label_values(axes: Axes, position: Mapping[float, float]) -> None:
     """Label the axis with the swept values, and mark the gap between zero and the logarithms."""
     values = list(position)
-    shown = values[:: math.ceil(len(values) / TICKS)]
+    shown = values[:: math.ceil(len(values) / MAX_TICKS)]
     axes.set_xticks([position[value] for value in shown], [format_value(value) for value in shown])
     axes.tick_params(axis="x", labelsize=9, rotation=0 if len(shown) <= 6 else 45)
     axes.margins(x=0.08)

@@ -1,1 +1,1 @@
-"""Writes and prints a comparison: table, report, assignment."""
+"""Writes and prints a comparison as a table, a report, or the files of a course assignment."""

@@ -17,7 +17,7 @@ from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
-MISTAKES, COLUMNS = 10, 5
+MISTAKES, COLUMNS = 10, 5  # of a grid: number of images, and of columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
 channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 
@@ -25,20 +25,20 @@ channel.  The norms differ in the values over which they take one mean and varia
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
     """Write `README.md`, `loss.png`, `accuracy.png` and a grid of ten mistakes per model into a folder.
 
-    A model with several seeds shows the mistakes of its first run.  Without the test images there are no grids.
-    `budget` is the largest number of parameters that a model may have; None for no limit.
+    A grid shows the mistakes of the model's first run.  Without the test images, there are no grids.
+    `budget` is the largest allowed number of parameters of a model; None for no limit.
     """
     results = report.results
     files = {f"{metric}.png": png(single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
-    names: dict[str, str] = {}
-    for model, key, picture in (grid for atlas in report.atlases for grid in _mistakes(atlas, results)):
-        names[model] = f"misclassified_{folder_name(model, key)}.png"
-        files[names[model]] = picture
-    write_all(folder, {**files, "README.md": _text(report, names, budget).encode()})
+    grid_files: dict[str, str] = {}
+    for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
+        grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
+        files[grid_files[model]] = picture
+    write_all(folder, {**files, "README.md": _readme(report, grid_files, budget).encode()})
 
 
-def _mistakes(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
-    """The name and key of each model on one dataset, and its most confident mistakes as PNG."""
+def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the name and key of each model on one dataset, and a PNG of the model's most confident mistakes."""
     try:
         images = atlas.test_images()
     except BadInput:
@@ -51,41 +51,41 @@ def _mistakes(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]
         yield model, job.start["cell"], picture_png(grid)
 
 
-def _text(report: Report, grids: dict[str, str], budget: int | None) -> str:
+def _readme(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
     parts = [
         "# Normalisation and regularisation: a comparison",
-        _setting(report),
+        _conditions(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
         _table([column.heading for column in report.columns], report.rows),
         "\n".join(f"- {escape_markdown(note)}" for note in report.notes),
         "## Parameters",
-        _parameters(report.frame, budget),
+        _parameter_table(report.frame, budget),
         "## Loss of all models\n\n![Validation loss of all models by epoch](loss.png)",
         "## Accuracy of all models\n\n![Validation accuracy of all models by epoch](accuracy.png)",
-        "## Ten misclassified test images of each model\n\nThe most confident mistakes: true class > predicted class.",
-        *(f"### {escape_markdown(name)}\n\n![Ten mistakes](<{file}>)" for name, file in grids.items()),
+        "## The ten most confident mistakes of each model\n\nThe caption of an image is: true class > predicted class.",
+        *(f"### {escape_markdown(name)}\n\n![Ten mistakes](<{file}>)" for name, file in grid_files.items()),
         "## How the norms differ",
         EXPLANATION,
-        _norms(set(report.frame["norm.name"])),
-        "## How to repeat the comparison",
+        _norm_table(set(report.frame["norm.name"])),
+        "## Repeat the comparison",
         "\n".join(["```sh", *report.facts.commands, "```"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _setting(report: Report) -> str:
+def _conditions(report: Report) -> str:
     common = dict(report.facts.common)
     keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
-        f"The curves show the validation split (images held back from training: {held_back}).  The networks are tested "
+        f"The curves show the validation images ({held_back} images held back from training).  The networks are tested "
         "once, after the last epoch."
     )
 
 
-def _parameters(frame: pd.DataFrame, budget: int | None) -> str:
+def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
     models = frame.assign(count=frame["parameters"].map("{:,}".format))
     if budget is None:
         return _table(("model", "parameters"), models[["cell", "count"]].to_numpy())
@@ -93,8 +93,8 @@ def _parameters(frame: pd.DataFrame, budget: int | None) -> str:
     return _table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
 
 
-def _norms(names: set[str]) -> str:
-    headings = ("", "name", "one mean and variance over", "depends on the rest of the batch", "in evaluation")
+def _norm_table(names: set[str]) -> str:
+    headings = ("", "name", "one mean and variance over", "depends on other images in the batch", "in evaluation")
     norms = [norm for name, norm in NORMS.items() if name in names]
     return _table(
         headings,

@@ -1,4 +1,4 @@
-"""Compares the finished runs of sweeps: reads them, writes the report and prints the result."""
+"""Reads the finished runs of sweeps, compares them, writes the report, and prints the result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ def compare(
 ) -> tuple[Results, "Report | None"]:
     """Write the report of the finished runs into `out`, print the comparison, and return the results and the report.
 
-    The report is None if no run has finished, or if nothing has `changed` and the existing report is current.  An error
-    in writing the report is raised after the comparison is printed: BadInput if `out` cannot be written.
+    The report is None if no run has finished, or if `changed` is false and the existing report is up to date.  If the
+    report cannot be written, the comparison is printed before the error is raised (BadInput if `out` is not writable).
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
@@ -37,11 +37,11 @@ def compare(
     report, warnings, failure = None, list[str](), None
     try:
         if changed or not _is_current(out / REPORT, results):
-            from src.report.report import draw_report, report_files  # imports matplotlib, only needed here
+            from src.report.report import draw_report, report_files  # imports matplotlib, which takes long
 
             report = draw_report(sweeps, results, frame, atlases, verdicts, warnings.append)
             write_all(out, report_files(report))
-    except Exception as error:  # a full disk, for example
+    except Exception as error:  # for example, the disk is full
         failure = error
     print_lines(console, [*verdicts.opening, ""])
     print_table(results, frame, console)
@@ -56,7 +56,7 @@ def compare(
 
 
 def _is_current(report: Path, results: Results) -> bool:
-    """Whether the report is newer than all results and all code; a killed command may have left none."""
+    """Whether a report exists that is newer than all results and all code."""
     sources = [job.folder.result_path for job in results.jobs.values()]
     sources += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
     return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in sources)

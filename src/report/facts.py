@@ -1,4 +1,4 @@
-"""Collects the configuration, the environment and the commands of compared runs, for the report."""
+"""Collects the configuration, environment and commands of the compared runs, for the report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ from src.runs.sweep import Sweep
 from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
-"""Names with their values, as text."""
-VALUES = 40  # of one key, at most
+"""Pairs of a name and its value, as text."""
+LIMIT = 40  # values listed for one key
 
 
 class Facts(NamedTuple):
-    """The conditions of a comparison as text."""
+    """The conditions of a comparison, as text for the report."""
 
-    common: Rows  # keys with the same value in all runs that read them
-    varies: Rows  # all other keys, with their values
-    data: Rows
-    environment: Rows
-    commands: tuple[str, ...]  # repeat the sweeps and the comparison
+    common: Rows  # keys with the same value in all runs that read the key
+    varies: Rows  # keys with several values, with all these values
+    data: Rows  # datasets, with a description
+    environment: Rows  # versions, hardware and variables, with their values
+    commands: tuple[str, ...]  # commands that repeat the sweeps and the comparison
 
 
 def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
-    """The conditions under which the finished runs were trained."""
+    """Collect the conditions under which the finished runs were trained."""
     jobs = list(results.jobs.values())
     common, varies = _configuration(jobs)
     name = "normlab-compare" if sweeps[0].command.startswith("normlab-") else "python -m src.compare"
@@ -42,14 +42,14 @@ def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
 
 
 def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
-    """The keys with one value in all jobs that read them, and the keys with several."""
+    """Return the keys with one value in all jobs that read the key, and the keys with several values."""
     values: dict[str, dict[str, None]] = {path: {} for path in KEYS}
     for job in jobs:
         for path, value in job.leaves.items():
             if path in KEYS and applies(path, job.leaves) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
-    common = tuple((path, next(iter(each))) for path, each in values.items() if len(each) == 1)
-    return common, tuple((path, ", ".join(shorten(each, VALUES))) for path, each in values.items() if len(each) > 1)
+    common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
+    return common, tuple((path, ", ".join(shorten(texts, LIMIT))) for path, texts in values.items() if len(texts) > 1)
 
 
 def _description(source: Mapping[str, Any]) -> str:
@@ -61,22 +61,22 @@ def _description(source: Mapping[str, Any]) -> str:
 
 
 def _environment(jobs: Sequence[FinishedJob]) -> Rows:
-    """Where the jobs ran; a name with several values lists each with its number of runs.
+    """The environments of the jobs.  A name with several values lists each value with its number of runs.
 
-    A job that was resumed in another environment counts for both.
+    A job that was resumed in another environment counts for both environments.
     """
     runs: dict[str, Counter[str]] = {}
     recorded = {name for job in jobs for environment in job.environments for name in environment}
     unset = {name: UNSET for name in VARIABLES if name in recorded}
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
-        pairs = {(name, str(value)) for place in job.environments for name, value in {**unset, **place, **code}.items()}
+        pairs = {(name, str(value)) for env in job.environments for name, value in {**unset, **env, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
-            runs.setdefault(name, Counter()).update(sorted(value for other, value in pairs if other == name))
-    return tuple((name, _with_counts(counts)) for name, counts in runs.items())
+            runs.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))
+    return tuple((name, _values_with_counts(counts)) for name, counts in runs.items())
 
 
-def _with_counts(runs: Counter[str]) -> str:
+def _values_with_counts(runs: Counter[str]) -> str:
     if len(runs) == 1:
         return next(iter(runs))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], VALUES))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], LIMIT))

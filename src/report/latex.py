@@ -1,4 +1,4 @@
-"""Writes the table of a comparison in LaTeX; the document needs only the package booktabs."""
+"""Writes the table of a comparison as LaTeX.  The LaTeX document needs only the package booktabs."""
 
 import re
 import textwrap
@@ -8,9 +8,9 @@ import pandas as pd
 from src.report.table import Column, notes, table_columns
 from src.results.results import Results
 
-WIDTH = 10  # characters in a line of a heading
+HEADING_WIDTH = 10  # most characters in a line of a heading
 
-# Characters with a meaning in TeX; the fonts of the document decide about all others.
+# TeX code for characters that are special in TeX.  All other characters are left to the document's fonts.
 SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -25,14 +25,14 @@ SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
 
 
 def latex(results: Results, frame: pd.DataFrame) -> bytes:
-    """The table of `as_frame` as a `table` environment; the caption explains how to read the numbers."""
+    """The comparison table as a LaTeX `table` environment, with a caption that explains how to read the numbers."""
     columns = table_columns(results, frame)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"  \caption{{{escape(' '.join(notes(results, frame)))}}}",
-        rf"  \begin{{tabular}}{{@{{}}{''.join(map(_side, columns))}@{{}}}}",
+        rf"  \begin{{tabular}}{{@{{}}{''.join(map(_alignment, columns))}@{{}}}}",
         r"    \toprule",
         f"    {' & '.join(map(_heading, columns))} \\\\",
         r"    \midrule",
@@ -44,23 +44,23 @@ def latex(results: Results, frame: pd.DataFrame) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _side(column: Column) -> str:
+def _alignment(column: Column) -> str:
     return "r" if column.numeric else "l"
 
 
 def _heading(column: Column) -> str:
-    """A heading on several lines, which keeps the table within the page."""
-    kept = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # a unit stays with its word
-    lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, WIDTH, break_long_words=False))
-    return rf"\shortstack[{_side(column)}]{{{lines}}}"
+    """Break a heading into short lines, so the table fits on a page."""
+    kept = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps a unit on the line of its word
+    lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, HEADING_WIDTH, break_long_words=False))
+    return rf"\shortstack[{_alignment(column)}]{{{lines}}}"
 
 
 def _row(first: str, *rest: str) -> str:
-    # In braces, because TeX would read a `[` or `*` after the end of a row as its argument.
+    # The braces keep TeX from reading a `[` or `*` at the start of a row as an argument of the previous `\\`.
     return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, rest)]) + r" \\"
 
 
 def escape(text: str) -> str:
-    """Text for LaTeX, on one line; without control characters, which TeX refuses."""
+    """Escape text for LaTeX, on one line, without the control characters that TeX refuses."""
     plain = re.sub(r"[\x00-\x1f\x7f]", "", " ".join(text.split()))
     return "".join(SPECIAL.get(letter, letter) for letter in plain)

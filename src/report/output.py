@@ -1,4 +1,4 @@
-"""Writes results to files or to the standard output."""
+"""Writes results to files or to standard output."""
 
 from pathlib import Path
 
@@ -9,26 +9,26 @@ from src.storage.files import write_atomic
 STDOUT = Path("-")
 
 
-def check_outputs(named: dict[str, Path | None]) -> list[Path]:
-    """Return the files of the output options that were passed.
+def check_outputs(options: dict[str, Path | None]) -> list[Path]:
+    """Return the files that were passed to the output options.
 
-    Raises BadInput for a folder, or for two results that would mix on the standard output.
+    Raises BadInput for a folder, or if two results would mix on standard output.
     """
-    files = {option: path for option, path in named.items() if path is not None}
+    files = {option: path for option, path in options.items() if path is not None}
     mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
     if len(mixed) > 1:
-        raise BadInput(f"{' and '.join(mixed)} would mix on the standard output", "one of them")
+        raise BadInput(f"{' and '.join(mixed)} would mix on standard output", "only one of them")
     for path in files.values():
         try:
             if path.is_dir():
-                raise BadInput(f"{path} is a folder", "a file, or - for the standard output")
+                raise BadInput(f"{path} is a folder", "a file, or - for standard output")
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise _write_error(path, error) from error
     return list(files.values())
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file atomically; links, pipes and devices are written through and kept.
+    """Write a file atomically.  If the path is a link, pipe or device, write into its target and keep it.
 
     Raises BadInput if the file cannot be written.
     """
@@ -43,18 +43,18 @@ def write(path: Path, content: bytes) -> None:
         else:
             write_atomic(path, content)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _write_error(path, error) from error
 
 
 def write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder, by name."""
+    """Write files into a folder.  `files` maps file names to contents."""
     for name, content in files.items():
         write(folder / name, content)
 
 
-def _unwritable(path: Path, error: OSError) -> BadInput:
-    why = error.strerror or str(error)
+def _write_error(path: Path, error: OSError) -> BadInput:
+    reason = error.strerror or str(error)
     if path == STDOUT:
-        problem = f"the standard output cannot be written: {why}"
+        problem = f"standard output cannot be written: {reason}"
         return BadInput(problem, "a file, or - for an open output", "--json FILE")
-    return BadInput(f"{path} cannot be written: {why}")
+    return BadInput(f"{path} cannot be written: {reason}")

@@ -1,4 +1,4 @@
-"""Writes the report of a comparison: a self-contained HTML page, the same as Markdown, JSON, and all figures."""
+"""Writes the report of a comparison as a self-contained HTML page, as Markdown and as JSON, with all figures."""
 
 import re
 from base64 import b64encode
@@ -23,17 +23,17 @@ from src.report.table import Column, csv_content, curves_csv, json_content, note
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.pairs import Pair, clearest
-from src.verdict.points import hundredths
+from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-PAIRS, SUSPECTS, LEFT_OUT = 500, 50, 200  # rows, at most
-JSON_PAIRS = 1_000  # a thousand cells have half a million pairs
+MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # rows in the report
+MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs
 
 
 @dataclass(frozen=True)
 class Report:
-    """The contents of a report."""
+    """The results, conclusions and pictures of a report."""
 
     sweeps: Sequence[Sweep]
     results: Results  # at least one run
@@ -41,50 +41,50 @@ class Report:
     atlases: Sequence[Atlas]
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without suffix
-    galleries: Sequence[Mapping[str, Gallery]]  # of each atlas, by file name without suffix
+    galleries: Sequence[Mapping[str, Gallery]]  # of each dataset, by file name without suffix
 
     @property
     def title(self) -> str:
-        """The titles of the sweeps."""
+        """The title of the report, made of the titles of the sweeps."""
         return " and ".join(sweep.title for sweep in self.sweeps)
 
     @cached_property
     def columns(self) -> list[Column]:
-        """The table, a row a cell."""
+        """The columns of the table, which has one row per cell."""
         return table_columns(self.results, self.frame)
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The texts of the table by row."""
+        """The rows of the table as text."""
         return list(zip(*(column.texts for column in self.columns), strict=True))
 
     @property
     def notes(self) -> list[str]:
-        """How to read the table."""
+        """The sentences that explain how to read the table."""
         return notes(self.results, self.frame)
 
     @cached_property
     def facts(self) -> Facts:
-        """Configuration, environment, commands."""
+        """The configuration, environment and commands of the compared runs."""
         return facts(self.sweeps, self.results)
 
     @property
     def left_out(self) -> list[str]:
-        """Missing runs and comparisons, each with the reason."""
+        """A line for each run and pair that is left out, with the reason."""
         problems = [*self.results.unfinished, *self.results.incomplete]
         lines = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in problems]
         lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
-        return shorten([*self.verdicts.left_out, *lines], LEFT_OUT)
+        return shorten([*self.verdicts.left_out, *lines], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers of the comparison."""
+        """All numbers of the comparison as a JSON object."""
         verdicts = self.verdicts
         return {
             "sweeps": [sweep.id for sweep in self.sweeps],
             "notes": self.notes,
             "verdict": list(verdicts.opening),
             "cells": json_content(self.frame),
-            "pairs": [_pair(pair) for pair in clearest(verdicts.pairs, JSON_PAIRS)],
+            "pairs": [_pair_json(pair) for pair in clearest(verdicts.pairs, MAX_JSON_PAIRS)],
             "pairs in all": len(verdicts.pairs),
             "effects": [asdict(effect) | {"words": effect.words} for effect in verdicts.effects],
             "more": verdicts.more,
@@ -95,7 +95,7 @@ class Report:
         }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair_json(pair: Pair) -> dict[str, Any]:
     names = ("first", "second", "difference", "low", "high", "p", "p_holm", "method", "n", "superiority", "decided")
     return {name: getattr(pair, name) for name in (*names, "words", "equal")} | {"across environments": pair.across}
 
@@ -108,24 +108,24 @@ def draw_report(
     verdicts: Verdicts,
     warn: Callable[[str], None],
 ) -> Report:
-    """The report with its figures and galleries; calls `warn` with the reason if a gallery cannot be drawn."""
-    drawn = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
-    return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), drawn)
+    """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
+    pictures = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), pictures)
 
 
 def _galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
-        # The folder of a single run already shows its mistakes.
-        drawn = galleries(atlas) if len(atlas.runs) > 1 else {}
+        # A single run needs no galleries, because its own folder has a picture of its mistakes.
+        pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as missing:
         warn(f"no galleries: {str(missing).splitlines()[0]}")
         return {}
-    return {f"{name}{suffix}": gallery for name, gallery in drawn.items()}
+    return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 
 
 def report_files(report: Report) -> dict[str, bytes]:
-    """All files by name; the page comes last, after the pictures that it belongs to."""
+    """The contents of all files of a report, by file name.  The HTML page comes last, after the files that it needs."""
     files = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.results.epochs)}
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
@@ -136,13 +136,13 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 
 def html(report: Report) -> bytes:
-    """A self-contained page: it requests nothing from the network."""
+    """The report as a self-contained HTML page, which loads nothing from the network."""
     curves = inline_curves(report.results, report.figures["curves"])
     return _render("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
 def markdown(report: Report) -> bytes:
-    """The report for a README or an appendix; it links the pictures in the same folder."""
+    """The report as Markdown, for a README or an appendix, with links to the pictures in the same folder."""
     text = _render("report.md.j2", report, finalize=escape_markdown)
     return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
 
@@ -151,19 +151,19 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
-    environment.filters |= {"hundredths": hundredths, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
+    environment.filters |= {"percent": percent_text, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
         sentences=[sentences(atlas) for atlas in report.atlases],
         reliability=reliability_names(report.atlases),
-        pairs=clearest(report.verdicts.pairs, PAIRS),
-        suspects_shown=SUSPECTS,
+        pairs=clearest(report.verdicts.pairs, MAX_PAIRS),
+        suspects_shown=MAX_SUSPECTS,
         curves=curves,
     )
 
 
 def escape_markdown(value: Any) -> Any:
-    """Text on one line with Markdown's special characters escaped; `Markup` stays as it is."""
+    """Put text on one line and escape Markdown's special characters.  `Markup` is returned unchanged."""
     if isinstance(value, Markup):
         return value
     words = " ".join(str(value).split())
@@ -171,6 +171,6 @@ def escape_markdown(value: Any) -> Any:
 
 
 def fenced(command: str) -> Markup:
-    """A shell command as a code block, with a fence longer than any in the command."""
+    """A shell command as a Markdown code block.  Its fence is longer than any run of backquotes in the command."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", command))])
-    return Markup(f"{fence}sh\n{command}\n{fence}")  # a code block needs no escaping
+    return Markup(f"{fence}sh\n{command}\n{fence}")  # not escaped, because it is code

@@ -1,4 +1,4 @@
-"""The table of a comparison, one row a cell: as numbers, and as text for a screen, a page or a paper."""
+"""Makes the table of a comparison, with one row per cell, as numbers and as text for a terminal, page or paper."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.results.environments import other_environments
+from src.results.environments import environment_differences
 from src.results.results import Results
 from src.runs.identity import code_digest
 from src.runs.naming import format_value, short_name
@@ -18,27 +18,27 @@ SELECTION_RULE = "Networks are tested once, after the last epoch; choose setting
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table as text."""
+    """A column of the comparison table, as text."""
 
     heading: str
-    texts: Sequence[str]  # one a cell
-    short: str = ""  # heading on a screen, with line breaks; empty: the same
-    optional: int = 0  # on a narrow screen: 0 always shown, 2 dropped first, 1 dropped next
+    texts: Sequence[str]  # one text per cell
+    short: str = ""  # heading in a terminal, with line breaks; empty if it equals `heading`
+    optional: int = 0  # rank in a narrow terminal: 2 is dropped first, then 1, and 0 is never dropped
     numeric: bool = True
-    wraps: bool = False  # between words
+    wraps: bool = False  # whether a terminal may break the text between words
 
     @property
     def on_screen(self) -> str:
-        """The heading on a screen."""
+        """The heading in a terminal."""
         return self.short or self.heading
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: accuracies from 0 to 1, means over seeds, and missing values for the spread of one seed.
+    """The table as numbers: means over seeds, accuracies from 0 to 1, and a missing spread for cells with one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
-    of training only.  `other code` and `other environment` count the runs that were trained with other code than the
-    current, or in another environment than most.  `letters`: cells that share one do not differ significantly.
+    of training only.  `other code` counts runs of a different version of the code, `other environment` runs in a
+    different environment than most.  Cells that share a letter in `letters` do not differ significantly.
     """
     runs = results.runs
     first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
@@ -65,7 +65,7 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
             "parameters": first["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
             "other code": runs_with(runs["code"] != code_digest()),
-            "other environment": runs_with(runs["run"].isin(other_environments(results)[0])),
+            "other environment": runs_with(runs["run"].isin(environment_differences(results)[0])),
         }
     )
     if letters:
@@ -74,12 +74,12 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
 
 
 def csv_content(frame: pd.DataFrame) -> bytes:
-    """The table as CSV, missing numbers empty."""
+    """The table as CSV.  Missing numbers are empty."""
     return bytes(frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def json_content(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The table as rows for JSON, missing numbers null."""
+    """The rows of the table for JSON.  Missing numbers are null."""
     return [
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in frame.astype(object).to_dict("records")
@@ -87,7 +87,7 @@ def json_content(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def curves_csv(epochs: pd.DataFrame) -> bytes:
-    """The curves in long form: `cell`, `seed`, `epoch`, `metric`, `value`; accuracies from 0 to 1, times in seconds."""
+    """The metrics of all epochs as CSV: `cell`, `seed`, `epoch`, `metric` and `value` (accuracies from 0 to 1)."""
     keys = ["cell", "seed", "epoch"]
     metrics = [name for name in epochs if name not in ("run", *keys)]
     curves = epochs.set_index(keys)[metrics].rename_axis("metric", axis=1).stack().rename("value")
@@ -95,51 +95,51 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
 
 
 def notes(results: Results, frame: pd.DataFrame) -> list[str]:
-    """The sentences that explain how to read the table; the first says how settings are to be chosen."""
+    """The sentences that explain how to read the table.  The first sentence says how to choose settings."""
     lines = [SELECTION_RULE]
     total = frame["n"].sum()
     if "letters" in frame:
-        apart = "; cells on different datasets are not compared" if len(results.sources) > 1 else ""
+        apart = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
         lines.append(f"Cells that share a letter do not differ significantly{apart}.")
     if frame["parameters"].nunique() == 1:
         lines.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
     if (frame["n"] > 1).any():
-        lines.append("±: standard deviation over seeds; 95 % CI: t interval of the mean over seeds.")
+        lines.append("± is the standard deviation over seeds.  95 % CI is the t interval of the mean over seeds.")
     if (frame["n"] == 1).any():
         half_width, images = _widest_interval(results)
         lines.append(
-            f"One seed (n = 1) cannot rank methods.  The sample of {images:,} test images alone gives a single "
-            f"accuracy a 95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by such "
-            "intervals: all rows share the test images."
+            f"One seed (n = 1) cannot rank methods.  With {images:,} test images, the accuracy of a single run has a "
+            f"95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by this interval, "
+            "because all rows share the test images."
         )
-    if other := frame["other code"].sum():
-        lines.append(f"* Trained with a different version of the code: {other} of {total} runs.")
-    if other := frame["other environment"].sum():
-        _, differences = other_environments(results)
-        lines.append(f"† Trained in a different environment than most runs: {other} of {total} runs: {differences}.")
+    if count := frame["other code"].sum():
+        lines.append(f"* {count} of {total} runs used a different version of the code.")
+    if count := frame["other environment"].sum():
+        _, differences = environment_differences(results)
+        lines.append(f"† {count} of {total} runs used a different environment than most runs: {differences}.")
     return lines
 
 
 def _widest_interval(results: Results) -> tuple[float, int]:
-    """The largest half-width of a single run's accuracy (0 to 1), with the number of test images."""
+    """The largest half-width of the interval of a single run's accuracy (0 to 1), and the number of test images."""
     runs = results.runs
     single = runs[runs.groupby("cell")["run"].transform("size") == 1]
     images = [int(results.sources[digest]["test"]) for digest in single["dataset"]]
-    return max((accuracy_half_width(*each), each[1]) for each in zip(single["test/accuracy"], images, strict=True))
+    return max((accuracy_half_width(*run), run[1]) for run in zip(single["test/accuracy"], images, strict=True))
 
 
 def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
-    """All columns as text."""
+    """All columns of the table as text."""
     return [*setting_columns(results, frame), *number_columns(frame)]
 
 
 def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
-    """A column for each key that differs between cells; the first carries the marks of other code and environments."""
+    """A column for each key that differs between cells.  The first column marks other code (*) and environments (†)."""
     varied = list(dict.fromkeys(["norm.name", *results.varies]))
     return [
         Column(
             short_name(path, varied),
-            _values(frame, path, marked=position == 0),
+            _value_texts(frame, path, marked=position == 0),
             numeric=not any(isinstance(value, str) for value in frame[path]),
         )
         for position, path in enumerate(varied)
@@ -147,20 +147,20 @@ def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
 
 
 def cell_column(frame: pd.DataFrame) -> Column:
-    """The whole name of each cell in one column, for narrow screens."""
-    return Column("cell", _values(frame, "cell", marked=True), numeric=False, wraps=True)
+    """A column with the full name of each cell, for narrow terminals."""
+    return Column("cell", _value_texts(frame, "cell", marked=True), numeric=False, wraps=True)
 
 
 def number_columns(frame: pd.DataFrame) -> list[Column]:
-    """Letters, counts, accuracies, errors and costs, without the columns that add nothing for these cells."""
+    """The columns of letters, seeds, accuracies, errors and costs; columns without information are left out."""
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
-    # Four decimals; the loss of a run that almost diverged can have any number of digits.
+    # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
     intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
     columns = [
         Column("n", [str(n) for n in frame["n"]]),
-        Column("validation accuracy, %", _accuracies(frame, "val/accuracy"), "validation\naccuracy %"),
-        Column("test accuracy, %", _accuracies(frame, "test/accuracy"), "test\naccuracy %"),
+        Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
+        Column("test accuracy, %", _accuracy_texts(frame, "test/accuracy"), "test\naccuracy %"),
         Column("95 % CI", intervals, optional=1),
         Column("test errors", errors, "test\nerrors", optional=1),
         Column("test loss", losses, "test\nloss", optional=2),
@@ -174,7 +174,7 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     return [column for column in columns if column.heading not in unused]
 
 
-def _values(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
+def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
     texts = ["-" if pd.isna(value) else format_value(value) for value in frame[path].astype(object)]
     if not marked:
         return texts
@@ -182,6 +182,6 @@ def _values(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
     return [text + ("*" if code else "") + ("†" if environment else "") for text, code, environment in marks]
 
 
-def _accuracies(frame: pd.DataFrame, metric: str) -> list[str]:
+def _accuracy_texts(frame: pd.DataFrame, metric: str) -> list[str]:
     sds = ["" if pd.isna(sd) else f" ± {100 * sd:.2f}" for sd in frame[f"{metric} sd"]]
     return [f"{100 * mean:.2f}{sd}" for mean, sd in zip(frame[metric], sds, strict=True)]

@@ -1,4 +1,4 @@
-"""Prints a comparison: the answer first, then the table and the evidence, then the commands to type next."""
+"""Prints a comparison: first the answer, then the table and the evidence, and last the commands to type next."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
@@ -19,22 +19,22 @@ from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-EFFECTS = 6  # lines
-PROBLEMS = 10  # lines
+MAX_EFFECTS = 6  # printed lines
+MAX_PROBLEMS = 10  # printed lines
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
-    """Print each text; without `wrap` on one line of any length, because paths and commands are copied."""
+    """Print each text.  `wrap=False` never breaks a line, so users can copy paths and commands."""
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
 
 def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas]) -> None:
-    """Print the effects of single settings, significant ones first, impossible comparisons, and the test errors."""
+    """Print the effects of single settings (significant effects first), the pairs left out, and the test errors."""
     significant_first = sorted(verdicts.effects, key=lambda effect: effect.p_holm is None or effect.p_holm >= ALPHA)
     words = [f"  {effect.words}" for effect in significant_first]
     print_lines(console, [""] if words else [])
-    print_lines(console, shorten(words, EFFECTS, "  and {:,} more in the report"))
+    print_lines(console, shorten(words, MAX_EFFECTS, "  and {:,} more effects in the report"))
     print_lines(console, verdicts.left_out, wrap=False)
     for atlas in atlases:
         heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
@@ -42,43 +42,43 @@ def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas
 
 
 def problems(results: Results) -> list[str]:
-    """The jobs that cannot be compared or lack a file, each with the reason."""
+    """A line for each job that cannot be compared or lacks a file, with the reason."""
     jobs = [*results.unfinished, *results.incomplete]
     lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
-    return shorten(lines, PROBLEMS)
+    return shorten(lines, MAX_PROBLEMS)
 
 
 def next_steps(
     results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
 ) -> Iterator[str]:
-    """The commands that train missing jobs and more seeds, with explanations; `more` holds the commands for seeds."""
+    """Yield the commands that train missing jobs, and the commands in `more`, which add seeds, with explanations."""
     jobs = [*results.unfinished, *results.incomplete]
     if any(atlas.unreadable for atlas in atlases) or any(job.state != "not readable" for job in jobs):
         yield "To train only the missing jobs, run the same command again:"
         yield from dict.fromkeys(f"  {sweep.command}" for sweep in sweeps)
     if more:
-        yield "More seeds can decide more; fix their number before you start:"
+        yield "To decide more pairs, add seeds (choose their number before you start):"
         yield from (f"  {line}" for line in more.splitlines())
 
 
 def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:
-    """Print the table and its notes; on a narrow screen columns are dropped, but no value is cut."""
+    """Print the table and its notes.  A narrow terminal drops columns, but never cuts a value."""
     numbers, width = number_columns(frame), console.width
-    columns = _fitting([*setting_columns(results, frame), *numbers], 2, width)
+    columns = _drop_columns([*setting_columns(results, frame), *numbers], 2, width)
     if _width(columns) > width:
-        # The whole name in one column can wrap; a column for each key would be cut.
-        columns = _fitting([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
+        # One column with the cell's name can wrap, but a column for each key would be cut.
+        columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_table(columns, width), crop=False)
     lines = notes(results, frame)
     dropped = [column.on_screen.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
     if dropped:
-        lines.append(f"The screen is too narrow for: {', '.join(dropped)} (see table.csv).")
+        lines.append(f"The terminal is too narrow for these columns: {', '.join(dropped)} (see table.csv).")
     for line in lines:
         console.print(Text(line, style="dim"), soft_wrap=False)
 
 
-def _fitting(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
-    """Drop columns with this rank of `optional`, the rightmost first, until the others fit into `width` characters."""
+def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
+    """Drop columns of this rank of `optional`, the rightmost first, until the table fits into `width` characters."""
     kept = list(columns)
     for column in [column for column in reversed(kept) if column.optional == optional]:
         if _width(kept) <= width:
@@ -88,7 +88,7 @@ def _fitting(columns: Sequence[Column], optional: int, width: int) -> list[Colum
 
 
 def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
-    """The characters of a table with two spaces between its columns; `wrap` breaks the columns that can wrap."""
+    """The width of a table in characters.  `wrap` breaks the columns that can wrap after every word."""
     widths = []
     for column in columns:
         lines = [*column.on_screen.split("\n"), *column.texts]
@@ -98,12 +98,12 @@ def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
 
 
 def _table(columns: Sequence[Column], width: int) -> Table:
-    """A table of `width` characters, or more if a value would be cut."""
+    """A table of `width` characters, or wider if a value would be cut."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.width = min(_width(columns, wrap=False), max(_width(columns), width))
     for column in columns:
-        side: Literal["right", "left"] = "right" if column.numeric else "left"
-        table.add_column(Text(column.on_screen), justify=side, no_wrap=not column.wraps)
+        alignment: Literal["right", "left"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.on_screen), justify=alignment, no_wrap=not column.wraps)
     for texts in zip(*(column.texts for column in columns), strict=True):
         table.add_row(*map(Text, texts))
     return table

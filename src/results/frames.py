@@ -12,50 +12,50 @@ from src.runs.folder import FinishedJob
 from src.runs.naming import job_name
 from src.runs.shapes import EPOCH_METRICS, RESULT_METRICS
 
-SETTINGS = [path for path in KEYS if part_of_a_job(path) and path != "seed"]
-RUN = ["run", "cell", "seed"]
-MEASURED = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters"]
-ORIGIN = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
+SETTING_COLUMNS = [path for path in KEYS if part_of_a_job(path) and path != "seed"]
+NAME_COLUMNS = ["run", "cell", "seed"]
+RESULT_COLUMNS = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters"]
+ORIGIN_COLUMNS = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
 HARDWARE = ("torch", "device", "cpu", "gpu", "cpu capability")
 Environment = tuple[tuple[str, str], ...]
-"""Names and values that can change bits, sorted; a run that was resumed elsewhere has several values of one name."""
+"""Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have a name more than once."""
 
 
 def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, FinishedJob]:
-    """The jobs by the names of their runs: the cell's label and the seed; cells one by one, seeds ascending."""
+    """Map the name of each run (its cell's name and its seed) to its job, cell by cell, with ascending seeds."""
     cells: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         cells.setdefault(job.start["cell"], []).append(job)
-    labels = {key: job_name(group[0].leaves, varies, seed=False) for key, group in cells.items()}
-    frequency = Counter(labels.values())
+    cell_names = {key: job_name(group[0].leaves, varies, seed=False) for key, group in cells.items()}
+    frequency = Counter(cell_names.values())
     runs: dict[str, FinishedJob] = {}
     for key, group in cells.items():
-        # Two cells can share a label: the same settings on other data, or two keys with the same last part.
-        cell = labels[key] if frequency[labels[key]] == 1 else f"{labels[key]} {key[:6]}"
+        # Two cells get the same name if only their datasets differ, or if two keys have the same last part.
+        cell = cell_names[key] if frequency[cell_names[key]] == 1 else f"{cell_names[key]} {key[:6]}"
         runs |= {f"{cell} s{job.leaves['seed']}": job for job in sorted(group, key=lambda job: int(job.leaves["seed"]))}
     return runs
 
 
 def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
-    """One row per run, from the jobs by the runs' names; `load_runs` documents the columns."""
-    environments = bit_changing(list(jobs.values()))
-    rows = [_run_row(run, job, place) for (run, job), place in zip(jobs.items(), environments, strict=True)]
-    columns = _columns(rows, [*RUN, *SETTINGS, *MEASURED, *ORIGIN])
+    """Return a frame with one row per run.  `jobs` maps run names to jobs; `load_runs` documents the columns."""
+    environments = bit_changing_environments(list(jobs.values()))
+    rows = [_run_row(*item, environment) for item, environment in zip(jobs.items(), environments, strict=True)]
+    columns = _columns(rows, [*NAME_COLUMNS, *SETTING_COLUMNS, *RESULT_COLUMNS, *ORIGIN_COLUMNS])
     frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
-    # A key that is null in some runs keeps its integers, which pandas would turn into floats.
+    # Columns with missing values keep the type object, because pandas would turn their integers into floats.
     complete = frame.columns[frame.notna().all()]
     frame[complete] = frame[complete].infer_objects()
     return frame
 
 
 def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
-    """One row per epoch of a run, from the jobs by the runs' names; `load_runs` documents the columns."""
+    """Return a frame with one row per epoch of a run.  `jobs` maps run names to jobs; see `load_runs` for columns."""
     rows = [
         _name_columns(run, job) | {"epoch": record["epoch"], **record["metrics"]}
         for run, job in jobs.items()
         for record in job.epochs
     ]
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=_columns(rows, [*RUN, "epoch", *EPOCH_METRICS]))
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=_columns(rows, [*NAME_COLUMNS, "epoch", *EPOCH_METRICS]))
     return frame
 
 
@@ -81,20 +81,19 @@ def _run_row(run: str, job: FinishedJob, environment: Environment) -> dict[str, 
     }
 
 
-def bit_changing(jobs: Sequence[FinishedJob]) -> list[Environment]:
-    """Each job's environment, reduced to the names that can change bits.
+def bit_changing_environments(jobs: Sequence[FinishedJob]) -> list[Environment]:
+    """The environment of each job, reduced to the names that can change the last bits of a result.
 
-    A name of `HARDWARE` counts only if every job recorded it: older versions recorded fewer.
+    A name in `HARDWARE` counts only if every job recorded it, because older versions recorded fewer names.
     """
-    places = [job.environments for job in jobs]
-    recorded = [name for name in HARDWARE if all(name in place for each in places for place in each)]
-    names = {*recorded, *VARIABLES}
+    all_recorded = [name for name in HARDWARE if all(name in env for job in jobs for env in job.environments)]
+    names = {*all_recorded, *VARIABLES}
     return [
-        tuple(sorted({(name, str(value)) for place in each for name, value in place.items() if name in names}))
-        for each in places
+        tuple(sorted({(key, str(value)) for env in job.environments for key, value in env.items() if key in names}))
+        for job in jobs
     ]
 
 
 def _columns(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:
-    """The known columns, then the metrics that a later version has added."""
+    """The known columns, followed by all other keys of the rows, such as metrics that a later version added."""
     return list(dict.fromkeys([*known, *(name for row in rows for name in row)]))

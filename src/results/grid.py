@@ -7,40 +7,40 @@ import pandas as pd
 from src.runs.identity import applies
 
 
-def averaged_keys(runs: pd.DataFrame, others: Iterable[str], at: Sequence[str]) -> list[str]:
-    """The keys among `others` that take several values at some combination of the keys `at`.
+def averaged_keys(runs: pd.DataFrame, other_keys: Iterable[str], fixed_keys: Sequence[str]) -> list[str]:
+    """The keys in `other_keys` that a mean at each combination of the values of `fixed_keys` averages over.
 
-    A mean at each combination goes over these keys.  A key with one value at each combination belongs to the
-    combination, as a learning rate can belong to its optimizer.
+    These keys have several values at some combination.  A key with one value at each combination is not averaged:
+    for example, every optimizer can have a learning rate of its own.
     """
-    place = _combinations(runs, at)
-    return [path for path in others if (_values(runs, path).groupby(place).nunique() > 1).any()]
+    combination = _combinations(runs, fixed_keys)
+    return [path for path in other_keys if (_value_texts(runs, path).groupby(combination).nunique() > 1).any()]
 
 
-def balanced_runs(runs: pd.DataFrame, others: Iterable[str], at: Sequence[str]) -> pd.DataFrame:
-    """The runs with settings of `others` that exist, on the same dataset, at every combination of the keys `at`.
+def balanced_runs(runs: pd.DataFrame, other_keys: Iterable[str], fixed_keys: Sequence[str]) -> pd.DataFrame:
+    """The runs whose values of `other_keys` exist, on the same dataset, at every combination of `fixed_keys`.
 
-    A mean over `others` is fair for these runs: a missing run makes no combination look better or worse.
+    Means over these runs are fair, because a missing run makes no combination look better or worse.
     """
-    place = _combinations(runs, at)
-    rest = _combinations(runs, averaged_keys(runs, others, at))
-    everywhere = place.groupby([rest, runs["dataset"]]).transform("nunique") == place.nunique()
+    combination = _combinations(runs, fixed_keys)
+    setting = _combinations(runs, averaged_keys(runs, other_keys, fixed_keys))
+    everywhere = combination.groupby([setting, runs["dataset"]]).transform("nunique") == combination.nunique()
     balanced: pd.DataFrame = runs.loc[everywhere]
     return balanced
 
 
 def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[str]":
-    """Each run's values of the keys, as one text."""
+    """The values of the keys in each run, joined to one text."""
     texts = pd.Series("", index=runs.index, dtype=str)
     for path in paths:
-        texts = texts + "\0" + _values(runs, path)
+        texts = texts + "\0" + _value_texts(runs, path)
     return texts
 
 
-def _values(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
-    """Each run's value of a key as text; empty if the run's options do not read the key."""
+def _value_texts(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
+    """The value of a key in each run, as text; empty where the options of a run do not read the key."""
     option = f"{path.partition('.')[0]}.name"
-    names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option
-    reads = {name: applies(path, {option: name}) for name in names.unique()}
-    texts: pd.Series[str] = runs[path].map(repr).where(names.map(reads).astype(bool), "")
+    names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option group
+    reads_key = {name: applies(path, {option: name}) for name in names.unique()}
+    texts: pd.Series[str] = runs[path].map(repr).where(names.map(reads_key).astype(bool), "")
     return texts

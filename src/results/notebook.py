@@ -1,4 +1,4 @@
-"""The interface for notebooks and scripts: all finished runs as two pandas frames."""
+"""Loads all finished runs as two pandas frames, for notebooks and scripts."""
 
 import warnings
 from collections import Counter
@@ -23,7 +23,7 @@ class Runs(NamedTuple):
 
 
 def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[str] | None = None) -> Runs:
-    """The finished runs of a `multirun` folder as two pandas frames: one row per run, and one row per epoch.
+    """Return the finished runs of a `multirun` folder as two pandas frames: one row per run, and one row per epoch.
 
         runs, epochs = load_runs("multirun")
         runs.groupby("norm.name")["test/accuracy"].agg(["mean", "std", "count"])
@@ -33,37 +33,37 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
 
     | column of `runs` | content |
     | --- | --- |
-    | `run`, `cell`, `seed` | a unique name such as `gn l1=1e-05 s0`, the name without the seed, the seed |
-    | `norm.name`, `reg.l1`, ... | every configuration key that decides the numbers of a run |
-    | `test/accuracy`, `test/loss`, `test/errors` | on the test images, after the last epoch |
-    | `val/accuracy`, `val/loss` | on the validation images, after the last epoch |
+    | `run`, `cell`, `seed` | the run's unique name, such as `gn l1=1e-05 s0`; its name without the seed; its seed |
+    | `norm.name`, `reg.l1`, ... | every configuration key that can change the results of a run |
+    | `test/accuracy`, `test/loss`, `test/errors` | measured on the test images after the last epoch |
+    | `val/accuracy`, `val/loss` | measured on the validation images after the last epoch |
     | `best/val_accuracy` | the highest validation accuracy of all epochs |
-    | `seconds/train`, `seconds/total` | training alone, and the whole job |
+    | `seconds/train`, `seconds/total` | the time of training alone, and of the whole job |
     | `parameters` | the number of trained parameters |
-    | `dataset`, `dataset_name` | the SHA-256 of its images and labels, and a name such as `mnist 1a2b3c4d` |
-    | `job`, `cell_key` | the keys (64 hexadecimal digits) of the run's configuration with and without its seed |
+    | `dataset`, `dataset_name` | the SHA-256 of the images and labels, and a name such as `mnist 1a2b3c4d` |
+    | `job`, `cell_key` | SHA-256 keys of the run's configuration, with and without the seed |
     | `folder` | the run's folder, with its predictions, weights and log |
     | `code` | the SHA-256 of the code that trained the run |
-    | `environment` | the versions, hardware and variables that can change the last bits: pairs of name and value |
+    | `environment` | pairs of name and value: versions, hardware and variables that can change the last bits |
 
     | column of `epochs` | content |
     | --- | --- |
-    | `run`, `cell`, `seed`, `epoch` | as in `runs`; epochs count from 1 |
+    | `run`, `cell`, `seed`, `epoch` | the run, named as in `runs`, and the epoch, counted from 1 |
     | `train/loss`, `train/penalty`, `train/accuracy` | means over the epoch's batches; the loss excludes the penalty |
-    | `val/loss`, `val/accuracy` | on the validation images, at the epoch's end |
-    | `time/train_seconds` | training alone |
+    | `val/loss`, `val/accuracy` | measured on the validation images at the end of the epoch |
+    | `time/train_seconds` | the time of training alone |
 
-    Accuracies go from 0 to 1.  A warning counts the runs that are left out: unfinished, damaged or unreadable ones.
+    Accuracies go from 0 to 1.  A warning says how many runs are left out because they are unfinished or unreadable.
 
-    `multirun` is the folder that the training command writes; `sweep` the first digits of a sweep's id, or several such
-    texts, or None for all sweeps.  Raises BadInput if the folder holds no sweep, or an id does not fit exactly one.
+    `multirun` is the folder that the training command writes.  `sweep` is the first digits of a sweep's id, a list of
+    such digits, or None for all sweeps.  Raises BadInput if there are no sweeps or an id does not match exactly one.
     """
     folder = Path(multirun)
     if not (folder / "sweeps").is_dir():
         problem = f"{folder} is not a multirun folder: it holds no sweeps"
         raise BadInput(problem, "the folder that the training command writes", 'load_runs("multirun")')
-    every = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
-    sweeps = choose_sweeps(folder, every if sweep is None else [sweep] if isinstance(sweep, str) else sweep)
+    sweep_ids = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
+    sweeps = choose_sweeps(folder, sweep_ids if sweep is None else [sweep] if isinstance(sweep, str) else sweep)
     results = load_results(sorted(sweeps, key=lambda sweep: sweep.started), folder)
     if results.unfinished:
         states = Counter(job.state for job in results.unfinished)

@@ -1,32 +1,32 @@
-"""The compact letter display: cells that share a letter do not differ significantly."""
+"""Computes a compact letter display, in which cells that share a letter do not differ significantly."""
 
 import string
 from collections.abc import Iterable, Sequence
 
 LETTERS = string.ascii_letters
-CELLS = 100  # letters for more cells would be unreadable
-COLUMNS = 500  # intermediate columns; more would take too long
+MAX_CELLS = 100  # more letters would be unreadable
+MAX_COLUMNS = 500  # more intermediate columns would take too long
 
 
 def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str] = LETTERS) -> list[str] | None:
-    """Letters for each cell, the best cell first; two cells share a letter exactly if their pair is not decided.
+    """Return the letters of each cell, the best cell first.  Cells that do not differ significantly share a letter.
 
-    Insert and absorb (Piepho 2004, "An algorithm for a letter-based representation of all-pairwise comparisons"): all
-    cells begin in one column; a decided pair splits each column that holds both; columns inside others are absorbed.
-    None for too many cells, or if there are too few letters in `names`.
+    `decided` holds the pairs that differ significantly.  Insert and absorb (Piepho 2004, "An algorithm for a
+    letter-based representation of all-pairwise comparisons") starts with all cells in one column.  A decided pair
+    splits each column that holds both cells, and a column absorbs its subsets.  None for too many cells or letters.
     """
-    if cells > CELLS:
+    if cells > MAX_CELLS:
         return None
-    columns = [(1 << cells) - 1] if cells else []  # as bits, one per cell
+    columns = [(1 << cells) - 1] if cells else []  # each column is an integer with one bit per cell
     for first, second in decided:
-        one, other = 1 << first, 1 << second
-        split = [column for column in columns if column & one and column & other]
-        parts = {part for column in split for part in (column & ~one, column & ~other)}
+        first_bit, second_bit = 1 << first, 1 << second
+        split = [column for column in columns if column & first_bit and column & second_bit]
+        parts = {part for column in split for part in (column & ~first_bit, column & ~second_bit)}
         columns = [column for column in columns if column not in split]
-        for part in sorted(parts, key=int.bit_count, reverse=True):  # a larger column absorbs the smaller ones
+        for part in sorted(parts, key=int.bit_count, reverse=True):  # larger columns first: they absorb smaller ones
             if not any(part & ~column == 0 for column in columns):
                 columns.append(part)
-        if len(columns) > COLUMNS:
+        if len(columns) > MAX_COLUMNS:
             return None
     if len(columns) > len(names):
         return None

@@ -1,4 +1,4 @@
-"""Writes the command that adds the missing seeds to a sweep."""
+"""Writes the commands that add seeds to sweeps."""
 
 import re
 import shlex
@@ -10,25 +10,25 @@ from src.runs.sweep import Sweep
 
 
 def more_seeds(sweeps: Sequence[Sweep], total: int) -> str | None:
-    """The commands, one per line, that give all sweeps the same seeds, and at least `total` of them.
+    """Return the commands, one per line, that give all sweeps the same seeds, and at least `total` seeds each.
 
-    None if no command can add seeds, or if all were requested already and have not finished.
+    None if no command can add seeds, or if all these seeds have been requested but have not finished.
     """
-    present = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
-    wanted = set().union(*present)
-    if max(wanted, default=0) < total:
-        wanted |= set(range(total))
-    unused = [seed for seed in range(total + len(wanted)) if seed not in wanted]
-    wanted |= set(unused[: max(total - len(wanted), 0)])
-    lacking = [sweep for sweep, seeds in zip(sweeps, present, strict=True) if seeds < wanted]
-    lines = [command_for(sweep, sorted(wanted)) for sweep in lacking]
+    seeds_by_sweep = [{seed_of(job.label) for job in sweep.jobs} for sweep in sweeps]
+    target_seeds = set().union(*seeds_by_sweep)
+    if max(target_seeds, default=0) < total:
+        target_seeds |= set(range(total))
+    unused = [seed for seed in range(total + len(target_seeds)) if seed not in target_seeds]
+    target_seeds |= set(unused[: max(total - len(target_seeds), 0)])
+    incomplete_sweeps = [sweep for sweep, seeds in zip(sweeps, seeds_by_sweep, strict=True) if seeds < target_seeds]
+    lines = [command_for(sweep, sorted(target_seeds)) for sweep in incomplete_sweeps]
     return "\n".join(line for line in lines if line) or None
 
 
 def command_for(sweep: Sweep, seeds: Sequence[int]) -> str | None:
-    """The sweep's own command with these seeds; it skips the finished runs.
+    """Return the command of the sweep with the given seeds.  The command skips finished runs.
 
-    None for a sweep by another sweeper, such as Optuna: its settings do not come from a grid.
+    None if the sweep used a sweeper such as Optuna, because its settings do not come from a grid.
     """
     words = shlex.split(sweep.command)
     if any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=grid" for word in words):

@@ -1,4 +1,4 @@
-"""The statistics of accuracies: intervals and tests over a few seeds, or over one run's test images."""
+"""Computes intervals and tests of accuracies, over a few seeds or over the test images of one run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-LEVEL = 0.95
-ALPHA = 0.05
-POWER = 0.8
+LEVEL = 0.95  # confidence level of all intervals
+ALPHA = 0.05  # significance level
+POWER = 0.8  # probability of detecting a difference that exists
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -23,13 +23,13 @@ class Summary:
     n: int
     mean: float
     sd: float | None  # standard deviation of a single run, n - 1 in the denominator; None for one seed
-    half_width: float | None  # of the 95 % t interval of the mean; None for one seed
+    half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
 
 
 def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
     """The mean, the standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
 
-    The interval uses no smaller standard deviation than `least_sd` (see `rounding_sd`).  Raises ValueError if empty.
+    The interval uses `least_sd` (see `rounding_sd`) if the standard deviation is smaller.  Raises ValueError if empty.
     """
     if not values:
         raise ValueError("no values to summarise")
@@ -42,9 +42,9 @@ def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
 
 
 def accuracy_half_width(accuracy: float, images: int) -> float:
-    """Half the width of the 95 % interval of an accuracy (0 to 1) that was measured on some images (Wilson 1927).
+    """Half the width of the 95 % interval of an accuracy (0 to 1) over a number of test images (Wilson 1927).
 
-    It covers the random choice of the images, and not the differences between seeds.
+    The interval covers the random choice of the images, but not the differences between seeds.
     """
     interval = stats.binomtest(round(accuracy * images), images).proportion_ci(LEVEL, method="wilson")
     return float(interval.high - interval.low) / 2
@@ -61,22 +61,22 @@ def t_interval(mean: Floats, sd: Floats, n: Counts) -> tuple[Floats, Floats, Flo
 
 
 def rounding_sd(images: int, accuracies: int = 2) -> float:
-    """The standard deviation of a sum of accuracies (0 to 1) that comes from counting whole images (Sheppard 1898).
+    """The standard deviation of a sum of accuracies (0 to 1) due to rounding to whole images (Sheppard 1898).
 
-    An accuracy is a multiple of 1 / images, which hides a spread of 1 / (images sqrt(12)).  Differences that are equal
-    in all seeds do not show that there is no spread, so no test assumes a smaller one.
+    An accuracy is a multiple of 1 / images, which hides a spread of 1 / (images sqrt(12)).  Seeds with equal
+    differences do not prove that the spread is zero, so no test assumes a smaller spread than this.
     """
     return float(np.sqrt(accuracies / 12) / images)
 
 
 def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
-    """McNemar's exact test (1947): the two-sided p that two networks are equally likely to be right alone.
+    """McNemar's exact test (1947): the two-sided p value of "both networks are equally likely to be right alone".
 
-    `first_alone` counts the images that only the first network classifies correctly, `second_alone` those of the
-    second; both arrays have the same shape.
+    `first_alone` and `second_alone` count the images that only the first or only the second network classifies
+    correctly.  Both arrays have the same shape.
     """
-    low, of = np.minimum(first_alone, second_alone), first_alone + second_alone
-    p: Floats = np.minimum(1.0, 2 * stats.binom.cdf(low, of, 0.5))
+    fewer, total = np.minimum(first_alone, second_alone), first_alone + second_alone
+    p: Floats = np.minimum(1.0, 2 * stats.binom.cdf(fewer, total, 0.5))
     return p
 
 
@@ -85,7 +85,7 @@ def accuracy_difference_interval(first_alone: Counts, second_alone: Counts, imag
 
     Wald's interval with one image added to each count and two to the total (Bonett and Price 2012), as recommended by
     Fagerland, Lydersen and Laake (2014, "Recommended tests and confidence intervals for paired binomial proportions").
-    The exact test is a little stricter: an interval just without zero can go with p > 0.05.
+    The exact test is a little stricter: p can be above 0.05 although the interval just excludes zero.
     """
     first, second = (first_alone + 1) / (images + 2), (second_alone + 1) / (images + 2)
     half_width = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((first + second - (first - second) ** 2) / (images + 2))
@@ -93,7 +93,7 @@ def accuracy_difference_interval(first_alone: Counts, second_alone: Counts, imag
 
 
 def holm(p: Floats) -> Floats:
-    """Holm's step-down correction (1979): p values that keep the chance of any false positive below alpha (N,)."""
+    """Correct p values (N,) by Holm's step-down method (1979) to limit the chance of any false positive to alpha."""
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
@@ -101,13 +101,13 @@ def holm(p: Floats) -> Floats:
 
 
 def detectable(n: Counts, alpha: float = ALPHA) -> Floats:
-    """The difference that n seeds detect with a power of 80 %, in standard deviations of the paired differences.
+    """The difference that `n` seeds detect with a power of 80 %, in standard deviations of the paired differences.
 
-    For the two-sided t test, by the noncentral t distribution (Cohen 1988, chapter 2).  A significant difference in
-    the wrong direction, which is less likely than alpha / 2, is not counted.  Each n (N,) is at least 2; the result
-    is NaN if n is too small for alpha.
+    This applies to the two-sided t test and uses the noncentral t distribution (Cohen 1988, chapter 2).  It ignores
+    significant differences in the wrong direction, which are less likely than alpha / 2.  Each `n` (N,) is at least 2.
+    The result is NaN where `n` is too small for alpha.
     """
     critical = stats.t.isf(alpha / 2, df=n - 1)
-    few = critical > 1000  # the iteration would not end
-    noncentrality = special.nctdtrinc(n - 1, 1 - POWER, np.where(few, 1.0, critical))
-    return np.where(few, np.nan, noncentrality / np.sqrt(n))
+    too_few = critical > 1000  # nctdtrinc would not return
+    noncentrality = special.nctdtrinc(n - 1, 1 - POWER, np.where(too_few, 1.0, critical))
+    return np.where(too_few, np.nan, noncentrality / np.sqrt(n))

@@ -1,4 +1,4 @@
-"""Compares the levels of a key, each at its best other settings: chosen on validation, reported on test."""
+"""Compares the values of a key, each with the best values of all other keys, chosen by validation accuracy."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,33 +18,33 @@ from src.wording import counted, joined
 
 @dataclass(frozen=True)
 class TunedLevel:
-    """A level of the key and its best cell; accuracies from 0 to 1."""
+    """A value (level) of the key, and the cell chosen for it; accuracies go from 0 to 1."""
 
     level: str
     cell: str  # the chosen cell
-    settings: int  # cells to choose from
-    runs: int  # finished runs of all of them
-    validation: float  # mean validation accuracy over seeds, by which the cell was chosen
+    settings: int  # number of cells to choose from
+    runs: int  # number of finished runs of these cells
+    validation: float  # mean validation accuracy of the chosen cell over its seeds
     test: Summary
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The levels at their best, and the comparison of the chosen cells."""
+    """The chosen cell for each value of a key, and the comparison of the chosen cells."""
 
     key: str
     rows: tuple[TunedLevel, ...]
-    pairs: tuple[Pair, ...]  # of the chosen cells, Holm's correction over these
+    pairs: tuple[Pair, ...]  # all pairs of chosen cells; Holm's correction covers only these pairs
     sentences: tuple[str, ...]
 
 
 def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) -> Tuned:
-    """Choose the cell with the highest mean validation accuracy for each level of a key, and compare the chosen cells.
+    """Choose the cell with the highest mean validation accuracy for each value of a key, and compare the chosen cells.
 
-    `key` is a dotted key, or its last part: `norm`, `l1`.  `right` marks the test images that each run classifies
-    correctly, by the run's name; cells with one seed need it.  Raises BadInput for a key that does not vary.
+    `key` is a dotted key, or its last part: `norm`, `l1`.  `right` maps run names to arrays that mark correctly
+    classified test images; cells with one seed need it.  Raises BadInput for a key that does not vary.
     """
-    path, runs = _path(results, key), results.runs
+    path, runs = _dotted_key(results, key), results.runs
     levels: dict[tuple[str, Any], list[dict[Hashable, Any]]] = {}
     for cell in runs.drop_duplicates("cell").to_dict("records"):
         if applies(path, cell):
@@ -72,28 +72,28 @@ def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) 
     name = short_name(path, results.varies)
     rule = (
         f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test "
-        "accuracy is reported.  The same runs serve both, so a lucky seed counts twice; new runs would avoid that."
+        "accuracy is reported.  The same runs serve both purposes, so a lucky seed counts twice."
     )
-    budget = _budget(name, rows, len(results.unfinished))
+    budget = _budget_sentence(name, rows, len(results.unfinished))
     return Tuned(path, tuple(rows), pairs, (rule, budget, *ties, *(pair.words for pair in pairs)))
 
 
-def _path(results: Results, key: str) -> str:
+def _dotted_key(results: Results, key: str) -> str:
     varies = results.varies
     paths = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
     if len(paths) == 1:
         return paths[0]
     names = [short_name(path, varies) for path in varies]
-    problem = f"--tuned {key} is {' or '.join(paths)}" if paths else f"--tuned {key}: it does not vary here"
+    problem = f"--tuned {key} is {' or '.join(paths)}" if paths else f"--tuned {key}: this key does not vary"
     allowed = ", ".join(names) or "a key that the sweep varies"
     raise BadInput(problem, allowed, f"--tuned {(paths or names or ['norm'])[0]}")
 
 
-def _budget(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:
+def _budget_sentence(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:
     budgets = [f"{counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows]
     if len(set(budgets)) == 1:
         return f"Equal budgets: every value of {name} has {budgets[0]}."
     listed = joined([f"{row.level} {budget}" for row, budget in zip(rows, budgets, strict=True)], 8)
     if unfinished:
-        return f"The cells were chosen among finished runs, and their numbers differ: {listed}; {unfinished:,} missing."
+        return f"Without {counted(unfinished, 'unfinished run')}, the cells were chosen from unequal numbers: {listed}."
     return f"Unequal budgets favour the value of {name} with more settings to choose from: {listed}."

@@ -1,4 +1,4 @@
-"""The conclusions of a comparison: pairs, letters, three opening sentences, and the command that adds seeds."""
+"""Draws the conclusions of a comparison: pairs, letters, opening sentences, and the commands that add seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from src.verdict.letters import LETTERS, letters
 from src.verdict.more_seeds import more_seeds
 from src.verdict.pairs import Pair
 from src.verdict.pairwise import Compared, as_pairs, compare_cells
-from src.verdict.points import interval, points
+from src.verdict.points import interval_text, points_text
 from src.verdict.statistics import Bools
 from src.wording import counted, joined
 
-FIRST_SEEDS = 5  # suggested if there is only one, which shows no spread between seeds
-ROUNDING = 1e-12  # two means of the same accuracies may differ by this
-LISTED = 10  # pairs that are named when they cannot be compared
+FIRST_SEEDS = 5  # suggested total for cells with one seed, which shows no spread between seeds
+ROUNDING = 1e-12  # rounding can make two means of the same accuracies differ by this
+MAX_LISTED = 10  # incomparable pairs that are named
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All conclusions; accuracies and differences go from 0 to 1, the words use percentage points."""
+    """All conclusions of a comparison.  Numbers go from 0 to 1; sentences use percentage points."""
 
     pairs: tuple[Pair, ...]
-    letters: Mapping[str, str]  # by cell; cells that share one do not differ significantly; empty for too many cells
+    letters: Mapping[str, str]  # letters by cell; cells that share a letter do not differ significantly
     opening: tuple[str, ...]  # at most three sentences
     more: str | None  # shell commands that add the missing seeds, one per line; None if none are needed
     left_out: tuple[str, ...]  # sentences about the cells that could not be compared
@@ -39,8 +39,8 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
 
     Two cells with several common seeds are paired by seed (t interval).  With one common seed they are paired by image
     (exact McNemar), which compares two networks and not two methods.  Holm's correction (1979) over all pairs keeps the
-    chance of any false difference at 5 %.  `right` marks the test images that each run classifies correctly (N,), by
-    the run's name; cells with one common seed cannot be compared without it.
+    chance of any false difference at 5 %.  `right` maps run names to arrays (N,) that mark correctly classified test
+    images; a comparison of cells with one common seed needs them.
     """
     compared = compare_cells(results, right)
     pairs, effects = as_pairs(compared), factor_effects(results)
@@ -48,25 +48,25 @@ def judge(sweeps: Sequence[Sweep], results: Results, right: Mapping[str, Bools])
         pairs,
         _letters(compared, pairs),
         _opening(compared, pairs, results),
-        _more(sweeps, compared, pairs),
+        _seed_commands(sweeps, compared, pairs),
         tuple(_left_out(compared, right, results, effects)),
         effects,
     )
 
 
 def _letters(compared: Sequence[Compared], pairs: Sequence[Pair]) -> dict[str, str]:
-    """The letters by cell; none if two cells on the same images were not compared, because letters would cover them.
+    """The letters by cell; empty if two cells on the same images were not compared, because letters need every pair.
 
     Cells that were tested on different images never share a letter.
     """
-    if not pairs or any(group.without for group in compared):
+    if not pairs or any(group.incomparable for group in compared):
         return {}
     by_cell: dict[str, str] = {}
     unused = LETTERS
     different = {(pair.first, pair.second) for pair in pairs if pair.decided}
     for group in compared:
         rank = {name: position for position, name in enumerate(group.means)}
-        decided = [(rank[one], rank[other]) for one, other in different if one in rank and other in rank]
+        decided = [(rank[first], rank[second]) for first, second in different if first in rank and second in rank]
         display = letters(len(rank), sorted(decided), unused)
         if display is None:
             return {}
@@ -80,39 +80,39 @@ def _opening(compared: Sequence[Compared], pairs: Sequence[Pair], results: Resul
     if not several:
         names = joined([name for group in compared for name in group.means])
         return (f"There is nothing to compare {names} with.",) if names else ()
-    places = ["" if len(compared) == 1 else f"on {group.dataset}: " for group in several]
-    best = "; ".join(place + _best(group.means, pairs) for group, place in zip(several, places, strict=True))
-    spans = "; ".join(_span(group, pairs, place) for group, place in zip(several, places, strict=True))
+    prefixes = ["" if len(compared) == 1 else f"on {group.dataset}: " for group in several]
+    best = "; ".join(prefix + _best_text(group.means, pairs) for group, prefix in zip(several, prefixes, strict=True))
+    spans = "; ".join(_span_text(group, pairs, prefix) for group, prefix in zip(several, prefixes, strict=True))
     missing = len(results.unfinished)
     total = counted(len(results.runs) + missing, "run")
-    lack = f"; {missing:,} of {total} have not finished and do not count" if missing else ""
-    return (f"{best}.", f"{spans}.", f"{_basis(pairs)}{lack}.")
+    unfinished = f"; {missing:,} of {total} have not finished and do not count" if missing else ""
+    return (f"{best}.", f"{spans}.", f"{_basis_text(pairs)}{unfinished}.")
 
 
-def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
-    """The cell with the highest mean, and its comparison with the other cells."""
+def _best_text(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
+    """Name the cell with the highest mean accuracy, and compare it with the other cells."""
     best = next(iter(means))
     rivals = {({pair.first, pair.second} - {best}).pop(): pair for pair in pairs if best in (pair.first, pair.second)}
     equal = [name for name in means if name in rivals and rivals[name].equal]
     tied = [name for name in means if name not in (best, *equal) and abs(means[name] - means[best]) < ROUNDING]
-    alike = [name for name in means if name in rivals and not rivals[name].decided and name not in equal]
-    # A mean covers all seeds, a pair the common ones: they can point in opposite directions.
+    not_different = [name for name in means if name in rivals and not rivals[name].decided and name not in equal]
+    # A mean covers all seeds, but a pair only common seeds.  So another cell can be significantly better than `best`.
     ahead = [name for name, pair in rivals.items() if pair.decided and (pair.difference > 0) != (pair.first == best)]
-    behind = len(rivals) - len(alike) - len(ahead) - len(equal)
+    behind = len(rivals) - len(not_different) - len(ahead) - len(equal)
     unknown = len(means) - 1 - len(rivals)
     accuracy = f"{100 * means[best]:.2f} %"
     if equal and len(equal) == len(means) - 1:
-        return f"{joined(list(means))} are bit-identical with the same seed; their test accuracy is {accuracy}"
-    first = [best, *equal, *tied]
-    it, verb = "it" if len(first) == 1 else best, "is" if len(ahead) == 1 else "are"
-    highest = f"{joined(first)} {'has' if len(first) == 1 else 'have'} the highest test accuracy, {accuracy}"
+        return f"{joined(list(means))} give bit-identical results with the same seed; their test accuracy is {accuracy}"
+    highest_cells = [best, *equal, *tied]
+    it, verb = "it" if len(highest_cells) == 1 else best, "is" if len(ahead) == 1 else "are"
+    highest = f"{joined(highest_cells)} {'have' if equal or tied else 'has'} the highest test accuracy, {accuracy}"
     if behind == len(means) - 1 - len(equal):
         worse = "the other cell" if behind == 1 else f"all {behind:,} others"
     else:
         worse = counted(behind, "cell")
     clauses = [
-        highest + (f" ({joined([best, *equal])} are bit-identical with the same seed)" if equal else ""),
-        f"{it} does not differ significantly from {joined(alike)}" if alike else "",
+        highest + (f" ({joined([best, *equal])} give bit-identical results with the same seed)" if equal else ""),
+        f"{it} does not differ significantly from {joined(not_different)}" if not_different else "",
         f"{it} is significantly better than {worse}" if behind else "",
         f"{joined(ahead)} {verb} significantly better on the common seeds" if ahead else "",
         f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
@@ -120,15 +120,15 @@ def _best(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     return "; ".join(filter(None, clauses))
 
 
-def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
-    """The range of the means, and the confidence interval of the difference between its two ends."""
+def _span_text(group: Compared, pairs: Sequence[Pair], prefix: str) -> str:
+    """Name the cells with the highest and lowest mean, and the confidence interval of their difference."""
     means = list(group.means.items())
     (best, top), (worst, bottom) = means[0], means[-1]
-    subject = f"{place}the means" if place else "The means"
+    subject = f"{prefix}the means" if prefix else "The means"
     if top - bottom < ROUNDING:
         return f"{subject} are all {100 * top:.2f} %"
     ends = f"from {100 * bottom:.2f} % ({worst}) to {100 * top:.2f} % ({best})"
-    span = f"{subject} span {points(top - bottom)} points, {ends}"
+    span = f"{subject} span {points_text(top - bottom)} points, {ends}"
     pair = next((pair for pair in pairs if {pair.first, pair.second} == {best, worst}), None)
     if pair is None:
         return span
@@ -136,11 +136,11 @@ def _span(group: Compared, pairs: Sequence[Pair], place: str) -> str:
     low, high = sorted((sign * pair.low, sign * pair.high))
     if any(np.count_nonzero(group.runs[group.cells.index(name)]) != pair.n for name in (best, worst)):
         common = counted(pair.n, "common seed")
-        span += f"; on the {common} their difference is {points(sign * pair.difference)} points"
-    return f"{span} (95 % confidence interval for this pair alone: {interval(low, high)})"
+        span += f"; on the {common} their difference is {points_text(sign * pair.difference)} points"
+    return f"{span} (95 % confidence interval for this pair alone: {interval_text(low, high)})"
 
 
-def _basis(pairs: Sequence[Pair]) -> str:
+def _basis_text(pairs: Sequence[Pair]) -> str:
     if not pairs:
         return "No two cells could be compared"
     n = sorted({pair.n for pair in pairs})
@@ -159,10 +159,10 @@ def _basis(pairs: Sequence[Pair]) -> str:
     return f"Based on {seeds} seeds and {images} test images, with {family} at the 5 % level{single}{across}"
 
 
-def _more(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
-    """The commands that add seeds for all pairs of methods without a significant difference."""
+def _seed_commands(sweeps: Sequence[Sweep], compared: Sequence[Compared], pairs: Sequence[Pair]) -> str | None:
+    """The commands that add enough seeds for all pairs of cells without a significant difference."""
     needed = [pair.seeds for pair in pairs if pair.n > 1 and pair.seeds is not None]
-    if any(pair.n == 1 and not pair.equal for pair in pairs) or any(group.without for group in compared):
+    if any(pair.n == 1 and not pair.equal for pair in pairs) or any(group.incomparable for group in compared):
         needed.append(FIRST_SEEDS)
     return more_seeds(sweeps, max(needed)) if needed else None
 
@@ -174,21 +174,21 @@ def _left_out(
         sets = [f"{group.dataset} ({len(group.means):,})" for group in compared]
         yield f"Cells tested on different images are not compared with each other: {joined(sets, 8)}."
     for group in compared:
-        for first, second in group.without[:LISTED]:
-            obstacle = _obstacle(group.runs[[first, second]], right)
+        for first, second in group.incomparable[:MAX_LISTED]:
+            obstacle = _obstacle_text(group.runs[[first, second]], right)
             yield f"{group.cells[first]} and {group.cells[second]} are not compared: {obstacle}."
-        rest = len(group.without) - LISTED
+        rest = len(group.incomparable) - MAX_LISTED
         if rest > 0:
             yield f"{counted(rest, 'more pair')} of cells cannot be compared for the same reasons."
     if len(results.varies) > 1 and not effects and any(len(group.means) > 1 for group in compared):
         yield (
-            "The effects of single factors cannot be estimated: no settings were trained at two levels of a factor "
-            "with a common seed."
+            "The effects of single factors cannot be estimated, because no two levels of a factor were trained with "
+            "the same other settings and a common seed."
         )
 
 
-def _obstacle(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
-    """The reason why two cells cannot be compared, from the names of their runs (2, seeds)."""
+def _obstacle_text(runs: npt.NDArray[np.object_], right: Mapping[str, Bools]) -> str:
+    """The reason why two cells cannot be compared.  `runs` holds the names of their runs (2, seeds)."""
     common = runs[:, runs.all(axis=0)]
     if not common.size:
         return "they have no seed in common"

@@ -138,8 +138,8 @@ def test_sentences_say_what_was_found(trio):
         ["gn", "2", "wrong", "0", "right"],
         ["ln", "0", "wrong", "2", "right"],
     ]
-    assert any(line.startswith("Runs of two cells disagree on") for line in lines)
-    assert lines[-1].startswith("Suspected label errors, to check by eye: 1: #7 (label")
+    assert any(line.startswith("Runs of different cells disagree on") for line in lines)
+    assert lines[-1].startswith("1 suspected label error to check by eye: #7 (label")
 
 
 def test_thirty_cells_need_few_more_lines_than_six(world):
@@ -155,14 +155,14 @@ def test_a_single_run_lists_its_own_mistakes(world):
     (line,) = sentences(group)
     (calibration,) = cell_lines(group)
     assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
-    assert calibration.startswith("bn: expected calibration error ")
+    assert calibration.startswith("bn has an expected calibration error of ")
     assert group.suspected == ()
 
 
 def test_seeds_of_one_cell_are_no_comparison_of_cells(world):
     jobs = [world.finish(world.configuration(seed=seed), {7: 0.9, seed: 0.6}) for seed in range(2)]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    assert "Two seeds disagree on 2.00 % of the images" in sentences(group)
+    assert "Two runs with different seeds disagree on 2.00 % of the images" in sentences(group)
     assert group.confusion_differences == ()
     assert set(galleries(group)) == {"wrong_by_all", "suspected_labels"}
 
@@ -213,7 +213,7 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = read_atlases(load_results([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert sentences(group)[0].startswith(f"Not counted below: {path} ")
+    assert sentences(group)[0].startswith(f"A run is left out below: {path} ")
     assert group.by_all.tolist() == [7, 10]
 
 
@@ -231,7 +231,7 @@ def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_results([six], world.multirun))
     lines = sentences(group)
-    assert lines[0] == f"Not counted below: {predictions_of(world, six, 0)} is missing"
+    assert lines[0] == f"A run is left out below: {predictions_of(world, six, 0)} is missing"
     assert lines[-1] == "and 3 more"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
@@ -243,7 +243,7 @@ def size_of(gallery):
 
 
 def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 3)
+    monkeypatch.setattr(module, "MAX_IMAGES", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
     assert module._take_turns(found).tolist() == [5, 6, 1]
     drawn = galleries(trio)
@@ -252,7 +252,7 @@ def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch
 
 
 def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeypatch):
-    monkeypatch.setattr(module, "COLUMNS", 2)
+    monkeypatch.setattr(module, "MAX_CELLS", 2)
     jobs = [
         world.finish(world.configuration(norm), {7: 0.9} | ({40: 0.8} if norm == "ln" else {}))
         for norm in ("bn", "gn", "ln", "in")

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from src.errors.calibration import BINS, calibrate, pool
+from src.errors.calibration import BINS, calibrate, pool_calibrations
 
 
 def plain_error(confidence, right):
@@ -49,12 +49,12 @@ def test_a_cells_error_is_the_mean_of_its_runs_and_its_bins_are_pooled():
     sure, shy = np.full(10, 0.8), np.full(30, 0.8)
     first = calibrate(sure, np.arange(10) < 6)  # 0.2 too sure
     second = calibrate(shy, np.arange(30) < 30)  # 0.2 not sure enough
-    both = pool([first, second])
+    both = pool_calibrations([first, second])
     assert both.ece == pytest.approx(0.2)
     assert both.count.sum() == 40
     assert both.accuracy[both.count > 0].tolist() == pytest.approx([36 / 40])
     assert both.overconfidence == pytest.approx(0.8 - 0.9)
-    assert pool([first]).ece == first.ece
+    assert pool_calibrations([first]).ece == first.ece
 
 
 def test_a_confident_network_that_is_always_right_has_no_error():

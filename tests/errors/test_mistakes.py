@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from src.errors.mistakes import by_one_alone, confusion_differences, disagreement
+from src.errors.mistakes import confusion_differences, disagreement, images_of_one_cell
 
 
 def test_one_cell_alone_is_wrong_where_all_others_are_right():
     wrong = np.array([[1, 1, 0, 0, 1], [0, 1, 0, 1, 0], [0, 1, 0, 0, 0]], dtype=bool)
-    assert [found.tolist() for found in by_one_alone(wrong, ~wrong)] == [[0, 4], [3], []]
-    assert [found.tolist() for found in by_one_alone(~wrong, wrong)] == [[], [], []]
+    assert [found.tolist() for found in images_of_one_cell(wrong, ~wrong)] == [[0, 4], [3], []]
+    assert [found.tolist() for found in images_of_one_cell(~wrong, wrong)] == [[], [], []]
     right = ~wrong
     right[2, 4] = False  # the third cell is of two minds about image 4, so the first is not alone
-    assert by_one_alone(wrong, right)[0].tolist() == [0]
+    assert images_of_one_cell(wrong, right)[0].tolist() == [0]
 
 
 def test_a_single_cell_is_not_alone_among_others():
-    (found,) = by_one_alone(np.ones((1, 5), dtype=bool), np.zeros((1, 5), dtype=bool))
+    (found,) = images_of_one_cell(np.ones((1, 5), dtype=bool), np.zeros((1, 5), dtype=bool))
     assert found.tolist() == []
 
 

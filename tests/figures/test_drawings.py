@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 from src.errors.atlas import read_atlases, right_by_run
 from src.errors.calibration import calibrate
 from src.figures.figures import drawings
-from src.figures.forest import ROWS, forest
+from src.figures.forest import MAX_ROWS, forest
 from src.figures.heat_map import heat_map
-from src.figures.looks import LONGEST, figure_label, line_styles
+from src.figures.looks import MAX_LETTERS, figure_label, line_styles
 from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_numbers, weights_by_l1
+from src.figures.swept import accuracy_by, swept_number_keys, weights_by_l1
 from src.pictures.colours import colour
 from src.report.table import curves_csv
 from src.results.results import load_results
@@ -104,12 +104,12 @@ def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(
 def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, results):
     pairs = judge([grid], results, right_by_run(read_atlases(results))).pairs
     figure = forest(results.runs, pairs * 3)
-    assert len(figure.axes[0].get_yticklabels()) == ROWS
-    assert figure.get_supxlabel() == f"{ROWS} of 45 pairs"
+    assert len(figure.axes[0].get_yticklabels()) == MAX_ROWS
+    assert figure.get_supxlabel() == f"{MAX_ROWS} of 45 pairs"
 
 
 def test_accuracy_by_a_strength_has_a_line_a_norm_and_zero_apart(results):
-    assert swept_numbers(results) == ["reg.l1"]
+    assert swept_number_keys(results) == ["reg.l1"]
     axes: Any = accuracy_by(results, "reg.l1").axes[0]
     for container, norm in zip(axes.containers, ("bn", "gn"), strict=True):
         values = accuracies(results, **{"norm.name": norm})
@@ -233,7 +233,7 @@ def test_a_long_label_keeps_its_norm_and_its_end():
     labels = [f"gn l1=1e-05 l2=0.0001 dropout=0.1 label_smoothing={value} lr=0.02" for value in (0.1, 0.2)]
     shown = [figure_label(label) for label in labels]
     assert shown[0] != shown[1]
-    assert all(len(words) == LONGEST and words.startswith("gn l1=1e-05") for words in shown)
+    assert all(len(words) == MAX_LETTERS and words.startswith("gn l1=1e-05") for words in shown)
 
 
 def test_one_swept_number_alone_has_no_heat_map(world):

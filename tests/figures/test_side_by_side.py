@@ -2,7 +2,7 @@ import numpy as np
 
 from src.errors.atlas import read_atlases
 from src.errors.labels import Suspect
-from src.figures.side_by_side import STEP, side_by_side
+from src.figures.side_by_side import COLUMN_WIDTH, side_by_side
 from src.pictures.tiles import GAP, TILE
 from src.results.results import load_results
 
@@ -29,7 +29,7 @@ def names_of_5(cells):
 def corners(picture, columns, rows):
     """The colour just inside each answer's corner, row by row."""
     tops = [picture.height - (rows - row) * (TILE + GAP) for row in range(rows)]
-    lefts = [TILE + 2 * GAP + column * STEP for column in range(1, columns + 1)]  # after the labels
+    lefts = [TILE + 2 * GAP + column * COLUMN_WIDTH for column in range(1, columns + 1)]  # after the labels
     return [[picture.getpixel((left + 3, top + 3)) for left in lefts] for top in tops]
 
 

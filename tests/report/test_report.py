@@ -7,7 +7,7 @@ import pytest
 from src.errors.atlas import read_atlases, right_by_run
 from src.report.report import draw_report, escape_markdown, fenced, html, markdown
 from src.report.table import as_frame
-from src.results.results import Unfinished, load_results
+from src.results.results import JobProblem, load_results
 from src.verdict.verdicts import judge
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -49,7 +49,7 @@ def rename_cell(world, six, label):
     """The results of `six` with another name for the cell `bn`."""
     results = load_results([six], world.multirun)
     runs, epochs = (frame.replace({"cell": {"bn": label}}) for frame in (results.runs, results.epochs))
-    return replace(results, runs=runs, epochs=epochs, unfinished=(Unfinished(label, label),))
+    return replace(results, runs=runs, epochs=epochs, unfinished=(JobProblem(label, label),))
 
 
 def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(world):

@@ -58,8 +58,10 @@ def test_a_single_seed_comes_with_a_warning(world):
     interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
     half_width = f"{50 * (interval.high - interval.low):.2f}"
     assert "One seed (n = 1) cannot rank methods" in text
-    assert f"100 test images alone gives a single accuracy a 95 % interval of up to ±{half_width} points" in text
-    assert "Do not compare rows by such intervals: all rows share the test images." in text
+    assert (
+        f"With 100 test images, the accuracy of a single run has a 95 % interval of up to ±{half_width} points" in text
+    )
+    assert "Do not compare rows by this interval, because all rows share the test images." in text
     assert "difference" not in text
     assert "15,004" in text  # the parameters differ, so they have a column
     assert "99.00" in text
@@ -134,7 +136,7 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
 def test_dropped_columns_are_named(world):
     results = four_keys(world, 1)
     text = " ".join(printed(results, as_frame(results), 60).split())
-    assert "too narrow for: test loss, training seconds, parameters (see table.csv)" in text
+    assert "too narrow for these columns: test loss, training seconds, parameters (see table.csv)" in text
 
 
 def test_other_code_is_marked(world):

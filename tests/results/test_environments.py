@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.results.environments import other_environments
+from src.results.environments import environment_differences
 from src.results.results import load_results
 from tests.environments import write_environments
 
@@ -11,15 +11,15 @@ from tests.environments import write_environments
     ("changes", "words"),
     [
         ({}, ""),
-        ({3: {"torch": "2.13.0"}}, "torch 2.13.0 in place of 2.14.0 (1 run)"),
-        ({3: {"cpu": "Xeon"}, 4: {"cpu": "Xeon"}}, "cpu Xeon in place of EPYC (2 runs)"),
-        ({3: {"MKL_CBWR": "COMPATIBLE"}}, "MKL_CBWR COMPATIBLE in place of not set (1 run)"),
-        ({3: {"device": "cuda"}}, "device cuda in place of cpu (1 run)"),
+        ({3: {"torch": "2.13.0"}}, "torch 2.13.0 instead of 2.14.0 (1 run)"),
+        ({3: {"cpu": "Xeon"}, 4: {"cpu": "Xeon"}}, "cpu Xeon instead of EPYC (2 runs)"),
+        ({3: {"MKL_CBWR": "COMPATIBLE"}}, "MKL_CBWR COMPATIBLE instead of not set (1 run)"),
+        ({3: {"device": "cuda"}}, "device cuda instead of cpu (1 run)"),
         ({3: {"cpu capability": None}}, ""),  # older journals do not record it
     ],
 )
 def test_the_differences_are_named_with_the_number_of_runs(world, six, changes, words):
     write_environments(world, six, changes)
-    runs, differences = other_environments(load_results([six], world.multirun))
+    runs, differences = environment_differences(load_results([six], world.multirun))
     assert differences == words
     assert runs == ({f"gn s{position - 3}" for position in changes} if words else set())

@@ -64,7 +64,7 @@ def test_unfinished_jobs_are_listed_with_their_reason(world):
     assert [(job.label, job.reason) for job in results.unfinished] == [
         (failed.label, f"FAILED: Diverged: in epoch 1; see {log}"),
         (planned.label, "not started"),
-        (running.label, "no result; 1 epoch in its journal"),
+        (running.label, "no result; its journal has 1 epoch"),
     ]
     assert len(results.runs) == 1
 
@@ -82,9 +82,9 @@ def test_a_job_that_is_being_trained_is_still_running(world):
     sweep = world.sweep([world.plan(config)])
     with job_lock(folder):
         (job,) = load_results([sweep], world.multirun).unfinished
-    assert job.reason == "still running; 0 epochs in its journal"
+    assert job.reason == "still running; its journal has 0 epochs"
     (job,) = load_results([sweep], world.multirun).unfinished
-    assert job.reason == "no result; 0 epochs in its journal"
+    assert job.reason == "no result; its journal has 0 epochs"
 
 
 def test_each_damaged_job_is_listed_with_its_file_and_fault(world):
@@ -114,8 +114,8 @@ def test_a_job_with_other_damaged_files_is_compared_and_listed(world):
     (folders[1] / "weights.safetensors").write_bytes(b"\x10" + bytes(30))
     results = load_results([world.sweep(jobs)], world.multirun)
     assert [job.reason for job in results.incomplete] == [
-        f"{folders[0] / 'misclassified.png'} is missing; its numbers are compared",
-        f"{folders[1] / 'weights.safetensors'} is not a complete safetensors file; its numbers are compared",
+        f"{folders[0] / 'misclassified.png'} is missing; the run is still compared",
+        f"{folders[1] / 'weights.safetensors'} is not a complete safetensors file; the run is still compared",
     ]
     assert results.unfinished == ()
     assert len(results.runs) == 3
@@ -212,4 +212,4 @@ def test_a_job_that_an_engine_refused_points_to_its_log(world):
     log.parent.mkdir(parents=True)
     log.write_text("not taken: sbatch: error\n")
     (unfinished,) = load_results([world.sweep([job])], world.multirun).unfinished
-    assert unfinished.reason == f"ended before its first line; see {log}"
+    assert unfinished.reason == f"ended before it wrote to its journal; see {log}"

@@ -61,7 +61,7 @@ def test_only_seeds_that_all_its_cells_have_count():
 def test_an_effect_of_one_seed_has_no_interval():
     effects = effects_of({cell: counts[:1] for cell, counts in WRONG.items()})
     assert all((effect.low, effect.high, effect.p_holm) == (None, None, None) for effect in effects)
-    assert all("one common seed, so no interval" in effect.words for effect in effects)
+    assert all("one common seed gives no interval" in effect.words for effect in effects)
 
 
 def test_a_single_factor_has_no_effects():

@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from src.verdict.letters import CELLS, letters
+from src.verdict.letters import MAX_CELLS, letters
 
 
 def shared(found, one, other):
@@ -45,5 +45,5 @@ def test_the_order_of_the_pairs_does_not_matter():
 
 
 def test_too_many_cells_have_no_letters():
-    assert letters(CELLS + 1, []) is None
+    assert letters(MAX_CELLS + 1, []) is None
     assert letters(3, [(0, 1), (0, 2), (1, 2)], names="ab") is None

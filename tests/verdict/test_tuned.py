@@ -1,7 +1,7 @@
 import pytest
 
 from src.bad_input import BadInput
-from src.results.results import Unfinished
+from src.results.results import JobProblem
 from src.verdict.tuned import tuned
 from tests.verdict.made_up import results_of
 
@@ -42,10 +42,10 @@ def test_unequal_budgets_are_reported():
 
 def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1,))]
-    results = of_cells(cells, unfinished=(Unfinished("gn s1", "FAILED"),))
+    results = of_cells(cells, unfinished=(JobProblem("gn s1", "FAILED"),))
     said = tuned(results, "norm").sentences[1]
     assert "budgets" not in said
-    assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run; 1 missing.")
+    assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run.")
 
 
 def test_ties_in_validation_accuracy_are_reported():

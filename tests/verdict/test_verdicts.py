@@ -310,8 +310,8 @@ def test_bit_identical_cells_are_reported_and_need_no_more_seeds(world, seeds):
     verdicts = judged(world, world.sweep(same_cells(world, ("bn", "gn"), seeds)))
     (pair,) = verdicts.pairs
     assert pair.equal
-    assert pair.words == "bn and gn are bit-identical: the same seed gives the same results"
-    assert verdicts.opening[0].startswith("bn and gn are bit-identical")
+    assert pair.words == "With the same seed, bn and gn give bit-identical results"
+    assert verdicts.opening[0].startswith("bn and gn give bit-identical results")
     assert "highest" not in " ".join(verdicts.opening)
     assert verdicts.opening[1].startswith("The means are all 9")
     assert verdicts.more is None
@@ -322,7 +322,7 @@ def test_bit_identical_cells_share_the_first_place(world):
     jobs += [world.finish(world.configuration("ln", seed), dict.fromkeys(range(40 + seed), 0.9)) for seed in range(3)]
     first = judged(world, world.sweep(jobs)).opening[0]
     assert first == (
-        "bn and gn have the highest test accuracy, 94.00 % (bn and gn are bit-identical with the same seed); "
+        "bn and gn have the highest test accuracy, 94.00 % (bn and gn give bit-identical results with the same seed); "
         "bn is significantly better than the other cell."
     )
 
