@@ -282,7 +282,7 @@ def test_the_curves_as_csv_hold_every_number_of_the_journals(results):
     expected = [
         {
             "cell": cell,
-            "seed": str(job.settings["seed"]),
+            "seed": str(job.leaves["seed"]),
             "epoch": str(epoch["epoch"]),
             "metric": metric,
             "value": str(value),
