@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
     """Train and test one job, save everything in its folder, and return its last validation accuracy (0 to 1).
 
-    A finished job is not trained again.  The listener gets the progress each epoch, with `live` also every half second.
+    A finished job is not trained again.  The listener gets the progress each epoch and, if `live`, every half second.
     """
     job = JobFolder(folder)
     try:
@@ -105,7 +105,7 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last_record = checkpoints.restore()
     if last_record is not None:
-        journal.append(last_record)  # a killed job may have a checkpoint whose record is not in the journal
+        journal.append(last_record)  # a job can be killed between its checkpoint and the entry in its journal
     progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
     training = train(
         model,

@@ -44,7 +44,7 @@ class Network(Option):
         raise NotImplementedError
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
-        """Return the network for images (N, channels, size, size); `initialise` sets its first weights."""
+        """Return the network for images (N, channels, size, size); `initialise` sets its initial weights."""
         raise NotImplementedError
 
     def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:

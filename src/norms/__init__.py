@@ -39,7 +39,7 @@ class Norm(Option):
     layouts: ClassVar[Sequence[Layout]] = ("map",)
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Check that the norm can normalise the layers of a network, given as pairs of name and channels.
+        """Check that the norm can normalise the layers of a network, given as pairs of name and number of channels.
 
         Raises:
             BadInput: if it cannot; the message names the layer.
@@ -50,9 +50,9 @@ class Norm(Option):
         raise NotImplementedError
 
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
-        """After an epoch, recompute the statistics for evaluation from batches of training images (N, C, H, W).
+        """Recompute, after an epoch, the statistics that evaluation uses, from batches of training images (N, C, H, W).
 
-        Most norms have no such statistics.
+        This does nothing by default, because most norms have no such statistics.
         """
 
 

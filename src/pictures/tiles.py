@@ -14,7 +14,7 @@ from src.runs.predictions import Indices, Predictions
 TILE = 64  # width and height of an image in pixels
 GAP = 6  # pixels between images
 PAIR, DETAIL = 18, 11  # font sizes in pixels: for "true > predicted", and for the confidence and the index
-SMALLEST = 10  # font size in pixels
+SMALLEST = 10  # the smallest font size in pixels
 BACKGROUND, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
@@ -23,7 +23,7 @@ def mistake_grid(
 ) -> Image.Image:
     """Return a grid of test images, with the true class, predicted class, confidence and index below each image.
 
-    `test_images` are (N, C, H, W), grey or RGB.  `chosen` lists the indices of the images to show, in their order.
+    `test_images` are (N, C, H, W), grey or RGB.  `chosen` lists the indices of the images to show, in this order.
     """
     if len(chosen) == 0:
         return message_picture("no mistakes")
@@ -52,7 +52,7 @@ def picture_png(picture: Image.Image) -> bytes:
 
 
 def percent(confidence: float) -> str:
-    """Return a probability in whole percent; it is `>99%` if it would round to 100% but is below 1."""
+    """Return a probability as text in whole percent; `>99%` if it is below 1 but would round to 100%."""
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
@@ -60,7 +60,7 @@ def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair
     """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
     face, arrow = font(size), " > "
     space = int(TILE - text_width(arrow, size))
-    # A short class name leaves free space to the other name.
+    # A short class name leaves its free space to the other name.
     widths = [space - min(int(text_width(word, size)) + 1, space // 2) for word in reversed(pair)]
     true, predicted = (cut(word, width, size) for word, width in zip(pair, widths, strict=True))
     start = position[0] + (TILE - text_width(true + arrow + predicted, size)) / 2
@@ -82,7 +82,7 @@ def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.Image
 
 
 def message_picture(words: str) -> Image.Image:
-    """Return a picture that shows one sentence, for a grid that would have no images."""
+    """Return a picture of one sentence, to show instead of a grid without images."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
@@ -91,7 +91,7 @@ def message_picture(words: str) -> Image.Image:
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's built-in font in a size in pixels."""
+    """Return Pillow's built-in font; `size` is in pixels."""
     return ImageFont.load_default(size=size)
 
 
@@ -107,6 +107,6 @@ def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest:
 
 
 def cut(words: str, width: float, size: int) -> str:
-    """Return a text that fits into `width` pixels: a longer text is cut and ends with a dot."""
+    """Return a text, shortened to fit into `width` pixels; a shortened text ends with a dot."""
     shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
     return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])

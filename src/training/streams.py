@@ -10,7 +10,7 @@ import torch
 
 
 def stream_seed(seed: int, *stream: str | int) -> int:
-    """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer of 63 bits."""
+    """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer below 2**63."""
     digest = hashlib.sha256("/".join(map(str, (seed, *stream))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
