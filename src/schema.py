@@ -75,7 +75,7 @@ def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[st
 
 
 def options_by_name(*options: type[Option]) -> dict[str, Any]:
-    """Return a dictionary of option classes by the option's name."""
+    """Return a dictionary from the name of each option to its class."""
     return {option.name: option for option in options}
 
 

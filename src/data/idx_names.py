@@ -79,7 +79,8 @@ def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], l
     """Return the paths of each IDX file in a folder, by prefix and by name in FILES; the preferred path comes first."""
     usual_names = [name + ending for name in FILES for ending in ("", ".gz")]
     listed_names: list[str] = []
-    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # then try only the usual names
+    # Without permission to list a folder, a user may still read the files in it that have the usual names.
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):
         listed_names = sorted(os.listdir(folder))  # noqa: PTH208  # iterdir is slower: it builds a path per name
     paths: dict[tuple[str, str], list[Path]] = {}
     listed_names.sort(key=lambda name: name.lower().endswith(".gz"))  # prefer a plain file to a packed one

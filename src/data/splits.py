@@ -60,14 +60,14 @@ def make_splits(data: Data, images: Images) -> Splits:
     train = np.setdiff1d(np.arange(count), validation, assume_unique=True)[: data.limit]
     mean, deviation = channel_statistics(images.train_images[train])
 
-    def split(pixels: Bytes, labels: Bytes) -> Split:
+    def normalised_split(pixels: Bytes, labels: Bytes) -> Split:
         values = torch.from_numpy(np.array(pixels)).float().sub_(mean).div_(deviation)  # (N, C, H, W)
         return Split(values.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels.astype(np.int64)))
 
     return Splits(
-        train=split(images.train_images[train], images.train_labels[train]),
-        validation=split(images.train_images[validation], images.train_labels[validation]),
-        test=split(images.test_images, images.test_labels),
+        train=normalised_split(images.train_images[train], images.train_labels[train]),
+        validation=normalised_split(images.train_images[validation], images.train_labels[validation]),
+        test=normalised_split(images.test_images, images.test_labels),
     )
 
 

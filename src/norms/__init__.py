@@ -32,17 +32,19 @@ class Norm(Option):
     uses_batch: ClassVar[bool] = False
     """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
+    """A description of the statistics that evaluation uses."""
     colour: ClassVar[str]
     """The colour of the norm in figures, as `#rrggbb`; people with colour blindness can distinguish all norms."""
     marker: ClassVar[str]
     """The matplotlib marker of the norm in figures."""
     layouts: ClassVar[Sequence[Layout]] = ("map",)
+    """The shapes of input that the norm supports."""
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
         """Check that the norm can normalise the layers of a network, given as pairs of name and number of channels.
 
         Raises:
-            BadInput: if it cannot; the message names the layer.
+            BadInput: if it cannot normalise a layer; the message names this layer.
         """
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":

@@ -19,28 +19,28 @@ BACKGROUND, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
 def mistake_grid(
-    test_images: Bytes, predictions: Predictions, chosen: Indices, classes: Sequence[str], columns: int
+    test_images: Bytes, predictions: Predictions, indices: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
     """Return a grid of test images, with the true class, predicted class, confidence and index below each image.
 
-    `test_images` are (N, C, H, W), grey or RGB.  `chosen` lists the indices of the images to show, in this order.
+    `test_images` are (N, C, H, W), grey or RGB.  `indices` lists the indices of the images to show, in this order.
     """
-    if len(chosen) == 0:
+    if len(indices) == 0:
         return message_picture("no mistakes")
-    columns = min(columns, len(chosen))
-    rows = math.ceil(len(chosen) / columns)
-    pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in chosen]
-    size = common_size([f"{true} > {predicted}" for true, predicted in pairs], TILE)
-    bar = size + DETAIL + 4
-    picture, draw = blank_picture(columns * (TILE + GAP) + GAP, rows * (TILE + bar + GAP) + GAP)
-    for position, (index, (true, predicted)) in enumerate(zip(chosen, pairs, strict=True)):
+    columns = min(columns, len(indices))
+    rows = math.ceil(len(indices) / columns)
+    pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in indices]
+    font_size = common_size([f"{true} > {predicted}" for true, predicted in pairs], TILE)
+    caption_height = font_size + DETAIL + 4
+    picture, draw = blank_picture(columns * (TILE + GAP) + GAP, rows * (TILE + caption_height + GAP) + GAP)
+    for position, (index, (true, predicted)) in enumerate(zip(indices, pairs, strict=True)):
         left = GAP + position % columns * (TILE + GAP)
-        top = GAP + position // columns * (TILE + bar + GAP)
+        top = GAP + position // columns * (TILE + caption_height + GAP)
         picture.paste(tile(test_images[index]), (left, top))
-        _draw_class_names(draw, (left, top + TILE + 1), (true, predicted), size)
-        line = top + TILE + bar
-        draw.text((left, line), percent(predictions.confidence[index]), INK, font(DETAIL), anchor="ld")
-        draw.text((left + TILE, line), f"#{index}", GREY, font(DETAIL), anchor="rd")
+        _draw_class_names(draw, (left, top + TILE + 1), (true, predicted), font_size)
+        bottom = top + TILE + caption_height
+        draw.text((left, bottom), percent(predictions.confidence[index]), INK, font(DETAIL), anchor="ld")
+        draw.text((left + TILE, bottom), f"#{index}", GREY, font(DETAIL), anchor="rd")
     return picture
 
 
@@ -58,15 +58,15 @@ def percent(confidence: float) -> str:
 
 def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair: tuple[str, str], size: int) -> None:
     """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
-    face, arrow = font(size), " > "
-    space = int(TILE - text_width(arrow, size))
+    typeface, arrow = font(size), " > "
+    free_width = int(TILE - text_width(arrow, size))
     # A short class name leaves its free space to the other name.
-    widths = [space - min(int(text_width(word, size)) + 1, space // 2) for word in reversed(pair)]
+    widths = [free_width - min(int(text_width(word, size)) + 1, free_width // 2) for word in reversed(pair)]
     true, predicted = (cut(word, width, size) for word, width in zip(pair, widths, strict=True))
     start = position[0] + (TILE - text_width(true + arrow + predicted, size)) / 2
-    draw.text((start, position[1]), true, INK, face)
-    draw.text((start + text_width(true, size), position[1]), arrow, GREY, face)
-    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG, face)
+    draw.text((start, position[1]), true, INK, typeface)
+    draw.text((start + text_width(true, size), position[1]), arrow, GREY, typeface)
+    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG, typeface)
 
 
 def tile(image: Bytes) -> Image.Image:
@@ -102,11 +102,11 @@ def text_width(words: str, size: int) -> float:
 
 def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest: int = SMALLEST) -> int:
     """Return the largest font size that fits every line into `width` pixels, or `smallest` if no size fits."""
-    fits = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
-    return next(fits, smallest)
+    sizes = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
+    return next(sizes, smallest)
 
 
 def cut(words: str, width: float, size: int) -> str:
     """Return a text, shortened to fit into `width` pixels; a shortened text ends with a dot."""
-    shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
-    return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])
+    shortened_texts = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
+    return next((text for text in (words, *shortened_texts) if text_width(text, size) <= width), words[:1])

@@ -60,15 +60,15 @@ def lr_factor(settings: options.Schedule, step: int, total: int, steps_per_epoch
         case options.Step():
             return settings.gamma ** (step // (settings.step_epochs * steps_per_epoch))
         case options.Cosine():
-            return _cosine(1.0, 0.0, step / total)
+            return _half_cosine(1.0, 0.0, step / total)
         case options.OneCycle():
             peak = max(settings.warmup * total - 1, 1.0)
             if step <= peak:
-                return _cosine(1 / 25, 1.0, step / peak)
-            return _cosine(1.0, 1 / 250_000, (step - peak) / max(total - 1 - peak, 1.0))
+                return _half_cosine(1 / 25, 1.0, step / peak)
+            return _half_cosine(1.0, 1 / 250_000, (step - peak) / max(total - 1 - peak, 1.0))
     return 1.0
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    """Return a value on half a cosine: `start` at share 0, `end` at share 1 or more."""
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    """Return a value on half a cosine: `start` at progress 0, `end` at progress 1 or more."""
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * min(progress, 1.0)))
