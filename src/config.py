@@ -85,7 +85,7 @@ OPTIONS: Mapping[str, Options] = {
 """The option classes, by the name of their configuration group and their own name."""
 
 
-def _keys() -> dict[str, Key]:
+def _all_keys() -> dict[str, Key]:
     keys_without_groups = schema(Config)
     keys: dict[str, Key] = {}
     for name in (item.name for item in fields(Config)):
@@ -97,7 +97,7 @@ def _keys() -> dict[str, Key]:
     return keys
 
 
-KEYS = _keys()
+KEYS = _all_keys()
 """All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
     (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
@@ -110,7 +110,7 @@ JOB_PARTS = (
 
 
 def part_of_a_job(path: str) -> bool:
-    """Whether the key with this dotted path is part of a job's identity, and can be swept."""
+    """Whether the key with this dotted path affects a job's results; only such keys can be swept."""
     return path.split(".")[0] in JOB_PARTS
 
 

@@ -37,8 +37,8 @@ def download_folder(root: str | None) -> Path:
     return folder
 
 
-def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
-    """Return Fashion-MNIST or KMNIST, which have MNIST's file format.  torchvision downloads missing files."""
+def read_or_download_idx(name: str, root: Path, classes: tuple[str, ...]) -> Images:
+    """Return Fashion-MNIST or KMNIST, which are IDX files like MNIST.  torchvision downloads missing files."""
     try:
         find_dataset_files(root, name, packed=has_only_packed_digests(name))
     except BadInput as error:

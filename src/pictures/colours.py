@@ -6,7 +6,7 @@ from typing import Any
 
 from src.norms import NORMS
 
-UNKNOWN_NORM_COLOUR = "#8c6d1f"  # for a norm that this version does not have, in an old folder
+UNKNOWN_NORM_COLOUR = "#8c6d1f"  # for a norm in an old folder that this version no longer has
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 

@@ -1,6 +1,6 @@
 """Separate random streams for initial weights, batch order, dropout and augmentation.
 
-All norms and penalties get the same initial weights and batches from a seed, because no stream depends on another.
+With one seed, all norms and penalties get the same initial weights and batches: no stream depends on another.
 Each epoch has its own streams, so a resumed job draws the same numbers as an uninterrupted one.
 """
 
