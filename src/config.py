@@ -1,6 +1,6 @@
 """The configuration of one job, and the checks that a job must pass before it starts.
 
-This module imports only the standard library, so the command can reject a typing error quickly.  The values are in
+This module imports only the standard library, so the command can reject a typo quickly.  The values are in
 `conf/*.yaml`.  A default in this module means "off" and never changes, so a new key does not change the identity of old
 jobs (`src/runs/identity.py`).  A key without a default always has a value in the YAML files.
 """
@@ -41,7 +41,7 @@ class Regularization:
 
 @dataclass
 class SweepLimits:
-    """The limits of one sweep, and its combinations if the grid is not rectangular; not part of a job's identity."""
+    """The limits of one sweep, and its combinations if they form no grid; these keys do not affect a job's results."""
 
     max_jobs: int = key(200, at_least=1)
     cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # copied per object
@@ -82,22 +82,22 @@ OPTIONS: Mapping[str, Options] = {
     "model": NETWORKS,
     "tracking": TRACKERS,
 }
-"""The options of each configuration group, by their name."""
+"""The option classes, by the name of their configuration group and their own name."""
 
 
-def _keys() -> dict[str, Key]:
-    plain = schema(Config)
+def _all_keys() -> dict[str, Key]:
+    keys_without_groups = schema(Config)
     keys: dict[str, Key] = {}
     for name in (item.name for item in fields(Config)):
         if name in OPTIONS:
-            off = NoAugmentation.name if name == "augmentation" else None
-            keys |= group_schema(name, OPTIONS[name], off)
+            default_option = NoAugmentation.name if name == "augmentation" else None
+            keys |= group_schema(name, OPTIONS[name], default_option)
         else:
-            keys |= {path: item for path, item in plain.items() if path.split(".")[0] == name}
+            keys |= {path: item for path, item in keys_without_groups.items() if path.split(".")[0] == name}
     return keys
 
 
-KEYS = _keys()
+KEYS = _all_keys()
 """All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
     (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
@@ -110,7 +110,7 @@ JOB_PARTS = (
 
 
 def part_of_a_job(path: str) -> bool:
-    """Whether the key with this dotted path is part of a job's identity, and can be swept."""
+    """Whether the key with this dotted path affects a job's results; only such keys can be swept."""
     return path.split(".")[0] in JOB_PARTS
 
 
@@ -148,9 +148,9 @@ def check(config: Config) -> None:
     for section in OPTIONS:
         getattr(config, section).check()
     if config.model.layout not in config.norm.layouts:
-        fitting = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
+        supported = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
         raise BadInput(
-            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(fitting), "norm=none"
+            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(supported), "norm=none"
         )
     config.norm.check_channels(config.model.norm_channels())
 

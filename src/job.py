@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
     """Train and test one job, save everything in its folder, and return its last validation accuracy (0 to 1).
 
-    A finished job is not trained again.  The listener gets the progress each epoch, with `live` also every half second.
+    A finished job is not trained again.  The listener gets the progress each epoch and, if `live`, every half second.
     """
     job = JobFolder(folder)
     try:
@@ -55,10 +55,10 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
             remove_partial_files(folder)
             resume = can_resume(job, config)
             if not resume:
-                drop_checkpoints(folder)  # first, because a new journal must not find old checkpoints
+                drop_checkpoints(folder)  # before the new journal, which would otherwise find them
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
-                    return _run(config, job, journal, listener, live)
+                    return _train_and_test(config, job, journal, listener, live)
                 except BaseException as error:
                     log.error("%s", traceback.format_exc())
                     status, reason = outcome(error)
@@ -76,7 +76,7 @@ def outcome(error: BaseException) -> tuple[str, str]:
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
+def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
     start_time = time.perf_counter()
     if journal.has("start"):
         journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
@@ -99,13 +99,13 @@ def _run(config: Config, job: JobFolder, journal: Journal, listener: Listener, l
     if re.search(r"-[0-9a-f]{8}$", job.path.name) and not job.path.name.endswith(key[:8]):
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
-        size, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
+        parameter_count, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
         keys = {"job": key, "cell": cell_key(identity_keys)}
-        journal.append(stamp("ready", **keys, source=source, parameters=size, device=str(device)))
+        journal.append(stamp("ready", **keys, source=source, parameters=parameter_count, device=str(device)))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last_record = checkpoints.restore()
     if last_record is not None:
-        journal.append(last_record)  # a killed job may have a checkpoint whose record is not in the journal
+        journal.append(last_record)  # a job can be killed between its checkpoint and the entry in its journal
     progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
     training = train(
         model,

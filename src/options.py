@@ -117,28 +117,28 @@ class DataFiles(Data):
 
 @dataclass(unsafe_hash=True)
 class MNIST(DataFiles):
-    """MNIST, handwritten digits; without `root`, this is normlab's own copy."""
+    """MNIST, pictures of handwritten digits; without `root`, normlab reads the copy in its own package."""
 
     name: str = "mnist"
 
 
 @dataclass(unsafe_hash=True)
 class FashionMNIST(DataFiles):
-    """Fashion-MNIST, pieces of clothing."""
+    """Fashion-MNIST, pictures of clothes and bags."""
 
     name: str = "fashion_mnist"
 
 
 @dataclass(unsafe_hash=True)
 class KMNIST(DataFiles):
-    """KMNIST, cursive Japanese characters."""
+    """KMNIST, pictures of handwritten cursive Japanese characters."""
 
     name: str = "kmnist"
 
 
 @dataclass(unsafe_hash=True)
 class CIFAR10(DataFiles):
-    """CIFAR-10, colour photographs."""
+    """CIFAR-10, colour photographs of animals and vehicles."""
 
     name: str = "cifar10"
 
@@ -170,7 +170,7 @@ class Synthetic(Data):
 
 @dataclass
 class TrackingOption(Option):
-    """The store that runs are logged to; not part of a job's identity."""
+    """The store that runs are logged to; it does not affect a job's results."""
 
 
 @dataclass

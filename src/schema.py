@@ -1,6 +1,6 @@
 """Describe the keys of the configuration (types, ranges, defaults), and check their values.
 
-This module imports only the standard library, so the command can reject a typing error quickly.
+This module imports only the standard library, so the command can reject a typo quickly.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from typing import Any
 
 from src.bad_input import BadInput
 
-REQUIRED: Any = "???"  # OmegaConf's mark for a missing value
+REQUIRED: Any = "???"  # OmegaConf marks a missing value with this text
 
 
 def key(
@@ -49,7 +49,7 @@ class Option:
     name: str = REQUIRED
 
     def check(self) -> None:
-        """Check the values of all keys together; each value is already valid alone.
+        """Check that the values of all keys fit together; each value alone has already been checked.
 
         Raises:
             BadInput: if the values contradict each other; the message names the keys.
@@ -75,7 +75,7 @@ def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[st
 
 
 def options_by_name(*options: type[Option]) -> dict[str, Any]:
-    """Return a dictionary of option classes by the option's name."""
+    """Return a dictionary from the name of each option to its class."""
     return {option.name: option for option in options}
 
 
@@ -108,18 +108,18 @@ class Key:
 
     @property
     def allowed(self) -> str:
-        """Describe the key's valid values, such as `a finite number >= 0`."""
+        """Return the key's valid values in words, such as `a finite number >= 0`."""
         if self.choices:
             return ", ".join(self.choices)
-        words = {
+        type_text = {
             int: "an integer",
             float: "a finite number",
             bool: "true or false",
             str: "a text",
             list[str]: "a list of texts",
         }[self._plain_type]
-        limits = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
-        return f"{words} {limits}".strip() + (" or null" if self.nullable else "")
+        limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
+        return f"{type_text} {limits_text}".strip() + (" or null" if self.nullable else "")
 
     @property
     def placeholder(self) -> str:
@@ -214,8 +214,8 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
 def group_schema(group: str, options: Options, off: str | None = None) -> dict[str, Key]:
     """Return the keys of all options of a configuration group by dotted path.
 
-    A key that only some options have is null for the other options.  `off` names the default option of a group that old
-    jobs do not have, so their hash keys do not change.
+    A key that only some options have is null for the other options.  Jobs from before a group
+    existed count as jobs with its option `off`, so their hash keys do not change.
     """
     name = f"{group}.name"
     keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", nullable=False)}
@@ -228,7 +228,7 @@ def group_schema(group: str, options: Options, off: str | None = None) -> dict[s
 
 
 def _with_readers(item: Key, readers: Sequence[str], options: Options) -> Key:
-    """Return a key of a group, completed with the options that read it; `name` belongs to all options."""
+    """Return a key of a group, with the options that read it in `read_by`, unless all of them read it."""
     if item.path.endswith(".name") or len(readers) == len(options):
         return item
     if item.default is REQUIRED:

@@ -17,13 +17,13 @@ from src.data.idx_names import find_dataset_files, find_nearby_folder
 from src.data.images import Images, as_images
 from src.data.refusals import root_argument, unreadable_refusal
 
-DOWNLOAD_TIMEOUT = 30  # seconds without a byte from the server
+DOWNLOAD_TIMEOUT = 30  # seconds; a download fails if the server sends no byte for so long
 
 
 def download_folder(root: str | None) -> Path:
     """Return the folder `root`, or by default normlab's folder in the user's cache.
 
-    Raises BadInput if the path names an unknown user (`~user`), or if the report could not show it (not UTF-8).
+    Raises BadInput if the path names an unknown user (`~user`), or is not UTF-8, because reports could not show it.
     """
     try:
         folder = Path(root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "normlab")).expanduser()
@@ -37,8 +37,8 @@ def download_folder(root: str | None) -> Path:
     return folder
 
 
-def read_mnist_relative(name: str, root: Path, classes: tuple[str, ...]) -> Images:
-    """Return Fashion-MNIST or KMNIST, which have MNIST's file format.  torchvision downloads missing files."""
+def read_or_download_idx(name: str, root: Path, classes: tuple[str, ...]) -> Images:
+    """Return Fashion-MNIST or KMNIST, which are IDX files like MNIST.  torchvision downloads missing files."""
     try:
         find_dataset_files(root, name, packed=has_only_packed_digests(name))
     except BadInput as error:
@@ -63,7 +63,7 @@ def read_cifar10(root: Path) -> Images:
 
 
 def _download(name: str, root: Path, **options: bool) -> Any:
-    """Return a torchvision dataset, downloaded if missing; a failed download leaves no files and raises BadInput."""
+    """Return a torchvision dataset, and download it if missing.  A failure raises BadInput and leaves no files."""
     import torchvision
 
     previous_timeout = socket.getdefaulttimeout()
@@ -91,7 +91,7 @@ def _download(name: str, root: Path, **options: bool) -> Any:
 
 
 def _remove_partial_download(root: Path, earlier_content: set[Path] | None) -> None:
-    """Remove the files of a failed download: all paths not in `earlier_content`, or `root` itself if that is None."""
+    """Remove all paths in `root` that are not in `earlier_content`; None means that `root` is new and goes too."""
     for path in [root] if earlier_content is None else set(root.iterdir()) - earlier_content:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -22,7 +22,7 @@ Bytes = npt.NDArray[np.uint8]
 UNSIGNED_BYTE = 8  # the type of the values in an IDX header
 GZIP_MAGIC = b"\x1f\x8b"  # the first two bytes of a gzip file
 MAX_COMPRESSION = 1032  # the highest compression ratio of gzip
-RECOGNITION_SIZE = 1024  # number of bytes that identify a file's format
+RECOGNITION_SIZE = 1024  # number of bytes at a file's start that show its format
 MEMORY_PER_PIXEL = 5  # bytes in memory while a job trains: the pixel's byte and its 32-bit float
 
 
@@ -33,15 +33,15 @@ def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
     if the file is unreadable, damaged, in another format or too large.
     """
     try:
-        with path.open("rb") as stored:
-            first_bytes = stored.read(RECOGNITION_SIZE)
+        with path.open("rb") as raw_file:
+            first_bytes = raw_file.read(RECOGNITION_SIZE)
             packed = first_bytes.startswith(GZIP_MAGIC)
             if packed:
                 first_bytes = zlib.decompressobj(wbits=31).decompress(first_bytes, RECOGNITION_SIZE)
-            shape = _read_shape(first_bytes, axes, path, os.fstat(stored.fileno()).st_size, packed=packed)
+            shape = _read_shape(first_bytes, axes, path, os.fstat(raw_file.fileno()).st_size, packed=packed)
             expected = 4 + 4 * axes + math.prod(shape)
-            stored.seek(0)
-            with gzip.GzipFile(fileobj=stored) if packed else contextlib.nullcontext(stored) as file:
+            raw_file.seek(0)
+            with gzip.GzipFile(fileobj=raw_file) if packed else contextlib.nullcontext(raw_file) as file:
                 content = file.read(expected + 1)
     except MemoryError as error:
         raise _memory_refusal(path, expected, "this process may not use more") from error
@@ -60,10 +60,10 @@ def _read_shape(first_bytes: bytes, axes: int, path: Path, file_size: int, *, pa
         raise not_idx_refusal(path, first_bytes, axes)
     shape = tuple(int.from_bytes(first_bytes[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
     expected = 4 + 4 * axes + math.prod(shape)
-    possible = file_size == expected
-    if packed:  # gzip also reads what follows the content, so a packed file must not be much larger than its content
-        possible = file_size <= 1.01 * expected + 1000 and expected <= MAX_COMPRESSION * file_size
-    if not possible:
+    size_is_possible = file_size == expected
+    if packed:  # gzip would also read data appended to the content, so the file must not be much larger
+        size_is_possible = file_size <= 1.01 * expected + 1000 and expected <= MAX_COMPRESSION * file_size
+    if not size_is_possible:
         raise _size_refusal(path, f"{file_size:,}{' packed' if packed else ''}", expected, shape)
     memory = math.inf
     with contextlib.suppress(OSError, ValueError):  # not every system reports its memory

@@ -48,17 +48,17 @@ def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Image
     is None, the classes are named 0, 1 and so on.
     """
     arrays, digests = list[Bytes](), list[str]()
-    paths, emnist = find_dataset_files(root, name, packed=has_only_packed_digests(name))
+    paths, emnist_prefix = find_dataset_files(root, name, packed=has_only_packed_digests(name))
     for position, path in enumerate(paths):
         content, array = read_idx(path, 3 if "images" in FILES[position] else 1)
         if name:
             _check_published(name, position, path, content)
-        if emnist and array.ndim == 3:
+        if emnist_prefix and array.ndim == 3:
             array = np.ascontiguousarray(array.transpose(0, 2, 1))  # EMNIST stores images transposed
         arrays.append(array)
         digests.append(hashlib.sha256(content).hexdigest())
-    if emnist:
-        digests.append("turned upright")  # the same bytes under MNIST's names give other images: not transposed
+    if emnist_prefix:
+        digests.append("turned upright")  # under MNIST's names, these bytes would give transposed images
     train_images, train_labels, test_images, test_labels = arrays
     class_names = classes or tuple(str(label) for label in range(max(int(train_labels.max(initial=0)), 1) + 1))
     train, test = (train_images[:, None], train_labels), (test_images[:, None], test_labels)  # (N, 1, H, W), (N,)

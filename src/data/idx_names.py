@@ -14,17 +14,17 @@ from src.wording import joined
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 FOUR_FILES = f"the four IDX files, {FILES[0]} and so on, packed (.gz) or not"
-# The name of an IDX file in any case: EMNIST's prefix or none, split, kind with a hyphen or a dot, .gz or nothing.
+# An IDX file's name in any case: optional EMNIST prefix, split, kind (`images-idx3` or `images.idx3`), optional .gz.
 FILE_NAME = re.compile(
     r"(?P<dataset>emnist-(?:balanced|byclass|bymerge|digits|letters|mnist)-|)"
     r"(?P<split>train|t10k|test)-(?P<kind>images-idx3|labels-idx1|images\.idx3|labels\.idx1)-ubyte(?P<packed>\.gz|)",
     re.IGNORECASE,
 )
-MOST_LEVELS, MOST_FOLDERS = 3, 200  # the search below a folder stops at these limits
+MOST_LEVELS, MOST_FOLDERS = 3, 200  # the search for a dataset below a folder stops at these limits
 
 
 def find_dataset_files(root: Path, name: str, *, packed: bool = False) -> tuple[tuple[Path, ...], str]:
-    """Return a dataset's paths in the order of FILES, and its prefix: `emnist-letters`, or an empty string.
+    """Return the paths of a dataset's files in the order of FILES, and their prefix: `emnist-letters`, or empty.
 
     The search covers the folder `root` and torchvision's layout inside it.  `name` is torchvision's folder for the
     dataset, such as `MNIST`; an empty name accepts any dataset.  With `packed`, only .gz files count.
@@ -33,14 +33,14 @@ def find_dataset_files(root: Path, name: str, *, packed: bool = False) -> tuple[
         _check_folder(root)
         for folder in (root, root / name / "raw", root / "raw"):
             datasets = _complete_datasets(folder, name, packed=packed)
-            first = min(datasets, default="")
+            prefix = min(datasets, default="")
             if len(datasets) == 1 or "" in datasets:
-                return datasets[first], first
+                return datasets[prefix], prefix
             if datasets:
                 raise BadInput(
                     f"data.root={folder} contains {len(datasets)} datasets: {', '.join(sorted(datasets))}",
-                    f"one dataset per folder, such as {root_argument(folder / first)} after the command below",
-                    f"cd {shlex.quote(str(folder))} && mkdir {first} && mv {first}-* {first}",
+                    f"one dataset per folder, such as {root_argument(folder / prefix)} after the command below",
+                    f"cd {shlex.quote(str(folder))} && mkdir {prefix} && mv {prefix}-* {prefix}",
                 )
         raise _missing_refusal(root, name, packed=packed)
     except OSError as error:
@@ -48,7 +48,7 @@ def find_dataset_files(root: Path, name: str, *, packed: bool = False) -> tuple[
 
 
 def find_nearby_folder(root: Path, name: str) -> Path | None:
-    """Return a folder with all four files, either below `root` or its parent folder; None without such a folder."""
+    """Search below `root`, then in its parent folder, and return the first folder with all four files, or None."""
     for folder in [*_folders_below(root), root.absolute().parent]:
         with contextlib.suppress(OSError):
             if _complete_datasets(folder, name):
@@ -70,7 +70,7 @@ def _check_folder(root: Path) -> None:
 def _complete_datasets(folder: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
     """Return the four paths of each complete dataset in a folder, by prefix (`emnist-letters`, or an empty string)."""
     paths = _idx_files(folder, packed=packed)
-    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # with a name, the files have no prefix
+    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # a named dataset's files have no prefix
     complete = (prefix for prefix in prefixes if all((prefix, file) in paths for file in FILES))
     return {prefix: tuple(paths[prefix, file][0] for file in FILES) for prefix in complete}
 
@@ -79,8 +79,9 @@ def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], l
     """Return the paths of each IDX file in a folder, by prefix and by name in FILES; the preferred path comes first."""
     usual_names = [name + ending for name in FILES for ending in ("", ".gz")]
     listed_names: list[str] = []
-    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # then try only the usual names
-        listed_names = sorted(os.listdir(folder))  # noqa: PTH208  # iterdir would build a path per name
+    # Without permission to list a folder, a user may still read the files in it that have the usual names.
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):
+        listed_names = sorted(os.listdir(folder))  # noqa: PTH208  # iterdir is slower: it builds a path per name
     paths: dict[tuple[str, str], list[Path]] = {}
     listed_names.sort(key=lambda name: name.lower().endswith(".gz"))  # prefer a plain file to a packed one
     for name in dict.fromkeys([*usual_names, *listed_names]):
@@ -93,28 +94,28 @@ def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], l
 
 
 def _missing_refusal(root: Path, name: str, *, packed: bool) -> BadInput:
-    """Return the error for a folder without a complete dataset; it names the missing files or the folder's content."""
+    """Return the error for a folder without a complete dataset; it lists the missing files or the folder's content."""
     for path in (root / (file + ending) for file in FILES for ending in ("", ".gz")):
         if os.path.lexists(path) and not path.is_file():
             return BadInput(f"{path} is {_kind_of_path(path)}", FOUR_FILES, COPY_AGAIN)
     idx_files = _idx_files(root)
-    missing_names = [file for file in FILES if file not in {name for _, name in idx_files}]
-    if idx_files and missing_names:
-        present_names = ", ".join(path.name for paths in idx_files.values() for path in paths)
-        missing = f"{joined(missing_names, 4)} {'is' if len(missing_names) == 1 else 'are'} missing"
-        return BadInput(f"data.root={root}: {missing}; the folder contains {present_names}", FOUR_FILES)
+    missing_files = [file for file in FILES if file not in {name for _, name in idx_files}]
+    if idx_files and missing_files:
+        present_files = ", ".join(path.name for paths in idx_files.values() for path in paths)
+        missing_text = f"{joined(missing_files, 4)} {'is' if len(missing_files) == 1 else 'are'} missing"
+        return BadInput(f"data.root={root}: {missing_text}; the folder contains {present_files}", FOUR_FILES)
     nearby = find_nearby_folder(root, name)
     if nearby is not None:
         return BadInput(f"data.root={root} contains no dataset, but {nearby} does", FOUR_FILES, root_argument(nearby))
     try:
-        names = sorted(os.listdir(root))  # noqa: PTH208  # iterdir would build a path per name
+        entries = sorted(os.listdir(root))  # noqa: PTH208  # iterdir is slower: it builds a path per name
     except PermissionError as error:
         return unreadable_refusal(root, error, f"data.root={root}")
     paths = [path for folder in _folders_below(root) for path in sorted(folder.iterdir())[:20]]
-    known_format = foreign_format(root, [*names, *(str(path.relative_to(root)) for path in paths)])
+    known_format = foreign_format(root, [*entries, *(str(path.relative_to(root)) for path in paths)])
     if known_format is not None:
         return BadInput(f"data.root={root} contains no IDX files: {known_format[0]}", FOUR_FILES, known_format[1])
-    content = f"data.root={root} {f'contains other files: {joined(names, 4)}' if names else 'is empty'}"
+    content = f"data.root={root} {f'contains other files: {joined(entries, 4)}' if entries else 'is empty'}"
     return BadInput(f"{content}; {FILES[0]} is missing", FOUR_FILES + (" (packed for this dataset)" if packed else ""))
 
 

@@ -21,7 +21,7 @@ IDX_RECIPE = (
     "in Python, convert an array a with "
     'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
 )
-# The first bytes of a file, its format and advice.  {file} and {folder} become paths, quoted for the shell.
+# Known formats: first bytes, description, advice.  {file} and {folder} become paths, quoted for the shell.
 SIGNATURES = (
     (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
     (b"\x1f\x8b", "is packed twice with gzip", "unpack it once with gunzip"),
@@ -36,7 +36,7 @@ SIGNATURES = (
     (b"PAR1", "is a Parquet file", IDX_RECIPE),
 )
 WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
-# The end of a file's name, its format and advice.  {root} and {parent} become `data.root=FOLDER`.
+# Known formats: endings of names, description, advice.  {root} and {parent} become `data.root=FOLDER`.
 NAME_ENDINGS = (
     (("cifar-10-python.tar.gz", "cifar-10-batches-py"), "CIFAR-10 in its authors' format", "data=cifar10 {root}"),
     (("data_batch_1",), "CIFAR-10 in its authors' format", "data=cifar10 {parent}"),
@@ -67,7 +67,7 @@ def root_argument(root: Path) -> str:
 
 
 def not_idx_refusal(path: Path, beginning: bytes, axes: int) -> BadInput:
-    """Return the error for a file that is not an IDX file with so many axes; it names the file's format if known."""
+    """Return the error for a file that is not IDX with this number of axes; it names the real format if known."""
     kind = {1: "labels", 3: "images"}[axes]
     wanted = f"an IDX file of {kind}: {_value_description(0x08, axes)} (0000080{axes})"
     start_hex = beginning[:4].hex()
@@ -87,7 +87,7 @@ def not_idx_refusal(path: Path, beginning: bytes, axes: int) -> BadInput:
 
 
 def foreign_format(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
-    """Return the format of the first file in `names` that has a known ending, and advice; None without such a file."""
+    """Return the format of a file in `names` with a known ending, and advice for it; None if there is no such file."""
     paths = {"root": root_argument(root), "parent": root_argument(root.absolute().parent), "folder": quote(str(root))}
     for endings, description, advice in NAME_ENDINGS:
         for name in names:

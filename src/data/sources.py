@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from src.data.downloads import download_folder, read_cifar10, read_mnist_relative
+from src.data.downloads import download_folder, read_cifar10, read_or_download_idx
 from src.data.idx_folder import PUBLISHED, joint_digest, read_folder
 from src.data.images import Images, Source, as_images
 from src.data.synthetic import make_images
@@ -25,8 +25,8 @@ def describe(data: Data) -> Source:
 
 
 def load(data: Data) -> Images:
-    """Return a dataset's images; the last dataset stays in memory.  Raises BadInput for missing or altered files."""
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # the images ignore these keys
+    """Return a dataset's images; the last dataset is cached.  Raises BadInput for missing or altered files."""
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # do not change the images
 
 
 @functools.lru_cache(maxsize=1)
@@ -43,9 +43,9 @@ def _load(data: Data) -> Images:
         case MNIST():
             return read_folder(folder if data.root else EMBEDDED_MNIST, "MNIST", DIGITS)
         case FashionMNIST():
-            return read_mnist_relative("FashionMNIST", folder, CLOTHES)
+            return read_or_download_idx("FashionMNIST", folder, CLOTHES)
         case KMNIST():
-            return read_mnist_relative("KMNIST", folder, KANA)
+            return read_or_download_idx("KMNIST", folder, KANA)
         case CIFAR10():
             return read_cifar10(folder)
         case IDX():

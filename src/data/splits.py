@@ -38,7 +38,7 @@ class Splits:
 
 
 def load_splits(data: Data) -> tuple[Images, Splits]:
-    """Return a dataset and its splits.  The last dataset stays in memory: do not modify its tensors."""
+    """Return a dataset and its splits.  The last dataset is cached, so do not modify its tensors."""
     return _load_splits(replace(data, batch_size=1))  # all batch sizes share one cache entry
 
 
@@ -52,7 +52,7 @@ def make_splits(data: Data, images: Images) -> Splits:
     """Split a dataset into training, validation and test images, and normalise each channel.
 
     `data.split_seed` alone decides which `data.validation` images of the training file are for validation.
-    `data.limit` keeps that many of the other images for training.  Their mean and deviation normalise all splits.
+    The first `data.limit` other images are for training.  Their mean and standard deviation normalise all splits.
     """
     count = images.source.train
     drawn_indices = np.random.default_rng(data.split_seed).permutation(count)[: data.validation]
@@ -60,14 +60,14 @@ def make_splits(data: Data, images: Images) -> Splits:
     train = np.setdiff1d(np.arange(count), validation, assume_unique=True)[: data.limit]
     mean, deviation = channel_statistics(images.train_images[train])
 
-    def split(pixels: Bytes, labels: Bytes) -> Split:
+    def normalised_split(pixels: Bytes, labels: Bytes) -> Split:
         values = torch.from_numpy(np.array(pixels)).float().sub_(mean).div_(deviation)  # (N, C, H, W)
         return Split(values.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels.astype(np.int64)))
 
     return Splits(
-        train=split(images.train_images[train], images.train_labels[train]),
-        validation=split(images.train_images[validation], images.train_labels[validation]),
-        test=split(images.test_images, images.test_labels),
+        train=normalised_split(images.train_images[train], images.train_labels[train]),
+        validation=normalised_split(images.train_images[validation], images.train_labels[validation]),
+        test=normalised_split(images.test_images, images.test_labels),
     )
 
 
@@ -84,7 +84,7 @@ def channel_statistics(pixels: Bytes) -> tuple[Tensor, Tensor]:
     total = counts.sum(axis=1)
     mean = (counts @ values) / total
     deviation = np.sqrt((counts @ values**2) / total - mean**2)
-    deviation[deviation == 0] = 1  # a constant channel becomes 0
+    deviation[deviation == 0] = 1  # a constant channel would divide 0 by 0; it becomes 0
 
     tensor = torch.tensor(np.stack([mean, deviation]), dtype=torch.float32)[:, :, None, None]
     return tensor[0], tensor[1]

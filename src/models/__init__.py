@@ -30,11 +30,7 @@ class Network(Option):
     """The shape of the input to the network's norm layers."""
 
     def check_images(self, size: int, place: str) -> None:
-        """Check that the network accepts images of `size` x `size` pixels, which were read from `place`.
-
-        Raises:
-            BadInput: if it does not; the message names the place.
-        """
+        """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
         if size not in self.sizes:
             sizes = " or ".join(f"{side} x {side}" for side in self.sizes)
             raise BadInput(f"{place}: model={self.name} does not accept {size} x {size} pixels", f"{sizes} pixels")
@@ -44,7 +40,7 @@ class Network(Option):
         raise NotImplementedError
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
-        """Return the network for images (N, channels, size, size); `initialise` sets its first weights."""
+        """Return the network for images (N, channels, size, size); `initialise` sets its initial weights."""
         raise NotImplementedError
 
     def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:

@@ -25,7 +25,7 @@ class CNN(Network):
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the convolutions of the network in order.
 
-        An image of 28 x 28 pixels shrinks to 12 x 12, to 6 x 6 (pooling) and to 4 x 4; a 32 x 32 image to 14, 7 and 5.
+        Images of 28 x 28 pixels shrink to 12 x 12, 6 x 6 (pooling) and 4 x 4; 32 x 32 to 14 x 14, 7 x 7 and 5 x 5.
         """
         return (
             Convolution("conv1", self.width, kernel=6, stride=2, pool=True),
@@ -38,7 +38,7 @@ class CNN(Network):
         return [(layer.name, layer.channels) for layer in self.convolutions()]
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
-        """Return the torch module."""
+        """Return the torch module of the network."""
         from src.models.modules.cnn import CNN
 
         return CNN(channels, classes, self.convolutions(), norm, dropout)

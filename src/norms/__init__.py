@@ -32,17 +32,19 @@ class Norm(Option):
     uses_batch: ClassVar[bool] = False
     """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
+    """A description of the statistics that evaluation uses."""
     colour: ClassVar[str]
     """The colour of the norm in figures, as `#rrggbb`; people with colour blindness can distinguish all norms."""
     marker: ClassVar[str]
     """The matplotlib marker of the norm in figures."""
     layouts: ClassVar[Sequence[Layout]] = ("map",)
+    """The shapes of input that the norm supports."""
 
     def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Check that the norm can normalise the layers of a network, given as pairs of name and channels.
+        """Check that the norm can normalise the layers of a network, given as pairs of name and number of channels.
 
         Raises:
-            BadInput: if it cannot; the message names the layer.
+            BadInput: if it cannot normalise a layer; the message names this layer.
         """
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
@@ -50,9 +52,9 @@ class Norm(Option):
         raise NotImplementedError
 
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
-        """After an epoch, recompute the statistics for evaluation from batches of training images (N, C, H, W).
+        """Recompute, after an epoch, the statistics that evaluation uses, from batches of training images (N, C, H, W).
 
-        Most norms have no such statistics.
+        This does nothing by default, because most norms have no such statistics.
         """
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class GroupNorm(Norm):
     """GroupNorm (Wu & He 2018) with one mean and one variance per image and group of channels.
 
-    The batch does not matter.  One group gives LayerNorm, and one channel per group gives InstanceNorm.
+    Other images have no effect.  One group gives LayerNorm, and one channel per group gives InstanceNorm.
     """
 
     name: str = "gn"

@@ -1,1 +1,1 @@
-"""Draw the pictures of one job, with the drawing functions that all figures share."""
+"""Draw the pictures of one job; all figures share the drawing functions of this package."""

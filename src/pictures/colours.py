@@ -6,7 +6,7 @@ from typing import Any
 
 from src.norms import NORMS
 
-UNKNOWN_NORM_COLOUR = "#8c6d1f"  # for a norm that this version does not have, in an old folder
+UNKNOWN_NORM_COLOUR = "#8c6d1f"  # for a norm in an old folder that this version no longer has
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -20,15 +20,15 @@ def colour(settings: Mapping[str, Any]) -> str:
 
     `settings` are the configuration's values by dotted key; `norm.name` is required.
     """
-    pure = hue(str(settings["norm.name"]))
-    rgb = tuple(int(pure[start : start + 2], 16) for start in (1, 3, 5))
+    norm_colour = hue(str(settings["norm.name"]))
+    rgb = tuple(int(norm_colour[start : start + 2], 16) for start in (1, 3, 5))
     rgb = _blend(rgb, BLACK, _blend_share(settings.get("reg.l2") or 0.0))
     rgb = _blend(rgb, WHITE, _blend_share(settings.get("reg.l1") or 0.0))
     return "#" + "".join(f"{part:02x}" for part in rgb)
 
 
 def _blend_share(strength: float) -> float:
-    """Return the share of white or black (0 to 0.6), which grows by 0.1 per power of ten of a penalty's strength."""
+    """Return how much white or black (0 to 0.6) a penalty's strength adds: 0.1 more for each power of ten."""
     if strength <= 0:
         return 0.0
     return min(max(0.8 + math.log10(strength) / 10, 0.2), 0.6)

@@ -22,16 +22,16 @@ DIAGONAL_COLOUR = "#e9eef3"
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
     """Return a figure of how often the network predicts each class (column) for images of each class (row).
 
-    Only mistakes have colours.  A scale that includes the thousands on the diagonal would hide them.
+    Only mistakes are coloured: on a scale that includes the thousands on the diagonal, they would be invisible.
     """
     n = len(classes)
     counts = confusion(predictions.label, predictions.predicted, n)
     side = min(max(2.2 + 0.44 * n, 4.4), 16.0)  # inches
     figure = Figure(figsize=(side + 0.9, side))
     axes = figure.add_axes(_axes_position(side, min(max(map(len, classes)), 30)))
-    errors = np.ma.masked_where(np.eye(n, dtype=bool) | (counts == 0), counts)
-    highest_count = max(int(errors.max()), 1) if errors.count() else 1
-    axes.imshow(errors, cmap=MISTAKE_COLOURS, vmin=0, vmax=highest_count)
+    mistake_counts = np.ma.masked_where(np.eye(n, dtype=bool) | (counts == 0), counts)
+    highest_count = max(int(mistake_counts.max()), 1) if mistake_counts.count() else 1
+    axes.imshow(mistake_counts, cmap=MISTAKE_COLOURS, vmin=0, vmax=highest_count)
     axes.set_facecolor("white")
     for k in range(n):
         axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL_COLOUR, edgecolor="none", zorder=0.5))
@@ -40,11 +40,11 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     axes.vlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
     if n <= MOST_NUMBERED_CLASSES:
         _write_numbers(axes, counts, highest_count)
-    labelled = range(0, n, math.ceil(n / 60))
-    tilted = max(map(len, classes)) > 3
-    names = [classes[k] for k in labelled]
-    axes.set_xticks(labelled, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
-    axes.set_yticks(labelled, names)
+    labelled_classes = range(0, n, math.ceil(n / 60))
+    tilt_names = max(map(len, classes)) > 3
+    names = [classes[k] for k in labelled_classes]
+    axes.set_xticks(labelled_classes, names, rotation=45 if tilt_names else 0, ha="right" if tilt_names else "center")
+    axes.set_yticks(labelled_classes, names)
     axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -58,7 +58,7 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
 def _axes_position(side: float, letters: int) -> tuple[float, float, float, float]:
     """Return the matrix's left, bottom, width and height in the figure (0 to 1), for a side in inches.
 
-    `letters` is the length of the longest class name.  matplotlib's own layout takes a third of the drawing time.
+    `letters` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
     """
     width, tilted = side + 0.9, letters > 3
     left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, for letters of 9 points
@@ -71,9 +71,9 @@ def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], highest_count: int
     size = 9.5 if len(counts) <= 12 else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
-        ink = "#5b6b7a" if row == column else "white" if count > 0.6 * highest_count else "#222222"
+        colour = "#5b6b7a" if row == column else "white" if count > 0.6 * highest_count else "#222222"
         weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
-        axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=ink, fontweight=weight)
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=colour, fontweight=weight)
     for row, total in enumerate(counts.sum(axis=1)):
         if total:
             share = f"{counts[row, row] / total:.1%}"

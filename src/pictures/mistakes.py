@@ -16,8 +16,8 @@ def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> No
     """Write two grids of the most confident mistakes, the confusion matrix and a table of each class's accuracy."""
     classes = images.source.classes
     for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
-        chosen = worst_mistakes(predictions, rows * columns)
-        grid = mistake_grid(images.test_images, predictions, chosen, classes, columns)
+        indices = worst_mistakes(predictions, rows * columns)
+        grid = mistake_grid(images.test_images, predictions, indices, classes, columns)
         write_atomic(folder / name, picture_png(grid))
     write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
     table = io.StringIO()

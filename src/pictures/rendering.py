@@ -28,12 +28,12 @@ def svg(figure: Figure) -> bytes:
 
 
 def _output_bytes(figure: Figure, print_figure: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
-    """Return the bytes that `print_figure` writes; `savefig` would draw twice, the first time only for the layout."""
+    """Return the bytes that `print_figure` writes; `savefig` would draw twice, first for the layout."""
     figure.set_dpi(DPI)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A folder's name can contain letters that the font lacks; matplotlib then draws a box and warns.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         print_figure(buffer, metadata=metadata)
-    figure.set_layout_engine("none")  # a second format reuses the layout, which takes a third of the time
+    figure.set_layout_engine("none")  # so a second format reuses this layout, which is slow to compute
     return buffer.getvalue()

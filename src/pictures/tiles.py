@@ -14,33 +14,33 @@ from src.runs.predictions import Indices, Predictions
 TILE = 64  # width and height of an image in pixels
 GAP = 6  # pixels between images
 PAIR, DETAIL = 18, 11  # font sizes in pixels: for "true > predicted", and for the confidence and the index
-SMALLEST = 10  # font size in pixels
+SMALLEST = 10  # the smallest font size in pixels
 BACKGROUND, INK, GREY, WRONG = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
 def mistake_grid(
-    test_images: Bytes, predictions: Predictions, chosen: Indices, classes: Sequence[str], columns: int
+    test_images: Bytes, predictions: Predictions, indices: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
     """Return a grid of test images, with the true class, predicted class, confidence and index below each image.
 
-    `test_images` are (N, C, H, W), grey or RGB.  `chosen` lists the indices of the images to show, in their order.
+    `test_images` are (N, C, H, W), grey or RGB.  `indices` lists the indices of the images to show, in this order.
     """
-    if len(chosen) == 0:
+    if len(indices) == 0:
         return message_picture("no mistakes")
-    columns = min(columns, len(chosen))
-    rows = math.ceil(len(chosen) / columns)
-    pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in chosen]
-    size = common_size([f"{true} > {predicted}" for true, predicted in pairs], TILE)
-    bar = size + DETAIL + 4
-    picture, draw = blank_picture(columns * (TILE + GAP) + GAP, rows * (TILE + bar + GAP) + GAP)
-    for position, (index, (true, predicted)) in enumerate(zip(chosen, pairs, strict=True)):
+    columns = min(columns, len(indices))
+    rows = math.ceil(len(indices) / columns)
+    pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in indices]
+    font_size = common_size([f"{true} > {predicted}" for true, predicted in pairs], TILE)
+    caption_height = font_size + DETAIL + 4
+    picture, draw = blank_picture(columns * (TILE + GAP) + GAP, rows * (TILE + caption_height + GAP) + GAP)
+    for position, (index, (true, predicted)) in enumerate(zip(indices, pairs, strict=True)):
         left = GAP + position % columns * (TILE + GAP)
-        top = GAP + position // columns * (TILE + bar + GAP)
+        top = GAP + position // columns * (TILE + caption_height + GAP)
         picture.paste(tile(test_images[index]), (left, top))
-        _draw_class_names(draw, (left, top + TILE + 1), (true, predicted), size)
-        line = top + TILE + bar
-        draw.text((left, line), percent(predictions.confidence[index]), INK, font(DETAIL), anchor="ld")
-        draw.text((left + TILE, line), f"#{index}", GREY, font(DETAIL), anchor="rd")
+        _draw_class_names(draw, (left, top + TILE + 1), (true, predicted), font_size)
+        bottom = top + TILE + caption_height
+        draw.text((left, bottom), percent(predictions.confidence[index]), INK, font(DETAIL), anchor="ld")
+        draw.text((left + TILE, bottom), f"#{index}", GREY, font(DETAIL), anchor="rd")
     return picture
 
 
@@ -52,21 +52,21 @@ def picture_png(picture: Image.Image) -> bytes:
 
 
 def percent(confidence: float) -> str:
-    """Return a probability in whole percent; it is `>99%` if it would round to 100% but is below 1."""
+    """Return a probability as text in whole percent; `>99%` if it is below 1 but would round to 100%."""
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
 def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair: tuple[str, str], size: int) -> None:
     """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
-    face, arrow = font(size), " > "
-    space = int(TILE - text_width(arrow, size))
-    # A short class name leaves free space to the other name.
-    widths = [space - min(int(text_width(word, size)) + 1, space // 2) for word in reversed(pair)]
+    typeface, arrow = font(size), " > "
+    free_width = int(TILE - text_width(arrow, size))
+    # A short class name leaves its free space to the other name.
+    widths = [free_width - min(int(text_width(word, size)) + 1, free_width // 2) for word in reversed(pair)]
     true, predicted = (cut(word, width, size) for word, width in zip(pair, widths, strict=True))
     start = position[0] + (TILE - text_width(true + arrow + predicted, size)) / 2
-    draw.text((start, position[1]), true, INK, face)
-    draw.text((start + text_width(true, size), position[1]), arrow, GREY, face)
-    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG, face)
+    draw.text((start, position[1]), true, INK, typeface)
+    draw.text((start + text_width(true, size), position[1]), arrow, GREY, typeface)
+    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG, typeface)
 
 
 def tile(image: Bytes) -> Image.Image:
@@ -82,7 +82,7 @@ def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.Image
 
 
 def message_picture(words: str) -> Image.Image:
-    """Return a picture that shows one sentence, for a grid that would have no images."""
+    """Return a picture of one sentence, to show instead of a grid without images."""
     width = max(4 * TILE, math.ceil(text_width(words, PAIR)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE)
     draw.text((width // 2, TILE // 2), words, GREY, font(PAIR), anchor="mm")
@@ -91,7 +91,7 @@ def message_picture(words: str) -> Image.Image:
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's built-in font in a size in pixels."""
+    """Return Pillow's built-in font; `size` is in pixels."""
     return ImageFont.load_default(size=size)
 
 
@@ -102,11 +102,11 @@ def text_width(words: str, size: int) -> float:
 
 def common_size(lines: Sequence[str], width: int, largest: int = PAIR, smallest: int = SMALLEST) -> int:
     """Return the largest font size that fits every line into `width` pixels, or `smallest` if no size fits."""
-    fits = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
-    return next(fits, smallest)
+    sizes = (size for size in range(largest, smallest, -1) if all(text_width(line, size) <= width for line in lines))
+    return next(sizes, smallest)
 
 
 def cut(words: str, width: float, size: int) -> str:
-    """Return a text that fits into `width` pixels: a longer text is cut and ends with a dot."""
-    shorter = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
-    return next((text for text in (words, *shorter) if text_width(text, size) <= width), words[:1])
+    """Return a text, shortened to fit into `width` pixels; a shortened text ends with a dot."""
+    shortened_texts = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
+    return next((text for text in (words, *shortened_texts) if text_width(text, size) <= width), words[:1])

@@ -1,4 +1,4 @@
-"""Compute a network's predictions and their scores."""
+"""Compute a network's predictions, and their loss and accuracy."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from src.data.splits import Split
 
-BATCH = 250  # images that fit the CPU's cache; in evaluation, a prediction does not depend on its batch
+BATCH = 250  # so many images fit into the CPU's cache; in evaluation, the batch does not affect a prediction
 
 
 @torch.inference_mode()

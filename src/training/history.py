@@ -8,37 +8,37 @@ from torch import Tensor
 class History:
     """The logits, targets and penalties of an epoch's steps.
 
-    Losses and hits are computed later for many steps at once, which saves 5 % of the time of a step.
+    It computes losses and hits later for many steps at once, which makes a step 5 % faster.
     """
 
     def __init__(self, steps: int) -> None:
-        self._steps, self._done = steps, 0
+        self._steps, self._count = steps, 0
         self._logits = self._targets = self._penalties = torch.empty(0)
 
     def __len__(self) -> int:
-        return self._done
+        return self._count
 
     def append(self, logits: Tensor, target: Tensor, penalty: Tensor) -> None:
         """Add a copy of one step's logits (batch, classes), target (labels or probabilities) and penalty."""
-        if self._done == 0:
+        if self._count == 0:
             self._logits, self._targets, self._penalties = (
                 torch.empty((self._steps, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
                 for tensor in (logits, target, penalty)
             )
-        self._logits[self._done] = logits
-        self._targets[self._done] = target
-        self._penalties[self._done] = penalty
-        self._done += 1
+        self._logits[self._count] = logits
+        self._targets[self._count] = target
+        self._penalties[self._count] = penalty
+        self._count += 1
 
     def steps(self, last: int = 0) -> Tensor:
-        """Return the loss, penalty and hits of all steps, or of the `last` steps: (steps, 3), 64-bit floats on the CPU.
+        """Return the loss, penalty and correct images (hits) of all or the `last` steps: (steps, 3) on the CPU.
 
-        The loss excludes the penalty and label smoothing, so it is comparable between strengths of both.
+        The loss excludes the penalty and label smoothing, so jobs that differ in these settings can be compared.
         """
-        chosen = slice(max(self._done - last, 0) if last else 0, self._done)
-        logits, targets = self._logits[chosen], self._targets[chosen]  # (steps, batch, classes), (steps, batch, ...)
+        window = slice(max(self._count - last, 0) if last else 0, self._count)
+        logits, targets = self._logits[window], self._targets[window]  # (steps, batch, classes), (steps, batch, ...)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
         losses = losses.view(logits.shape[:2]).mean(dim=1)
         classes = targets if targets.ndim == 2 else targets.argmax(dim=2)
         hits = (logits.argmax(dim=2) == classes).sum(dim=1)
-        return torch.stack([losses, self._penalties[chosen], hits], dim=1).cpu().double()
+        return torch.stack([losses, self._penalties[window], hits], dim=1).cpu().double()

@@ -38,10 +38,10 @@ def train(
     """Train the network on its device, and yield each epoch's number and metrics.
 
     Args:
-        model: the network that `optimizer` changes.
+        model: the network to train, on the device to train on.
         splits: the dataset; training does not use the test split.
-        optimizer: see `make_optimizer`.
-        schedule: see `make_schedule`.
+        optimizer: changes the model's parameters after each batch.
+        schedule: changes the learning rate of `optimizer` after each batch.
         config: the job's configuration.
         augment: changes each batch; None means no augmentation.
         first_epoch: the number of the first epoch; larger than 1 if the job resumes.
@@ -69,7 +69,7 @@ def train(
             history.append(logits, target, penalty)
             after_step(epoch, history)
         metrics = epoch_metrics(history.steps(), epoch, batch_size)
-        seconds = time.perf_counter() - started  # after epoch_metrics, which waits for the device
+        seconds = time.perf_counter() - started  # epoch_metrics has waited for the device to finish
         config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
         val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
         if not math.isfinite(val_loss):
@@ -79,8 +79,8 @@ def train(
 
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (batch, C, H, W) and labels (batch,) in the given order; drop an incomplete last batch."""
-    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory: index_select copies whole rows fastest
+    """Yield images (batch, C, H, W) and labels (batch,) in the order of `order`, without an incomplete last batch."""
+    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory, because index_select is fastest on it
     for start in range(0, len(order) - batch_size + 1, batch_size):
         indices = order[start : start + batch_size]
         yield rows.index_select(0, indices).permute(0, 3, 1, 2), split.labels.index_select(0, indices)

@@ -10,7 +10,7 @@ from src.training.streams import generator
 
 def make_network(config: Config, source: Source) -> nn.Module:
     """Return a job's network for the images of a dataset; its initial weights depend only on the seed."""
-    model = _build(config, source)
+    model = _build_network(config, source)
     config.model.initialise(model, generator(config.seed, "weights"))
     return model
 
@@ -18,10 +18,10 @@ def make_network(config: Config, source: Source) -> nn.Module:
 def count_parameters(config: Config, source: Source) -> int:
     """Return the number of parameters of a job's network; this allocates no memory for the weights."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in _build(config, source).parameters())
+        return sum(parameter.numel() for parameter in _build_network(config, source).parameters())
 
 
-def _build(config: Config, source: Source) -> nn.Module:
+def _build_network(config: Config, source: Source) -> nn.Module:
     norm, network = config.norm, config.model
     return network.build(
         source.channels,

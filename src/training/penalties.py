@@ -23,8 +23,8 @@ def penalised_weights(model: nn.Module) -> list[Tensor]:
 
 def loss_strengths(config: Config) -> tuple[float, float]:
     """Return the strengths of L1 and L2 in the loss; a penalty that the optimizer applies itself has strength 0."""
-    applied = config.optimizer.step_penalties
-    return 0.0 if "l1" in applied else config.reg.l1, 0.0 if "l2" in applied else config.reg.l2
+    optimizer_penalties = config.optimizer.step_penalties
+    return 0.0 if "l1" in optimizer_penalties else config.reg.l1, 0.0 if "l2" in optimizer_penalties else config.reg.l2
 
 
 def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor:

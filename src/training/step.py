@@ -21,8 +21,8 @@ the device.
 def make_step(model: nn.Module, optimizer: Optimizer, config: Config) -> Step:
     """Return the function that performs one training step of a job.
 
-    It passes torch's closure to the optimizer.  A method that needs a second gradient, or changes the weights after the
-    step, can therefore wrap the optimizer.
+    The function passes a closure to the optimizer, which computes the loss and its gradients.  A wrapper around the
+    optimizer can call it twice for a second gradient, or change the weights after the step.
     """
     weights, strengths = penalised_weights(model), loss_strengths(config)
     device = weights[0].device

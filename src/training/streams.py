@@ -1,6 +1,6 @@
 """Separate random streams for initial weights, batch order, dropout and augmentation.
 
-All norms and penalties get the same initial weights and batches from a seed, because no stream depends on another.
+With one seed, all norms and penalties get the same initial weights and batches: no stream depends on another.
 Each epoch has its own streams, so a resumed job draws the same numbers as an uninterrupted one.
 """
 
@@ -10,7 +10,7 @@ import torch
 
 
 def stream_seed(seed: int, *stream: str | int) -> int:
-    """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer of 63 bits."""
+    """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer below 2**63."""
     digest = hashlib.sha256("/".join(map(str, (seed, *stream))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
