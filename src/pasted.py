@@ -35,7 +35,7 @@ def _refusal(word: str, character: str) -> BadInput:
     clean = clean_word(word)
     problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{why}"
     parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
-    return BadInput(problem, "plain characters", shlex.join(parts) or "the command without it")
+    return BadInput(problem, "plain characters", shlex.join(parts), advice="" if parts else "the command without it")
 
 
 def clean_word(word: str) -> str:

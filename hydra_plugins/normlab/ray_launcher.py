@@ -113,5 +113,5 @@ def _check_reachable(address: str) -> None:
 
 
 def _address_refusal(address: str | None, error: Exception) -> BadInput:
-    text = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(text, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, then this command")
+    problem = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
+    return BadInput(problem, "HOST:PORT, or auto on the cluster", advice="ray start --head, then this command")

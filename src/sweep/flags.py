@@ -52,7 +52,7 @@ def check_flags(arguments: Namespace) -> None:
         problem = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
         raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", write="the same command again: it keeps finished jobs")
+        raise BadInput("--experimental-rerun is not supported", advice="repeat the command: it keeps finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
             raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")

@@ -40,7 +40,7 @@ def is_hydra_key(name: str) -> bool:
 def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     """Raise BadInput for a Hydra key that cannot be changed, or for a value that Hydra answers with a traceback."""
     name, line = override.key_or_group, override.input_line or ""
-    shorter_command = f"the command without {line}"
+    advice = f"the command without {line}"
     key, values = name.removeprefix("hydra.sweeper.params."), line.partition("=")[2]
     if key != name and not has_preset:  # `params` is empty, and Hydra cannot set a key inside it
         raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", f"{key}={values}")
@@ -48,19 +48,19 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
         raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or the sweeper of a plugin", "hydra/sweeper=grid")
     for fixed, reason in FIXED.items():
         if _is_below(name, fixed):
-            raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
+            raise BadInput(f"{name} cannot be changed: {reason}", advice=f"the command without {name}")
     if "_target_" in line:
-        raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", shorter_command)
+        raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", advice=advice)
     if not any(_is_below(name, changeable) for changeable in CHANGEABLE):
-        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED, shorter_command)
+        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED, advice=advice)
     if override.is_delete():
-        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, shorter_command)
+        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, advice=advice)
     if override.is_sweep_override():
         write = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
         raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
-        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", shorter_command)
+        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", advice=advice)
 
 
 def check_plugin(override: Override, options: Sequence[str]) -> None:

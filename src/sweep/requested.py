@@ -73,10 +73,10 @@ def read_cells(
             name = override.key_or_group
             if not can_be_swept(name, groups):
                 problem = f"{location}: {name} is not a setting of a job"
-                raise BadInput(problem, "a key that can be swept", f"{override.input_line} outside it")
+                raise BadInput(problem, "a key that can be swept", advice=f"{override.input_line} outside it")
             if name in outside_lines:
                 problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
-                raise BadInput(problem, "one of them", f"the command without {outside_lines[name]}")
+                raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")
         cells.append(CellLine(location, overrides))
     return cells
 
