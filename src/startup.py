@@ -24,8 +24,8 @@ def prepare_process() -> None:
     Call it before any thread starts.  Child processes inherit the environment variables that it sets.
     """
     steady_output()
-    # A command imports 300,000 objects that live until its end.  Collecting among them takes a quarter of the
-    # import time and 0.8 s at exit.
+    # Imports create 300,000 objects that live until the command ends.  Searching them for garbage takes a quarter of
+    # the import time, and 0.8 s at exit.
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings

@@ -52,21 +52,21 @@ class RayLauncher(LocalLauncher):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
-        on_sigterm = signal.getsignal(signal.SIGTERM)
+        sigterm_handler = signal.getsignal(signal.SIGTERM)
         _check_reachable(self._address or "")
-        where = {"address": self._address} if self._address else {"address": "local", "include_dashboard": False}
+        cluster = {"address": self._address} if self._address else {"address": "local", "include_dashboard": False}
         try:
-            ray.init(**{"log_to_driver": False, "logging_level": "ERROR", **where, **self._init})
+            ray.init(**{"log_to_driver": False, "logging_level": "ERROR", **cluster, **self._init})
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise _address_refusal(self._address, error) from error
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init replaces the handler
+            signal.signal(signal.SIGTERM, sigterm_handler)  # ray.init replaces the handler
         try:
-            cluster = _Cluster(self._cpus or threads, self._gpus)
-            if self._address is None and not cluster.slots:  # an existing cluster may still grow
+            engine = _Cluster(self._cpus or threads, self._gpus)
+            if self._address is None and not engine.slots:  # an existing cluster may still grow
                 required = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
                 raise BadInput(f"this machine cannot run a job with {required}", "at most the machine's CPUs and GPUs")
-            yield cluster
+            yield engine
         finally:
             ray.shutdown()
 

@@ -16,7 +16,7 @@ from src.sweep.overrides import CONF, is_accepted, parse
 from src.sweep.suggestions import Groups, did_you_mean, nearest
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
-EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
+EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "fish", "zsh")
 INSTALL = 'eval "$(normlab-train -sc install=bash)"'
 
@@ -40,7 +40,7 @@ def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 def check_flags(arguments: Namespace) -> None:
     """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
-    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE if getattr(arguments, flag)]
+    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
     if len(commands) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
         raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"{command('train')} {write}")
@@ -84,8 +84,8 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
 
     These words include the `--config-dir` of the typed line, because Hydra's completion ignores it there.
     """
-    (verb, _, shell), *more = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
-    if more or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
+    (verb, _, shell), *extra_words = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
+    if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
         raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL)
@@ -96,11 +96,11 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
     line = os.environ.get("COMP_LINE")
     if line is None:
         raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
-    flags, overrides = _split_unfinished(line)
+    typed_flags, overrides = _split_unfinished(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
     os.environ["COMP_LINE"] = " ".join(["normlab-train", *earlier_words, *(last_word or [""])])
-    return ["-sc", *arguments.overrides, *flags]
+    return ["-sc", *arguments.overrides, *typed_flags]
 
 
 def _is_usable(word: str, groups: Groups) -> bool:

@@ -115,10 +115,10 @@ def _check_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
     missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
     if missing:
-        typed, names = line.partition("=")[2], [str(value) for value in values]
-        whole_name = typed if re.fullmatch(r"[^'\"()]*", typed) else ",".join(names)
+        typed_value, folders = line.partition("=")[2], [str(value) for value in values]
+        whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
         raise BadInput(
-            f"{line} is {len(names)} folders, {' and '.join(names)}: there is no {' and no '.join(missing)}",
+            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing)}",
             "existing folders; quotes around one folder with a comma in its name",
             as_one_word("data.root", whole_name),
         )
@@ -133,7 +133,7 @@ def _is_folder(name: str) -> bool:
 
 def _check_form(override: "Override", groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
-    section, _, last = name.rpartition(".")
+    section, _, last_part = name.rpartition(".")
     if name not in (*groups, *KEYS):
         raise unknown_key(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
@@ -144,12 +144,12 @@ def _check_form(override: "Override", groups: Groups) -> None:
         raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={off_value}")
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: {name} exists already", write=line.lstrip("+"))
-    if section and last == "name":
+    if section and last_part == "name":
         values = values_of(override, groups)
         for value in values:
             _check_option(section, value, groups)
-        chosen = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", chosen)
+        correction = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
+        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", correction)
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
@@ -196,15 +196,15 @@ def _without_quotes(value: Any) -> Any:
 
 def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
-    known = ", ".join(options)
+    allowed = ", ".join(options)
     if isinstance(value, list | dict):
-        raise BadInput(f"{group} takes one choice", known, example(group, groups))
+        raise BadInput(f"{group} takes one choice", allowed, example(group, groups))
     if value == "" or (value is None and group != "experiment"):
-        off = f"{group}=none" if "none" in options else f"{group}={options[0]}"
-        raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", known, off)
+        correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
+        raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)
     if value is not None and str(value) not in options:
         near = nearest(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", known, f"{group}={near or options[0]}")
+        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
 
 
 def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:

@@ -48,11 +48,11 @@ def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
     def pace(kind: Kind) -> Pace | None:
         same_norm = [timing for timing in timings if timing.kind[0] == kind[0]]
         similar = [timing for timing in same_norm if timing.kind == kind]
-        chosen = similar or same_norm or timings
-        if not chosen:
+        timings_used = similar or same_norm or timings
+        if not timings_used:
             return None
-        overheads = [timing.overhead for timing in chosen if timing.overhead is not None]
-        rate = statistics.median(timing.rate for timing in chosen)
+        overheads = [timing.overhead for timing in timings_used if timing.overhead is not None]
+        rate = statistics.median(timing.rate for timing in timings_used)
         return Pace(rate, statistics.median(overheads or [0.0]), bool(similar))
 
     return pace

@@ -67,9 +67,9 @@ class Board(Display):
         self._table.stop()
 
     def _render(self) -> RenderableType:
-        numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
+        number_columns = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
-        table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
+        table = Table.grid(name_column, Column(width=16), *number_columns, padding=(0, 2))
         for name, update in list(self._running.values()):
             if update is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
@@ -82,8 +82,8 @@ class Board(Display):
                     f"acc {update.accuracy:.3f}",
                     f"{update.rate:,.0f} img/s",
                 )
-        left = self.seconds_left()
-        time_left = f", about {in_words(left)} left" if left else ""
+        seconds_left = self.seconds_left()
+        time_left = f", about {in_words(seconds_left)} left" if seconds_left else ""
         return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:

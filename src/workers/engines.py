@@ -62,12 +62,12 @@ class RemoteEngine(ABC):
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
-        """Sleep for `POLL` seconds, whatever the jobs do."""
+        """Sleep for `POLL` seconds, because a job on another machine cannot wake this process."""
         time.sleep(POLL)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
         """Return an update per new epoch in the job's journal, and the cause once it has ended; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # asked first: an ended job adds no records
+        cause = job.refusal or self.error(job.handle)  # before the journal is read: an ended job adds nothing
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the job restarted because the code has changed
