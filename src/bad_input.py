@@ -3,7 +3,7 @@
 import re
 import shlex
 
-LONGEST_LINE = 300  # most characters in a line of a refusal
+LONGEST_LINE = 300  # number of characters; a longer line of an error message is shortened
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
 USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
 # Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.

@@ -15,7 +15,7 @@ from src.bad_input import out_of_memory
 from src.standard_streams import steady_output
 
 LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # number of new objects; Python's own threshold is 700 or 2,000
+COLLECT_AFTER = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
 
 
 def prepare_process() -> None:

@@ -47,7 +47,7 @@ class Composer:
         chosen_options = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         values = {name: value for name, value in overrides.items() if name not in self._groups}
         tree, config = self._cached_tree(chosen_options)
-        if config is None or any(map(UNRESOLVED.search, values.values())):  # this way is 100 times slower
+        if config is None or any(map(UNRESOLVED.search, values.values())):  # Hydra must resolve them, 100 times slower
             tree = copy.deepcopy(tree)
             for name, value in values.items():
                 OmegaConf.update(tree, name, self._parse_value(name, value), force_add=True)

@@ -1,4 +1,4 @@
-"""Checks Hydra's flags: their order, which ones exclude each other, and shell completion."""
+"""Checks Hydra's flags: their order, which ones cannot be combined, and shell completion."""
 
 import os
 import shlex
@@ -43,7 +43,7 @@ def check_flags(arguments: Namespace) -> None:
     commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
     if len(commands) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"{command('train')} {write}")
+        raise BadInput(f"{' and '.join(commands)} cannot be combined", "one of them", f"{command('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
         raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
@@ -96,7 +96,7 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
     line = os.environ.get("COMP_LINE")
     if line is None:
         raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
-    typed_flags, overrides = _split_unfinished(line)
+    typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
     os.environ["COMP_LINE"] = " ".join(["normlab-train", *earlier_words, *(last_word or [""])])
@@ -114,7 +114,7 @@ def _is_usable(word: str, groups: Groups) -> bool:
     return is_accepted(word, groups)
 
 
-def _split_unfinished(line: str) -> tuple[list[str], list[str]]:
+def _split_typed_line(line: str) -> tuple[list[str], list[str]]:
     """Return the `--config-dir` flag and the overrides of a command line that the user is still typing."""
     try:
         words = shlex.split(line)

@@ -32,7 +32,7 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
 
 
 def check_text(words: Sequence[str], groups: Groups) -> None:
-    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with its grammar."""
+    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
@@ -153,7 +153,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """Return the values of a word; for a range only the first and last, for an interval of a search only the ends."""
+    """Return the values that a word gives its key: all of them, or only the first and last of a range or interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():
@@ -208,7 +208,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
 
 
 def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:
-    """Return every combination of the words' values in Hydra's notation; of equal keys the last word counts."""
+    """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())
         if override.is_sweep_override()

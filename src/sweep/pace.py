@@ -14,7 +14,7 @@ from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
 JOBS_USED = 100  # an estimate uses only this many of the newest finished jobs
-Kind = tuple[str, str, int]  # norm, network with its keys, number of threads: jobs of one kind have one speed
+Kind = tuple[str, str, int]  # norm, network with its keys, threads; jobs of one kind are equally fast
 
 
 def job_kind(config: Mapping[str, Any]) -> Kind:

@@ -25,8 +25,8 @@ NAMED = 5  # jobs that a line of the summary names
 class Status(NamedTuple):
     """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
 
-    word: str  # jobs with the same word are counted together
-    epochs: int  # complete epochs that need no training
+    word: str  # the summary counts the jobs with each word
+    epochs: int  # finished epochs, which need no more training
     text: str  # shown to the user
 
 
@@ -43,7 +43,7 @@ class Row:
     restarts: bool  # whether resume=restart retrains the job
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # the folder of the same job on data that has changed since
+    earlier: JobFolder | None  # the folder of this job on an earlier version of its data
 
     @property
     def needs_training(self) -> bool:

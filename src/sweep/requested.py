@@ -26,7 +26,7 @@ WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 class CellLine:
     """A line of `sweep.cells`, which lists one or more combinations."""
 
-    location: str  # how a refusal names the line
+    location: str  # the line as an error message shows it
     overrides: Sequence[Override]
 
 

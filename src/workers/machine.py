@@ -18,9 +18,9 @@ NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
-    """Return the environment variables of each worker; they let it see one GPU if there are any.
+    """Return the environment variables of each worker.  On a machine with GPUs, they let each worker see one GPU.
 
-    Without a number of `workers`, there is one per GPU; without GPUs, as many as the cores allow at `threads` each.
+    If `workers` is None, there is one worker per GPU, or on a machine without GPUs one worker per `threads` cores.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
     has_one_device = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
@@ -76,7 +76,7 @@ def check_memory() -> None:
 
 
 def memory_refusal(problem: str) -> BadInput:
-    """Return the refusal to start jobs because memory ran out, with the memory limit if there is one."""
+    """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
     limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
     return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
