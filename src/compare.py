@@ -78,7 +78,7 @@ def _compare_and_write(arguments: Namespace) -> int:
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
     console = SteadyConsole(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
-    out = arguments.out or default_out(sweeps, arguments.multirun)
+    out = arguments.out or default_report_folder(sweeps, arguments.multirun)
     from src.report.comparison import compare  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
@@ -126,7 +126,7 @@ def _compare_tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned
     return comparison
 
 
-def default_out(sweeps: Sequence[Sweep], multirun: Path) -> Path:
+def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:
     """Return the folder of a sweep, or for several sweeps a new folder inside the first sweep's folder."""
     folder, *other_folders = (sweep.folder(multirun) for sweep in sweeps)
     return folder / f"with-{'-'.join(other.name for other in other_folders)[:80]}" if other_folders else folder

@@ -34,7 +34,7 @@ def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
             yield item
 
 
-def in_words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration in its two largest units, such as `2 min 5 s`."""
     seconds_left, parts = max(round(seconds), 0), []
     for size, unit in UNITS:

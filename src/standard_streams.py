@@ -49,7 +49,7 @@ class SteadyFile(io.FileIO):
                 unwritten = unwritten[byte_count:]
 
 
-def steady_output() -> None:
+def make_output_steady() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams that never raise.
 
     A character outside the encoding becomes `?` on stdout and an escape on stderr.  A stream that another program has

@@ -29,7 +29,7 @@ from src.storage.space import check_space
 from src.storage.stored import exists
 from src.sweep.command_line import command_to_repeat
 from src.sweep.finish import compare_sweep
-from src.sweep.grid import GridJob, check_device_and_store, grid_of
+from src.sweep.grid import GridJob, check_device_and_store, shared_grid
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
@@ -58,7 +58,7 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `sweep`; Hydra calls this method first."""
         searchpath = tuple(config.hydra.searchpath)
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
+        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
         self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

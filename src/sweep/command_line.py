@@ -47,7 +47,7 @@ def check_command_line() -> None:
     flags.check_flags(arguments)
     groups = option_groups()
     if arguments.shell_completion:
-        sys.argv[1:] = flags.complete(arguments, groups)
+        sys.argv[1:] = flags.completion_words(arguments, groups)
         return
     check_text(arguments.overrides, groups)
     overrides = [parse(word, groups) for word in arguments.overrides]

@@ -57,7 +57,7 @@ class Composer:
             section, _, field_name = name.rpartition(".")
             option: Any = getattr(config, section) if section else config
             if not hasattr(option, field_name):
-                check_null(name, self._parse_value(name, value), option.name)
+                check_key_is_unset(name, self._parse_value(name, value), option.name)
                 continue
             if value == "null" and section in OPTIONS:
                 check_option_key(option.name, section, field_name, None)
@@ -101,7 +101,7 @@ def to_config(composed: DictConfig) -> Config:
         for key in [str(key) for key in composed[section] if key not in known_names]:
             path = f"{section}.{key}"
             if path in KEYS:
-                check_null(path, composed[section][key], name)
+                check_key_is_unset(path, composed[section][key], name)
                 removed_references.append(f"${{{path}}}")
                 with open_dict(composed):
                     del composed[section][key]
@@ -114,7 +114,7 @@ def to_config(composed: DictConfig) -> Config:
     return config
 
 
-def check_null(path: str, value: Any, option: str) -> None:
+def check_key_is_unset(path: str, value: Any, option: str) -> None:
     """Raise UnusedKey for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
         raise UnusedKey(KEYS[path], value, option)

@@ -79,7 +79,7 @@ def check_package(arguments: Namespace) -> None:
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
-def complete(arguments: Namespace, groups: Groups) -> list[str]:
+def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     """Check a shell's request for completion and return the words that Hydra answers it from.
 
     These words include the `--config-dir` of the typed line, because Hydra's completion ignores it there.

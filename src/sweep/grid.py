@@ -141,7 +141,7 @@ class Grid(Composer):
 
 
 @functools.lru_cache(maxsize=1)
-def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
+def shared_grid(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
     """Return one Grid that Hydra's sweeper and launcher share, because each choice of options takes 80 ms to compose.
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
-from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, nearest, not_an_override, unknown_key
+from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, key_refusal, nearest, word_refusal
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -36,7 +36,7 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
-            raise not_an_override(word, groups)
+            raise word_refusal(word, groups)
         if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
             corrected = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
             write = corrected if is_accepted(corrected, groups) else example(name, groups)
@@ -55,7 +55,7 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
-            raise unknown_key(name, groups, "", is_accepted) from error
+            raise key_refusal(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
         folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one item without quotes, such as [~/mine]
@@ -135,7 +135,7 @@ def _check_form(override: "Override", groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
     section, _, last_part = name.rpartition(".")
     if name not in (*groups, *KEYS):
-        raise unknown_key(name, groups, line.partition("=")[2], is_accepted)
+        raise key_refusal(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
         problem = f"{line}: {name} cannot move to another package"
         raise BadInput(problem, write=line.replace(f"@{override.package}", "", 1))
@@ -207,7 +207,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
 
 
-def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:
+def combinations_of(overrides: Sequence["Override"]) -> list[dict[str, str]]:
     """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())

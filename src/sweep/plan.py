@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from src.console import in_words
+from src.console import duration_text
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -138,7 +138,7 @@ class Plan:
             return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
-        total = in_words(max(sum(seconds) / at_once, *seconds))
+        total = duration_text(max(sum(seconds) / at_once, *seconds))
         dissimilar = sum(not row.similar for row in rows_left)
         time = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if dissimilar:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command
 from src.config import KEYS, Config
-from src.sweep.overrides import check_overrides, check_text, expand, parse, value_count
+from src.sweep.overrides import check_overrides, check_text, combinations_of, parse, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
 COMPACT = (",", ":")  # JSON without spaces
@@ -46,11 +46,11 @@ class RequestedGrid:
 
     def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Yield every combination in Hydra's notation, with its line of `sweep.cells`, or None without such lines."""
-        outside = expand(self.words)
+        outside = combinations_of(self.words)
         if not self.cells:
             yield from ((combination, None) for combination in outside)
         for cell in self.cells:
-            yield from ((inside | combination, cell) for inside in expand(cell.overrides) for combination in outside)
+            yield from ((inside | other, cell) for inside in combinations_of(cell.overrides) for other in outside)
 
 
 def read_cells(

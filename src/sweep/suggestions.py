@@ -80,7 +80,7 @@ def example(name: str, groups: Groups) -> str:
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
-def not_an_override(word: str, groups: Groups) -> BadInput:
+def word_refusal(word: str, groups: Groups) -> BadInput:
     """Return the refusal of a word without =; it suggests the group or key that the word probably means."""
     name = word.strip("+= ")
     problem = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
@@ -98,7 +98,7 @@ def not_an_override(word: str, groups: Groups) -> BadInput:
     return BadInput(problem, top_level_names, write)
 
 
-def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
+def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
     """Return the refusal of an unknown key; it suggests a similar key, with the typed value if `is_accepted` allows."""
     for group, node in NODES.items():
         if name == node:

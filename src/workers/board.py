@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from src.console import SteadyConsole, in_words
+from src.console import SteadyConsole, duration_text
 from src.progress import Update
 from src.runs.folder import JobFolder
 from src.workers.queue import Display, Outcome, Task
@@ -50,7 +50,7 @@ class Board(Display):
         if not outcome.error:
             result = JobFolder(outcome.task.folder).result()
             assert result is not None
-            metrics, duration = result["metrics"], in_words(result["seconds"]["total"])
+            metrics, duration = result["metrics"], duration_text(result["seconds"]["total"])
             text = f"finished in {duration}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
         self.say(f"{outcome.task.name}  {text}")
 
@@ -83,7 +83,7 @@ class Board(Display):
                     f"{update.rate:,.0f} img/s",
                 )
         seconds_left = self.seconds_left()
-        time_left = f", about {in_words(seconds_left)} left" if seconds_left else ""
+        time_left = f", about {duration_text(seconds_left)} left" if seconds_left else ""
         return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:

@@ -40,7 +40,7 @@ GRACE = 4.0  # seconds that a stopped job may take to end
 POLL = 0.1  # longest wait for news of the jobs, in seconds
 
 
-def start_server(data: Data) -> None:
+def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
     CONTEXT.set_forkserver_preload(PRELOAD)
