@@ -3,7 +3,7 @@
 import re
 import shlex
 
-LONGEST_LINE = 300  # most characters in a line of a refusal
+LONGEST_LINE = 300  # number of characters; a longer line of an error message is shortened
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
 USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
 # Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.
@@ -13,19 +13,19 @@ QUERY = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret
 class BadInput(Exception):
     """Refuses a command before it runs anything, with a message of at most three lines and exit status 2."""
 
-    def __init__(self, problem: str, allowed: str = "", write: str = "") -> None:
-        self._parts = problem, allowed, write
-        lines = {"normlab": problem, "  allowed": allowed, "  write": write}
+    def __init__(self, problem: str, allowed: str = "", write: str = "", *, advice: str = "") -> None:
+        self._parts = problem, allowed, write, advice  # `write` is text to type; `advice` is an instruction instead
+        lines = {"normlab": problem, "  allowed": allowed, "  write": write, "  try": advice}
         super().__init__("\n".join(f"{head}: {_one_line(text)}" for head, text in lines.items() if text))
 
     def with_location(self, location: str) -> "BadInput":
         """Return this refusal with the location of the mistake in front."""
-        problem, allowed, write = self._parts
-        return BadInput(f"{location}: {problem}", allowed, write.removeprefix("-m "))
+        problem, allowed, write, advice = self._parts
+        return BadInput(f"{location}: {problem}", allowed, write.removeprefix("-m "), advice=advice)
 
     def with_correction(self, write: str) -> "BadInput":
-        """Return this refusal with another correction."""
-        problem, allowed, _ = self._parts
+        """Return this refusal with the correction `write` as its last line."""
+        problem, allowed, *_ = self._parts
         return BadInput(problem, allowed, write)
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     try:
         check_current_folder()
         check_address_space()
-        sys.exit(_run(_parser().parse_args()))
+        sys.exit(_compare_and_write(_parser().parse_args()))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
@@ -57,20 +57,20 @@ def _parser() -> Parser:
     parser.add_argument("--tuned", metavar="KEY", help="compare the values of a key, each at its best other settings")
     parser.add_argument("--assignment", action="store_true", help="write a course assignment into its own folder")
     parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that the assignment allows")
-    files = {
+    option_help = {
         "--out": "folder of the report (default: the sweep's folder)",
         "--json": "also write all results as JSON; - for stdout",
         "--csv": "also write the table as CSV; - for stdout",
         "--curves": "also write the curves as CSV; - for stdout",
         "--latex": "also write the table for LaTeX; - for stdout",
     }
-    for option, words in files.items():
-        parser.add_argument(option, metavar="DIR" if option == "--out" else "FILE", type=typed_path, help=words)
+    for option, help_text in option_help.items():
+        parser.add_argument(option, metavar="DIR" if option == "--out" else "FILE", type=typed_path, help=help_text)
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     return parser
 
 
-def _run(arguments: Namespace) -> int:
+def _compare_and_write(arguments: Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
     files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
@@ -78,14 +78,14 @@ def _run(arguments: Namespace) -> int:
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
     console = SteadyConsole(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
-    out = arguments.out or default_out(sweeps, arguments.multirun)
+    out = arguments.out or default_report_folder(sweeps, arguments.multirun)
     from src.report.comparison import compare  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
     _, report = compare(sweeps, arguments.multirun, out, console)
     if report is None:
         return 1
-    tuned = _tuned(report, arguments.tuned, console) if arguments.tuned else None
+    tuned = _compare_tuned(report, arguments.tuned, console) if arguments.tuned else None
     if arguments.assignment:
         from src.report.assignment import write_assignment
 
@@ -106,27 +106,27 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
     if arguments.latex is not None:
         write(arguments.latex, latex(report.results, report.frame))
     if arguments.json is not None:
-        everything = report.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
-        write(arguments.json, (json.dumps(everything, indent=2, allow_nan=False) + "\n").encode())
+        results = report.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
+        write(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
+def _compare_tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """Compare the values of a key, each with its best other settings, and print the result."""
     from src.errors.atlas import right_by_run
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned
 
-    best = tuned(report.results, key, right_by_run(report.atlases))
+    comparison = tuned(report.results, key, right_by_run(report.atlases))
     console.print()
-    for row in best.rows:
+    for row in comparison.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
         accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
         print_lines(console, [f"{row.level}: {row.cell}, {accuracies}"], wrap=False)
-    print_lines(console, best.sentences)
-    return best
+    print_lines(console, comparison.sentences)
+    return comparison
 
 
-def default_out(sweeps: Sequence[Sweep], multirun: Path) -> Path:
+def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:
     """Return the folder of a sweep, or for several sweeps a new folder inside the first sweep's folder."""
     folder, *other_folders = (sweep.folder(multirun) for sweep in sweeps)
     return folder / f"with-{'-'.join(other.name for other in other_folders)[:80]}" if other_folders else folder

@@ -34,14 +34,14 @@ def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
             yield item
 
 
-def in_words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration in its two largest units, such as `2 min 5 s`."""
-    rest, words = max(round(seconds), 0), []
+    seconds_left, parts = max(round(seconds), 0), []
     for size, unit in UNITS:
-        if rest >= size:
-            words.append(f"{rest // size} {unit}")
-        rest %= size
-    return " ".join(words[:2]) or "0 s"
+        if seconds_left >= size:
+            parts.append(f"{seconds_left // size} {unit}")
+        seconds_left %= size
+    return " ".join(parts[:2]) or "0 s"
 
 
 def say(line: str) -> None:

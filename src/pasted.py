@@ -20,22 +20,22 @@ def refuse_pasted(words: Sequence[str], takes_text: Callable[[str], bool] = lamb
     without = are refused only for control characters at their ends.
     """
     for word in words:
-        head, _, value = word.partition("=")
-        is_text = _plain(word[:1]) != "-" and "=" not in clean_word(word)
-        text = value if takes_text(head) else word if is_text else ""
-        special = [char for char in word.removesuffix(text) if _plain(char) != char and char != "\t"]
-        special += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
-        if special:
-            raise _refusal(word, special[0])
+        name, _, value = word.partition("=")
+        is_plain_word = _plain(word[:1]) != "-" and "=" not in clean_word(word)
+        free_text = value if takes_text(name) else word if is_plain_word else ""
+        special_characters = [char for char in word.removesuffix(free_text) if _plain(char) != char and char != "\t"]
+        special_characters += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
+        if special_characters:
+            raise _refusal(word, special_characters[0])
 
 
 def _refusal(word: str, character: str) -> BadInput:
     name = CONTROLS.get(character) or _character_name(character)
-    why = ": the script has Windows line endings" if character == "\r" else ""
+    explanation = ": the script has Windows line endings" if character == "\r" else ""
     clean = clean_word(word)
-    problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{why}"
-    parts = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
-    return BadInput(problem, "plain characters", shlex.join(parts) or "the command without it")
+    problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{explanation}"
+    words = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
+    return BadInput(problem, "plain characters", shlex.join(words), advice="" if words else "the command without it")
 
 
 def clean_word(word: str) -> str:

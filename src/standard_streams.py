@@ -40,24 +40,24 @@ class SteadyFile(io.FileIO):
         self._write_all(content)
 
     def _write_all(self, data: Any) -> None:
-        left = memoryview(data).cast("B")
-        while left:
-            written = super().write(left)
-            if written is None:  # another program has made the terminal non-blocking
+        unwritten = memoryview(data).cast("B")
+        while unwritten:
+            byte_count = super().write(unwritten)
+            if byte_count is None:  # another program has made the terminal non-blocking
                 select.select([], [self], [])
             else:
-                left = left[written:]
+                unwritten = unwritten[byte_count:]
 
 
-def steady_output() -> None:
+def make_output_steady() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams that never raise.
 
     A character outside the encoding becomes `?` on stdout and an escape on stderr.  A stream that another program has
     replaced, for example in a notebook, stays unchanged.
     """
-    closed = _open_closed_descriptors()
-    sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed)
-    sys.stderr = _steady_stream(sys.stderr, ERRORS, closed)
+    closed_descriptors = _open_closed_descriptors()
+    sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed_descriptors)
+    sys.stderr = _steady_stream(sys.stderr, ERRORS, closed_descriptors)
     for name, least in LEAST_SIZE.items():
         size = os.environ.get(name, "")
         if size.isdigit() and int(size) < least:
@@ -77,28 +77,28 @@ def write_result(content: bytes) -> None:
 
 def _open_closed_descriptors() -> set[int]:
     """Open /dev/null on closed standard descriptors, because the next opened file would otherwise get the output."""
-    closed = set()
+    closed_descriptors = set()
     for descriptor in (0, OUTPUT, ERRORS):
         try:
             os.fstat(descriptor)
         except OSError:
-            closed.add(descriptor)
+            closed_descriptors.add(descriptor)
             null = os.open(os.devnull, os.O_RDWR)
             if null != descriptor:
                 os.dup2(null, descriptor)
                 os.close(null)
             os.set_inheritable(descriptor, True)
-    return closed
+    return closed_descriptors
 
 
-def _steady_stream(stream: Any, descriptor: int, closed: set[int]) -> Any:
+def _steady_stream(stream: Any, descriptor: int, closed_descriptors: set[int]) -> Any:
     if stream is not None:
         try:
             if stream.fileno() != descriptor:
                 return stream
         except (OSError, ValueError, AttributeError):  # for example the stream of a notebook or a test
             return stream
-    raw = SteadyFile(descriptor, OSError(errno.EBADF, "it is closed") if descriptor in closed else None)
+    raw = SteadyFile(descriptor, OSError(errno.EBADF, "it is closed") if descriptor in closed_descriptors else None)
     unbuffered = getattr(stream, "write_through", False)  # true under `python -u`
     buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(

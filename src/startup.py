@@ -12,10 +12,10 @@ import warnings
 from pathlib import Path
 
 from src.bad_input import out_of_memory
-from src.standard_streams import steady_output
+from src.standard_streams import make_output_steady
 
 LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # number of new objects; Python's own threshold is 700 or 2,000
+COLLECT_AFTER = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
 
 
 def prepare_process() -> None:
@@ -23,9 +23,9 @@ def prepare_process() -> None:
 
     Call it before any thread starts.  Child processes inherit the environment variables that it sets.
     """
-    steady_output()
-    # A command imports 300,000 objects that live until its end.  Collecting among them takes a quarter of the
-    # import time and 0.8 s at exit.
+    make_output_steady()
+    # Imports create 300,000 objects that live until the command ends.  Searching them for garbage takes a quarter of
+    # the import time, and 0.8 s at exit.
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings

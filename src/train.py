@@ -47,7 +47,7 @@ def main() -> None:
     lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM and SIGHUP.
     """
     prepare_process()
-    with _restoring_process():
+    with _process_restored_at_end():
         _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
 
 
@@ -89,22 +89,22 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def _restoring_process() -> Iterator[None]:
+def _process_restored_at_end() -> Iterator[None]:
     """Undo the command's changes to its process at its end, because a notebook may call `main` more than once."""
-    full_error, words = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
-    repo = dict(ConfigStore.instance().repo)
+    previous_setting, arguments = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
+    stored_configs = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    outer, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    outer_hydra, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()  # Hydra refuses to start inside another Hydra
     try:
         yield
     finally:
         os.environ.pop("HYDRA_FULL_ERROR", None)
-        if full_error is not None:
-            os.environ["HYDRA_FULL_ERROR"] = full_error
-        sys.argv[:] = words
-        ConfigStore.instance().repo = repo
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer, outer_config
+        if previous_setting is not None:
+            os.environ["HYDRA_FULL_ERROR"] = previous_setting
+        sys.argv[:] = arguments
+        ConfigStore.instance().repo = stored_configs
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer_hydra, outer_config
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

@@ -40,4 +40,4 @@ def test_without_a_terminal_there_is_no_bar(monkeypatch, capsys):
     [(0.2, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3600, "1 h"), (7265, "2 h 1 min"), (200_000, "2 d 7 h")],
 )
 def test_a_duration_has_at_most_two_units(seconds, words):
-    assert console.in_words(seconds) == words
+    assert console.duration_text(seconds) == words

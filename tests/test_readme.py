@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from src.compare import _parser
 from src.config import check
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF, check_overrides, expand, option_groups
+from src.sweep.overrides import CONF, check_overrides, combinations_of, option_groups
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [
@@ -59,7 +59,7 @@ def test_every_training_command_is_valid(words):
     if search:
         return  # a search has no grid to compose; tests/sweep/test_trials.py runs one
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for combination in expand(parsed):
+        for combination in combinations_of(parsed):
             composed = compose("config", [f"{name}={value}" for name, value in combination.items()])
             check(to_config(composed))
 

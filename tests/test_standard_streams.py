@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-BEGIN = "import os, sys; from src.standard_streams import steady_output, write_result; steady_output();"
+BEGIN = "import os, sys; from src.standard_streams import make_output_steady, write_result; make_output_steady();"
 
 
 def shell(code: str, redirections: str = "", **variables: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run Python code after `steady_output`, with the redirections of a shell."""
+    """Run Python code after `make_output_steady`, with the redirections of a shell."""
     return subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1" {redirections}', sys.executable, BEGIN + code],
         cwd=PROJECT,
@@ -99,5 +99,5 @@ def test_a_result_follows_earlier_output():
 
 
 def test_a_stream_that_another_program_has_replaced_stays():
-    done = shell("import io; sys.stdout = own = io.StringIO(); steady_output(); sys.exit(sys.stdout is not own)")
+    done = shell("import io; sys.stdout = own = io.StringIO(); make_output_steady(); sys.exit(sys.stdout is not own)")
     assert done.returncode == 0

@@ -17,7 +17,7 @@ def _run(name: str) -> None:
         return
     print(f"normlab: Python finds another project's src in {src_path}", file=sys.stderr)
     print(f"  allowed: {PROJECT / 'src'} before it on Python's path", file=sys.stderr)
-    print(f"  write: env -u PYTHONPATH {Path(sys.argv[0]).name}, followed by the same words", file=sys.stderr)
+    print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name} with the same arguments", file=sys.stderr)
     sys.exit(2)
 
 

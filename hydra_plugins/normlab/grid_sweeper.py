@@ -29,7 +29,7 @@ from src.storage.space import check_space
 from src.storage.stored import exists
 from src.sweep.command_line import command_to_repeat
 from src.sweep.finish import compare_sweep
-from src.sweep.grid import GridJob, check_device_and_store, grid_of
+from src.sweep.grid import GridJob, check_device_and_store, shared_grid
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
@@ -58,7 +58,7 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `sweep`; Hydra calls this method first."""
         searchpath = tuple(config.hydra.searchpath)
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
+        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
         self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -68,29 +68,29 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
-        jobs = self._jobs(arguments)
-        varies, planned = self._grid.plan_jobs(jobs, self._multirun)
+        jobs = self._requested_jobs(arguments)
+        varying_keys, planned_jobs = self._grid.plan_jobs(jobs, self._multirun)
         sweep_id, started = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        sweep = Sweep(sweep_id, command_to_repeat(), started, varies, planned)
+        sweep = Sweep(sweep_id, command_to_repeat(), started, varying_keys, planned_jobs)
         config = jobs[0].config  # keys that are no settings of a job have the same value for all jobs
         if config.plan:
             plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-            lines = [*plan.summary(), *plan.table(), *plan.costs(self._slots(jobs))]
+            lines = [*plan.summary(), *plan.table(), *plan.costs(self._jobs_at_once(jobs))]
             for line in [*lines, "dry run (plan=true): nothing was trained"]:
                 console.print(line, highlight=False, markup=False)
         elif status := self._run(jobs, sweep, config):
             sys.exit(status)
 
-    def _jobs(self, arguments: list[str]) -> list[GridJob]:
+    def _requested_jobs(self, arguments: list[str]) -> list[GridJob]:
         """Return the checked jobs that a command requests, without duplicates."""
         request = self._grid.request(arguments, self._params)
         config: Config = request.config
-        number, most = request.number, config.sweep.max_jobs
-        if number > most:  # checked before thousands of combinations are listed
+        job_count, job_limit = request.number, config.sweep.max_jobs
+        if job_count > job_limit:  # checked before thousands of combinations are listed
             seconds = typical_seconds(self._multirun / "jobs")
-            cost = f", about {number * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
-            problem = f"{number:,} jobs{cost} are more than sweep.max_jobs={most}"
-            raise BadInput(problem, "fewer values", f"sweep.max_jobs={number}")
+            cost = f", about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
+            problem = f"{job_count:,} jobs{cost} are more than sweep.max_jobs={job_limit}"
+            raise BadInput(problem, "fewer values", f"sweep.max_jobs={job_count}")
         combinations, configs = self._grid.configs(request)
         check_device_and_store(configs[0])
         jobs = self._grid.jobs(combinations, configs)
@@ -102,8 +102,8 @@ class GridSweeper(Sweeper):
         """Train the unfinished jobs, track them and compare the sweep; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
-        if restart and (owned := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
-            raise _restart_refusal(owned)
+        if restart and (locked_labels := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
+            raise _restart_refusal(locked_labels)
         to_train = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
         check_space(
             self._multirun, to_train, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
@@ -122,7 +122,7 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep.jobs)
             plan = Plan(sweep, jobs, self._multirun, faults)
-            for line in [*plan.summary(), *plan.costs(self._slots(jobs))]:
+            for line in [*plan.summary(), *plan.costs(self._jobs_at_once(jobs))]:
                 say(line)
             self._set_aside([job for job in sweep.jobs if job.key in faults])
             if to_train:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
@@ -131,8 +131,8 @@ class GridSweeper(Sweeper):
             status = compare_sweep(sweep, self._multirun, changed=to_train > 0)
         except (KeyboardInterrupt, Terminated) as stop:
             status = 143 if isinstance(stop, Terminated) else 130
-            names = [job.label for job in sweep.jobs if not self._folder(job).finished]
-            say(f"stopped; {len(names)} of {len(sweep.jobs)} jobs are left{': ' if names else ''}{joined(names, 5)}")
+            labels = [job.label for job in sweep.jobs if not self._folder(job).finished]
+            say(f"stopped; {len(labels)} of {len(sweep.jobs)} jobs are left{': ' if labels else ''}{joined(labels, 5)}")
             say(f"  to resume, run: {sweep.command}")
         finally:  # MLflow gets every run's true status, even if an error ends the sweep
             if tracker:
@@ -140,13 +140,13 @@ class GridSweeper(Sweeper):
         return status or (0 if delivered else 3)
 
     def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
-        batch = [
+        override_lists = [
             [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned.folder}"]
             for job, planned in zip(jobs, sweep.jobs, strict=True)
             if not self._folder(planned).finished
         ]
-        if batch:
-            self._launcher.launch(batch, initial_job_idx=0)
+        if override_lists:
+            self._launcher.launch(override_lists, initial_job_idx=0)
 
     def _set_aside(self, jobs: Sequence[PlannedJob]) -> None:
         """Move the existing folders of jobs to the folder for superseded attempts."""
@@ -159,7 +159,7 @@ class GridSweeper(Sweeper):
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
 
-    def _slots(self, jobs: Sequence[GridJob]) -> int:
+    def _jobs_at_once(self, jobs: Sequence[GridJob]) -> int:
         """Return how many jobs run at once; Hydra's own launcher runs one at a time."""
         if not self._uses_normlab_launcher:
             return 1

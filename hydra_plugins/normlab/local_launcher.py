@@ -15,12 +15,12 @@ from src.bad_input import BadInput
 from src.options import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
-from src.sweep.grid import grid_of
+from src.sweep.grid import shared_grid
 from src.sweep.trials import Trials, task_for
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.machine import worker_environments
-from src.workers.processes import LocalEngine, start_server
+from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run
 
 SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normlab's sweeper sets it
@@ -52,14 +52,14 @@ class LocalLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
         searchpath = tuple(config.hydra.searchpath)
-        self._grid = grid_of(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
+        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
         self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
         self._trials = Trials(self._grid, self._jobs.parent)
 
     def prepare(self, data: Data) -> None:
         """Start to import modules and read images for local jobs, in the background."""
         if self.is_local:
-            start_server(data)
+            start_fork_server(data)
 
     def slots(self, threads: int, device: str) -> int:
         """Return how many jobs of `threads` threads run at once."""

@@ -52,21 +52,21 @@ class RayLauncher(LocalLauncher):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
-        on_sigterm = signal.getsignal(signal.SIGTERM)
+        sigterm_handler = signal.getsignal(signal.SIGTERM)
         _check_reachable(self._address or "")
-        where = {"address": self._address} if self._address else {"address": "local", "include_dashboard": False}
+        cluster = {"address": self._address} if self._address else {"address": "local", "include_dashboard": False}
         try:
-            ray.init(**{"log_to_driver": False, "logging_level": "ERROR", **where, **self._init})
+            ray.init(**{"log_to_driver": False, "logging_level": "ERROR", **cluster, **self._init})
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise _address_refusal(self._address, error) from error
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init replaces the handler
+            signal.signal(signal.SIGTERM, sigterm_handler)  # ray.init replaces the handler
         try:
-            cluster = _Cluster(self._cpus or threads, self._gpus)
-            if self._address is None and not cluster.slots:  # an existing cluster may still grow
+            engine = _Cluster(self._cpus or threads, self._gpus)
+            if self._address is None and not engine.slots:  # an existing cluster may still grow
                 required = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
                 raise BadInput(f"this machine cannot run a job with {required}", "at most the machine's CPUs and GPUs")
-            yield cluster
+            yield engine
         finally:
             ray.shutdown()
 
@@ -113,5 +113,5 @@ def _check_reachable(address: str) -> None:
 
 
 def _address_refusal(address: str | None, error: Exception) -> BadInput:
-    text = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(text, "HOST:PORT of a cluster; auto on one of its machines", "ray start --head, then this command")
+    problem = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
+    return BadInput(problem, "HOST:PORT, or auto on the cluster", advice="ray start --head, then this command")

@@ -32,8 +32,8 @@ def download_folder(root: str | None) -> Path:
         raise BadInput(f"data.root={root}: {error}", "an existing folder", "data.root=FOLDER") from error
     except UnicodeEncodeError as error:
         shown = os.fsencode(error.object).decode(errors="backslashreplace")
-        advice = "data.root=LINK, where LINK is a link to it"
-        raise BadInput(f"data.root={shown}: its name is not UTF-8", "a name that reports can show", advice) from error
+        problem, advice = f"data.root={shown}: its name is not UTF-8", "data.root=LINK, where LINK is a link to it"
+        raise BadInput(problem, "a name that reports can show", advice=advice) from error
     return folder
 
 

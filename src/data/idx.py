@@ -46,7 +46,7 @@ def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
     except MemoryError as error:
         raise _memory_refusal(path, expected, "this process may not use more") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", "copy it again") from error
+        raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", advice="copy it again") from error
     except OSError as error:
         raise unreadable_refusal(path, error) from error
     if len(content) != expected:
@@ -76,12 +76,12 @@ def _read_shape(first_bytes: bytes, axes: int, path: Path, file_size: int, *, pa
 
 
 def _size_refusal(path: Path, size: str, expected: int, shape: tuple[int, ...]) -> BadInput:
-    return BadInput(f"{path} has {size} bytes", f"{expected:,} bytes, since its header says {shape}", "copy it again")
+    return BadInput(f"{path} has {size} bytes, but its header {shape} means {expected:,} bytes", advice="copy it again")
 
 
 def _memory_refusal(path: Path, size: int, limit: str) -> BadInput:
     return BadInput(
         f"{path} has {size / 1e9:,.1f} GB; training takes {MEMORY_PER_PIXEL * size / 1e9:,.1f} GB of memory: {limit}",
         "a dataset that fits into memory (data.limit does not help, because each file is read whole)",
-        "data.root=FOLDER with fewer images",
+        "data.root=FOLDER",
     )

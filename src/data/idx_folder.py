@@ -78,5 +78,5 @@ def _check_published(name: str, position: int, path: Path, content: bytes) -> No
         raise BadInput(
             f"{path} is not the published {name} file: {algorithm} {digest[:16]}...",
             f"{published[:16]}...{'' if packed else ' (unpacked)'}",
-            f"copy it again, or read it as another dataset: data=idx {root_argument(path.parent)}",
+            advice=f"copy it again, or read it as another dataset: data=idx {root_argument(path.parent)}",
         )

@@ -61,7 +61,7 @@ def _check_folder(root: Path) -> None:
         return
     wanted = f"a folder with {FOUR_FILES}"
     if not os.path.lexists(root):
-        raise BadInput(f"data.root={root}: no such folder", wanted, "data.root=FOLDER, or no data.root")
+        raise BadInput(f"data.root={root}: no such folder", wanted, advice="data.root=FOLDER, or no data.root")
     nearby = find_nearby_folder(Path(os.path.realpath(root)), "")  # the file's folder, if `root` is a file
     advice = root_argument(nearby) if nearby else "data.root=FOLDER"
     raise BadInput(f"data.root={root} is {_kind_of_path(root)}", wanted, advice)
@@ -97,7 +97,7 @@ def _missing_refusal(root: Path, name: str, *, packed: bool) -> BadInput:
     """Return the error for a folder without a complete dataset; it lists the missing files or the folder's content."""
     for path in (root / (file + ending) for file in FILES for ending in ("", ".gz")):
         if os.path.lexists(path) and not path.is_file():
-            return BadInput(f"{path} is {_kind_of_path(path)}", FOUR_FILES, COPY_AGAIN)
+            return BadInput(f"{path} is {_kind_of_path(path)}", FOUR_FILES, advice=COPY_AGAIN)
     idx_files = _idx_files(root)
     missing_files = [file for file in FILES if file not in {name for _, name in idx_files}]
     if idx_files and missing_files:
@@ -112,9 +112,9 @@ def _missing_refusal(root: Path, name: str, *, packed: bool) -> BadInput:
     except PermissionError as error:
         return unreadable_refusal(root, error, f"data.root={root}")
     paths = [path for folder in _folders_below(root) for path in sorted(folder.iterdir())[:20]]
-    known_format = foreign_format(root, [*entries, *(str(path.relative_to(root)) for path in paths)])
-    if known_format is not None:
-        return BadInput(f"data.root={root} contains no IDX files: {known_format[0]}", FOUR_FILES, known_format[1])
+    file_format = foreign_format(root, [*entries, *(str(path.relative_to(root)) for path in paths)])
+    if file_format is not None:
+        return BadInput(f"data.root={root} contains no IDX files: {file_format[0]}", FOUR_FILES, advice=file_format[1])
     content = f"data.root={root} {f'contains other files: {joined(entries, 4)}' if entries else 'is empty'}"
     return BadInput(f"{content}; {FILES[0]} is missing", FOUR_FILES + (" (packed for this dataset)" if packed else ""))
 

@@ -72,18 +72,18 @@ def not_idx_refusal(path: Path, beginning: bytes, axes: int) -> BadInput:
     wanted = f"an IDX file of {kind}: {_value_description(0x08, axes)} (0000080{axes})"
     start_hex = beginning[:4].hex()
     if not beginning:
-        return BadInput(f"{path} is empty", wanted, COPY_AGAIN)
+        return BadInput(f"{path} is empty", wanted, advice=COPY_AGAIN)
     if beginning.lstrip().lower().startswith(WEB_PAGE_STARTS):
-        return BadInput(f"{path} is a web page instead of the file", wanted, "download the file that the page links to")
+        return BadInput(f"{path} is a web page", wanted, advice="download the file that the page links to")
     for signature, description, advice in SIGNATURES:
         if beginning.startswith(signature):
             advice = advice.format(file=quote(str(path)), folder=quote(str(path.parent)))
-            return BadInput(f"{path} {description} (it starts with {start_hex})", wanted, advice)
+            return BadInput(f"{path} {description} (it starts with {start_hex})", wanted, advice=advice)
     if beginning[:2] == b"\0\0" and len(beginning) > 3 and beginning[2] in VALUE_TYPES:
         columns = "; in QMNIST, the first column is the label" if beginning[2:4] == b"\x0c\x02" else ""
         values = f"{_value_description(beginning[2], beginning[3])} (it starts with {start_hex}){columns}"
-        return BadInput(f"{path} contains {values}", wanted, IDX_RECIPE)
-    return BadInput(f"{path} is not an IDX file: it starts with {start_hex}", wanted, COPY_AGAIN)
+        return BadInput(f"{path} contains {values}", wanted, advice=IDX_RECIPE)
+    return BadInput(f"{path} is not an IDX file: it starts with {start_hex}", wanted, advice=COPY_AGAIN)
 
 
 def foreign_format(root: Path, names: Sequence[str]) -> tuple[str, str] | None:

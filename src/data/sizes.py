@@ -20,7 +20,7 @@ def training_image_count(available: int, validation: int, limit: int | None) -> 
 def check_sizes(data: Data, source: Source) -> None:
     """Raise BadInput if a split would be empty, or if the training images do not fill one batch."""
     if source.train < 2:
-        subject, advice = source.place, "data.root=FOLDER with more images"
+        subject, advice = source.place, "data.root=FOLDER"
         if isinstance(data, Synthetic):
             subject, advice = f"data.images={data.images}", "data.images=5000"
         raise BadInput(f"{subject}: there are too few images for training and validation", "2 images or more", advice)

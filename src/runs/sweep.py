@@ -68,7 +68,7 @@ def read_sweep(manifest: Path) -> Sweep:
         raise BadInput(
             f"{manifest} {reason}",
             "the manifest that the training command wrote; --sweep ID names another sweep",
-            "the same training command again: it rewrites the manifest and skips finished jobs",
+            advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
     jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]
     return Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs})

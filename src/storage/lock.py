@@ -68,7 +68,7 @@ def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
         raise BadInput(
             f"{folder} has no file locks, which keep two processes from training the same job: {error.strerror}",
             "a local disk, or a network file system mounted with locks",
-            "cd FOLDER on such a disk, then the same command",
+            advice="change to a folder on such a disk and repeat the command",
         ) from error
 
 

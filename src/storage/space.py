@@ -46,7 +46,7 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
         raise BadInput(
             f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
             "a current folder on a disk with more room",
-            "fewer values, or the same command once there is room: it skips finished jobs",
+            advice="fewer values, or the same command once there is room: it skips finished jobs",
         )
 
 

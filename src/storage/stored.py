@@ -31,11 +31,11 @@ class NoAccess(BadInput):
     """Raised for a file that this user may not read; `reason` names its owner and the command that gives access."""
 
     def __init__(self, path: Path) -> None:
-        visible = nearest_visible(path)
-        refusal = f"{path} cannot be read: {'it' if visible == path else visible} belongs to {owner_of(visible)}"
+        owner = owner_of(visible := nearest_visible(path))
+        refusal = f"you may not read {path}, {'which' if visible == path else f'since {visible}'} belongs to {owner}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
-        self.reason = f"{refusal}, who can allow it with {command}"
-        super().__init__(refusal, "files that you may read", command)
+        super().__init__(refusal, advice=f"ask {owner} to run {command}")
+        self.reason = f"{refusal}; ask {owner} to run {command}"
 
 
 def read_stored(path: Path, at_most: int = LARGEST) -> bytes:

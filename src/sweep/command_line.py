@@ -47,7 +47,7 @@ def check_command_line() -> None:
     flags.check_flags(arguments)
     groups = option_groups()
     if arguments.shell_completion:
-        sys.argv[1:] = flags.complete(arguments, groups)
+        sys.argv[1:] = flags.completion_words(arguments, groups)
         return
     check_text(arguments.overrides, groups)
     overrides = [parse(word, groups) for word in arguments.overrides]
@@ -55,7 +55,7 @@ def check_command_line() -> None:
     for override in overrides:
         if is_hydra_key(override.key_or_group):
             check_hydra_key(override, has_preset=has_preset)
-    loader = _loader(arguments, overrides, groups)
+    loader = _make_loader(arguments, overrides, groups)
     groups = option_groups(loader)
     is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
     check_overrides(overrides, groups, grid=is_grid)
@@ -70,15 +70,15 @@ def check_command_line() -> None:
     if loader and (arguments.cfg or arguments.info or arguments.help):
         words = [word for word in arguments.overrides if word != "experiment=null"]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
-        filled = [f"++{path}={value}" for path, value in missing_values(tree).items()]
-        _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled])
-    # Hydra fails on experiment=null, although its own defaults list contains it.
-    defaults = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word not in defaults]
+        filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
+        _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
+    # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
+    null_presets = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
 
 
-def _loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
-    """Return a loader of all options on Hydra's search path (in 0.3 s), or None if the package's own are enough."""
+def _make_loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
+    """Return a loader of all options on Hydra's search path, in 0.3 s; None if the package's own are enough."""
     locations = [arguments.config_dir] if arguments.config_dir else []
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
@@ -112,7 +112,7 @@ def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], gr
     swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
         if getattr(arguments, flag) and swept:
-            first = f"{swept[0].key_or_group}={values_of(swept[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", first)
+            example = f"{swept[0].key_or_group}={values_of(swept[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", example)
     if arguments.cfg:
         flags.check_package(arguments)

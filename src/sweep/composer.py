@@ -40,14 +40,14 @@ class Composer:
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name, self._groups = loader, config_name, option_groups(loader)
         self._parser = OverridesParser.create(config_loader=loader)
-        self._cached_tree, self._cached_value = functools.cache(self._tree), functools.cache(self._typed_value)
+        self._cached_tree, self._cached_value = functools.cache(self._compose_tree), functools.cache(self._to_type)
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
         """Return the configuration of one combination; raises UnusedKey if the chosen option lacks a key."""
-        chosen = tuple((name, value) for name, value in overrides.items() if name in self._groups)
+        chosen_options = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         values = {name: value for name, value in overrides.items() if name not in self._groups}
-        tree, config = self._cached_tree(chosen)
-        if config is None or any(map(UNRESOLVED.search, values.values())):  # this way is 100 times slower
+        tree, config = self._cached_tree(chosen_options)
+        if config is None or any(map(UNRESOLVED.search, values.values())):  # Hydra must resolve them, 100 times slower
             tree = copy.deepcopy(tree)
             for name, value in values.items():
                 OmegaConf.update(tree, name, self._parse_value(name, value), force_add=True)
@@ -57,7 +57,7 @@ class Composer:
             section, _, field_name = name.rpartition(".")
             option: Any = getattr(config, section) if section else config
             if not hasattr(option, field_name):
-                check_null(name, self._parse_value(name, value), option.name)
+                check_key_is_unset(name, self._parse_value(name, value), option.name)
                 continue
             if value == "null" and section in OPTIONS:
                 check_option_key(option.name, section, field_name, None)
@@ -65,7 +65,7 @@ class Composer:
         top = changes.pop("", {})
         return replace(config, **top, **{name: replace(getattr(config, name), **new) for name, new in changes.items()})
 
-    def _tree(self, chosen: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
+    def _compose_tree(self, chosen: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
         """Return the tree that Hydra composes from the options, and its Config, or None if the tree has references."""
         for name, value in chosen:
             check_option_file(name, value, self._loader, self._groups)
@@ -77,7 +77,7 @@ class Composer:
             OmegaConf.update(tree, path, value, force_add=True)
         return tree, None if UNRESOLVED.search(str(OmegaConf.to_container(tree))) else to_config(tree)
 
-    def _typed_value(self, option: type, field_name: str, path: str, value: str) -> Any:
+    def _to_type(self, option: type, field_name: str, path: str, value: str) -> Any:
         """Convert the text `value` of the key `path` to the type of the field in its option's class."""
         node = OmegaConf.structured(option)
         node[field_name] = self._parse_value(path, value)
@@ -92,29 +92,29 @@ class Composer:
 def to_config(composed: DictConfig) -> Config:
     """Convert a tree that Hydra composed into a Config. Raises BadInput for an unknown option or key."""
     tree, composed = OmegaConf.structured(Config), copy.deepcopy(composed)
-    removed: list[str] = []
+    removed_references: list[str] = []
     for section, options in OPTIONS.items():
         name = str(composed[section].get("name"))
         KEYS[f"{section}.name"].check(name)
         tree[section] = options[name]
-        known = {field.name for field in fields(options[name])}
-        for key in [str(key) for key in composed[section] if key not in known]:
+        known_names = {field.name for field in fields(options[name])}
+        for key in [str(key) for key in composed[section] if key not in known_names]:
             path = f"{section}.{key}"
             if path in KEYS:
-                check_null(path, composed[section][key], name)
-                removed.append(f"${{{path}}}")
+                check_key_is_unset(path, composed[section][key], name)
+                removed_references.append(f"${{{path}}}")
                 with open_dict(composed):
                     del composed[section][key]
     values: Any = OmegaConf.to_container(composed)
     for path, value in flatten_mapping(values).items():
-        if value in removed:  # a reference to a key that the chosen option lacks
+        if value in removed_references:  # a reference to a key that the chosen option lacks
             OmegaConf.update(composed, path, None)
     config = OmegaConf.to_object(OmegaConf.merge(tree, composed))
     assert isinstance(config, Config)
     return config
 
 
-def check_null(path: str, value: Any, option: str) -> None:
+def check_key_is_unset(path: str, value: Any, option: str) -> None:
     """Raise UnusedKey for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
         raise UnusedKey(KEYS[path], value, option)

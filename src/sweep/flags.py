@@ -1,4 +1,4 @@
-"""Checks Hydra's flags: their order, which ones exclude each other, and shell completion."""
+"""Checks Hydra's flags: their order, which ones cannot be combined, and shell completion."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from src.sweep.overrides import CONF, is_accepted, parse
 from src.sweep.suggestions import Groups, did_you_mean, nearest
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
-EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
+EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "fish", "zsh")
 INSTALL = 'eval "$(normlab-train -sc install=bash)"'
 
@@ -40,10 +40,10 @@ def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 def check_flags(arguments: Namespace) -> None:
     """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
-    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE if getattr(arguments, flag)]
+    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
     if len(commands) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(commands)} exclude each other", "one of them", f"{command('train')} {write}")
+        raise BadInput(f"{' and '.join(commands)} cannot be combined", "one of them", f"{command('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
         raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
@@ -52,7 +52,7 @@ def check_flags(arguments: Namespace) -> None:
         problem = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
         raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", write="the same command again: it keeps finished jobs")
+        raise BadInput("--experimental-rerun is not supported", advice="repeat the command: it keeps finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
             raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")
@@ -79,13 +79,13 @@ def check_package(arguments: Namespace) -> None:
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
-def complete(arguments: Namespace, groups: Groups) -> list[str]:
+def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     """Check a shell's request for completion and return the words that Hydra answers it from.
 
     These words include the `--config-dir` of the typed line, because Hydra's completion ignores it there.
     """
-    (verb, _, shell), *more = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
-    if more or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
+    (verb, _, shell), *extra_words = [word.partition("=") for word in arguments.overrides] or [("", "", "")]
+    if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
         raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL)
@@ -96,11 +96,11 @@ def complete(arguments: Namespace, groups: Groups) -> list[str]:
     line = os.environ.get("COMP_LINE")
     if line is None:
         raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
-    flags, overrides = _split_unfinished(line)
+    typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
     os.environ["COMP_LINE"] = " ".join(["normlab-train", *earlier_words, *(last_word or [""])])
-    return ["-sc", *arguments.overrides, *flags]
+    return ["-sc", *arguments.overrides, *typed_flags]
 
 
 def _is_usable(word: str, groups: Groups) -> bool:
@@ -114,7 +114,7 @@ def _is_usable(word: str, groups: Groups) -> bool:
     return is_accepted(word, groups)
 
 
-def _split_unfinished(line: str) -> tuple[list[str], list[str]]:
+def _split_typed_line(line: str) -> tuple[list[str], list[str]]:
     """Return the `--config-dir` flag and the overrides of a command line that the user is still typing."""
     try:
         words = shlex.split(line)

@@ -63,26 +63,26 @@ class Grid(Composer):
         )
         overrides = [*preset, *typed]
         check_overrides(overrides, self._groups)
-        config = self._single_values(overrides)
-        lines = {override.key_or_group: override.input_line for override in overrides}
-        if "seed" in lines and "seeds" in lines and config.seeds is not None:
-            problem = f"the seed is given twice: {lines['seeds']} and {lines['seed']}"
+        config = self._config_of_single_values(overrides)
+        typed_lines = {override.key_or_group: override.input_line for override in overrides}
+        if "seed" in typed_lines and "seeds" in typed_lines and config.seeds is not None:
+            problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
             raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
-        word = seed_range(config.seeds, lines)
+        seed_word = seed_range(config.seeds, typed_lines)
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
         outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
-        words = [word] if word else []
-        rest_config = self._single_values(outside)  # a preset may also set these two keys outside `params`
-        words += ["seeds=null"] if rest_config.seeds is not None else []
-        words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
-        outside += self._parser.parse_overrides(words)
+        extra_words = [seed_word] if seed_word else []
+        rest_config = self._config_of_single_values(outside)  # a preset may also set these two keys outside `params`
+        extra_words += ["seeds=null"] if rest_config.seeds is not None else []
+        extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
+        outside += self._parser.parse_overrides(extra_words)
         return RequestedGrid(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
 
-    def _single_values(self, overrides: Sequence[Override]) -> Config:
+    def _config_of_single_values(self, overrides: Sequence[Override]) -> Config:
         """Return the configuration from the words with one value, without keys that only some options of a job have."""
-        single = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
-        skipped = {name for name in single if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
-        return self.compose({name: value for name, value in single.items() if name not in skipped})
+        single_values = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
+        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
+        return self.compose({name: value for name, value in single_values.items() if name not in option_keys})
 
     def jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
         """Return the distinct jobs of the combinations. Raises BadInput for an unreadable or too small dataset."""
@@ -126,22 +126,22 @@ class Grid(Composer):
 
         A user's own option file counts as the package's option that it names, with changed values.
         """
-        names = [f"{section}.name" for section in OPTIONS]
-        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in names}
-        own = {group: str(job.settings.get(f"{group}.name")) for group in chosen}
-        chosen |= {group: name for group, name in own.items() if name in self._groups[group]}
-        default, of_options = self._option_settings(()), self._option_settings(tuple(chosen.items()))
-        choices = [name for name in names if default.get(name) != job.settings.get(name)]
-        return list(dict.fromkeys([*choices, *identity.differing(job.settings, of_options)]))
+        name_keys = [f"{section}.name" for section in OPTIONS]
+        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in name_keys}
+        option_names = {group: str(job.settings.get(f"{group}.name")) for group in chosen}
+        chosen |= {group: name for group, name in option_names.items() if name in self._groups[group]}
+        default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(chosen.items()))
+        changed_options = [name for name in name_keys if default_settings.get(name) != job.settings.get(name)]
+        return list(dict.fromkeys([*changed_options, *identity.differing(job.settings, option_settings)]))
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        varies, known = identity.varying(job.settings for job in jobs), KnownFolders(multirun)
-        return varies, [plan_job(job.key, job.settings, varies, self.unusual_keys(job), known) for job in jobs]
+        varying, known = identity.varying(job.settings for job in jobs), KnownFolders(multirun)
+        return varying, [plan_job(job.key, job.settings, varying, self.unusual_keys(job), known) for job in jobs]
 
 
 @functools.lru_cache(maxsize=1)
-def grid_of(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
+def shared_grid(loader: ConfigLoader, config_name: str, searchpath: tuple[str, ...]) -> Grid:
     """Return one Grid that Hydra's sweeper and launcher share, because each choice of options takes 80 ms to compose.
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.

@@ -7,20 +7,20 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import BadInput
 from src.sweep.suggestions import did_you_mean, nearest
 
-FOLDER = "the sweeper chooses the folder of each job"
+FOLDERS = "the sweeper chooses the folder of each job"
 OUTSIDE = "its files would lie outside the jobs' folders"
 NO_OBJECTS = "normlab creates no objects from names in the configuration"
 # Hydra's keys and groups that a user may change, with every key below them.
 CHANGEABLE = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.searchpath", "hydra.verbose")
 BASIC_SWEEPER = ("hydra/sweeper", "basic")  # Hydra's own sweeper, refused because it chooses the jobs' folders itself
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")  # the groups whose options are plugins
-ALLOWED = "hydra/launcher, hydra.launcher.KEY, hydra/sweeper, hydra.sweeper.KEY, hydra.searchpath, hydra.verbose"
+ALLOWED_KEYS = "hydra/launcher, hydra.launcher.KEY, hydra/sweeper, hydra.sweeper.KEY, hydra.searchpath, hydra.verbose"
 # Hydra's keys that a user may not change, each with the reason.
-FIXED = {
+FIXED_KEYS = {
     "hydra.mode": "a single run is a sweep of one job",
-    "hydra.sweep": FOLDER,
-    "hydra.run": FOLDER,
-    "hydra.job.chdir": FOLDER,
+    "hydra.sweep": FOLDERS,
+    "hydra.run": FOLDERS,
+    "hydra.job.chdir": FOLDERS,
     "hydra.job.env_set": "logs keep the command; set a variable in the shell before it",
     "hydra.output_subdir": "a job writes its own configuration",
     "hydra/job_logging": OUTSIDE,
@@ -40,27 +40,27 @@ def is_hydra_key(name: str) -> bool:
 def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     """Raise BadInput for a Hydra key that cannot be changed, or for a value that Hydra answers with a traceback."""
     name, line = override.key_or_group, override.input_line or ""
-    shorter_command = f"the command without {line}"
+    advice = f"the command without {line}"
     key, values = name.removeprefix("hydra.sweeper.params."), line.partition("=")[2]
     if key != name and not has_preset:  # `params` is empty, and Hydra cannot set a key inside it
         raise BadInput(f"{name} changes a preset, and there is none", "experiment=...", f"{key}={values}")
     if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC_SWEEPER):
-        raise BadInput(f"{line} cannot be used: {FOLDER}", "grid, or the sweeper of a plugin", "hydra/sweeper=grid")
-    for fixed, reason in FIXED.items():
+        raise BadInput(f"{line} cannot be used: {FOLDERS}", "grid, or the sweeper of a plugin", "hydra/sweeper=grid")
+    for fixed, reason in FIXED_KEYS.items():
         if _is_below(name, fixed):
-            raise BadInput(f"{name} cannot be changed: {reason}", write=f"the command without {name}")
+            raise BadInput(f"{name} cannot be changed: {reason}", advice=f"the command without {name}")
     if "_target_" in line:
-        raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", shorter_command)
+        raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", advice=advice)
     if not any(_is_below(name, changeable) for changeable in CHANGEABLE):
-        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED, shorter_command)
+        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED_KEYS, advice=advice)
     if override.is_delete():
-        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED, shorter_command)
+        raise BadInput(f"{line}: no key can be removed from the configuration", ALLOWED_KEYS, advice=advice)
     if override.is_sweep_override():
         write = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
         raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
-        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", shorter_command)
+        raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", advice=advice)
 
 
 def check_plugin(override: Override, options: Sequence[str]) -> None:
@@ -69,10 +69,10 @@ def check_plugin(override: Override, options: Sequence[str]) -> None:
     # `..._keys` are schemas of normlab's launchers, not options; `check_hydra_key` refuses Hydra's basic sweeper.
     known = [option for option in options if not option.endswith("_keys") and (group, option) != BASIC_SWEEPER]
     if not isinstance(value, str) or value not in known:
-        near = nearest(str(value), known)
-        problem = f"{group}={'null' if value is None else value} is not known{did_you_mean(near)}"
-        write = f"{group}={near or ('grid' if group == 'hydra/sweeper' else 'local')}"
-        raise BadInput(problem, ", ".join(known), "pip install 'normlab[optuna]'" if value == "optuna" else write)
+        suggestion = nearest(str(value), known)
+        problem = f"{group}={'null' if value is None else value} is not known{did_you_mean(suggestion)}"
+        correction = f"{group}={suggestion or ('grid' if group == 'hydra/sweeper' else 'local')}"
+        raise BadInput(problem, ", ".join(known), "pip install 'normlab[optuna]'" if value == "optuna" else correction)
 
 
 def _is_below(name: str, key: str) -> bool:

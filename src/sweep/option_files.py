@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
-from src.sweep.hydra_keys import ALLOWED, CHANGEABLE, is_hydra_key
+from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE, is_hydra_key
 from src.sweep.overrides import CONF
 from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
 
@@ -67,16 +67,16 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         return
     source, file = sources[0], files[0]
     package, tree = _read_option(source, name, file)
-    wanted = "_global_" if group == "experiment" else NODES.get(group, group)
+    expected_package = "_global_" if group == "experiment" else NODES.get(group, group)
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
-    if package not in ("_global_", wanted):
-        raise BadInput(f"{file} sets no key of normlab", f"a first line # @package {wanted}")
+    if package not in ("_global_", expected_package):
+        raise BadInput(f"{file} sets no key of normlab", f"a first line # @package {expected_package}")
     inherits = tree.pop("defaults", None) is not None
     values = flatten_mapping(tree, prefix)
     for path, value in values.items():
         _check_key(path, value, file, groups)
-    name_key = f"{wanted}.name"
+    name_key = f"{expected_package}.name"
     if name_key in KEYS and name_key not in values and not inherits:
         problem, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
         raise BadInput(problem, f"name: {', '.join(choices)}", f"name: {choices[0]}")
@@ -85,13 +85,13 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
 def missing_values(tree: DictConfig) -> dict[str, Any]:
     """Return the values that users' option files leave out, taken from the package's options that the files name."""
     missing: dict[str, Any] = {}
-    whole: Any = OmegaConf.to_container(tree)
+    sections: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
-        given, own = whole[section], CONF / section / f"{whole[section].get('name')}.yaml"
-        if own.is_file():
-            values: Any = OmegaConf.to_container(OmegaConf.load(own))
-            empty = [name for name in values if given.get(name, REQUIRED) in (None, REQUIRED)]
-            missing |= {f"{section}.{name}": values[name] for name in empty if values[name] is not None}
+        given_values, own_file = sections[section], CONF / section / f"{sections[section].get('name')}.yaml"
+        if own_file.is_file():
+            values: Any = OmegaConf.to_container(OmegaConf.load(own_file))
+            empty_keys = [name for name in values if given_values.get(name, REQUIRED) in (None, REQUIRED)]
+            missing |= {f"{section}.{name}": values[name] for name in empty_keys if values[name] is not None}
     return missing
 
 
@@ -111,18 +111,18 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
 
 
 def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
-    swept = path.startswith(f"{PARAMS}.")
+    is_swept = path.startswith(f"{PARAMS}.")
     path = path.removeprefix(f"{PARAMS}.")
-    if (swept and path in groups) or (path.startswith(CHANGEABLE) and "_target_" not in path):
+    if (is_swept and path in groups) or (path.startswith(CHANGEABLE) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
     if is_hydra_key(path):
-        raise BadInput(f"{file}: {path} cannot be set", ALLOWED)
+        raise BadInput(f"{file}: {path} cannot be set", ALLOWED_KEYS)
     if path not in KEYS:
         section = path.rpartition(".")[0]
-        known = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
+        known_keys = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
         problem = f"{file}: there is no key {path}{did_you_mean(*nearest_keys(path, groups))}"
-        raise BadInput(problem, ", ".join(known or sorted({path.split(".")[0] for path in KEYS})))
-    if swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
+        raise BadInput(problem, ", ".join(known_keys or sorted({path.split(".")[0] for path in KEYS})))
+    if is_swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
         return  # `check_overrides` checks swept values later
     if not KEYS[path].accepts(value):
         raise BadInput(f"{file}: {path}={'null' if value is None else value} cannot be used", KEYS[path].allowed)

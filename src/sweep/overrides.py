@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
-from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, nearest, not_an_override, unknown_key
+from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, key_refusal, nearest, word_refusal
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -32,11 +32,11 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
 
 
 def check_text(words: Sequence[str], groups: Groups) -> None:
-    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with its grammar."""
+    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
-            raise not_an_override(word, groups)
+            raise word_refusal(word, groups)
         if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
             corrected = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
             write = corrected if is_accepted(corrected, groups) else example(name, groups)
@@ -55,7 +55,7 @@ def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "O
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
-            raise unknown_key(name, groups, "", is_accepted) from error
+            raise key_refusal(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
         folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one item without quotes, such as [~/mine]
@@ -115,10 +115,10 @@ def _check_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
     missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
     if missing:
-        typed, names = line.partition("=")[2], [str(value) for value in values]
-        whole_name = typed if re.fullmatch(r"[^'\"()]*", typed) else ",".join(names)
+        typed_value, folders = line.partition("=")[2], [str(value) for value in values]
+        whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
         raise BadInput(
-            f"{line} is {len(names)} folders, {' and '.join(names)}: there is no {' and no '.join(missing)}",
+            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing)}",
             "existing folders; quotes around one folder with a comma in its name",
             as_one_word("data.root", whole_name),
         )
@@ -133,9 +133,9 @@ def _is_folder(name: str) -> bool:
 
 def _check_form(override: "Override", groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
-    section, _, last = name.rpartition(".")
+    section, _, last_part = name.rpartition(".")
     if name not in (*groups, *KEYS):
-        raise unknown_key(name, groups, line.partition("=")[2], is_accepted)
+        raise key_refusal(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
         problem = f"{line}: {name} cannot move to another package"
         raise BadInput(problem, write=line.replace(f"@{override.package}", "", 1))
@@ -144,16 +144,16 @@ def _check_form(override: "Override", groups: Groups) -> None:
         raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={off_value}")
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: {name} exists already", write=line.lstrip("+"))
-    if section and last == "name":
+    if section and last_part == "name":
         values = values_of(override, groups)
         for value in values:
             _check_option(section, value, groups)
-        chosen = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", chosen)
+        correction = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
+        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", correction)
 
 
 def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
-    """Return the values of a word; for a range only the first and last, for an interval of a search only the ends."""
+    """Return the values that a word gives its key: all of them, or only the first and last of a range or interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
     if not override.is_sweep_override():
@@ -196,19 +196,19 @@ def _without_quotes(value: Any) -> Any:
 
 def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
-    known = ", ".join(options)
+    allowed = ", ".join(options)
     if isinstance(value, list | dict):
-        raise BadInput(f"{group} takes one choice", known, example(group, groups))
+        raise BadInput(f"{group} takes one choice", allowed, example(group, groups))
     if value == "" or (value is None and group != "experiment"):
-        off = f"{group}=none" if "none" in options else f"{group}={options[0]}"
-        raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", known, off)
+        correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
+        raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)
     if value is not None and str(value) not in options:
         near = nearest(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", known, f"{group}={near or options[0]}")
+        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
 
 
-def expand(overrides: Sequence["Override"]) -> list[dict[str, str]]:
-    """Return every combination of the words' values in Hydra's notation; of equal keys the last word counts."""
+def combinations_of(overrides: Sequence["Override"]) -> list[dict[str, str]]:
+    """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())
         if override.is_sweep_override()

@@ -14,7 +14,7 @@ from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
 JOBS_USED = 100  # an estimate uses only this many of the newest finished jobs
-Kind = tuple[str, str, int]  # norm, network with its keys, number of threads: jobs of one kind have one speed
+Kind = tuple[str, str, int]  # norm, network with its keys, threads; jobs of one kind are equally fast
 
 
 def job_kind(config: Mapping[str, Any]) -> Kind:
@@ -48,11 +48,11 @@ def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
     def pace(kind: Kind) -> Pace | None:
         same_norm = [timing for timing in timings if timing.kind[0] == kind[0]]
         similar = [timing for timing in same_norm if timing.kind == kind]
-        chosen = similar or same_norm or timings
-        if not chosen:
+        timings_used = similar or same_norm or timings
+        if not timings_used:
             return None
-        overheads = [timing.overhead for timing in chosen if timing.overhead is not None]
-        rate = statistics.median(timing.rate for timing in chosen)
+        overheads = [timing.overhead for timing in timings_used if timing.overhead is not None]
+        rate = statistics.median(timing.rate for timing in timings_used)
         return Pace(rate, statistics.median(overheads or [0.0]), bool(similar))
 
     return pace

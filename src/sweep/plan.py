@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from src.console import in_words
+from src.console import duration_text
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -25,8 +25,8 @@ NAMED = 5  # jobs that a line of the summary names
 class Status(NamedTuple):
     """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
 
-    word: str  # jobs with the same word are counted together
-    epochs: int  # complete epochs that need no training
+    word: str  # the summary counts the jobs with each word
+    epochs: int  # finished epochs, which need no more training
     text: str  # shown to the user
 
 
@@ -43,7 +43,7 @@ class Row:
     restarts: bool  # whether resume=restart retrains the job
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # the folder of the same job on data that has changed since
+    earlier: JobFolder | None  # the folder of this job on an earlier version of its data
 
     @property
     def needs_training(self) -> bool:
@@ -81,25 +81,25 @@ class Plan:
     def summary(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
-        varies = ", ".join(self._sweep.varies) or "nothing"
-        jobs = f"{counted(len(self.rows), 'job')}, varying {varies}; {len(finished):,} finished before"
+        varying_text = ", ".join(self._sweep.varies) or "nothing"
+        jobs = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
-            matching = [row for row in self.rows if row.status.word == word]
-            if matching:
-                texts = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in matching]
-                lines.append(f"{word}: {joined(texts, NAMED)}")
+            rows = [row for row in self.rows if row.status.word == word]
+            if rows:
+                descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
+                lines.append(f"{word}: {joined(descriptions, NAMED)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
-        edited = [row.job.label for row in finished if row.status.word != "finished"]
-        if edited:
-            lines.append(f"finished with other code: {joined(edited, NAMED)}; resume=restart retrains them")
-        moved = [
+        other_code = [row.job.label for row in finished if row.status.word != "finished"]
+        if other_code:
+            lines.append(f"finished with other code: {joined(other_code, NAMED)}; resume=restart retrains them")
+        changed_data_lines = [
             f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
             for row in self.rows
             if row.earlier
         ]
-        return lines + shorten(moved, NAMED, "the data of {:,} more jobs has changed")
+        return lines + shorten(changed_data_lines, NAMED, "the data of {:,} more jobs has changed")
 
     def table(self) -> list[str]:
         """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all seeds together)."""
@@ -109,16 +109,16 @@ class Plan:
         for row in self.rows:
             cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
-        for first, *rest in list(cells.values())[:SHOWN]:
-            name, text = first.job.label, first.status.text
-            if rest:
-                counts = Counter(row.status.word for row in (first, *rest))
-                name = f"{first.job.cell}, {len(rest) + 1:,} seeds"
+        for first_row, *other_rows in list(cells.values())[:SHOWN]:
+            name, text = first_row.job.label, first_row.status.text
+            if other_rows:
+                counts = Counter(row.status.word for row in (first_row, *other_rows))
+                name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{number:,} {word}" for word, number in counts.items())
-            parameters = count_parameters(first.combination.config, first.combination.source)
+            parameters = count_parameters(first_row.combination.config, first_row.combination.source)
             lines.append((name, f"{parameters:,}", text))
-        names, sizes = (max(len(line[column]) for line in lines) for column in (0, 1))
-        table = [f"  {name:<{names}}  {size:>{sizes}}  {text}".rstrip() for name, size, text in lines]
+        name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
+        table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
         if len(cells) > SHOWN:
             table.append(f"  and {len(cells) - SHOWN:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
@@ -127,22 +127,22 @@ class Plan:
 
     def costs(self, at_once: int = 1) -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
-        left = [row for row in self.rows if row.needs_training]
-        if not left:
+        rows_left = [row for row in self.rows if row.needs_training]
+        if not rows_left:
             return ["nothing left to train"]
-        free = free_bytes(nearest_folder(self._multirun / "jobs"))
-        of_free = f" of {megabytes(free)} free" if free is not None else ""
-        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(left) * BYTES_PER_JOB)}{of_free}"]
-        seconds = [row.seconds for row in left if row.seconds is not None]
+        free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
+        of_free_space = f" of {megabytes(free_space)} free" if free_space is not None else ""
+        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
+        seconds = [row.seconds for row in rows_left if row.seconds is not None]
         if not seconds:
             return ["time: unknown until the first job has finished", *lines]
-        at_once = min(at_once, len(left))
-        order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(left) > 1 else ""
-        total = in_words(max(sum(seconds) / at_once, *seconds))
-        unlike = sum(not row.similar for row in left)
-        time = f"time: about {total} for {counted(len(left), 'job')}{order}, estimated from finished jobs"
-        if unlike:
-            time += f"; {counted(unlike, 'estimate')} from jobs with another network, norm or number of threads"
+        at_once = min(at_once, len(rows_left))
+        order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
+        total = duration_text(max(sum(seconds) / at_once, *seconds))
+        dissimilar = sum(not row.similar for row in rows_left)
+        time = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        if dissimilar:
+            time += f"; {counted(dissimilar, 'estimate')} from jobs with another network, norm or number of threads"
         return [time, *lines]
 
 
@@ -153,14 +153,14 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
     if job.finished:
         word = "finished" if same_code else "finished with other code"
         return Status(word, epochs, word)
-    done = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
-    progress = f"{done} of {epochs} epochs"
+    epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
+    progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):
-        return Status("in training", done, f"another process trains it, {progress} done")
+        return Status("in training", epoch, f"another process trains it, {progress} done")
     if same_code and records[-1].get("status") == "FAILED":
-        return Status("failed", done, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
-    if not done:
+        return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
+    if not epoch:
         return TO_TRAIN
     if same_code:
-        return Status("interrupted", done, f"resumes after epoch {done} of {epochs}")
+        return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
     return Status("to train", 0, f"to train: restarts, because {progress} were trained with other code")

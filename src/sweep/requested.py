@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command
 from src.config import KEYS, Config
-from src.sweep.overrides import check_overrides, check_text, expand, parse, value_count
+from src.sweep.overrides import check_overrides, check_text, combinations_of, parse, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
 COMPACT = (",", ":")  # JSON without spaces
@@ -26,7 +26,7 @@ WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 class CellLine:
     """A line of `sweep.cells`, which lists one or more combinations."""
 
-    location: str  # how a refusal names the line
+    location: str  # the line as an error message shows it
     overrides: Sequence[Override]
 
 
@@ -41,16 +41,16 @@ class RequestedGrid:
     @property
     def number(self) -> int:
         """The number of combinations, computed without listing them."""
-        inside = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cells)
-        return math.prod(value_count(override) for override in self.words) * (inside if self.cells else 1)
+        count_in_cells = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cells)
+        return math.prod(value_count(override) for override in self.words) * (count_in_cells if self.cells else 1)
 
     def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Yield every combination in Hydra's notation, with its line of `sweep.cells`, or None without such lines."""
-        outside = expand(self.words)
+        outside = combinations_of(self.words)
         if not self.cells:
             yield from ((combination, None) for combination in outside)
         for cell in self.cells:
-            yield from ((inside | combination, cell) for inside in expand(cell.overrides) for combination in outside)
+            yield from ((inside | other, cell) for inside in combinations_of(cell.overrides) for other in outside)
 
 
 def read_cells(
@@ -73,10 +73,10 @@ def read_cells(
             name = override.key_or_group
             if not can_be_swept(name, groups):
                 problem = f"{location}: {name} is not a setting of a job"
-                raise BadInput(problem, "a key that can be swept", f"{override.input_line} outside it")
+                raise BadInput(problem, "a key that can be swept", advice=f"{override.input_line} outside it")
             if name in outside_lines:
                 problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
-                raise BadInput(problem, "one of them", f"the command without {outside_lines[name]}")
+                raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")
         cells.append(CellLine(location, overrides))
     return cells
 
@@ -87,17 +87,17 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     Returns None if that is impossible, for example because a preset chose the options or no option reads a key.
     """
     choice = next((override for override in words if override.key_or_group == group), None)
-    readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
-    keys = {word: names for word, names in readers.items() if names and word.startswith(f"{group}.")}
-    if choice is None or not choice.is_sweep_override() or not {choice.input_line, *keys} <= set(sys.argv):
+    all_readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
+    readers = {word: names for word, names in all_readers.items() if names and word.startswith(f"{group}.")}
+    if choice is None or not choice.is_sweep_override() or not {choice.input_line, *readers} <= set(sys.argv):
         return None
     lines: dict[str, list[str]] = {}
     for option in choice.sweep_string_iterator():
         name = getattr(compose({group: option}), group).name
-        lines.setdefault(" ".join(word for word, names in keys.items() if name in names), []).append(option)
+        lines.setdefault(" ".join(word for word, names in readers.items() if name in names), []).append(option)
     cells = [f"{group}={','.join(options)} {keys_text}".strip() for keys_text, options in lines.items()]
-    if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in keys):
+    if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
-    other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *keys)]
+    other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
     write = f"{command('train')} {shlex.join([*other_words, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
     return write if len(write) < LONGEST_LINE else None

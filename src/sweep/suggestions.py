@@ -47,20 +47,20 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
     candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
-    near = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
-    return candidates[near[0]] if near else ""
+    close_names = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
+    return candidates[close_names[0]] if close_names else ""
 
 
 def nearest_keys(name: str, groups: Groups) -> list[str]:
     """Return the groups and keys that a name with a missing or wrong section probably means."""
-    section, _, last = name.rpartition(".")
+    section, _, last_part = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
     section_keys = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
-    if section and (near := nearest(last, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
-        return [path for path in section_keys if path.endswith(f".{near}")]
+    if section and (nearest_part := nearest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
+        return [path for path in section_keys if path.endswith(f".{nearest_part}")]
     last_parts = [path.rpartition(".")[2] for path in paths]
-    near = nearest(last, [*({} if section else groups), *last_parts, *paths])
-    return [path for path in [*groups, *paths] if near and near in (path, path.rpartition(".")[2])]
+    nearest_part = nearest(last_part, [*({} if section else groups), *last_parts, *paths])
+    return [path for path in [*groups, *paths] if nearest_part and nearest_part in (path, path.rpartition(".")[2])]
 
 
 def did_you_mean(*names: str) -> str:
@@ -80,7 +80,7 @@ def example(name: str, groups: Groups) -> str:
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
-def not_an_override(word: str, groups: Groups) -> BadInput:
+def word_refusal(word: str, groups: Groups) -> BadInput:
     """Return the refusal of a word without =; it suggests the group or key that the word probably means."""
     name = word.strip("+= ")
     problem = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
@@ -89,32 +89,32 @@ def not_an_override(word: str, groups: Groups) -> BadInput:
     if name in KEYS:
         return BadInput(problem, KEYS[name].allowed, f"{name}={KEYS[name].placeholder}")
     option = ALIASES.get(name, name)
-    groups_of = [group for group, options in groups.items() if option in options]
-    keys = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    key = [*nearest_keys(name, groups), "norm"][0]
-    write = f"{groups_of[0]}={option}" if len(groups_of) == 1 else f"{key}={groups.get(key, ['VALUE'])[0]}"
+    matches = [group for group, options in groups.items() if option in options]
+    top_level_names = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
+    near_key = [*nearest_keys(name, groups), "norm"][0]
+    write = f"{matches[0]}={option}" if len(matches) == 1 else f"{near_key}={groups.get(near_key, ['VALUE'])[0]}"
     if name in ("help", "version"):
         write = f"--{name}"
-    return BadInput(problem, keys, write)
+    return BadInput(problem, top_level_names, write)
 
 
-def unknown_key(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
+def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
     """Return the refusal of an unknown key; it suggests a similar key, with the typed value if `is_accepted` allows."""
     for group, node in NODES.items():
         if name == node:
             return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
-    near = nearest_keys(name, groups)
-    write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near)
-    section, _, last = name.rpartition(".")
+    near_keys = nearest_keys(name, groups)
+    write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near_keys)
+    section, _, last_part = name.rpartition(".")
     section_keys = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if section_keys:
-        keys = ", ".join(key for key in section_keys if key != "name")
-        return BadInput(f"{section} has no key {last}{did_you_mean(*near)}", f"{keys} (in {section})", write)
+        names = ", ".join(key for key in section_keys if key != "name")
+        return BadInput(f"{section} has no key {last_part}{did_you_mean(*near_keys)}", f"{names} (in {section})", write)
     if section:
         sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))
-        return BadInput(f"{name}: there is no section {section}{did_you_mean(*near)}", sections, write)
-    words = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
-    return BadInput(f"there is no key {name}{did_you_mean(*near)}", words, write)
+        return BadInput(f"{name}: there is no section {section}{did_you_mean(*near_keys)}", sections, write)
+    top_level_names = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
+    return BadInput(f"there is no key {name}{did_you_mean(*near_keys)}", top_level_names, write)
 
 
 def _with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:

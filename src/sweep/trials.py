@@ -26,7 +26,7 @@ def task_for(folder: Path, config: Config) -> Task:
 
 
 class Trials:
-    """Names, checks and tracks the jobs of another sweeper, which knows only their values."""
+    """Names, checks and tracks the jobs of another sweeper, such as Optuna's, which knows only their values."""
 
     def __init__(self, grid: Grid, multirun: Path) -> None:
         self._grid, self._multirun = grid, multirun
@@ -36,12 +36,12 @@ class Trials:
     @contextlib.contextmanager
     def track(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
         """Yield the tasks of a batch of combinations; MLflow receives their progress while the context is open."""
-        batch = [self._job(combination) for combination in combinations]
-        config, is_first = batch[0].config, not self._jobs
-        if is_first:
+        batch = [self._checked_job(combination) for combination in combinations]
+        config, is_first_batch = batch[0].config, not self._jobs
+        if is_first_batch:
             check_device_and_store(config)
         self._jobs |= {job.key: job for job in batch}
-        sweep = self._sweep()
+        sweep = self._sweep_of_all_trials()
         folders = {job.key: job.at(self._multirun).path for job in sweep.jobs}
         for key in {job.key for job in batch}:
             if fault := job_fault(JobFolder(folders[key]), key):
@@ -60,23 +60,23 @@ class Trials:
         try:
             tracker.open()
         except BadInput as refusal:
-            if is_first:
+            if is_first_batch:
                 raise
             say(str(refusal))  # the store worked before, so the search continues and delivers at its end
             yield tasks
             return
-        stopped = False
+        was_stopped = False
         try:
             yield tasks
         except (KeyboardInterrupt, Terminated):
-            stopped = True
+            was_stopped = True
             raise
         finally:
-            if not tracker.close(stopped=stopped):  # if this succeeds, only `StudyEnd` prints the links
+            if not tracker.close(stopped=was_stopped):  # if this succeeds, only `StudyEnd` prints the links
                 for line in messages:
                     say(line)
 
-    def _job(self, combination: Mapping[str, str]) -> GridJob:
+    def _checked_job(self, combination: Mapping[str, str]) -> GridJob:
         config = self._grid.compose(combination)
         check(config)
         if config.plan or config.seeds is not None or config.sweep.cells or config.resume != "auto":
@@ -85,13 +85,13 @@ class Trials:
         (job,) = self._grid.jobs([combination], [config])
         return job
 
-    def _sweep(self) -> Sweep:
-        """Return the sweep of all trials, including the trials of an earlier run of the same command."""
-        varies, planned = self._grid.plan_jobs(list(self._jobs.values()), self._multirun)
-        sweep = Sweep(study_id(), command_to_repeat(), self._started, varies, planned)
-        manifest = sweep.folder(self._multirun) / "manifest.json"
-        if manifest.exists():
-            earlier = read_sweep(manifest)
-            planned = [*(job for job in earlier.jobs if job.key not in self._jobs), *planned]
-            sweep = replace(sweep, varies=list(dict.fromkeys([*earlier.varies, *varies])), jobs=planned)
+    def _sweep_of_all_trials(self) -> Sweep:
+        """Return one sweep with the trials of this command and of earlier runs of the same command."""
+        varying_keys, planned_jobs = self._grid.plan_jobs(list(self._jobs.values()), self._multirun)
+        sweep = Sweep(study_id(), command_to_repeat(), self._started, varying_keys, planned_jobs)
+        if (manifest := sweep.folder(self._multirun) / "manifest.json").exists():
+            earlier_sweep = read_sweep(manifest)
+            planned_jobs = [*(job for job in earlier_sweep.jobs if job.key not in self._jobs), *planned_jobs]
+            varying_keys = list(dict.fromkeys([*earlier_sweep.varies, *varying_keys]))
+            sweep = replace(sweep, varies=varying_keys, jobs=planned_jobs)
         return sweep

@@ -108,8 +108,8 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     server = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
     database = "MLFLOW_TRACKING_URI in the environment"
     scheme = scheme_of(uri).lower()
-    write = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a user name or password, which logs would keep", "an address without a login", write)
+    advice = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
+    return BadInput(f"{key} holds a login, which logs would keep", "an address without it", advice=f"set {advice}")
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from src.console import SteadyConsole, in_words
+from src.console import SteadyConsole, duration_text
 from src.progress import Update
 from src.runs.folder import JobFolder
 from src.workers.queue import Display, Outcome, Task
@@ -50,7 +50,7 @@ class Board(Display):
         if not outcome.error:
             result = JobFolder(outcome.task.folder).result()
             assert result is not None
-            metrics, duration = result["metrics"], in_words(result["seconds"]["total"])
+            metrics, duration = result["metrics"], duration_text(result["seconds"]["total"])
             text = f"finished in {duration}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
         self.say(f"{outcome.task.name}  {text}")
 
@@ -67,9 +67,9 @@ class Board(Display):
         self._table.stop()
 
     def _render(self) -> RenderableType:
-        numbers = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
+        number_columns = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
-        table = Table.grid(name_column, Column(width=16), *numbers, padding=(0, 2))
+        table = Table.grid(name_column, Column(width=16), *number_columns, padding=(0, 2))
         for name, update in list(self._running.values()):
             if update is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
@@ -82,8 +82,8 @@ class Board(Display):
                     f"acc {update.accuracy:.3f}",
                     f"{update.rate:,.0f} img/s",
                 )
-        left = self.seconds_left()
-        time_left = f", about {in_words(left)} left" if left else ""
+        seconds_left = self.seconds_left()
+        time_left = f", about {duration_text(seconds_left)} left" if seconds_left else ""
         return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:

@@ -19,7 +19,7 @@ from src.data.sizes import training_image_count
 from src.progress import Progress, Update
 from src.runs.folder import JobFolder
 from src.storage.lock import is_locked
-from src.workers.processes import GRACE, LocalEngine, start_server
+from src.workers.processes import GRACE, LocalEngine, start_fork_server
 from src.workers.queue import Display, Task, run
 
 POLL = 0.25  # seconds between two checks of the jobs
@@ -62,12 +62,12 @@ class RemoteEngine(ABC):
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
-        """Sleep for `POLL` seconds, whatever the jobs do."""
+        """Sleep for `POLL` seconds, because a job on another machine cannot wake this process."""
         time.sleep(POLL)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
         """Return an update per new epoch in the job's journal, and the cause once it has ended; see `Engine.poll`."""
-        cause = job.refusal or self.error(job.handle)  # asked first: an ended job adds no records
+        cause = job.refusal or self.error(job.handle)  # before the journal is read: an ended job adds nothing
         records, config = JobFolder(job.task.folder).records(), job.task.config
         epochs = [record for record in records if record["kind"] == "epoch"]
         if len(epochs) < job.epochs:  # the job restarted because the code has changed
@@ -103,7 +103,7 @@ def train_here(config: Config, folder: Path, command_folder: Path) -> str:
     `folder` is absolute, and `command_folder` is the command's current folder.  Returns why the job failed, or "".
     """
     os.chdir(command_folder)
-    start_server(config.data)
+    start_fork_server(config.data)
     # The fork server may have started for an earlier job, to which the engine gave another GPU.
     environment = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
     (outcome,) = run(LocalEngine([environment]), [Task("", config, folder)], lambda _: True, Display())

@@ -18,28 +18,28 @@ NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
-    """Return the environment variables of each worker; they let it see one GPU if there are any.
+    """Return the environment variables of each worker.  On a machine with GPUs, they let each worker see one GPU.
 
-    Without a number of `workers`, there is one per GPU; without GPUs, as many as the cores allow at `threads` each.
+    If `workers` is None, there is one worker per GPU, or on a machine without GPUs one worker per `threads` cores.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
     has_one_device = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
-    number = workers or len(gpus) or (1 if has_one_device else max(cores() // threads, 1))
-    return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(number)]
+    worker_count = workers or len(gpus) or (1 if has_one_device else max(cores() // threads, 1))
+    return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(worker_count)]
 
 
 def cores() -> int:
-    """Return the number of processors that this process may use; a container's quota of 1.5 counts as 1."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cpu_quota()
-    return usable if quota is None else max(1, min(usable, int(quota)))
+    """Return the number of processors that this process may use; a container's limit of 1.5 counts as 1."""
+    usable_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    core_limit = cpu_quota()
+    return usable_cores if core_limit is None else max(1, min(usable_cores, int(core_limit)))
 
 
 def visible_gpus() -> list[str]:
     """Return the names of the usable NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them, without importing torch."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    chosen_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen_gpus is not None:
+        return [name.strip() for name in chosen_gpus.split(",") if name.strip() not in ("", "-1")]
     return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
 
 
@@ -58,12 +58,12 @@ def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | Non
 
 def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | None:
     """Return how many bytes of memory the control groups allow, or None without a limit."""
-    limits = []
+    byte_limits = []
     for folder in _control_groups("memory", mount, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup versions 2 and 1
             with contextlib.suppress(OSError, ValueError):
-                limits.append(int((folder / name).read_text()))
-    return min((limit for limit in limits if limit < UNLIMITED), default=None)
+                byte_limits.append(int((folder / name).read_text()))
+    return min((limit for limit in byte_limits if limit < UNLIMITED), default=None)
 
 
 def check_memory() -> None:
@@ -75,8 +75,8 @@ def check_memory() -> None:
         raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
-def too_little_memory(problem: str) -> BadInput:
-    """Return the refusal to start jobs because memory ran out, with the memory limit if there is one."""
+def memory_refusal(problem: str) -> BadInput:
+    """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
     limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
     return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")

@@ -27,7 +27,7 @@ from src.options import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.workers.machine import check_memory, too_little_memory
+from src.workers.machine import check_memory, memory_refusal
 from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
@@ -40,7 +40,7 @@ GRACE = 4.0  # seconds that a stopped job may take to end
 POLL = 0.1  # longest wait for news of the jobs, in seconds
 
 
-def start_server(data: Data) -> None:
+def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
     CONTEXT.set_forkserver_preload(PRELOAD)
@@ -78,7 +78,7 @@ class LocalEngine:
         try:
             worker.process.start()
         except (EOFError, ConnectionError) as error:
-            raise too_little_memory("the process that starts the jobs has ended") from error
+            raise memory_refusal("the process that starts the jobs has ended") from error
         sender.close()
         return worker
 
@@ -101,16 +101,16 @@ class LocalEngine:
         """Send a signal to all processes; kill them after `GRACE` seconds, or at once after a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
         # A process without an id still waits for the fork server; if it is forked later, it ends with the command.
-        started = [worker.process for worker in self._workers if worker.process.pid is not None]
+        started_processes = [worker.process for worker in self._workers if worker.process.pid is not None]
         try:
-            for process in started:
+            for process in started_processes:
                 with contextlib.suppress(ProcessLookupError):
                     if process.is_alive():
                         os.kill(process.pid or 0, number)
-            for process in started:
+            for process in started_processes:
                 process.join(max(deadline - time.monotonic(), 0))
         finally:
-            for process in started:
+            for process in started_processes:
                 process.kill()
                 process.join()
 

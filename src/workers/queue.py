@@ -78,17 +78,17 @@ class FailurePolicy:
     def continues_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.reason:
-            kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
-            self._failures[kind] = self._failures.get(kind, 0) + 1
+            failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
+            self._failures[failure_kind] = self._failures.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.reason = "a job failed and sweep.on_failure=stop"
-            elif self._failures[kind] >= self._limits.same_failures:
-                self.reason = f"{self._failures[kind]} jobs failed for the same reason (sweep.same_failures)"
+            elif self._failures[failure_kind] >= self._limits.same_failures:
+                self.reason = f"{self._failures[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
         return not self.reason
 
 
 @dataclass
-class _Running:
+class _RunningJob:
     task: Task
     record_before: Record | None  # the journal's last record at submission; an earlier attempt wrote it
     handle: Any = None
@@ -101,12 +101,12 @@ def run(
 
     A Ctrl-C or SIGTERM stops the running jobs at their last checkpoints; its exception is raised again.
     """
-    waiting, running = list(tasks), list[_Running]()
+    waiting, running = list(tasks), list[_RunningJob]()
     try:
         while waiting or running:
             while len(running) < max(engine.slots, 1) and (task := _next_task(waiting, idle=not running)):
                 waiting.remove(task)
-                running.append(_Running(task, last_record(task.folder)))
+                running.append(_RunningJob(task, last_record(task.folder)))
                 running[-1].handle = engine.submit(task, live=display.live)
                 display.begin(task)
             engine.wait([job.handle for job in running])
@@ -125,8 +125,8 @@ def run(
     except BaseException as stop:
         submitted = [job for job in running if job.handle is not None]
         try:
-            number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-            engine.stop([job.handle for job in submitted], number)
+            signal_number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+            engine.stop([job.handle for job in submitted], signal_number)
         finally:
             for job in submitted:
                 failure_reason(job.task.folder, "KILLED", "the command was stopped", job.record_before)
@@ -135,5 +135,5 @@ def run(
 
 def _next_task(waiting: Sequence[Task], *, idle: bool) -> Task | None:
     """Return the first task that no other command trains; if others train all tasks, an idle engine waits for one."""
-    free = next((task for task in waiting if not is_locked(task.folder)), None)
-    return free or (waiting[0] if waiting and idle else None)
+    free_task = next((task for task in waiting if not is_locked(task.folder)), None)
+    return free_task or (waiting[0] if waiting and idle else None)

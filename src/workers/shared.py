@@ -15,8 +15,8 @@ from src.runs.environment import environment
 from src.runs.identity import code_digest
 from src.workers.processes import SHARED_DATA
 
-environment()  # cached, because it takes 10 ms
-code_digest()  # cached, because the code may be edited while the sweep runs
+environment()  # takes 10 ms; the jobs inherit the cached result
+code_digest()  # of the code that the jobs run; the files may be edited while the sweep runs
 if SHARED_DATA in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):

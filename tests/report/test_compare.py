@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.compare import default_out
+from src.compare import default_report_folder
 from src.report.comparison import compare
 from src.runs.manifests import choose_sweeps
 
@@ -278,7 +278,7 @@ def test_a_prefix_of_two_sweeps_is_refused_with_both(world, six, tmp_path):
 
 def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     other = world.sweep([world.finish(world.configuration("ln"), {7: 0.9})])
-    out = default_out([six, other], world.multirun)
+    out = default_report_folder([six, other], world.multirun)
     assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
     console = Console(file=io.StringIO(), width=120, record=True)
     results, _ = compare([six, other], world.multirun, out, console)

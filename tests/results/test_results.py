@@ -143,18 +143,18 @@ def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_comp
         "sys.exit(chr(10).join(reasons()))",
     ).splitlines()
     owner = folders[0].owner()
-    opens = "cannot be read: {} belongs to {}, who can allow it with chmod -R a+rX {}"
+    refused = "you may not read {0}, {1} belongs to {2}; ask {2} to run chmod -R a+rX {3}"
     assert told == [
-        f"not readable: {folders[0] / 'result.json'} {opens.format(folders[0], owner, folders[0])}",
-        f"not readable: {folders[1] / 'journal.jsonl'} {opens.format('it', owner, folders[1])}",
-        f"{folders[2] / 'predictions.npz'} {opens.format('it', owner, folders[2])}",
+        f"not readable: {refused.format(folders[0] / 'result.json', f'since {folders[0]}', owner, folders[0])}",
+        f"not readable: {refused.format(folders[1] / 'journal.jsonl', 'which', owner, folders[1])}",
+        refused.format(folders[2] / "predictions.npz", "which", owner, folders[2]),
     ]
     (world.multirun / "sweeps").chmod(0o700)
     told = refusal_without_privileges(
         "from pathlib import Path\nfrom src.runs.manifests import choose_sweeps",
         f"choose_sweeps(Path({str(world.multirun)!r}), [])",
     )
-    assert f"{world.multirun / 'sweeps'} cannot be read: it belongs to {owner}" in told
+    assert f"you may not read {world.multirun / 'sweeps'}, which belongs to {owner}" in told
 
 
 def test_a_key_is_shown_even_if_only_one_value_has_finished(world):
