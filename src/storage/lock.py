@@ -49,19 +49,19 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def _try_lock(file: IO[str], kind: int) -> bool:
+def _try_lock(file: IO[str], mode: int) -> bool:
     """Lock an open file without waiting, and return whether this succeeded."""
     try:
-        flock(file, kind | fcntl.LOCK_NB, Path(file.name).parent)
+        flock(file, mode | fcntl.LOCK_NB, Path(file.name).parent)
     except (BlockingIOError, PermissionError):  # CIFS raises PermissionError while another machine holds the lock
         return False
     return True
 
 
-def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
+def flock(file: IO[Any] | int, mode: int, folder: Path) -> None:
     """Call `fcntl.flock`; raises BadInput, which names `folder`, on a file system without locks."""
     try:
-        fcntl.flock(file, kind)
+        fcntl.flock(file, mode)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
