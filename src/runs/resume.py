@@ -14,7 +14,7 @@ def is_same_job(job: JobFolder, config: Config) -> bool:
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:
-    """Whether this folder holds the job that `config` describes, its code is unchanged, and its journal lacks no epoch."""
+    """Whether a folder holds the job that `config` describes, its code is unchanged, and its journal lacks no epoch."""
     records = job.records()
     if not is_same_job(job, config):
         return False

@@ -124,7 +124,7 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         raise _secret_refusal(key, uri)
     try:
         parts = urlsplit(uri)
-        _ = parts.port  # raises for a port that is not a number
+        _ = parts.port  # raises ValueError for a port that is not a number
     except ValueError:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
@@ -205,6 +205,6 @@ def _check_version(versions: set[str], address: str) -> None:
     """Raise BadInput for a database of a later MLflow, which the installed MLflow would wrongly call out of date."""
     mlflow = find_spec("mlflow")  # finds MLflow's folder without importing MLflow
     folders = mlflow.submodule_search_locations or [] if mlflow else []
-    known = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
-    if known and not versions <= known:
+    known_versions = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
+    if known_versions and not versions <= known_versions:
         raise BadInput(f"{address} is from a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

@@ -21,7 +21,7 @@ from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
 from src.tracking.database import FILES_TAG, ID_TAG, PLACE_TAG, place_files, prepare_database, restore_id, update_paths
 
-URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # printed instead of an address that holds a password
+URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # messages show it instead of an address that holds a password
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
 
 def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
     """Tag an experiment with the folder that delivers to it; return whether other folders deliver to it too."""
-    place = str(multirun.path) if local else multirun.name  # other users of a server need not see the path
-    folder_tags = {f"{PLACE_TAG}{multirun.id}": place, _request_tag(name, multirun): "true"}
+    path_or_name = str(multirun.path) if local else multirun.name  # other users of a server need not see the path
+    folder_tags = {f"{PLACE_TAG}{multirun.id}": path_or_name, _request_tag(name, multirun): "true"}
     for key, value in folder_tags.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
