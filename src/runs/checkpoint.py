@@ -125,7 +125,7 @@ def _read_checkpoint(path: Path) -> State | None:
 
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
-    except Exception as error:  # mostly UnpicklingError; the digest is right, so the file is not damaged
+    except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
         raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
         raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")

@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
 
 
 def _read_values(file: Path, name: str) -> list[str]:
-    """Return the text after the colon in each line that starts with `name`; no texts if the file cannot be read."""
+    """Return the text after the colon in each line that starts with `name`; an empty list if the file is unreadable."""
     with contextlib.suppress(OSError):
         return [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith(name)]
     return []

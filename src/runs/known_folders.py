@@ -16,16 +16,16 @@ from src.storage.stored import NoAccess, exists
 
 
 def plan_job(
-    key: str, values: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
+    key: str, values: Mapping[str, Any], varying: Sequence[str], unusual: Sequence[str], folders: "KnownFolders"
 ) -> PlannedJob:
     """Return the planned job with this key: its name, its existing or future folder, and its params.
 
-    `values` holds the configuration by dotted key.  The keys in `varies` differ between the sweep's jobs, and the keys
+    `values` holds the configuration by dotted key.  The keys in `varying` differ between the sweep's jobs, and the keys
     in `unusual` differ from the defaults.  All these keys become params, and the keys in `unusual` form the name.
     """
     name = job_name(values, unusual)
-    folder = known.find(key)
-    param_keys = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, values)]
+    folder = folders.find(key)
+    param_keys = [path for path in dict.fromkeys(["norm.name", *varying, *unusual]) if applies(path, values)]
     return PlannedJob(
         key=key,
         folder=folder.path.name if folder else folder_name(name, key),

@@ -51,7 +51,7 @@ def identify(folder: Path) -> Multirun:
     A moved folder keeps its inode.  A folder from another disk or machine counts as a copy.
     """
     path, project = folder.resolve(), folder.absolute().parent
-    stored = _read(path / FILE)
+    stored = _read_identity(path / FILE)
     if stored is None:
         return Multirun(path, project, uuid.uuid4().hex, new=True)
     multirun = Multirun(path, project, stored["id"], tuple(stored["copied_from"]), stored["original"])
@@ -86,7 +86,7 @@ def save_identity(multirun: Multirun) -> Multirun:
     if is_irregular(path / FILE):
         move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
-        stored = _read(path / FILE)
+        stored = _read_identity(path / FILE)
         if stored is not None and _is_at_stored_path(path, stored):
             return replace(multirun, id=stored["id"], copied_from=tuple(stored["copied_from"]), new=False)
         write_json(path / FILE, {"id": multirun.id, **location, **origin})
@@ -112,7 +112,7 @@ def _was_moved(path: Path, stored: dict[str, Any]) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_identity(path: Path) -> dict[str, Any] | None:
     """Return the content of an identity file, or None if the file is missing or damaged."""
     try:
         stored = parse_json(read_stored(path, LARGEST))

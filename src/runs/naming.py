@@ -17,7 +17,7 @@ def job_name(job: Mapping[str, Any], shown_keys: Iterable[str], *, seed: bool = 
 
 
 def short_name(path: str, keys: Iterable[str]) -> str:
-    """Return a key's last part, such as `l1`, or the whole key if another key in `keys` ends with the same part."""
+    """Return a key's last part, such as `l1`, or the whole key if another of the `keys` ends with the same part."""
     last_part = path.removesuffix(".name").rpartition(".")[2]
     return last_part if sum(other.rpartition(".")[2] == last_part for other in keys) <= 1 else path
 

@@ -14,7 +14,7 @@ from src.storage.files import write_atomic
 from src.storage.stored import Damaged, read_stored
 
 LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
-Classes = npt.NDArray[np.integer[Any]]  # one class per image (N,)
+Classes = npt.NDArray[np.integer[Any]]  # one class number per image (N,)
 Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
 
 

@@ -20,7 +20,7 @@ Shape = Mapping[str, Field]  # the fields of a record by their names
 DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
 LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_WEIGHTS = 10**8, 10_000, 10**11
-MOST_CHARACTERS = 40  # a message shows this many characters of a wrong value
+MOST_CHARACTERS = 40  # a message shows at most this many characters of a wrong value
 
 
 def is_integer(value: Any) -> bool:
@@ -61,7 +61,7 @@ def is_nested(value: Any, depth: int = 0) -> bool:
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return the fault in the fields of a record, or an empty string; if `whole`, a missing field is a fault."""
+    """Return the first fault in a record's fields, or an empty string; if `whole`, a missing field is a fault."""
     if not isinstance(value, dict):
         return f"is {short_text(value)}, not a JSON object"
     for name, (is_valid, description) in shape.items():
@@ -76,7 +76,7 @@ def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
 def short_text(value: Any) -> str:
     """Return a wrong value as a short text on one line, for a message."""
     if is_integer(value) and abs(value) > LARGEST_COUNT:
-        return "an integer that is too large"  # Python refuses to print integers of 5,000 digits
+        return "an integer that is too large"  # Python raises ValueError if it prints an integer of 5,000 digits
     if isinstance(value, dict | list):
         return "a JSON object" if isinstance(value, dict) else "a list"
     text = "null" if value is None else ascii(value)

@@ -31,9 +31,9 @@ def is_locked(folder: Path) -> bool:
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock of a job's folder, which is created if missing; waits until other processes release the lock.
 
-    The system releases the lock when this process ends, even if it is killed.  The process must not start another one,
-    because a child process inherits the lock.  Raises BadInput if the file system has no locks, and BlockingIOError if
-    another process holds the lock and `wait` is false.
+    The system releases the lock when this process ends, even if it is killed.  While this process holds the lock, it must
+    not start a child process, which would inherit the lock.  Raises BadInput if the file system has no locks, and
+    BlockingIOError if another process holds the lock and `wait` is false.
     """
     file = None
     with contextlib.ExitStack() as files:

@@ -23,7 +23,7 @@ MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, on
 ANSWER_TIMEOUT = 5  # seconds to wait for a server's answer
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # the kinds of databases that MLflow opens
 SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # MLflow opens these without a plugin
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # an address of mssql may lack the host
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # not mssql, whose address may lack the host
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 
 
@@ -176,7 +176,7 @@ def _check_file(uri: str, address: str, write: str) -> None:
     """Raise BadInput if a SQLite file cannot be a store; MLflow would retry it for minutes or keep data in memory."""
     file, _, query = uri.partition("://")[2].partition("?")
     if file.startswith("/file:") and "uri=" in query:
-        return  # an address in SQLite's own form
+        return  # SQLite's own form, which is not checked
     if not file.startswith("/") or file in ("/", "/:memory:"):
         raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
     if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):

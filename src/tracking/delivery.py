@@ -138,7 +138,7 @@ class Delivery:
         if not self._has_ended:
             self._reopen()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # it ends if the store fails
+        if self._system_metrics and not self._folder.finished:  # the monitor ends if the store fails
             self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt_time = start["time"]

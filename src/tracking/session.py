@@ -48,7 +48,7 @@ class Tracker:
         self._sweep_run: SweepRun | None = None
         self._jobs: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
-        self._refusals: dict[str, str] = {}  # the store's last refusal by the run's name
+        self._refusals: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
         self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
         self._was_stopped = False  # whether Ctrl-C or a signal stopped the sweep
         self._patience, self._deadline = PATIENCE, math.inf

@@ -102,7 +102,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
             if not multirun.new:
                 multirun = save_identity(multirun)  # saved first: after a kill, the next command repeats the update
                 update_paths(uri, multirun)
-        experiment = _experiment(client, name, multirun, local=local)
+        experiment = _find_or_create_experiment(client, name, multirun, local=local)
         _check_experiment(experiment, multirun, uri, typed, local=local)
         if multirun.new:
             multirun = save_identity(multirun)
@@ -135,8 +135,8 @@ def refuse_store(error: Exception, uri: str, problem: str, typed: str) -> NoRetu
     raise BadInput(f"the store {masked(uri)} {problem}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
 
 
-def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
-    """Return the experiment that the folder once requested by this name; otherwise find it by its name or create it.
+def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
+    """Return the experiment that this folder once requested by this name, else the one with this name, else a new one.
 
     If the store is `local`, a database, a new experiment keeps its runs' files in the users' folders.
     """

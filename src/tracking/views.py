@@ -57,13 +57,13 @@ def sweep_views(
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
     tags = {}
     for kind in names if seeds > 1 else (CURVES, TABLE):
-        state = _compact_json(_state(mark, varied, kind, penalty=penalty, images=images))
+        state = _compact_json(_view_state(mark, varied, kind, penalty=penalty, images=images))
         view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
         tags[TAG_PREFIX + view_key(mark, kind)] = _compact_json(view)
     return tags
 
 
-def _state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
+def _view_state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
