@@ -38,11 +38,11 @@ class Unreadable(Exception):
 def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
     """Write a job's state after an epoch, counted from 1; `state` may hold only containers, tensors and primitives."""
     buffer = io.BytesIO()
-    torch.save({"epoch": epoch, "attempt": attempt(folder), **state}, buffer)
+    torch.save({"epoch": epoch, "attempt": attempt_digest(folder), **state}, buffer)
     write_atomic(folder / CHECKPOINT_FILES[epoch % len(CHECKPOINT_FILES)], checkpoint_bytes(FORMAT, buffer.getvalue()))
 
 
-def attempt(folder: Path) -> str:
+def attempt_digest(folder: Path) -> str:
     """Return a digest that identifies the current attempt at a job; every restart begins a new attempt."""
     return hashlib.sha256(first_line(folder / "journal.jsonl")).hexdigest()
 
@@ -129,7 +129,7 @@ def _read_checkpoint(path: Path) -> State | None:
         raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
         raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")
-    if state.get("attempt") != attempt(path.parent):
+    if state.get("attempt") != attempt_digest(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None
     return {**state, DEVICES_KEY: sorted(devices)}

@@ -25,7 +25,7 @@ from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regul
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 COMPLETE_KINDS = ("start", "ready")  # kinds of journal records that must have all their fields
 PREDICTIONS = "predictions.npz"
-TOLERANCE = 1e-9  # allowed relative and absolute error; adding numbers in another order causes less
+TOLERANCE = 1e-9  # allowed relative and absolute error; a different order of addition causes less
 
 
 def job_fault(job: JobFolder, key: str) -> str:

@@ -103,7 +103,7 @@ def read_journal(path: Path) -> list[Record]:
     return list(_undamaged_records(_read_content(path)))
 
 
-def read_finished(path: Path) -> tuple[list[Record], str]:
+def read_finished_journal(path: Path) -> tuple[list[Record], str]:
     """Return a finished job's records before the first damaged line, and the journal's fault or an empty string."""
     try:
         content = read_stored(path)

@@ -31,8 +31,8 @@ def is_locked(folder: Path) -> bool:
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock of a job's folder, which is created if missing; waits until other processes release the lock.
 
-    The system releases the lock when this process ends, even if it is killed.  While this process holds the lock, it must
-    not start a child process, which would inherit the lock.  Raises BadInput if the file system has no locks, and
+    The system releases the lock when this process ends, even if it is killed.  A process that holds the lock must not
+    start a child process, which would inherit the lock.  Raises BadInput if the file system has no locks, and
     BlockingIOError if another process holds the lock and `wait` is false.
     """
     file = None

@@ -16,7 +16,7 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
+from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
@@ -173,7 +173,7 @@ class Delivery:
         client.log_batch(self._run_id, epoch_metrics(new_records))
         for record in new_records:
             if record["kind"] == "ready":
-                client.log_inputs(self._run_id, [dataset(records[0]["config"]["data"]["name"], record["source"])])
+                client.log_inputs(self._run_id, [dataset_input(records[0]["config"]["data"]["name"], record["source"])])
                 tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
                 client.log_batch(self._run_id, tags=tags)
         self._delivered_count = len(records)

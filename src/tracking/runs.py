@@ -49,7 +49,7 @@ def job_tags(start: Record) -> dict[str, str]:
     return tags
 
 
-def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
+def dataset_input(name: str, source: Mapping[str, Any]) -> DatasetInput:
     """Return a job's dataset as MLflow's dataset input, with the digest of its images."""
     entity = Dataset(
         name=name,
