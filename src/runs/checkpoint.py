@@ -38,11 +38,11 @@ class Unreadable(Exception):
 def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
     """Write a job's state after an epoch, counted from 1; `state` may hold only containers, tensors and primitives."""
     buffer = io.BytesIO()
-    torch.save({"epoch": epoch, "attempt": attempt(folder), **state}, buffer)
+    torch.save({"epoch": epoch, "attempt": attempt_digest(folder), **state}, buffer)
     write_atomic(folder / CHECKPOINT_FILES[epoch % len(CHECKPOINT_FILES)], checkpoint_bytes(FORMAT, buffer.getvalue()))
 
 
-def attempt(folder: Path) -> str:
+def attempt_digest(folder: Path) -> str:
     """Return a digest that identifies the current attempt at a job; every restart begins a new attempt."""
     return hashlib.sha256(first_line(folder / "journal.jsonl")).hexdigest()
 
@@ -58,7 +58,7 @@ def load_checkpoint(folder: Path) -> State | None:
 
     Raises Unreadable if a file has another format or holds more than tensors and primitives.
     """
-    states = [state for name in CHECKPOINT_FILES if (state := _read(folder / name)) is not None]
+    states = [state for name in CHECKPOINT_FILES if (state := _read_checkpoint(folder / name)) is not None]
     return max(states, key=lambda state: int(state["epoch"]), default=None)
 
 
@@ -94,13 +94,13 @@ class Checkpoints:
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
-        current = sorted({str(parameter.device) for part in networks for parameter in part.parameters()})
-        if current and (saved := state[DEVICES_KEY]) != current:
-            log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved), ", ".join(current))
+        devices = sorted({str(parameter.device) for part in networks for parameter in part.parameters()})
+        if devices and (saved := state[DEVICES_KEY]) != devices:
+            log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved), ", ".join(devices))
         return record
 
 
-def _read(path: Path) -> State | None:
+def _read_checkpoint(path: Path) -> State | None:
     try:
         stored = read_stored(path, LARGEST)
     except FileNotFoundError:
@@ -119,17 +119,17 @@ def _read(path: Path) -> State | None:
         raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRAIN_HINT}")
     devices: set[str] = set()
 
-    def to_memory(storage: Any, location: str) -> Any:  # loads into memory; each part moves its tensors to its device
+    def keep_in_memory(storage: Any, location: str) -> Any:  # each part moves its tensors to its device itself
         devices.add(location)
         return storage
 
     try:
-        state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=to_memory)
-    except Exception as error:  # mostly UnpicklingError; the digest is right, so the file is not damaged
+        state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
+    except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
         raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
         raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")
-    if state.get("attempt") != attempt(path.parent):
+    if state.get("attempt") != attempt_digest(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None
     return {**state, DEVICES_KEY: sorted(devices)}

@@ -25,32 +25,32 @@ VARIABLES = (
 def environment() -> dict[str, str]:
     """Return versions, system, processor, GPU, commit (with `+` if files have changed) and the set `VARIABLES`."""
     facts = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
-    processors = _values(Path("/proc/cpuinfo"), "model name") or [platform.processor() or platform.machine()]
+    processors = _read_values(Path("/proc/cpuinfo"), "model name") or [platform.processor() or platform.machine()]
     facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
     if torch := sys.modules.get("torch"):  # the compare command must not wait for torch to load
         facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
     files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # a process that calls CUDA cannot fork
-    if gpus := dict.fromkeys(model for file in files for model in _values(file, "Model:")):
+    if gpus := dict.fromkeys(model for file in files for model in _read_values(file, "Model:")):
         facts["gpu"] = ", ".join(gpus)
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
     # Skip the commit of another project's repository, for example if normlab is installed inside its folder.
-    commit = _git("rev-parse", "HEAD") if _git("ls-files", "--", "runs") else ""
+    commit = _run_git("rev-parse", "HEAD") if _run_git("ls-files", "--", "runs") else ""
     if commit:
-        facts["commit"] = commit + ("+" if _git("status", "--porcelain", "--", ".") else "")
+        facts["commit"] = commit + ("+" if _run_git("status", "--porcelain", "--", ".") else "")
     return facts
 
 
-def _values(file: Path, name: str) -> list[str]:
-    """Return the text after the colon in each line that starts with `name`; no texts if the file cannot be read."""
+def _read_values(file: Path, name: str) -> list[str]:
+    """Return the text after the colon in each line that starts with `name`; an empty list if the file is unreadable."""
     with contextlib.suppress(OSError):
         return [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith(name)]
     return []
 
 
-def _git(*words: str) -> str:
+def _run_git(*words: str) -> str:
     """Return the output of a git command in the folder `src`, or an empty string if it fails."""
     command = ["git", "-C", str(Path(__file__).parent.parent), *words]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # set in git hooks
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # set by git hooks
     try:
         result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

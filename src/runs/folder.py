@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.runs.identity import stored_leaves
-from src.runs.journal import Record, read_finished, read_journal
+from src.runs.journal import Record, read_finished_journal, read_journal
 from src.runs.shapes import result_fault
 from src.storage.files import move_aside
 from src.storage.lock import job_lock
@@ -77,7 +77,7 @@ class FinishedJob:
     @cached_property
     def journal(self) -> tuple[list[Record], str]:
         """The undamaged records of the journal, and the fault in its file or an empty string."""
-        return read_finished(self.folder.journal)
+        return read_finished_journal(self.folder.journal)
 
     @property
     def records(self) -> list[Record]:
@@ -94,7 +94,7 @@ class FinishedJob:
     def environments(self) -> list[Mapping[str, Any]]:
         """The versions, machine, commit and device at the job's start, then at each resume."""
         device = self.start["device"]
-        resumes = [record for record in self.records if record["kind"] == "resume"]  # old journals store no device here
+        resumes = [record for record in self.records if record["kind"] == "resume"]  # older versions stored no device
         return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
 
     @cached_property

@@ -17,7 +17,7 @@ CODE = (
     *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
-# The value of each key in jobs without it: the key belongs to another option, or a later version added it.
+# The values for keys that a job lacks, because they belong to another option or a later version added them.
 DEFAULTS = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
 
 
@@ -27,7 +27,7 @@ def job_leaves(config: Config) -> dict[str, Any]:
 
 
 def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that affect the results of a stored job; drops keys that normlab no longer has."""
+    """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
     return DEFAULTS | {path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS}
 
 
@@ -104,15 +104,15 @@ def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the keys that differ between the jobs that read them, with the norm first and the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    unequal = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
-    return _ordered(path for path in unequal if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
+    candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
+    return _sort_keys(path for path in candidates if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
 
 
 def differing(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the keys that differ between two jobs that both read them, with the norm first and the seed last."""
-    unequal = (path for path, value in job.items() if repr(value) != repr(other[path]))
-    return _ordered(path for path in unequal if applies(path, job) and applies(path, other))
+    candidates = (path for path, value in job.items() if repr(value) != repr(other[path]))
+    return _sort_keys(path for path in candidates if applies(path, job) and applies(path, other))
 
 
-def _ordered(paths: Iterable[str]) -> list[str]:
+def _sort_keys(paths: Iterable[str]) -> list[str]:
     return sorted(paths, key=lambda path: (path == "seed", path != "norm.name", list(KEYS).index(path)))

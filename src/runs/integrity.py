@@ -25,7 +25,7 @@ from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regul
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 COMPLETE_KINDS = ("start", "ready")  # kinds of journal records that must have all their fields
 PREDICTIONS = "predictions.npz"
-TOLERANCE = 1e-9  # relative and absolute; sums in another order differ by less
+TOLERANCE = 1e-9  # allowed relative and absolute error; a different order of addition causes less
 
 
 def job_fault(job: JobFolder, key: str) -> str:
@@ -41,7 +41,7 @@ def job_fault(job: JobFolder, key: str) -> str:
         if is_irregular(job.path / name):
             return f"{job.path / name} is not a regular file"
     if not job.finished:
-        for record in job.records():  # skips a partial last line, which a killed job may leave
+        for record in job.records():  # without the partial last line that a killed job may leave
             if reason := record_fault(record, whole=record["kind"] in COMPLETE_KINDS):
                 return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
@@ -96,39 +96,39 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     if reason:
         return reason
     kinds = [record["kind"] for record in records]
-    if missing := [kind for kind in COMPLETE_KINDS if kind not in kinds]:
-        return f"lacks its {missing[0]} record"
+    if missing_kinds := [kind for kind in COMPLETE_KINDS if kind not in kinds]:
+        return f"lacks its {missing_kinds[0]} record"
     for record in records:
         if record["kind"] in COMPLETE_KINDS and (reason := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {reason}"
     start = job.start
     if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
         return reason
-    epochs, expected = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
-    if len(epochs) < expected:
-        return f"holds {len(epochs)} of {expected} epochs"
-    if epochs != list(range(1, expected + 1)):
-        return f"does not hold exactly the epochs 1 to {expected}"
+    epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
+    if len(epoch_numbers) < epoch_count:
+        return f"holds {len(epoch_numbers)} of {epoch_count} epochs"
+    if epoch_numbers != list(range(1, epoch_count + 1)):
+        return f"does not hold exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
     stored = flatten_mapping(start["config"])
-    computed = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
+    computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
     has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # an old job
-    has_right_key = has_removed_keys or computed == start["job"]
+    has_right_key = has_removed_keys or computed_key == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 
 def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
     """Return how a result contradicts itself or the job's journal, or an empty string."""
     metrics, last_metrics = result["metrics"], epochs[-1]["metrics"]
-    expected = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
-    expected["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
+    journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
+    journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
     if metrics["test/errors"] > images:
         return f"has test/errors={metrics['test/errors']} of {images} test images"
     if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > TOLERANCE:
         return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
-    for name, value in expected.items():
+    for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"
     seconds = sum(record["metrics"]["time/train_seconds"] for record in epochs)
@@ -175,5 +175,5 @@ def weights_fault(path: Path, parameters: int) -> str:
 
 
 def most_weights(parameters: int) -> int:
-    """Return the most bytes that a weights file may have: 8 a parameter, 8 for running means, and a header."""
+    """Return the largest size of a weights file: 8 bytes per parameter, 8 more for running means, and the header."""
     return 16 * parameters + 1_000_000

@@ -29,8 +29,8 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         """
         if path.exists() and not is_regular(path):  # a link may point to a file that does not exist yet
             raise Damaged(path, "is not a regular file")
-        content = _content(path) if resume else b""
-        self._records = list(_records(content))
+        content = _read_content(path) if resume else b""
+        self._records = list(_undamaged_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
         self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
@@ -88,8 +88,8 @@ def encode(record: Record) -> bytes:
 
 def decode(line: bytes) -> Record | None:
     """Return the record in a journal line, or None if the line is damaged; does not check the record's fields."""
-    head, mark, tail = line.rpartition(b',"crc":"')
-    if not mark or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
+    head, separator, tail = line.rpartition(b',"crc":"')
+    if not separator or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
         return None
     try:
         record = parse_json(head + b"}")
@@ -100,10 +100,10 @@ def decode(line: bytes) -> Record | None:
 
 def read_journal(path: Path) -> list[Record]:
     """Return a journal's records before its first damaged line; no records if there is no regular file."""
-    return list(_records(_content(path)))
+    return list(_undamaged_records(_read_content(path)))
 
 
-def read_finished(path: Path) -> tuple[list[Record], str]:
+def read_finished_journal(path: Path) -> tuple[list[Record], str]:
     """Return a finished job's records before the first damaged line, and the journal's fault or an empty string."""
     try:
         content = read_stored(path)
@@ -111,7 +111,7 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
         return [], "is missing"
     except Damaged as damaged:
         return [], damaged.reason
-    records, lines = list(_records(content)), content.splitlines(keepends=True)
+    records, lines = list(_undamaged_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""
     record = decode(lines[len(records)])
@@ -120,17 +120,17 @@ def read_finished(path: Path) -> tuple[list[Record], str]:
 
 def first_line(path: Path) -> bytes:
     """Return a journal's first line, which differs for each attempt because it holds the configuration and time."""
-    return _content(path).partition(b"\n")[0]
+    return _read_content(path).partition(b"\n")[0]
 
 
-def _content(path: Path) -> bytes:
+def _read_content(path: Path) -> bytes:
     try:
         return read_stored(path)
     except (FileNotFoundError, Damaged):  # another process may be moving the folder
         return b""
 
 
-def _records(content: bytes) -> Iterator[Record]:
+def _undamaged_records(content: bytes) -> Iterator[Record]:
     for line in content.splitlines(keepends=True):
         record = decode(line)
         if record is None or record_fault(record):

@@ -1,4 +1,4 @@
-"""Finds the existing folders of jobs, because all sweeps with the same job share its folder."""
+"""Finds the existing folders of jobs. All sweeps that contain a job share the job's folder."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ from src.storage.stored import NoAccess, exists
 
 
 def plan_job(
-    key: str, values: Mapping[str, Any], varies: Sequence[str], unusual: Sequence[str], known: "KnownFolders"
+    key: str, values: Mapping[str, Any], varying: Sequence[str], unusual: Sequence[str], folders: "KnownFolders"
 ) -> PlannedJob:
     """Return the planned job with this key: its name, its existing or future folder, and its params.
 
-    `values` holds the configuration by dotted key.  The keys in `varies` differ between the sweep's jobs, and the keys
+    `values` holds the configuration by dotted key.  The keys in `varying` differ between the sweep's jobs, and the keys
     in `unusual` differ from the defaults.  All these keys become params, and the keys in `unusual` form the name.
     """
     name = job_name(values, unusual)
-    folder = known.find(key)
-    shown = [path for path in dict.fromkeys(["norm.name", *varies, *unusual]) if applies(path, values)]
+    folder = folders.find(key)
+    param_keys = [path for path in dict.fromkeys(["norm.name", *varying, *unusual]) if applies(path, values)]
     return PlannedJob(
         key=key,
         folder=folder.path.name if folder else folder_name(name, key),
         label=name,
         cell=job_name(values, unusual, seed=False),
-        params={path: format_value(values[path]) for path in shown},
+        params={path: format_value(values[path]) for path in param_keys},
     )
 
 
@@ -58,8 +58,8 @@ class KnownFolders:
         except (FileNotFoundError, NotADirectoryError):  # no job has run here yet
             pass
         for folder in self.names:
-            name, _, key8 = folder.rpartition("-")
-            self._by_key[key8].append(folder)
+            name, _, key_start = folder.rpartition("-")
+            self._by_key[key_start].append(folder)
             self._by_name[name].append(folder)
 
     def find(self, key: str) -> JobFolder | None:
@@ -70,15 +70,15 @@ class KnownFolders:
         return None
 
     def find_on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
-        """Return the latest folder with this configuration and data path but other data; None if the job has one."""
+        """Return the newest folder whose job differs from `job` only in its data; None if `job` has a folder itself."""
         names = self._by_name[job.folder.rpartition("-")[0]]
         root = flatten_dataclass(config).get("data.root")
         if root is None or job.folder in names:
             return None
-        starts = []
+        dated_folders = []
         for folder in (JobFolder(self.jobs / name) for name in names):
             start = next(iter(folder.records()), {})
             stored = start.get("config", {})
             if flatten_mapping(stored).get("data.root") == root and is_same(stored, config):
-                starts.append((start["time"], folder.path))
-        return JobFolder(max(starts)[1]) if starts else None
+                dated_folders.append((start["time"], folder.path))
+        return JobFolder(max(dated_folders)[1]) if dated_folders else None

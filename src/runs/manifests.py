@@ -16,17 +16,17 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
 
     Raises BadInput if there is no sweep, if not exactly one sweep matches an id, or if a manifest cannot be read.
     """
-    manifests = _manifests(multirun / "sweeps")
+    manifests = _list_manifests(multirun / "sweeps")
     if not manifests:
         raise BadInput(f"{multirun / 'sweeps'} has no sweep yet", write=f"{command('train')} -m norm=bn,gn,ln")
     if ids:
-        sweeps = [_sweep(prefix, manifests) for prefix in ids]
+        sweeps = [_find_sweep(prefix, manifests) for prefix in ids]
     else:
         sweeps = [max(map(read_sweep, manifests), key=lambda sweep: sweep.started)]
     return [with_current_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in sweeps}.values()]
 
 
-def _manifests(sweeps: Path) -> list[Path]:
+def _list_manifests(sweeps: Path) -> list[Path]:
     """Return the paths of all sweeps' manifests, even of a missing manifest if its folder holds other files."""
     try:
         names = sorted(path.name for path in sweeps.iterdir())
@@ -38,10 +38,10 @@ def _manifests(sweeps: Path) -> list[Path]:
     return [path for path in paths if exists(path) or any(path.parent.glob("[!.]*"))]
 
 
-def _sweep(prefix: str, manifests: Sequence[Path]) -> Sweep:
+def _find_sweep(prefix: str, manifests: Sequence[Path]) -> Sweep:
     """Return the only sweep with an id that starts with the prefix; raises BadInput if none or several match."""
-    matching = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
-    if len(matching) == 1 and (sweep := read_sweep(matching[0])).id.startswith(prefix.lower()):
+    matches = [path for path in manifests if prefix and path.parent.name.startswith(prefix.lower()[:8])]
+    if len(matches) == 1 and (sweep := read_sweep(matches[0])).id.startswith(prefix.lower()):
         return sweep
-    names = [path.parent.name for path in (matching if len(matching) > 1 else manifests)]
+    names = [path.parent.name for path in (matches if len(matches) > 1 else manifests)]
     raise BadInput(f"--sweep {prefix} does not name exactly one sweep", joined(names, 8), f"--sweep {names[0]}")

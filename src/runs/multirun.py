@@ -51,7 +51,7 @@ def identify(folder: Path) -> Multirun:
     A moved folder keeps its inode.  A folder from another disk or machine counts as a copy.
     """
     path, project = folder.resolve(), folder.absolute().parent
-    stored = _read(path / FILE)
+    stored = _read_identity(path / FILE)
     if stored is None:
         return Multirun(path, project, uuid.uuid4().hex, new=True)
     multirun = Multirun(path, project, stored["id"], tuple(stored["copied_from"]), stored["original"])
@@ -80,23 +80,23 @@ def save_identity(multirun: Multirun) -> Multirun:
         return multirun
     if not os.access(path, os.W_OK):
         return replace(multirun, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}:{path}").hex, new=False)
-    here = {"place": str(path), "machine": platform.node(), "inode": path.stat().st_ino}
+    location = {"place": str(path), "machine": platform.node(), "inode": path.stat().st_ino}
     origin = {"copied_from": list(multirun.copied_from), "original": multirun.original}
     remove_partial_files(path, shared=True)
     if is_irregular(path / FILE):
         move_aside(path / FILE, path / SUPERSEDED)
     with file_lock(path / FILE):
-        stored = _read(path / FILE)
+        stored = _read_identity(path / FILE)
         if stored is not None and _is_at_stored_path(path, stored):
             return replace(multirun, id=stored["id"], copied_from=tuple(stored["copied_from"]), new=False)
-        write_json(path / FILE, {"id": multirun.id, **here, **origin})
+        write_json(path / FILE, {"id": multirun.id, **location, **origin})
     return replace(multirun, new=False)
 
 
 def _is_at_stored_path(path: Path, stored: dict[str, Any]) -> bool:
     """Whether a folder is still at the path, and on the machine, that its identity file names."""
-    on_this_machine = stored["machine"] == platform.node() or stored["inode"] == path.stat().st_ino
-    return bool(stored["place"] == str(path) and on_this_machine)
+    is_on_this_machine = stored["machine"] == platform.node() or stored["inode"] == path.stat().st_ino
+    return bool(stored["place"] == str(path) and is_on_this_machine)
 
 
 def _was_moved(path: Path, stored: dict[str, Any]) -> bool:
@@ -112,7 +112,7 @@ def _was_moved(path: Path, stored: dict[str, Any]) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_identity(path: Path) -> dict[str, Any] | None:
     """Return the content of an identity file, or None if the file is missing or damaged."""
     try:
         stored = parse_json(read_stored(path, LARGEST))
@@ -121,5 +121,5 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), kind) for key, kind in FIELD_TYPES.items()):
         return None
     ids = [stored["id"], *stored["copied_from"]]
-    valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
-    return {name: stored[name] for name in FIELD_TYPES} if valid else None
+    are_valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
+    return {name: stored[name] for name in FIELD_TYPES} if are_valid else None

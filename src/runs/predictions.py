@@ -14,7 +14,7 @@ from src.storage.files import write_atomic
 from src.storage.stored import Damaged, read_stored
 
 LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
-Classes = npt.NDArray[np.integer[Any]]  # one class per image (N,)
+Classes = npt.NDArray[np.integer[Any]]  # one class number per image (N,)
 Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
 
 
@@ -96,7 +96,7 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
             return f"holds less of {name} than its header says"
     images, *classes = shapes["probabilities"] or (0,)
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
-        return "holds arrays of other shapes"
+        return "holds arrays of wrong shapes"
     return "does not have a prediction for each test image and class" if shape not in (None, (images, *classes)) else ""
 
 
@@ -123,8 +123,8 @@ def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str
     rows: list[dict[str, Any]] = []
     for position, name in enumerate(classes):
         total, right = int(counts[position].sum()), int(counts[position, position])
-        confused = int(mistakes[position].argmax())
-        times = int(mistakes[position, confused])
+        confused_class = int(mistakes[position].argmax())
+        times = int(mistakes[position, confused_class])
         row = {"class": name, "images": total, "errors": total - right, "accuracy": right / total if total else None}
-        rows.append(row | {"mostly taken for": classes[confused] if times else None, "times": times})
+        rows.append(row | {"mostly taken for": classes[confused_class] if times else None, "times": times})
     return rows

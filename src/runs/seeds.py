@@ -22,9 +22,9 @@ def without_seeds(words: Iterable[str]) -> list[str]:
     ]
 
 
-def seed_range(seeds: int | None, given: Collection[str]) -> str | None:
-    """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds` or if `given` holds `seed`."""
-    return None if seeds is None or "seed" in given else f"seed=range(0,{seeds})"
+def seed_range(seeds: int | None, given_keys: Collection[str]) -> str | None:
+    """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds` or if `given_keys` holds `seed`."""
+    return None if seeds is None or "seed" in given_keys else f"seed=range(0,{seeds})"
 
 
 def seed_of(name: str) -> int:

@@ -19,8 +19,8 @@ Shape = Mapping[str, Field]  # the fields of a record by their names
 
 DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
 LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
-MOST_IMAGES, MOST_CLASSES, MOST_PARAMETERS = 10**8, 10_000, 10**11
-MOST_CHARACTERS = 40  # a message shows this many characters of a wrong value
+MOST_IMAGES, MOST_CLASSES, MOST_WEIGHTS = 10**8, 10_000, 10**11
+MOST_CHARACTERS = 40  # a message shows at most this many characters of a wrong value
 
 
 def is_integer(value: Any) -> bool:
@@ -28,55 +28,55 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def number(low: float, high: float, words: str) -> Field:
+def number_field(low: float, high: float, description: str) -> Field:
     """Return a field that allows finite numbers from `low` to `high`."""
-    return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, words
+    return lambda value: (is_integer(value) or isinstance(value, float)) and low <= value <= high, description
 
 
-def count(low: int, high: int = LARGEST_COUNT) -> Field:
+def integer_field(low: int, high: int = LARGEST_COUNT) -> Field:
     """Return a field that allows integers from `low` to `high`."""
     return lambda value: is_integer(value) and low <= value <= high, f"an integer from {low} to {high}"
 
 
-def matching(pattern: str, words: str) -> Field:
-    """Return a field that allows texts that match a regular expression from beginning to end."""
-    return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, words
+def text_field(pattern: str, description: str) -> Field:
+    """Return a field that allows texts if a regular expression matches the whole text."""
+    return lambda value: is_text(value) and re.fullmatch(pattern, value) is not None, description
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that UTF-8 can encode; half a surrogate pair is not."""
+    """Whether a value is a string that UTF-8 can encode; it cannot encode half a surrogate pair."""
     return isinstance(value, str) and value.encode(errors="replace").decode() == value
 
 
-def is_texts(value: Any) -> bool:
-    """Whether a value is a list of texts that UTF-8 can encode."""
+def is_text_list(value: Any) -> bool:
+    """Whether a value is a list of strings that UTF-8 can encode."""
     return isinstance(value, list) and all(map(is_text, value))
 
 
-def is_tree(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a mapping with text keys and at most `DEEPEST` levels; below the top, any value is allowed."""
+def is_nested(value: Any, depth: int = 0) -> bool:
+    """Whether a value is a dict whose keys are strings and that has at most `DEEPEST` levels of nested dicts."""
     if not isinstance(value, dict):
         return depth > 0
-    return depth < DEEPEST and all(is_text(name) and is_tree(inner, depth + 1) for name, inner in value.items())
+    return depth < DEEPEST and all(is_text(name) and is_nested(inner, depth + 1) for name, inner in value.items())
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return the fault in the fields of a record, or an empty string; if `whole`, a missing field is a fault."""
+    """Return the first fault in a record's fields, or an empty string; if `whole`, a missing field is a fault."""
     if not isinstance(value, dict):
         return f"is {short_text(value)}, not a JSON object"
-    for name, (fits, words) in shape.items():
+    for name, (is_valid, description) in shape.items():
         if name not in value:
             if whole:
                 return f"lacks {name}"
-        elif not fits(value[name]):
-            return f"has {name}={short_text(value[name])}, not {words}"
+        elif not is_valid(value[name]):
+            return f"has {name}={short_text(value[name])}, not {description}"
     return ""
 
 
 def short_text(value: Any) -> str:
     """Return a wrong value as a short text on one line, for a message."""
     if is_integer(value) and abs(value) > LARGEST_COUNT:
-        return "an integer that is too large"  # Python refuses to print integers of 5,000 digits
+        return "an integer that is too large"  # Python raises ValueError if it prints an integer of 5,000 digits
     if isinstance(value, dict | list):
         return "a JSON object" if isinstance(value, dict) else "a list"
     text = "null" if value is None else ascii(value)
@@ -89,16 +89,16 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
     Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
     stored = flatten_mapping(config)
-    for path, (key, fits) in _STORED_KEYS.items():
+    for path, (key, is_valid) in _STORED_KEYS.items():
         value = stored.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
-        if not fits(value):
+        if not is_valid(value):
             return f"has {path}={short_text(value)}, not {key.allowed}"
     return ""
 
 
-def _stored_key(path: str) -> tuple[Any, Test]:
+def _key_and_test(path: str) -> tuple[Any, Test]:
     key = KEYS[path]
     kinds = str(key.type)
     if "float" in kinds:
@@ -108,14 +108,14 @@ def _stored_key(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-_STORED_KEYS = {path: _stored_key(path) for path in KEYS if part_of_a_job(path)}
-SHARE = number(0, 1, "a number from 0 to 1")
-NUMBER = number(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
-SECONDS = number(0, LARGEST_COUNT, "a number of seconds")
+_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if part_of_a_job(path)}
+SHARE = number_field(0, 1, "a number from 0 to 1")
+NUMBER = number_field(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
+SECONDS = number_field(0, LARGEST_COUNT, "a number of seconds")
 TEXT: Field = (is_text, "text")
 ANY_TEXT: Field = (lambda value: isinstance(value, str), "text")  # a folder's name need not be valid UTF-8
 OBJECT: Field = (lambda value: isinstance(value, dict), "a JSON object")
-KEY = matching("[0-9a-f]{64}", "64 hexadecimal digits")
+KEY = text_field("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
     "a JSON object whose values are texts",
@@ -123,20 +123,20 @@ NAMED_TEXTS: Field = (
 SOURCE: Shape = {
     "digest": KEY,
     "place": ANY_TEXT,
-    "train": count(1, MOST_IMAGES),
-    "test": count(1, MOST_IMAGES),
-    "channels": count(1, 1000),
-    "size": count(1, 100_000),
+    "train": integer_field(1, MOST_IMAGES),
+    "test": integer_field(1, MOST_IMAGES),
+    "channels": integer_field(1, 1000),
+    "size": integer_field(1, 100_000),
     "classes": (
-        lambda value: is_texts(value) and 1 <= len(value) <= MOST_CLASSES,
+        lambda value: is_text_list(value) and 1 <= len(value) <= MOST_CLASSES,
         f"a list of 1 to {MOST_CLASSES:,} texts",
     ),
 }
-EVERY_RECORD: Shape = {"kind": TEXT, "time": count(0)}
+EVERY_RECORD: Shape = {"kind": TEXT, "time": integer_field(0)}
 RECORDS: Mapping[str, Shape] = {
-    "start": {"config": (is_tree, "a JSON object whose keys are texts"), "environment": NAMED_TEXTS, "code": TEXT},
-    "ready": {"job": KEY, "cell": KEY, "source": OBJECT, "parameters": count(1, MOST_PARAMETERS), "device": TEXT},
-    "epoch": {"epoch": count(1), "metrics": OBJECT},
+    "start": {"config": (is_nested, "a JSON object whose keys are texts"), "environment": NAMED_TEXTS, "code": TEXT},
+    "ready": {"job": KEY, "cell": KEY, "source": OBJECT, "parameters": integer_field(1, MOST_WEIGHTS), "device": TEXT},
+    "epoch": {"epoch": integer_field(1), "metrics": OBJECT},
     "stop": {"status": TEXT, "error": ANY_TEXT},
     "resume": {"environment": NAMED_TEXTS, "device": TEXT},
 }
@@ -148,11 +148,11 @@ EPOCH_METRICS: Shape = {
     "val/accuracy": SHARE,
     "time/train_seconds": SECONDS,
 }
-RESULT: Shape = {"metrics": OBJECT, "seconds": OBJECT, "finished": count(0)}
+RESULT: Shape = {"metrics": OBJECT, "seconds": OBJECT, "finished": integer_field(0)}
 RESULT_METRICS: Shape = {
     "test/loss": NUMBER,
     "test/accuracy": SHARE,
-    "test/errors": count(0, MOST_IMAGES),
+    "test/errors": integer_field(0, MOST_IMAGES),
     "val/loss": NUMBER,
     "val/accuracy": SHARE,
     "best/val_accuracy": SHARE,
@@ -161,14 +161,14 @@ RESULT_SECONDS: Shape = {"train": SECONDS, "total": SECONDS}
 SWEEP: Shape = {
     "id": KEY,
     "command": TEXT,
-    "started": count(0),
-    "varies": (is_texts, "a list of texts"),
+    "started": integer_field(0),
+    "varies": (is_text_list, "a list of texts"),
     "jobs": (lambda value: isinstance(value, list) and len(value) > 0, "a list of jobs"),
 }
 PLANNED_JOB: Shape = {
     "key": KEY,
-    "folder": matching(r"(?!\.\.?\Z)[^/\x00]+", "a folder's name"),
-    "label": matching(r"(?s).* s[0-9]{1,10}", "a name that ends with the seed"),
+    "folder": text_field(r"(?!\.\.?\Z)[^/\x00]+", "a folder's name"),
+    "label": text_field(r"(?s).* s[0-9]{1,10}", "a name that ends with the seed"),
     "cell": TEXT,
     "params": NAMED_TEXTS,
 }
@@ -183,7 +183,7 @@ def record_fault(record: Any, *, whole: bool = False) -> str:
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
-        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # the usual case, and fast
+        if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
     reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""

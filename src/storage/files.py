@@ -48,19 +48,19 @@ def remove_partial_files(folder: Path, *, shared: bool = False) -> None:
     Set `shared` if other processes may write to the folder: files of processes that still run here are then kept.
     """
     for path in folder.glob(".*.[0-9]*"):
-        process = path.suffix[1:]
-        if process.isdigit() and path.is_file() and not (shared and _is_another_process(int(process))):
+        process_id = path.suffix[1:]
+        if process_id.isdigit() and path.is_file() and not (shared and _is_other_running_process(int(process_id))):
             path.unlink(missing_ok=True)
 
 
-def _is_another_process(process: int) -> bool:
+def _is_other_running_process(process_id: int) -> bool:
     try:
-        os.kill(process, 0)  # signal 0 only checks whether the process exists
+        os.kill(process_id, 0)  # signal 0 only checks whether the process exists
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return process != os.getpid()
+    return process_id != os.getpid()
 
 
 def move_aside(path: Path, folder: Path) -> None:

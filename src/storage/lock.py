@@ -31,9 +31,9 @@ def is_locked(folder: Path) -> bool:
 def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock of a job's folder, which is created if missing; waits until other processes release the lock.
 
-    The system releases the lock when this process ends, even if it is killed.  The process must not start another one,
-    because a child process inherits the lock.  Raises BadInput if the file system has no locks, and BlockingIOError if
-    another process holds the lock and `wait` is false.
+    The system releases the lock when this process ends, even if it is killed.  A process that holds the lock must not
+    start a child process, which would inherit the lock.  Raises BadInput if the file system has no locks, and
+    BlockingIOError if another process holds the lock and `wait` is false.
     """
     file = None
     with contextlib.ExitStack() as files:
@@ -49,19 +49,19 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def _try_lock(file: IO[str], kind: int) -> bool:
+def _try_lock(file: IO[str], mode: int) -> bool:
     """Lock an open file without waiting, and return whether this succeeded."""
     try:
-        flock(file, kind | fcntl.LOCK_NB, Path(file.name).parent)
+        flock(file, mode | fcntl.LOCK_NB, Path(file.name).parent)
     except (BlockingIOError, PermissionError):  # CIFS raises PermissionError while another machine holds the lock
         return False
     return True
 
 
-def flock(file: IO[Any] | int, kind: int, folder: Path) -> None:
+def flock(file: IO[Any] | int, mode: int, folder: Path) -> None:
     """Call `fcntl.flock`; raises BadInput, which names `folder`, on a file system without locks."""
     try:
-        fcntl.flock(file, kind)
+        fcntl.flock(file, mode)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise

@@ -21,14 +21,14 @@ def picture_fault(path: Path) -> str:
         return damaged.reason
     if not content.startswith(SIGNATURE):
         return "is not a PNG picture"
-    offset, kind = len(SIGNATURE), b""
-    while offset < len(content) and kind != b"IEND":
-        length, kind = int.from_bytes(content[offset : offset + 4], "big"), content[offset + 4 : offset + 8]
+    offset, chunk_type = len(SIGNATURE), b""
+    while offset < len(content) and chunk_type != b"IEND":
+        length, chunk_type = int.from_bytes(content[offset : offset + 4], "big"), content[offset + 4 : offset + 8]
         body = content[offset + 4 : offset + 8 + length]
         offset += 12 + length
         if content[offset - 4 : offset] != zlib.crc32(body).to_bytes(4, "big") or len(body) != 4 + length:
             return "is damaged"
         size = int.from_bytes(body[4:8], "big"), int.from_bytes(body[8:12], "big")
-        if kind == b"IHDR" and not all(0 < side <= LONGEST_SIDE for side in size):
+        if chunk_type == b"IHDR" and not all(0 < side <= LONGEST_SIDE for side in size):
             return f"has an impossible size: {size[0]:,} x {size[1]:,} pixels"
-    return "" if kind == b"IEND" and offset == len(content) else "is cut off"
+    return "" if chunk_type == b"IEND" and offset == len(content) else "is cut off"

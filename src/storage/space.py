@@ -29,8 +29,8 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     Writes and locks a temporary file, because the permissions alone do not reveal read-only disks, quotas and missing
     locks.  `jobs` is the number of jobs left to train.  Each path in `inside` must be a folder or not exist.
     """
-    existing = {name: nearest_folder(folder / name) for name in FOLDERS}
-    for path in dict.fromkeys(existing[name] for name in WRITTEN_FOLDERS):
+    nearest_folders = {name: nearest_folder(folder / name) for name in FOLDERS}
+    for path in dict.fromkeys(nearest_folders[name] for name in WRITTEN_FOLDERS):
         try:
             with tempfile.TemporaryFile(dir=path) as probe:
                 probe.write(bytes(4096))
@@ -40,7 +40,7 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
             raise BadInput(f"{path} is not writable: {error.strerror}", WRITABLE_FOLDER) from error
     for path in inside:
         nearest_folder(path)
-    jobs_folder = existing["jobs"]
+    jobs_folder = nearest_folders["jobs"]
     free = free_bytes(jobs_folder)
     if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(

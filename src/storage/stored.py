@@ -64,12 +64,12 @@ def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
 
 def exists(path: Path) -> bool:
     """Whether a path exists, even as a broken link; raises NoAccess if this user may not look there."""
-    return _mode(path) is not None or path.is_symlink()
+    return _file_mode(path) is not None or path.is_symlink()
 
 
 def is_regular(path: Path) -> bool:
     """Whether a path is a regular file or a link to one; raises NoAccess if this user may not look there."""
-    mode = _mode(path)
+    mode = _file_mode(path)
     return mode is not None and stat.S_ISREG(mode)
 
 
@@ -78,7 +78,7 @@ def is_irregular(path: Path) -> bool:
     return exists(path) and not is_regular(path)
 
 
-def _mode(path: Path) -> int | None:
+def _file_mode(path: Path) -> int | None:
     """Return a file's type and permissions, or None if there is no file or its link is broken or circular."""
     try:
         return path.stat().st_mode

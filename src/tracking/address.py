@@ -23,7 +23,7 @@ MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, on
 ANSWER_TIMEOUT = 5  # seconds to wait for a server's answer
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # the kinds of databases that MLflow opens
 SCHEMES = {*DATABASES, "http", "https", "databricks", "databricks-uc", "uc"}  # MLflow opens these without a plugin
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # an address of mssql may lack the host
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # not mssql, whose address may lack the host
 EXAMPLES = "sqlite:///FILE, http://HOST:PORT, postgresql://HOST/DATABASE"
 
 
@@ -124,7 +124,7 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         raise _secret_refusal(key, uri)
     try:
         parts = urlsplit(uri)
-        _ = parts.port  # raises for a port that is not a number
+        _ = parts.port  # raises ValueError for a port that is not a number
     except ValueError:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
@@ -176,7 +176,7 @@ def _check_file(uri: str, address: str, write: str) -> None:
     """Raise BadInput if a SQLite file cannot be a store; MLflow would retry it for minutes or keep data in memory."""
     file, _, query = uri.partition("://")[2].partition("?")
     if file.startswith("/file:") and "uri=" in query:
-        return  # an address in SQLite's own form
+        return  # SQLite's own form, which is not checked
     if not file.startswith("/") or file in ("/", "/:memory:"):
         raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
     if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
@@ -205,6 +205,6 @@ def _check_version(versions: set[str], address: str) -> None:
     """Raise BadInput for a database of a later MLflow, which the installed MLflow would wrongly call out of date."""
     mlflow = find_spec("mlflow")  # finds MLflow's folder without importing MLflow
     folders = mlflow.submodule_search_locations or [] if mlflow else []
-    known = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
-    if known and not versions <= known:
+    known_versions = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
+    if known_versions and not versions <= known_versions:
         raise BadInput(f"{address} is from a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

@@ -36,9 +36,9 @@ def layout(
         charts.append(_chart(key, "most confident mistakes", "IMAGE", IMAGE_KEY, content))
 
     sections.append(_section(key, "curves", columns=2, height=360))
-    fourth, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
+    shown, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
     charts += [_line(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
-    charts.append(_line(key, "curves", fourth))
+    charts.append(_line(key, "curves", shown))
 
     # MLflow's page adds a section for each metric without a chart, so this folded section holds all other metrics.
     sections.append(_section(key, "more", columns=2, height=300, display=False))

@@ -38,7 +38,7 @@ def prepare_database(uri: str) -> None:
     file = sqlite_file(uri)
     if file is None or file.exists():
         return
-    path = file.resolve()  # a link to the file is kept
+    path = file.resolve()  # if the file is a link, the link stays
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     for partial in path.parent.glob(f"{new.name}*"):  # left by a killed command
@@ -49,7 +49,7 @@ def prepare_database(uri: str) -> None:
 
 
 def restore_id(uri: str, multirun: Multirun) -> Multirun:
-    """Return the folder with the id that the project's own database holds for its path, if it lost its id file."""
+    """Return the folder; if its id file was lost, its id comes from the project's own database."""
     if not (multirun.new and _is_projects_own(uri, multirun)):
         return multirun
     tags = EXPERIMENT_TAGS.c
@@ -68,25 +68,26 @@ def update_paths(uri: str, multirun: Multirun) -> None:
         with _engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Replace ids only once, because the original folder may deliver to this database later.
-            if not _any(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
+            if not _has_row(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
                 for earlier_id in multirun.copied_from:  # the database was copied with the folder
                     _replace_folder_id(connection, earlier_id, multirun.id)
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
-            ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
-            elsewhere = EXPERIMENTS.c.artifact_location != multirun.artifacts
-            _update(connection, EXPERIMENTS, ours & elsewhere, artifact_location=multirun.artifacts)
+            is_ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
+            has_other_path = EXPERIMENTS.c.artifact_location != multirun.artifacts
+            _update(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
     place_files(uri, multirun)
 
 
 def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None:
     """Make all runs of a `multirun` folder, or only the run `run_id`, keep their files in the folder."""
-    mine = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG, TAGS.c.value == multirun.id)
-    right = sa.literal(f"{multirun.artifacts}/") + RUNS.c.run_uuid + sa.literal("/artifacts")
-    wrong = RUNS.c.experiment_id.in_(OUR_EXPERIMENTS) & RUNS.c.run_uuid.in_(mine) & (RUNS.c.artifact_uri != right)
+    our_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG, TAGS.c.value == multirun.id)
+    right_path = sa.literal(f"{multirun.artifacts}/") + RUNS.c.run_uuid + sa.literal("/artifacts")
+    is_ours = RUNS.c.experiment_id.in_(OUR_EXPERIMENTS) & RUNS.c.run_uuid.in_(our_runs)
+    must_change = is_ours & (RUNS.c.artifact_uri != right_path)
     if run_id is not None:
-        wrong = wrong & (RUNS.c.run_uuid == run_id)
+        must_change = must_change & (RUNS.c.run_uuid == run_id)
     with _engine(uri).begin() as connection:
-        _update(connection, RUNS, wrong, artifact_uri=right)
+        _update(connection, RUNS, must_change, artifact_uri=right_path)
 
 
 def _is_projects_own(uri: str, multirun: Multirun) -> bool:
@@ -97,16 +98,15 @@ def _is_projects_own(uri: str, multirun: Multirun) -> bool:
     original = Path(multirun.original).parent
     if not multirun.original or multirun.project not in original.parents:
         return True
-    # A copied project in a folder above the original may share the original's database.
+    # The copy may contain the original. Then the database is the copy's own only if the original has one as well.
     return (original / file.resolve().relative_to(multirun.project.resolve())).exists()
 
 
 def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
     """Add the tags of normlab to experiments and runs of older versions, which did not set them."""
-    ours = EXPERIMENTS.c.artifact_location.like("file:%/multirun/artifacts")
-    untagged = sa.select(EXPERIMENTS.c.experiment_id).where(ours, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
-    rows = [{"experiment_id": number, "key": FILES_TAG, "value": "true"} for number in connection.scalars(untagged)]
-    if rows:
+    is_old = EXPERIMENTS.c.artifact_location.like("file:%/multirun/artifacts")
+    untagged = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
+    if rows := [{"experiment_id": id_, "key": FILES_TAG, "value": "true"} for id_ in connection.scalars(untagged)]:
         connection.execute(sa.insert(EXPERIMENT_TAGS), rows)
     tagged = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
     our_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == "kind", TAGS.c.value.in_(["job", "sweep"]))
@@ -122,18 +122,18 @@ def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
     for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
         new_key = key.replace(old, new)
-        if not _any(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
+        if not _has_row(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
             _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
-def _update(connection: sa.Connection, rows: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
-    """Set columns of all rows that match a condition; does not lock the database if no row matches."""
-    if _any(connection, rows, where):
-        connection.execute(sa.update(rows).where(where).values(values))
+def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
+    """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
+    if _has_row(connection, table, where):
+        connection.execute(sa.update(table).where(where).values(values))
 
 
-def _any(connection: sa.Connection, rows: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
-    return connection.scalar(sa.select(sa.literal(1)).select_from(rows).where(where).limit(1)) is not None
+def _has_row(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
+    return connection.scalar(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)) is not None
 
 
 def _engine(uri: str) -> sa.Engine:

@@ -16,7 +16,7 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset, epoch_metrics, job_tags, supersede_others, terminate
+from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_others, terminate
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
@@ -35,15 +35,15 @@ class Delivery:
         self.name = job.label
         self.fault = ""  # the reason why the folder cannot be delivered
         self._is_intact = False  # whether the job is finished and its files passed all checks
-        self._run_id = ""  # the run's id
-        self._attempt = 0  # the time of the first journal record that the run shows
+        self._run_id = ""
+        self._attempt_time = 0  # the time of the first journal record that the run shows
         self._delivered_count = 0  # the number of delivered journal records
         self._has_ended = False
         self._refused_files = ""  # files that the store refuses, with the reasons
         self._monitor: SystemMetricsMonitor | None = None
 
     @property
-    def missing(self) -> str:
+    def undelivered_text(self) -> str:
         """The job's name and the number of epochs that its run lacks; empty if the run is complete."""
         records = self._folder.records()
         if not records or (self._has_ended and len(records) == self._delivered_count):
@@ -67,7 +67,7 @@ class Delivery:
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
                     terminate(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver(last=not is_locked(self._folder.path))  # an ended process writes nothing more
+        self._deliver(last=not is_locked(self._folder.path))  # without a lock, no process writes to the folder
         if self._refused_files:
             raise UndeliverableError(self._refused_files)
 
@@ -87,7 +87,7 @@ class Delivery:
                 if last and self._run_id and not self._has_ended:
                     self._stop("FAILED", "the job's process died without a message", None)
             except Exception:
-                self._attempt = 0  # look up the run again: it may be deleted, or created although the answer was lost
+                self._attempt_time = 0  # look up the run again; it may be deleted, or created without an answer
                 raise
 
     def _deliver_records(self) -> None:
@@ -95,7 +95,7 @@ class Delivery:
         records = self._folder.records()
         if not records or records[0]["kind"] != "start":
             return
-        if records[0]["time"] != self._attempt:
+        if records[0]["time"] != self._attempt_time:
             self._open(records[0])
         if self._has_ended and len(records) == self._delivered_count:
             return
@@ -123,25 +123,25 @@ class Delivery:
         if candidates:
             run = max(candidates, key=lambda run: run.info.status == "FINISHED")
         else:
-            new = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
-            run = client.get_run(self._store.create_run(start["time"], new, self._job.label))
+            all_tags = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
+            run = client.get_run(self._store.create_run(start["time"], all_tags, self._job.label))
             runs = self._runs()  # a request that is sent twice creates two runs
         run = self._store.place_files(run)
         remove_partial_files(run)
         self._run_id = run.info.run_id
         supersede_others(client, runs, self._run_id)
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
-        changed = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
-        client.log_batch(self._run_id, params=params, tags=changed)
+        changed_tags = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
+        client.log_batch(self._run_id, params=params, tags=changed_tags)
         self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
         self._delivered_count = len(self._folder.records()) if self._has_ended else 0
         if not self._has_ended:
             self._reopen()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # a failing store ends it
+        if self._system_metrics and not self._folder.finished:  # the monitor ends if the store fails
             self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
-        self._attempt = start["time"]
+        self._attempt_time = start["time"]
 
     def _reopen(self) -> None:
         """Set an ended run to RUNNING again, because its job was resumed or the run is incomplete."""
@@ -169,11 +169,11 @@ class Delivery:
 
     def _log_records(self, records: list[Record]) -> None:
         """Deliver the journal records that the run does not have yet."""
-        client, new = self._store.client, records[self._delivered_count :]
-        client.log_batch(self._run_id, epoch_metrics(new))
-        for record in new:
+        client, new_records = self._store.client, records[self._delivered_count :]
+        client.log_batch(self._run_id, epoch_metrics(new_records))
+        for record in new_records:
             if record["kind"] == "ready":
-                client.log_inputs(self._run_id, [dataset(records[0]["config"]["data"]["name"], record["source"])])
+                client.log_inputs(self._run_id, [dataset_input(records[0]["config"]["data"]["name"], record["source"])])
                 tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
                 client.log_batch(self._run_id, tags=tags)
         self._delivered_count = len(records)
@@ -182,11 +182,11 @@ class Delivery:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finished = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
-        final = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
-        client.log_batch(self._run_id, final, tags=[RunTag(*LOGGED_IMAGES_TAG)])
+        final_metrics = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
+        client.log_batch(self._run_id, final_metrics, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finished) as files:
             self._refused_files = deliver_files(client, self._run_id, files)
-        check_metrics(client, self._run_id, epoch_metrics(records) + final)
+        check_metrics(client, self._run_id, epoch_metrics(records) + final_metrics)
         self._terminate("FINISHED", finished)
 
     def _stop(self, status: str, error: str, time: int | None) -> None:
@@ -199,10 +199,10 @@ class Delivery:
         self._stop_monitor()
         runs = self._runs()
         supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
-        data = [run.data for run in runs if run.info.run_id == self._run_id]
-        if self._job.params.keys() - {name for run_data in data for name in run_data.params}:
+        own_data = [run.data for run in runs if run.info.run_id == self._run_id]
+        if self._job.params.keys() - {name for run_data in own_data for name in run_data.params}:
             raise OSError("the params did not arrive")
-        if status == "FINISHED" and any("error" in run_data.tags for run_data in data):  # another command set the tag
+        if status == "FINISHED" and any("error" in run_data.tags for run_data in own_data):  # set by another command
             self._store.client.delete_tag(self._run_id, "error")
         terminate(self._store.client, self._run_id, status, time)
         self._has_ended = True

@@ -42,11 +42,11 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
     `files` maps paths in the run to local paths. The run's tag `not_delivered` gets the text too. Raises OSError if a
     file did not arrive complete, and any error of MLflow after which a retry may succeed.
     """
-    refused = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
-    sizes = {name: path.stat().st_size for name, path in files.items() if name not in refused}
-    if lost := missing_files(client, run_id, sizes):
-        raise OSError(f"{', '.join(lost)} did not arrive")
-    text = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    refusals = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
+    sizes = {name: path.stat().st_size for name, path in files.items() if name not in refusals}
+    if missing := missing_files(client, run_id, sizes):
+        raise OSError(f"{', '.join(missing)} did not arrive")
+    text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     if text:
         client.set_tag(run_id, NOT_DELIVERED_TAG, text[:5000])
     elif NOT_DELIVERED_TAG in client.get_run(run_id).data.tags:
@@ -75,13 +75,13 @@ def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
 
 
 def missing_files(client: MlflowClient, run_id: str, sizes: Mapping[str, int | None]) -> list[str]:
-    """Return the files that a run lacks or holds with a wrong size; `sizes` are in bytes, None allows any size."""
+    """Return the files that a run lacks or holds with a wrong size; `sizes` are in bytes, and None allows any size."""
     folders = {name.rpartition("/")[0] for name in sizes}
-    stored = {item.path: item.file_size for folder in folders for item in client.list_artifacts(run_id, folder)}
+    stored_sizes = {file.path: file.file_size for folder in folders for file in client.list_artifacts(run_id, folder)}
     return [
         name
         for name, size in sizes.items()
-        if name not in stored or (size is not None and stored[name] not in (size, None))
+        if name not in stored_sizes or (size is not None and stored_sizes[name] not in (size, None))
     ]
 
 

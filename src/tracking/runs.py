@@ -26,8 +26,8 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
     """Raise OSError if a run lacks one of these metrics at its step; a proxy may have swallowed a request."""
     expected = {(metric.key, metric.step, metric.timestamp) for metric in metrics}
     stored = [metric for name in {name for name, *_ in expected} for metric in client.get_metric_history(run_id, name)]
-    if lost := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
-        raise OSError(f"{', '.join(sorted({name for name, *_ in lost}))} did not arrive")
+    if missing := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
+        raise OSError(f"{', '.join(sorted({name for name, *_ in missing}))} did not arrive")
 
 
 def job_tags(start: Record) -> dict[str, str]:
@@ -49,7 +49,7 @@ def job_tags(start: Record) -> dict[str, str]:
     return tags
 
 
-def dataset(name: str, source: Mapping[str, Any]) -> DatasetInput:
+def dataset_input(name: str, source: Mapping[str, Any]) -> DatasetInput:
     """Return a job's dataset as MLflow's dataset input, with the digest of its images."""
     entity = Dataset(
         name=name,
@@ -68,14 +68,14 @@ def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) 
         raise OSError(f"the status {status} did not arrive")
 
 
-def supersede_others(client: MlflowClient, runs: Iterable[Run], kept: str) -> None:
-    """Hide all runs but the run `kept` from all views; they are earlier attempts, or a request created them twice.
+def supersede_others(client: MlflowClient, runs: Iterable[Run], kept_id: str) -> None:
+    """Hide runs of earlier attempts, and runs that a repeated request created, from all views; `kept_id` stays.
 
     The tag that hides a run is set last. If a command is killed before, the next command repeats all steps.
     """
     for run in runs:
         run_id = run.info.run_id
-        if run_id == kept:
+        if run_id == kept_id:
             continue
         if run.info.status == "RUNNING":
             client.set_terminated(run_id, "KILLED")

@@ -45,10 +45,10 @@ class Tracker:
         self._uri = store_uri(settings)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
-        self._parent: SweepRun | None = None
+        self._sweep_run: SweepRun | None = None
         self._jobs: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
-        self._refusals: dict[str, str] = {}  # the store's last refusal by the run's name
+        self._refusals: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
         self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
         self._was_stopped = False  # whether Ctrl-C or a signal stopped the sweep
         self._patience, self._deadline = PATIENCE, math.inf
@@ -61,11 +61,11 @@ class Tracker:
             # Only one command at a time may create the tables of a new store, or the run of a sweep.
             with folder_lock(next(folder for folder in path.parents if folder.is_dir())):
                 store = open_store(self._settings, self._multirun, self._experiment)
-                parent = self._parent = SweepRun(store, self._sweep, self._multirun)
-                parent.open()
+                sweep_run = self._sweep_run = SweepRun(store, self._sweep, self._multirun)
+                sweep_run.open()
         except BaseException as error:  # a signal, or any error of the store
-            if self._parent is not None:
-                self._parent.abandon(STOPPED_PATIENCE)
+            if self._sweep_run is not None:
+                self._sweep_run.abandon(STOPPED_PATIENCE)
             if isinstance(error, BadInput) or not isinstance(error, Exception):
                 raise
             refuse_store(error, self._uri, "cannot be used", self._experiment)
@@ -73,22 +73,22 @@ class Tracker:
             self._say(store.multirun.notice)
         system_metrics = self._settings.system_metrics
         self._jobs = [
-            Delivery(store, parent.mark, parent.id, job, job.at(self._multirun), system_metrics)
+            Delivery(store, sweep_run.mark, sweep_run.id, job, job.at(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._open_runs = [*self._jobs, parent]
+        self._open_runs = [*self._jobs, sweep_run]
         self._thread.start()
 
     def _deliver_until_closed(self) -> None:
-        assert self._parent is not None
-        publish, period = self._parent.publish_views, PERIOD
-        has_failed = self._try_step(publish) is not None
+        assert self._sweep_run is not None
+        publish_views, period = self._sweep_run.publish_views, PERIOD
+        has_failed = self._try_step(publish_views) is not None
         while not self._closing.wait(period):
             errors = [self._try_step(job.advance) for job in self._jobs if not self._closing.is_set()]
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
         while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
-        if self._parent not in self._open_runs and has_failed and (error := self._try_step(publish)):
+        if self._sweep_run not in self._open_runs and has_failed and (error := self._try_step(publish_views)):
             self._say(f"MLflow's page shows its default view: {_short_text(reason(error, self._uri))}")
 
     def _end_runs(self) -> bool:
@@ -134,8 +134,8 @@ class Tracker:
         Set `stopped` after Ctrl-C or a signal: this call then waits only 2 s for a store that does not answer.
         """
         if self._thread.ident is None:  # the store was still opening, or was refused
-            if self._parent is not None:
-                self._parent.abandon(STOPPED_PATIENCE)
+            if self._sweep_run is not None:
+                self._sweep_run.abandon(STOPPED_PATIENCE)
             return False
         self._was_stopped = stopped
         self._patience = STOPPED_PATIENCE if stopped else PATIENCE
@@ -150,8 +150,8 @@ class Tracker:
                     self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
                     notice_time = math.inf
         finally:  # report even after a second Ctrl-C
-            complete = self._report()
-        return complete
+            is_complete = self._report()
+        return is_complete
 
     def _report(self) -> bool:
         """Report undelivered runs with reasons and the next command; return whether everything is delivered."""
@@ -163,18 +163,18 @@ class Tracker:
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        open_runs = list(self._open_runs)  # a copy, because the thread may still change it
-        jobs = [text for run in open_runs if isinstance(run, Delivery) and (text := run.missing)]
-        names = [*shorten(jobs, MOST_NAMES, "{:,} more jobs"), *(run.name for run in open_runs if run is self._parent)]
-        if names:
+        runs = list(self._open_runs)  # a copy, because the thread may still change it
+        texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
+        entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
+        if entries:
             cause = _short_text(reason(self._error, self._uri)) if self._error else "no answer in time"
-            self._say_undelivered([f"{', '.join(names)}: {cause}"])
-        if names or self._refused_runs:
+            self._say_undelivered([f"{', '.join(entries)}: {cause}"])
+        if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
-        assert self._parent is not None
-        for line in self._parent.pages():
+        assert self._sweep_run is not None
+        for line in self._sweep_run.pages():
             self._say(line)
-        return not (names or self._refused_runs or faults)
+        return not (entries or self._refused_runs or faults)
 
     def _say_undelivered(self, texts: list[str]) -> None:
         for text in texts:

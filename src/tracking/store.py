@@ -21,7 +21,7 @@ from src.runs.multirun import Multirun, identify, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
 from src.tracking.database import FILES_TAG, ID_TAG, PLACE_TAG, place_files, prepare_database, restore_id, update_paths
 
-URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # printed instead of an address that holds a password
+URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # messages show it instead of an address that holds a password
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
             if not multirun.new:
                 multirun = save_identity(multirun)  # saved first: after a kill, the next command repeats the update
                 update_paths(uri, multirun)
-        experiment = _experiment(client, name, multirun, local=local)
+        experiment = _find_or_create_experiment(client, name, multirun, local=local)
         _check_experiment(experiment, multirun, uri, typed, local=local)
         if multirun.new:
             multirun = save_identity(multirun)
@@ -135,8 +135,8 @@ def refuse_store(error: Exception, uri: str, problem: str, typed: str) -> NoRetu
     raise BadInput(f"the store {masked(uri)} {problem}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
 
 
-def _experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
-    """Return the experiment that the folder once requested by this name; otherwise find it by its name or create it.
+def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
+    """Return the experiment that this folder once requested by this name, else the one with this name, else a new one.
 
     If the store is `local`, a database, a new experiment keeps its runs' files in the users' folders.
     """
@@ -175,8 +175,8 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
 
 def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
     """Tag an experiment with the folder that delivers to it; return whether other folders deliver to it too."""
-    place = str(multirun.path) if local else multirun.name  # other users of a server need not see the path
-    folder_tags = {f"{PLACE_TAG}{multirun.id}": place, _request_tag(name, multirun): "true"}
+    path_or_name = str(multirun.path) if local else multirun.name  # other users of a server need not see the path
+    folder_tags = {f"{PLACE_TAG}{multirun.id}": path_or_name, _request_tag(name, multirun): "true"}
     for key, value in folder_tags.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)

@@ -65,13 +65,13 @@ class SweepRun:
         starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
         children = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt(run for run, of in children if attempts & {job.data.tags.get("attempt") for job in of})
+        return self._store.adopt(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
 
     def _describe(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
         sweep = self._sweep
-        size = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
-        text = "\n\n".join([*([" ".join(verdict)] if verdict else []), size, f"    {sweep.command}"])
+        summary = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
+        text = "\n\n".join([*([" ".join(verdict)] if verdict else []), summary, f"    {sweep.command}"])
         tags = [RunTag("command", sweep.command), RunTag("mlflow.note.content", text)]
         self._store.client.log_batch(self.id, tags=tags)
 
@@ -111,7 +111,7 @@ class SweepRun:
         Raises OSError if a file did not arrive, and UndeliverableError if the store refuses a file for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [job for job in (planned.at(self._multirun) for planned in self._sweep.jobs) if is_readable(job)]
+        jobs = [job for job in (planned_job.at(self._multirun) for planned_job in self._sweep.jobs) if is_readable(job)]
         end_time = max(self._start_time, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),

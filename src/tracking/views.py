@@ -57,23 +57,23 @@ def sweep_views(
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
     tags = {}
     for kind in names if seeds > 1 else (CURVES, TABLE):
-        state = _compact(_state(mark, varied, kind, penalty=penalty, images=images))
+        state = _compact_json(_view_state(mark, varied, kind, penalty=penalty, images=images))
         view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
-        tags[TAG_PREFIX + view_key(mark, kind)] = _compact(view)
+        tags[TAG_PREFIX + view_key(mark, kind)] = _compact_json(view)
     return tags
 
 
-def _state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
+def _view_state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varied if param != "seed"]
     columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
     # MLflow shows images of only the first ten runs, so the runs with seed 0 of all cells come first.
-    order = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
+    sort_key = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
     return {
         "searchFilter": f'tags.`{sweep_tag(mark)}` = "true"',
-        "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else order,
+        "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else sort_key,
         "orderByAsc": kind != TABLE,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -102,8 +102,8 @@ def surplus_views(tags: Mapping[str, str]) -> list[str]:
     Only views of normlab are deleted, never views that a user saved.
     """
     total = sum(key.startswith(TAG_PREFIX) for key in tags)
-    ours = [TAG_PREFIX + key for key, _ in reversed(_views(tags))]
-    return ours[: max(0, total - MOST_VIEWS)]
+    our_tags = [TAG_PREFIX + key for key, _ in reversed(_views(tags))]
+    return our_tags[: max(0, total - MOST_VIEWS)]
 
 
 def note(experiment_id: str, tags: Mapping[str, str]) -> str:
@@ -141,5 +141,5 @@ def _link_text(name: str) -> str:
     return name.replace("[", "(").replace("]", ")")
 
 
-def _compact(value: Any) -> str:
+def _compact_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -14,7 +14,7 @@ from src.runs.checkpoint import (
     HEADER,
     Checkpoints,
     Unreadable,
-    attempt,
+    attempt_digest,
     checkpoint_bytes,
     drop_checkpoints,
     load_checkpoint,
@@ -234,7 +234,8 @@ def test_resuming_on_the_same_device_logs_nothing(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "content", [[1], {"attempt": attempt(Path("nowhere"))}, {"attempt": attempt(Path("nowhere")), "epoch": 1}]
+    "content",
+    [[1], {"attempt": attempt_digest(Path("nowhere"))}, {"attempt": attempt_digest(Path("nowhere")), "epoch": 1}],
 )
 def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, content):
     buffer = io.BytesIO()
