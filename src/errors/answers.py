@@ -1,4 +1,4 @@
-"""Reads the predictions of all runs on a dataset, one run at a time, and keeps a few bytes per image and run."""
+"""Reads the predictions of all runs on a dataset.  One run is read at a time, to keep only a few bytes per image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

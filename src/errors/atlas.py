@@ -54,7 +54,7 @@ class Atlas:
 
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
-        """For each cell, the images that only this cell gets wrong, the highest confidence first, split votes last."""
+        """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
         cells = self.answers.values()
         return self._images_alone([cell.wrong for cell in cells], [cell.right for cell in cells])
 
@@ -83,7 +83,7 @@ class Atlas:
 
     @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
-        """How often cells confuse two classes, for each pair of classes, the largest difference between cells first."""
+        """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
         if len(self.answers) < 2:
             return ()
         n = len(self.source["classes"])

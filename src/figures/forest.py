@@ -11,7 +11,7 @@ from src.pictures.colours import colour
 from src.verdict.pairs import Pair
 from src.verdict.points import percent_text
 
-MAX_ROWS = 20  # pairs in the plot
+MAX_ROWS = 20  # with more pairs, the plot shows a selection
 
 
 def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:

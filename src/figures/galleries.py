@@ -12,8 +12,8 @@ from src.figures.side_by_side import side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
-MAX_IMAGES = 20  # images in a gallery
-MAX_CELLS = 16  # cells in a gallery
+MAX_IMAGES = 20  # rows of a gallery
+MAX_CELLS = 16  # columns of a gallery
 
 
 class Gallery(NamedTuple):

@@ -17,7 +17,7 @@ from src.runs.naming import format_value, short_name
 from src.wording import joined
 
 MAX_LEVELS = 30  # with more values of a key, the squares are too small for their numbers
-MAX_UPRIGHT = 7  # values with more letters are written at an angle
+MAX_HORIZONTAL = 7  # if a value has more characters, the labels of the axis are tilted to fit
 
 
 def heat_map(results: Results) -> Figure | None:
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None
         dark = not np.isnan(value) and value < (low + high) / 2
         words = "none" if np.isnan(value) else f"{value:.2f}"
         axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-    tilted = max(map(len, grid.columns)) > MAX_UPRIGHT
+    tilted = max(map(len, grid.columns)) > MAX_HORIZONTAL
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilted, ha="right" if tilted else "center")
     axes.set_yticks(range(len(grid.index)), grid.index)
     axes.tick_params(length=0)

@@ -13,7 +13,7 @@ Settings = Mapping[str, Any]
 DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # alternating lengths of dashes and gaps
 LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))  # matplotlib's line styles
 FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
-MAX_LETTERS = 48  # letters of a cell's name in a figure
+MAX_LETTERS = 48  # a longer name of a cell is cut in the middle
 INK, FRAME = "#222222", "#e4e7ea"
 
 

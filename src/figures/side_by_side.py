@@ -107,7 +107,7 @@ def _draw_column_name(draw: ImageDraw.ImageDraw, bottom: tuple[int, int], name: 
 
 
 def _lines_of(name: str) -> list[str]:
-    """Split the name of a cell into lines of one word.  A long `key=value` becomes two lines."""
+    """Split the name of a cell into one line per word.  A `key=value` that is too wide becomes two lines."""
     words = (word.replace("=", "= ") if text_width(word, DETAIL) > COLUMN_WIDTH else word for word in name.split())
     return " ".join(words).split()
 

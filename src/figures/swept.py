@@ -17,7 +17,7 @@ from src.results.weights import NEAR_ZERO, weight_frame
 from src.runs.naming import format_value, job_name
 
 MAX_LINES = 8  # with more lines, each norm gets a single line
-MAX_TICKS = 12  # labels on the axis
+MAX_TICKS = 12  # with more values, only every second, third, ... value gets a label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
 STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
@@ -63,7 +63,7 @@ def weights_by_l1(results: Results) -> Figure | None:
 
 def _draw(results: Results, path: str, measures: Measures) -> Figure:
     lines = _lines(results, path)
-    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # the first run sets the look of a line
+    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
     position = _axis_positions(numbers_of(pd.concat(lines.values()), path), path)

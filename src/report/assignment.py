@@ -17,7 +17,7 @@ from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
-MISTAKES, COLUMNS = 10, 5  # of a grid: number of images, and of columns
+MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
 channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 
@@ -38,7 +38,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the name and key of each model on one dataset, and a PNG of the model's most confident mistakes."""
+    """Yield each model's name, its key, and a PNG of its most confident mistakes on the dataset of `atlas`."""
     try:
         images = atlas.test_images()
     except BadInput:
@@ -80,8 +80,8 @@ def _conditions(report: Report) -> str:
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
-        f"The curves show the validation images ({held_back} images held back from training).  The networks are tested "
-        "once, after the last epoch."
+        f"The curves are measured on the validation images ({held_back}, held back from training).  The test images "
+        "are used once, after the last epoch."
     )
 
 

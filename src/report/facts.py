@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-LIMIT = 40  # values listed for one key
+LIMIT = 40  # the report shortens a longer list of a key's values
 
 
 class Facts(NamedTuple):
@@ -61,7 +61,7 @@ def _description(source: Mapping[str, Any]) -> str:
 
 
 def _environment(jobs: Sequence[FinishedJob]) -> Rows:
-    """The environments of the jobs.  A name with several values lists each value with its number of runs.
+    """The versions, hardware and variables of the jobs.  Where jobs differ, each value has its number of runs.
 
     A job that was resumed in another environment counts for both environments.
     """

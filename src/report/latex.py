@@ -8,7 +8,7 @@ import pandas as pd
 from src.report.table import Column, notes, table_columns
 from src.results.results import Results
 
-HEADING_WIDTH = 10  # most characters in a line of a heading
+HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines
 
 # TeX code for characters that are special in TeX.  All other characters are left to the document's fonts.
 SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {

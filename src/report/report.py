@@ -27,7 +27,7 @@ from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # rows in the report
+MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # the report lists at most this many
 MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs
 
 
@@ -41,7 +41,7 @@ class Report:
     atlases: Sequence[Atlas]
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without suffix
-    galleries: Sequence[Mapping[str, Gallery]]  # of each dataset, by file name without suffix
+    galleries: Sequence[Mapping[str, Gallery]]  # for each dataset, its galleries by file name without suffix
 
     @property
     def title(self) -> str:

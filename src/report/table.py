@@ -34,11 +34,11 @@ class Column:
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: means over seeds, accuracies from 0 to 1, and a missing spread for cells with one seed.
+    """The table as numbers: means over seeds, accuracies from 0 to 1, and no spread for cells with one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
     of training only.  `other code` counts runs of a different version of the code, `other environment` runs in a
-    different environment than most.  Cells that share a letter in `letters` do not differ significantly.
+    different environment than most runs.  Cells that share a letter in `letters` do not differ significantly.
     """
     runs = results.runs
     first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)

@@ -19,8 +19,8 @@ from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-MAX_EFFECTS = 6  # printed lines
-MAX_PROBLEMS = 10  # printed lines
+MAX_EFFECTS = 6  # lines; the report lists all effects
+MAX_PROBLEMS = 10  # lines about unusable jobs
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
@@ -78,7 +78,7 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
 
 
 def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
-    """Drop columns of this rank of `optional`, the rightmost first, until the table fits into `width` characters."""
+    """Drop columns whose rank is `optional`, the rightmost first, until the table fits into `width` characters."""
     kept = list(columns)
     for column in [column for column in reversed(kept) if column.optional == optional]:
         if _width(kept) <= width:
@@ -88,7 +88,7 @@ def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[
 
 
 def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
-    """The width of a table in characters.  `wrap` breaks the columns that can wrap after every word."""
+    """The width of a table in characters, with line breaks after every word of columns that can wrap if `wrap`."""
     widths = []
     for column in columns:
         lines = [*column.on_screen.split("\n"), *column.texts]

@@ -1,4 +1,4 @@
-"""Finds runs from a different environment than most runs, if the difference can change the last bits of a result."""
+"""Finds runs with a different environment from most runs that can change the last bits of their results."""
 
 from collections import Counter
 

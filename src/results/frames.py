@@ -18,7 +18,7 @@ RESULT_COLUMNS = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters
 ORIGIN_COLUMNS = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
 HARDWARE = ("torch", "device", "cpu", "gpu", "cpu capability")
 Environment = tuple[tuple[str, str], ...]
-"""Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have a name more than once."""
+"""Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have two values for a name."""
 
 
 def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, FinishedJob]:

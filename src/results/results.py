@@ -34,7 +34,7 @@ class Results:
 
     runs: pd.DataFrame  # one row per run, cells in the order of the sweeps, seeds ascending
     epochs: pd.DataFrame  # one row per epoch of a run, in the order of the runs
-    varies: tuple[str, ...]  # dotted keys that differ between cells, the norm first; the seed does not count
+    varies: tuple[str, ...]  # dotted keys that differ between cells, without the seed; the norm comes first
     sources: Mapping[str, Mapping[str, Any]]  # the stored description of each dataset, by its digest
     jobs: Mapping[str, FinishedJob]  # the job of each run, by the run's name
     unfinished: tuple[JobProblem, ...]

@@ -17,7 +17,7 @@ from src.wording import counted, joined
 Levels = tuple[Any, ...]
 """A combination of levels: one value for each factor."""
 MAX_LEVELS = 400  # main effects and interactions with more combinations of levels are skipped
-NOT_READ = object()  # replaces the value of a key that the options of a cell do not read
+NOT_READ = object()  # stands for the value of a key that the options of a cell do not read
 
 
 @dataclass(frozen=True)
