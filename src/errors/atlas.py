@@ -140,9 +140,9 @@ def read_atlases(results: Results) -> list[Atlas]:
     """Read the predictions of all runs, and return the test errors on each dataset."""
     atlases = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
-        first, source = runs.iloc[0], results.sources[str(digest)]
-        data = stored_option("data", results.jobs[first["run"]].start["config"]["data"])
-        atlases.append(Atlas(first["dataset_name"], source, data, *read_answers(results, str(digest))))
+        first_run, source = runs.iloc[0], results.sources[str(digest)]
+        data = stored_option("data", results.jobs[first_run["run"]].start["config"]["data"])
+        atlases.append(Atlas(first_run["dataset_name"], source, data, *read_answers(results, str(digest))))
     return atlases
 
 

@@ -58,9 +58,9 @@ def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     if len(names) > 1:
         rows, columns = np.triu_indices(len(names), k=1)
         between = shares[rows, columns]
-        most, named = int(between.argmax()), len(names) > 2 and not (same_cell >= between.max()).any()
-        where = f" ({names[rows[most]]} and {names[columns[most]]} disagree most)" if named else ""
-        yield f"Runs of different cells disagree on {_range_text(between)} of the images{where}{seeds}"
+        top, names_pair = int(between.argmax()), len(names) > 2 and not (same_cell >= between.max()).any()
+        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if names_pair else ""
+        yield f"Runs of different cells disagree on {_range_text(between)} of the images{pair_text}{seeds}"
     elif seeds:
         yield f"Two runs with different seeds disagree on {_range_text(same_cell)} of the images"
 

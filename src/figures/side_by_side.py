@@ -58,9 +58,9 @@ def side_by_side(
     left = TILE + 2 * GAP
     width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
     legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
-    lines = [(line, HEADING, INK) for line in _wrap(heading, width - 2 * GAP, HEADING)]
-    lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
-    head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
+    lines = [(line, HEADING, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING)]
+    lines += [(line, DETAIL, GREY) for line in _wrap_text(legend, width - 2 * GAP, DETAIL)]
+    head = max(len(_name_lines(name)) for name in columns) * (DETAIL + 3)
     below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
     picture, draw = tiles.blank_picture(width, below + len(indices) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
@@ -100,19 +100,19 @@ def _draw_answer(draw: ImageDraw.ImageDraw, corner: tuple[int, int], answer: _An
 
 def _draw_column_name(draw: ImageDraw.ImageDraw, bottom: tuple[int, int], name: str) -> None:
     """Write the name of a column; `bottom` is the middle of the lower edge of its last line."""
-    for line, word in enumerate(reversed(_lines_of(name))):
+    for line, word in enumerate(reversed(_name_lines(name))):
         size = tiles.common_size([word], COLUMN_WIDTH - 2, DETAIL, smallest=8)
         y = bottom[1] - line * (DETAIL + 3)
         draw.text((bottom[0], y), tiles.cut(word, COLUMN_WIDTH - 2, size), INK, tiles.font(size), anchor="md")
 
 
-def _lines_of(name: str) -> list[str]:
+def _name_lines(name: str) -> list[str]:
     """Split the name of a cell into one line per word.  A `key=value` that is too wide becomes two lines."""
     words = (word.replace("=", "= ") if text_width(word, DETAIL) > COLUMN_WIDTH else word for word in name.split())
     return " ".join(words).split()
 
 
-def _wrap(words: str, width: int, size: int) -> list[str]:
+def _wrap_text(words: str, width: int, size: int) -> list[str]:
     """Wrap text in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():

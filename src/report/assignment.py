@@ -34,7 +34,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
         files[grid_files[model]] = picture
-    write_all(folder, {**files, "README.md": _readme(report, grid_files, budget).encode()})
+    write_all(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
@@ -51,10 +51,10 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         yield model, job.start["cell"], picture_png(grid)
 
 
-def _readme(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
+def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
     parts = [
         "# Normalisation and regularisation: a comparison",
-        _conditions(report),
+        _conditions_text(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
         _table([column.heading for column in report.columns], report.rows),
@@ -74,7 +74,7 @@ def _readme(report: Report, grid_files: dict[str, str], budget: int | None) -> s
     return "\n\n".join(parts) + "\n"
 
 
-def _conditions(report: Report) -> str:
+def _conditions_text(report: Report) -> str:
     common = dict(report.facts.common)
     keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)

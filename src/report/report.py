@@ -109,17 +109,17 @@ def draw_report(
     warn: Callable[[str], None],
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
-    pictures = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    pictures = [_draw_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
     return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), pictures)
 
 
-def _galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
+def _draw_galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
         pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
-    except BadInput as missing:
-        warn(f"no galleries: {str(missing).splitlines()[0]}")
+    except BadInput as refusal:
+        warn(f"no galleries: {str(refusal).splitlines()[0]}")
         return {}
     return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 

@@ -99,8 +99,8 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
     lines = [SELECTION_RULE]
     total = frame["n"].sum()
     if "letters" in frame:
-        apart = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
-        lines.append(f"Cells that share a letter do not differ significantly{apart}.")
+        dataset_note = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
+        lines.append(f"Cells that share a letter do not differ significantly{dataset_note}.")
     if frame["parameters"].nunique() == 1:
         lines.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
     if (frame["n"] > 1).any():

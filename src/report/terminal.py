@@ -65,7 +65,7 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
     """Print the table and its notes.  A narrow terminal drops columns, but never cuts a value."""
     numbers, width = number_columns(frame), console.width
     columns = _drop_columns([*setting_columns(results, frame), *numbers], 2, width)
-    if _width(columns) > width:
+    if _table_width(columns) > width:
         # One column with the cell's name can wrap, but a column for each key would be cut.
         columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_table(columns, width), crop=False)
@@ -81,14 +81,14 @@ def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[
     """Drop columns whose rank is `optional`, the rightmost first, until the table fits into `width` characters."""
     kept = list(columns)
     for column in [column for column in reversed(kept) if column.optional == optional]:
-        if _width(kept) <= width:
+        if _table_width(kept) <= width:
             break
         kept.remove(column)
     return kept
 
 
-def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
-    """The width of a table in characters, with line breaks after every word of columns that can wrap if `wrap`."""
+def _table_width(columns: Sequence[Column], *, wrap: bool = True) -> int:
+    """The width of a table in characters.  With `wrap`, a column that can wrap is as narrow as its longest word."""
     widths = []
     for column in columns:
         lines = [*column.on_screen.split("\n"), *column.texts]
@@ -100,7 +100,7 @@ def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
 def _table(columns: Sequence[Column], width: int) -> Table:
     """A table of `width` characters, or wider if a value would be cut."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.width = min(_width(columns, wrap=False), max(_width(columns), width))
+    table.width = min(_table_width(columns, wrap=False), max(_table_width(columns), width))
     for column in columns:
         alignment: Literal["right", "left"] = "right" if column.numeric else "left"
         table.add_column(Text(column.on_screen), justify=alignment, no_wrap=not column.wraps)

@@ -1,4 +1,4 @@
-"""Finds runs with a different environment from most runs that can change the last bits of their results."""
+"""Finds runs that used another environment than most runs.  Only differences that can change results count."""
 
 from collections import Counter
 

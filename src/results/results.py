@@ -48,12 +48,12 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
     for plan in progress_bar(list(planned.values()), "reading the runs"):
-        job = _load(plan.at(multirun), plan)
+        job = _load_job(plan.at(multirun), plan)
         if isinstance(job, JobProblem):
             unfinished.append(job)
         else:
             finished.append(job)
-            incomplete += _incomplete(job, plan)
+            incomplete += _file_problems(job, plan)
     varies = _varying_keys(sweeps, finished)
     jobs = name_runs(finished, varies)
     sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
@@ -67,12 +67,12 @@ def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> t
     return tuple(sorted(varies, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
-def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | JobProblem:
+def _load_job(folder: JobFolder, plan: PlannedJob) -> FinishedJob | JobProblem:
     """The finished job, or the reason why its results cannot be compared."""
     job = FinishedJob(folder)
     try:
         if not folder.finished:
-            return JobProblem(plan.label, _why_unfinished(folder))
+            return JobProblem(plan.label, _unfinished_reason(folder))
         fault = numbers_fault(job, plan.key)
     except NoAccess as refusal:
         return JobProblem(plan.label, refusal.reason, "not readable")
@@ -81,7 +81,7 @@ def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | JobProblem:
     return JobProblem(plan.label, fault, "damaged") if fault else job
 
 
-def _incomplete(job: FinishedJob, plan: PlannedJob) -> list[JobProblem]:
+def _file_problems(job: FinishedJob, plan: PlannedJob) -> list[JobProblem]:
     try:
         fault, state = files_fault(job), "damaged"
     except NoAccess as refusal:
@@ -89,7 +89,7 @@ def _incomplete(job: FinishedJob, plan: PlannedJob) -> list[JobProblem]:
     return [JobProblem(plan.label, f"{fault}; the run is still compared", state)] if fault else []
 
 
-def _why_unfinished(folder: JobFolder) -> str:
+def _unfinished_reason(folder: JobFolder) -> str:
     records = folder.records()
     epochs = sum(record["kind"] == "epoch" for record in records)
     progress = f"its journal has {counted(epochs, 'epoch')}"

@@ -46,15 +46,15 @@ def judge(sweeps: Sequence[Sweep], results: Results, correct_by_run: Mapping[str
     pairs, effects = as_pairs(groups), factor_effects(results)
     return Verdicts(
         pairs,
-        _letters(groups, pairs),
-        _opening(groups, pairs, results),
+        _letters_by_cell(groups, pairs),
+        _opening_sentences(groups, pairs, results),
         _seed_commands(sweeps, groups, pairs),
-        tuple(_left_out(groups, correct_by_run, results, effects)),
+        tuple(_left_out_sentences(groups, correct_by_run, results, effects)),
         effects,
     )
 
 
-def _letters(groups: Sequence[DatasetComparison], pairs: Sequence[Pair]) -> dict[str, str]:
+def _letters_by_cell(groups: Sequence[DatasetComparison], pairs: Sequence[Pair]) -> dict[str, str]:
     """The letters by cell; empty if two cells on the same images were not compared, because letters need every pair.
 
     Cells that were tested on different images never share a letter.
@@ -75,7 +75,7 @@ def _letters(groups: Sequence[DatasetComparison], pairs: Sequence[Pair]) -> dict
     return by_cell
 
 
-def _opening(groups: Sequence[DatasetComparison], pairs: Sequence[Pair], results: Results) -> tuple[str, ...]:
+def _opening_sentences(groups: Sequence[DatasetComparison], pairs: Sequence[Pair], results: Results) -> tuple[str, ...]:
     several = [group for group in groups if len(group.means) > 1]
     if not several:
         names = joined([name for group in groups for name in group.means])
@@ -93,29 +93,30 @@ def _best_text(means: Mapping[str, float], pairs: Sequence[Pair]) -> str:
     """Name the cell with the highest mean accuracy, and compare it with the other cells."""
     best = next(iter(means))
     rivals = {({pair.first, pair.second} - {best}).pop(): pair for pair in pairs if best in (pair.first, pair.second)}
-    equal = [name for name in means if name in rivals and rivals[name].equal]
-    tied = [name for name in means if name not in (best, *equal) and abs(means[name] - means[best]) < ROUNDING]
-    not_different = [name for name in means if name in rivals and not rivals[name].decided and name not in equal]
+    identical = [name for name in means if name in rivals and rivals[name].equal]
+    tied = [name for name in means if name not in (best, *identical) and abs(means[name] - means[best]) < ROUNDING]
+    undecided = [name for name in means if name in rivals and not rivals[name].decided and name not in identical]
     # A mean covers all seeds, but a pair only common seeds.  So another cell can be significantly better than `best`.
-    ahead = [name for name, pair in rivals.items() if pair.decided and (pair.difference > 0) != (pair.first == best)]
-    behind = len(rivals) - len(not_different) - len(ahead) - len(equal)
-    unknown = len(means) - 1 - len(rivals)
+    better = [name for name, pair in rivals.items() if pair.decided and (pair.difference > 0) != (pair.first == best)]
+    worse_count = len(rivals) - len(undecided) - len(better) - len(identical)
+    unknown_count = len(means) - 1 - len(rivals)
     accuracy = f"{100 * means[best]:.2f} %"
-    if equal and len(equal) == len(means) - 1:
+    if identical and len(identical) == len(means) - 1:
         return f"{joined(list(means))} give bit-identical results with the same seed; their test accuracy is {accuracy}"
-    highest_cells = [best, *equal, *tied]
-    it, verb = "it" if len(highest_cells) == 1 else best, "is" if len(ahead) == 1 else "are"
-    highest = f"{joined(highest_cells)} {'have' if equal or tied else 'has'} the highest test accuracy, {accuracy}"
-    if behind == len(means) - 1 - len(equal):
-        worse = "the other cell" if behind == 1 else f"all {behind:,} others"
+    highest_cells = [best, *identical, *tied]
+    subject, verb = "it" if len(highest_cells) == 1 else best, "is" if len(better) == 1 else "are"
+    highest = f"{joined(highest_cells)} {'have' if identical or tied else 'has'} the highest test accuracy, {accuracy}"
+    if worse_count == len(means) - 1 - len(identical):
+        worse_text = "the other cell" if worse_count == 1 else f"all {worse_count:,} others"
     else:
-        worse = counted(behind, "cell")
+        worse_text = counted(worse_count, "cell")
     clauses = [
-        highest + (f" ({joined([best, *equal])} give bit-identical results with the same seed)" if equal else ""),
-        f"{it} does not differ significantly from {joined(not_different)}" if not_different else "",
-        f"{it} is significantly better than {worse}" if behind else "",
-        f"{joined(ahead)} {verb} significantly better on the common seeds" if ahead else "",
-        f"{it} cannot be compared with {counted(unknown, 'other cell')}" if unknown else "",
+        highest
+        + (f" ({joined([best, *identical])} give bit-identical results with the same seed)" if identical else ""),
+        f"{subject} does not differ significantly from {joined(undecided)}" if undecided else "",
+        f"{subject} is significantly better than {worse_text}" if worse_count else "",
+        f"{joined(better)} {verb} significantly better on the common seeds" if better else "",
+        f"{subject} cannot be compared with {counted(unknown_count, 'other cell')}" if unknown_count else "",
     ]
     return "; ".join(filter(None, clauses))
 
@@ -143,20 +144,20 @@ def _span_text(group: DatasetComparison, pairs: Sequence[Pair], prefix: str) -> 
 def _basis_text(pairs: Sequence[Pair]) -> str:
     if not pairs:
         return "No two cells could be compared"
-    n = sorted({pair.n for pair in pairs})
+    seed_counts = sorted({pair.n for pair in pairs})
     images = joined([f"{count:,}" for count in sorted({pair.images for pair in pairs})])
-    family = f"Holm's correction over {counted(len(pairs), 'pair')}" if len(pairs) > 1 else "a single pair"
+    correction = f"Holm's correction over {counted(len(pairs), 'pair')}" if len(pairs) > 1 else "a single pair"
     mixed_pairs = sum(pair.across for pair in pairs)
     verb = "compares" if mixed_pairs == 1 else "compare"
-    across = f"; {counted(mixed_pairs, 'pair')} {verb} runs of different environments (†)" if mixed_pairs else ""
-    if n == [1]:
+    mixed = f"; {counted(mixed_pairs, 'pair')} {verb} runs of different environments (†)" if mixed_pairs else ""
+    if seed_counts == [1]:
         return (
-            f"This compares trained networks on {images} test images (one seed, exact McNemar test, {family}), "
-            f"not the methods: another seed could reverse it{across}"
+            f"This compares trained networks on {images} test images (one seed, exact McNemar test, {correction}), "
+            f"not the methods: another seed could reverse it{mixed}"
         )
-    seeds = f"{n[0]} to {n[-1]}" if len(n) > 1 else f"{n[0]}"
-    single = "; pairs with one common seed compare networks, not methods" if n[0] == 1 else ""
-    return f"Based on {seeds} seeds and {images} test images, with {family} at the 5 % level{single}{across}"
+    seeds = f"{seed_counts[0]} to {seed_counts[-1]}" if len(seed_counts) > 1 else f"{seed_counts[0]}"
+    single = "; pairs with one common seed compare networks, not methods" if seed_counts[0] == 1 else ""
+    return f"Based on {seeds} seeds and {images} test images, with {correction} at the 5 % level{single}{mixed}"
 
 
 def _seed_commands(sweeps: Sequence[Sweep], groups: Sequence[DatasetComparison], pairs: Sequence[Pair]) -> str | None:
@@ -167,7 +168,7 @@ def _seed_commands(sweeps: Sequence[Sweep], groups: Sequence[DatasetComparison],
     return more_seeds(sweeps, max(needed)) if needed else None
 
 
-def _left_out(
+def _left_out_sentences(
     groups: list[DatasetComparison], correct_by_run: Mapping[str, Bools], results: Results, effects: Sequence[Effect]
 ) -> Iterator[str]:
     if len(groups) > 1:
