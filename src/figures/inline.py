@@ -1,4 +1,4 @@
-"""Prepares the curves for report.html, where a reader can hide cells and read values off the curves."""
+"""Prepares the curves for report.html, where a reader can hide cells and read the values at each epoch."""
 
 from dataclasses import dataclass
 from typing import Any

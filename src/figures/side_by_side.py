@@ -57,22 +57,22 @@ def side_by_side(
     columns |= {name: _column(cell, indices, classes) for name, cell in cells.items()}
     left = TILE + 2 * GAP
     width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
-    legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
+    legend_text = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
     lines = [(line, HEADING, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING)]
-    lines += [(line, DETAIL, GREY) for line in _wrap_text(legend, width - 2 * GAP, DETAIL)]
-    head = max(len(_name_lines(name)) for name in columns) * (DETAIL + 3)
-    below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
-    picture, draw = tiles.blank_picture(width, below + len(indices) * (TILE + GAP))
+    lines += [(line, DETAIL, GREY) for line in _wrap_text(legend_text, width - 2 * GAP, DETAIL)]
+    names_height = max(len(_name_lines(name)) for name in columns) * (DETAIL + 3)
+    first_row_top = GAP + len(lines) * (HEADING + 4) + GAP + names_height + GAP
+    picture, draw = tiles.blank_picture(width, first_row_top + len(indices) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
         draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, tiles.font(size))
     for row, index in enumerate(indices):
-        picture.paste(tiles.tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
+        picture.paste(tiles.tile(test_images[index]), (GAP, first_row_top + row * (TILE + GAP)))
     size = tiles.common_size(list(classes), TILE - 8, tiles.PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
         x = left + column * COLUMN_WIDTH
-        _draw_column_name(draw, (x + TILE // 2, below - GAP), name)
+        _draw_column_name(draw, (x + TILE // 2, first_row_top - GAP), name)
         for row, answer in enumerate(answers):
-            _draw_answer(draw, (x, below + row * (TILE + GAP)), answer, size)
+            _draw_answer(draw, (x, first_row_top + row * (TILE + GAP)), answer, size)
     return picture
 
 

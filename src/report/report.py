@@ -166,8 +166,8 @@ def escape_markdown(value: Any) -> Any:
     """Put text on one line and escape Markdown's special characters.  `Markup` is returned unchanged."""
     if isinstance(value, Markup):
         return value
-    words = " ".join(str(value).split())
-    return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", words)
+    plain_text = " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", plain_text)
 
 
 def fenced(command: str) -> Markup:

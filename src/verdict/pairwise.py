@@ -94,7 +94,7 @@ def _measurement_ids(results: Results) -> list[int]:
     """Number the runs.  Runs with bit-identical metrics in all epochs get the same number; times do not count."""
     final_metrics = results.runs.filter(regex="^(?!seconds/).*/").to_numpy(np.float64) + 0.0  # -0.0 becomes 0.0
     epoch_metrics = results.epochs.filter(regex="^(?!time/).*/").to_numpy(np.float64) + 0.0
-    rows = results.epochs.groupby("run").indices  # positions of the epochs of each run
+    rows = results.epochs.groupby("run").indices  # rows of `epoch_metrics` by run
     ids: dict[Hashable, int] = {}
     return [
         ids.setdefault((final_metrics[k].tobytes(), epoch_metrics[rows[run]].tobytes()) if run in rows else k, len(ids))

@@ -18,7 +18,7 @@ from src.wording import counted, joined
 
 @dataclass(frozen=True)
 class TunedLevel:
-    """A value (level) of the key, and the cell chosen for it; accuracies go from 0 to 1."""
+    """A value (level) of a key, and the cell chosen for it by validation accuracy; accuracies go from 0 to 1."""
 
     level: str
     cell: str  # the chosen cell
@@ -70,12 +70,12 @@ def tuned(results: Results, key: str, correct_by_run: Mapping[str, Bools] | None
             ties.append(f"{joined(tied)} have the same mean validation accuracy; the first one is chosen.")
     pairs = as_pairs(compare_cells(results, correct_by_run or {}, [row.cell for row in rows]))
     name = short_name(path, results.varies)
-    rule = (
+    selection_rule = (
         f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test "
         "accuracy is reported.  The same runs serve both purposes, so a lucky seed counts twice."
     )
     budget = _budget_sentence(name, rows, len(results.unfinished))
-    return Tuned(path, tuple(rows), pairs, (rule, budget, *ties, *(pair.words for pair in pairs)))
+    return Tuned(path, tuple(rows), pairs, (selection_rule, budget, *ties, *(pair.words for pair in pairs)))
 
 
 def _dotted_key(results: Results, key: str) -> str:
