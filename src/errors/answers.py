@@ -1,4 +1,4 @@
-"""Reads the predictions of all runs on a dataset, one run at a time, and keeps a few bytes per image and run."""
+"""Reads the predictions of all runs on a dataset, one run at a time, and keeps only a few bytes per image and run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,8 +80,8 @@ def read_answers(
     total, label = np.zeros((0, shape[1])), None
     cells: dict[str, CellAnswers] = {}
     unreadable = []
-    names = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
-    for cell, group in progress_bar(list(names.items()), "reading the predictions"):
+    runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
+    for cell, group in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
         runs: dict[str, Answers] = {}
         for run in group:
             try:
@@ -96,9 +96,9 @@ def read_answers(
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
-                class_confidence, right = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                confidence_by_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
                 predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
-                runs[run] = Answers(label, predicted, confidence, class_confidence, calibrate(confidence, right))
+                runs[run] = Answers(label, predicted, confidence, confidence_by_class, calibrate(confidence, correct))
         if runs:
             cells[str(cell)] = _vote(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities

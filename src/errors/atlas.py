@@ -54,7 +54,7 @@ class Atlas:
 
     @cached_property
     def by_cell_alone_wrong(self) -> dict[str, Indices]:
-        """For each cell, the images that only this cell gets wrong, the highest confidence first, split votes last."""
+        """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
         cells = self.answers.values()
         return self._images_alone([cell.wrong for cell in cells], [cell.right for cell in cells])
 
@@ -83,7 +83,7 @@ class Atlas:
 
     @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
-        """How often cells confuse two classes, for each pair of classes, the largest difference between cells first."""
+        """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
         if len(self.answers) < 2:
             return ()
         n = len(self.source["classes"])
@@ -140,9 +140,9 @@ def read_atlases(results: Results) -> list[Atlas]:
     """Read the predictions of all runs, and return the test errors on each dataset."""
     atlases = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
-        first, source = runs.iloc[0], results.sources[str(digest)]
-        data = stored_option("data", results.jobs[first["run"]].start["config"]["data"])
-        atlases.append(Atlas(first["dataset_name"], source, data, *read_answers(results, str(digest))))
+        first_run, source = runs.iloc[0], results.sources[str(digest)]
+        data = stored_option("data", results.jobs[first_run["run"]].start["config"]["data"])
+        atlases.append(Atlas(first_run["dataset_name"], source, data, *read_answers(results, str(digest))))
     return atlases
 
 

@@ -9,10 +9,10 @@ from src.errors.atlas import Atlas
 from src.errors.calibration import BINS
 from src.wording import counted, shorten
 
-MAX_IMAGES = 8  # named in a line
-MAX_SUSPECTS = 3  # suspected label errors named in a line
-MAX_CELLS = 8  # cells with a line of their own
-MAX_UNREADABLE = 3  # lines about runs without predictions
+MAX_IMAGES = 8  # images that one sentence names
+MAX_SUSPECTS = 3  # suspected label errors that one sentence names
+MAX_CELLS = 8  # cells that get a line of their own
+MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 
 def sentences(atlas: Atlas) -> list[str]:
@@ -32,12 +32,12 @@ def sentences(atlas: Atlas) -> list[str]:
 
 def cell_lines(atlas: Atlas) -> Iterator[str]:
     """Yield a line per cell: how many images only this cell gets wrong or right, and its calibration error."""
-    alone = {
-        name: (len(atlas.by_cell_alone_wrong[name]), len(atlas.by_cell_alone_right[name])) for name in atlas.answers
-    }
+    wrong, right = atlas.by_cell_alone_wrong, atlas.by_cell_alone_right
+    alone = {name: (len(wrong[name]), len(right[name])) for name in atlas.answers}
     shown_cells = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:MAX_CELLS]
     if len(atlas.answers) > 1:
-        yield f"Images that only this cell gets wrong or right, and its expected calibration error (ECE, {BINS} bins):"
+        ece_text = f"expected calibration error (ECE, {BINS} bins)"
+        yield f"For each cell: how many images it alone gets wrong or right, and its {ece_text}:"
     width = max(map(len, shown_cells), default=0)
     for name in [name for name in atlas.answers if name in shown_cells]:
         bins = atlas.calibration[name]
@@ -51,16 +51,16 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
 
 
 def _disagreement_text(atlas: Atlas) -> Iterator[str]:
-    """Say how often runs of different cells disagree and, for comparison, two seeds of the same cell."""
+    """Say how often runs of different cells disagree and, for comparison, how often two seeds of one cell disagree."""
     shares, names = atlas.disagreement, list(atlas.answers)
     same_cell = np.diagonal(shares)[~np.isnan(np.diagonal(shares))]
     seeds = f".  Two seeds of the same cell disagree on {_range_text(same_cell)}" if len(same_cell) else ""
     if len(names) > 1:
         rows, columns = np.triu_indices(len(names), k=1)
         between = shares[rows, columns]
-        most, named = int(between.argmax()), len(names) > 2 and not (same_cell >= between.max()).any()
-        where = f" ({names[rows[most]]} and {names[columns[most]]} disagree most)" if named else ""
-        yield f"Runs of different cells disagree on {_range_text(between)} of the images{where}{seeds}"
+        top, names_pair = int(between.argmax()), len(names) > 2 and not (same_cell >= between.max()).any()
+        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if names_pair else ""
+        yield f"Runs of different cells disagree on {_range_text(between)} of the images{pair_text}{seeds}"
     elif seeds:
         yield f"Two runs with different seeds disagree on {_range_text(same_cell)} of the images"
 

@@ -33,7 +33,7 @@ class Calibration:
         return {"ece": self.ece, **bins, "count": self.count.tolist()}
 
 
-def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]) -> Calibration:
+def calibrate(confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]) -> Calibration:
     """The calibration of one run, from the probability of the predicted class and whether that class is right (N,).
 
     The expected calibration error is the gap between accuracy and mean confidence in each bin, averaged with the number
@@ -46,9 +46,9 @@ def calibrate(confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.b
     bins = np.searchsorted(edges, confidence.astype(np.float64), side="left")  # an edge belongs to the lower bin
     count = np.bincount(bins, minlength=BINS).astype(np.int64)
     confidence_sum = np.bincount(bins, weights=confidence, minlength=BINS)
-    right_count = np.bincount(bins, weights=right.astype(np.float64), minlength=BINS)
-    ece = float(np.abs(right_count - confidence_sum).sum() / count.sum())
-    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(right_count, count), count)
+    correct_count = np.bincount(bins, weights=correct.astype(np.float64), minlength=BINS)
+    ece = float(np.abs(correct_count - confidence_sum).sum() / count.sum())
+    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(correct_count, count), count)
 
 
 def pool_calibrations(runs: Sequence[Calibration]) -> Calibration:
@@ -58,9 +58,9 @@ def pool_calibrations(runs: Sequence[Calibration]) -> Calibration:
     """
     count = np.sum([run.count for run in runs], axis=0)
     confidence_sum = np.sum([np.nan_to_num(run.confidence) * run.count for run in runs], axis=0)
-    right_count = np.sum([np.nan_to_num(run.accuracy) * run.count for run in runs], axis=0)
+    correct_count = np.sum([np.nan_to_num(run.accuracy) * run.count for run in runs], axis=0)
     ece = float(np.mean([run.ece for run in runs]))
-    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(right_count, count), count)
+    return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(correct_count, count), count)
 
 
 def _bin_means(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from src.errors.answers import Answers
 
-MARGIN = 0.5  # how far the suggested class must lead the label
+MARGIN = 0.5  # by how much the adjusted probability of the suggested class must exceed that of the label
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,8 @@ def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.floa
     adjusted probability of the label minus that of the suggested class, averaged over the runs; ties by index.
 
     An image is suspected if more than half of the runs predict the suggested class, this class has more than half of
-    the mean probability, and the margin is below -`MARGIN`.  The threshold of the paper (each run must reach a class's
-    self-confidence) is too strict here: on an MNIST sweep it suspected one image of 10,000, which was labelled
-    correctly.  `probabilities` are means over the runs (N, classes).
+    the mean probability, and the margin is below -`MARGIN`.  The paper's threshold (each run must reach a class's
+    self-confidence) suspected only one MNIST image, wrongly.  `probabilities` are means over the runs (N, classes).
     """
     label = runs[0].label
     images = np.arange(len(label))

@@ -9,15 +9,15 @@ import numpy.typing as npt
 from src.errors.answers import Bools, Classes
 from src.runs.predictions import Indices
 
-IMAGES_AT_ONCE = 2048  # limits the memory of `disagreement`, not its result
+IMAGES_AT_ONCE = 2048  # limits the memory of `disagreement`; the result is the same for any number
 
 
 @dataclass(frozen=True)
 class ConfusionDifference:
-    """How often two cells predict the class `predicted` for images with the label `label`."""
+    """A confusion of two classes, with the cells that make it most and least often."""
 
-    label: int
-    predicted: int
+    label: int  # the true class
+    predicted: int  # the wrongly predicted class
     more: str  # the cell with this confusion in the most images
     less: str  # the cell with this confusion in the fewest images
     times_more: float  # images per run of the cell `more`, mean over seeds

@@ -24,7 +24,7 @@ PANEL_TITLES = {
 
 
 def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str, pd.DataFrame]:
-    """The `mean`, `min`, `max` and `count` over seeds in each epoch, for each of the cells; accuracies in percent."""
+    """For each cell, the `mean`, `min`, `max` and `count` of a metric over seeds by epoch; accuracies in percent."""
     epochs = results.epochs[results.epochs["cell"].isin(list(cells))]
     values = epochs[metric] * (1 if metric.endswith("loss") else 100)
     table = values.groupby([epochs["cell"], epochs["epoch"]], sort=False).agg(["mean", "min", "max", "count"])

@@ -11,7 +11,7 @@ from src.pictures.colours import colour
 from src.verdict.pairs import Pair
 from src.verdict.points import percent_text
 
-MAX_ROWS = 20  # pairs in the plot
+MAX_ROWS = 20  # with more pairs, the plot shows a selection
 
 
 def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
@@ -23,7 +23,7 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     """
     cells = cell_settings(runs)
     best = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
-    rows = _rows(pairs, best)
+    rows = _choose_rows(pairs, best)
     figure = Figure(figsize=(9.6, 1.5 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for row, (first, _, pair, sign) in enumerate(rows):
@@ -48,7 +48,7 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     return figure
 
 
-def _rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
+def _choose_rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
     """The first cell, second cell, pair and sign of the difference of each row.  The best cell is always second."""
     order = sorted(pairs, key=lambda pair: (best not in (pair.first, pair.second), -abs(pair.difference)))
     return [

@@ -12,8 +12,8 @@ from src.figures.side_by_side import side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
-MAX_IMAGES = 20  # images in a gallery
-MAX_CELLS = 16  # cells in a gallery
+MAX_IMAGES = 20  # rows of a gallery
+MAX_CELLS = 16  # columns of a gallery
 
 
 class Gallery(NamedTuple):
@@ -35,7 +35,7 @@ def galleries(atlas: Atlas) -> dict[str, Gallery]:
     def draw(words: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
         if len(atlas.answers) > MAX_CELLS:
             heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
-        columns = _columns(atlas, indices)
+        columns = _choose_cells(atlas, indices)
         picture = side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
         return Gallery(words, picture_png(picture))
 
@@ -54,7 +54,7 @@ def galleries(atlas: Atlas) -> dict[str, Gallery]:
     return pictures
 
 
-def _columns(atlas: Atlas, indices: Indices) -> dict[str, CellAnswers]:
+def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellAnswers]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
     alone = [atlas.by_cell_alone_wrong, atlas.by_cell_alone_right]
     ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in alone))

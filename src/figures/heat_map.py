@@ -17,7 +17,7 @@ from src.runs.naming import format_value, short_name
 from src.wording import joined
 
 MAX_LEVELS = 30  # with more values of a key, the squares are too small for their numbers
-MAX_UPRIGHT = 7  # values with more letters are written at an angle
+MAX_HORIZONTAL = 7  # if a value has more characters, the labels of the axis are tilted to fit
 
 
 def heat_map(results: Results) -> Figure | None:
@@ -41,23 +41,23 @@ def heat_map(results: Results) -> Figure | None:
     grids, averaged = dict[str, pd.DataFrame](), dict[str, None]()
     reads_row = {cell: applies(row, settings) for cell, settings in cell_settings(runs).items()}
     in_grid = runs[has_number(runs, column) & runs["cell"].map(reads_row)]
-    for title, panel in in_grid.groupby(_titles(runs, by_norm=len(number_keys) > 1), sort=False):
+    for title, panel in in_grid.groupby(_panel_titles(runs, by_norm=len(number_keys) > 1), sort=False):
         balanced = balanced_runs(panel, other_keys, (row, column))
         if len(balanced):
-            grids[str(title)] = _grid(balanced, row, column).reindex(index=rows, columns=columns)
+            grids[str(title)] = _accuracy_table(balanced, row, column).reindex(index=rows, columns=columns)
             keys = averaged_keys(balanced, other_keys, (row, column))
             averaged |= dict.fromkeys(short_name(path, results.varies) for path in keys)
     return _draw_panels(grids, row, column, list(averaged)) if grids else None
 
 
-def _titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
+def _panel_titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
     """The panel title for each run: the norm if `by_norm`, and the dataset if there are several datasets."""
     several = runs["dataset_name"].nunique() > 1
     names = zip(runs["norm.name"], runs["dataset_name"], strict=True)
     return pd.Series([" ".join([norm] * by_norm + [f"on {data}"] * several) for norm, data in names], runs.index)
 
 
-def _grid(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
+def _accuracy_table(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
     """A table of mean test accuracy in percent, with the values of both keys as text; NaN where no run has finished."""
     cells = runs.groupby("cell", sort=False).agg({"test/accuracy": "mean", row: "first", column: "first"})
     values = cells[[row, column]].map(lambda value: float(value) if isinstance(value, int | float) else value)
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None
         dark = not np.isnan(value) and value < (low + high) / 2
         words = "none" if np.isnan(value) else f"{value:.2f}"
         axes.text(x, y, words, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-    tilted = max(map(len, grid.columns)) > MAX_UPRIGHT
+    tilted = max(map(len, grid.columns)) > MAX_HORIZONTAL
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilted, ha="right" if tilted else "center")
     axes.set_yticks(range(len(grid.index)), grid.index)
     axes.tick_params(length=0)

@@ -1,4 +1,4 @@
-"""Prepares the curves for report.html, where a reader can hide cells and read values off the curves."""
+"""Prepares the curves for report.html, where a reader can hide cells and read the values at each epoch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,21 +34,21 @@ class InlineCurves:
 
 def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
     """Return the curves in `drawing` as an SVG element, with the numbers of every point."""
-    svg = drawing.svg.decode()  # also computes the layout, which `_lines` needs
+    svg = drawing.svg.decode()  # also computes the layout, which `_line_data` needs
     cells = best_cells(results.runs, MAX_CELLS)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
-        CheckBox(cell, colour(settings), _dashes(style["linestyle"]))
+        CheckBox(cell, colour(settings), _dash_pattern(style["linestyle"]))
         for (cell, settings), style in zip(cells.items(), styles, strict=True)
     ]
-    return InlineCurves(svg[svg.index("<svg") :], boxes, _lines(results, list(cells), drawing.figure))
+    return InlineCurves(svg[svg.index("<svg") :], boxes, _line_data(results, list(cells), drawing.figure))
 
 
-def _dashes(pattern: Any) -> str:
+def _dash_pattern(pattern: Any) -> str:
     return "none" if pattern == "-" else " ".join(f"{DASH_UNIT * part:g}" for part in pattern[1])
 
 
-def _lines(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
+def _line_data(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
     width, height = 72 * figure.get_size_inches()  # an SVG has 72 units per inch
     lines = []
     for axes, metric in zip(figure.axes, PANEL_TITLES, strict=True):

@@ -13,7 +13,7 @@ Settings = Mapping[str, Any]
 DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # alternating lengths of dashes and gaps
 LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))  # matplotlib's line styles
 FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
-MAX_LETTERS = 48  # letters of a cell's name in a figure
+MAX_LETTERS = 48  # a longer name of a cell is cut in the middle
 INK, FRAME = "#222222", "#e4e7ea"
 
 
@@ -30,7 +30,7 @@ def filled_marker(norm_name: str) -> str:
 def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
     """The line style and marker fill of each line, for matplotlib; 24 lines of the same norm all differ.
 
-    The first line of a norm is solid, and the next five lines are dashed.  Then the markers are filled less.
+    The first line of a norm is solid, and the next five are dashed.  The next six repeat this with hollow markers.
     """
     counts: dict[str, int] = {}
     styles = []
@@ -60,11 +60,11 @@ def selection_title(shown: int, cells: int) -> str:
 
 def figure_label(label: str) -> str:
     """Text for matplotlib that is drawn literally: special characters escaped, on one line, and cut in the middle."""
-    words = " ".join(label.split())
-    if len(words) > MAX_LETTERS:  # names begin with the norm, and often differ at the end
-        words = f"{words[: MAX_LETTERS // 3]}...{words[3 + MAX_LETTERS // 3 - MAX_LETTERS :]}"
-    words = words.replace("$", r"\$")  # a dollar would begin a formula
-    return f" {words}" if words.startswith("_") else words  # matplotlib hides text that begins with _
+    text = " ".join(label.split())
+    if len(text) > MAX_LETTERS:  # names begin with the norm, and often differ at the end
+        text = f"{text[: MAX_LETTERS // 3]}...{text[3 + MAX_LETTERS // 3 - MAX_LETTERS :]}"
+    text = text.replace("$", r"\$")  # a dollar would begin a formula
+    return f" {text}" if text.startswith("_") else text  # matplotlib hides text that begins with _
 
 
 def legend_columns(labels: Iterable[str]) -> int:

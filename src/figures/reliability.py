@@ -19,9 +19,9 @@ COLUMNS = 3  # panels side by side
 def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
     """Draw a panel per cell in `calibration`: accuracy against mean confidence, with a marker per bin.
 
-    A marker is larger for more images.  Below the diagonal, the cell is overconfident.  Grey lines show the gap between
-    accuracy and confidence.  For a single run, the mean gap, weighted by images, is the expected calibration error (Guo
-    et al. 2017).  For several runs, the gaps come from all predictions, and the error is the mean over the runs.
+    Bins with more images have larger markers.  The cell is overconfident below the diagonal.  Grey lines show the gaps
+    between accuracy and confidence.  For one run, their mean, weighted by images, is the expected calibration error
+    (Guo et al. 2017).  For several runs, the gaps come from all predictions, and the error is the mean over the runs.
     """
     calibrated = runs[runs["cell"].isin(list(calibration))]
     cells = best_cells(calibrated, MAX_CELLS)

@@ -57,22 +57,22 @@ def side_by_side(
     columns |= {name: _column(cell, indices, classes) for name, cell in cells.items()}
     left = TILE + 2 * GAP
     width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
-    legend = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
-    lines = [(line, HEADING, INK) for line in _wrap(heading, width - 2 * GAP, HEADING)]
-    lines += [(line, DETAIL, GREY) for line in _wrap(legend, width - 2 * GAP, DETAIL)]
-    head = max(len(_lines_of(name)) for name in columns) * (DETAIL + 3)
-    below = GAP + len(lines) * (HEADING + 4) + GAP + head + GAP
-    picture, draw = tiles.blank_picture(width, below + len(indices) * (TILE + GAP))
+    legend_text = SEEDS if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED
+    lines = [(line, HEADING, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING)]
+    lines += [(line, DETAIL, GREY) for line in _wrap_text(legend_text, width - 2 * GAP, DETAIL)]
+    names_height = max(len(_name_lines(name)) for name in columns) * (DETAIL + 3)
+    first_row_top = GAP + len(lines) * (HEADING + 4) + GAP + names_height + GAP
+    picture, draw = tiles.blank_picture(width, first_row_top + len(indices) * (TILE + GAP))
     for position, (line, size, ink) in enumerate(lines):
         draw.text((GAP, GAP + position * (HEADING + 4)), line, ink, tiles.font(size))
     for row, index in enumerate(indices):
-        picture.paste(tiles.tile(test_images[index]), (GAP, below + row * (TILE + GAP)))
+        picture.paste(tiles.tile(test_images[index]), (GAP, first_row_top + row * (TILE + GAP)))
     size = tiles.common_size(list(classes), TILE - 8, tiles.PAIR + 4)
     for column, (name, answers) in enumerate(columns.items()):
         x = left + column * COLUMN_WIDTH
-        _draw_column_name(draw, (x + TILE // 2, below - GAP), name)
+        _draw_column_name(draw, (x + TILE // 2, first_row_top - GAP), name)
         for row, answer in enumerate(answers):
-            _draw_answer(draw, (x, below + row * (TILE + GAP)), answer, size)
+            _draw_answer(draw, (x, first_row_top + row * (TILE + GAP)), answer, size)
     return picture
 
 
@@ -100,19 +100,19 @@ def _draw_answer(draw: ImageDraw.ImageDraw, corner: tuple[int, int], answer: _An
 
 def _draw_column_name(draw: ImageDraw.ImageDraw, bottom: tuple[int, int], name: str) -> None:
     """Write the name of a column; `bottom` is the middle of the lower edge of its last line."""
-    for line, word in enumerate(reversed(_lines_of(name))):
+    for line, word in enumerate(reversed(_name_lines(name))):
         size = tiles.common_size([word], COLUMN_WIDTH - 2, DETAIL, smallest=8)
         y = bottom[1] - line * (DETAIL + 3)
         draw.text((bottom[0], y), tiles.cut(word, COLUMN_WIDTH - 2, size), INK, tiles.font(size), anchor="md")
 
 
-def _lines_of(name: str) -> list[str]:
-    """Split the name of a cell into lines of one word.  A long `key=value` becomes two lines."""
+def _name_lines(name: str) -> list[str]:
+    """Split the name of a cell into one line per word.  A `key=value` that is too wide becomes two lines."""
     words = (word.replace("=", "= ") if text_width(word, DETAIL) > COLUMN_WIDTH else word for word in name.split())
     return " ".join(words).split()
 
 
-def _wrap(words: str, width: int, size: int) -> list[str]:
+def _wrap_text(words: str, width: int, size: int) -> list[str]:
     """Wrap text in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():

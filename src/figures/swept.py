@@ -17,7 +17,7 @@ from src.results.weights import NEAR_ZERO, weight_frame
 from src.runs.naming import format_value, job_name
 
 MAX_LINES = 8  # with more lines, each norm gets a single line
-MAX_TICKS = 12  # labels on the axis
+MAX_TICKS = 12  # with more values, some of them get no label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
 STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
@@ -42,11 +42,8 @@ def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
 def accuracy_by(results: Results, path: str) -> Figure:
     """Draw test and validation accuracy against a swept numeric key, a line per norm and other swept settings."""
     runs = results.runs.set_index("run")
-    measures = {
-        "test accuracy, %": 100 * runs["test/accuracy"],
-        "validation accuracy, %": 100 * runs["val/accuracy"],
-    }
-    return _draw(results, path, measures)
+    test, validation = 100 * runs["test/accuracy"], 100 * runs["val/accuracy"]
+    return _draw_figure(results, path, {"test accuracy, %": test, "validation accuracy, %": validation})
 
 
 def weights_by_l1(results: Results) -> Figure | None:
@@ -58,12 +55,12 @@ def weights_by_l1(results: Results) -> Figure | None:
         "sum of |weight|, after training": weights["magnitude"],
         f"|weight| < {NEAR_ZERO:g}, % of all": 100 * weights["sparsity"],
     }
-    return _draw(results, "reg.l1", measures)
+    return _draw_figure(results, "reg.l1", measures)
 
 
-def _draw(results: Results, path: str, measures: Measures) -> Figure:
-    lines = _lines(results, path)
-    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # the first run sets the look of a line
+def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
+    lines = _runs_by_line(results, path)
+    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
     position = _axis_positions(numbers_of(pd.concat(lines.values()), path), path)
@@ -89,7 +86,7 @@ def _draw(results: Results, path: str, measures: Measures) -> Figure:
     return figure
 
 
-def _lines(results: Results, path: str) -> dict[str, pd.DataFrame]:
+def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
     """Return the runs of each line, by the line's name.  Each dataset, norm and other swept setting has a line.
 
     If there would be more than `MAX_LINES` lines, all runs of a norm share a line.  A line keeps only the settings

@@ -17,7 +17,7 @@ from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
-MISTAKES, COLUMNS = 10, 5  # of a grid: number of images, and of columns
+MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
 channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
 
@@ -34,11 +34,11 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
         files[grid_files[model]] = picture
-    write_all(folder, {**files, "README.md": _readme(report, grid_files, budget).encode()})
+    write_all(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the name and key of each model on one dataset, and a PNG of the model's most confident mistakes."""
+    """Yield each model's name, its key, and a PNG of its most confident mistakes on the dataset of `atlas`."""
     try:
         images = atlas.test_images()
     except BadInput:
@@ -51,10 +51,10 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         yield model, job.start["cell"], picture_png(grid)
 
 
-def _readme(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
+def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
     parts = [
         "# Normalisation and regularisation: a comparison",
-        _conditions(report),
+        _conditions_text(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
         _table([column.heading for column in report.columns], report.rows),
@@ -74,14 +74,14 @@ def _readme(report: Report, grid_files: dict[str, str], budget: int | None) -> s
     return "\n\n".join(parts) + "\n"
 
 
-def _conditions(report: Report) -> str:
+def _conditions_text(report: Report) -> str:
     common = dict(report.facts.common)
     keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
-        f"The curves show the validation images ({held_back} images held back from training).  The networks are tested "
-        "once, after the last epoch."
+        f"The curves are measured on the validation images ({held_back}, held back from training).  The test images "
+        "are used once, after the last epoch."
     )
 
 

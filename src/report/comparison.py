@@ -37,7 +37,7 @@ def compare(
     report, warnings, failure = None, list[str](), None
     try:
         if changed or not _is_current(out / REPORT, results):
-            from src.report.report import draw_report, report_files  # imports matplotlib, which takes long
+            from src.report.report import draw_report, report_files  # imports matplotlib, which is slow
 
             report = draw_report(sweeps, results, frame, atlases, verdicts, warnings.append)
             write_all(out, report_files(report))
@@ -56,7 +56,7 @@ def compare(
 
 
 def _is_current(report: Path, results: Results) -> bool:
-    """Whether a report exists that is newer than all results and all code."""
+    """Whether the report exists and is newer than all results and all code."""
     sources = [job.folder.result_path for job in results.jobs.values()]
     sources += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
     return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in sources)

@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-LIMIT = 40  # values listed for one key
+LIMIT = 40  # the report shortens a longer list of a key's values
 
 
 class Facts(NamedTuple):
@@ -32,16 +32,16 @@ class Facts(NamedTuple):
 def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
     """Collect the conditions under which the finished runs were trained."""
     jobs = list(results.jobs.values())
-    common, varies = _configuration(jobs)
+    common, varies = _common_and_varied_keys(jobs)
     name = "normlab-compare" if sweeps[0].command.startswith("normlab-") else "python -m src.compare"
     compare = " ".join([name, *(f"--sweep {sweep.id[:8]}" for sweep in sweeps)])
     commands = tuple(dict.fromkeys([*(sweep.command for sweep in sweeps), compare]))
     datasets = results.runs.drop_duplicates("dataset")[["dataset", "dataset_name"]]
-    data = ((name, _description(results.sources[key])) for key, name in datasets.itertuples(index=False))
-    return Facts(common, varies, tuple(data), _environment(jobs), commands)
+    data = ((name, _dataset_text(results.sources[key])) for key, name in datasets.itertuples(index=False))
+    return Facts(common, varies, tuple(data), _environment_rows(jobs), commands)
 
 
-def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
+def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     """Return the keys with one value in all jobs that read the key, and the keys with several values."""
     values: dict[str, dict[str, None]] = {path: {} for path in KEYS}
     for job in jobs:
@@ -52,7 +52,7 @@ def _configuration(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     return common, tuple((path, ", ".join(shorten(texts, LIMIT))) for path, texts in values.items() if len(texts) > 1)
 
 
-def _description(source: Mapping[str, Any]) -> str:
+def _dataset_text(source: Mapping[str, Any]) -> str:
     channels = {1: "grey", 3: "colour"}.get(source["channels"], f"{source['channels']} channels")
     return (
         f"{source['train']:,} images for training and validation, {source['test']:,} for testing, {channels}, "
@@ -60,8 +60,8 @@ def _description(source: Mapping[str, Any]) -> str:
     )
 
 
-def _environment(jobs: Sequence[FinishedJob]) -> Rows:
-    """The environments of the jobs.  A name with several values lists each value with its number of runs.
+def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
+    """The versions, hardware and variables of the jobs.  Where jobs differ, each value has its number of runs.
 
     A job that was resumed in another environment counts for both environments.
     """

@@ -8,7 +8,7 @@ import pandas as pd
 from src.report.table import Column, notes, table_columns
 from src.results.results import Results
 
-HEADING_WIDTH = 10  # most characters in a line of a heading
+HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines
 
 # TeX code for characters that are special in TeX.  All other characters are left to the document's fonts.
 SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
@@ -34,9 +34,9 @@ def latex(results: Results, frame: pd.DataFrame) -> bytes:
         rf"  \caption{{{escape(' '.join(notes(results, frame)))}}}",
         rf"  \begin{{tabular}}{{@{{}}{''.join(map(_alignment, columns))}@{{}}}}",
         r"    \toprule",
-        f"    {' & '.join(map(_heading, columns))} \\\\",
+        f"    {' & '.join(map(_heading_code, columns))} \\\\",
         r"    \midrule",
-        *(_row(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
+        *(_row_code(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",
@@ -48,14 +48,14 @@ def _alignment(column: Column) -> str:
     return "r" if column.numeric else "l"
 
 
-def _heading(column: Column) -> str:
+def _heading_code(column: Column) -> str:
     """Break a heading into short lines, so the table fits on a page."""
-    kept = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps a unit on the line of its word
-    lines = r"\\".join(escape(line) for line in textwrap.wrap(kept, HEADING_WIDTH, break_long_words=False))
+    heading = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps a unit on the line of its word
+    lines = r"\\".join(escape(line) for line in textwrap.wrap(heading, HEADING_WIDTH, break_long_words=False))
     return rf"\shortstack[{_alignment(column)}]{{{lines}}}"
 
 
-def _row(first: str, *rest: str) -> str:
+def _row_code(first: str, *rest: str) -> str:
     # The braces keep TeX from reading a `[` or `*` at the start of a row as an argument of the previous `\\`.
     return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, rest)]) + r" \\"
 

@@ -28,7 +28,7 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file atomically.  If the path is a link, pipe or device, write into its target and keep it.
+    """Write a file atomically.  If the path is a link, pipe or device, write into it and do not replace it.
 
     Raises BadInput if the file cannot be written.
     """

@@ -27,7 +27,7 @@ from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # rows in the report
+MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # the report lists at most this many
 MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs
 
 
@@ -41,7 +41,7 @@ class Report:
     atlases: Sequence[Atlas]
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without suffix
-    galleries: Sequence[Mapping[str, Gallery]]  # of each dataset, by file name without suffix
+    galleries: Sequence[Mapping[str, Gallery]]  # for each dataset, its galleries by file name without suffix
 
     @property
     def title(self) -> str:
@@ -109,17 +109,17 @@ def draw_report(
     warn: Callable[[str], None],
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
-    pictures = [_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    pictures = [_draw_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
     return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), pictures)
 
 
-def _galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
+def _draw_galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
         pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
-    except BadInput as missing:
-        warn(f"no galleries: {str(missing).splitlines()[0]}")
+    except BadInput as refusal:
+        warn(f"no galleries: {str(refusal).splitlines()[0]}")
         return {}
     return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 
@@ -166,8 +166,8 @@ def escape_markdown(value: Any) -> Any:
     """Put text on one line and escape Markdown's special characters.  `Markup` is returned unchanged."""
     if isinstance(value, Markup):
         return value
-    words = " ".join(str(value).split())
-    return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", words)
+    plain_text = " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", plain_text)
 
 
 def fenced(command: str) -> Markup:

@@ -34,11 +34,11 @@ class Column:
 
 
 def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: means over seeds, accuracies from 0 to 1, and a missing spread for cells with one seed.
+    """The table as numbers: means over seeds, accuracies from 0 to 1, and no spread for cells with one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
     of training only.  `other code` counts runs of a different version of the code, `other environment` runs in a
-    different environment than most.  Cells that share a letter in `letters` do not differ significantly.
+    different environment than most runs.  Cells that share a letter in `letters` do not differ significantly.
     """
     runs = results.runs
     first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
@@ -99,8 +99,8 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
     lines = [SELECTION_RULE]
     total = frame["n"].sum()
     if "letters" in frame:
-        apart = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
-        lines.append(f"Cells that share a letter do not differ significantly{apart}.")
+        dataset_note = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
+        lines.append(f"Cells that share a letter do not differ significantly{dataset_note}.")
     if frame["parameters"].nunique() == 1:
         lines.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
     if (frame["n"] > 1).any():

@@ -19,8 +19,8 @@ from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import shorten
 
-MAX_EFFECTS = 6  # printed lines
-MAX_PROBLEMS = 10  # printed lines
+MAX_EFFECTS = 6  # lines; the report lists all effects
+MAX_PROBLEMS = 10  # lines about unusable jobs
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:
@@ -65,7 +65,7 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
     """Print the table and its notes.  A narrow terminal drops columns, but never cuts a value."""
     numbers, width = number_columns(frame), console.width
     columns = _drop_columns([*setting_columns(results, frame), *numbers], 2, width)
-    if _width(columns) > width:
+    if _table_width(columns) > width:
         # One column with the cell's name can wrap, but a column for each key would be cut.
         columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_table(columns, width), crop=False)
@@ -78,17 +78,17 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
 
 
 def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
-    """Drop columns of this rank of `optional`, the rightmost first, until the table fits into `width` characters."""
+    """Drop columns whose rank is `optional`, the rightmost first, until the table fits into `width` characters."""
     kept = list(columns)
     for column in [column for column in reversed(kept) if column.optional == optional]:
-        if _width(kept) <= width:
+        if _table_width(kept) <= width:
             break
         kept.remove(column)
     return kept
 
 
-def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
-    """The width of a table in characters.  `wrap` breaks the columns that can wrap after every word."""
+def _table_width(columns: Sequence[Column], *, wrap: bool = True) -> int:
+    """The width of a table in characters.  With `wrap`, a column that can wrap is as narrow as its longest word."""
     widths = []
     for column in columns:
         lines = [*column.on_screen.split("\n"), *column.texts]
@@ -100,7 +100,7 @@ def _width(columns: Sequence[Column], *, wrap: bool = True) -> int:
 def _table(columns: Sequence[Column], width: int) -> Table:
     """A table of `width` characters, or wider if a value would be cut."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.width = min(_width(columns, wrap=False), max(_width(columns), width))
+    table.width = min(_table_width(columns, wrap=False), max(_table_width(columns), width))
     for column in columns:
         alignment: Literal["right", "left"] = "right" if column.numeric else "left"
         table.add_column(Text(column.on_screen), justify=alignment, no_wrap=not column.wraps)

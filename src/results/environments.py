@@ -1,4 +1,4 @@
-"""Finds runs from a different environment than most runs, if the difference can change the last bits of a result."""
+"""Finds runs that used another environment than most runs.  Only differences that can change results count."""
 
 from collections import Counter
 

@@ -18,7 +18,7 @@ RESULT_COLUMNS = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters
 ORIGIN_COLUMNS = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
 HARDWARE = ("torch", "device", "cpu", "gpu", "cpu capability")
 Environment = tuple[tuple[str, str], ...]
-"""Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have a name more than once."""
+"""Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have two values for a name."""
 
 
 def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, FinishedJob]:
@@ -40,7 +40,7 @@ def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     """Return a frame with one row per run.  `jobs` maps run names to jobs; `load_runs` documents the columns."""
     environments = bit_changing_environments(list(jobs.values()))
     rows = [_run_row(*item, environment) for item, environment in zip(jobs.items(), environments, strict=True)]
-    columns = _columns(rows, [*NAME_COLUMNS, *SETTING_COLUMNS, *RESULT_COLUMNS, *ORIGIN_COLUMNS])
+    columns = _column_names(rows, [*NAME_COLUMNS, *SETTING_COLUMNS, *RESULT_COLUMNS, *ORIGIN_COLUMNS])
     frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
     # Columns with missing values keep the type object, because pandas would turn their integers into floats.
     complete = frame.columns[frame.notna().all()]
@@ -55,7 +55,7 @@ def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
         for run, job in jobs.items()
         for record in job.epochs
     ]
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=_columns(rows, [*NAME_COLUMNS, "epoch", *EPOCH_METRICS]))
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=_column_names(rows, [*NAME_COLUMNS, "epoch", *EPOCH_METRICS]))
     return frame
 
 
@@ -94,6 +94,6 @@ def bit_changing_environments(jobs: Sequence[FinishedJob]) -> list[Environment]:
     ]
 
 
-def _columns(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:
+def _column_names(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:
     """The known columns, followed by all other keys of the rows, such as metrics that a later version added."""
     return list(dict.fromkeys([*known, *(name for row in rows for name in row)]))

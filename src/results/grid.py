@@ -1,4 +1,4 @@
-"""Finds the part of a grid that a fair mean can cover when some runs are missing."""
+"""Selects the runs that allow fair means over a grid when other runs are missing."""
 
 from collections.abc import Iterable, Sequence
 

@@ -34,7 +34,7 @@ class Results:
 
     runs: pd.DataFrame  # one row per run, cells in the order of the sweeps, seeds ascending
     epochs: pd.DataFrame  # one row per epoch of a run, in the order of the runs
-    varies: tuple[str, ...]  # dotted keys that differ between cells, the norm first; the seed does not count
+    varies: tuple[str, ...]  # dotted keys that differ between cells, without the seed; the norm comes first
     sources: Mapping[str, Mapping[str, Any]]  # the stored description of each dataset, by its digest
     jobs: Mapping[str, FinishedJob]  # the job of each run, by the run's name
     unfinished: tuple[JobProblem, ...]
@@ -43,17 +43,17 @@ class Results:
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     """Read all jobs of the sweeps.  A job that belongs to several sweeps counts once."""
-    planned = {job.key: job for sweep in sweeps for job in sweep.jobs}
+    planned_jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
     finished: list[FinishedJob] = []
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
-    for plan in progress_bar(list(planned.values()), "reading the runs"):
-        job = _load(plan.at(multirun), plan)
+    for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
+        job = _load_job(planned_job.at(multirun), planned_job)
         if isinstance(job, JobProblem):
             unfinished.append(job)
         else:
             finished.append(job)
-            incomplete += _incomplete(job, plan)
+            incomplete += _file_problems(job, planned_job)
     varies = _varying_keys(sweeps, finished)
     jobs = name_runs(finished, varies)
     sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
@@ -63,33 +63,33 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
 def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that a sweep varies, even if jobs are unfinished, and the keys that differ between sweeps."""
     swept = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # older sweeps can vary other keys
-    varies = swept.union(varying(job.leaves for job in finished)) - {"seed"}
-    return tuple(sorted(varies, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
+    varying_keys = swept.union(varying(job.leaves for job in finished)) - {"seed"}
+    return tuple(sorted(varying_keys, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
-def _load(folder: JobFolder, plan: PlannedJob) -> FinishedJob | JobProblem:
+def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobProblem:
     """The finished job, or the reason why its results cannot be compared."""
     job = FinishedJob(folder)
     try:
         if not folder.finished:
-            return JobProblem(plan.label, _why_unfinished(folder))
-        fault = numbers_fault(job, plan.key)
+            return JobProblem(planned_job.label, _unfinished_reason(folder))
+        fault = numbers_fault(job, planned_job.key)
     except NoAccess as refusal:
-        return JobProblem(plan.label, refusal.reason, "not readable")
+        return JobProblem(planned_job.label, refusal.reason, "not readable")
     except OSError as error:  # for example, a failing disk
-        return JobProblem(plan.label, f"{error.filename}: {error.strerror}", "not readable")
-    return JobProblem(plan.label, fault, "damaged") if fault else job
+        return JobProblem(planned_job.label, f"{error.filename}: {error.strerror}", "not readable")
+    return JobProblem(planned_job.label, fault, "damaged") if fault else job
 
 
-def _incomplete(job: FinishedJob, plan: PlannedJob) -> list[JobProblem]:
+def _file_problems(job: FinishedJob, planned_job: PlannedJob) -> list[JobProblem]:
     try:
         fault, state = files_fault(job), "damaged"
     except NoAccess as refusal:
         fault, state = refusal.reason, "not readable"
-    return [JobProblem(plan.label, f"{fault}; the run is still compared", state)] if fault else []
+    return [JobProblem(planned_job.label, f"{fault}; the run is still compared", state)] if fault else []
 
 
-def _why_unfinished(folder: JobFolder) -> str:
+def _unfinished_reason(folder: JobFolder) -> str:
     records = folder.records()
     epochs = sum(record["kind"] == "epoch" for record in records)
     progress = f"its journal has {counted(epochs, 'epoch')}"

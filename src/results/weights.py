@@ -38,7 +38,7 @@ def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] |
         if weights_fault(path, parameters):
             return None
         tensors = safetensors.numpy.load(read_stored(path, most_weights(parameters)))
-    except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # e.g. a type unknown to numpy
+    except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # numpy lacks some types
         return None
     magnitudes = [np.abs(tensor).ravel() for tensor in tensors.values() if tensor.ndim >= 2]
     return np.concatenate(magnitudes).astype(np.float64) if magnitudes else None

@@ -17,7 +17,7 @@ from src.wording import counted, joined
 Levels = tuple[Any, ...]
 """A combination of levels: one value for each factor."""
 MAX_LEVELS = 400  # main effects and interactions with more combinations of levels are skipped
-NOT_READ = object()  # replaces the value of a key that the options of a cell do not read
+NOT_READ = object()  # stands for the value of a key that the options of a cell do not read
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def factor_effects(results: Results) -> tuple[Effect, ...]:
         key = [cell["dataset"], *(cell[path] if applies(path, cell) else NOT_READ for path in factors)]
         table[tuple(key)] = values
     images = max((int(source["test"]) for source in results.sources.values()), default=0)
-    effects = [*_effects(table, factors, 1, images), *_effects(table, factors, 2, images)]
+    effects = [*_estimate(table, factors, 1, images), *_estimate(table, factors, 2, images)]
     corrected = iter(holm(np.array([effect.p for effect in effects if effect.p is not None])).tolist())
     return tuple(effect if effect.p is None else replace(effect, p_holm=next(corrected)) for effect in effects)
 
 
-def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int, images: int) -> Iterator[Effect]:
+def _estimate(table: Mapping[Levels, Floats], factors: Sequence[str], order: int, images: int) -> Iterator[Effect]:
     """Yield the main effects (order 1) or the interactions of two factors (order 2).
 
     `table` maps the dataset and the levels of each cell to its accuracies (seeds,), NaN for a missing seed.
@@ -108,17 +108,17 @@ def _effects(table: Mapping[Levels, Floats], factors: Sequence[str], order: int,
         name = " x ".join(short_name(factors[k], factors) for k in chosen)
         other_factors = tuple(short_name(path, factors) for k, path in enumerate(factors) if k not in chosen)
         for level in product(*(levels[1:] for levels in values)):
-            differences, settings = _contrast(by_levels, level, base)
+            differences, settings = _contrasts(by_levels, level, base)
             if len(differences):
                 level_text, against = (", ".join(map(format_value, levels)) for levels in (level, base))
                 mean, n = float(np.mean(differences)), len(differences)
                 effect = Effect(name, level_text, against, mean, None, None, n, settings, other_factors)
                 least_sd = rounding_sd(images, 2**order) / settings**0.5
-                yield _with_test(effect, differences, least_sd) if n > 1 else effect
+                yield _add_test(effect, differences, least_sd) if n > 1 else effect
 
 
-def _contrast(by_levels: Mapping[Levels, Mapping[Levels, Floats]], level: Levels, base: Levels) -> tuple[Floats, int]:
-    """The contrast of each common seed, and the number of settings of the other factors over which it is averaged.
+def _contrasts(by_levels: Mapping[Levels, Mapping[Levels, Floats]], level: Levels, base: Levels) -> tuple[Floats, int]:
+    """One contrast per common seed, and the number of settings of the other factors over which it is averaged.
 
     A contrast adds the accuracies of all combinations of `level` and `base`, with a factor of -1 per value of `base`.
     """
@@ -131,7 +131,7 @@ def _contrast(by_levels: Mapping[Levels, Mapping[Levels, Floats]], level: Levels
     return total[~np.isnan(total)] / len(settings), len(settings)
 
 
-def _with_test(effect: Effect, differences: Floats, least_sd: float) -> Effect:
+def _add_test(effect: Effect, differences: Floats, least_sd: float) -> Effect:
     """Return the effect with its interval and p value, computed from one difference per seed."""
     sd = max(float(np.std(differences, ddof=1)), least_sd)
     low, high, p = (float(value) for value in t_interval(np.array(effect.difference), np.array(sd), np.array(effect.n)))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 LETTERS = string.ascii_letters
 MAX_CELLS = 100  # more letters would be unreadable
-MAX_COLUMNS = 500  # more intermediate columns would take too long
+MAX_COLUMNS = 500  # with more intermediate columns, the computation would take too long
 
 
 def letters(cells: int, decided: Iterable[tuple[int, int]], names: Sequence[str] = LETTERS) -> list[str] | None:

@@ -23,7 +23,7 @@ class Pair:
     n: int  # common seeds; with one seed, the pair compares two networks and not two methods
     superiority: float | None  # share of common seeds in which `first` wins, ties count half; None for one seed
     among: int  # number of pairs in the whole comparison
-    seeds: int | None  # total seeds that detect a difference of `detects` with a power of 80 %; None if unknown
+    seeds: int | None  # total of seeds that detects a difference of `detects` with a power of 80 %; None if unknown
     detects: float | None  # the difference that `seeds` seeds detect
     differences: tuple[float, ...] = ()  # one difference per common seed, in the order of the seeds; empty for one seed
     images: int = 0  # number of test images

@@ -18,11 +18,11 @@ from src.wording import counted, joined
 
 @dataclass(frozen=True)
 class TunedLevel:
-    """A value (level) of the key, and the cell chosen for it; accuracies go from 0 to 1."""
+    """A value (level) of a key, and the cell chosen for it by validation accuracy; accuracies go from 0 to 1."""
 
     level: str
     cell: str  # the chosen cell
-    settings: int  # number of cells to choose from
+    settings: int  # number of cells from which it was chosen
     runs: int  # number of finished runs of these cells
     validation: float  # mean validation accuracy of the chosen cell over its seeds
     test: Summary
@@ -30,7 +30,7 @@ class TunedLevel:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The chosen cell for each value of a key, and the comparison of the chosen cells."""
+    """For each value of a key, its best cell by validation accuracy, and how these cells compare on the test images."""
 
     key: str
     rows: tuple[TunedLevel, ...]
@@ -38,18 +38,18 @@ class Tuned:
     sentences: tuple[str, ...]
 
 
-def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) -> Tuned:
+def tuned(results: Results, key: str, correct_by_run: Mapping[str, Bools] | None = None) -> Tuned:
     """Choose the cell with the highest mean validation accuracy for each value of a key, and compare the chosen cells.
 
-    `key` is a dotted key, or its last part: `norm`, `l1`.  `right` maps run names to arrays that mark correctly
-    classified test images; cells with one seed need it.  Raises BadInput for a key that does not vary.
+    `key` is a dotted key, or its last part: `norm`, `l1`.  `correct_by_run` maps run names to arrays that mark
+    correctly classified test images; cells with one seed need it.  Raises BadInput for a key that does not vary.
     """
     path, runs = _dotted_key(results, key), results.runs
     levels: dict[tuple[str, Any], list[dict[Hashable, Any]]] = {}
     for cell in runs.drop_duplicates("cell").to_dict("records"):
         if applies(path, cell):
             levels.setdefault((cell["dataset"], cell[path]), []).append(cell)
-    several = len({dataset for dataset, _ in levels}) > 1
+    several_datasets = len({dataset for dataset, _ in levels}) > 1
     validation = {str(cell): float(np.mean(values)) for cell, values in runs.groupby("cell")["val/accuracy"]}
     rows, ties = [], []
     for (_, value), cells in levels.items():
@@ -57,7 +57,7 @@ def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) 
         best = max(names, key=validation.__getitem__)
         rows.append(
             TunedLevel(
-                level=format_value(value) + (f" on {cells[0]['dataset_name']}" if several else ""),
+                level=format_value(value) + (f" on {cells[0]['dataset_name']}" if several_datasets else ""),
                 cell=best,
                 settings=len(cells),
                 runs=int(runs["cell"].isin(names).sum()),
@@ -68,14 +68,14 @@ def tuned(results: Results, key: str, right: Mapping[str, Bools] | None = None) 
         tied = [name for name in names if validation[name] == validation[best]]
         if len(tied) > 1:
             ties.append(f"{joined(tied)} have the same mean validation accuracy; the first one is chosen.")
-    pairs = as_pairs(compare_cells(results, right or {}, [row.cell for row in rows]))
+    pairs = as_pairs(compare_cells(results, correct_by_run or {}, [row.cell for row in rows]))
     name = short_name(path, results.varies)
-    rule = (
+    selection_rule = (
         f"For each value of {name}, the cell with the highest mean validation accuracy is chosen, and its test "
         "accuracy is reported.  The same runs serve both purposes, so a lucky seed counts twice."
     )
     budget = _budget_sentence(name, rows, len(results.unfinished))
-    return Tuned(path, tuple(rows), pairs, (rule, budget, *ties, *(pair.words for pair in pairs)))
+    return Tuned(path, tuple(rows), pairs, (selection_rule, budget, *ties, *(pair.words for pair in pairs)))
 
 
 def _dotted_key(results: Results, key: str) -> str:

@@ -22,7 +22,7 @@ from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
 from src.options import SGD, Adam, AdamW, NoTracking, OneCycle, Synthetic
-from src.report.facts import _environment
+from src.report.facts import _environment_rows
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.predictions import load_predictions
@@ -304,6 +304,6 @@ def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
     began, later = FinishedJob(JobFolder(copy)).environments
     assert began == {**records[0]["environment"], "device": "cpu"}
     assert later == {**elsewhere, "device": "cuda"}
-    assert dict(_environment([FinishedJob(JobFolder(finished)), FinishedJob(JobFolder(copy))]))["torch"] == (
+    assert dict(_environment_rows([FinishedJob(JobFolder(finished)), FinishedJob(JobFolder(copy))]))["torch"] == (
         f"{began['torch']} (2 runs), 9.9 (1 run)"
     )
