@@ -258,7 +258,7 @@ def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeyp
         for norm in ("bn", "gn", "ln", "in")
     ]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    assert list(module._columns(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
+    assert list(module._choose_cells(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
     assert size_of(galleries(group)["wrong_by_one"])[0] < 500
 
 
