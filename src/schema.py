@@ -228,7 +228,7 @@ def group_schema(group: str, options: Options, off: str | None = None) -> dict[s
 
 
 def _with_readers(item: Key, readers: Sequence[str], options: Options) -> Key:
-    """Return a key of a group, with the options that read it in `read_by`, unless all of them read it."""
+    """Return the key with `read_by` set to the options that read it; unchanged if all options of the group read it."""
     if item.path.endswith(".name") or len(readers) == len(options):
         return item
     if item.default is REQUIRED:

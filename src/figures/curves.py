@@ -64,7 +64,7 @@ def curves(results: Results) -> Figure:
 
 
 @default_settings
-def single_panel(results: Results, metric: str) -> Figure:
+def draw_single_panel(results: Results, metric: str) -> Figure:
     """A figure of one validation metric (`val/loss` or `val/accuracy`) by epoch, with a line for every cell."""
     cells = looks.cell_settings(results.runs)
     columns = looks.legend_columns(cells)

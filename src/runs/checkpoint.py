@@ -23,7 +23,7 @@ FORMAT = 1
 HEADER = b"normlab checkpoint "
 CHECKPOINT_FILES = ("checkpoint-0.pt", "checkpoint-1.pt")
 LARGEST = 2**33  # bytes
-DEVICES_KEY = "devices"  # a loaded state lists under this key the devices of its tensors at the time of saving
+DEVICES_KEY = "devices"  # key of a loaded state: the devices that its tensors were saved from
 RETRAIN_HINT = "; resume=restart retrains the job"
 
 log = logging.getLogger(__name__)

@@ -53,11 +53,13 @@ def is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_text, value))
 
 
-def is_nested(value: Any, depth: int = 0) -> bool:
+def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
     """Whether a value is a dict whose keys are strings and that has at most `DEEPEST` levels of nested dicts."""
     if not isinstance(value, dict):
         return depth > 0
-    return depth < DEEPEST and all(is_text(name) and is_nested(inner, depth + 1) for name, inner in value.items())
+    return depth < DEEPEST and all(
+        is_text(name) and is_tree_of_texts(inner, depth + 1) for name, inner in value.items()
+    )
 
 
 def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
@@ -134,7 +136,11 @@ SOURCE: Shape = {
 }
 EVERY_RECORD: Shape = {"kind": TEXT, "time": integer_field(0)}
 RECORDS: Mapping[str, Shape] = {
-    "start": {"config": (is_nested, "a JSON object whose keys are texts"), "environment": NAMED_TEXTS, "code": TEXT},
+    "start": {
+        "config": (is_tree_of_texts, "a JSON object whose keys are texts"),
+        "environment": NAMED_TEXTS,
+        "code": TEXT,
+    },
     "ready": {"job": KEY, "cell": KEY, "source": OBJECT, "parameters": integer_field(1, MOST_WEIGHTS), "device": TEXT},
     "epoch": {"epoch": integer_field(1), "metrics": OBJECT},
     "stop": {"status": TEXT, "error": ANY_TEXT},

@@ -41,7 +41,7 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             file = files.enter_context((folder / "lock").open("a+"))  # NFS needs read access for a shared lock
             if not _try_lock(file, fcntl.LOCK_EX):
-                if not _try_lock(file, fcntl.LOCK_SH):  # success: the other process only checks
+                if not _try_lock(file, fcntl.LOCK_SH):  # a shared lock works while another process only looks
                     if not wait:
                         raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
                     log.warning("%s is being trained by another process: waiting for it", folder.name)

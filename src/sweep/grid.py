@@ -121,7 +121,7 @@ class Grid(Composer):
             configs.append(config)
         return combinations, configs
 
-    def unusual_keys(self, job: GridJob) -> list[str]:
+    def non_default_keys(self, job: GridJob) -> list[str]:
         """Return the groups whose option is not the default, and the keys whose value differs from the option's file.
 
         A user's own option file counts as the package's option that it names, with changed values.
@@ -137,7 +137,7 @@ class Grid(Composer):
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
         varying, known = identity.varying(job.settings for job in jobs), KnownFolders(multirun)
-        return varying, [plan_job(job.key, job.settings, varying, self.unusual_keys(job), known) for job in jobs]
+        return varying, [plan_job(job.key, job.settings, varying, self.non_default_keys(job), known) for job in jobs]
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
-from src.sweep.suggestions import Groups, can_be_swept, did_you_mean, example, key_refusal, nearest, word_refusal
+from src.sweep.suggestions import (
+    Groups,
+    can_be_swept,
+    did_you_mean,
+    example_override,
+    key_refusal,
+    nearest,
+    word_refusal,
+)
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -39,7 +47,7 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
             raise word_refusal(word, groups)
         if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
             corrected = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
-            write = corrected if is_accepted(corrected, groups) else example(name, groups)
+            write = corrected if is_accepted(corrected, groups) else example_override(name, groups)
             raise BadInput(f"empty value in {name}: {word}", write=write)
 
 
@@ -79,10 +87,12 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
         _check_form(override, groups)
         if name in lines:
             problem = f"{name} is given twice: {lines[name]} and {override.input_line}"
-            raise BadInput(problem, "one of them", example(name, groups))
+            raise BadInput(problem, "one of them", example_override(name, groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
-            raise BadInput(f"{name} cannot be swept: it is not a setting of a job", write=example(name, groups))
+            raise BadInput(
+                f"{name} cannot be swept: it is not a setting of a job", write=example_override(name, groups)
+            )
         values = values_of(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
@@ -162,7 +172,7 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
         matches: list[Any] = value.filter(groups.get(name, ()))  # `value` is Hydra's Glob
         if not matches:
             options = ", ".join(groups[name]) if name in groups else "glob() works only for options"
-            raise BadInput(f"{line}: no option matches", options, example(name, groups))
+            raise BadInput(f"{line}: no option matches", options, example_override(name, groups))
         return matches
     if override.is_interval_sweep() and not grid:
         return [value.start, value.end]
@@ -174,7 +184,7 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
         raise BadInput(f"{line} has no end", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B")
     length = value_count(override)
     if length == 0:
-        raise BadInput(f"{line}: an empty range", "a stop beyond the start", example(name, groups))
+        raise BadInput(f"{line}: an empty range", "a stop beyond the start", example_override(name, groups))
     return list(dict.fromkeys([value.start, value.start + (length - 1) * value.step]))
 
 
@@ -198,7 +208,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
     allowed = ", ".join(options)
     if isinstance(value, list | dict):
-        raise BadInput(f"{group} takes one choice", allowed, example(group, groups))
+        raise BadInput(f"{group} takes one choice", allowed, example_override(group, groups))
     if value == "" or (value is None and group != "experiment"):
         correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)

@@ -73,7 +73,7 @@ def can_be_swept(name: str, groups: Groups) -> bool:
     return name not in NOT_SWEPT and (name in groups or part_of_a_job(name))
 
 
-def example(name: str, groups: Groups) -> str:
+def example_override(name: str, groups: Groups) -> str:
     """Return an example with two values of a key or group, or with one value if it cannot be swept."""
     if not can_be_swept(name, groups):
         return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"

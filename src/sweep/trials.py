@@ -72,7 +72,7 @@ class Trials:
             was_stopped = True
             raise
         finally:
-            if not tracker.close(stopped=was_stopped):  # if this succeeds, only `StudyEnd` prints the links
+            if not tracker.close(stopped=was_stopped):  # after a successful close, `StudyEnd` prints the links
                 for line in messages:
                     say(line)
 

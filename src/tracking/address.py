@@ -136,7 +136,7 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
-        _check_file(uri, f"{key}={masked(uri)}", write)
+        _check_sqlite_file(uri, f"{key}={masked(uri)}", write)
     elif scheme in DATABASES:
         _check_port(parts, f"{key}={masked(uri)}", "a running database", write)
 
@@ -172,7 +172,7 @@ def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> N
         raise BadInput(f"{address} does not answer: {cause}", allowed, write) from None
 
 
-def _check_file(uri: str, address: str, write: str) -> None:
+def _check_sqlite_file(uri: str, address: str, write: str) -> None:
     """Raise BadInput if a SQLite file cannot be a store; MLflow would retry it for minutes or keep data in memory."""
     file, _, query = uri.partition("://")[2].partition("?")
     if file.startswith("/file:") and "uri=" in query:

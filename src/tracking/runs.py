@@ -13,7 +13,7 @@ from src.runs.journal import Record
 
 
 def epoch_metrics(records: Iterable[Record]) -> list[Metric]:
-    """Return the metrics of all epochs among journal records, each with the record's time."""
+    """Return the metrics of every epoch in the journal records, with the time of each record."""
     return [
         Metric(name, value, record["time"], record["epoch"])
         for record in records
