@@ -33,7 +33,7 @@ def test_a_sweep_shows_verdict_report_and_links(browser, page, command, tmp_path
         page.goto(f"{server.uri}/#/experiments/1/runs/{parent.info.run_id}/artifacts/report.html")
         report = page.frame_locator("iframe.mlflow-html-iframe")
         expect(report.get_by_text(verdict).first).to_be_visible()
-        expect(report.locator("canvas").first).to_be_visible()  # curves that can be hovered
+        expect(report.locator("[role=img] svg").first).to_be_visible()  # the curves
         expect(report.get_by_alt_text("Forest plot").first).to_be_visible()
         for name, link in links.items():
             page.goto(link.replace("http://127.0.0.1:5000", server.uri))
