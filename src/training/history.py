@@ -8,7 +8,7 @@ from torch import Tensor
 class History:
     """The logits, targets and penalties of an epoch's steps.
 
-    It computes losses and hits later for many steps at once, which makes a step 5 % faster.
+    It computes losses and hits later for many steps at once, which saves about 50 us per step.
     """
 
     def __init__(self, steps: int) -> None:
