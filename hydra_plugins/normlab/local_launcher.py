@@ -82,7 +82,7 @@ class LocalLauncher(Launcher):
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._job_return(overrides, task, errors.get(task.folder, "it was not started"))
+            self._job_return(overrides, task, errors.get(task.folder, "the job was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 

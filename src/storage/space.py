@@ -45,8 +45,8 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
             f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
-            "a current folder on a disk with more room",
-            advice="fewer values, or the same command once there is room: it skips finished jobs",
+            "a current folder on a disk with more free space",
+            advice="sweep fewer values, or free space and repeat the command; it skips finished jobs",
         )
 
 

@@ -149,6 +149,6 @@ def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
 
 def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
     ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
-    assert error == "not accepted: OSError: sbatch: no such partition"
+    assert error == "the cluster refused the job: OSError: sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
     assert (job.never_started, job.failed, final_status([job], started=0)) == (True, True, "FAILED")
