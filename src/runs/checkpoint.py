@@ -56,7 +56,7 @@ def checkpoint_bytes(version: int, content: bytes) -> bytes:
 def load_checkpoint(folder: Path) -> State | None:
     """Return the newest undamaged state of the job's current attempt, or None; logs each file that it skips.
 
-    Raises Unreadable if a file has another format or holds more than tensors and primitives.
+    Raises Unreadable if a file has another format or contains objects other than tensors, numbers and texts.
     """
     states = [state for name in CHECKPOINT_FILES if (state := _read_checkpoint(folder / name)) is not None]
     return max(states, key=lambda state: int(state["epoch"]), default=None)
@@ -126,7 +126,7 @@ def _read_checkpoint(path: Path) -> State | None:
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
     except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
-        raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
+        raise Unreadable(f"{path} contains objects other than tensors, numbers and texts{RETRAIN_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
         raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")
     if state.get("attempt") != attempt_digest(path.parent):

@@ -106,9 +106,9 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         return reason
     epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epoch_numbers) < epoch_count:
-        return f"holds {len(epoch_numbers)} of {epoch_count} epochs"
+        return f"contains only {len(epoch_numbers)} of {epoch_count} epochs"
     if epoch_numbers != list(range(1, epoch_count + 1)):
-        return f"does not hold exactly the epochs 1 to {epoch_count}"
+        return f"does not contain exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
@@ -159,7 +159,7 @@ def checked_predictions(job: FinishedJob) -> Predictions:
     predictions = load_predictions(path, (source["test"], len(source["classes"])))
     errors = int(predictions.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
-        raise Damaged(path, f"holds {errors} errors, but the result has {job.result['metrics']['test/errors']}")
+        raise Damaged(path, f"contains {errors} errors, but the result has {job.result['metrics']['test/errors']}")
     return predictions
 
 

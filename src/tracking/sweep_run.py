@@ -96,13 +96,13 @@ class SweepRun:
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
-        store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
+        store, lines, width = self._store, [f"to open MLflow: {self._store.command}"], max(map(len, kinds))
         server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # by `mlflow ui`
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
-            lines.append(f"  MLflow's page loads and averages only {PAGE_SIZE} runs at first: click Load more")
+            lines.append(f"  MLflow's page first loads and averages only {PAGE_SIZE} runs; click Load more")
         return lines
 
     def close(self) -> None:
