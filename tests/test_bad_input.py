@@ -138,7 +138,7 @@ QUICK = [
     ("-m norm=bn,gn reg.l1=", ["reg.l1=", "number >= 0"]),
     ("norm=bñ", ["norm=bñ", "bn, gn, in, ln, none"]),
     ("data.limit=true", ["data.limit=True", "integer >= 1 or null"]),
-    ("data.root=true", ["data.root=True", "a text or null"]),
+    ("data.root=true", ["data.root=True", "text or null"]),
     (f"data.root={'x' * 5000}", ["data.root=xxx", "File name too long"]),
     ("hydra.job.env_set.X=1", ["hydra.job.env_set.X", "in the shell"]),
     ("tracking.uri=sqlite:///.", ["tracking.uri=sqlite:///.", "is a folder"]),
@@ -167,7 +167,7 @@ def test_a_dry_run_imports_neither_mlflow_nor_matplotlib_and_leaves_no_files(tmp
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "14 jobs, varying norm.name, norm.groups, seed; 0 already finished" in lines[0]
+    assert "14 jobs (varied keys: norm.name, norm.groups, seed), 0 already finished" in lines[0]
     assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
     assert lines[-1] == "dry run (plan=true): nothing was trained"
     assert files_below(tmp_path) == []

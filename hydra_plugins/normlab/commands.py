@@ -17,7 +17,7 @@ def _run(name: str) -> None:
         return
     print(f"normlab: Python would import the package src of another project: {src_path}", file=sys.stderr)
     print(f"  allowed: {PROJECT / 'src'}, first on Python's path", file=sys.stderr)
-    print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name} and the same arguments", file=sys.stderr)
+    print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name} with the same arguments", file=sys.stderr)
     sys.exit(2)
 
 

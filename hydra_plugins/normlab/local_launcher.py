@@ -98,7 +98,7 @@ class LocalLauncher(Launcher):
         with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
             outcomes = list(run(engine, tasks, policy.continues_after, board))
         if policy.reason:
-            board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
+            board.say(f"{policy.reason}; the sweep ends with {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes
 
     def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:

@@ -125,9 +125,9 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
     journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
     if metrics["test/errors"] > images:
-        return f"has test/errors={metrics['test/errors']} of {images} test images"
+        return f"has test/errors={metrics['test/errors']}, but there are only {images} test images"
     if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > TOLERANCE:
-        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
+        return f"has test/accuracy={metrics['test/accuracy']:g}, but {metrics['test/errors']} errors in {images} images"
     for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"

@@ -73,11 +73,8 @@ def nearest_folder(path: Path) -> Path:
     except OSError as error:
         raise BadInput(f"{path} cannot be reached: {error.strerror}", WRITABLE_FOLDER) from error
     if target:
-        raise BadInput(
-            f"{nearest} is in the way: it is a link to {target}, which does not exist",
-            "a link to a folder that exists",
-            f"mkdir -p {shlex.quote(target)}",
-        )
+        problem = f"{nearest} is in the way: it is a link to {target}, which does not exist"
+        raise BadInput(problem, "a link to a folder that exists", f"mkdir -p {shlex.quote(target)}")
     move = f"mv {shlex.quote(str(nearest))} {shlex.quote(f'{nearest}.file')}"
     raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 

@@ -49,7 +49,7 @@ def check_flags(arguments: Namespace) -> None:
     if arguments.package and not arguments.cfg:
         raise BadInput("--package works only with --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        problem = f"--hydra-help takes no other words, such as {arguments.overrides[0]}"
+        problem = f"--hydra-help cannot be combined with {arguments.overrides[0]}"
         raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
         raise BadInput("--experimental-rerun is not supported", advice="repeat the command; it skips finished jobs")

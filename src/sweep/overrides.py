@@ -91,9 +91,8 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
             raise BadInput(problem, "one of them", example_override(name, groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
-            raise BadInput(
-                f"{name} cannot be swept: it is not a setting of a job", write=example_override(name, groups)
-            )
+            problem = f"{name} cannot be swept: it is not a setting of a job"
+            raise BadInput(problem, write=example_override(name, groups))
         values = values_of(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)

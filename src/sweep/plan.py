@@ -81,8 +81,8 @@ class Plan:
     def summary(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
-        varying_text = ", ".join(self._sweep.varies) or "nothing"
-        jobs = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} already finished"
+        varied_keys = ", ".join(self._sweep.varies) or "none"
+        jobs = f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished):,} already finished"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.word == word]

@@ -145,7 +145,7 @@ def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
     parts, allowed = urlsplit(uri), "a running MLflow server"
     if not parts.hostname:
-        raise BadInput(f"{key}={uri} names no host", "http://HOST:PORT", write)
+        raise BadInput(f"{key}={uri} has no host name", "http://HOST:PORT", write)
     if not getproxies():  # saves importing the client if the port is closed
         _check_port(parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds

@@ -49,7 +49,7 @@ class SweepRun:
                 creation_error = error
             runs = self._runs()
         if not runs:
-            raise creation_error or OSError("the store does not show the run that it created")
+            raise creation_error or OSError("the store created a run, but does not show it")
         self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
         remove_partial_files(self._store.place_files(runs[0]))
         supersede_others(client, runs, self.id)
@@ -70,7 +70,7 @@ class SweepRun:
     def _describe(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
         sweep = self._sweep
-        summary = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
+        summary = f"{len(sweep.jobs)} jobs (varied keys: {', '.join(sweep.varies) or 'none'})."
         text = "\n\n".join([*([" ".join(verdict)] if verdict else []), summary, f"    {sweep.command}"])
         tags = [RunTag("command", sweep.command), RunTag("mlflow.note.content", text)]
         self._store.client.log_batch(self.id, tags=tags)

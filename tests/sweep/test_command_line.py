@@ -163,7 +163,7 @@ def test_the_command_restores_its_process(run, monkeypatch, tmp_path):
     for _ in range(2):
         assert run("norm=x")[0] == 2
         status, output, _ = run("norm=bn,gn", "-m", *SMALL)
-        assert (status, "2 jobs, varying norm.name" in output) == (0, True)
+        assert (status, "2 jobs (varied keys: norm.name" in output) == (0, True)
         assert state() == before
         assert not GlobalHydra.instance().is_initialized()
 

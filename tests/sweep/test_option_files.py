@@ -60,9 +60,9 @@ def test_a_users_option_gives_the_job_of_its_values(run, mine, way):
     assert (status, output.splitlines()[:3]) == (0, ours.splitlines()[:3]), errors
     cells = 'sweep.cells=["norm=none","norm=glob(tw*) regularization=both"]'
     status, output, _ = run(there, *SMALL, "plan=true", cells, "optimizer=adam,fast")
-    assert "4 jobs, varying norm.name, " in output
+    assert "4 jobs (varied keys: norm.name, " in output
     status, output, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
-    assert "2 jobs, varying norm.name" in output
+    assert "2 jobs (varied keys: norm.name" in output
     status, output, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
     assert output.splitlines()[1:] == ["name: gn", "eps: 1.0e-05", "momentum: null", "groups: 2"]
 
@@ -141,5 +141,5 @@ def test_the_readmes_example_of_a_users_option_runs(tmp_path, plan):
     done = subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     output = done.stdout if plan == "plan=true" else done.stderr
-    assert "2 jobs, varying norm.groups" in output
+    assert "2 jobs (varied keys: norm.groups" in output
     assert " groups=2 " in output or plan == "plan=false"  # while it trains, a long name is cut

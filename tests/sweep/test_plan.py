@@ -77,7 +77,7 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "to train",
     ]
     lines = planned.summary()
-    assert lines[0].endswith(": 7 jobs, varying norm.name, seed; 2 already finished")
+    assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
     assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
@@ -233,6 +233,6 @@ def test_a_larger_sweep_leaves_finished_jobs_unchanged(command, tmp_path):
     assert files_below(tmp_path) == there
     done = command("src.train", "-m", "norm=bn,gn,ln", *small)
     assert done.returncode == 0, done.stderr
-    assert "3 jobs, varying norm.name; 2 already finished" in done.stderr
+    assert "3 jobs (varied keys: norm.name), 2 already finished" in done.stderr
     assert first.items() <= results().items()
     assert len(results()) == 3

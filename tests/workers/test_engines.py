@@ -101,7 +101,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     ("words", "problem"),
     [
         ("hydra/launcher=ray hydra.launcher.address=127.0.0.1:1", "hydra.launcher.address=127.0.0.1:1: "),
-        ("hydra/launcher=ray hydra.launcher.gpus=99", "too few CPUs or GPUs for hydra.launcher.cpus=1 and"),
+        ("hydra/launcher=ray hydra.launcher.gpus=99", "cannot provide hydra.launcher.cpus=1 and"),
         ("hydra/launcher=ray hydra.launcher.gpus=many", "hydra.launcher.gpus"),
         (
             "hydra/launcher=submitit_slurm hydra.launcher.executor=local +hydra.launcher.parameters.timeout=3",
