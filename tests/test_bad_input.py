@@ -119,7 +119,7 @@ QUICK = [
     ("hydra/hydra_logging=default", ["hydra/hydra_logging"]),
     ("hydra/sweeper=basic", ["hydra/sweeper", "chooses the folder of each job"]),
     ("hydra/sweeper=grid hydra.verbose=true epochs=0", ["epochs=0"]),  # Hydra's other keys are accepted
-    ("hydra.sweeper.params.seed=0,1", ["there is none", "write: seed=0,1"]),
+    ("hydra.sweeper.params.seed=0,1", ["this command chooses none", "write: seed=0,1"]),
     ("experiment=norms hydra.sweeper.params.seed=-5", ["seed=-5"]),
     ("data=synthetic data.images=10", ["1 to 9", "write: data.validation=1 data.batch_size=9"]),
     ("data=synthetic data.images=1", ["data.images=1", "2 images or more"]),
@@ -275,7 +275,7 @@ def test_an_empty_experiment_variable_means_the_default(command):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["from a later MLflow"]),
+        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["needs a later MLflow"]),
         ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
     ],
 )

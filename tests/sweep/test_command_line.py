@@ -45,7 +45,7 @@ def test_a_tilde_that_the_shell_leaves_is_expanded(typed, monkeypatch, tmp_path)
     ("words", "parts"),
     [
         ("-p norm", "--package works only with --cfg|write: --cfg job --package norm"),
-        ("--cfg job -p nrom", "no part nrom; did you mean norm?|write: --cfg job --package norm"),
+        ("--cfg job -p nrom", "no part named nrom; did you mean norm?|write: --cfg job --package norm"),
         ("--cfg job -p hydra.launcher", "write: --cfg hydra --package hydra.launcher"),
         ("--cfg hydra -p norm.eps", "write: --cfg job --package norm.eps"),
         ("--cfg", "expected one argument|--help"),

@@ -142,8 +142,8 @@ def test_combinations_are_counted_without_listing_them(grid):
         ("seeds=2", ["seeds is not a setting of a job"]),
         ("hydra.verbose=true", ["hydra.verbose is not a setting of a job"]),
         ("epochs=1 norm=gn", ["epochs is given", "and outside it, as epochs=2", "without epochs=2"]),
-        ("", ["an empty line in sweep.cells"]),
-        ("  ", ["an empty line in sweep.cells"]),
+        ("", ["contains an empty line"]),
+        ("  ", ["contains an empty line"]),
     ],
 )
 def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):

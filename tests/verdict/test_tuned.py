@@ -45,7 +45,7 @@ def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
     results = of_cells(cells, unfinished=(JobProblem("gn s1", "FAILED"),))
     said = tuned(results, "norm").sentences[1]
     assert "budgets" not in said
-    assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run.")
+    assert said.endswith("bn (1 setting, 2 runs) and gn (1 setting, 1 run).")
 
 
 def test_ties_in_validation_accuracy_are_reported():

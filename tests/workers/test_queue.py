@@ -49,7 +49,7 @@ def test_a_sweep_ends_after_one_failure_on_request():
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and without"), (3, "3")],
+    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and left no result"), (3, "3")],
 )
 def test_the_cause_names_the_signal_or_the_exit_status(code, words):
     assert words in exit_reason(code)
