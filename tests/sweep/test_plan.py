@@ -135,7 +135,7 @@ def test_time_is_estimated_from_the_most_similar_jobs(world):
     assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).costs()[0]
     (guess, _) = plan(world, [configuration("none")]).costs()
     assert "about 5 s" in guess
-    assert "1 estimate from jobs with another network" in guess
+    assert "1 estimate based on jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
     assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
 
