@@ -32,8 +32,11 @@ BAD = {
     "norm/header.yaml": ("# @author of this file\nname: gn\n", "cannot be read"),
     "regularization/node.yaml": ("l1: 1e-5\n", "# @package reg as the first line"),
     "experiment/node.yaml": ("epochs: 1\n", "# @package _global_ as the first line"),
-    "experiment/target.yaml": ("# @package _global_\nhydra: {launcher: {_target_: os.system}}\n", "an option file cannot set hydra.launcher"),
-    "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "an option file cannot set hydra.sweep.dir"),
+    "experiment/target.yaml": (
+        "# @package _global_\nhydra: {launcher: {_target_: os.system}}\n",
+        "cannot set hydra.launcher",
+    ),
+    "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "cannot set hydra.sweep.dir"),
     "experiment/swept.yaml": ("# @package _global_\nhydra: {sweeper: {params: {nrom: bn}}}\n", "no key nrom; did you"),
     "experiment/value.yaml": ("# @package _global_\nepochs: 0\n", "epochs=0 cannot be used"),
 }
