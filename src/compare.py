@@ -54,11 +54,11 @@ def main() -> None:
 def _parser() -> Parser:
     parser = Parser("compare", docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
-    parser.add_argument("--tuned", metavar="KEY", help="compare the values of a key, each at its best other settings")
-    parser.add_argument("--assignment", action="store_true", help="write a course assignment into its own folder")
-    parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that the assignment allows")
+    parser.add_argument("--tuned", metavar="KEY", help="compare the values of KEY, each with its best other settings")
+    parser.add_argument("--assignment", action="store_true", help="also write the files for a course assignment")
+    parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that a model may have")
     option_help = {
-        "--out": "folder of the report (default: the sweep's folder)",
+        "--out": "write the report into DIR (default: the sweep's folder)",
         "--json": "also write all results as JSON; - for stdout",
         "--csv": "also write the table as CSV; - for stdout",
         "--curves": "also write the curves as CSV; - for stdout",
@@ -75,7 +75,7 @@ def _compare_and_write(arguments: Namespace) -> int:
     files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
-        raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
+        raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)
     console = SteadyConsole(stderr=STDOUT in files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     out = arguments.out or default_report_folder(sweeps, arguments.multirun)
@@ -121,7 +121,7 @@ def _compare_tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned
     for row in comparison.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
         accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
-        print_lines(console, [f"{row.level}: {row.cell}, {accuracies}"], wrap=False)
+        print_lines(console, [f"best cell for {row.level}: {row.cell} ({accuracies})"], wrap=False)
     print_lines(console, comparison.sentences)
     return comparison
 

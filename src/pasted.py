@@ -35,7 +35,7 @@ def _refusal(word: str, character: str) -> BadInput:
     clean = clean_word(word)
     problem = f"{clean or 'a word'} {'ends with' if word.endswith(character) else 'contains'} {name}{explanation}"
     words = [clean] if re.search(r"[\[({'\"]", clean) else clean.split()  # a no-break space may have joined two words
-    return BadInput(problem, "plain characters", shlex.join(words), advice="" if words else "the command without it")
+    return BadInput(problem, "plain characters", shlex.join(words), advice="" if words else "leave it out")
 
 
 def clean_word(word: str) -> str:

@@ -115,8 +115,8 @@ class Key:
             int: "an integer",
             float: "a finite number",
             bool: "true or false",
-            str: "a text",
-            list[str]: "a list of texts",
+            str: "text",
+            list[str]: "a list of strings",
         }[self._plain_type]
         limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
         return f"{type_text} {limits_text}".strip() + (" or null" if self.nullable else "")

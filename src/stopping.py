@@ -21,4 +21,4 @@ def raise_on_sigterm() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends SIGHUP twice: from shell and kernel
-    raise Terminated(f"signal {number}")
+    raise Terminated(f"received signal {number}")

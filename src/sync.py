@@ -24,9 +24,9 @@ def main() -> None:
     """Run `python -m src.sync` with the command line's arguments."""
     prepare_process()
     parser = Parser("sync", docstring(__file__))
-    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeatable")
-    parser.add_argument("--uri", help="the store's address (default: MLFLOW_TRACKING_URI, else mlflow.db here)")
-    parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
+    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
+    parser.add_argument("--uri", help="address of the MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db)")
+    parser.add_argument("--experiment", default="normlab", help="default: MLFLOW_EXPERIMENT_NAME, or %(default)s")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     try:
         check_current_folder()

@@ -75,7 +75,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
     if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
         return 2, refusal(error)
     if isinstance(error, OSError):
-        problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
+        problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write to")
         return 2, str(problem) if error.filename is not None else ""  # no file: for example, a connection was lost
     if isinstance(error, MemoryError):
         return 2, str(out_of_memory())
@@ -85,7 +85,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
     in_normlab = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
     sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # then jobs may have run
-    return 1 if sweep_began else 2, "" if in_normlab else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
+    return 1 if sweep_began else 2, "" if in_normlab else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows the traceback"
 
 
 @contextlib.contextmanager

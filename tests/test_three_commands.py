@@ -44,7 +44,7 @@ def test_an_installed_command_refuses_to_run_another_projects_src(tmp_path, shad
     (tmp_path / shadow).write_text("raise SystemExit('theirs')")
     done = installed("train", "norm=x", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
-    assert f"another project's src in {tmp_path / 'src'}" in done.stderr
+    assert f"the package src of another project: {tmp_path / 'src'}" in done.stderr
     assert "env -u PYTHONPATH normlab-train" in done.stderr
     assert len(done.stderr.splitlines()) == 3
 

@@ -15,8 +15,8 @@ def _run(name: str) -> None:
     if spec and PROJECT / "src" in (src_path.resolve(), src_path.resolve().parent):
         importlib.import_module(f"src.{name}").main()
         return
-    print(f"normlab: Python finds another project's src in {src_path}", file=sys.stderr)
-    print(f"  allowed: {PROJECT / 'src'} before it on Python's path", file=sys.stderr)
+    print(f"normlab: Python would import the package src of another project: {src_path}", file=sys.stderr)
+    print(f"  allowed: {PROJECT / 'src'}, first on Python's path", file=sys.stderr)
     print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name} with the same arguments", file=sys.stderr)
     sys.exit(2)
 

@@ -88,9 +88,9 @@ class GridSweeper(Sweeper):
         job_count, job_limit = request.number, config.sweep.max_jobs
         if job_count > job_limit:  # checked before thousands of combinations are listed
             seconds = typical_seconds(self._multirun / "jobs")
-            cost = f", about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
+            cost = f" (about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job)" if seconds else ""
             problem = f"{job_count:,} jobs{cost} are more than sweep.max_jobs={job_limit}"
-            raise BadInput(problem, "fewer values", f"sweep.max_jobs={job_count}")
+            raise BadInput(problem, "fewer combinations, or a higher limit", f"sweep.max_jobs={job_count}")
         combinations, configs = self._grid.configs(request)
         check_device_and_store(configs[0])
         jobs = self._grid.jobs(combinations, configs)
@@ -171,5 +171,5 @@ class GridSweeper(Sweeper):
 
 
 def _restart_refusal(names: Sequence[str]) -> BadInput:
-    problem = f"resume=restart: another process trains {joined(names, 5)}"
-    return BadInput(problem, "a restart after that process has ended", "resume=auto")
+    problem = f"resume=restart is not possible while another process trains {joined(names, 5)}"
+    return BadInput(problem, "restart after that process has ended", "resume=auto")

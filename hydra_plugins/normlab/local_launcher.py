@@ -82,7 +82,7 @@ class LocalLauncher(Launcher):
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._job_return(overrides, task, errors.get(task.folder, "it was not started"))
+            self._job_return(overrides, task, errors.get(task.folder, "the job was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
@@ -98,7 +98,7 @@ class LocalLauncher(Launcher):
         with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
             outcomes = list(run(engine, tasks, policy.continues_after, board))
         if policy.reason:
-            board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
+            board.say(f"{policy.reason}; the sweep ends with {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes
 
     def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:

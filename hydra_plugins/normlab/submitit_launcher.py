@@ -54,7 +54,7 @@ class SubmititLauncher(LocalLauncher):
             executor = submitit.AutoExecutor(folder, self._executor, slurm_max_num_timeout=self._timeouts)
             executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
-            raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
+            raise BadInput(f"submitit cannot use hydra.launcher.executor={self._executor}: {error}") from error
         yield _Executor(executor, self._slots)  # Slurm gets at most `_slots` jobs at once
 
 
@@ -69,7 +69,7 @@ class _Executor(RemoteEngine):
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
-            return f"submitit: job {job.job_id} ended as {job.state} and without a result"
+            return f"submitit: job {job.job_id} ended with state {job.state} and left no result"
         try:
             error: str = job.result()
         except Exception as submitit_error:

@@ -137,7 +137,7 @@ def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | 
     except FileNotFoundError as error:
         raise Damaged(path, "is missing") from error
     if predictions.probabilities.shape != shape:
-        raise Damaged(path, "has a different number of predictions or classes than the dataset")
+        raise Damaged(path, "does not have as many predictions and classes as the dataset")
     if label is not None and not np.array_equal(predictions.label, label):
-        raise Damaged(path, "has different labels than the first run")
+        raise Damaged(path, "has other labels than the predictions of the first run")
     return predictions

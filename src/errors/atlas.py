@@ -109,7 +109,7 @@ class Atlas:
 
         images = load(self.data)
         if images.source.digest != self.source["digest"]:
-            raise BadInput(f"{images.source.place} no longer holds the images that these runs were tested on")
+            raise BadInput(f"{images.source.place} no longer contains the test images of these runs")
         return images.test_images
 
     def as_json(self) -> dict[str, Any]:

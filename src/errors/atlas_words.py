@@ -17,7 +17,7 @@ MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 def sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
-    lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], MAX_UNREADABLE)
+    lines = shorten([f"The sentences below leave out a run: {problem}" for problem in atlas.unreadable], MAX_UNREADABLE)
     if not atlas.runs:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
@@ -37,17 +37,17 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
     shown_cells = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:MAX_CELLS]
     if len(atlas.answers) > 1:
         ece_text = f"expected calibration error (ECE, {BINS} bins)"
-        yield f"For each cell: how many images it alone gets wrong or right, and its {ece_text}:"
+        yield f"Images that only one cell gets wrong or right, and each cell's {ece_text}:"
     width = max(map(len, shown_cells), default=0)
     for name in [name for name in atlas.answers if name in shown_cells]:
         bins = atlas.calibration[name]
-        error = f"{100 * bins.ece:.2f} points, {'over' if bins.overconfidence > 0 else 'under'}confident"
+        error = f"{100 * bins.ece:.2f} points ({'over' if bins.overconfidence > 0 else 'under'}confident)"
         if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {alone[name][0]:>3} wrong  {alone[name][1]:>3} right  ECE {error}"
         else:
-            yield f"{name} has an expected calibration error of {error} ({BINS} bins)"
+            yield f"{name} has an expected calibration error (ECE, {BINS} bins) of {error}"
     if len(atlas.answers) > len(shown_cells):
-        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells, none of them with more such images"
+        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells with at most as many such images"
 
 
 def _disagreement_text(atlas: Atlas) -> Iterator[str]:
@@ -75,8 +75,8 @@ def _confusion_text(atlas: Atlas) -> Iterator[str]:
     if atlas.confusion_differences:
         most, classes = atlas.confusion_differences[0], atlas.source["classes"]
         yield (
-            f"Cells differ most in one confusion: {most.more} predicts {classes[most.predicted]} for the label "
-            f"{classes[most.label]} in {most.times_more:.1f} images per run, and {most.less} in {most.times_less:.1f}"
+            f"Cells differ most in this confusion: per run, {most.more} predicts {classes[most.predicted]} for "
+            f"{most.times_more:.1f} images with label {classes[most.label]}, and {most.less} for {most.times_less:.1f}"
         )
 
 

@@ -53,7 +53,7 @@ def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
         drawn["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
     for path in number_keys:
         words = (
-            f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
+            f"Test and validation accuracy against {path}, one line per combination of other settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
@@ -66,7 +66,7 @@ def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> 
         drawn["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            words = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
+            words = "Reliability diagrams: accuracy against confidence per cell.  The diagonal is perfect calibration."
             drawn[name] = Drawing("Reliability diagrams", words, reliability(results.runs, atlas.calibration))
     return drawn
 

@@ -43,10 +43,10 @@ def galleries(atlas: Atlas) -> dict[str, Gallery]:
     pictures = {"wrong_by_all": draw("images that every run gets wrong", heading, indices)}
     if len(atlas.answers) > 1:
         indices = _take_turns(atlas.by_cell_alone_wrong)
-        pictures["wrong_by_one"] = draw("images that one cell alone gets wrong", "Wrong in one cell alone", indices)
+        pictures["wrong_by_one"] = draw("images that only one cell gets wrong", "Wrong in only one cell", indices)
     if len(atlas.answers) > 2:
         indices = _take_turns(atlas.by_cell_alone_right)
-        pictures["right_by_one"] = draw("images that one cell alone gets right", "Right in one cell alone", indices)
+        pictures["right_by_one"] = draw("images that only one cell gets right", "Right in only one cell", indices)
     suspects = atlas.suspected[:MAX_IMAGES]
     indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."

@@ -19,7 +19,7 @@ from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
-channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
+channel.  The norms differ in the values of an activation (N, C, H, W) that they average over:"""
 
 
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
@@ -94,7 +94,7 @@ def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
 
 
 def _norm_table(names: set[str]) -> str:
-    headings = ("", "name", "one mean and variance over", "depends on other images in the batch", "in evaluation")
+    headings = ("", "name", "averages over", "depends on other images in the batch", "in evaluation")
     norms = [norm for name, norm in NORMS.items() if name in names]
     return _table(
         headings,

@@ -50,7 +50,7 @@ def compare(
     print_lines(console, lines, wrap=False)
     if failure is not None:
         raise failure
-    files = "the folder also holds report.md, tables as CSV, figures and image galleries"
+    files = "the folder also contains report.md, tables as CSV, figures and image galleries"
     print_lines(console, [f"Report: {out / REPORT} ({files})"], wrap=False)
     return results, report
 

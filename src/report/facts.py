@@ -69,7 +69,7 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
     recorded = {name for job in jobs for environment in job.environments for name in environment}
     unset = {name: UNSET for name in VARIABLES if name in recorded}
     for job in jobs:
-        code = {"code of data, models, training and job.py": job.start["code"]}
+        code = {"hash of the training code": job.start["code"]}
         pairs = {(name, str(value)) for env in job.environments for name, value in {**unset, **env, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
             runs.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))

@@ -56,5 +56,5 @@ def _write_error(path: Path, error: OSError) -> BadInput:
     reason = error.strerror or str(error)
     if path == STDOUT:
         problem = f"standard output cannot be written: {reason}"
-        return BadInput(problem, "a file, or - for an open output", "--json FILE")
+        return BadInput(problem, "a file, or - if standard output is open", "--json FILE")
     return BadInput(f"{path} cannot be written: {reason}")

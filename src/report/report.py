@@ -119,7 +119,7 @@ def _draw_galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool)
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
         pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as refusal:
-        warn(f"no galleries: {str(refusal).splitlines()[0]}")
+        warn(f"the report has no image galleries: {str(refusal).splitlines()[0]}")
         return {}
     return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 

@@ -113,10 +113,10 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
             "because all rows share the test images."
         )
     if count := frame["other code"].sum():
-        lines.append(f"* {count} of {total} runs used a different version of the code.")
+        lines.append(f"* {count} of {total} runs used a different version of the code than the current one.")
     if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
-        lines.append(f"† {count} of {total} runs used a different environment than most runs: {differences}.")
+        lines.append(f"† {count} of {total} runs used a different environment from most runs: {differences}.")
     return lines
 
 
@@ -164,7 +164,7 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
         Column("95 % CI", intervals, optional=1),
         Column("test errors", errors, "test\nerrors", optional=1),
         Column("test loss", losses, "test\nloss", optional=2),
-        Column("training, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
+        Column("training time, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
         Column("parameters", [f"{value:,}" for value in frame["parameters"]], "para-\nmeters", optional=2),
     ]
     if "letters" in frame:

@@ -57,7 +57,7 @@ def next_steps(
         yield "To train only the missing jobs, run the same command again:"
         yield from dict.fromkeys(f"  {sweep.command}" for sweep in sweeps)
     if more:
-        yield "To decide more pairs, add seeds (choose their number before you start):"
+        yield "To find smaller differences, add seeds (choose their number before you start):"
         yield from (f"  {line}" for line in more.splitlines())
 
 

@@ -60,7 +60,7 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
     """
     folder = Path(multirun)
     if not (folder / "sweeps").is_dir():
-        problem = f"{folder} is not a multirun folder: it holds no sweeps"
+        problem = f"{folder} is not a multirun folder: it contains no sweeps"
         raise BadInput(problem, "the folder that the training command writes", 'load_runs("multirun")')
     sweep_ids = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
     sweeps = choose_sweeps(folder, sweep_ids if sweep is None else [sweep] if isinstance(sweep, str) else sweep)

@@ -56,7 +56,7 @@ def checkpoint_bytes(version: int, content: bytes) -> bytes:
 def load_checkpoint(folder: Path) -> State | None:
     """Return the newest undamaged state of the job's current attempt, or None; logs each file that it skips.
 
-    Raises Unreadable if a file has another format or holds more than tensors and primitives.
+    Raises Unreadable if a file has another format or contains objects other than tensors, numbers and texts.
     """
     states = [state for name in CHECKPOINT_FILES if (state := _read_checkpoint(folder / name)) is not None]
     return max(states, key=lambda state: int(state["epoch"]), default=None)
@@ -90,7 +90,7 @@ class Checkpoints:
         parts = state.get("parts")
         record: Record | None = state.get("record")
         if not isinstance(parts, dict) or self._parts.keys() - parts.keys() or record is None or record_fault(record):
-            raise Unreadable(f"{self._folder} has a checkpoint that lacks a part of the job{RETRAIN_HINT}")
+            raise Unreadable(f"{self._folder} has a checkpoint that lacks a part of the training state{RETRAIN_HINT}")
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
@@ -126,9 +126,9 @@ def _read_checkpoint(path: Path) -> State | None:
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
     except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
-        raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
+        raise Unreadable(f"{path} contains objects other than tensors, numbers and texts{RETRAIN_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
-        raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")
+        raise Unreadable(f"{path} does not contain its epoch's number{RETRAIN_HINT}")
     if state.get("attempt") != attempt_digest(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None

@@ -45,6 +45,6 @@ def failure_reason(folder: Path, status: str, cause: str, before: Record | None)
 def exit_reason(code: int) -> str:
     """Return a text that says how a process ended; a negative `code` is the number of the signal that ended it."""
     if code >= 0:
-        return f"its process ended with exit status {code} and without a result"
+        return f"its process ended with exit status {code} and left no result"
     name = signal.Signals(-code).name
     return f"its process was ended by {name}" + (", which the system sends if memory runs out" if -code == 9 else "")

@@ -106,9 +106,9 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         return reason
     epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epoch_numbers) < epoch_count:
-        return f"holds {len(epoch_numbers)} of {epoch_count} epochs"
+        return f"contains only {len(epoch_numbers)} of {epoch_count} epochs"
     if epoch_numbers != list(range(1, epoch_count + 1)):
-        return f"does not hold exactly the epochs 1 to {epoch_count}"
+        return f"does not contain exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
@@ -125,9 +125,9 @@ def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
     journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
     if metrics["test/errors"] > images:
-        return f"has test/errors={metrics['test/errors']} of {images} test images"
+        return f"has test/errors={metrics['test/errors']}, but there are only {images} test images"
     if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > TOLERANCE:
-        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
+        return f"has test/accuracy={metrics['test/accuracy']:g}, but {metrics['test/errors']} errors in {images} images"
     for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"
@@ -159,7 +159,7 @@ def checked_predictions(job: FinishedJob) -> Predictions:
     predictions = load_predictions(path, (source["test"], len(source["classes"])))
     errors = int(predictions.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
-        raise Damaged(path, f"holds {errors} errors, but the result has {job.result['metrics']['test/errors']}")
+        raise Damaged(path, f"contains {errors} errors, but the result has {job.result['metrics']['test/errors']}")
     return predictions
 
 

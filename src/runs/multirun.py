@@ -58,7 +58,7 @@ def identify(folder: Path) -> Multirun:
     if _is_at_stored_path(path, stored):
         return multirun
     if _was_moved(path, stored):
-        return replace(multirun, notice=f"{stored['place']} is now {path}; its runs in MLflow are updated")
+        return replace(multirun, notice=f"{stored['place']} was moved to {path}; its runs in MLflow are updated")
     origin = stored["place"] if stored["place"] != str(path) else f"{path} on {stored['machine']}"
     return replace(
         multirun,

@@ -67,9 +67,9 @@ def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predic
     probabilities = predictions.probabilities
     for classes in (predictions.label, predictions.predicted):
         if len(classes) and (classes.min() < 0 or classes.max() >= probabilities.shape[1]):
-            raise Damaged(path, "holds classes that the dataset does not have")
+            raise Damaged(path, "contains classes that the dataset does not have")
     if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() < 1.001):  # false for NaN
-        raise Damaged(path, "holds numbers that are not probabilities")
+        raise Damaged(path, "contains probabilities that are not from 0 to 1")
     return predictions
 
 
@@ -77,26 +77,26 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
     """Return the fault in the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
-        return "holds an array twice"
+        return "contains an array twice"
     shapes = {}
     for name in ("label", "predicted", "probabilities"):
         member = members.get(f"{name}.npy")
         if member is None:
-            return f"has no {name}"
+            return f"lacks the array {name}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
-            return f"holds {name} encrypted or with an unknown compression"
+            return f"stores {name} encrypted or with an unknown compression"
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shapes[name], _, dtype = parse(file)
             size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
         if dtype.kind not in ("f" if name == "probabilities" else "iu"):
-            return f"holds {name} as {dtype}"
+            return f"stores {name} as {dtype}"
         if member.file_size != size or size > LARGEST_RATIO * member.compress_size + 1000:
-            return f"holds less of {name} than its header says"
+            return f"contains less of {name} than its header says"
     images, *classes = shapes["probabilities"] or (0,)
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
-        return "holds arrays of wrong shapes"
+        return "contains arrays of the wrong shapes"
     return "does not have a prediction for each test image and class" if shape not in (None, (images, *classes)) else ""
 
 

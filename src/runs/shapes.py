@@ -120,7 +120,7 @@ OBJECT: Field = (lambda value: isinstance(value, dict), "a JSON object")
 KEY = text_field("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
-    "a JSON object whose values are texts",
+    "a JSON object whose values are strings",
 )
 SOURCE: Shape = {
     "digest": KEY,
@@ -131,13 +131,13 @@ SOURCE: Shape = {
     "size": integer_field(1, 100_000),
     "classes": (
         lambda value: is_text_list(value) and 1 <= len(value) <= MOST_CLASSES,
-        f"a list of 1 to {MOST_CLASSES:,} texts",
+        f"a list of 1 to {MOST_CLASSES:,} strings",
     ),
 }
 EVERY_RECORD: Shape = {"kind": TEXT, "time": integer_field(0)}
 RECORDS: Mapping[str, Shape] = {
     "start": {
-        "config": (is_tree_of_texts, "a JSON object whose keys are texts"),
+        "config": (is_tree_of_texts, "a JSON object whose keys are strings"),
         "environment": NAMED_TEXTS,
         "code": TEXT,
     },
@@ -168,7 +168,7 @@ SWEEP: Shape = {
     "id": KEY,
     "command": TEXT,
     "started": integer_field(0),
-    "varies": (is_text_list, "a list of texts"),
+    "varies": (is_text_list, "a list of strings"),
     "jobs": (lambda value: isinstance(value, list) and len(value) > 0, "a list of jobs"),
 }
 PLANNED_JOB: Shape = {

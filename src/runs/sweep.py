@@ -67,7 +67,7 @@ def read_sweep(manifest: Path) -> Sweep:
         reason = error.reason if isinstance(error, Damaged) else f"cannot be read: {error.strerror}"
         raise BadInput(
             f"{manifest} {reason}",
-            "the manifest that the training command wrote; --sweep ID names another sweep",
+            "the manifest that the training command wrote, or another sweep (--sweep ID)",
             advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
     jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]

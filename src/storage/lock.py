@@ -43,8 +43,8 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
             if not _try_lock(file, fcntl.LOCK_EX):
                 if not _try_lock(file, fcntl.LOCK_SH):  # a shared lock works while another process only looks
                     if not wait:
-                        raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
-                    log.warning("%s is being trained by another process: waiting for it", folder.name)
+                        raise BlockingIOError(errno.EWOULDBLOCK, f"another process has locked {folder}")
+                    log.warning("another process is training %s; waiting for it to end", folder.name)
                 flock(file, fcntl.LOCK_EX, folder)
         yield
 

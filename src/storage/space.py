@@ -45,8 +45,8 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
     if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
             f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
-            "a current folder on a disk with more room",
-            advice="fewer values, or the same command once there is room: it skips finished jobs",
+            "a current folder on a disk with more free space",
+            advice="sweep fewer values, or free space and repeat the command; it skips finished jobs",
         )
 
 
@@ -73,11 +73,8 @@ def nearest_folder(path: Path) -> Path:
     except OSError as error:
         raise BadInput(f"{path} cannot be reached: {error.strerror}", WRITABLE_FOLDER) from error
     if target:
-        raise BadInput(
-            f"{nearest} is in the way: it is a link to {target}, which does not exist",
-            "a link to a folder that exists",
-            f"mkdir -p {shlex.quote(target)}",
-        )
+        problem = f"{nearest} is in the way: it is a link to {target}, which does not exist"
+        raise BadInput(problem, "a link to a folder that exists", f"mkdir -p {shlex.quote(target)}")
     move = f"mv {shlex.quote(str(nearest))} {shlex.quote(f'{nearest}.file')}"
     raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 

@@ -32,7 +32,7 @@ class NoAccess(BadInput):
 
     def __init__(self, path: Path) -> None:
         owner = owner_of(visible := nearest_visible(path))
-        refusal = f"you may not read {path}, {'which' if visible == path else f'since {visible}'} belongs to {owner}"
+        refusal = f"you may not read {path}, {'which' if visible == path else f'because {visible}'} belongs to {owner}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
         super().__init__(refusal, advice=f"ask {owner} to run {command}")
         self.reason = f"{refusal}; ask {owner} to run {command}"

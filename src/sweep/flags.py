@@ -45,14 +45,14 @@ def check_flags(arguments: Namespace) -> None:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
         raise BadInput(f"{' and '.join(commands)} cannot be combined", "one of them", f"{command('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
-        raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
+        raise BadInput("--resolve works only with --cfg or --help", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
-        raise BadInput("--package belongs to --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
+        raise BadInput("--package works only with --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        problem = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
+        problem = f"--hydra-help cannot be combined with {arguments.overrides[0]}"
         raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", advice="repeat the command: it keeps finished jobs")
+        raise BadInput("--experimental-rerun is not supported", advice="repeat the command; it skips finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
             raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")
@@ -75,7 +75,7 @@ def check_package(arguments: Namespace) -> None:
         return
     near = nearest(part, parts)
     write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else near or 'norm'}"
-    problem = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
+    problem = f"--cfg {shown} has no part named {part}{did_you_mean(near if near != part else '')}"
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
@@ -88,10 +88,11 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL)
+        raise BadInput(f"{problem} is not a known request", f"{choices}; also uninstall=...", INSTALL)
     if verb != "query":
         if not command("train").startswith("normlab-"):
-            raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", INSTALL)
+            problem = "tab completion works only for the command normlab-train, not for python -m src.train"
+            raise BadInput(problem, write=INSTALL)
         return ["-sc", *arguments.overrides]
     line = os.environ.get("COMP_LINE")
     if line is None:

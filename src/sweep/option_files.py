@@ -62,7 +62,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
     files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
     if len(files) > 1:  # the second file's author expects Hydra to use it
-        raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
+        raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"a name other than {option}")
     if not files or Path(sources[0].path) == CONF:
         return
     source, file = sources[0], files[0]
@@ -71,14 +71,14 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", expected_package):
-        raise BadInput(f"{file} sets no key of normlab", f"a first line # @package {expected_package}")
+        raise BadInput(f"{file} sets none of normlab's keys", f"# @package {expected_package} as the first line")
     inherits = tree.pop("defaults", None) is not None
     values = flatten_mapping(tree, prefix)
     for path, value in values.items():
         _check_key(path, value, file, groups)
     name_key = f"{expected_package}.name"
     if name_key in KEYS and name_key not in values and not inherits:
-        problem, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
+        problem, choices = f"{file} does not set the key name, which chooses the {group}", KEYS[name_key].choices
         raise BadInput(problem, f"name: {', '.join(choices)}", f"name: {choices[0]}")
 
 
@@ -106,7 +106,7 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise BadInput(f"{position} cannot be read: {reason}", "YAML with one KEY: VALUE per line") from error
     if not isinstance(tree, dict):
-        raise BadInput(f"{file} holds no keys", "YAML with one KEY: VALUE per line")
+        raise BadInput(f"{file} contains no keys", "YAML with one KEY: VALUE per line")
     return loaded.header.get("package"), {str(key): value for key, value in tree.items()}
 
 
@@ -116,7 +116,7 @@ def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     if (is_swept and path in groups) or (path.startswith(CHANGEABLE) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
     if is_hydra_key(path):
-        raise BadInput(f"{file}: {path} cannot be set", ALLOWED_KEYS)
+        raise BadInput(f"{file}: an option file cannot set {path}", ALLOWED_KEYS)
     if path not in KEYS:
         section = path.rpartition(".")[0]
         known_keys = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]

@@ -81,8 +81,8 @@ class Plan:
     def summary(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
-        varying_text = ", ".join(self._sweep.varies) or "nothing"
-        jobs = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
+        varied_keys = ", ".join(self._sweep.varies) or "none"
+        jobs = f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished):,} already finished"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.word == word]
@@ -95,7 +95,7 @@ class Plan:
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, NAMED)}; resume=restart retrains them")
         changed_data_lines = [
-            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
+            f"the data in {row.combination.settings['data.root']} has changed since {row.earlier.path.name} was trained"
             for row in self.rows
             if row.earlier
         ]
@@ -122,7 +122,7 @@ class Plan:
         if len(cells) > SHOWN:
             table.append(f"  and {len(cells) - SHOWN:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
-            table.append("resume=restart: existing folders are set aside, and every job is retrained")
+            table.append("resume=restart moves existing folders away and retrains every job")
         return table
 
     def costs(self, at_once: int = 1) -> list[str]:
@@ -142,7 +142,7 @@ class Plan:
         dissimilar = sum(not row.similar for row in rows_left)
         time = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if dissimilar:
-            time += f"; {counted(dissimilar, 'estimate')} from jobs with another network, norm or number of threads"
+            time += f"; {counted(dissimilar, 'estimate')} based on jobs with another network, norm or number of threads"
         return [time, *lines]
 
 
@@ -156,11 +156,11 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
     epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):
-        return Status("in training", epoch, f"another process trains it, {progress} done")
+        return Status("in training", epoch, f"another process is training it: {progress} done")
     if same_code and records[-1].get("status") == "FAILED":
         return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
     if not epoch:
         return TO_TRAIN
     if same_code:
         return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
-    return Status("to train", 0, f"to train: restarts, because {progress} were trained with other code")
+    return Status("to train", 0, f"to train: starts again, because {progress} were trained with other code")

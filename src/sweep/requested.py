@@ -62,7 +62,7 @@ def read_cells(
     for line in lines:
         words, location = WORD.findall(line), f"in the cell {line!r}"
         if not words:
-            raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each line", "norm=none")
+            raise BadInput(f"sweep.cells={list(lines)} contains an empty line", "KEY=VALUE in each line", "norm=none")
         try:
             check_text(words, groups)
             overrides = [parse(word, groups, loader) for word in words]
@@ -73,7 +73,7 @@ def read_cells(
             name = override.key_or_group
             if not can_be_swept(name, groups):
                 problem = f"{location}: {name} is not a setting of a job"
-                raise BadInput(problem, "a key that can be swept", advice=f"{override.input_line} outside it")
+                raise BadInput(problem, "a key that can be swept", advice=f"write {override.input_line} outside it")
             if name in outside_lines:
                 problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
                 raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")

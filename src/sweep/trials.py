@@ -81,7 +81,7 @@ class Trials:
         check(config)
         if config.plan or config.seeds is not None or config.sweep.cells or config.resume != "auto":
             keys = "plan, seeds, sweep.cells and resume=restart"
-            raise BadInput(f"{keys} belong to a grid, which this sweeper does not make", write="hydra/sweeper=grid")
+            raise BadInput(f"{keys} work only with the grid sweeper", write="hydra/sweeper=grid")
         (job,) = self._grid.jobs([combination], [config])
         return job
 

@@ -109,7 +109,7 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     database = "MLFLOW_TRACKING_URI in the environment"
     scheme = scheme_of(uri).lower()
     advice = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a login, which logs would keep", "an address without it", advice=f"set {advice}")
+    return BadInput(f"{key} contains a login, which logs would store", "an address without it", advice=f"set {advice}")
 
 
 def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
@@ -126,13 +126,13 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
         parts = urlsplit(uri)
         _ = parts.port  # raises ValueError for a port that is not a number
     except ValueError:
-        allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
+        allowed = f"{EXAMPLES}; write @ : / ? # in a password as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
     write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
-        allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
-        raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
+        allowed = f"{EXAMPLES}; MLflow 3.13 and later cannot open folders"
+        raise BadInput(f"{key}={masked(uri)}: MLflow cannot open this store", allowed, f"{typed}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
@@ -145,7 +145,7 @@ def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
     parts, allowed = urlsplit(uri), "a running MLflow server"
     if not parts.hostname:
-        raise BadInput(f"{key}={uri} names no host", "http://HOST:PORT", write)
+        raise BadInput(f"{key}={uri} has no host name", "http://HOST:PORT", write)
     if not getproxies():  # saves importing the client if the port is closed
         _check_port(parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
@@ -180,7 +180,7 @@ def _check_sqlite_file(uri: str, address: str, write: str) -> None:
     if not file.startswith("/") or file in ("/", "/:memory:"):
         raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
     if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{address} has a file name with ? or %, which break an address", "a path without ? or %", write)
+        raise BadInput(f"the file name in {address} contains ? or %", "a path without ? or %", write)
     try:
         path = Path(file[1:]).resolve()  # a link may name a file that does not exist yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -188,7 +188,7 @@ def _check_sqlite_file(uri: str, address: str, write: str) -> None:
             raise BadInput(f"{address}: {nearest} is {'' if path.is_dir() else 'not '}a folder", "sqlite:///FILE")
         is_new_default = uri == default_uri() and not path.exists()  # `check_space` checks its folder
         if not is_new_default and not os.access(nearest, os.W_OK):
-            raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write", write)
+            raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write to", write)
         if path.exists():
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", ANSWER_TIMEOUT, uri=True)) as database:
                 tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -207,4 +207,4 @@ def _check_version(versions: set[str], address: str) -> None:
     folders = mlflow.submodule_search_locations or [] if mlflow else []
     known_versions = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
     if known_versions and not versions <= known_versions:
-        raise BadInput(f"{address} is from a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")
+        raise BadInput(f"{address} needs a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

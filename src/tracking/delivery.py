@@ -85,7 +85,7 @@ class Delivery:
             try:
                 self._deliver_records()
                 if last and self._run_id and not self._has_ended:
-                    self._stop("FAILED", "the job's process died without a message", None)
+                    self._stop("FAILED", "the job's process ended without a message", None)
             except Exception:
                 self._attempt_time = 0  # look up the run again; it may be deleted, or created without an answer
                 raise
@@ -201,7 +201,7 @@ class Delivery:
         supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
         own_data = [run.data for run in runs if run.info.run_id == self._run_id]
         if self._job.params.keys() - {name for run_data in own_data for name in run_data.params}:
-            raise OSError("the params did not arrive")
+            raise OSError("MLflow did not store the params")
         if status == "FINISHED" and any("error" in run_data.tags for run_data in own_data):  # set by another command
             self._store.client.delete_tag(self._run_id, "error")
         terminate(self._store.client, self._run_id, status, time)

@@ -45,7 +45,7 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
     refusals = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
     sizes = {name: path.stat().st_size for name, path in files.items() if name not in refusals}
     if missing := missing_files(client, run_id, sizes):
-        raise OSError(f"{', '.join(missing)} did not arrive")
+        raise OSError(f"MLflow did not store {', '.join(missing)}")
     text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     if text:
         client.set_tag(run_id, NOT_DELIVERED_TAG, text[:5000])

@@ -27,7 +27,7 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
     expected = {(metric.key, metric.step, metric.timestamp) for metric in metrics}
     stored = [metric for name in {name for name, *_ in expected} for metric in client.get_metric_history(run_id, name)]
     if missing := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
-        raise OSError(f"{', '.join(sorted({name for name, *_ in missing}))} did not arrive")
+        raise OSError(f"MLflow did not store {', '.join(sorted({name for name, *_ in missing}))}")
 
 
 def job_tags(start: Record) -> dict[str, str]:
@@ -65,7 +65,7 @@ def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) 
     """Set a run's final status; raises OSError if the run does not have it afterwards."""
     client.set_terminated(run_id, status, time)
     if client.get_run(run_id).info.status != status:
-        raise OSError(f"the status {status} did not arrive")
+        raise OSError(f"MLflow did not store the status {status}")
 
 
 def supersede_others(client: MlflowClient, runs: Iterable[Run], kept_id: str) -> None:

@@ -89,7 +89,7 @@ class Tracker:
         while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(PERIOD)
         if self._sweep_run not in self._open_runs and has_failed and (error := self._try_step(publish_views)):
-            self._say(f"MLflow's page shows its default view: {_short_text(reason(error, self._uri))}")
+            self._say(f"MLflow did not store the sweep's views: {_short_text(reason(error, self._uri))}")
 
     def _end_runs(self) -> bool:
         """Try to end all runs, the sweep's own run last; return whether all runs have ended."""
@@ -118,7 +118,7 @@ class Tracker:
     def _try_step(self, step: Callable[[], None]) -> Exception | None:
         """Run a step and return its error; starts no step after the deadline, which each success postpones."""
         if time.monotonic() > self._deadline:
-            return TimeoutError("no answer in time")
+            return TimeoutError("MLflow did not answer in time")
         try:
             step()
         except Exception as error:  # a store may raise any error; `close` reports it
@@ -147,7 +147,7 @@ class Tracker:
                 self._thread.join(PERIOD / 10)
                 if time.monotonic() > notice_time:
                     limit = f"{self._patience:.0f} s without progress"
-                    self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
+                    self._say(f"waiting for MLflow; normlab gives up after {limit}; press Ctrl-C to stop now")
                     notice_time = math.inf
         finally:  # report even after a second Ctrl-C
             is_complete = self._report()
@@ -167,7 +167,7 @@ class Tracker:
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
         entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
         if entries:
-            cause = _short_text(reason(self._error, self._uri)) if self._error else "no answer in time"
+            cause = _short_text(reason(self._error, self._uri)) if self._error else "MLflow did not answer in time"
             self._say_undelivered([f"{', '.join(entries)}: {cause}"])
         if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")

@@ -164,7 +164,7 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
         restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise BadInput(
             f"the experiment {experiment.name} was deleted from {masked(uri)}",
-            f"another name ({typed}=NAME), or restore it",
+            f"another name ({typed}=NAME), or a restored experiment",
             restore if is_default else f"MLFLOW_TRACKING_URI={masked(uri)} {restore}",
         )
     if FILES_TAG in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:

@@ -49,7 +49,7 @@ class SweepRun:
                 creation_error = error
             runs = self._runs()
         if not runs:
-            raise creation_error or OSError("the store does not show the run that it created")
+            raise creation_error or OSError("the store created a run, but does not show it")
         self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
         remove_partial_files(self._store.place_files(runs[0]))
         supersede_others(client, runs, self.id)
@@ -70,7 +70,7 @@ class SweepRun:
     def _describe(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
         sweep = self._sweep
-        summary = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
+        summary = f"{len(sweep.jobs)} jobs (varied keys: {', '.join(sweep.varies) or 'none'})."
         text = "\n\n".join([*([" ".join(verdict)] if verdict else []), summary, f"    {sweep.command}"])
         tags = [RunTag("command", sweep.command), RunTag("mlflow.note.content", text)]
         self._store.client.log_batch(self.id, tags=tags)
@@ -96,13 +96,13 @@ class SweepRun:
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
-        store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
+        store, lines, width = self._store, [f"to open MLflow: {self._store.command}"], max(map(len, kinds))
         server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # by `mlflow ui`
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
-            lines.append(f"  MLflow's page loads and averages only {PAGE_SIZE} runs at first: click Load more")
+            lines.append(f"  MLflow's page first loads and averages only {PAGE_SIZE} runs; click Load more")
         return lines
 
     def close(self) -> None:

@@ -51,7 +51,8 @@ class Board(Display):
             result = JobFolder(outcome.task.folder).result()
             assert result is not None
             metrics, duration = result["metrics"], duration_text(result["seconds"]["total"])
-            text = f"finished in {duration}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
+            accuracies = f"validation {metrics['val/accuracy']:.2%}, test {metrics['test/accuracy']:.2%}"
+            text = f"finished in {duration}  accuracy: {accuracies}"
         self.say(f"{outcome.task.name}  {text}")
 
     def say(self, line: str) -> None:

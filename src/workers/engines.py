@@ -58,7 +58,7 @@ class RemoteEngine(ABC):
         try:
             job.handle = self.start_training(task.config, task.folder)
         except Exception as error:  # for example, sbatch refuses the job or the cluster is gone
-            job.refusal = f"not accepted: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            job.refusal = f"the cluster refused the job: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
@@ -94,7 +94,7 @@ class RemoteEngine(ABC):
 def check_installed(launcher: str, package: str, extra: str) -> None:
     """Raise `BadInput`, with the installation command, if the package of a launcher's engine is missing."""
     if importlib.util.find_spec(package) is None:
-        raise BadInput(f"hydra/launcher={launcher} needs: pip install 'normlab[{extra}]'")
+        raise BadInput(f"hydra/launcher={launcher} is not installed", write=f"pip install 'normlab[{extra}]'")
 
 
 def train_here(config: Config, folder: Path, command_folder: Path) -> str:

@@ -14,7 +14,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup 
 UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
 # Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
 TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
-NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
+NEEDED = "at least 0.7 GB of memory for one small job, or 4 GB of address space (`ulimit -v`)"
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
@@ -70,15 +70,15 @@ def check_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
-        raise BadInput(f"the jobs cannot start: a control group allows {_in_gb(memory)} of memory", NEEDED)
+        raise BadInput(f"the jobs cannot start: their control group limits memory to {_in_gb(memory)}", NEEDED)
     if addresses != resource.RLIM_INFINITY and addresses <= TOO_FEW_ADDRESSES:
-        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
+        raise BadInput(f"the jobs cannot start: `ulimit -v` is {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
 def memory_refusal(problem: str) -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
-    limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
+    limit = "" if memory is None else f"; the control group limits it to {_in_gb(memory)}"
     return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
 
 

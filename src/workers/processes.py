@@ -144,7 +144,7 @@ def _stop_once() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         for stop_signal in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop_signal, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(f"signal {number}")
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(f"received signal {number}")
 
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, stop)

@@ -81,7 +81,7 @@ class FailurePolicy:
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
             self._failures[failure_kind] = self._failures.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
-                self.reason = "a job failed and sweep.on_failure=stop"
+                self.reason = "a job failed (sweep.on_failure=stop)"
             elif self._failures[failure_kind] >= self._limits.same_failures:
                 self.reason = f"{self._failures[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
         return not self.reason

@@ -155,7 +155,7 @@ def test_a_single_run_lists_its_own_mistakes(world):
     (line,) = sentences(group)
     (calibration,) = cell_lines(group)
     assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
-    assert calibration.startswith("bn has an expected calibration error of ")
+    assert calibration.startswith("bn has an expected calibration error (ECE, ")
     assert group.suspected == ()
 
 
@@ -213,7 +213,7 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = read_atlases(load_results([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert sentences(group)[0].startswith(f"A run is left out below: {path} ")
+    assert sentences(group)[0].startswith(f"The sentences below leave out a run: {path} ")
     assert group.by_all.tolist() == [7, 10]
 
 
@@ -231,7 +231,7 @@ def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_results([six], world.multirun))
     lines = sentences(group)
-    assert lines[0] == f"A run is left out below: {predictions_of(world, six, 0)} is missing"
+    assert lines[0] == f"The sentences below leave out a run: {predictions_of(world, six, 0)} is missing"
     assert lines[-1] == "and 3 more"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []

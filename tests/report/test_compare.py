@@ -43,7 +43,7 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
     assert "All 6 runs misclassify the same 2 of the 100 test images: #7" in done.stdout
-    assert f"\nReport: {out / 'report.html'} (the folder also holds " in done.stdout
+    assert f"\nReport: {out / 'report.html'} (the folder also contains " in done.stdout
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
     for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
@@ -196,7 +196,7 @@ def test_too_little_memory_is_reported_in_three_lines(world, six):
     words = [sys.executable, "-c", code, "--multirun", str(world.multirun)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "normlab: memory has run out"
+    assert done.stderr.splitlines()[0] == "normlab: memory ran out"
     assert len(done.stderr.splitlines()) == 3
 
 
@@ -294,7 +294,7 @@ def test_missing_images_cost_only_the_galleries(world, six, tmp_path, monkeypatc
     monkeypatch.setattr("src.data.sources.load", gone)
     console = Console(file=io.StringIO(), width=120, record=True)
     compare([six], world.multirun, tmp_path, console)
-    assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
+    assert "no image galleries: normlab: the files are gone" in console.export_text(clear=False)
     assert "All 6 runs misclassify the same 2" in console.export_text(clear=False)
     written = {path.name for path in tmp_path.glob("*.*")}
     assert {"curves.png", "table.csv", "report.html"} <= written

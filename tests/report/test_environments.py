@@ -43,7 +43,7 @@ def test_equal_environments_are_not_mentioned(six, load):
 def test_runs_from_another_environment_are_marked_in_every_form_of_the_table(load):
     results = load(torch="2.13.0")
     frame = as_frame(results)
-    note = "† 1 of 6 runs used a different environment than most runs: torch 2.13.0 instead of 2.14.0 (1 run)."
+    note = "† 1 of 6 runs used a different environment from most runs: torch 2.13.0 instead of 2.14.0 (1 run)."
     assert setting_columns(results, frame)[0].texts == ["bn", "gn†"]
     assert note in notes(results, frame)
     assert [row["other environment"] for row in json_content(frame)] == [0, 1]

@@ -99,7 +99,7 @@ def test_a_cell_is_switched_off_and_on_in_all_panels(shown):
     assert visible_parts(shown) == {"0": every, "1": 0}
     box.check()
     assert visible_parts(shown) == {"0": every, "1": every}
-    shown.get_by_role("button", name="all or none").click()
+    shown.get_by_role("button", name="show all or none").click()
     assert visible_parts(shown) == {"0": 0, "1": 0}
 
 

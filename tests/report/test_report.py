@@ -74,7 +74,7 @@ def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(wor
         "Not finished: ln l1=0 s0: FAILED: no memory",
         "bn, gn",
         "optimizer.lr",
-        "code of data, models, training and job.py",
+        "hash of the training code",
         grid.command,
         more,
     ]

@@ -145,7 +145,7 @@ def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_comp
     owner = folders[0].owner()
     refused = "you may not read {0}, {1} belongs to {2}; ask {2} to run chmod -R a+rX {3}"
     assert told == [
-        f"not readable: {refused.format(folders[0] / 'result.json', f'since {folders[0]}', owner, folders[0])}",
+        f"not readable: {refused.format(folders[0] / 'result.json', f'because {folders[0]}', owner, folders[0])}",
         f"not readable: {refused.format(folders[1] / 'journal.jsonl', 'which', owner, folders[1])}",
         refused.format(folders[2] / "predictions.npz", "which", owner, folders[2]),
     ]

@@ -75,9 +75,9 @@ def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder
     job, key = folder
     path = job.path / "predictions.npz"
     damage.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
+    with pytest.raises(Damaged, match="contains less of probabilities than its header says"):
         load_predictions(path)
-    assert "predictions.npz holds less of probabilities" in job_fault(job, key)
+    assert "predictions.npz contains less of probabilities" in job_fault(job, key)
 
 
 def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):
@@ -195,5 +195,5 @@ def test_predictions_of_another_job_are_a_fault(world, folder):
     job, key = folder
     other = world.finish(world.configuration("gn"), {1: 0.9, 2: 0.9})
     shutil.copy(world.multirun / "jobs" / other.folder / "predictions.npz", job.path)
-    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} holds 2 errors, but the result has 1"
+    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} contains 2 errors, but the result has 1"
     assert np.count_nonzero(load_predictions(job.path / "predictions.npz").wrong) == 2

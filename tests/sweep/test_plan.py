@@ -72,12 +72,12 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "finished with other code",
         "resumes after epoch 2 of 3",
         "failed after 1 of 3 epochs: Diverged: the loss is nan",
-        "to train: restarts, because 2 of 3 epochs were trained with other code",
+        "to train: starts again, because 2 of 3 epochs were trained with other code",
         "to train",
         "to train",
     ]
     lines = planned.summary()
-    assert lines[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
+    assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
     assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
@@ -88,7 +88,7 @@ def test_the_plan_shows_a_job_that_another_process_trains(world):
     folder = world.multirun / "jobs" / world.plan(configuration("bn")).folder
     with job_lock(folder):
         (row,) = plan(world, [configuration("bn")]).rows
-    assert row.status.text == "another process trains it, 1 of 3 epochs done"
+    assert row.status.text == "another process is training it: 1 of 3 epochs done"
 
 
 def test_a_job_with_an_empty_journal_is_to_train(world):
@@ -102,7 +102,7 @@ def test_a_larger_sweep_trains_only_the_new_jobs(world):
         world.finish(configuration(norm), {})
     planned = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
     assert [row.job.label for row in planned.rows if row.needs_training] == ["bn l1=0 s0"]
-    assert "2 finished before" in planned.summary()[0]
+    assert "2 already finished" in planned.summary()[0]
 
 
 def test_a_restart_retrains_finished_jobs(world):
@@ -110,7 +110,7 @@ def test_a_restart_retrains_finished_jobs(world):
     config = dataclasses.replace(configuration("bn"), resume="restart")
     planned = plan(world, [config])
     assert [row.needs_training for row in planned.rows] == [True]
-    assert planned.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
+    assert planned.table()[-1] == "resume=restart moves existing folders away and retrains every job"
     assert "about 4 s for 1 job" in planned.costs()[0]
 
 
@@ -135,7 +135,7 @@ def test_time_is_estimated_from_the_most_similar_jobs(world):
     assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).costs()[0]
     (guess, _) = plan(world, [configuration("none")]).costs()
     assert "about 5 s" in guess
-    assert "1 estimate from jobs with another network" in guess
+    assert "1 estimate based on jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
     assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
 
@@ -233,6 +233,6 @@ def test_a_larger_sweep_leaves_finished_jobs_unchanged(command, tmp_path):
     assert files_below(tmp_path) == there
     done = command("src.train", "-m", "norm=bn,gn,ln", *small)
     assert done.returncode == 0, done.stderr
-    assert "3 jobs, varying norm.name; 2 finished before" in done.stderr
+    assert "3 jobs (varied keys: norm.name), 2 already finished" in done.stderr
     assert first.items() <= results().items()
     assert len(results()) == 3

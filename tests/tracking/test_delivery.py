@@ -114,7 +114,7 @@ def test_a_job_that_died_silently_fails_when_the_sweep_ends(store, delivery, pla
     delivery().close()
     run = the_run(store, planned)
     assert run.info.status == "FAILED"
-    assert "died" in run.data.tags["error"]
+    assert "ended without a message" in run.data.tags["error"]
 
 
 def test_a_new_attempt_is_a_new_run_and_supersedes_the_first(store, delivery, planned, job):

@@ -126,7 +126,7 @@ except BadInput as error:
 def test_too_little_address_space_is_refused_before_anything_runs():
     lines = refusal("resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000,) * 2); check_memory()")
     assert len(lines) == 3
-    assert "`ulimit -v` allows 2.00 GB" in lines[0]
+    assert "`ulimit -v` is 2.00 GB" in lines[0]
     assert "0.7 GB" in lines[1]
 
 

@@ -49,7 +49,7 @@ def test_a_sweep_ends_after_one_failure_on_request():
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and without"), (3, "3")],
+    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and left no result"), (3, "3")],
 )
 def test_the_cause_names_the_signal_or_the_exit_status(code, words):
     assert words in exit_reason(code)
@@ -149,6 +149,6 @@ def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
 
 def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
     ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
-    assert error == "not accepted: OSError: sbatch: no such partition"
+    assert error == "the cluster refused the job: OSError: sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
     assert (job.never_started, job.failed, final_status([job], started=0)) == (True, True, "FAILED")
