@@ -35,17 +35,17 @@ def as_one_word(name: str, value: str) -> str:
     return shlex.quote(f'{name}="{quoted}"')
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return the text with `***` instead of user names and passwords in addresses, before an @ or in a query."""
     return QUERY.sub(r"\1=***", USER.sub(r"\1***@", text))
 
 
-def out_of_memory() -> BadInput:
+def out_of_memory_refusal() -> BadInput:
     """Return the refusal of a command that has too little memory."""
     return BadInput("memory has run out", "2 GB to compare and to sync, 4 GB to train", "ulimit -v unlimited")
 
 
 def _one_line(text: str) -> str:
     """Return the text without passwords and line breaks, cut to `LONGEST_LINE` characters."""
-    line = " ".join(masked(text).splitlines())
+    line = " ".join(mask_secrets(text).splitlines())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 105]} ... {line[-100:]}"

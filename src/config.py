@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_schema, key, schema
+from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_keys, key, dataclass_keys
 
 
 @dataclass
@@ -86,12 +86,12 @@ OPTIONS: Mapping[str, Options] = {
 
 
 def _all_keys() -> dict[str, Key]:
-    keys_without_groups = schema(Config)
+    keys_without_groups = dataclass_keys(Config)
     keys: dict[str, Key] = {}
     for name in (item.name for item in fields(Config)):
         if name in OPTIONS:
             default_option = NoAugmentation.name if name == "augmentation" else None
-            keys |= group_schema(name, OPTIONS[name], default_option)
+            keys |= group_keys(name, OPTIONS[name], default_option)
         else:
             keys |= {path: item for path, item in keys_without_groups.items() if path.split(".")[0] == name}
     return keys
@@ -100,7 +100,7 @@ def _all_keys() -> dict[str, Key]:
 KEYS = _all_keys()
 """All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
-    (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
+    (section, name): dataclass_keys(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
 }
 # The parts of the configuration that decide a job's results; only these can be swept.
 JOB_PARTS = (
@@ -109,19 +109,19 @@ JOB_PARTS = (
 )
 
 
-def part_of_a_job(path: str) -> bool:
+def affects_results(path: str) -> bool:
     """Whether the key with this dotted path affects a job's results; only such keys can be swept."""
     return path.split(".")[0] in JOB_PARTS
 
 
-def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
+def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
     """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
     known = {item.name for item in fields(option)}
     return option(**{name: value for name, value in stored.items() if name in known})
 
 
-class UnusedKey(BadInput):
+class UnusedKeyError(BadInput):
     """The error for a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
@@ -131,7 +131,7 @@ class UnusedKey(BadInput):
         super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", readers, write)
 
 
-def check(config: Config) -> None:
+def check_config(config: Config) -> None:
     """Check that a job can be trained with this configuration.
 
     Raises:

@@ -13,7 +13,7 @@ PLAIN = {"\N{MINUS SIGN}": "-", **dict.fromkeys("“”„‟«»″", '"'), **d
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence, such as ESC[31m for red
 
 
-def refuse_pasted(words: Sequence[str], takes_text: Callable[[str], bool] = lambda name: False) -> None:
+def refuse_special_characters(words: Sequence[str], takes_text: Callable[[str], bool] = lambda name: False) -> None:
     """Raise `BadInput` for the first word with a special character, such as a curved quote or a line break.
 
     `takes_text` says whether the value of a key or flag is free text, such as a folder's name.  Free text and words

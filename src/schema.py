@@ -196,8 +196,8 @@ def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def schema(node: Any, prefix: str = "") -> dict[str, Key]:
-    """Return the keys of a dataclass by dotted path, without the keys of options (see `group_schema`)."""
+def dataclass_keys(node: Any, prefix: str = "") -> dict[str, Key]:
+    """Return the keys of a dataclass by dotted path, without the keys of options (see `group_keys`)."""
     keys: dict[str, Key] = {}
     types = typing.get_type_hints(node)
     for item in dataclasses.fields(node):
@@ -207,11 +207,11 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
             metadata = item.metadata or {"limits": {}, "choices": (), "example": ""}
             keys[path] = Key(path, kind, default, **metadata, nullable=isinstance(kind, UnionType))
         elif not (isinstance(kind, type) and issubclass(kind, Option)):
-            keys |= schema(kind, f"{path}.")
+            keys |= dataclass_keys(kind, f"{path}.")
     return keys
 
 
-def group_schema(group: str, options: Options, off: str | None = None) -> dict[str, Key]:
+def group_keys(group: str, options: Options, off: str | None = None) -> dict[str, Key]:
     """Return the keys of all options of a configuration group by dotted path.
 
     A key that only some options have is null for the other options.  Jobs from before a group
@@ -221,7 +221,7 @@ def group_schema(group: str, options: Options, off: str | None = None) -> dict[s
     keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", nullable=False)}
     readers: dict[str, list[str]] = {}
     for option, kind in options.items():
-        for path, item in schema(kind, f"{group}.").items():
+        for path, item in dataclass_keys(kind, f"{group}.").items():
             keys.setdefault(path, item)
             readers.setdefault(path, []).append(option)
     return {path: _with_readers(item, readers.get(path, ()), options) for path, item in keys.items()}

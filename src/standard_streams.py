@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 OUTPUT, ERRORS = 1, 2  # the file descriptors of stdout and stderr
-LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
+MIN_TERMINAL_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
 
 
 class SteadyFile(io.FileIO):
@@ -58,7 +58,7 @@ def make_output_steady() -> None:
     closed_descriptors = _open_closed_descriptors()
     sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed_descriptors)
     sys.stderr = _steady_stream(sys.stderr, ERRORS, closed_descriptors)
-    for name, least in LEAST_SIZE.items():
+    for name, least in MIN_TERMINAL_SIZE.items():
         size = os.environ.get(name, "")
         if size.isdigit() and int(size) < least:
             del os.environ[name]

@@ -11,11 +11,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from src.bad_input import out_of_memory
+from src.bad_input import out_of_memory_refusal
 from src.standard_streams import make_output_steady
 
-LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
+MIN_ADDRESS_SPACE = 600_000_000  # bytes of address space; comparing and syncing both fail with less
+COLLECTION_THRESHOLD = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
 
 
 def prepare_process() -> None:
@@ -26,7 +26,7 @@ def prepare_process() -> None:
     make_output_steady()
     # Imports create 300,000 objects that live until the command ends.  Searching them for garbage takes a quarter of
     # the import time, and 0.8 s at exit.
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(COLLECTION_THRESHOLD)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
         _print_warnings()
@@ -36,11 +36,11 @@ def prepare_process() -> None:
 def check_address_space() -> None:
     """Raise `BadInput` if `ulimit -v` is too small to load the libraries; some of them would end the process."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
-        raise out_of_memory()
+    if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
+        raise out_of_memory_refusal()
 
 
-def docstring(file: str) -> str:
+def read_docstring(file: str) -> str:
     """Return the docstring in a module's file; `PYTHONOPTIMIZE=2` removes docstrings from imported modules."""
     return ast.get_docstring(ast.parse(Path(file).read_text(encoding="utf-8"))) or ""
 

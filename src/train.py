@@ -23,16 +23,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from src.bad_input import BadInput, out_of_memory
+from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF_FOLDER), config_name="config")
 def job(composed: DictConfig) -> float:
     """Train one job for one of Hydra's own launchers; returns the validation accuracy, 0 to 1."""
     from src.job import run_job  # imports torch, which a mistyped command must not wait for
@@ -78,7 +78,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
         return 2, str(problem) if error.filename is not None else ""  # no file: for example, a connection was lost
     if isinstance(error, MemoryError):
-        return 2, str(out_of_memory())
+        return 2, str(out_of_memory_refusal())
     if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job
         return 1, f"normlab: {error}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

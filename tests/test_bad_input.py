@@ -15,7 +15,7 @@ from src.bad_input import BadInput, as_one_word
 from src.data.images import Source
 from src.data.sizes import check_sizes
 from src.options import Synthetic
-from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.overrides import check_overrides, check_words, option_groups, parse_word, override_values
 from tests.conftest import files_below, python
 
 # MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
@@ -236,8 +236,8 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
 )
 def test_a_quoted_correction_keeps_the_value(name):
     (word,) = shlex.split(as_one_word("data.root", name))
-    override = parse(word, option_groups())
-    assert values_of(override, option_groups()) == [name]
+    override = parse_word(word, option_groups())
+    assert override_values(override, option_groups()) == [name]
 
 
 @pytest.mark.parametrize(
@@ -376,8 +376,8 @@ CORRECTIONS = [
 
 def check_words(*words: str) -> None:
     groups = option_groups()
-    check_text(words, groups)
-    check_overrides([parse(word, groups) for word in words], groups)
+    check_words(words, groups)
+    check_overrides([parse_word(word, groups) for word in words], groups)
 
 
 @pytest.mark.parametrize(("typed", "correction"), CORRECTIONS)

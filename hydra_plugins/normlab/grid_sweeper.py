@@ -75,7 +75,7 @@ class GridSweeper(Sweeper):
         config = jobs[0].config  # keys that are no settings of a job have the same value for all jobs
         if config.plan:
             plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-            lines = [*plan.summary(), *plan.table(), *plan.costs(self._jobs_at_once(jobs))]
+            lines = [*plan.summary_lines(), *plan.table_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]
             for line in [*lines, "dry run (plan=true): nothing was trained"]:
                 console.print(line, highlight=False, markup=False)
         elif status := self._run(jobs, sweep, config):
@@ -85,7 +85,7 @@ class GridSweeper(Sweeper):
         """Return the checked jobs that a command requests, without duplicates."""
         request = self._grid.request(arguments, self._params)
         config: Config = request.config
-        job_count, job_limit = request.number, config.sweep.max_jobs
+        job_count, job_limit = request.combination_count, config.sweep.max_jobs
         if job_count > job_limit:  # checked before thousands of combinations are listed
             seconds = typical_seconds(self._multirun / "jobs")
             cost = f", about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
@@ -122,7 +122,7 @@ class GridSweeper(Sweeper):
             if restart:
                 self._set_aside(sweep.jobs)
             plan = Plan(sweep, jobs, self._multirun, faults)
-            for line in [*plan.summary(), *plan.costs(self._jobs_at_once(jobs))]:
+            for line in [*plan.summary_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]:
                 say(line)
             self._set_aside([job for job in sweep.jobs if job.key in faults])
             if to_train:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
@@ -167,7 +167,7 @@ class GridSweeper(Sweeper):
         return slots
 
     def _folder(self, job: PlannedJob) -> JobFolder:
-        return job.at(self._multirun)
+        return job.folder_in(self._multirun)
 
 
 def _restart_refusal(names: Sequence[str]) -> BadInput:

@@ -16,12 +16,12 @@ from src.options import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import shared_grid
-from src.sweep.trials import Trials, task_for
+from src.sweep.trials import Trials, make_task
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.machine import worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
-from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run
+from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
 SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normlab's sweeper sets it
 
@@ -78,7 +78,7 @@ class LocalLauncher(Launcher):
                 outcomes = self._train(tasks)
         else:
             # Hydra itself would take 76 ms to compose each job.
-            tasks = [task_for(self._jobs / words.pop(SUBDIR_KEY), self._grid.compose(words)) for words in combinations]
+            tasks = [make_task(self._jobs / words.pop(SUBDIR_KEY), self._grid.compose(words)) for words in combinations]
             outcomes = self._train(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
@@ -96,7 +96,7 @@ class LocalLauncher(Launcher):
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
         with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
-            outcomes = list(run(engine, tasks, policy.continues_after, board))
+            outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
         if policy.reason:
             board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes

@@ -15,13 +15,13 @@ MAX_CELLS = 8  # cells that get a line of their own
 MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 
-def sentences(atlas: Atlas) -> list[str]:
+def error_sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
     lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], MAX_UNREADABLE)
     if not atlas.runs:
         return lines
-    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
-    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.by_all]
+    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.wrong_in_all_runs)
+    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.wrong_in_all_runs]
     listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
     if len(runs) == 1:
         return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
@@ -32,7 +32,7 @@ def sentences(atlas: Atlas) -> list[str]:
 
 def cell_lines(atlas: Atlas) -> Iterator[str]:
     """Yield a line per cell: how many images only this cell gets wrong or right, and its calibration error."""
-    wrong, right = atlas.by_cell_alone_wrong, atlas.by_cell_alone_right
+    wrong, right = atlas.wrong_in_one_cell, atlas.right_in_one_cell
     alone = {name: (len(wrong[name]), len(right[name])) for name in atlas.answers}
     shown_cells = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:MAX_CELLS]
     if len(atlas.answers) > 1:
@@ -85,7 +85,7 @@ def _suspects_text(atlas: Atlas) -> str:
     images = [
         f"#{suspect.index} (label {classes[suspect.label]}, but {round(suspect.share * runs)} of {runs} runs predict "
         f"{classes[suspect.suggested]})"
-        for suspect in atlas.suspected
+        for suspect in atlas.suspects
     ]
     listed = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
     return f"{counted(len(images), 'suspected label error')}{listed}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from src.errors.answers import Answers
+from src.errors.answers import RunPredictions
 
 MARGIN = 0.5  # by how much the adjusted probability of the suggested class must exceed that of the label
 
@@ -22,7 +22,7 @@ class Suspect:
     confidence: float  # probability of the suggested class, mean over all runs
 
 
-def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
+def find_suspected_labels(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
     """The images that most runs confidently assign to a class other than the label, the most suspicious first.
 
     This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from src.figures import looks
 from src.figures.looks import Settings, best_cells, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
 
@@ -31,7 +31,7 @@ def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str
     return {str(cell): curve.droplevel("cell") for cell, curve in table.groupby(level="cell", sort=False)}
 
 
-def curves(results: Results) -> Figure:
+def draw_curves(results: Results) -> Figure:
     """Loss and accuracy by epoch, training on the left and validation on the right, one line per cell.
 
     A line is the mean over the seeds, and a band goes from the lowest seed to the highest.  Markers and line styles
@@ -45,7 +45,7 @@ def curves(results: Results) -> Figure:
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
     for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANEL_TITLES.items(), strict=True)):
-        _draw_curves(axes, results, cells, metric, panel=k)
+        _draw_cell_lines(axes, results, cells, metric, panel=k)
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
             axes.set_yscale("log")
@@ -70,7 +70,7 @@ def draw_single_panel(results: Results, metric: str) -> Figure:
     columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     axes = figure.subplots()
-    _draw_curves(axes, results, cells, metric)
+    _draw_cell_lines(axes, results, cells, metric)
     style_axes(axes, PANEL_TITLES[metric])
     if metric.endswith("loss"):
         axes.set_yscale("log")
@@ -79,12 +79,12 @@ def draw_single_panel(results: Results, metric: str) -> Figure:
     return figure
 
 
-def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
+def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
     """Draw a line for each of the cells, and a band for a cell with several seeds."""
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        shade, n = colour(cells[cell]), curve["count"].max()
+        shade, n = choose_colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
         style |= {"color": shade, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
         name, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)

@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, Settings, cell_settings, figure_label, filled_marker, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.verdict.pairs import Pair
 from src.verdict.points import percent_text
 
 MAX_ROWS = 20  # with more pairs, the plot shows a selection
 
 
-def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
+def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     """Draw a row per pair of cells: the difference of test accuracies in points, with its 95 % confidence interval.
 
     At most `MAX_ROWS` pairs are drawn: pairs with the most accurate cell first, then the largest differences.
@@ -58,7 +58,7 @@ def _choose_rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair,
 
 
 def _draw_row(axes: Axes, row: int, settings: Settings, pair: Pair, sign: int) -> None:
-    cell_colour, shape = colour(settings), filled_marker(settings["norm.name"])
+    cell_colour, shape = choose_colour(settings), filled_marker(settings["norm.name"])
     ends = [100 * sign * pair.low, 100 * sign * pair.high]
     axes.plot(ends, [row, row], color=cell_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.errors.answers import CellAnswers
+from src.errors.answers import CellPredictions
 from src.errors.atlas import Atlas
 from src.errors.labels import Suspect
-from src.figures.side_by_side import side_by_side
+from src.figures.side_by_side import draw_side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
@@ -23,7 +23,7 @@ class Gallery(NamedTuple):
     png: bytes
 
 
-def galleries(atlas: Atlas) -> dict[str, Gallery]:
+def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """Draw all galleries of a dataset, and return them by file name without ending.
 
     The names are `wrong_by_all`, `wrong_by_one` (for two or more cells), `right_by_one` (for three or more, because two
@@ -36,27 +36,27 @@ def galleries(atlas: Atlas) -> dict[str, Gallery]:
         if len(atlas.answers) > MAX_CELLS:
             heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
         columns = _choose_cells(atlas, indices)
-        picture = side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
+        picture = draw_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
         return Gallery(words, picture_png(picture))
 
-    heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.by_all[:MAX_IMAGES]
+    heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.wrong_in_all_runs[:MAX_IMAGES]
     pictures = {"wrong_by_all": draw("images that every run gets wrong", heading, indices)}
     if len(atlas.answers) > 1:
-        indices = _take_turns(atlas.by_cell_alone_wrong)
+        indices = _take_turns(atlas.wrong_in_one_cell)
         pictures["wrong_by_one"] = draw("images that one cell alone gets wrong", "Wrong in one cell alone", indices)
     if len(atlas.answers) > 2:
-        indices = _take_turns(atlas.by_cell_alone_right)
+        indices = _take_turns(atlas.right_in_one_cell)
         pictures["right_by_one"] = draw("images that one cell alone gets right", "Right in one cell alone", indices)
-    suspects = atlas.suspected[:MAX_IMAGES]
+    suspects = atlas.suspects[:MAX_IMAGES]
     indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."
     pictures["suspected_labels"] = draw("images with a label that may be wrong", heading, indices, suspects)
     return pictures
 
 
-def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellAnswers]:
+def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
-    alone = [atlas.by_cell_alone_wrong, atlas.by_cell_alone_right]
+    alone = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
     ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in alone))
     kept = set(ranked[:MAX_CELLS])
     return {name: cell for name, cell in atlas.answers.items() if name in kept}

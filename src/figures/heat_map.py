@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, cell_settings
-from src.figures.swept import has_number, numbers_of, swept_number_keys
+from src.figures.swept import has_number, key_numbers, swept_number_keys
 from src.results.grid import averaged_keys, balanced_runs
 from src.results.results import Results
 from src.runs.identity import applies
@@ -20,7 +20,7 @@ MAX_LEVELS = 30  # with more values of a key, the squares are too small for thei
 MAX_HORIZONTAL = 7  # if a value has more characters, the labels of the axis are tilted to fit
 
 
-def heat_map(results: Results) -> Figure | None:
+def draw_heat_map(results: Results) -> Figure | None:
     """Draw the mean test accuracy over two numeric keys, with a panel per norm, or over the norms and one numeric key.
 
     Each dataset has its own panels.  A square is the mean over the settings that were trained at all squares of the
@@ -33,8 +33,8 @@ def heat_map(results: Results) -> Figure | None:
     if not number_keys or (len(number_keys) == 1 and len(norms) == 1):
         return None
     column, row = number_keys[0], number_keys[1] if len(number_keys) > 1 else "norm.name"
-    columns = [format_value(value) for value in numbers_of(runs, column)]
-    rows = norms if row == "norm.name" else [format_value(value) for value in numbers_of(runs, row)]
+    columns = [format_value(value) for value in key_numbers(runs, column)]
+    rows = norms if row == "norm.name" else [format_value(value) for value in key_numbers(runs, row)]
     if max(len(rows), len(columns)) > MAX_LEVELS:
         return None
     other_keys = [path for path in results.varies if path not in (column, row, "norm.name")]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, cell_settings, figure_label, legend_columns, line_styles, marker, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.results.grid import balanced_runs
 from src.results.results import Results
 from src.results.weights import NEAR_ZERO, weight_frame
@@ -26,10 +26,10 @@ Measures = Mapping[str, "pd.Series[float]"]
 
 def swept_number_keys(results: Results) -> list[str]:
     """The swept keys that have at least two different numbers as values."""
-    return [path for path in results.varies if len(numbers_of(results.runs, path)) > 1]
+    return [path for path in results.varies if len(key_numbers(results.runs, path)) > 1]
 
 
-def numbers_of(runs: pd.DataFrame, path: str) -> list[float]:
+def key_numbers(runs: pd.DataFrame, path: str) -> list[float]:
     """The different numbers among the values of a key, ascending."""
     return sorted({float(value) for value in runs.loc[has_number(runs, path), path]})
 
@@ -39,14 +39,14 @@ def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
     return runs[path].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).astype(bool)
 
 
-def accuracy_by(results: Results, path: str) -> Figure:
+def draw_accuracy_by_key(results: Results, path: str) -> Figure:
     """Draw test and validation accuracy against a swept numeric key, a line per norm and other swept settings."""
     runs = results.runs.set_index("run")
     test, validation = 100 * runs["test/accuracy"], 100 * runs["val/accuracy"]
     return _draw_figure(results, path, {"test accuracy, %": test, "validation accuracy, %": validation})
 
 
-def weights_by_l1(results: Results) -> Figure | None:
+def draw_weights_by_l1(results: Results) -> Figure | None:
     """Draw size and sparsity of the trained weights against `reg.l1`; None if no weights can be read."""
     weights = weight_frame(results.runs).set_index("run")
     if not len(weights):
@@ -63,7 +63,7 @@ def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
     settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
-    position = _axis_positions(numbers_of(pd.concat(lines.values()), path), path)
+    position = _axis_positions(key_numbers(pd.concat(lines.values()), path), path)
     width = max(position.values()) - min(position.values())
     styles = line_styles(row["norm.name"] for row in settings)
     for axes, (title, values) in zip(panels, measures.items(), strict=True):
@@ -72,7 +72,7 @@ def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
             measured = line[line["run"].isin(values.index)]
             by_value = measured["run"].map(values).groupby(measured[path].astype(float)).agg(list)
-            look = styles[k] | {"color": colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
+            look = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
             points = {position[value] + offset: runs for value, runs in by_value.items()}
             _draw_line(axes, figure_label(name), points, look)
         style_axes(axes, title)

@@ -9,9 +9,9 @@ from src.bad_input import BadInput
 from src.errors.atlas import Atlas
 from src.figures.curves import draw_single_panel
 from src.norms import NORMS
-from src.pictures.rendering import png
+from src.pictures.rendering import render_png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.report.output import write_all
+from src.report.output import write_files
 from src.report.report import Report, escape_markdown
 from src.results.results import Results
 from src.runs.naming import folder_name
@@ -29,12 +29,12 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     `budget` is the largest allowed number of parameters of a model; None for no limit.
     """
     results = report.results
-    files = {f"{metric}.png": png(draw_single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    files = {f"{metric}.png": render_png(draw_single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
     grid_files: dict[str, str] = {}
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
         files[grid_files[model]] = picture
-    write_all(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
+    write_files(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:

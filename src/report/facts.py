@@ -29,7 +29,7 @@ class Facts(NamedTuple):
     commands: tuple[str, ...]  # commands that repeat the sweeps and the comparison
 
 
-def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
+def collect_facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
     """Collect the conditions under which the finished runs were trained."""
     jobs = list(results.jobs.values())
     common, varies = _common_and_varied_keys(jobs)
@@ -45,8 +45,8 @@ def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     """Return the keys with one value in all jobs that read the key, and the keys with several values."""
     values: dict[str, dict[str, None]] = {path: {} for path in KEYS}
     for job in jobs:
-        for path, value in job.leaves.items():
-            if path in KEYS and applies(path, job.leaves) and (value is not None or path != "data.root"):
+        for path, value in job.settings.items():
+            if path in KEYS and applies(path, job.settings) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
     common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
     return common, tuple((path, ", ".join(shorten(texts, LIMIT))) for path, texts in values.items() if len(texts) > 1)

@@ -27,7 +27,7 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
     return list(files.values())
 
 
-def write(path: Path, content: bytes) -> None:
+def write_output(path: Path, content: bytes) -> None:
     """Write a file atomically.  If the path is a link, pipe or device, write into it and do not replace it.
 
     Raises BadInput if the file cannot be written.
@@ -46,10 +46,10 @@ def write(path: Path, content: bytes) -> None:
         raise _write_error(path, error) from error
 
 
-def write_all(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
     """Write files into a folder.  `files` maps file names to contents."""
     for name, content in files.items():
-        write(folder / name, content)
+        write_output(folder / name, content)
 
 
 def _write_error(path: Path, error: OSError) -> BadInput:

@@ -33,7 +33,7 @@ class Column:
         return self.short or self.heading
 
 
-def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The table as numbers: means over seeds, accuracies from 0 to 1, and no spread for cells with one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
@@ -94,7 +94,7 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
     return bytes(curves.reset_index().to_csv(index=False, lineterminator="\n").encode())
 
 
-def notes(results: Results, frame: pd.DataFrame) -> list[str]:
+def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain how to read the table.  The first sentence says how to choose settings."""
     lines = [SELECTION_RULE]
     total = frame["n"].sum()

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from src.errors.atlas import Atlas
-from src.errors.atlas_words import cell_lines, sentences
-from src.report.table import Column, cell_column, notes, number_columns, setting_columns
+from src.errors.atlas_words import cell_lines, error_sentences
+from src.report.table import Column, cell_column, table_notes, number_columns, setting_columns
 from src.results.results import Results
 from src.runs.sweep import Sweep
 from src.verdict.statistics import ALPHA
@@ -38,17 +38,17 @@ def print_evidence(console: Console, verdicts: Verdicts, atlases: Sequence[Atlas
     print_lines(console, verdicts.left_out, wrap=False)
     for atlas in atlases:
         heading = [f"{atlas.dataset}:"] if len(atlases) > 1 else []
-        print_lines(console, ["", *heading, *sentences(atlas), *cell_lines(atlas)])
+        print_lines(console, ["", *heading, *error_sentences(atlas), *cell_lines(atlas)])
 
 
-def problems(results: Results) -> list[str]:
+def problem_lines(results: Results) -> list[str]:
     """A line for each job that cannot be compared or lacks a file, with the reason."""
     jobs = [*results.unfinished, *results.incomplete]
     lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
     return shorten(lines, MAX_PROBLEMS)
 
 
-def next_steps(
+def next_step_lines(
     results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = (), more: str | None = None
 ) -> Iterator[str]:
     """Yield the commands that train missing jobs, and the commands in `more`, which add seeds, with explanations."""
@@ -69,7 +69,7 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
         # One column with the cell's name can wrap, but a column for each key would be cut.
         columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_table(columns, width), crop=False)
-    lines = notes(results, frame)
+    lines = table_notes(results, frame)
     dropped = [column.on_screen.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
     if dropped:
         lines.append(f"The terminal is too narrow for these columns: {', '.join(dropped)} (see table.csv).")

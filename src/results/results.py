@@ -11,7 +11,7 @@ from src.config import KEYS
 from src.console import progress_bar
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import varying
+from src.runs.identity import find_varying_keys
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
@@ -48,7 +48,7 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
     for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
-        job = _load_job(planned_job.at(multirun), planned_job)
+        job = _load_job(planned_job.folder_in(multirun), planned_job)
         if isinstance(job, JobProblem):
             unfinished.append(job)
         else:
@@ -63,7 +63,7 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
 def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that a sweep varies, even if jobs are unfinished, and the keys that differ between sweeps."""
     swept = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # older sweeps can vary other keys
-    varying_keys = swept.union(varying(job.leaves for job in finished)) - {"seed"}
+    varying_keys = swept.union(find_varying_keys(job.settings for job in finished)) - {"seed"}
     return tuple(sorted(varying_keys, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 

@@ -8,10 +8,10 @@ from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, Record, stamp
 from src.storage.lock import job_lock
-from src.storage.stored import Damaged
+from src.storage.stored import DamagedFile
 
 
-def last_record(folder: Path) -> Record | None:
+def read_last_record(folder: Path) -> Record | None:
     """Return the last record of a job's journal, or None if the journal is empty or missing."""
     return next(reversed(JobFolder(folder).records()), None)
 
@@ -26,7 +26,7 @@ def failure_reason(folder: Path, status: str, cause: str, before: Record | None)
     try:
         if job.result() is not None:
             return ""
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return str(damaged)
     with contextlib.suppress(BadInput, OSError), job_lock(folder, wait=False):
         records = job.records()

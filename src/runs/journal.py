@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.shapes import record_fault
 from src.storage.files import flush_to_disk, path_in_errors, sync_folder
-from src.storage.stored import Damaged, is_regular, parse_json, read_stored
+from src.storage.stored import DamagedFile, is_regular, parse_json, read_stored
 
 Record = dict[str, Any]
 
@@ -25,10 +25,10 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         """Start a journal, or resume one and cut off its first damaged line with all that follows.
 
-        Raises Damaged if anything but a regular file is at the path.
+        Raises DamagedFile if anything but a regular file is at the path.
         """
         if path.exists() and not is_regular(path):  # a link may point to a file that does not exist yet
-            raise Damaged(path, "is not a regular file")
+            raise DamagedFile(path, "is not a regular file")
         content = _read_content(path) if resume else b""
         self._records = list(_undamaged_records(content))
         self._path = path
@@ -109,7 +109,7 @@ def read_finished_journal(path: Path) -> tuple[list[Record], str]:
         content = read_stored(path)
     except FileNotFoundError:
         return [], "is missing"
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return [], damaged.reason
     records, lines = list(_undamaged_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
@@ -126,7 +126,7 @@ def first_line(path: Path) -> bytes:
 def _read_content(path: Path) -> bytes:
     try:
         return read_stored(path)
-    except (FileNotFoundError, Damaged):  # another process may be moving the folder
+    except (FileNotFoundError, DamagedFile):  # another process may be moving the folder
         return b""
 
 

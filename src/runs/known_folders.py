@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import Config
 from src.runs.folder import JobFolder
-from src.runs.identity import applies, is_same
+from src.runs.identity import applies, is_same_configuration
 from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.schema import flatten_dataclass, flatten_mapping
@@ -35,12 +35,12 @@ def plan_job(
     )
 
 
-def with_current_folders(sweep: Sweep, multirun: Path) -> Sweep:
+def find_renamed_folders(sweep: Sweep, multirun: Path) -> Sweep:
     """Return a sweep with the current folders of its jobs, because the user may have renamed some."""
-    if all(exists(job.at(multirun).path) for job in sweep.jobs):
+    if all(exists(job.folder_in(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
-    folders = {job.key: known.find(job.key) or job.at(multirun) for job in sweep.jobs}
+    folders = {job.key: known.find(job.key) or job.folder_in(multirun) for job in sweep.jobs}
     return replace(sweep, jobs=[replace(job, folder=folders[job.key].path.name) for job in sweep.jobs])
 
 
@@ -79,6 +79,6 @@ class KnownFolders:
         for folder in (JobFolder(self.jobs / name) for name in names):
             start = next(iter(folder.records()), {})
             stored = start.get("config", {})
-            if flatten_mapping(stored).get("data.root") == root and is_same(stored, config):
+            if flatten_mapping(stored).get("data.root") == root and is_same_configuration(stored, config):
                 dated_folders.append((start["time"], folder.path))
         return JobFolder(max(dated_folders)[1]) if dated_folders else None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 from src.schema import REQUIRED, flatten_mapping
 
 Test = Callable[[Any], bool]
@@ -110,7 +110,7 @@ def _key_and_test(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if part_of_a_job(path)}
+_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if affects_results(path)}
 SHARE = number_field(0, 1, "a number from 0 to 1")
 NUMBER = number_field(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
 SECONDS = number_field(0, LARGEST_COUNT, "a number of seconds")

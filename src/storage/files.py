@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 # CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
-CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # raised where a folder cannot be opened for a flush
+UNSUPPORTED_FLUSH_ERRORS = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNSUPPORTED_OPEN_ERRORS = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # raised where a folder cannot be opened for a flush
 MOST_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
 
 
@@ -77,7 +77,7 @@ def sync_folder(folder: Path) -> None:
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        if error.errno not in CANNOT_OPEN_FOLDER:
+        if error.errno not in UNSUPPORTED_OPEN_ERRORS:
             raise
         return
     try:
@@ -91,7 +91,7 @@ def flush_to_disk(handle: int) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in CANNOT_FLUSH:
+        if error.errno not in UNSUPPORTED_FLUSH_ERRORS:
             raise
 
 

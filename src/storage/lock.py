@@ -14,7 +14,7 @@ from src.bad_input import BadInput
 log = logging.getLogger(__name__)
 
 # Errors of file systems without locks: NFS without its lock daemon, Lustre without -o flock, some FUSE mounts.
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNSUPPORTED_LOCK_ERRORS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def is_locked(folder: Path) -> bool:
@@ -63,7 +63,7 @@ def flock(file: IO[Any] | int, mode: int, folder: Path) -> None:
     try:
         fcntl.flock(file, mode)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in UNSUPPORTED_LOCK_ERRORS:
             raise
         raise BadInput(
             f"{folder} has no file locks, which keep two processes from training the same job: {error.strerror}",

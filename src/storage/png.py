@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from src.storage.stored import Damaged, read_stored
+from src.storage.stored import DamagedFile, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; a picture of a job has about 100,000
@@ -17,7 +17,7 @@ def picture_fault(path: Path) -> str:
     """
     try:
         content = read_stored(path, LARGEST_PICTURE)
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return damaged.reason
     if not content.startswith(SIGNATURE):
         return "is not a PNG picture"

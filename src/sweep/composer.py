@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import KEYS, OPTIONS, Config, UnusedKey, check_option_key
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, check_option_key
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, missing_values
 from src.sweep.overrides import option_groups
@@ -43,7 +43,7 @@ class Composer:
         self._cached_tree, self._cached_value = functools.cache(self._compose_tree), functools.cache(self._to_type)
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
-        """Return the configuration of one combination; raises UnusedKey if the chosen option lacks a key."""
+        """Return the configuration of one combination; raises UnusedKeyError if the chosen option lacks a key."""
         chosen_options = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         values = {name: value for name, value in overrides.items() if name not in self._groups}
         tree, config = self._cached_tree(chosen_options)
@@ -115,6 +115,6 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def check_key_is_unset(path: str, value: Any, option: str) -> None:
-    """Raise UnusedKey for a value of a key that the chosen option does not have; null is the same as no value."""
+    """Raise UnusedKeyError for a value of a key that the chosen option does not have; null is the same as no value."""
     if value is not None and value != KEYS[path].default:
-        raise UnusedKey(KEYS[path], value, option)
+        raise UnusedKeyError(KEYS[path], value, option)

@@ -17,10 +17,10 @@ from src.sweep.option_files import missing_values
 
 def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
     """Compare a finished sweep. Returns the exit status: 1 if jobs are missing or the comparison fails, else 0."""
-    from src.report.comparison import compare
+    from src.report.comparison import compare_runs
 
     try:
-        results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
+        results, _ = compare_runs([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
     except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1

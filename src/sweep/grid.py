@@ -13,17 +13,16 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, check_config, affects_results
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
-from src.runs.seeds import KEYS as SEED_KEYS
-from src.runs.seeds import seed_range
+from src.runs.seeds import SEED_KEYS, seed_range
 from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
-from src.sweep.option_files import loader_with
+from src.sweep.option_files import make_loader
 from src.sweep.overrides import check_overrides
-from src.sweep.requested import RequestedGrid, cells_command, read_cells
+from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class GridJob:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The configuration keys that identify the job, with their values."""
-        return identity.job_leaves(self.config)
+        return identity.job_settings(self.config)
 
 
 class Grid(Composer):
@@ -51,7 +50,7 @@ class Grid(Composer):
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         super().__init__(loader, config_name)
-        self._option_settings = functools.cache(lambda chosen: identity.job_leaves(self.compose(dict(chosen))))
+        self._option_settings = functools.cache(lambda chosen: identity.job_settings(self.compose(dict(chosen))))
 
     def request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
         """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
@@ -76,12 +75,12 @@ class Grid(Composer):
         extra_words += ["seeds=null"] if rest_config.seeds is not None else []
         extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
         outside += self._parser.parse_overrides(extra_words)
-        return RequestedGrid(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
+        return RequestedGrid(outside, parse_cells(config.sweep.cells, outside, self._groups, self._loader), config)
 
     def _config_of_single_values(self, overrides: Sequence[Override]) -> Config:
         """Return the configuration from the words with one value, without keys that only some options of a job have."""
         single_values = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
-        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
+        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and affects_results(name)}
         return self.compose({name: value for name, value in single_values.items() if name not in option_keys})
 
     def jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
@@ -108,11 +107,11 @@ class Grid(Composer):
         for combination, cell in request.combinations():
             try:
                 config = self.compose(combination)
-                check(config)
+                check_config(config)
             except BadInput as error:
                 if cell is not None:
                     raise error.with_location(cell.location) from error
-                if isinstance(error, UnusedKey) and (
+                if isinstance(error, UnusedKeyError) and (
                     write := cells_command(request.words, error.section, self.compose)
                 ):
                     raise error.with_correction(write) from error
@@ -132,11 +131,11 @@ class Grid(Composer):
         chosen |= {group: name for group, name in option_names.items() if name in self._groups[group]}
         default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(chosen.items()))
         changed_options = [name for name in name_keys if default_settings.get(name) != job.settings.get(name)]
-        return list(dict.fromkeys([*changed_options, *identity.differing(job.settings, option_settings)]))
+        return list(dict.fromkeys([*changed_options, *identity.find_differing_keys(job.settings, option_settings)]))
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        varying, known = identity.varying(job.settings for job in jobs), KnownFolders(multirun)
+        varying, known = identity.find_varying_keys(job.settings for job in jobs), KnownFolders(multirun)
         return varying, [plan_job(job.key, job.settings, varying, self.non_default_keys(job), known) for job in jobs]
 
 
@@ -146,7 +145,7 @@ def shared_grid(loader: ConfigLoader, config_name: str, searchpath: tuple[str, .
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.
     """
-    return Grid(loader_with(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
+    return Grid(make_loader(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
 
 
 def check_device_and_store(config: Config) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 from src.bad_input import BadInput
-from src.sweep.suggestions import did_you_mean, nearest
+from src.sweep.suggestions import did_you_mean, nearest_word
 
 FOLDERS = "the sweeper chooses the folder of each job"
 OUTSIDE = "its files would lie outside the jobs' folders"
@@ -69,7 +69,7 @@ def check_plugin(override: Override, options: Sequence[str]) -> None:
     # `..._keys` are schemas of normlab's launchers, not options; `check_hydra_key` refuses Hydra's basic sweeper.
     known = [option for option in options if not option.endswith("_keys") and (group, option) != BASIC_SWEEPER]
     if not isinstance(value, str) or value not in known:
-        suggestion = nearest(str(value), known)
+        suggestion = nearest_word(str(value), known)
         problem = f"{group}={'null' if value is None else value} is not known{did_you_mean(suggestion)}"
         correction = f"{group}={suggestion or ('grid' if group == 'hydra/sweeper' else 'local')}"
         raise BadInput(problem, ", ".join(known), "pip install 'normlab[optuna]'" if value == "optuna" else correction)

@@ -19,13 +19,13 @@ from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE, is_hydra_key
-from src.sweep.overrides import CONF
-from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
+from src.sweep.overrides import CONF_FOLDER
+from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, nearest_keys
 
 SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
 
 
-def loader_with(path: ConfigSearchPath, locations: Sequence[str]) -> ConfigLoader:
+def make_loader(path: ConfigSearchPath, locations: Sequence[str]) -> ConfigLoader:
     """Return a loader that, like Hydra, searches `locations` before the folders of `path`."""
     path = copy.deepcopy(path)
     for location in locations:
@@ -63,11 +63,11 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
     if len(files) > 1:  # the second file's author expects Hydra to use it
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
-    if not files or Path(sources[0].path) == CONF:
+    if not files or Path(sources[0].path) == CONF_FOLDER:
         return
     source, file = sources[0], files[0]
     package, tree = _read_option(source, name, file)
-    expected_package = "_global_" if group == "experiment" else NODES.get(group, group)
+    expected_package = "_global_" if group == "experiment" else GROUP_NODES.get(group, group)
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", expected_package):
@@ -87,7 +87,7 @@ def missing_values(tree: DictConfig) -> dict[str, Any]:
     missing: dict[str, Any] = {}
     sections: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
-        given_values, own_file = sections[section], CONF / section / f"{sections[section].get('name')}.yaml"
+        given_values, own_file = sections[section], CONF_FOLDER / section / f"{sections[section].get('name')}.yaml"
         if own_file.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own_file))
             empty_keys = [name for name in values if given_values.get(name, REQUIRED) in (None, REQUIRED)]

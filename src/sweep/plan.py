@@ -15,11 +15,11 @@ from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
-from src.sweep.pace import job_kind, pace_estimator, timings_in
+from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.wording import counted, joined, shorten
 
-SHOWN = 20  # jobs or cells that the table lists
-NAMED = 5  # jobs that a line of the summary names
+MAX_TABLE_ROWS = 20  # jobs or cells that the table lists
+MAX_NAMED_JOBS = 5  # jobs that a line of the summary names
 
 
 class Status(NamedTuple):
@@ -62,7 +62,7 @@ class Plan:
         self._faults = job_faults(sweep, multirun) if faults is None else faults
         self._known, self._code = KnownFolders(multirun), code_digest()
         self._names = set(self._known.names)
-        self._pace = pace_estimator(timings_in(self._known.jobs, self._known.names))
+        self._pace = pace_estimator(read_timings(self._known.jobs, self._known.names))
         self.rows = [self._row(planned, job) for planned, job in zip(sweep.jobs, jobs, strict=True)]
 
     def _row(self, job: PlannedJob, combination: GridJob) -> Row:
@@ -71,14 +71,14 @@ class Plan:
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._names:
-            status = status_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
+            status = read_status(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._pace(job_kind(asdict(config)))
         seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
         earlier = self._known.find_on_other_data(job, config)
         return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
 
-    def summary(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
         varying_text = ", ".join(self._sweep.varies) or "nothing"
@@ -88,28 +88,28 @@ class Plan:
             rows = [row for row in self.rows if row.status.word == word]
             if rows:
                 descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
-                lines.append(f"{word}: {joined(descriptions, NAMED)}")
+                lines.append(f"{word}: {joined(descriptions, MAX_NAMED_JOBS)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
         other_code = [row.job.label for row in finished if row.status.word != "finished"]
         if other_code:
-            lines.append(f"finished with other code: {joined(other_code, NAMED)}; resume=restart retrains them")
+            lines.append(f"finished with other code: {joined(other_code, MAX_NAMED_JOBS)}; resume=restart retrains them")
         changed_data_lines = [
             f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
             for row in self.rows
             if row.earlier
         ]
-        return lines + shorten(changed_data_lines, NAMED, "the data of {:,} more jobs has changed")
+        return lines + shorten(changed_data_lines, MAX_NAMED_JOBS, "the data of {:,} more jobs has changed")
 
-    def table(self) -> list[str]:
-        """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all seeds together)."""
+    def table_lines(self) -> list[str]:
+        """Return a line per job with its size and status; beyond `MAX_TABLE_ROWS` jobs, a line per cell (all seeds together)."""
         from src.training.network import count_parameters  # imports torch, which is slow
 
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
-            cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
+            cells.setdefault(row.job.key if len(self.rows) <= MAX_TABLE_ROWS else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
-        for first_row, *other_rows in list(cells.values())[:SHOWN]:
+        for first_row, *other_rows in list(cells.values())[:MAX_TABLE_ROWS]:
             name, text = first_row.job.label, first_row.status.text
             if other_rows:
                 counts = Counter(row.status.word for row in (first_row, *other_rows))
@@ -119,13 +119,13 @@ class Plan:
             lines.append((name, f"{parameters:,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
-        if len(cells) > SHOWN:
-            table.append(f"  and {len(cells) - SHOWN:,} more lines; the sweep has {len(self.rows):,} jobs")
+        if len(cells) > MAX_TABLE_ROWS:
+            table.append(f"  and {len(cells) - MAX_TABLE_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
             table.append("resume=restart: existing folders are set aside, and every job is retrained")
         return table
 
-    def costs(self, at_once: int = 1) -> list[str]:
+    def cost_lines(self, at_once: int = 1) -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
         rows_left = [row for row in self.rows if row.needs_training]
         if not rows_left:
@@ -146,7 +146,7 @@ class Plan:
         return [time, *lines]
 
 
-def status_of(job: JobFolder, epochs: int, code: str) -> Status:
+def read_status(job: JobFolder, epochs: int, code: str) -> Status:
     """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code

@@ -12,9 +12,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 
 from src.bad_input import LONGEST_LINE, BadInput
-from src.command import command
+from src.command import command_name
 from src.config import KEYS, Config
-from src.sweep.overrides import check_overrides, check_text, combinations_of, parse, value_count
+from src.sweep.overrides import check_overrides, check_words, list_combinations, parse_word, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
 COMPACT = (",", ":")  # JSON without spaces
@@ -39,21 +39,21 @@ class RequestedGrid:
     config: Config  # only the keys with one value are set
 
     @property
-    def number(self) -> int:
+    def combination_count(self) -> int:
         """The number of combinations, computed without listing them."""
         count_in_cells = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cells)
         return math.prod(value_count(override) for override in self.words) * (count_in_cells if self.cells else 1)
 
     def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Yield every combination in Hydra's notation, with its line of `sweep.cells`, or None without such lines."""
-        outside = combinations_of(self.words)
+        outside = list_combinations(self.words)
         if not self.cells:
             yield from ((combination, None) for combination in outside)
         for cell in self.cells:
-            yield from ((inside | other, cell) for inside in combinations_of(cell.overrides) for other in outside)
+            yield from ((inside | other, cell) for inside in list_combinations(cell.overrides) for other in outside)
 
 
-def read_cells(
+def parse_cells(
     lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
 ) -> list[CellLine]:
     """Parse and check the lines of `sweep.cells`. Raises BadInput, with the line, for the first mistake."""
@@ -64,8 +64,8 @@ def read_cells(
         if not words:
             raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each line", "norm=none")
         try:
-            check_text(words, groups)
-            overrides = [parse(word, groups, loader) for word in words]
+            check_words(words, groups)
+            overrides = [parse_word(word, groups, loader) for word in words]
             check_overrides(overrides, groups)
         except BadInput as error:
             raise error.with_location(location) from error
@@ -99,5 +99,5 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
-    write = f"{command('train')} {shlex.join([*other_words, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
+    write = f"{command_name('train')} {shlex.join([*other_words, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
     return write if len(write) < LONGEST_LINE else None

@@ -1,7 +1,7 @@
 """Reads and checks the address of the MLflow store, and tries to reach the store, without importing MLflow.
 
 Only `MLFLOW_TRACKING_URI` may hold an address with a password, because logs store the command line and the
-configuration. All printed texts pass through `masked` or `reason`, which hide user names and passwords.
+configuration. All printed texts pass through `mask_secrets` or `error_reason`, which hide user names and passwords.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from urllib.request import getproxies
 
-from src.bad_input import BadInput, masked
+from src.bad_input import BadInput, mask_secrets
 from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, one for each version of its tables
@@ -67,10 +67,10 @@ def is_database(uri: str) -> bool:
     return scheme_of(uri) in DATABASES
 
 
-def reason(error: BaseException, uri: str) -> str:
+def error_reason(error: BaseException, uri: str) -> str:
     """Return the line of a library's error that gives the reason, without the password of the store's address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
+    text = mask_secrets(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
     if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
@@ -85,14 +85,14 @@ def _secrets(uri: str) -> set[str]:
     if not at or not holds_secret(uri):
         login = ""
     values = [login, *login.split(":", 1), *re.split(r"[@:/?#]", login)]
-    values += [value for name, value in parse_qsl(urlsplit(uri).query) if masked(f"?{name}={value}") != value]
+    values += [value for name, value in parse_qsl(urlsplit(uri).query) if mask_secrets(f"?{name}={value}") != value]
     return {text for value in values for text in (value, unquote(value)) if text}
 
 
 def holds_secret(uri: str) -> bool:
     """Return whether an address holds a user name or a password, even if it is mistyped."""
     uri = "".join(uri.split())
-    return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
+    return mask_secrets(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
@@ -132,13 +132,13 @@ def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
         allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
-        raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
+        raise BadInput(f"{key}={mask_secrets(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
-        _check_sqlite_file(uri, f"{key}={masked(uri)}", write)
+        _check_sqlite_file(uri, f"{key}={mask_secrets(uri)}", write)
     elif scheme in DATABASES:
-        _check_port(parts, f"{key}={masked(uri)}", "a running database", write)
+        _check_port(parts, f"{key}={mask_secrets(uri)}", "a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
@@ -157,7 +157,7 @@ def _check_server(uri: str, key: str, write: str) -> None:
             if answer.status_code >= 500:  # for example, 502 of a proxy without a server
                 raise OSError(f"{answer.status_code} {answer.reason}")
     except Exception as error:  # MLflow, requests or a plugin may raise anything
-        raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error
+        raise BadInput(f"{key}={uri} does not answer: {error_reason(error, uri)}", allowed, write) from error
 
 
 def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> None:

@@ -10,7 +10,7 @@ IMAGE_STEP = 0  # the step that MLflow's image cards show first
 Json = dict[str, Any]
 
 
-def layout(
+def chart_layout(
     key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
     """Return the sections of MLflow's page from top to bottom, and their charts."""

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from mlflow import MlflowClient
 
-from src.runs.multirun import FILE, Multirun
+from src.runs.multirun import ID_FILE, Multirun
 from src.storage.files import sync_folder
 from src.tracking.address import is_database, sqlite_file
 
@@ -58,7 +58,7 @@ def restore_id(uri: str, multirun: Multirun) -> Multirun:
         key = connection.scalar(sa.select(tags.key).where(has_this_path))
     if key is None:
         return multirun
-    notice = f"{multirun.path / FILE} was lost; the folder's id is restored from the project's database"
+    notice = f"{multirun.path / ID_FILE} was lost; the folder's id is restored from the project's database"
     return replace(multirun, id=str(key).removeprefix(PLACE_TAG), new=False, notice=notice)
 
 

@@ -16,7 +16,7 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_others, terminate
+from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_other_runs, end_run
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
@@ -51,7 +51,7 @@ class Delivery:
         epochs = sum(record["kind"] == "epoch" for record in records[self._delivered_count :])
         return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
-    def advance(self) -> None:
+    def deliver_new_records(self) -> None:
         """Deliver the new journal records, and the result once the job is finished."""
         if self._is_usable() and not (self._has_ended and self._folder.finished):
             self._deliver(last=False)
@@ -65,7 +65,7 @@ class Delivery:
             for run in self._runs():
                 if run.info.status == "RUNNING":
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
-                    terminate(self._store.client, run.info.run_id, "FAILED", None)
+                    end_run(self._store.client, run.info.run_id, "FAILED", None)
             return
         self._deliver(last=not is_locked(self._folder.path))  # without a lock, no process writes to the folder
         if self._refused_files:
@@ -119,7 +119,7 @@ class Delivery:
         runs = self._runs()
         candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
         if not candidates:
-            candidates = self._store.adopt(self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt))
+            candidates = self._store.adopt(self._store.find_old_runs(kind="job", job_key=self._job.key, attempt=attempt))
         if candidates:
             run = max(candidates, key=lambda run: run.info.status == "FINISHED")
         else:
@@ -129,7 +129,7 @@ class Delivery:
         run = self._store.place_files(run)
         remove_partial_files(run)
         self._run_id = run.info.run_id
-        supersede_others(client, runs, self._run_id)
+        supersede_other_runs(client, runs, self._run_id)
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
         changed_tags = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
         client.log_batch(self._run_id, params=params, tags=changed_tags)
@@ -198,11 +198,11 @@ class Delivery:
     def _terminate(self, status: str, time: int | None) -> None:
         self._stop_monitor()
         runs = self._runs()
-        supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
+        supersede_other_runs(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
         own_data = [run.data for run in runs if run.info.run_id == self._run_id]
         if self._job.params.keys() - {name for run_data in own_data for name in run_data.params}:
             raise OSError("the params did not arrive")
         if status == "FINISHED" and any("error" in run_data.tags for run_data in own_data):  # set by another command
             self._store.client.delete_tag(self._run_id, "error")
-        terminate(self._store.client, self._run_id, status, time)
+        end_run(self._store.client, self._run_id, status, time)
         self._has_ended = True

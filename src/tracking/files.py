@@ -21,7 +21,7 @@ class UndeliverableError(Exception):
     """Raised if a file can never be delivered: the server always refuses it, or the job's folder lost it."""
 
 
-def refusal(error: BaseException | None) -> str:
+def final_refusal(error: BaseException | None) -> str:
     """Return a server's final refusal, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
     while error is not None:
         if isinstance(error, UndeliverableError):
@@ -65,7 +65,7 @@ def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
             raise
         return f"{path} cannot be read: {error.strerror}"
     except Exception as error:
-        reason = refusal(error)
+        reason = final_refusal(error)
         if not reason:
             raise
         if reason.startswith("404"):

@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from src.bad_input import BadInput, masked
+from src.bad_input import BadInput, mask_secrets
 from src.options import Tracking
-from src.runs.multirun import Multirun, identify, save_identity
-from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
+from src.runs.multirun import Multirun, identify_folder, save_identity
+from src.tracking.address import EXAMPLES, default_uri, is_database, error_reason, store_uri
 from src.tracking.database import FILES_TAG, ID_TAG, PLACE_TAG, place_files, prepare_database, restore_id, update_paths
 
 URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # messages show it instead of an address that holds a password
@@ -29,7 +29,7 @@ class Store:
     """An open store, its experiment, and the `multirun` folder that delivers to the experiment."""
 
     client: MlflowClient
-    uri: str = field(repr=False)  # may hold a password, so print only `masked(uri)`
+    uri: str = field(repr=False)  # may hold a password, so print only `mask_secrets(uri)`
     experiment_id: str
     multirun: Multirun
     shared: bool  # whether other folders deliver to this experiment too
@@ -40,7 +40,7 @@ class Store:
         """The address of the store's server, or the command that shows the store's database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
-        if masked(self.uri) != self.uri:
+        if mask_secrets(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {URI_VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
@@ -48,7 +48,7 @@ class Store:
         """Return the folder's runs that have all these tags and are not superseded, newest first."""
         return self._find({ID_TAG: self.multirun.id, **tags})
 
-    def find_old(self, **tags: str) -> list[Run]:
+    def find_old_runs(self, **tags: str) -> list[Run]:
         """Find runs with these tags that have no folder id, because an older version created them."""
         return [run for run in self._find(tags) if ID_TAG not in run.data.tags]
 
@@ -96,7 +96,7 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         prepare_database(uri)
         client = MlflowClient(tracking_uri=uri)
         client.get_experiment_by_name(name)  # creates the tables of a new database
-        multirun = identify(folder)
+        multirun = identify_folder(folder)
         if local:
             multirun = restore_id(uri, multirun)
             if not multirun.new:
@@ -125,14 +125,14 @@ def refuse_store(error: Exception, uri: str, problem: str, typed: str) -> NoRetu
     if package:
         write.insert(0, f"pip install {package}")
     elif "mlflow db upgrade" in str(error):
-        write.insert(0, f"mlflow db upgrade {shlex.quote(uri) if masked(uri) == uri else URI_VARIABLE}")
+        write.insert(0, f"mlflow db upgrade {shlex.quote(uri) if mask_secrets(uri) == uri else URI_VARIABLE}")
     elif status == 401:
         allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
     elif status == 403:
         allowed = "an experiment that you may write to"
         write.insert(0, f"{typed}=NAME")
-    cause = error if masked(uri) == uri else None  # the error's traceback would show the password
-    raise BadInput(f"the store {masked(uri)} {problem}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
+    cause = error if mask_secrets(uri) == uri else None  # the error's traceback would show the password
+    raise BadInput(f"the store {mask_secrets(uri)} {problem}: {error_reason(error, uri)}", allowed, ", or ".join(write)) from cause
 
 
 def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
@@ -163,13 +163,13 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
         is_default = uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI"))
         restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise BadInput(
-            f"the experiment {experiment.name} was deleted from {masked(uri)}",
+            f"the experiment {experiment.name} was deleted from {mask_secrets(uri)}",
             f"another name ({typed}=NAME), or restore it",
-            restore if is_default else f"MLFLOW_TRACKING_URI={masked(uri)} {restore}",
+            restore if is_default else f"MLFLOW_TRACKING_URI={mask_secrets(uri)} {restore}",
         )
     if FILES_TAG in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
         folder = unquote(experiment.artifact_location)
-        problem = f"the experiment {experiment.name} of {masked(uri)} keeps its files in {folder}, not on the server"
+        problem = f"the experiment {experiment.name} of {mask_secrets(uri)} keeps its files in {folder}, not on the server"
         raise BadInput(problem, "another experiment", f"{typed}=NAME")
 
 

@@ -12,10 +12,10 @@ from src.runs.folder import JobFolder
 from src.runs.integrity import is_readable
 from src.runs.sweep import VERDICT, Sweep
 from src.storage.lock import is_locked
-from src.storage.stored import Damaged, is_regular, read_stored
+from src.storage.stored import DamagedFile, is_regular, read_stored
 from src.tracking import views
 from src.tracking.files import UndeliverableError, deliver_files, remove_partial_files
-from src.tracking.runs import supersede_others, terminate
+from src.tracking.runs import supersede_other_runs, end_run
 from src.tracking.store import Store
 
 PAGE_SIZE = 100  # MLflow's page loads this many runs at a time
@@ -52,22 +52,22 @@ class SweepRun:
             raise creation_error or OSError("the store does not show the run that it created")
         self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
         remove_partial_files(self._store.place_files(runs[0]))
-        supersede_others(client, runs, self.id)
+        supersede_other_runs(client, runs, self.id)
         client.update_run(self.id, status="RUNNING")
-        self._describe([])
+        self._write_description([])
 
     def _runs(self) -> list[Run]:
         return self._store.find(kind="sweep", sweep_id=self._sweep.id)
 
     def _adopt_runs(self) -> list[Run]:
         """Adopt and return the sweep's runs without a folder id that are parents of runs of this folder's jobs."""
-        runs = self._store.find_old(kind="sweep", sweep_id=self._sweep.id)
-        starts = [job.at(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
+        runs = self._store.find_old_runs(kind="sweep", sweep_id=self._sweep.id)
+        starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
-        children = [(run, self._store.find_old(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
+        children = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
         return self._store.adopt(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
 
-    def _describe(self, verdict: list[str]) -> None:
+    def _write_description(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
         sweep = self._sweep
         summary = f"{len(sweep.jobs)} jobs, varying {', '.join(sweep.varies) or 'nothing'}."
@@ -88,10 +88,10 @@ class SweepRun:
         for name in views.surplus_views(tags):
             with contextlib.suppress(MlflowException):  # another user may have deleted it first
                 store.client.delete_experiment_tag(store.experiment_id, name)
-        note = views.note(store.experiment_id, tags)
+        note = views.note_text(store.experiment_id, tags)
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
-    def pages(self) -> list[str]:
+    def page_lines(self) -> list[str]:
         """Return the lines to print: the store's address or the command that opens it, and a link to each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
@@ -111,7 +111,7 @@ class SweepRun:
         Raises OSError if a file did not arrive, and UndeliverableError if the store refuses a file for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [job for job in (planned_job.at(self._multirun) for planned_job in self._sweep.jobs) if is_readable(job)]
+        jobs = [job for job in (planned_job.folder_in(self._multirun) for planned_job in self._sweep.jobs) if is_readable(job)]
         end_time = max(self._start_time, *(last_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),
@@ -120,12 +120,12 @@ class SweepRun:
         }
         client.log_batch(self.id, [Metric(name, value, end_time, 0) for name, value in counts.items()])
         if is_regular(folder / VERDICT):
-            self._describe(read_stored(folder / VERDICT).decode(errors="replace").splitlines())
+            self._write_description(read_stored(folder / VERDICT).decode(errors="replace").splitlines())
         files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if is_regular(path)}
         undelivered = deliver_files(client, self.id, files)
-        supersede_others(client, self._runs(), self.id)
+        supersede_other_runs(client, self._runs(), self.id)
         if not any(is_locked(job.path) for job in jobs):  # otherwise the command that trains them ends the run
-            terminate(client, self.id, final_status(jobs, self._sweep.started), end_time)
+            end_run(client, self.id, final_status(jobs, self._sweep.started), end_time)
         if undelivered:
             raise UndeliverableError(undelivered)
 
@@ -134,7 +134,7 @@ class SweepRun:
 
         If the earlier status was RUNNING and no command trains the sweep's jobs, the status becomes KILLED.
         """
-        is_training = any(is_locked(job.at(self._multirun).path) for job in self._sweep.jobs)
+        is_training = any(is_locked(job.folder_in(self._multirun).path) for job in self._sweep.jobs)
         status = self._status_before if is_training or self._status_before != "RUNNING" else "KILLED"
 
         def restore() -> None:
@@ -168,6 +168,6 @@ def final_status(jobs: Sequence[JobFolder], started: int) -> str:
 def last_time(job: JobFolder) -> int:
     """Return the time of a job's last record or result, in milliseconds since 1970; 0 if it has neither."""
     times = [record["time"] for record in job.records()[-1:]]
-    with contextlib.suppress(Damaged):
+    with contextlib.suppress(DamagedFile):
         times += [result["finished"]] if (result := job.result()) else []
     return max(times, default=0)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.tracking.charts import layout
+from src.tracking.charts import chart_layout
 
 TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # only the views of normlab have it; a view that a user saves has a bare UUID as key
@@ -66,7 +66,7 @@ def sweep_views(
 def _view_state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
     varied = list(varied)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
-    sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
+    sections, charts = chart_layout(key, varied, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varied if param != "seed"]
     columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
     # MLflow shows images of only the first ten runs, so the runs with seed 0 of all cells come first.
@@ -106,7 +106,7 @@ def surplus_views(tags: Mapping[str, str]) -> list[str]:
     return our_tags[: max(0, total - MOST_VIEWS)]
 
 
-def note(experiment_id: str, tags: Mapping[str, str]) -> str:
+def note_text(experiment_id: str, tags: Mapping[str, str]) -> str:
     """Return an experiment's note with links to its newest views; `tags` are the experiment's tags.
 
     MLflow's page shows only the first line, which must begin with words.

@@ -29,11 +29,11 @@ class Board(Display):
         self._started = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
-    def begin(self, task: Task) -> None:
+    def show_start(self, task: Task) -> None:
         """Add a row for a job."""
         self._running[task.folder] = task.name, None
 
-    def report(self, task: Task, update: Update) -> None:
+    def show_progress(self, task: Task, update: Update) -> None:
         """Update a job's row; without a terminal, print one line per epoch."""
         _, last = self._running[task.folder]
         if last is None:
@@ -42,7 +42,7 @@ class Board(Display):
         if update.line and not self.live:
             self.say(update.line)
 
-    def end(self, outcome: Outcome) -> None:
+    def show_end(self, outcome: Outcome) -> None:
         """Replace a job's row by a line with its accuracy, or with the reason why it failed."""
         self._running.pop(outcome.task.folder, None)
         self._ended += 1

@@ -19,10 +19,10 @@ from src.data.sizes import training_image_count
 from src.progress import Progress, Update
 from src.runs.folder import JobFolder
 from src.storage.lock import is_locked
-from src.workers.processes import GRACE, LocalEngine, start_fork_server
-from src.workers.queue import Display, Task, run
+from src.workers.processes import STOP_TIMEOUT, LocalEngine, start_fork_server
+from src.workers.queue import Display, Task, run_tasks
 
-POLL = 0.25  # seconds between two checks of the jobs
+POLL_SECONDS = 0.25  # seconds between two checks of the jobs
 
 
 @dataclass
@@ -62,8 +62,8 @@ class RemoteEngine(ABC):
         return job
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
-        """Sleep for `POLL` seconds, because a job on another machine cannot wake this process."""
-        time.sleep(POLL)
+        """Sleep for `POLL_SECONDS` seconds, because a job on another machine cannot wake this process."""
+        time.sleep(POLL_SECONDS)
 
     def poll(self, job: RemoteJob) -> tuple[list[Update], str | None]:
         """Return an update per new epoch in the job's journal, and the cause once it has ended; see `Engine.poll`."""
@@ -86,9 +86,9 @@ class RemoteEngine(ABC):
         for job in jobs:
             if not job.refusal:
                 self.cancel(job.handle)
-        deadline = time.monotonic() + GRACE + 1
+        deadline = time.monotonic() + STOP_TIMEOUT + 1
         while time.monotonic() < deadline and any(is_locked(job.task.folder) for job in jobs):
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
 
 def check_installed(launcher: str, package: str, extra: str) -> None:
@@ -106,5 +106,5 @@ def train_here(config: Config, folder: Path, command_folder: Path) -> str:
     start_fork_server(config.data)
     # The fork server may have started for an earlier job, to which the engine gave another GPU.
     environment = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
-    (outcome,) = run(LocalEngine([environment]), [Task("", config, folder)], lambda _: True, Display())
+    (outcome,) = run_tasks(LocalEngine([environment]), [Task("", config, folder)], lambda _: True, Display())
     return outcome.error

@@ -32,23 +32,23 @@ from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
 # Python would warn about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
-PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
-PRELOAD += ["torch._dynamo", "src.workers.shared"]
-CONTEXT = multiprocessing.get_context("forkserver")
-SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
-GRACE = 4.0  # seconds that a stopped job may take to end
-POLL = 0.1  # longest wait for news of the jobs, in seconds
+PRELOADED_MODULES = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
+PRELOADED_MODULES += ["torch._dynamo", "src.workers.shared"]
+FORK_SERVER_CONTEXT = multiprocessing.get_context("forkserver")
+SHARED_DATA_VARIABLE = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
+STOP_TIMEOUT = 4.0  # seconds that a stopped job may take to end
+POLL_SECONDS = 0.1  # longest wait for news of the jobs, in seconds
 
 
 def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
-    CONTEXT.set_forkserver_preload(PRELOAD)
-    os.environ[SHARED_DATA] = json.dumps(asdict(data))
+    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES)
+    os.environ[SHARED_DATA_VARIABLE] = json.dumps(asdict(data))
     try:
         forkserver.ensure_running()
     finally:
-        del os.environ[SHARED_DATA]
+        del os.environ[SHARED_DATA_VARIABLE]
 
 
 @dataclass
@@ -71,9 +71,9 @@ class LocalEngine:
     def submit(self, task: Task, *, live: bool) -> Worker:
         """Start a process for a job; raises `BadInput` if the fork server has run out of memory."""
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
-        pipe, sender = CONTEXT.Pipe(duplex=False)
+        pipe, sender = FORK_SERVER_CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[slot], live)
-        worker = Worker(slot, CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
+        worker = Worker(slot, FORK_SERVER_CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
         self._workers.append(worker)  # added before the start, because a signal may arrive during the start
         try:
             worker.process.start()
@@ -83,8 +83,8 @@ class LocalEngine:
         return worker
 
     def wait(self, workers: Sequence[Worker]) -> None:
-        """Sleep until a process reports or ends, `POLL` seconds at most."""
-        connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], POLL)
+        """Sleep until a process reports or ends, `POLL_SECONDS` seconds at most."""
+        connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], POLL_SECONDS)
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
         """Return the updates that a process has sent, and the cause once it has ended; see `Engine.poll`."""
@@ -98,8 +98,8 @@ class LocalEngine:
         return updates, exit_reason(worker.process.exitcode or 0)
 
     def stop(self, workers: Sequence[Worker], number: int) -> None:
-        """Send a signal to all processes; kill them after `GRACE` seconds, or at once after a second Ctrl-C."""
-        deadline = time.monotonic() + GRACE
+        """Send a signal to all processes; kill them after `STOP_TIMEOUT` seconds, or at once after a second Ctrl-C."""
+        deadline = time.monotonic() + STOP_TIMEOUT
         # A process without an id still waits for the fork server; if it is forked later, it ends with the command.
         started_processes = [worker.process for worker in self._workers if worker.process.pid is not None]
         try:

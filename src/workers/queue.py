@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from src.config import Config, SweepLimits
 from src.progress import Update
-from src.runs.ending import failure_reason, last_record
+from src.runs.ending import failure_reason, read_last_record
 from src.runs.journal import Record
 from src.stopping import Terminated
 from src.storage.lock import is_locked
@@ -37,13 +37,13 @@ class Display:
 
     live = False  # whether jobs must send updates within an epoch
 
-    def begin(self, task: Task) -> None:
+    def show_start(self, task: Task) -> None:
         """Show that a job has started."""
 
-    def report(self, task: Task, update: Update) -> None:
+    def show_progress(self, task: Task, update: Update) -> None:
         """Show a job's progress."""
 
-    def end(self, outcome: Outcome) -> None:
+    def show_end(self, outcome: Outcome) -> None:
         """Show that a job has ended."""
 
 
@@ -75,7 +75,7 @@ class FailurePolicy:
         self._failures: dict[str, int] = {}
         self.reason = ""  # why the sweep must not continue; empty while it may
 
-    def continues_after(self, outcome: Outcome) -> bool:
+    def may_continue_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.reason:
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
@@ -90,14 +90,14 @@ class FailurePolicy:
 @dataclass
 class _RunningJob:
     task: Task
-    record_before: Record | None  # the journal's last record at submission; an earlier attempt wrote it
+    earlier_record: Record | None  # the journal's last record at submission; an earlier attempt wrote it
     handle: Any = None
 
 
-def run(
-    engine: Engine, tasks: Sequence[Task], continues_after: Callable[[Outcome], bool], display: Display
+def run_tasks(
+    engine: Engine, tasks: Sequence[Task], may_continue_after: Callable[[Outcome], bool], display: Display
 ) -> Iterator[Outcome]:
-    """Run all tasks and yield an outcome when a job ends; if `continues_after(outcome)` is false, start no more jobs.
+    """Run all tasks and yield an outcome when a job ends; if `may_continue_after(outcome)` is false, start no more jobs.
 
     A Ctrl-C or SIGTERM stops the running jobs at their last checkpoints; its exception is raised again.
     """
@@ -106,20 +106,20 @@ def run(
         while waiting or running:
             while len(running) < max(engine.slots, 1) and (task := _next_task(waiting, idle=not running)):
                 waiting.remove(task)
-                running.append(_RunningJob(task, last_record(task.folder)))
+                running.append(_RunningJob(task, read_last_record(task.folder)))
                 running[-1].handle = engine.submit(task, live=display.live)
-                display.begin(task)
+                display.show_start(task)
             engine.wait([job.handle for job in running])
             for job in list(running):
                 updates, cause = engine.poll(job.handle)
                 for update in updates:
-                    display.report(job.task, update)
+                    display.show_progress(job.task, update)
                 if cause is not None:
                     running.remove(job)
-                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.record_before)
+                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.earlier_record)
                     outcome = Outcome(job.task, error)
-                    display.end(outcome)
-                    if not continues_after(outcome):
+                    display.show_end(outcome)
+                    if not may_continue_after(outcome):
                         waiting.clear()
                     yield outcome
     except BaseException as stop:
@@ -129,7 +129,7 @@ def run(
             engine.stop([job.handle for job in submitted], signal_number)
         finally:
             for job in submitted:
-                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.record_before)
+                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.earlier_record)
         raise
 
 

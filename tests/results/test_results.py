@@ -208,7 +208,7 @@ def test_manifests_are_read_as_written(world, six):
 
 def test_a_job_that_an_engine_refused_points_to_its_log(world):
     job = world.plan(world.configuration())
-    log = job.at(world.multirun).log
+    log = job.folder_in(world.multirun).log
     log.parent.mkdir(parents=True)
     log.write_text("not taken: sbatch: error\n")
     (unfinished,) = load_results([world.sweep([job])], world.multirun).unfinished

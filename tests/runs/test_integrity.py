@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.errors.atlas import read_atlases, right_by_run
-from src.errors.atlas_words import sentences
-from src.report.comparison import compare
-from src.report.table import as_frame, json_content
-from src.report.terminal import problems
+from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas_words import error_sentences
+from src.report.comparison import compare_runs
+from src.report.table import table_frame, json_content
+from src.report.terminal import problem_lines
 from src.results.results import load_results
 from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
@@ -23,8 +23,8 @@ from src.runs.integrity import job_fault
 from src.runs.journal import encode, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
-from src.storage.stored import Damaged, read_stored
-from src.sweep.pace import timings_in
+from src.storage.stored import DamagedFile, read_stored
+from src.sweep.pace import read_timings
 from src.verdict.verdicts import judge
 from tests import damage
 
@@ -64,10 +64,10 @@ def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
         path = tmp_path / f"{number}"
         path.write_text("")
         damage.replace(path, random.Random(number))
-        with pytest.raises((Damaged, FileNotFoundError)):
+        with pytest.raises((DamagedFile, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(Damaged, match="has 11 bytes; at most 10 are expected"):
+    with pytest.raises(DamagedFile, match="has 11 bytes; at most 10 are expected"):
         read_stored(tmp_path / "large", 10)
 
 
@@ -75,7 +75,7 @@ def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder
     job, key = folder
     path = job.path / "predictions.npz"
     damage.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
+    with pytest.raises(DamagedFile, match="holds less of probabilities than its header says"):
         load_predictions(path)
     assert "predictions.npz holds less of probabilities" in job_fault(job, key)
 
@@ -99,7 +99,7 @@ def cases(world, number: int, seed: int) -> Counter[str]:
     failed = world.fail(world.configuration("in"), "FAILED", "Diverged: in epoch 1")
     sweep = world.sweep([*jobs, failed])
     (sweep.folder(world.multirun) / "verdict.txt").write_text("bn has the highest test accuracy.\n")
-    before = {job.label: numbers(job.at(world.multirun)) for job in jobs}
+    before = {job.label: numbers(job.folder_in(world.multirun)) for job in jobs}
     whole = world.multirun.with_name("whole")
     shutil.copytree(world.multirun, whole)
     counted: Counter[str] = Counter()
@@ -122,32 +122,32 @@ def outcome(multirun, jobs, before, where) -> str:
         sweeps = choose_sweeps(multirun, [])
     except BadInput as refusal:
         return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
-    timings_in(multirun / "jobs", [job.folder for job in jobs])
+    read_timings(multirun / "jobs", [job.folder for job in jobs])
     records = load_results(sweeps, multirun)
     compared = records.jobs
     named = [job.label for job in records.unfinished]
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
     unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
-    said = "\n".join([*problems(records), *(line for atlas in atlases for line in sentences(atlas))])
+    said = "\n".join([*problem_lines(records), *(line for atlas in atlases for line in error_sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where
     for problem in unreadable:
         assert problem in said, where
-    faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
-    [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
+    faults = [job_fault(job.folder_in(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
+    [job_fault(job.folder_in(multirun), job.key) for job in sweeps[0].jobs]
     reported = (
         len([job for job in records.unfinished if job.state == "damaged"]) + len(records.incomplete) + len(unreadable)
     )
     assert bool(reported) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not reported and len(named) == 1:
-        verdicts = judge(sweeps, records, right_by_run(atlases))
-        json_content(as_frame(records, verdicts.letters))
+        verdicts = judge(sweeps, records, correct_by_run(atlases))
+        json_content(table_frame(records, verdicts.letters))
         weight_frame(records.runs)
         for job in jobs:
             # No check detects a plausible value with a new checksum.
-            if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
-                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers without a report"
+            if not where.startswith("retype") and job.folder_in(multirun) in [found.folder for found in compared.values()]:
+                assert numbers(job.folder_in(multirun)) == before[job.label], f"{where}: other numbers without a report"
         return "compared as before"
     return "reported"
 
@@ -157,7 +157,7 @@ def numbers(job: JobFolder) -> str:
     done = FinishedJob(job)
     metrics = [record["metrics"] for record in done.epochs]
     return repr(
-        (done.result["metrics"], metrics, done.leaves, load_predictions(job.path / "predictions.npz").wrong.sum())
+        (done.result["metrics"], metrics, done.settings, load_predictions(job.path / "predictions.npz").wrong.sum())
     )
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     for case in range(12):
         path, _ = damage.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
-        _, report = compare([six], world.multirun, tmp_path / "out", console)
+        _, report = compare_runs([six], world.multirun, tmp_path / "out", console)
         told = console.export_text()
         assert report is not None
         assert str(path) in told or "damaged" not in told, path

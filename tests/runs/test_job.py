@@ -118,7 +118,7 @@ def test_the_journal_tells_the_whole_story(finished):
 
 def test_a_finished_job_reads_as_one(finished):
     job = FinishedJob(JobFolder(finished))
-    assert job.leaves["norm.name"] == "bn"
+    assert job.settings["norm.name"] == "bn"
     assert [epoch["epoch"] for epoch in job.epochs] == [1, 2]
     assert set(job.result) == {"metrics", "seconds", "finished"}
     assert 0 < job.result["seconds"]["train"] < job.result["seconds"]["total"]

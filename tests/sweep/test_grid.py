@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from src.bad_input import BadInput
 from src.sweep.composer import to_config
 from src.sweep.grid import Grid
-from src.sweep.overrides import CONF, option_groups
+from src.sweep.overrides import CONF_FOLDER, option_groups
 
 SIX = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 TYPED = {
@@ -38,7 +38,7 @@ sweep:
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory) -> Iterator[Grid]:
-    conf = shutil.copytree(CONF, tmp_path_factory.mktemp("grid") / "conf")
+    conf = shutil.copytree(CONF_FOLDER, tmp_path_factory.mktemp("grid") / "conf")
     (conf / "experiment/mine.yaml").write_text(MINE)
     with initialize_config_dir(str(conf), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
@@ -120,7 +120,7 @@ def test_each_cell_is_combined_with_the_other_values(grid):
 
 def test_combinations_are_counted_without_listing_them(grid):
     cells = 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]'
-    assert grid.request([cells, "seeds=4000000000"], {}).number == 12_000_000_000
+    assert grid.request([cells, "seeds=4000000000"], {}).combination_count == 12_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):
 
 def test_a_repeated_line_is_trained_once(grid):
     request = grid.request(['sweep.cells=["norm=gn","norm=gn norm.groups=4","norm=gn"]'], {})
-    assert request.number == 3
+    assert request.combination_count == 3
     assert len(grid.jobs(*grid.configs(request))) == 1
 
 

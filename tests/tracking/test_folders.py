@@ -15,9 +15,9 @@ from mlflow.tracking._tracking_service import utils
 from src.bad_input import BadInput
 from src.options import Tracking
 from src.runs.journal import encode, read_journal
-from src.runs.multirun import FILE, identify, save_identity
+from src.runs.multirun import FILE, identify_folder, save_identity
 from src.tracking import session
-from src.tracking.runs import supersede_others
+from src.tracking.runs import supersede_other_runs
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
@@ -26,7 +26,7 @@ from tests.unprivileged import refusal_without_privileges
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(session, "PERIOD", 0.05)
+    monkeypatch.setattr(session, "DELIVERY_PERIOD", 0.05)
 
 
 @pytest.fixture
@@ -161,30 +161,30 @@ def check_store_of(database, *folders):
 
 def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
     folder = tmp_path / "multirun"
-    first = save_identity(identify(folder))
+    first = save_identity(identify_folder(folder))
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
-    assert identify(folder).id == first.id  # a shared folder: the same path and the same inode
+    assert identify_folder(folder).id == first.id  # a shared folder: the same path and the same inode
     folder.rename(tmp_path / "gone")
     shutil.copytree(tmp_path / "gone", folder)  # the same path, and another inode
-    copy = save_identity(identify(folder))
+    copy = save_identity(identify_folder(folder))
     assert copy.id != first.id
     assert copy.copied_from == (first.id,)
-    assert identify(folder) == replace(copy, notice="")
+    assert identify_folder(folder) == replace(copy, notice="")
 
 
 def test_each_copy_has_its_own_identity(tmp_path):
     original = tmp_path / "orig/multirun"
-    first = save_identity(identify(original))
+    first = save_identity(identify_folder(original))
     for name in ("backup", "c1", "c2"):
         shutil.copytree(tmp_path / "orig", tmp_path / name)
     (tmp_path / "orig").rename(tmp_path / "new")
-    found = {name: save_identity(identify(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
+    found = {name: save_identity(identify_folder(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
     assert found["new"] == first.id
     assert len(set(found.values())) == 4
     shutil.copytree(tmp_path / "backup", tmp_path / "orig")  # a copy in the place of the original
     (tmp_path / "new").rename(tmp_path / "newer")
-    assert identify(tmp_path / "newer/multirun").id == first.id
-    assert identify(tmp_path / "orig/multirun").id not in found.values()
+    assert identify_folder(tmp_path / "newer/multirun").id == first.id
+    assert identify_folder(tmp_path / "orig/multirun").id not in found.values()
 
 
 def test_anything_in_place_of_the_identity_file_is_set_aside(tmp_path):
@@ -192,8 +192,8 @@ def test_anything_in_place_of_the_identity_file_is_set_aside(tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         make(folder / FILE)
-        made = save_identity(identify(folder))
-        assert identify(folder).id == made.id
+        made = save_identity(identify_folder(folder))
+        assert identify_folder(folder).id == made.id
         assert len(list(folder.glob("superseded/*"))) == 1
 
 
@@ -203,7 +203,7 @@ def test_a_folder_with_an_unreadable_original_is_a_copy(tmp_path):
     folder = tmp_path / "multirun"
     folder.mkdir()
     (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
-    assert identify(folder).copied_from == ("a" * 32,)
+    assert identify_folder(folder).copied_from == ("a" * 32,)
 
 
 def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
@@ -212,8 +212,8 @@ def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
     for place in (tmp_path, *tmp_path.parents):
         if place.stat().st_mode & 0o005 != 0o005:
             place.chmod(0o755)
-    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify, save_identity"
-    call = f"sys.exit(save_identity(identify(Path({str(folder)!r}))).id)"
+    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify_folder, save_identity"
+    call = f"sys.exit(save_identity(identify_folder(Path({str(folder)!r}))).id)"
     first = refusal_without_privileges(imports, call)
     assert re.fullmatch("[0-9a-f]{32}", first.strip())
     assert refusal_without_privileges(imports, call) == first
@@ -276,10 +276,10 @@ def test_a_run_is_hidden_only_after_it_has_ended(project, deliver, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(MlflowClient, broken, lambda *_: (_ for _ in ()).throw(ConnectionError("killed")))
             with pytest.raises(ConnectionError):
-                supersede_others(client, [client.get_run(run.id)], "")
+                supersede_other_runs(client, [client.get_run(run.id)], "")
         now = client.get_run(run.id)
         assert ("superseded" in now.data.tags, now.info.status) == (False, "KILLED")
-    supersede_others(client, [client.get_run(run.id)], "")
+    supersede_other_runs(client, [client.get_run(run.id)], "")
     assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 

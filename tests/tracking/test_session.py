@@ -22,7 +22,7 @@ def test_a_signal_while_the_store_opens_leaves_no_run_running(store, tracker, mo
     def interrupted(self, verdict):
         raise signal
 
-    monkeypatch.setattr(SweepRun, "_describe", interrupted)  # the run is there by then
+    monkeypatch.setattr(SweepRun, "_write_description", interrupted)  # the run is there by then
     with pytest.raises(signal):
         tracker().open()
     (run,) = store.find(kind="sweep")

@@ -71,7 +71,7 @@ def test_the_smallest_memory_limit_counts(tmp_path, membership, files, limit):
 def test_the_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
-    assert machine.cores() == expected
+    assert machine.usable_cores() == expected
     assert len(worker_environments(None, 1, "cpu")) == expected
 
 
@@ -93,7 +93,7 @@ def test_the_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, e
 def test_there_is_a_worker_per_gpu_or_else_as_many_as_the_cores_allow(
     monkeypatch, workers, threads, device, visible, expected
 ):
-    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
