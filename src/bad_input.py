@@ -5,9 +5,9 @@ import shlex
 
 LONGEST_LINE = 300  # number of characters; a longer line of an error message is shortened
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
-USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
+URL_LOGIN = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
 # Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.
-QUERY = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
+URL_SECRET = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
 
 
 class BadInput(Exception):
@@ -37,7 +37,7 @@ def as_one_word(name: str, value: str) -> str:
 
 def mask_secrets(text: str) -> str:
     """Return the text with `***` instead of user names and passwords in addresses, before an @ or in a query."""
-    return QUERY.sub(r"\1=***", USER.sub(r"\1***@", text))
+    return URL_SECRET.sub(r"\1=***", URL_LOGIN.sub(r"\1***@", text))
 
 
 def out_of_memory_refusal() -> BadInput:

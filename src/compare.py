@@ -72,25 +72,25 @@ def _parser() -> Parser:
 
 def _compare_and_write(arguments: Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
-    files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
+    output_files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
-    console = SteadyConsole(stderr=STDOUT in files)
+    console = SteadyConsole(stderr=STDOUT in output_files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
-    out = arguments.out or default_report_folder(sweeps, arguments.multirun)
+    report_folder = arguments.out or default_report_folder(sweeps, arguments.multirun)
     from src.report.comparison import compare_runs  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
-    _, report = compare_runs(sweeps, arguments.multirun, out, console)
+    _, report = compare_runs(sweeps, arguments.multirun, report_folder, console)
     if report is None:
         return 1
-    tuned = _compare_tuned(report, arguments.tuned, console) if arguments.tuned else None
+    tuned = _compare_at_best_settings(report, arguments.tuned, console) if arguments.tuned else None
     if arguments.assignment:
         from src.report.assignment import write_assignment
 
-        write_assignment(report, out / "assignment", arguments.budget)
-        print_lines(console, [f"Assignment: {out / 'assignment'} (README.md and its pictures)"], wrap=False)
+        write_assignment(report, report_folder / "assignment", arguments.budget)
+        print_lines(console, [f"Assignment: {report_folder / 'assignment'} (README.md and its pictures)"], wrap=False)
     _write_files(arguments, report, tuned)
     return 0
 
@@ -110,7 +110,7 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
         write_output(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _compare_tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
+def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """Compare the values of a key, each with its best other settings, and print the result."""
     from src.errors.atlas import correct_by_run
     from src.report.terminal import print_lines

@@ -44,7 +44,7 @@ class SweepLimits:
     """The limits of one sweep, and its combinations if they form no grid; these keys do not affect a job's results."""
 
     max_jobs: int = key(200, at_least=1)
-    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # copied per object
+    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # `key` copies it
     on_failure: str = key("continue", choices=("continue", "stop"))
     same_failures: int = key(3, at_least=1)
 
@@ -117,8 +117,8 @@ def affects_results(path: str) -> bool:
 def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
     """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
-    known = {item.name for item in fields(option)}
-    return option(**{name: value for name, value in stored.items() if name in known})
+    field_names = {item.name for item in fields(option)}
+    return option(**{name: value for name, value in stored.items() if name in field_names})
 
 
 class UnusedKeyError(BadInput):
@@ -126,9 +126,9 @@ class UnusedKeyError(BadInput):
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
         self.section = item.path.split(".")[0]
-        readers = ", ".join(f"{self.section}={name}" for name in item.read_by)
+        reading_options = ", ".join(f"{self.section}={name}" for name in item.read_by)
         write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", readers, write)
+        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", reading_options, write)
 
 
 def check_config(config: Config) -> None:

@@ -29,7 +29,7 @@ def prepare_process() -> None:
     gc.set_threshold(COLLECTION_THRESHOLD)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
-        _print_warnings()
+        _never_raise_warnings()
         _ignore_matplotlib_settings()
 
 
@@ -50,27 +50,27 @@ def _ignore_matplotlib_settings() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # matplotlib warns if the home folder is read-only
     os.environ["MATPLOTLIBRC"] = os.devnull  # overrides the settings file in the user's configuration folder
     if Path("matplotlibrc").exists():  # the file would override MATPLOTLIBRC, and a damaged file breaks the import
-        here = Path.cwd()
+        current_folder = Path.cwd()
         os.chdir(Path(os.devnull).parent)
         try:
             import matplotlib  # noqa: F401  # matplotlib reads its settings once, at its first import
         finally:
-            os.chdir(here)
+            os.chdir(current_folder)
 
 
-def _print_warnings() -> None:
+def _never_raise_warnings() -> None:
     """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: no warning may end a sweep."""
-    if [*map(_as_default, sys.warnoptions)] == sys.warnoptions:
+    if [*map(_replace_error_action, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _as_default(text) for text in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _replace_error_action(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
-        os.environ["PYTHONWARNINGS"] = ",".join(map(_as_default, os.environ["PYTHONWARNINGS"].split(",")))
+        os.environ["PYTHONWARNINGS"] = ",".join(map(_replace_error_action, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
-    warnings.simplefilter("default", append=True)  # makes the module read the changed filters
+    warnings.simplefilter("default", append=True)  # tells the module that the filters have changed
 
 
-def _as_default(option: str) -> str:
+def _replace_error_action(option: str) -> str:
     """Return a `-W` option with its action `error`, or an abbreviation such as `err`, replaced by `default`."""
     return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

@@ -51,12 +51,12 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
     check_address(settings, "--uri")
     from src.tracking.session import Tracker  # after the checks, because it imports mlflow
 
-    delivered = True
+    all_delivered = True
     for sweep in sweeps:
         tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr), by_sync=True)
         tracker.open()
-        delivered &= tracker.close()
-    return 0 if delivered else 3
+        all_delivered &= tracker.close()
+    return 0 if all_delivered else 3
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 3, 7, 10**12, 10**30, 0.5, -0.5, 1e308, float("inf"), float("nan")),

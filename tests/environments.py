@@ -1,6 +1,6 @@
 """Journals of made-up jobs that were trained in different environments."""
 
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 
 USUAL = {"torch": "2.14.0", "cpu": "EPYC", "cpu capability": "AVX512"}
 

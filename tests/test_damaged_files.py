@@ -9,7 +9,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.sweep import read_sweep
 from src.sync import sync
 from tests import damage

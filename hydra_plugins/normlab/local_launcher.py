@@ -53,8 +53,8 @@ class LocalLauncher(Launcher):
         """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
         searchpath = tuple(config.hydra.searchpath)
         self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
-        self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
-        self._trials = Trials(self._grid, self._jobs.parent)
+        self._jobs_folder, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
+        self._trials = Trials(self._grid, self._jobs_folder.parent)
 
     def prepare(self, data: Data) -> None:
         """Start to import modules and read images for local jobs, in the background."""
@@ -73,32 +73,32 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR_KEY not in combination for combination in combinations):  # from Optuna or another sweeper
+        if any(SUBDIR_KEY not in combination for combination in combinations):  # from another sweeper, such as Optuna
             with self._trials.track(combinations) as tasks:
-                outcomes = self._train(tasks)
+                outcomes = self._train_tasks(tasks)
         else:
-            # Hydra itself would take 76 ms to compose each job.
-            tasks = [make_task(self._jobs / words.pop(SUBDIR_KEY), self._grid.compose(words)) for words in combinations]
-            outcomes = self._train(tasks)
+            # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
+            tasks = [make_task(self._jobs_folder / combination.pop(SUBDIR_KEY), self._grid.compose(combination)) for combination in combinations]
+            outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
             self._job_return(overrides, task, errors.get(task.folder, "it was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
-    def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def _train_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Train each task once; returns the outcomes of those that were started."""
         tasks = list({task.folder: task for task in tasks}.values())
         config = tasks[0].config
         policy = self._policy = self._policy or FailurePolicy(config.sweep)
-        if policy.reason:  # an earlier batch has stopped the search
+        if policy.stop_reason:  # an earlier batch has stopped the search
             return []
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
         with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
             outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
-        if policy.reason:
-            board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
+        if policy.stop_reason:
+            board.say(f"{policy.stop_reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
         return outcomes
 
     def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:

@@ -79,20 +79,20 @@ def read_cell_predictions(
     shape = (source["test"], len(source["classes"]))
     total, label = np.zeros((0, shape[1])), None
     cells: dict[str, CellPredictions] = {}
-    unreadable = []
+    unreadable_reasons = []
     runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
-    for cell, group in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
+    for cell, run_names in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
         runs: dict[str, RunPredictions] = {}
-        for run in group:
+        for run in run_names:
             try:
                 predictions = _read_predictions(results.jobs[run], shape, label)
             except DamagedFile as damaged:
-                unreadable.append(str(damaged))
+                unreadable_reasons.append(str(damaged))
             except NoAccess as refusal:
-                unreadable.append(refusal.reason)
+                unreadable_reasons.append(refusal.reason)
             else:
                 label = predictions.label.astype(np.int64) if label is None else label
-                if not runs:  # allocates only after a file confirms the size in the journal, which may be damaged
+                if not runs:  # allocate only now: the journal's size may be wrong, but this file confirms it
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
@@ -102,17 +102,17 @@ def read_cell_predictions(
         if runs:
             cells[str(cell)] = _vote(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities
-    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable)
+    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
 
 
 def _vote(
     runs: Mapping[str, RunPredictions], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
 ) -> CellPredictions:
     """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""
-    images, n = np.arange(len(votes)), len(runs)
+    images, run_count = np.arange(len(votes)), len(runs)
     # A mean probability is less than one vote, so it only breaks ties.
-    predicted = (votes + probabilities / (n + 1)).argmax(axis=1)
-    confidence = (probabilities[images, predicted] / n).astype(np.float32)
+    predicted = (votes + probabilities / (run_count + 1)).argmax(axis=1)
+    confidence = (probabilities[images, predicted] / run_count).astype(np.float32)
     calibration = pool_calibrations([run.calibration for run in runs.values()])
     return CellPredictions(runs, predicted.astype(np.int16), confidence, votes[images, predicted], calibration)
 

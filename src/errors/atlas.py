@@ -31,7 +31,7 @@ class Atlas:
     data: Data
     answers: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
     probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
-    unreadable: tuple[str, ...]  # for each run without usable predictions, the reason
+    unreadable_reasons: tuple[str, ...]  # for each run without usable predictions, the reason
 
     @cached_property
     def runs(self) -> dict[str, RunPredictions]:
@@ -56,21 +56,21 @@ class Atlas:
     def wrong_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
         cells = self.answers.values()
-        return self._images_alone([cell.wrong for cell in cells], [cell.right for cell in cells])
+        return self._images_of_one_cell([cell.wrong for cell in cells], [cell.right for cell in cells])
 
     @cached_property
     def right_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets right, the highest confidence first."""
         cells = self.answers.values()
-        return self._images_alone([cell.right for cell in cells], [cell.wrong for cell in cells])
+        return self._images_of_one_cell([cell.right for cell in cells], [cell.wrong for cell in cells])
 
-    def _images_alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
-        alone = {}
-        images = images_of_one_cell(np.array(chosen), np.array(opposite))
+    def _images_of_one_cell(self, marked: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
+        images_by_cell = {}
+        images = images_of_one_cell(np.array(marked), np.array(opposite))
         for (name, cell), indices in zip(self.answers.items(), images, strict=True):
-            split = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but predict different classes
-            alone[name] = indices[np.lexsort((indices, -cell.confidence[indices], split))]
-        return alone
+            split_votes = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but disagree
+            images_by_cell[name] = indices[np.lexsort((indices, -cell.confidence[indices], split_votes))]
+        return images_by_cell
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
@@ -132,7 +132,7 @@ class Atlas:
                 | {"runs": {run: answers.calibration.ece for run, answers in cell.runs.items()}}
                 for name, cell in self.answers.items()
             },
-            "left out": list(self.unreadable),
+            "left out": list(self.unreadable_reasons),
         }
 
 

@@ -54,8 +54,8 @@ def draw_curves(results: Results) -> Figure:
             axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:
         _label_epochs(axes)
-    longest = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
-    panels[0, 0].set_xlim(*((0.85, longest + 0.15) if longest > 1 else (0.5, 1.5)))
+    last_epoch = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
+    panels[0, 0].set_xlim(*((0.85, last_epoch + 0.15) if last_epoch > 1 else (0.5, 1.5)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
     if title := looks.selection_title(len(cells), results.runs["cell"].nunique()):
@@ -84,13 +84,13 @@ def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings]
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        shade, n = choose_colour(cells[cell]), curve["count"].max()
+        cell_colour, seed_count = choose_colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        style |= {"color": shade, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        name, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
-        axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=marker_step, **style)
-        if n > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=shade, alpha=0.15, linewidth=0)
+        style |= {"color": cell_colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        legend_text, marker_step = looks.figure_label(cell) + (f" (n = {seed_count})" if seed_count > 1 else ""), max(1, len(epochs) // 12)
+        axes.plot(epochs, curve["mean"], label=legend_text, linewidth=1.8, markersize=5, markevery=marker_step, **style)
+        if seed_count > 1:
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=cell_colour, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

@@ -22,7 +22,7 @@ class Drawing:
     """A figure, its heading, and a description for readers who cannot see the figure."""
 
     heading: str
-    words: str
+    description: str
     figure: Figure
 
     @cached_property
@@ -40,7 +40,7 @@ class Drawing:
 def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
     number_keys = swept_number_keys(results)
-    drawn = {
+    drawings = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
             "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
@@ -49,26 +49,26 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         )
     }
     if verdicts.pairs:
-        words = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
-        drawn["differences"] = Drawing("Differences with their intervals", words, draw_forest_plot(results.runs, verdicts.pairs))
+        description = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
+        drawings["differences"] = Drawing("Differences with their intervals", description, draw_forest_plot(results.runs, verdicts.pairs))
     for path in number_keys:
-        words = (
+        description = (
             f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
-        drawn[name] = Drawing(f"Accuracy by {path}", words, draw_accuracy_by_key(results, path))
+        drawings[name] = Drawing(f"Accuracy by {path}", description, draw_accuracy_by_key(results, path))
     if (heat_map_figure := draw_heat_map(results)) is not None:
-        words = "Heat map with numbers: the mean test accuracy over two swept keys."
-        drawn["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat_map_figure)
-    if "reg.l1" in number_keys and (weights := draw_weights_by_l1(results)) is not None:
-        words = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
-        drawn["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
+        description = "Heat map with numbers: the mean test accuracy over two swept keys."
+        drawings["heat_map"] = Drawing("Test accuracy over two swept keys", description, heat_map_figure)
+    if "reg.l1" in number_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
+        description = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
+        drawings["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", description, weights_figure)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            words = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
-            drawn[name] = Drawing("Reliability diagrams", words, draw_reliability_diagrams(results.runs, atlas.calibration))
-    return drawn
+            description = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
+            drawings[name] = Drawing("Reliability diagrams", description, draw_reliability_diagrams(results.runs, atlas.calibration))
+    return drawings
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:

@@ -22,8 +22,8 @@ def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     confidence interval is not corrected, so it can exclude 0 although the marker is hollow.
     """
     cells = cell_settings(runs)
-    best = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
-    rows = _choose_rows(pairs, best)
+    best_cell = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
+    rows = _choose_rows(pairs, best_cell)
     figure = Figure(figsize=(9.6, 1.5 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for row, (first, _, pair, sign) in enumerate(rows):
@@ -33,37 +33,37 @@ def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axis = axes.secondary_yaxis("right")
-    axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
-    axis.tick_params(length=0, labelsize=8.5)
-    axis.spines["right"].set_visible(False)
+    right_axis = axes.secondary_yaxis("right")
+    right_axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
+    right_axis.tick_params(length=0, labelsize=8.5)
+    right_axis.spines["right"].set_visible(False)
     style_axes(axes, "")
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):
         title += "; one seed: compares networks, not methods"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names make the axes too narrow for it
     axes.set_xlabel("← the first is worse        the first is better →")
     if len(rows) < len(pairs):
         figure.supxlabel(f"{len(rows)} of {len(pairs):,} pairs", fontsize=9)
     return figure
 
 
-def _choose_rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
+def _choose_rows(pairs: Sequence[Pair], best_cell: str) -> list[tuple[str, str, Pair, int]]:
     """The first cell, second cell, pair and sign of the difference of each row.  The best cell is always second."""
-    order = sorted(pairs, key=lambda pair: (best not in (pair.first, pair.second), -abs(pair.difference)))
+    sorted_pairs = sorted(pairs, key=lambda pair: (best_cell not in (pair.first, pair.second), -abs(pair.difference)))
     return [
-        (pair.second, pair.first, pair, -1) if pair.first == best else (pair.first, pair.second, pair, 1)
-        for pair in order[:MAX_ROWS]
+        (pair.second, pair.first, pair, -1) if pair.first == best_cell else (pair.first, pair.second, pair, 1)
+        for pair in sorted_pairs[:MAX_ROWS]
     ]
 
 
 def _draw_row(axes: Axes, row: int, settings: Settings, pair: Pair, sign: int) -> None:
-    cell_colour, shape = choose_colour(settings), filled_marker(settings["norm.name"])
+    cell_colour, marker_shape = choose_colour(settings), filled_marker(settings["norm.name"])
     ends = [100 * sign * pair.low, 100 * sign * pair.high]
     axes.plot(ends, [row, row], color=cell_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:
         axes.plot([end, end], [row - 0.16, row + 0.16], color=cell_colour, linewidth=1.6)
-    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=shape, markersize=7, mew=1.6)
+    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=marker_shape, markersize=7, mew=1.6)
     point.set_markerfacecolor(cell_colour if pair.decided else "white")
 
 

@@ -19,7 +19,7 @@ MAX_CELLS = 16  # columns of a gallery
 class Gallery(NamedTuple):
     """A picture with one row per image and one column per cell, and a description of the images."""
 
-    words: str
+    description: str
     png: bytes
 
 
@@ -32,12 +32,12 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """
     images = atlas.test_images()
 
-    def draw(words: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
+    def draw(description: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
         if len(atlas.answers) > MAX_CELLS:
             heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
         columns = _choose_cells(atlas, indices)
         picture = draw_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
-        return Gallery(words, picture_png(picture))
+        return Gallery(description, picture_png(picture))
 
     heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.wrong_in_all_runs[:MAX_IMAGES]
     pictures = {"wrong_by_all": draw("images that every run gets wrong", heading, indices)}
@@ -56,15 +56,15 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
 
 def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
-    alone = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
-    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in alone))
-    kept = set(ranked[:MAX_CELLS])
-    return {name: cell for name, cell in atlas.answers.items() if name in kept}
+    unique_images = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
+    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in unique_images))
+    kept_names = set(ranked[:MAX_CELLS])
+    return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
 
 
 def _take_turns(images: Mapping[str, Indices]) -> Indices:
     """Choose up to `MAX_IMAGES` images, grouped by cell.  The cells take turns to add their next image."""
     ranked = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
-    picks = sorted((cell, rank) for rank, cell in sorted(ranked)[:MAX_IMAGES])
+    chosen_ranks = sorted((cell, rank) for rank, cell in sorted(ranked)[:MAX_IMAGES])
     by_cell = list(images.values())
-    return np.array([by_cell[cell][rank] for cell, rank in picks], dtype=np.int64)
+    return np.array([by_cell[cell][rank] for cell, rank in chosen_ranks], dtype=np.int64)

@@ -41,8 +41,8 @@ def draw_reliability_diagrams(runs: pd.DataFrame, calibration: Mapping[str, Cali
 
 
 def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) -> None:
-    cell_colour, filled = choose_colour(settings), bins.count > 0
-    confidence, accuracy, count = 100 * bins.confidence[filled], 100 * bins.accuracy[filled], bins.count[filled]
+    cell_colour, has_images = choose_colour(settings), bins.count > 0
+    confidence, accuracy, count = 100 * bins.confidence[has_images], 100 * bins.accuracy[has_images], bins.count[has_images]
     axes.plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (4, 3)))
     low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)
     axes.vlines(confidence, low, high, color="#b5bcc4", linewidth=3)

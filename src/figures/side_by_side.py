@@ -20,7 +20,7 @@ MISTAKE_BACKGROUND = "#fde3d3"
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Square:
     """The text of a square of the picture: a large word (a class) above small lines (such as the confidence)."""
 
     word: str
@@ -48,15 +48,15 @@ def draw_side_by_side(
     if len(indices) == 0 or not cells:
         return tiles.message_picture(f"{heading}: no such images")
     label = next(iter(cells.values())).label
-    columns = {"label": [_Answer(classes[label[index]], (f"#{index}",)) for index in indices]}
+    columns = {"label": [_Square(classes[label[index]], (f"#{index}",)) for index in indices]}
     if suspects:
         columns["suggested"] = [
-            _Answer(classes[suspect.suggested], (confidence_text(suspect.confidence), f"{suspect.share:.0%} runs"))
+            _Square(classes[suspect.suggested], (confidence_text(suspect.confidence), f"{suspect.share:.0%} runs"))
             for suspect in suspects
         ]
-    columns |= {name: _column(cell, indices, classes) for name, cell in cells.items()}
-    left = TILE_SIZE + 2 * GAP
-    width = left + max(len(columns), 4) * COLUMN_WIDTH + GAP
+    columns |= {name: _column_squares(cell, indices, classes) for name, cell in cells.items()}
+    first_column_left = TILE_SIZE + 2 * GAP
+    width = first_column_left + max(len(columns), 4) * COLUMN_WIDTH + GAP
     legend_text = SEEDS_LEGEND if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED_LEGEND
     lines = [(line, HEADING_SIZE, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING_SIZE)]
     lines += [(line, DETAIL_SIZE, GREY) for line in _wrap_text(legend_text, width - 2 * GAP, DETAIL_SIZE)]
@@ -68,33 +68,33 @@ def draw_side_by_side(
     for row, index in enumerate(indices):
         picture.paste(tiles.tile_picture(test_images[index]), (GAP, first_row_top + row * (TILE_SIZE + GAP)))
     size = tiles.common_font_size(list(classes), TILE_SIZE - 8, tiles.PAIR_SIZE + 4)
-    for column, (name, answers) in enumerate(columns.items()):
-        x = left + column * COLUMN_WIDTH
+    for column, (name, squares) in enumerate(columns.items()):
+        x = first_column_left + column * COLUMN_WIDTH
         _draw_column_name(draw, (x + TILE_SIZE // 2, first_row_top - GAP), name)
-        for row, answer in enumerate(answers):
-            _draw_answer(draw, (x, first_row_top + row * (TILE_SIZE + GAP)), answer, size)
+        for row, square in enumerate(squares):
+            _draw_square(draw, (x, first_row_top + row * (TILE_SIZE + GAP)), square, size)
     return picture
 
 
-def _column(cell: CellPredictions, indices: Indices, classes: Sequence[str]) -> list[_Answer]:
-    answers, wrong = [], cell.wrong
+def _column_squares(cell: CellPredictions, indices: Indices, classes: Sequence[str]) -> list[_Square]:
+    squares, wrong = [], cell.wrong
     for index in indices:
         predicted = int(cell.predicted[index])
         votes = (f"{cell.votes[index]}/{len(cell.runs)}",) if len(cell.runs) > 1 else ()
         details = (confidence_text(cell.confidence[index]), *votes)
         ink = INK if predicted == cell.label[index] else WRONG_COLOUR
-        answers.append(_Answer(classes[predicted], details, ink, bool(wrong[index])))
-    return answers
+        squares.append(_Square(classes[predicted], details, ink, bool(wrong[index])))
+    return squares
 
 
-def _draw_answer(draw: ImageDraw.ImageDraw, corner: tuple[int, int], answer: _Answer, size: int) -> None:
+def _draw_square(draw: ImageDraw.ImageDraw, corner: tuple[int, int], square: _Square, size: int) -> None:
     """Draw the text of a square; `corner` is the upper left corner of the square."""
     middle, top = corner[0] + TILE_SIZE // 2, corner[1]
-    if answer.framed:
+    if square.framed:
         draw.rectangle((*corner, corner[0] + TILE_SIZE - 1, top + TILE_SIZE - 1), fill=MISTAKE_BACKGROUND, outline=WRONG_COLOUR)
-    word = tiles.cut_text(answer.word, TILE_SIZE - 8, size)
-    draw.text((middle, top + 30), word, answer.ink, tiles.font(size), anchor="ms")
-    for line, detail in enumerate(answer.details):
+    word = tiles.cut_text(square.word, TILE_SIZE - 8, size)
+    draw.text((middle, top + 30), word, square.ink, tiles.font(size), anchor="ms")
+    for line, detail in enumerate(square.details):
         draw.text((middle, top + 45 + line * (DETAIL_SIZE + 2)), detail, GREY, tiles.font(DETAIL_SIZE), anchor="ms")
 
 
@@ -116,9 +116,9 @@ def _wrap_text(words: str, width: int, size: int) -> list[str]:
     """Wrap text in lines of at most `width` pixels."""
     lines = [""]
     for word in words.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and text_width(longer, size) > width:
+        longer_line = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer_line, size) > width:
             lines.append(word)
         else:
-            lines[-1] = longer
+            lines[-1] = longer_line
     return lines

@@ -19,7 +19,7 @@ from src.runs.naming import format_value, job_name
 MAX_LINES = 8  # with more lines, each norm gets a single line
 MAX_TICKS = 12  # with more values, some of them get no label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
-STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
+LOGARITHMIC_KEYS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
 """The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 
@@ -70,11 +70,11 @@ def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
         for k, (name, line) in enumerate(lines.items()):
             # A small horizontal offset keeps overlapping lines apart.
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
-            measured = line[line["run"].isin(values.index)]
-            by_value = measured["run"].map(values).groupby(measured[path].astype(float)).agg(list)
-            look = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
+            measured_runs = line[line["run"].isin(values.index)]
+            by_value = measured_runs["run"].map(values).groupby(measured_runs[path].astype(float)).agg(list)
+            style = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
             points = {position[value] + offset: runs for value, runs in by_value.items()}
-            _draw_line(axes, figure_label(name), points, look)
+            _draw_line(axes, figure_label(name), points, style)
         style_axes(axes, title)
         _label_values(axes, position)
         axes.set_xlabel(path)
@@ -103,9 +103,9 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
 
 def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
     """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
-    several = runs["dataset"].nunique() > 1
+    has_several_datasets = runs["dataset"].nunique() > 1
     names = {
-        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * several
+        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * has_several_datasets
         for cell, settings in cell_settings(runs).items()
     }
     return runs["cell"].map(names)
@@ -114,15 +114,15 @@ def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
 def _axis_positions(values: Sequence[float], path: str) -> dict[float, float]:
     """The axis position of each value: the value, or its logarithm for wide ranges, with zero on the far left."""
     positive = [value for value in values if value > 0]
-    wide = bool(positive) and values[0] >= 0 and (path in STRENGTHS or positive[-1] >= 20 * positive[0])
-    if not wide:
+    is_logarithmic = bool(positive) and values[0] >= 0 and (path in LOGARITHMIC_KEYS or positive[-1] >= 20 * positive[0])
+    if not is_logarithmic:
         return dict(zip(values, values, strict=True))
     logs = {value: math.log10(value) for value in positive}
-    apart = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
-    return ({0.0: logs[positive[0]] - apart} if values[0] == 0 else {}) | logs
+    zero_gap = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
+    return ({0.0: logs[positive[0]] - zero_gap} if values[0] == 0 else {}) | logs
 
 
-def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look: Mapping[str, Any]) -> None:
+def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style: Mapping[str, Any]) -> None:
     """Draw a line of means, with a bar from the lowest run to the highest and a dot for each run.
 
     `points` holds the values of the runs by their position on the axis.
@@ -133,10 +133,10 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look:
     below = means - [min(values) for values in points.values()]
     above = [max(values) for values in points.values()] - means
     bars = np.maximum([below, above], 0)  # rounding can make the mean of equal values differ from them
-    axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **look)
+    axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **style)
     for position, values in points.items():
         if len(values) > 1:
-            axes.plot([position] * len(values), values, ".", color=look["color"], markersize=4, alpha=0.6)
+            axes.plot([position] * len(values), values, ".", color=style["color"], markersize=4, alpha=0.6)
 
 
 def _label_values(axes: Axes, position: Mapping[float, float]) -> None:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def compare_runs(
-    sweeps: Sequence[Sweep], multirun: Path, out: Path, console: Console, *, changed: bool = True
+    sweeps: Sequence[Sweep], multirun: Path, folder: Path, console: Console, *, changed: bool = True
 ) -> tuple[Results, "Report | None"]:
-    """Write the report of the finished runs into `out`, print the comparison, and return the results and the report.
+    """Write the report of the finished runs into `folder`, print the comparison, and return the results and the report.
 
     The report is None if no run has finished, or if `changed` is false and the existing report is up to date.  If the
-    report cannot be written, the comparison is printed before the error is raised (BadInput if `out` is not writable).
+    report cannot be written, the comparison is printed before the error is raised (BadInput if `folder` is not writable).
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
@@ -34,29 +34,29 @@ def compare_runs(
     atlases = read_atlases(results)
     verdicts = judge(sweeps, results, correct_by_run(atlases))
     frame = table_frame(results, verdicts.letters)
-    report, warnings, failure = None, list[str](), None
+    report, warnings, write_error = None, list[str](), None
     try:
-        if changed or not _is_current(out / REPORT, results):
+        if changed or not _is_report_current(folder / REPORT, results):
             from src.report.report import draw_report, report_files  # imports matplotlib, which is slow
 
             report = draw_report(sweeps, results, frame, atlases, verdicts, warnings.append)
-            write_files(out, report_files(report))
+            write_files(folder, report_files(report))
     except Exception as error:  # for example, the disk is full
-        failure = error
+        write_error = error
     print_lines(console, [*verdicts.opening, ""])
     print_table(results, frame, console)
     print_evidence(console, verdicts, atlases)
     lines = ["", *problem_lines(results), *warnings, *next_step_lines(results, sweeps, atlases, verdicts.more)]
     print_lines(console, lines, wrap=False)
-    if failure is not None:
-        raise failure
+    if write_error is not None:
+        raise write_error
     files = "the folder also holds report.md, tables as CSV, figures and image galleries"
-    print_lines(console, [f"Report: {out / REPORT} ({files})"], wrap=False)
+    print_lines(console, [f"Report: {folder / REPORT} ({files})"], wrap=False)
     return results, report
 
 
-def _is_current(report: Path, results: Results) -> bool:
+def _is_report_current(report: Path, results: Results) -> bool:
     """Whether the report exists and is newer than all results and all code."""
-    sources = [job.folder.result_path for job in results.jobs.values()]
-    sources += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
-    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in sources)
+    source_paths = [job.folder.result_path for job in results.jobs.values()]
+    source_paths += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
+    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in source_paths)

@@ -15,9 +15,9 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
     Raises BadInput for a folder, or if two results would mix on standard output.
     """
     files = {option: path for option, path in options.items() if path is not None}
-    mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
-    if len(mixed) > 1:
-        raise BadInput(f"{' and '.join(mixed)} would mix on standard output", "only one of them")
+    stdout_options = [f"{option} -" for option, path in files.items() if path == STDOUT]
+    if len(stdout_options) > 1:
+        raise BadInput(f"{' and '.join(stdout_options)} would mix on standard output", "only one of them")
     for path in files.values():
         try:
             if path.is_dir():

@@ -73,7 +73,7 @@ class Report:
         """A line for each run and pair that is left out, with the reason."""
         problems = [*self.results.unfinished, *self.results.incomplete]
         lines = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in problems]
-        lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
+        lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable_reasons]
         return shorten([*self.verdicts.left_out, *lines], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Column:
     wraps: bool = False  # whether a terminal may break the text between words
 
     @property
-    def on_screen(self) -> str:
+    def terminal_heading(self) -> str:
         """The heading in a terminal."""
         return self.short or self.heading
 
@@ -46,7 +46,7 @@ def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> p
     def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
         return list(map(summarise, cells[metric].agg(list), least_sds))
 
-    def runs_with(condition: "pd.Series[bool]") -> list[int]:
+    def count_runs(condition: "pd.Series[bool]") -> list[int]:
         return [int(count) for count in condition.groupby(runs["cell"], sort=False).sum()]
 
     val = summaries("val/accuracy")
@@ -64,8 +64,8 @@ def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> p
             **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
             "parameters": first["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
-            "other code": runs_with(runs["code"] != code_digest()),
-            "other environment": runs_with(runs["run"].isin(environment_differences(results)[0])),
+            "other code": count_runs(runs["code"] != code_digest()),
+            "other environment": count_runs(runs["run"].isin(environment_differences(results)[0])),
         }
     )
     if letters:
@@ -156,7 +156,7 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
-    intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
+    intervals = ["" if pd.isna(half_width) else f"± {100 * half_width:.2f}" for half_width in frame["test/accuracy ci95"]]
     columns = [
         Column("n", [str(n) for n in frame["n"]]),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
@@ -169,9 +169,9 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     ]
     if "letters" in frame:
         columns.insert(0, Column("letters", frame["letters"].tolist(), " ", numeric=False))
-    unused = set() if (frame["n"] > 1).any() else {"95 % CI"}
-    unused |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
-    return [column for column in columns if column.heading not in unused]
+    unused_headings = set() if (frame["n"] > 1).any() else {"95 % CI"}
+    unused_headings |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
+    return [column for column in columns if column.heading not in unused_headings]
 
 
 def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:

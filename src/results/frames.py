@@ -43,8 +43,8 @@ def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     columns = _column_names(rows, [*NAME_COLUMNS, *SETTING_COLUMNS, *RESULT_COLUMNS, *ORIGIN_COLUMNS])
     frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
     # Columns with missing values keep the type object, because pandas would turn their integers into floats.
-    complete = frame.columns[frame.notna().all()]
-    frame[complete] = frame[complete].infer_objects()
+    complete_columns = frame.columns[frame.notna().all()]
+    frame[complete_columns] = frame[complete_columns].infer_objects()
     return frame
 
 

@@ -62,8 +62,8 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
 
 def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that a sweep varies, even if jobs are unfinished, and the keys that differ between sweeps."""
-    swept = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # older sweeps can vary other keys
-    varying_keys = swept.union(find_varying_keys(job.settings for job in finished)) - {"seed"}
+    swept_keys = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # some old keys no longer exist
+    varying_keys = swept_keys.union(find_varying_keys(job.settings for job in finished)) - {"seed"}
     return tuple(sorted(varying_keys, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
@@ -97,8 +97,8 @@ def _unfinished_reason(folder: JobFolder) -> str:
         return f"still running; {progress}"
     if not records:
         return f"ended before it wrote to its journal; see {folder.log}" if folder.never_started else "not started"
-    last = records[-1]
-    if last["kind"] == "stop":
-        error = last["error"].encode(errors="replace").decode()  # a file name in the error may not be UTF-8
-        return f"{last['status']}: {error}; see {folder.log}"
+    last_record = records[-1]
+    if last_record["kind"] == "stop":
+        error = last_record["error"].encode(errors="replace").decode()  # a file name in the error may not be UTF-8
+        return f"{last_record['status']}: {error}; see {folder.log}"
     return f"no result; {progress}"

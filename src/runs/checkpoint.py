@@ -95,8 +95,8 @@ class Checkpoints:
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
         devices = sorted({str(parameter.device) for part in networks for parameter in part.parameters()})
-        if devices and (saved := state[DEVICES_KEY]) != devices:
-            log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved), ", ".join(devices))
+        if devices and (saved_devices := state[DEVICES_KEY]) != devices:
+            log.warning("the checkpoint was saved on %s; the job resumes on %s", ", ".join(saved_devices), ", ".join(devices))
         return record
 
 

@@ -94,7 +94,7 @@ class FinishedJob:
     def environments(self) -> list[Mapping[str, Any]]:
         """The versions, machine, commit and device at the job's start, then at each resume."""
         device = self.start["device"]
-        resumes = [record for record in self.records if record["kind"] == "resume"]  # older versions stored no device
+        resumes = [record for record in self.records if record["kind"] == "resume"]  # older records lack the device
         return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
 
     @cached_property

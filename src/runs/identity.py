@@ -13,7 +13,7 @@ from src.config import KEYS, Config, affects_results
 from src.schema import flatten_dataclass, flatten_mapping
 
 # The code in `src` that affects a job's numbers.
-CODE = (
+CODE_PATTERNS = (
     *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
@@ -73,14 +73,14 @@ def _digest(value: Any) -> str:
 @functools.cache
 def code_digest() -> str:
     """Return a hash of the code that affects a job's numbers; comments, docstrings and layout do not count."""
-    source = Path(__file__).parent.parent
+    source_folder = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
-        digest.update(f"{path.relative_to(source).as_posix()}\0{_statements(path.read_bytes())}\0".encode())
+    for path in sorted(path for pattern in CODE_PATTERNS for path in source_folder.glob(pattern)):
+        digest.update(f"{path.relative_to(source_folder).as_posix()}\0{_executable_code(path.read_bytes())}\0".encode())
     return digest.hexdigest()
 
 
-def _statements(code: bytes) -> str:
+def _executable_code(code: bytes) -> str:
     """Return Python code without comments, docstrings and empty lines, the same under every version of Python."""
     text = code.decode()
     lines = text.splitlines()
@@ -104,14 +104,14 @@ def find_varying_keys(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the keys that differ between the jobs that read them, with the norm first and the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
+    candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # a fast first test
     return _sort_keys(path for path in candidates if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
 
 
-def find_differing_keys(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def find_differing_keys(job: Mapping[str, Any], other_job: Mapping[str, Any]) -> list[str]:
     """Return the keys that differ between two jobs that both read them, with the norm first and the seed last."""
-    candidates = (path for path, value in job.items() if repr(value) != repr(other[path]))
-    return _sort_keys(path for path in candidates if applies(path, job) and applies(path, other))
+    candidates = (path for path, value in job.items() if repr(value) != repr(other_job[path]))
+    return _sort_keys(path for path in candidates if applies(path, job) and applies(path, other_job))
 
 
 def _sort_keys(paths: Iterable[str]) -> list[str]:

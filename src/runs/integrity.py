@@ -16,7 +16,7 @@ from src.config import KEYS, affects_results
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing_values, job_key
 from src.runs.predictions import Predictions, load_predictions
-from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
+from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, find_fault, record_fault
 from src.runs.sweep import Sweep
 from src.schema import flatten_mapping
 from src.storage.png import picture_fault
@@ -41,7 +41,7 @@ def job_fault(job: JobFolder, key: str) -> str:
         if is_irregular(job.path / name):
             return f"{job.path / name} is not a regular file"
     if not job.finished:
-        for record in job.records():  # without the partial last line that a killed job may leave
+        for record in job.records():  # `records` leaves out the partial last line of a killed job
             if reason := record_fault(record, whole=record["kind"] in COMPLETE_KINDS):
                 return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
@@ -102,7 +102,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         if record["kind"] in COMPLETE_KINDS and (reason := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {reason}"
     start = job.start
-    if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
+    if reason := configuration_fault(start["config"]) or find_fault(start["source"], SOURCE):
         return reason
     epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epoch_numbers) < epoch_count:
@@ -110,24 +110,24 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     if epoch_numbers != list(range(1, epoch_count + 1)):
         return f"does not hold exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
-        if reason := fault(record["metrics"], EPOCH_METRICS):
+        if reason := find_fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
     stored = flatten_mapping(start["config"])
     computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored)  # an old job
+    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored)  # by an old version
     has_right_key = has_removed_keys or computed_key == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 
-def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
+def _contradiction(result: Mapping[str, Any], epochs: Any, image_count: int) -> str:
     """Return how a result contradicts itself or the job's journal, or an empty string."""
     metrics, last_metrics = result["metrics"], epochs[-1]["metrics"]
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
     journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
-    if metrics["test/errors"] > images:
-        return f"has test/errors={metrics['test/errors']} of {images} test images"
-    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > TOLERANCE:
-        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
+    if metrics["test/errors"] > image_count:
+        return f"has test/errors={metrics['test/errors']} of {image_count} test images"
+    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / image_count)) > TOLERANCE:
+        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {image_count} images"
     for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"

@@ -34,10 +34,10 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
         self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
-        self._cut()
+        self._cut_partial_line()
         sync_folder(path.parent)
 
-    def _cut(self) -> None:
+    def _cut_partial_line(self) -> None:
         """Cut off a partial last line and move to the end of the file."""
         self._file.truncate(self._size)
         self._file.seek(self._size)
@@ -58,15 +58,15 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         """
         if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
             return
-        line = encode(record)
+        line = encode_record(record)
         with path_in_errors(self._path):
             try:
-                written = 0
-                while written < len(line):  # a nearly full disk may accept only part of it
-                    written += self._file.write(line[written:])
+                written_count = 0
+                while written_count < len(line):  # a nearly full disk may accept only part of it
+                    written_count += self._file.write(line[written_count:])
                 flush_to_disk(self._file.fileno())
             except OSError:
-                self._cut()
+                self._cut_partial_line()
                 raise
         self._size += len(line)
         self._records.append(record)
@@ -80,13 +80,13 @@ def stamp(kind: str, **values: Any) -> Record:
     return {"kind": kind, "time": time.time_ns() // 1_000_000, **values}
 
 
-def encode(record: Record) -> bytes:
+def encode_record(record: Record) -> bytes:
     """Return a record as a line of JSON that ends with the record's CRC-32."""
     body = json.dumps(record, separators=(",", ":"))
     return f'{body[:-1]},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def decode(line: bytes) -> Record | None:
+def decode_line(line: bytes) -> Record | None:
     """Return the record in a journal line, or None if the line is damaged; does not check the record's fields."""
     head, separator, tail = line.rpartition(b',"crc":"')
     if not separator or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
@@ -114,7 +114,7 @@ def read_finished_journal(path: Path) -> tuple[list[Record], str]:
     records, lines = list(_undamaged_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""
-    record = decode(lines[len(records)])
+    record = decode_line(lines[len(records)])
     return records, f"line {len(records) + 1} {'is damaged' if record is None else record_fault(record)}"
 
 
@@ -132,7 +132,7 @@ def _read_content(path: Path) -> bytes:
 
 def _undamaged_records(content: bytes) -> Iterator[Record]:
     for line in content.splitlines(keepends=True):
-        record = decode(line)
+        record = decode_line(line)
         if record is None or record_fault(record):
             return
         yield record

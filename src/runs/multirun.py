@@ -121,5 +121,5 @@ def _read_identity(path: Path) -> dict[str, Any] | None:
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), kind) for key, kind in FIELD_TYPES.items()):
         return None
     ids = [stored["id"], *stored["copied_from"]]
-    are_valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
-    return {name: stored[name] for name in FIELD_TYPES} if are_valid else None
+    ids_are_valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
+    return {name: stored[name] for name in FIELD_TYPES} if ids_are_valid else None

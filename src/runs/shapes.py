@@ -13,11 +13,11 @@ from typing import Any
 from src.config import KEYS, affects_results
 from src.schema import REQUIRED, flatten_mapping
 
-Test = Callable[[Any], bool]
-Field = tuple[Test, str]  # a test of the field's value, and the allowed values in words
+ValueTest = Callable[[Any], bool]
+Field = tuple[ValueTest, str]  # a test of the field's value, and the allowed values in words
 Shape = Mapping[str, Field]  # the fields of a record by their names
 
-DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
+MAX_DEPTH = 20  # nesting levels of a stored configuration; a configuration of normlab has two
 LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_WEIGHTS = 10**8, 10_000, 10**11
 MOST_CHARACTERS = 40  # a message shows at most this many characters of a wrong value
@@ -54,15 +54,15 @@ def is_text_list(value: Any) -> bool:
 
 
 def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a dict whose keys are strings and that has at most `DEEPEST` levels of nested dicts."""
+    """Whether a value is a dict whose keys are strings and that has at most `MAX_DEPTH` levels of nested dicts."""
     if not isinstance(value, dict):
         return depth > 0
-    return depth < DEEPEST and all(
+    return depth < MAX_DEPTH and all(
         is_text(name) and is_tree_of_texts(inner, depth + 1) for name, inner in value.items()
     )
 
 
-def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
+def find_fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
     """Return the first fault in a record's fields, or an empty string; if `whole`, a missing field is a fault."""
     if not isinstance(value, dict):
         return f"is {short_text(value)}, not a JSON object"
@@ -100,7 +100,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _key_and_test(path: str) -> tuple[Any, Test]:
+def _key_and_test(path: str) -> tuple[Any, ValueTest]:
     key = KEYS[path]
     kinds = str(key.type)
     if "float" in kinds:
@@ -182,28 +182,28 @@ PLANNED_JOB: Shape = {
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
     """Return the fault in a journal record, or an empty string; if `whole`, a missing field is a fault."""
-    reason = fault(record, EVERY_RECORD)
+    reason = find_fault(record, EVERY_RECORD)
     if reason or record["kind"] not in RECORDS:  # a later version may have added this kind
         return reason
-    if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
+    if reason := find_fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
-        return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+        return find_fault(metrics, dict.fromkeys(metrics, NUMBER))
+    reason = find_fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
     return f"has a source that {reason}" if reason else ""
 
 
 def result_fault(result: Any) -> str:
     """Return the fault in the fields of a job's result, or an empty string."""
-    return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
+    return find_fault(result, RESULT) or find_fault(result["metrics"], RESULT_METRICS) or find_fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
     """Return the fault in the fields of a sweep's manifest, or an empty string."""
-    if reason := fault(sweep, SWEEP):
+    if reason := find_fault(sweep, SWEEP):
         return reason
-    reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
+    reasons = (find_fault(job, PLANNED_JOB) for job in sweep["jobs"])
     return next((f"has a job that {reason}" for reason in reasons if reason), "")

@@ -23,11 +23,11 @@ WRITTEN_FOLDERS = ("jobs", "sweeps")  # every sweep writes to these folders; eac
 FOLDERS = (*WRITTEN_FOLDERS, "artifacts", "superseded")
 
 
-def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
+def check_space(folder: Path, jobs: int, required_folders: Iterable[Path] = ()) -> None:
     """Raise BadInput if an output folder is not writable, has no file locks, or has no room for the jobs.
 
     Writes and locks a temporary file, because the permissions alone do not reveal read-only disks, quotas and missing
-    locks.  `jobs` is the number of jobs left to train.  Each path in `inside` must be a folder or not exist.
+    locks.  `jobs` is the number of jobs left to train.  Each path in `required_folders` must be a folder or not exist.
     """
     nearest_folders = {name: nearest_folder(folder / name) for name in FOLDERS}
     for path in dict.fromkeys(nearest_folders[name] for name in WRITTEN_FOLDERS):
@@ -38,13 +38,13 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
                 flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except OSError as error:
             raise BadInput(f"{path} is not writable: {error.strerror}", WRITABLE_FOLDER) from error
-    for path in inside:
+    for path in required_folders:
         nearest_folder(path)
     jobs_folder = nearest_folders["jobs"]
-    free = free_bytes(jobs_folder)
-    if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
+    free_space = free_bytes(jobs_folder)
+    if jobs and free_space is not None and free_space < (needed_space := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
-            f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
+            f"{jobs_folder} has {megabytes_text(free_space)} free, but {counted(jobs, 'job')} may need {megabytes_text(needed_space)}",
             "a current folder on a disk with more room",
             advice="fewer values, or the same command once there is room: it skips finished jobs",
         )
@@ -82,6 +82,6 @@ def nearest_folder(path: Path) -> Path:
     raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 
 
-def megabytes(size: int) -> str:
+def megabytes_text(size: int) -> str:
     """Return a number of bytes as text, such as `12 MB`."""
     return f"{size / 1e6:,.0f} MB"

@@ -31,9 +31,9 @@ class NoAccess(BadInput):
     """Raised for a file that this user may not read; `reason` names its owner and the command that gives access."""
 
     def __init__(self, path: Path) -> None:
-        owner = owner_of(visible := nearest_visible(path))
-        refusal = f"you may not read {path}, {'which' if visible == path else f'since {visible}'} belongs to {owner}"
-        command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
+        owner = owner_of(visible_path := nearest_visible(path))
+        refusal = f"you may not read {path}, {'which' if visible_path == path else f'since {visible_path}'} belongs to {owner}"
+        command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible_path == path else visible_path))}"
         super().__init__(refusal, advice=f"ask {owner} to run {command}")
         self.reason = f"{refusal}; ask {owner} to run {command}"
 
@@ -45,21 +45,21 @@ def read_stored(path: Path, at_most: int = MAX_FILE_SIZE) -> bytes:
     regular file or has more than `at_most` bytes.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
     except PermissionError as error:
         raise NoAccess(path) from error
     except NotADirectoryError as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
     try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
+        file_status = os.fstat(descriptor)
+        if not stat.S_ISREG(file_status.st_mode):
             raise DamagedFile(path, "is not a regular file")
-        if status.st_size > at_most:
-            raise DamagedFile(path, f"has {status.st_size:,} bytes; at most {at_most:,} are expected")
-        with os.fdopen(handle, "rb", closefd=False) as file:
+        if file_status.st_size > at_most:
+            raise DamagedFile(path, f"has {file_status.st_size:,} bytes; at most {at_most:,} are expected")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(at_most)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def exists(path: Path) -> bool:
@@ -96,8 +96,8 @@ def parse_json(content: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = MAX_FILE_SIZE) -> Any:
-    """Return the object in a JSON file, after checking it with `fault` and with the checksum in its field `crc`.
+def read_sealed(path: Path, find_fault: Callable[[Any], str], at_most: int = MAX_FILE_SIZE) -> Any:
+    """Return the object in a JSON file, after checking it with `find_fault` and with the checksum in its field `crc`.
 
     Files of older versions have no checksum.  Raises DamagedFile if a check fails, and the errors of `read_stored`.
     """
@@ -106,7 +106,7 @@ def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = MAX_FILE
         value = parse_json(content)
     except ValueError as error:
         raise DamagedFile(path, "is not JSON") from error
-    if reason := fault(value):
+    if reason := find_fault(value):
         raise DamagedFile(path, reason)
     if "crc" in value and value.pop("crc") != _crc(value):
         raise DamagedFile(path, "is damaged")
@@ -133,8 +133,8 @@ def owner_of(path: Path) -> str:
 
 def nearest_visible(path: Path) -> Path:
     """Return the path, or the nearest folder above it, that this user can see."""
-    for visible in (path, *path.parents):
+    for visible_path in (path, *path.parents):
         with contextlib.suppress(OSError):
-            visible.stat()
-            return visible
+            visible_path.stat()
+            return visible_path
     return Path()

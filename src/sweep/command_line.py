@@ -57,7 +57,7 @@ def check_command_line() -> None:
             check_hydra_key(override, has_preset=has_preset)
     loader = _loader_for_command(arguments, overrides, groups)
     groups = option_groups(loader)
-    is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
+    is_grid = all(override.key_or_group != "hydra/sweeper" or override.value() == "grid" for override in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     if loader:
         for override in overrides:
@@ -73,7 +73,7 @@ def check_command_line() -> None:
         filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
         _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
-    null_presets = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
+    null_presets = [override.input_line for override in overrides if override.key_or_group == "experiment" and override.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
 
 
@@ -84,12 +84,12 @@ def _loader_for_command(arguments: Namespace, overrides: Sequence[Override], gro
         if override.key_or_group == SEARCHPATH:
             locations += check_searchpath(override.value(), override.input_line or "")
     other_folders = locations or arguments.config_path or arguments.config_name
-    if not other_folders and (all(_is_packaged(o, groups) for o in overrides) or _no_plugin_adds_options(overrides)):
+    if not other_folders and (all(_chooses_packaged_options(override, groups) for override in overrides) or _no_plugin_adds_options(overrides)):
         return None
-    main_config_folder, name = flags.main_config_folder(arguments), arguments.config_name
-    loader = make_loader(create_config_search_path(main_config_folder), locations)
+    config_folder, name = flags.main_config_folder(arguments), arguments.config_name
+    loader = make_loader(create_config_search_path(config_folder), locations)
     if name and not any(source.is_config(name) for source in loader.get_sources()):
-        folders = ", ".join([main_config_folder, *locations])
+        folders = ", ".join([config_folder, *locations])
         raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
 
@@ -101,7 +101,7 @@ def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _is_packaged(override: Override, groups: Groups) -> bool:
+def _chooses_packaged_options(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))
@@ -109,10 +109,10 @@ def _is_packaged(override: Override, groups: Groups) -> bool:
 
 def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
     """Raise BadInput if --cfg, --info or --help would show a sweep, or if --package names a missing part."""
-    swept = [override for override in overrides if override.is_sweep_override()]
+    swept_overrides = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
-        if getattr(arguments, flag) and swept:
-            example = f"{swept[0].key_or_group}={override_values(swept[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", example)
+        if getattr(arguments, flag) and swept_overrides:
+            example = f"{swept_overrides[0].key_or_group}={override_values(swept_overrides[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {swept_overrides[0].input_line}", "one value per key", example)
     if arguments.cfg:
         flags.check_package(arguments)

@@ -41,12 +41,12 @@ class StudyEnd(Callback):
         except BadInput as refusal:  # Hydra turns any exception but SystemExit into a warning
             say(str(refusal))
             sys.exit(1)
-        status = compare_sweep(sweep, multirun)
+        exit_status = compare_sweep(sweep, multirun)
         for path, value in missing_values(config).items():
             OmegaConf.update(config, path, value, force_add=True)
-        delivered = self._deliver(config.tracking, sweep, multirun)
-        if status := status or (0 if delivered else 3):
-            sys.exit(status)
+        is_delivered = self._deliver(config.tracking, sweep, multirun)
+        if exit_status := exit_status or (0 if is_delivered else 3):
+            sys.exit(exit_status)
 
     def _deliver(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:
         """Deliver the runs to MLflow; returns whether MLflow now has all of them."""

@@ -60,22 +60,22 @@ def check_flags(arguments: Namespace) -> None:
 
 def main_config_folder(arguments: Namespace) -> str:
     """Return the folder of the main configuration file. A relative `--config-path` starts at the `src` folder."""
-    given: str | None = arguments.config_path
-    if given is None or "://" in given:
-        return given or str(CONF_FOLDER)
-    return str(CONF_FOLDER.parent / "src" / given)
+    config_path: str | None = arguments.config_path
+    if config_path is None or "://" in config_path:
+        return config_path or str(CONF_FOLDER)
+    return str(CONF_FOLDER.parent / "src" / config_path)
 
 
 def check_package(arguments: Namespace) -> None:
     """Raise BadInput, with the known parts, if `--package` names a part that the configuration does not have."""
-    shown, part = arguments.cfg, arguments.package
+    config_kind, part = arguments.cfg, arguments.package
     parts = {prefix for path in KEYS for prefix in (path, path.rpartition(".")[0]) if prefix}
-    is_hydra = (part or "").split(".")[0] == "hydra"
-    if part is None or part == "_global_" or (is_hydra and shown != "job") or (part in parts and shown != "hydra"):
+    is_hydra_part = (part or "").split(".")[0] == "hydra"
+    if part is None or part == "_global_" or (is_hydra_part and config_kind != "job") or (part in parts and config_kind != "hydra"):
         return
-    near = nearest_word(part, parts)
-    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else near or 'norm'}"
-    problem = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
+    near_part = nearest_word(part, parts)
+    write = f"--cfg {'hydra' if is_hydra_part else 'job'} --package {part if is_hydra_part or part in parts else near_part or 'norm'}"
+    problem = f"--cfg {config_kind} has no part {part}{did_you_mean(near_part if near_part != part else '')}"
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
-from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE, is_hydra_key
+from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, nearest_keys
 
@@ -39,19 +39,19 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
     if not isinstance(locations, list) or not all(isinstance(location, str) for location in locations):
         raise BadInput(f"{word} is not a list of folders", "file:///FOLDER or pkg://PACKAGE", example)
     for location in locations:
-        scheme, _, rest = location.rpartition("://")
+        scheme, _, location_path = location.rpartition("://")
         if scheme not in ("", "file", "pkg"):
             raise BadInput(f"{word}: Hydra cannot search {location}", "file:///FOLDER or pkg://PACKAGE", example)
         try:
-            Plugins.instance()  # registers the file:// and pkg:// sources
+            Plugins.instance()  # this call registers the sources for file:// and pkg://
             is_available = SourcesRegistry.instance().resolve(scheme or "file")("", location).available()
         except (ImportError, OSError, ValueError):
             is_available = False
         if not is_available:
             kind = "package" if scheme == "pkg" else "folder"
-            in_home = rest.startswith("~") and scheme != "pkg"
-            write = f"'{SEARCHPATH}=[file://{Path.home()}{rest[1:]}]'" if in_home and rest[1:2] in "/" else example
-            raise BadInput(f"{word}: there is no {kind} {rest}", f"an existing {kind}", write)
+            in_home = location_path.startswith("~") and scheme != "pkg"
+            write = f"'{SEARCHPATH}=[file://{Path.home()}{location_path[1:]}]'" if in_home and location_path[1:2] in "/" else example
+            raise BadInput(f"{word}: there is no {kind} {location_path}", f"an existing {kind}", write)
     return locations
 
 
@@ -61,7 +61,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     sources = [source for source in loader.get_sources() if source.is_config(name)]
     folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
     files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
-    if len(files) > 1:  # the second file's author expects Hydra to use it
+    if len(files) > 1:  # otherwise the user would not notice that Hydra ignores the second file
         raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
     if not files or Path(sources[0].path) == CONF_FOLDER:
         return
@@ -113,7 +113,7 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
 def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     is_swept = path.startswith(f"{PARAMS}.")
     path = path.removeprefix(f"{PARAMS}.")
-    if (is_swept and path in groups) or (path.startswith(CHANGEABLE) and "_target_" not in path):
+    if (is_swept and path in groups) or (path.startswith(CHANGEABLE_KEYS) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
     if is_hydra_key(path):
         raise BadInput(f"{file}: {path} cannot be set", ALLOWED_KEYS)

@@ -58,7 +58,7 @@ def parse_word(word: str, groups: Groups, loader: "ConfigLoader | None" = None) 
 
     try:
         return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` ignores the loader
-    except (HydraException, ValueError) as error:  # Python refuses a number with thousands of digits with a ValueError
+    except (HydraException, ValueError) as error:  # ValueError: Python cannot read a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
@@ -123,12 +123,12 @@ def is_accepted(word: str, groups: Groups) -> bool:
 
 def _check_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
-    missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
-    if missing:
+    missing_folders = [str(value) for value in values if value is not None and not _is_folder(str(value))]
+    if missing_folders:
         typed_value, folders = line.partition("=")[2], [str(value) for value in values]
         whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
         raise BadInput(
-            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing)}",
+            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing_folders)}",
             "existing folders; quotes around one folder with a comma in its name",
             as_one_word("data.root", whole_name),
         )
@@ -213,8 +213,8 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)
     if value is not None and str(value) not in options:
-        near = nearest_word(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
+        near_option = nearest_word(str(value), options)
+        raise BadInput(f"{group}={value} is not known{did_you_mean(near_option)}", allowed, f"{group}={near_option or options[0]}")
 
 
 def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:

@@ -63,7 +63,7 @@ def read_timings(jobs: Path, names: Iterable[str]) -> list[Timing]:
     finished_jobs = []
     for name in names:
         job = JobFolder(jobs / name)
-        with contextlib.suppress(OSError):  # not finished, or just moved away
+        with contextlib.suppress(OSError):  # the job is not finished, or its folder was just moved
             finished_jobs.append((job.result_path.stat().st_mtime, job.path))
     newest = [FinishedJob(JobFolder(path)) for _, path in sorted(finished_jobs, reverse=True)[:MAX_TIMED_JOBS]]
     return [timing for job in newest if (timing := _read_timing(job))]
@@ -87,6 +87,6 @@ def _read_timing(job: FinishedJob) -> Timing | None:
     if images < 1:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)
-    resumed = any(record["kind"] == "resume" for record in job.records)
-    overhead = None if resumed else seconds["total"] - seconds["train"]
+    was_resumed = any(record["kind"] == "resume" for record in job.records)
+    overhead = None if was_resumed else seconds["total"] - seconds["train"]
     return Timing(job_kind(config), rate, max(seconds["total"], seconds["train"]), overhead)

@@ -13,7 +13,7 @@ from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
-from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
+from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes_text, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.wording import counted, joined, shorten
@@ -43,7 +43,7 @@ class Row:
     restarts: bool  # whether resume=restart retrains the job
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # the folder of this job on an earlier version of its data
+    earlier_folder: JobFolder | None  # the folder of this job on an earlier version of its data
 
     @property
     def needs_training(self) -> bool:
@@ -60,30 +60,30 @@ class Plan:
         """Read the status of all jobs. `faults` maps the keys of damaged jobs to reasons; None checks every folder."""
         self._sweep, self._multirun = sweep, multirun
         self._faults = job_faults(sweep, multirun) if faults is None else faults
-        self._known, self._code = KnownFolders(multirun), code_digest()
-        self._names = set(self._known.names)
-        self._pace = pace_estimator(read_timings(self._known.jobs, self._known.names))
-        self.rows = [self._row(planned, job) for planned, job in zip(sweep.jobs, jobs, strict=True)]
+        self._known_folders, self._code_digest = KnownFolders(multirun), code_digest()
+        self._folder_names = set(self._known_folders.folder_names)
+        self._estimate_pace = pace_estimator(read_timings(self._known_folders.jobs_folder, self._known_folders.folder_names))
+        self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
 
-    def _row(self, job: PlannedJob, combination: GridJob) -> Row:
+    def _make_row(self, job: PlannedJob, combination: GridJob) -> Row:
         config = combination.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
-        elif job.folder in self._names:
-            status = read_status(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
+        elif job.folder in self._folder_names:
+            status = read_status(JobFolder(self._known_folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace = self._pace(job_kind(asdict(config)))
+        pace = self._estimate_pace(job_kind(asdict(config)))
         seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
-        earlier = self._known.find_on_other_data(job, config)
-        return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
+        earlier_folder = self._known_folders.find_on_other_data(job, config)
+        return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
     def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
         finished = [row for row in self.rows if row.status.word.startswith("finished")]
         varying_text = ", ".join(self._sweep.varies) or "nothing"
-        jobs = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
-        lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
+        jobs_text = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
+        lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.word == word]
             if rows:
@@ -95,9 +95,9 @@ class Plan:
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MAX_NAMED_JOBS)}; resume=restart retrains them")
         changed_data_lines = [
-            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
+            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier_folder.path.name}"
             for row in self.rows
-            if row.earlier
+            if row.earlier_folder
         ]
         return lines + shorten(changed_data_lines, MAX_NAMED_JOBS, "the data of {:,} more jobs has changed")
 
@@ -131,19 +131,19 @@ class Plan:
         if not rows_left:
             return ["nothing left to train"]
         free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
-        of_free_space = f" of {megabytes(free_space)} free" if free_space is not None else ""
-        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
+        of_free_space = f" of {megabytes_text(free_space)} free" if free_space is not None else ""
+        lines = [f"disk: about {megabytes_text(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
         seconds = [row.seconds for row in rows_left if row.seconds is not None]
         if not seconds:
             return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
         total = duration_text(max(sum(seconds) / at_once, *seconds))
-        dissimilar = sum(not row.similar for row in rows_left)
-        time = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
-        if dissimilar:
-            time += f"; {counted(dissimilar, 'estimate')} from jobs with another network, norm or number of threads"
-        return [time, *lines]
+        dissimilar_count = sum(not row.similar for row in rows_left)
+        time_text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        if dissimilar_count:
+            time_text += f"; {counted(dissimilar_count, 'estimate')} from jobs with another network, norm or number of threads"
+        return [time_text, *lines]
 
 
 def read_status(job: JobFolder, epochs: int, code: str) -> Status:

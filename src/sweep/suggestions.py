@@ -46,7 +46,7 @@ Groups = Mapping[str, Sequence[str]]
 def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
-    candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
+    candidates = {name: name for name in names} | {alias: name for alias, name in ALIASES.items() if name in names}
     close_names = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
     return candidates[close_names[0]] if close_names else ""
 

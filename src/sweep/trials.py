@@ -82,7 +82,7 @@ class Trials:
         if config.plan or config.seeds is not None or config.sweep.cells or config.resume != "auto":
             keys = "plan, seeds, sweep.cells and resume=restart"
             raise BadInput(f"{keys} belong to a grid, which this sweeper does not make", write="hydra/sweeper=grid")
-        (job,) = self._grid.jobs([combination], [config])
+        (job,) = self._grid.make_jobs([combination], [config])
         return job
 
     def _sweep_of_all_trials(self) -> Sweep:

@@ -70,7 +70,7 @@ def is_database(uri: str) -> bool:
 def error_reason(error: BaseException, uri: str) -> str:
     """Return the line of a library's error that gives the reason, without the password of the store's address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    text = mask_secrets(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
+    text = mask_secrets(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's reason
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
     if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
@@ -112,42 +112,42 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     return BadInput(f"{key} holds a login, which logs would keep", "an address without it", advice=f"set {advice}")
 
 
-def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
+def check_address(settings: Tracking, uri_option: str = "tracking.uri") -> None:
     """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    Creates no file. `typed` is the option that sets the address.
+    Creates no file. `uri_option` is the option that sets the address.
     """
     uri = store_uri(settings)
-    key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
+    key = uri_option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = scheme_of(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _secret_refusal(key, uri)
     try:
-        parts = urlsplit(uri)
-        _ = parts.port  # raises ValueError for a port that is not a number
+        uri_parts = urlsplit(uri)
+        _ = uri_parts.port  # raises ValueError for a port that is not a number
     except ValueError:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
-    write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
+    write = "tracking=none to train without MLflow" if uri_option == "tracking.uri" else f"{uri_option} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
         allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
-        raise BadInput(f"{key}={mask_secrets(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
+        raise BadInput(f"{key}={mask_secrets(uri)}: MLflow cannot open such a store", allowed, f"{uri_option}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
         _check_sqlite_file(uri, f"{key}={mask_secrets(uri)}", write)
     elif scheme in DATABASES:
-        _check_port(parts, f"{key}={mask_secrets(uri)}", "a running database", write)
+        _check_port(uri_parts, f"{key}={mask_secrets(uri)}", "a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
-    parts, allowed = urlsplit(uri), "a running MLflow server"
-    if not parts.hostname:
+    uri_parts, allowed = urlsplit(uri), "a running MLflow server"
+    if not uri_parts.hostname:
         raise BadInput(f"{key}={uri} names no host", "http://HOST:PORT", write)
-    if not getproxies():  # saves importing the client if the port is closed
-        _check_port(parts, f"{key}={uri}", allowed, write)
+    if not getproxies():  # a closed port is reported without importing the client
+        _check_port(uri_parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -160,13 +160,13 @@ def _check_server(uri: str, key: str, write: str) -> None:
         raise BadInput(f"{key}={uri} does not answer: {error_reason(error, uri)}", allowed, write) from error
 
 
-def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> None:
+def _check_port(uri_parts: SplitResult, address: str, allowed: str, write: str) -> None:
     """Raise BadInput if no program listens on an address's port, which MLflow would retry for minutes."""
-    port = parts.port or PORTS.get(scheme_of(parts.scheme))
-    if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
+    port = uri_parts.port or PORTS.get(scheme_of(uri_parts.scheme))
+    if not uri_parts.hostname or not port or "," in uri_parts.hostname or "host=" in uri_parts.query:
         return
     try:
-        socket.create_connection((parts.hostname, port), ANSWER_TIMEOUT).close()
+        socket.create_connection((uri_parts.hostname, port), ANSWER_TIMEOUT).close()
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
         raise BadInput(f"{address} does not answer: {cause}", allowed, write) from None

@@ -11,17 +11,17 @@ Json = dict[str, Any]
 
 
 def chart_layout(
-    key: str, varied: Sequence[str], *, grouped: bool, penalty: bool, images: int
+    key: str, varying_params: Sequence[str], *, grouped: bool, penalty: bool, images: int
 ) -> tuple[list[Json], list[Json]]:
     """Return the sections of MLflow's page from top to bottom, and their charts."""
     # A legend has two lines, which hold the names of six runs only in a wide chart, so this chart gets its own row.
     sections = [_section(key, "validation accuracy", columns=1, height=420)]
     # A mean's band would stretch a linear axis down to zero; a logarithmic axis has no zero.
     scale = "log" if grouped else "linear"
-    charts = [_line(key, "validation accuracy", "val/accuracy", scale)]
+    charts = [_line_chart(key, "validation accuracy", "val/accuracy", scale)]
 
-    result_charts = [_bar(key, "test result", "test/errors")]
-    axes = [param for param in varied if param != "seed"]
+    result_charts = [_bar_chart(key, "test result", "test/errors")]
+    axes = [param for param in varying_params if param != "seed"]
     if axes and not grouped:
         content = {"selectedParams": axes, "selectedMetrics": ["best/val_accuracy", "test/errors"], "showAllRuns": True}
         result_charts.append(_chart(key, "test result", "PARALLEL", "parallel", content))
@@ -36,14 +36,14 @@ def chart_layout(
         charts.append(_chart(key, "most confident mistakes", "IMAGE", IMAGE_KEY, content))
 
     sections.append(_section(key, "curves", columns=2, height=360))
-    shown, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
-    charts += [_line(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
-    charts.append(_line(key, "curves", shown))
+    shown_metric, folded_metric = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
+    charts += [_line_chart(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
+    charts.append(_line_chart(key, "curves", shown_metric))
 
     # MLflow's page adds a section for each metric without a chart, so this folded section holds all other metrics.
     sections.append(_section(key, "more", columns=2, height=300, display=False))
-    charts.append(_line(key, "more", folded))
-    charts += [_bar(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
+    charts.append(_line_chart(key, "more", folded_metric))
+    charts += [_bar_chart(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
     return sections, charts
 
 
@@ -73,7 +73,7 @@ def _chart(key: str, section: str, kind: str, name: str, content: Json) -> Json:
     }
 
 
-def _line(key: str, section: str, metric: str, scale: str = "linear") -> Json:
+def _line_chart(key: str, section: str, metric: str, scale: str = "linear") -> Json:
     content = {
         "metricKey": metric,
         "lineSmoothness": 0,
@@ -91,7 +91,7 @@ def _line(key: str, section: str, metric: str, scale: str = "linear") -> Json:
     return _chart(key, section, "LINE", metric, content)
 
 
-def _bar(key: str, section: str, metric: str) -> Json:
+def _bar_chart(key: str, section: str, metric: str) -> Json:
     return _chart(key, section, "BAR", metric, {"metricKey": metric})
 
 

@@ -34,14 +34,14 @@ def prepare_database(uri: str) -> None:
     therefore created under another name and renamed when complete. The caller holds the lock of its folder.
     """
     if is_database(uri) and not uri.startswith("sqlite"):  # MLflow would retry a refusal for two minutes
-        _engine(uri).connect().close()
+        _make_engine(uri).connect().close()
     file = sqlite_file(uri)
     if file is None or file.exists():
         return
-    path = file.resolve()  # if the file is a link, the link stays
+    path = file.resolve()  # resolves a link, so the link itself is not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    for partial in path.parent.glob(f"{new.name}*"):  # left by a killed command
+    for partial in path.parent.glob(f"{new.name}*"):  # a killed command left them
         partial.unlink()
     MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
     new.replace(path)
@@ -54,7 +54,7 @@ def restore_id(uri: str, multirun: Multirun) -> Multirun:
         return multirun
     tags = EXPERIMENT_TAGS.c
     has_this_path = tags.key.startswith(PLACE_TAG) & (tags.value == str(multirun.path))
-    with _engine(uri).begin() as connection:
+    with _make_engine(uri).begin() as connection:
         key = connection.scalar(sa.select(tags.key).where(has_this_path))
     if key is None:
         return multirun
@@ -65,16 +65,16 @@ def restore_id(uri: str, multirun: Multirun) -> Multirun:
 def update_paths(uri: str, multirun: Multirun) -> None:
     """Write a `multirun` folder's id and path into all database rows of its runs."""
     if _is_projects_own(uri, multirun):
-        with _engine(uri).begin() as connection:
+        with _make_engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Replace ids only once, because the original folder may deliver to this database later.
             if not _has_row(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
-                for earlier_id in multirun.copied_from:  # the database was copied with the folder
+                for earlier_id in multirun.copied_from:  # each copy of the folder may have copied the database too
                     _replace_folder_id(connection, earlier_id, multirun.id)
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
             is_ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
             has_other_path = EXPERIMENTS.c.artifact_location != multirun.artifacts
-            _update(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
+            _update_rows(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
     place_files(uri, multirun)
 
 
@@ -86,8 +86,8 @@ def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None
     must_change = is_ours & (RUNS.c.artifact_uri != right_path)
     if run_id is not None:
         must_change = must_change & (RUNS.c.run_uuid == run_id)
-    with _engine(uri).begin() as connection:
-        _update(connection, RUNS, must_change, artifact_uri=right_path)
+    with _make_engine(uri).begin() as connection:
+        _update_rows(connection, RUNS, must_change, artifact_uri=right_path)
 
 
 def _is_projects_own(uri: str, multirun: Multirun) -> bool:
@@ -105,28 +105,28 @@ def _is_projects_own(uri: str, multirun: Multirun) -> bool:
 def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
     """Add the tags of normlab to experiments and runs of older versions, which did not set them."""
     is_old = EXPERIMENTS.c.artifact_location.like("file:%/multirun/artifacts")
-    untagged = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
-    if rows := [{"experiment_id": id_, "key": FILES_TAG, "value": "true"} for id_ in connection.scalars(untagged)]:
+    untagged_experiments = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
+    if rows := [{"experiment_id": experiment_id, "key": FILES_TAG, "value": "true"} for experiment_id in connection.scalars(untagged_experiments)]:
         connection.execute(sa.insert(EXPERIMENT_TAGS), rows)
-    tagged = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
+    tagged_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
     our_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == "kind", TAGS.c.value.in_(["job", "sweep"]))
-    old_runs = connection.scalars(our_runs.where(TAGS.c.run_uuid.not_in(tagged)))
+    old_runs = connection.scalars(our_runs.where(TAGS.c.run_uuid.not_in(tagged_runs)))
     if rows := [{"run_uuid": run, "key": ID_TAG, "value": multirun.id} for run in old_runs]:
         connection.execute(sa.insert(TAGS), rows)
 
 
 def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
     """Replace a folder's old id by its new id in the tags of all runs and experiments."""
-    _update(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old), value=new)
+    _update_rows(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old), value=new)
     tags = sa.select(EXPERIMENT_TAGS.c.experiment_id, EXPERIMENT_TAGS.c.key)
     for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
         new_key = key.replace(old, new)
         if not _has_row(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
-            _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
+            _update_rows(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
-def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
+def _update_rows(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
     if _has_row(connection, table, where):
         connection.execute(sa.update(table).where(where).values(values))
@@ -136,5 +136,5 @@ def _has_row(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnE
     return connection.scalar(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)) is not None
 
 
-def _engine(uri: str) -> sa.Engine:
+def _make_engine(uri: str) -> sa.Engine:
     return sa.create_engine(uri, poolclass=sa.NullPool)

@@ -42,19 +42,19 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
     `files` maps paths in the run to local paths. The run's tag `not_delivered` gets the text too. Raises OSError if a
     file did not arrive complete, and any error of MLflow after which a retry may succeed.
     """
-    refusals = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
+    refusals = {name: reason for name, path in files.items() if (reason := _send_file(client, run_id, name, path))}
     sizes = {name: path.stat().st_size for name, path in files.items() if name not in refusals}
     if missing := missing_files(client, run_id, sizes):
         raise OSError(f"{', '.join(missing)} did not arrive")
-    text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
-    if text:
-        client.set_tag(run_id, NOT_DELIVERED_TAG, text[:5000])
+    refusal_text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    if refusal_text:
+        client.set_tag(run_id, NOT_DELIVERED_TAG, refusal_text[:5000])
     elif NOT_DELIVERED_TAG in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, NOT_DELIVERED_TAG)
-    return text
+    return refusal_text
 
 
-def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
+def _send_file(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
     """Send a file to a run; return the reason if it can never be delivered, or an empty string."""
     if not path.is_file():
         return f"there is no file {path}"

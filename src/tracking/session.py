@@ -108,7 +108,7 @@ class Tracker:
         if error is None or not answer:
             self._refusals.pop(run.name, None)
             return error is None
-        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered
+        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # it answered, so wait longer
         is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
         if is_final:
@@ -150,10 +150,10 @@ class Tracker:
                     self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
                     notice_time = math.inf
         finally:  # report even after a second Ctrl-C
-            is_complete = self._report()
+            is_complete = self._report_undelivered()
         return is_complete
 
-    def _report(self) -> bool:
+    def _report_undelivered(self) -> bool:
         """Report undelivered runs with reasons and the next command; return whether everything is delivered."""
         faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
         self._say_undelivered(shorten(faults, MOST_NAMES, "{:,} more jobs"))
@@ -163,18 +163,18 @@ class Tracker:
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        runs = list(self._open_runs)  # a copy, because the thread may still change it
+        runs = list(self._open_runs)  # a copy, because the thread may still change the list
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
-        entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
-        if entries:
+        undelivered = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
+        if undelivered:
             cause = _short_text(error_reason(self._error, self._uri)) if self._error else "no answer in time"
-            self._say_undelivered([f"{', '.join(entries)}: {cause}"])
-        if entries or self._refused_runs:
+            self._say_undelivered([f"{', '.join(undelivered)}: {cause}"])
+        if undelivered or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._sweep_run is not None
         for line in self._sweep_run.page_lines():
             self._say(line)
-        return not (entries or self._refused_runs or faults)
+        return not (undelivered or self._refused_runs or faults)
 
     def _say_undelivered(self, texts: list[str]) -> None:
         for text in texts:

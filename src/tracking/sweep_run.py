@@ -32,22 +32,22 @@ class SweepRun:
         self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
-        self._status_before = "KILLED"  # restored if the command ends before it trains a job
+        self._earlier_status = "KILLED"  # restored if the command ends before it trains a job
         self._start_time = 0  # the run's start in milliseconds since 1970
         self._seeds = len({job.params.get("seed") for job in sweep.jobs})
 
     def open(self) -> None:
         """Create the sweep's run, or reopen it if it exists."""
         client, sweep = self._store.client, self._sweep
-        runs, creation_error = self._runs() or self._adopt_runs(), None
+        runs, creation_error = self._find_runs() or self._adopt_runs(), None
         if runs:
-            self._status_before = runs[0].info.status
+            self._earlier_status = runs[0].info.status
         else:
             try:
                 self._store.create_run(sweep.started, {"kind": "sweep", "sweep_id": sweep.id}, self._title)
             except Exception as error:  # the run may exist although the answer was lost
                 creation_error = error
-            runs = self._runs()
+            runs = self._find_runs()
         if not runs:
             raise creation_error or OSError("the store does not show the run that it created")
         self.id, self._start_time = runs[0].info.run_id, runs[0].info.start_time
@@ -56,8 +56,8 @@ class SweepRun:
         client.update_run(self.id, status="RUNNING")
         self._write_description([])
 
-    def _runs(self) -> list[Run]:
-        return self._store.find(kind="sweep", sweep_id=self._sweep.id)
+    def _find_runs(self) -> list[Run]:
+        return self._store.find_runs(kind="sweep", sweep_id=self._sweep.id)
 
     def _adopt_runs(self) -> list[Run]:
         """Adopt and return the sweep's runs without a folder id that are parents of runs of this folder's jobs."""
@@ -65,7 +65,7 @@ class SweepRun:
         starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
         children = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
+        return self._store.adopt_runs(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
 
     def _write_description(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
@@ -79,10 +79,10 @@ class SweepRun:
         """Save the views of the sweep in the experiment, and link them in the experiment's note."""
         store, sweep = self._store, self._sweep
         penalty = any(job.params.get(name, "0") != "0" for job in sweep.jobs for name in ("reg.l1", "reg.l2"))
-        saved = views.sweep_views(
+        view_tags = views.sweep_views(
             self.mark, self._title, sweep.varies, sweep.started, self._seeds, penalty=penalty, images=len(sweep.jobs)
         )
-        for name, value in saved.items():
+        for name, value in view_tags.items():
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
         for name in views.surplus_views(tags):
@@ -112,7 +112,7 @@ class SweepRun:
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
         jobs = [job for job in (planned_job.folder_in(self._multirun) for planned_job in self._sweep.jobs) if is_readable(job)]
-        end_time = max(self._start_time, *(last_time(job) for job in jobs))
+        end_time = max(self._start_time, *(last_change_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),
             "sweep/finished": sum(job.finished for job in jobs),
@@ -123,7 +123,7 @@ class SweepRun:
             self._write_description(read_stored(folder / VERDICT).decode(errors="replace").splitlines())
         files = {path.name: path for path in sorted(folder.glob("[!.]*.*")) if is_regular(path)}
         undelivered = deliver_files(client, self.id, files)
-        supersede_other_runs(client, self._runs(), self.id)
+        supersede_other_runs(client, self._find_runs(), self.id)
         if not any(is_locked(job.path) for job in jobs):  # otherwise the command that trains them ends the run
             end_run(client, self.id, final_status(jobs, self._sweep.started), end_time)
         if undelivered:
@@ -135,7 +135,7 @@ class SweepRun:
         If the earlier status was RUNNING and no command trains the sweep's jobs, the status becomes KILLED.
         """
         is_training = any(is_locked(job.folder_in(self._multirun).path) for job in self._sweep.jobs)
-        status = self._status_before if is_training or self._status_before != "RUNNING" else "KILLED"
+        status = self._earlier_status if is_training or self._earlier_status != "RUNNING" else "KILLED"
 
         def restore() -> None:
             with contextlib.suppress(Exception):  # a store may raise any error
@@ -165,7 +165,7 @@ def final_status(jobs: Sequence[JobFolder], started: int) -> str:
     return "KILLED" if was_stopped or not was_launched else "FAILED"
 
 
-def last_time(job: JobFolder) -> int:
+def last_change_time(job: JobFolder) -> int:
     """Return the time of a job's last record or result, in milliseconds since 1970; 0 if it has neither."""
     times = [record["time"] for record in job.records()[-1:]]
     with contextlib.suppress(DamagedFile):

@@ -68,22 +68,22 @@ def memory_limit(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHI
 
 def check_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
-    memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
+    memory, address_space = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
-        raise BadInput(f"the jobs cannot start: a control group allows {_in_gb(memory)} of memory", NEEDED_MEMORY)
-    if addresses != resource.RLIM_INFINITY and addresses <= TOO_FEW_ADDRESSES:
-        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED_MEMORY, "ulimit -v unlimited")
+        raise BadInput(f"the jobs cannot start: a control group allows {_gigabytes_text(memory)} of memory", NEEDED_MEMORY)
+    if address_space != resource.RLIM_INFINITY and address_space <= TOO_FEW_ADDRESSES:
+        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_gigabytes_text(address_space)}", NEEDED_MEMORY, "ulimit -v unlimited")
 
 
 def memory_refusal(problem: str) -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
-    limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
+    limit = "" if memory is None else f": a control group allows {_gigabytes_text(memory)}"
     return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED_MEMORY, "hydra.launcher.workers=1")
 
 
-def _in_gb(bytes_: int) -> str:
-    return f"{bytes_ / 1e9:.2f} GB"
+def _gigabytes_text(byte_count: int) -> str:
+    return f"{byte_count / 1e9:.2f} GB"
 
 
 def _control_groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from src.runs.identity import code_digest
 from src.workers.processes import SHARED_DATA_VARIABLE
 
 environment()  # takes 10 ms; the jobs inherit the cached result
-code_digest()  # of the code that the jobs run; the files may be edited while the sweep runs
+code_digest()  # hash the jobs' code now, because a user may edit the files during the sweep
 if SHARED_DATA_VARIABLE in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):

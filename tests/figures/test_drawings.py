@@ -17,7 +17,7 @@ from src.errors.calibration import calibrate
 from src.figures.figures import draw_figures
 from src.figures.forest import MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
-from src.figures.looks import MAX_LETTERS, figure_label, line_styles
+from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
 from src.figures.reliability import draw_reliability_diagrams
 from src.figures.swept import draw_accuracy_by_key, swept_number_keys, draw_weights_by_l1
 from src.pictures.colours import choose_colour
@@ -233,7 +233,7 @@ def test_a_long_label_keeps_its_norm_and_its_end():
     labels = [f"gn l1=1e-05 l2=0.0001 dropout=0.1 label_smoothing={value} lr=0.02" for value in (0.1, 0.2)]
     shown = [figure_label(label) for label in labels]
     assert shown[0] != shown[1]
-    assert all(len(words) == MAX_LETTERS and words.startswith("gn l1=1e-05") for words in shown)
+    assert all(len(words) == MAX_LABEL_LENGTH and words.startswith("gn l1=1e-05") for words in shown)
 
 
 def test_one_swept_number_alone_has_no_heat_map(world):

@@ -35,7 +35,7 @@ def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(
     journal = next(world.multirun.glob("jobs/*/journal.jsonl"))
     other = world.configuration(seed=1)
     jobs.append(world.finish(other, {}))
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
     records = read_journal(second)
@@ -139,7 +139,7 @@ def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_comp
         "def reasons():\n"
         "    results = load_results(choose_sweeps(multirun, []), multirun)\n"
         "    (atlas,) = read_atlases(results)\n"
-        "    return [*(f'{job.state}: {job.reason}' for job in results.unfinished), *atlas.unreadable]",
+        "    return [*(f'{job.state}: {job.reason}' for job in results.unfinished), *atlas.unreadable_reasons]",
         "sys.exit(chr(10).join(reasons()))",
     ).splitlines()
     owner = folders[0].owner()
@@ -190,7 +190,7 @@ def test_a_renamed_folder_is_found_by_its_key(world):
 
 
 def test_a_job_from_before_a_key_was_added_is_compared_with_later_ones(world):
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
     path = world.multirun / "jobs" / jobs[0].folder / "journal.jsonl"

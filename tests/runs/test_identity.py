@@ -13,8 +13,8 @@ from src.norms.ln import LayerNorm
 from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
-    CODE,
-    _statements,
+    CODE_PATTERNS,
+    _executable_code,
     applies,
     cell_key,
     code_digest,
@@ -183,7 +183,7 @@ def test_the_codes_digest_covers_the_code_that_decides_the_numbers(file, changes
 )
 def test_what_changes_no_statement_changes_no_digest(edit, source):
     before = code_digest.__wrapped__()
-    files = [path for pattern in CODE for path in source.glob(pattern)]
+    files = [path for pattern in CODE_PATTERNS for path in source.glob(pattern)]
     assert len(files) > 20
     assert any(edit(path.read_bytes()) != path.read_bytes() for path in files)
     for path in files:
@@ -220,7 +220,7 @@ async def g():
 
 
 def test_the_digest_is_taken_of_the_same_text_under_every_version_of_python():
-    assert _statements(WITH_WORDS.replace("\n", "\r\n").encode()) == WITHOUT_WORDS
+    assert _executable_code(WITH_WORDS.replace("\n", "\r\n").encode()) == WITHOUT_WORDS
 
 
 def test_a_process_reports_the_code_that_it_has_imported(source):

@@ -20,7 +20,7 @@ from src.results.results import load_results
 from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.integrity import job_fault
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
 from src.storage.stored import DamagedFile, read_stored
@@ -128,7 +128,7 @@ def outcome(multirun, jobs, before, where) -> str:
     named = [job.label for job in records.unfinished]
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
-    unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
+    unreadable = [problem for atlas in atlases for problem in atlas.unreadable_reasons]
     said = "\n".join([*problem_lines(records), *(line for atlas in atlases for line in error_sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where

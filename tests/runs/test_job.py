@@ -293,7 +293,7 @@ def test_data_that_is_not_what_was_planned_is_not_trained_on(tmp_path):
 
 
 def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     copy = tmp_path / "job"
     copy.mkdir()

@@ -4,7 +4,7 @@ from src.runs.known_folders import KnownFolders
 
 
 def test_without_a_jobs_folder_no_job_is_known(tmp_path):
-    assert KnownFolders(tmp_path / "nowhere").names == []
+    assert KnownFolders(tmp_path / "nowhere").folder_names == []
 
 
 def test_a_renamed_folder_is_found_by_the_jobs_key(tmp_path):

@@ -206,9 +206,9 @@ def refusal(check, grid, words):
     """The refusal of some words by the command or the grid; empty if they are accepted."""
     try:
         left = [word for word in check(*words) if "=" in word and "hydra" not in word]
-        request = grid.request(left, {})
+        request = grid.parse_request(left, {})
         if request.combination_count < 300 and not {"--cfg", "--help"} & set(words):
-            grid.configs(request)
+            grid.compose_all(request)
     except BadInput as error:
         return str(error)
     return ""

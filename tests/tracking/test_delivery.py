@@ -4,7 +4,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode
+from src.runs.journal import encode_record
 from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
@@ -22,7 +22,7 @@ def delivery(store, job, planned):
 
 
 def the_run(store, planned):
-    (run,) = store.find(kind="job", job_key=planned.key)
+    (run,) = store.find_runs(kind="job", job_key=planned.key)
     return run
 
 
@@ -68,7 +68,7 @@ def test_a_second_delivery_changes_nothing(store, delivery, tmp_path):
 
 def test_an_interrupted_delivery_is_completed_without_duplicates(store, delivery, planned, tmp_path):
     broken = delivery()
-    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
+    broken._end_run = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
     with pytest.raises(ConnectionError):
         broken.deliver_new_records()
     assert the_run(store, planned).info.status == "RUNNING"
@@ -101,7 +101,7 @@ def test_epochs_arrive_while_the_job_trains(store, delivery, planned, job):
 def test_a_stopped_job_has_its_status_reason_and_log(store, delivery, planned, job, status):
     job.result_path.unlink()
     stop = {"kind": "stop", "time": 1_795_000_000_000, "status": status, "error": "Diverged: in epoch 2"}
-    job.journal.write_bytes(job.journal.read_bytes() + encode(stop))
+    job.journal.write_bytes(job.journal.read_bytes() + encode_record(stop))
     delivery().deliver_new_records()
     run = the_run(store, planned)
     assert run.info.status == status
@@ -169,7 +169,7 @@ def test_the_refusal_of_a_deleted_experiment_shows_how_to_restore_it(store, tmp_
 
 def test_partial_files_of_a_killed_delivery_are_removed(store, delivery, planned, tmp_path):
     broken = delivery()
-    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
+    broken._end_run = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
     with pytest.raises(ConnectionError):
         broken.deliver_new_records()
     (folder,) = tmp_path.glob("multirun/artifacts/*/artifacts")

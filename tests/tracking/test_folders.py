@@ -14,7 +14,7 @@ from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.multirun import FILE, identify_folder, save_identity
 from src.tracking import session
 from src.tracking.runs import supersede_other_runs
@@ -319,7 +319,7 @@ def test_old_runs_on_a_server_are_adopted_by_the_folder_that_made_them(project, 
     a, b = project("a", database=False), project("b", database=False)
     journal = b / "multirun/jobs/job/journal.jsonl"
     records = read_journal(journal)
-    journal.write_bytes(b"".join(encode({**record, "time": record["time"] + 1}) for record in records))
+    journal.write_bytes(b"".join(encode_record({**record, "time": record["time"] + 1}) for record in records))
     deliver(a, server.uri)
     runs = {run.id for run in runs_of(a, server.database, server.artifacts)}
     (a / "multirun" / FILE).unlink()

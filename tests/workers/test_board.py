@@ -59,12 +59,12 @@ def test_a_resumed_job_reports_its_whole_progress():
     history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
     progress._last_time -= 10  # seconds ago
     progress.step(4, history)
-    assert (updates[0].epoch, updates[0].done) == (4, pytest.approx(3.1 / 5))
+    assert (updates[0].epoch, updates[0].share_done) == (4, pytest.approx(3.1 / 5))
 
 
 def test_the_time_left_follows_from_this_commands_work_alone():
     board = Board(2)
-    board._started -= 10  # seconds ago
+    board._start_time -= 10  # seconds ago
     board.show_start(task("bn s0"))
     board.show_progress(task("bn s0"), Update(0.9, 10, 10, 0.5, 0.9, 1000))  # a job that resumes in its last epoch
     assert board.seconds_left() is None

@@ -106,7 +106,7 @@ def refusal(code: str, **variables: str) -> list[str]:
     code = f"""
 import resource, sys
 from src.bad_input import BadInput
-from src.workers.processes import CONTEXT, LocalEngine, Task, check_memory
+from src.workers.processes import FORK_SERVER_CONTEXT, LocalEngine, Task, check_memory
 try:
     {code}
 except BadInput as error:
@@ -134,7 +134,7 @@ def test_too_little_address_space_is_refused_before_anything_runs():
 def test_a_fork_server_that_the_system_kills_is_reported_in_three_lines(tmp_path, end):
     (tmp_path / "ends.py").write_text(f"import src.workers.fork_server\n{end}\n")
     submit = "LocalEngine([{}]).submit(Task('', None, None), live=False)"
-    start = f"CONTEXT.set_forkserver_preload(['ends']); {submit}"
+    start = f"FORK_SERVER_CONTEXT.set_forkserver_preload(['ends']); {submit}"
     lines = refusal(start, PYTHONPATH=str(tmp_path))
     assert len(lines) == 3, lines
     assert "memory ran out" in lines[0]

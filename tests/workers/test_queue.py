@@ -28,7 +28,7 @@ def test_a_sweep_continues_after_failures_of_different_kinds():
     errors = ["Diverged: in epoch 1", "its process was ended by SIGSEGV", "OSError: no space", "", ""]
     mixed = policy()
     assert all(mixed.may_continue_after(failed(error)) for error in errors)
-    assert mixed.reason == ""
+    assert mixed.stop_reason == ""
 
 
 def test_a_sweep_ends_after_repeated_failures_of_one_kind_whatever_their_numbers():
@@ -37,7 +37,7 @@ def test_a_sweep_ends_after_repeated_failures_of_one_kind_whatever_their_numbers
     assert repeated.may_continue_after(failed(""))
     assert repeated.may_continue_after(failed("Diverged: in epoch 2, step 12"))
     assert not repeated.may_continue_after(failed("Diverged: in epoch 13, step 4"))
-    assert "3 jobs failed for the same reason" in repeated.reason
+    assert "3 jobs failed for the same reason" in repeated.stop_reason
     assert not repeated.may_continue_after(failed(""))
 
 
@@ -83,7 +83,7 @@ class Engine(RemoteEngine):
             journal.append(stamp("start"))
         return folder
 
-    def error(self, handle):
+    def training_error(self, handle):
         if not self.end:
             raise KeyboardInterrupt
         return self.end
