@@ -5,9 +5,9 @@ import shlex
 
 LONGEST_LINE = 300  # number of characters; a longer line of an error message is shortened
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
-URL_LOGIN = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
+LOGIN = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
 # Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.
-URL_SECRET = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
+SECRET = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
 
 
 class BadInput(Exception):
@@ -35,9 +35,9 @@ def as_one_word(name: str, value: str) -> str:
     return shlex.quote(f'{name}="{quoted}"')
 
 
-def mask_secrets(text: str) -> str:
+def redact(text: str) -> str:
     """Return the text with `***` instead of user names and passwords in addresses, before an @ or in a query."""
-    return URL_SECRET.sub(r"\1=***", URL_LOGIN.sub(r"\1***@", text))
+    return SECRET.sub(r"\1=***", LOGIN.sub(r"\1***@", text))
 
 
 def out_of_memory_refusal() -> BadInput:
@@ -47,5 +47,5 @@ def out_of_memory_refusal() -> BadInput:
 
 def _one_line(text: str) -> str:
     """Return the text without passwords and line breaks, cut to `LONGEST_LINE` characters."""
-    line = " ".join(mask_secrets(text).splitlines())
+    line = " ".join(redact(text).splitlines())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 105]} ... {line[-100:]}"

@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_keys, key, dataclass_keys
+from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_keys, key, class_keys
 
 
 @dataclass
@@ -86,7 +86,7 @@ OPTIONS: Mapping[str, Options] = {
 
 
 def _all_keys() -> dict[str, Key]:
-    keys_without_groups = dataclass_keys(Config)
+    keys_without_groups = class_keys(Config)
     keys: dict[str, Key] = {}
     for name in (item.name for item in fields(Config)):
         if name in OPTIONS:
@@ -100,7 +100,7 @@ def _all_keys() -> dict[str, Key]:
 KEYS = _all_keys()
 """All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
-    (section, name): dataclass_keys(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
+    (group, name): class_keys(option, f"{group}.") for group in OPTIONS for name, option in OPTIONS[group].items()
 }
 # The parts of the configuration that decide a job's results; only these can be swept.
 JOB_PARTS = (

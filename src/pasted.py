@@ -9,7 +9,7 @@ from src.bad_input import BadInput
 
 CONTROL_NAMES = {"\r": "a carriage return (\\r)", "\t": "a tab (\\t)", "\n": "a line break (\\n)"}
 # Plain forms of quotes and the minus sign; NFKC normalisation converts full-width characters and spaces.
-PLAIN_FORMS = {"\N{MINUS SIGN}": "-", **dict.fromkeys("“”„‟«»″", '"'), **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'")}
+PLAIN = {"\N{MINUS SIGN}": "-", **dict.fromkeys("“”„‟«»″", '"'), **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'")}
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # a terminal's escape sequence, such as ESC[31m for red
 
 
@@ -23,10 +23,10 @@ def refuse_special_characters(words: Sequence[str], is_free_text: Callable[[str]
         name, _, value = word.partition("=")
         is_plain_word = _plain_form(word[:1]) != "-" and "=" not in clean_word(word)
         free_text = value if is_free_text(name) else word if is_plain_word else ""
-        special_characters = [character for character in word.removesuffix(free_text) if _plain_form(character) != character and character != "\t"]
-        special_characters += [character for character in word[:1] + word[-1:] if unicodedata.category(character) == "Cc"]
-        if special_characters:
-            raise _character_refusal(word, special_characters[0])
+        special_chars = [char for char in word.removesuffix(free_text) if _plain_form(char) != char and char != "\t"]
+        special_chars += [char for char in word[:1] + word[-1:] if unicodedata.category(char) == "Cc"]
+        if special_chars:
+            raise _character_refusal(word, special_chars[0])
 
 
 def _character_refusal(word: str, character: str) -> BadInput:
@@ -53,7 +53,7 @@ def _plain_form(character: str) -> str:
         return "-"
     if category in ("Cc", "Cf"):
         return " " if character in "\t\n" else ""
-    replacement = PLAIN_FORMS.get(character) or unicodedata.normalize("NFKC", character)
+    replacement = PLAIN.get(character) or unicodedata.normalize("NFKC", character)
     return " " if category in ("Zs", "Zl", "Zp") else replacement if replacement.isascii() else character
 
 

@@ -196,7 +196,7 @@ def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def dataclass_keys(node: Any, prefix: str = "") -> dict[str, Key]:
+def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:
     """Return the keys of a dataclass by dotted path, without the keys of options (see `group_keys`)."""
     keys: dict[str, Key] = {}
     types = typing.get_type_hints(node)
@@ -207,7 +207,7 @@ def dataclass_keys(node: Any, prefix: str = "") -> dict[str, Key]:
             metadata = item.metadata or {"limits": {}, "choices": (), "example": ""}
             keys[path] = Key(path, kind, default, **metadata, nullable=isinstance(kind, UnionType))
         elif not (isinstance(kind, type) and issubclass(kind, Option)):
-            keys |= dataclass_keys(kind, f"{path}.")
+            keys |= class_keys(kind, f"{path}.")
     return keys
 
 
@@ -221,7 +221,7 @@ def group_keys(group: str, options: Options, default_option: str | None = None) 
     keys = {name: Key(name, str, default_option or REQUIRED, {}, tuple(options), "", nullable=False)}
     readers: dict[str, list[str]] = {}
     for option, kind in options.items():
-        for path, item in dataclass_keys(kind, f"{group}.").items():
+        for path, item in class_keys(kind, f"{group}.").items():
             keys.setdefault(path, item)
             readers.setdefault(path, []).append(option)
     return {path: _with_readers(item, readers.get(path, ()), options) for path, item in keys.items()}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from src.bad_input import BadInput, mask_secrets
+from src.bad_input import BadInput, redact
 from src.options import Tracking
 from src.tracking.address import holds_secret, error_reason, refuse_secrets
 from src.tracking.store import open_store
@@ -279,9 +279,9 @@ def test_a_password_is_refused_before_slow_imports(tmp_path):
     ],
 )
 def test_an_address_is_shown_without_user_and_password(address, text):
-    assert mask_secrets(address) == text
+    assert redact(address) == text
     assert holds_secret(address) == (address != text)
-    assert mask_secrets(f"two: {address} {address}") == f"two: {text} {text}"
+    assert redact(f"two: {address} {address}") == f"two: {text} {text}"
 
 
 def test_a_librarys_error_is_shown_without_user_and_password():

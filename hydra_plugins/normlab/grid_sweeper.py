@@ -102,13 +102,13 @@ class GridSweeper(Sweeper):
         """Train the unfinished jobs, track them and compare the sweep; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
-        if restart and (locked_labels := [job.label for job in sweep.jobs if is_locked(self._job_folder(job).path)]):
+        if restart and (locked_labels := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
             raise _restart_refusal(locked_labels)
-        unfinished_count = sum(restart or job.key in faults or not self._job_folder(job).finished for job in sweep.jobs)
+        jobs_left = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
         check_space(
-            self._multirun, unfinished_count, [sweep.folder(self._multirun), *(self._job_folder(job).path for job in sweep.jobs)]
+            self._multirun, jobs_left, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
-        if unfinished_count and self._uses_normlab_launcher:
+        if jobs_left and self._uses_normlab_launcher:
             self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
         tracker, exit_status, is_delivered = None, 1, True
         if isinstance(config.tracking, Tracking):
@@ -125,13 +125,13 @@ class GridSweeper(Sweeper):
             for line in [*plan.summary_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]:
                 say(line)
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
-            if unfinished_count:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
+            if jobs_left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON_MODULE,), daemon=True).start()
             self._launch_unfinished_jobs(jobs, sweep)
-            exit_status = compare_sweep(sweep, self._multirun, changed=unfinished_count > 0)
+            exit_status = compare_sweep(sweep, self._multirun, changed=jobs_left > 0)
         except (KeyboardInterrupt, Terminated) as stop:
             exit_status = 143 if isinstance(stop, Terminated) else 130
-            labels = [job.label for job in sweep.jobs if not self._job_folder(job).finished]
+            labels = [job.label for job in sweep.jobs if not self._folder(job).finished]
             say(f"stopped; {len(labels)} of {len(sweep.jobs)} jobs are left{': ' if labels else ''}{joined(labels, 5)}")
             say(f"  to resume, run: {sweep.command}")
         finally:  # MLflow gets every run's true status, even if an error ends the sweep
@@ -143,14 +143,14 @@ class GridSweeper(Sweeper):
         override_lists = [
             [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned_job.folder}"]
             for job, planned_job in zip(jobs, sweep.jobs, strict=True)
-            if not self._job_folder(planned_job).finished
+            if not self._folder(planned_job).finished
         ]
         if override_lists:
             self._launcher.launch(override_lists, initial_job_idx=0)
 
     def _set_aside_folders(self, jobs: Sequence[PlannedJob]) -> None:
         """Move the existing folders of jobs to the folder for superseded attempts."""
-        folders = [folder for job in jobs if exists((folder := self._job_folder(job)).path)]
+        folders = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in folders:
             try:
                 set_aside(folder, self._multirun)
@@ -166,7 +166,7 @@ class GridSweeper(Sweeper):
         slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config.device)
         return slots
 
-    def _job_folder(self, job: PlannedJob) -> JobFolder:
+    def _folder(self, job: PlannedJob) -> JobFolder:
         return job.folder_in(self._multirun)
 
 

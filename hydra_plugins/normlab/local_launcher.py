@@ -73,12 +73,13 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR_KEY not in combination for combination in combinations):  # from another sweeper, such as Optuna
+        if any(SUBDIR_KEY not in words for words in combinations):  # from another sweeper, such as Optuna
             with self._trials.track(combinations) as tasks:
                 outcomes = self._train_tasks(tasks)
         else:
             # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
-            tasks = [make_task(self._jobs_folder / combination.pop(SUBDIR_KEY), self._grid.compose(combination)) for combination in combinations]
+            folders = [self._jobs_folder / words.pop(SUBDIR_KEY) for words in combinations]
+            tasks = list(map(make_task, folders, map(self._grid.compose, combinations)))
             outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [

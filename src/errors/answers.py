@@ -96,9 +96,9 @@ def read_cell_predictions(
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
-                confidence_by_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                per_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
                 predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
-                runs[run] = RunPredictions(label, predicted, confidence, confidence_by_class, calibrate(confidence, correct))
+                runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
         if runs:
             cells[str(cell)] = _vote(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities

@@ -13,7 +13,7 @@ from src.config import option_from_stored
 from src.data.idx import Bytes
 from src.errors.answers import RunPredictions, Bools, CellPredictions, Labels, read_cell_predictions
 from src.errors.calibration import Calibration
-from src.errors.labels import Suspect, find_suspected_labels
+from src.errors.labels import Suspect, find_suspects
 from src.errors.mistakes import ConfusionDifference, confusion_differences, disagreement, images_of_one_cell
 from src.options import Data
 from src.results.results import Results
@@ -96,7 +96,7 @@ class Atlas:
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
         """The test images with suspected label errors, the most suspicious first; empty for a single run."""
-        return find_suspected_labels(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
+        return find_suspects(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
 
     @property
     def calibration(self) -> dict[str, Calibration]:

@@ -22,10 +22,10 @@ def error_sentences(atlas: Atlas) -> list[str]:
         return lines
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.wrong_in_all_runs)
     images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.wrong_in_all_runs]
-    images_text = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
+    sample = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
     if len(runs) == 1:
-        return [*lines, f"{runs[0]} misclassifies {count:,}{images_text}" if count else f"{runs[0]} misclassifies no image"]
-    common_text = f"All {len(runs):,} runs misclassify the same {count:,}{images_text}"
+        return [*lines, f"{runs[0]} misclassifies {count:,}{sample}" if count else f"{runs[0]} misclassifies no image"]
+    common_text = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
     lines.append(common_text if count else f"No test image is misclassified by all {len(runs):,} runs")
     return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas), _suspects_text(atlas)]
 
@@ -40,8 +40,8 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
         yield f"For each cell: how many images it alone gets wrong or right, and its {ece_text}:"
     width = max(map(len, shown_cells), default=0)
     for name in [name for name in atlas.answers if name in shown_cells]:
-        calibration = atlas.calibration[name]
-        error_text = f"{100 * calibration.ece:.2f} points, {'over' if calibration.overconfidence > 0 else 'under'}confident"
+        bins = atlas.calibration[name]
+        error_text = f"{100 * bins.ece:.2f} points, {'over' if bins.overconfidence > 0 else 'under'}confident"
         if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {counts[name][0]:>3} wrong  {counts[name][1]:>3} right  ECE {error_text}"
         else:
@@ -57,10 +57,10 @@ def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     seeds = f".  Two seeds of the same cell disagree on {_range_text(same_cell)}" if len(same_cell) else ""
     if len(names) > 1:
         rows, columns = np.triu_indices(len(names), k=1)
-        different_cells = shares[rows, columns]
-        largest, has_largest_pair = int(different_cells.argmax()), len(names) > 2 and not (same_cell >= different_cells.max()).any()
-        pair_text = f" ({names[rows[largest]]} and {names[columns[largest]]} disagree most)" if has_largest_pair else ""
-        yield f"Runs of different cells disagree on {_range_text(different_cells)} of the images{pair_text}{seeds}"
+        pairs = shares[rows, columns]
+        top, shows_pair = int(pairs.argmax()), len(names) > 2 and not (same_cell >= pairs.max()).any()
+        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if shows_pair else ""
+        yield f"Runs of different cells disagree on {_range_text(pairs)} of the images{pair_text}{seeds}"
     elif seeds:
         yield f"Two runs with different seeds disagree on {_range_text(same_cell)} of the images"
 
@@ -73,10 +73,10 @@ def _range_text(shares: npt.NDArray[np.float64]) -> str:
 def _confusion_text(atlas: Atlas) -> Iterator[str]:
     """Describe the confusion of two classes that differs most between two cells."""
     if atlas.confusion_differences:
-        difference, classes = atlas.confusion_differences[0], atlas.source["classes"]
+        top, classes = atlas.confusion_differences[0], atlas.source["classes"]
         yield (
-            f"Cells differ most in one confusion: {difference.more} predicts {classes[difference.predicted]} for the label "
-            f"{classes[difference.label]} in {difference.times_more:.1f} images per run, and {difference.less} in {difference.times_less:.1f}"
+            f"Cells differ most in one confusion: {top.more} predicts {classes[top.predicted]} for the label "
+            f"{classes[top.label]} in {top.times_more:.1f} images per run, and {top.less} in {top.times_less:.1f}"
         )
 
 
@@ -87,5 +87,5 @@ def _suspects_text(atlas: Atlas) -> str:
         f"{classes[suspect.suggested]})"
         for suspect in atlas.suspects
     ]
-    images_text = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
-    return f"{counted(len(images), 'suspected label error')}{images_text}"
+    sample = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
+    return f"{counted(len(images), 'suspected label error')}{sample}"

@@ -22,7 +22,7 @@ class Suspect:
     confidence: float  # probability of the suggested class, mean over all runs
 
 
-def find_suspected_labels(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
+def find_suspects(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
     """The images that most runs confidently assign to a class other than the label, the most suspicious first.
 
     This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset

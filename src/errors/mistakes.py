@@ -58,21 +58,21 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     """
     if not cells:
         return np.empty((0, 0))
-    predicted_classes = np.stack([run for cell in cells for run in cell])  # (runs, N)
+    predicted = np.stack([run for cell in cells for run in cell])  # (runs, N)
     sizes = np.array([len(cell) for cell in cells])
     starts = np.cumsum(sizes) - sizes
-    contested_images = np.flatnonzero((predicted_classes != predicted_classes[0]).any(axis=0))
+    contested = np.flatnonzero((predicted != predicted[0]).any(axis=0))
     agreeing_pairs = np.zeros((len(cells), len(cells)))  # pairs of runs that agree, summed over contested images
     step = max(1, min(IMAGES_AT_ONCE, 2**24 // int(sizes.max()) ** 2))  # 32-bit floats are exact only below 2**24
-    for begin in range(0, len(contested_images), step):
-        batch = predicted_classes[:, contested_images[begin : begin + step]]
+    for begin in range(0, len(contested), step):
+        batch = predicted[:, contested[begin : begin + step]]
         by_class = [np.add.reduceat(batch == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
         votes = np.concatenate(by_class, axis=1)  # (cells, classes x images)
         agreeing_pairs += votes @ votes.T
     pairs = np.outer(sizes, sizes)
     diagonal = np.arange(len(cells))
-    agreeing_pairs[diagonal, diagonal] -= sizes * len(contested_images)  # a run always agrees with itself
+    agreeing_pairs[diagonal, diagonal] -= sizes * len(contested)  # a run always agrees with itself
     pairs[diagonal, diagonal] -= sizes
     shares = np.full(pairs.shape, np.nan)
-    np.divide(pairs * len(contested_images) - agreeing_pairs, pairs * predicted_classes.shape[1], out=shares, where=pairs > 0)
+    np.divide(pairs * len(contested) - agreeing_pairs, pairs * predicted.shape[1], out=shares, where=pairs > 0)
     return shares

@@ -64,7 +64,7 @@ def draw_curves(results: Results) -> Figure:
 
 
 @default_settings
-def draw_single_panel(results: Results, metric: str) -> Figure:
+def draw_panel(results: Results, metric: str) -> Figure:
     """A figure of one validation metric (`val/loss` or `val/accuracy`) by epoch, with a line for every cell."""
     cells = looks.cell_settings(results.runs)
     columns = looks.legend_columns(cells)
@@ -84,13 +84,13 @@ def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings]
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        cell_colour, seed_count = choose_colour(cells[cell]), curve["count"].max()
+        colour, n = choose_colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        style |= {"color": cell_colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        legend_text, marker_step = looks.figure_label(cell) + (f" (n = {seed_count})" if seed_count > 1 else ""), max(1, len(epochs) // 12)
-        axes.plot(epochs, curve["mean"], label=legend_text, linewidth=1.8, markersize=5, markevery=marker_step, **style)
-        if seed_count > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=cell_colour, alpha=0.15, linewidth=0)
+        style |= {"color": colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        label, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        axes.plot(epochs, curve["mean"], label=label, linewidth=1.8, markersize=5, markevery=marker_step, **style)
+        if n > 1:
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

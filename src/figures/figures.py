@@ -10,7 +10,7 @@ from src.errors.atlas import Atlas
 from src.figures.curves import draw_curves
 from src.figures.forest import draw_forest_plot
 from src.figures.heat_map import draw_heat_map
-from src.figures.reliability import draw_reliability_diagrams
+from src.figures.reliability import draw_reliability
 from src.figures.swept import draw_accuracy_by_key, swept_number_keys, draw_weights_by_l1
 from src.pictures.rendering import default_settings, render_png, render_svg
 from src.results.results import Results
@@ -22,7 +22,7 @@ class Drawing:
     """A figure, its heading, and a description for readers who cannot see the figure."""
 
     heading: str
-    description: str
+    alt_text: str
     figure: Figure
 
     @cached_property
@@ -40,7 +40,7 @@ class Drawing:
 def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
     number_keys = swept_number_keys(results)
-    drawings = {
+    figures = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
             "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
@@ -49,26 +49,27 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         )
     }
     if verdicts.pairs:
-        description = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
-        drawings["differences"] = Drawing("Differences with their intervals", description, draw_forest_plot(results.runs, verdicts.pairs))
+        alt_text = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
+        plot = draw_forest_plot(results.runs, verdicts.pairs)
+        figures["differences"] = Drawing("Differences with their intervals", alt_text, plot)
     for path in number_keys:
-        description = (
+        alt_text = (
             f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
-        drawings[name] = Drawing(f"Accuracy by {path}", description, draw_accuracy_by_key(results, path))
+        figures[name] = Drawing(f"Accuracy by {path}", alt_text, draw_accuracy_by_key(results, path))
     if (heat_map_figure := draw_heat_map(results)) is not None:
-        description = "Heat map with numbers: the mean test accuracy over two swept keys."
-        drawings["heat_map"] = Drawing("Test accuracy over two swept keys", description, heat_map_figure)
+        alt_text = "Heat map with numbers: the mean test accuracy over two swept keys."
+        figures["heat_map"] = Drawing("Test accuracy over two swept keys", alt_text, heat_map_figure)
     if "reg.l1" in number_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
-        description = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
-        drawings["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", description, weights_figure)
+        alt_text = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
+        figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights_figure)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            description = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
-            drawings[name] = Drawing("Reliability diagrams", description, draw_reliability_diagrams(results.runs, atlas.calibration))
-    return drawings
+            alt_text = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
+            figures[name] = Drawing("Reliability diagrams", alt_text, draw_reliability(results.runs, atlas.calibration))
+    return figures
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:

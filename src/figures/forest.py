@@ -33,10 +33,10 @@ def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    right_axis = axes.secondary_yaxis("right")
-    right_axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
-    right_axis.tick_params(length=0, labelsize=8.5)
-    right_axis.spines["right"].set_visible(False)
+    axis = axes.secondary_yaxis("right")
+    axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
+    axis.tick_params(length=0, labelsize=8.5)
+    axis.spines["right"].set_visible(False)
     style_axes(axes, "")
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):
@@ -58,12 +58,12 @@ def _choose_rows(pairs: Sequence[Pair], best_cell: str) -> list[tuple[str, str, 
 
 
 def _draw_row(axes: Axes, row: int, settings: Settings, pair: Pair, sign: int) -> None:
-    cell_colour, marker_shape = choose_colour(settings), filled_marker(settings["norm.name"])
+    cell_colour, marker = choose_colour(settings), filled_marker(settings["norm.name"])
     ends = [100 * sign * pair.low, 100 * sign * pair.high]
     axes.plot(ends, [row, row], color=cell_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:
         axes.plot([end, end], [row - 0.16, row + 0.16], color=cell_colour, linewidth=1.6)
-    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=marker_shape, markersize=7, mew=1.6)
+    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=marker, markersize=7, mew=1.6)
     point.set_markerfacecolor(cell_colour if pair.decided else "white")
 
 

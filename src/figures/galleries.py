@@ -56,8 +56,8 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
 
 def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
-    unique_images = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
-    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in unique_images))
+    lists = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
+    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
     kept_names = set(ranked[:MAX_CELLS])
     return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
 

@@ -52,9 +52,9 @@ def draw_heat_map(results: Results) -> Figure | None:
 
 def _panel_titles(runs: pd.DataFrame, *, by_norm: bool) -> "pd.Series[str]":
     """The panel title for each run: the norm if `by_norm`, and the dataset if there are several datasets."""
-    has_several_datasets = runs["dataset_name"].nunique() > 1
+    several = runs["dataset_name"].nunique() > 1
     names = zip(runs["norm.name"], runs["dataset_name"], strict=True)
-    return pd.Series([" ".join([norm] * by_norm + [f"on {data}"] * has_several_datasets) for norm, data in names], runs.index)
+    return pd.Series([" ".join([norm] * by_norm + [f"on {data}"] * several) for norm, data in names], runs.index)
 
 
 def _accuracy_table(runs: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, grid: pd.DataFrame, low: float, high: float) -> None
         dark = not np.isnan(value) and value < (low + high) / 2
         text = "none" if np.isnan(value) else f"{value:.2f}"
         axes.text(x, y, text, ha="center", va="center", fontsize=9, color="white" if dark else INK)
-    tilt_labels = max(map(len, grid.columns)) > MAX_HORIZONTAL
-    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilt_labels, ha="right" if tilt_labels else "center")
+    tilt = max(map(len, grid.columns)) > MAX_HORIZONTAL
+    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=45 * tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(len(grid.index)), grid.index)
     axes.tick_params(length=0)

@@ -11,8 +11,8 @@ from src.norms import NORMS
 Settings = Mapping[str, Any]
 """The configuration of a run: its values by dotted key, as in a row of `Results.runs`."""
 DASH_PATTERNS = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # lengths of dashes and gaps
-LINE_STYLES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASH_PATTERNS))  # matplotlib's line styles
-MARKER_FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
+LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASH_PATTERNS))  # matplotlib's line styles
+FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
 MAX_LABEL_LENGTH = 48  # a longer name of a cell is cut in the middle
 INK, GRID_COLOUR = "#222222", "#e4e7ea"
 
@@ -36,7 +36,7 @@ def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
     styles = []
     for name in norm_names:
         k = counts[name] = counts.get(name, -1) + 1
-        styles.append({"linestyle": LINE_STYLES[k % len(LINE_STYLES)], "fillstyle": MARKER_FILLS[k // len(LINE_STYLES) % len(MARKER_FILLS)]})
+        styles.append({"linestyle": LINES[k % len(LINES)], "fillstyle": FILLS[k // len(LINES) % len(FILLS)]})
     return styles
 
 
@@ -53,9 +53,9 @@ def best_cells(runs: pd.DataFrame, max_cells: int) -> dict[str, Settings]:
     return cell_settings(runs[runs["cell"].isin(best)])
 
 
-def selection_title(shown_count: int, cells: int) -> str:
+def selection_title(shown: int, cells: int) -> str:
     """The title of a figure that shows only the best cells; empty if the figure shows all cells."""
-    return f"the {shown_count} cells with the highest validation accuracy, out of {cells:,}" if shown_count < cells else ""
+    return f"the {shown} cells with the highest validation accuracy, out of {cells:,}" if shown < cells else ""
 
 
 def figure_label(label: str) -> str:

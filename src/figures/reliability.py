@@ -16,7 +16,7 @@ MAX_CELLS = 12  # panels in the figure
 COLUMNS = 3  # panels side by side
 
 
-def draw_reliability_diagrams(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
+def draw_reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
     """Draw a panel per cell in `calibration`: accuracy against mean confidence, with a marker per bin.
 
     Bins with more images have larger markers.  The cell is overconfident below the diagonal.  Grey lines show the gaps
@@ -41,8 +41,8 @@ def draw_reliability_diagrams(runs: pd.DataFrame, calibration: Mapping[str, Cali
 
 
 def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) -> None:
-    cell_colour, has_images = choose_colour(settings), bins.count > 0
-    confidence, accuracy, count = 100 * bins.confidence[has_images], 100 * bins.accuracy[has_images], bins.count[has_images]
+    cell_colour, filled = choose_colour(settings), bins.count > 0
+    confidence, accuracy, count = 100 * bins.confidence[filled], 100 * bins.accuracy[filled], bins.count[filled]
     axes.plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (4, 3)))
     low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)
     axes.vlines(confidence, low, high, color="#b5bcc4", linewidth=3)

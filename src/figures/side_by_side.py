@@ -9,14 +9,14 @@ from src.data.idx import Bytes
 from src.errors.answers import CellPredictions
 from src.errors.labels import Suspect
 from src.pictures import tiles
-from src.pictures.tiles import DETAIL_SIZE, GAP, GREY, INK, TILE_SIZE, WRONG_COLOUR, confidence_text, text_width
+from src.pictures.tiles import DETAIL_SIZE, GAP, GREY, INK, TILE_SIZE, RED, confidence_text, text_width
 from src.runs.predictions import Indices
 
 COLUMN_WIDTH = TILE_SIZE + 8  # pixels from one column to the next
 HEADING_SIZE = 13  # font size in pixels
 ONE_SEED_LEGEND = "Below each prediction is its confidence.  A frame marks a mistake."
-SEEDS_LEGEND = "Below each prediction: its mean confidence and how many seeds predict it.  A frame: most seeds are wrong."
-MISTAKE_BACKGROUND = "#fde3d3"
+LEGEND = "Below each prediction: its mean confidence and how many seeds predict it.  A frame: most seeds are wrong."
+PALE_RED = "#fde3d3"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def draw_side_by_side(
     columns |= {name: _column_squares(cell, indices, classes) for name, cell in cells.items()}
     first_column_left = TILE_SIZE + 2 * GAP
     width = first_column_left + max(len(columns), 4) * COLUMN_WIDTH + GAP
-    legend_text = SEEDS_LEGEND if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED_LEGEND
+    legend_text = LEGEND if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED_LEGEND
     lines = [(line, HEADING_SIZE, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING_SIZE)]
     lines += [(line, DETAIL_SIZE, GREY) for line in _wrap_text(legend_text, width - 2 * GAP, DETAIL_SIZE)]
     names_height = max(len(_name_lines(name)) for name in columns) * (DETAIL_SIZE + 3)
@@ -82,7 +82,7 @@ def _column_squares(cell: CellPredictions, indices: Indices, classes: Sequence[s
         predicted = int(cell.predicted[index])
         votes = (f"{cell.votes[index]}/{len(cell.runs)}",) if len(cell.runs) > 1 else ()
         details = (confidence_text(cell.confidence[index]), *votes)
-        ink = INK if predicted == cell.label[index] else WRONG_COLOUR
+        ink = INK if predicted == cell.label[index] else RED
         squares.append(_Square(classes[predicted], details, ink, bool(wrong[index])))
     return squares
 
@@ -91,7 +91,7 @@ def _draw_square(draw: ImageDraw.ImageDraw, corner: tuple[int, int], square: _Sq
     """Draw the text of a square; `corner` is the upper left corner of the square."""
     middle, top = corner[0] + TILE_SIZE // 2, corner[1]
     if square.framed:
-        draw.rectangle((*corner, corner[0] + TILE_SIZE - 1, top + TILE_SIZE - 1), fill=MISTAKE_BACKGROUND, outline=WRONG_COLOUR)
+        draw.rectangle((*corner, corner[0] + TILE_SIZE - 1, top + TILE_SIZE - 1), fill=PALE_RED, outline=RED)
     word = tiles.cut_text(square.word, TILE_SIZE - 8, size)
     draw.text((middle, top + 30), word, square.ink, tiles.font(size), anchor="ms")
     for line, detail in enumerate(square.details):

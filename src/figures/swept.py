@@ -19,7 +19,7 @@ from src.runs.naming import format_value, job_name
 MAX_LINES = 8  # with more lines, each norm gets a single line
 MAX_TICKS = 12  # with more values, some of them get no label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
-LOGARITHMIC_KEYS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
+LOG_KEYS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
 """The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 
@@ -103,9 +103,9 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
 
 def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
     """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
-    has_several_datasets = runs["dataset"].nunique() > 1
+    several = runs["dataset"].nunique() > 1
     names = {
-        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * has_several_datasets
+        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * several
         for cell, settings in cell_settings(runs).items()
     }
     return runs["cell"].map(names)
@@ -114,8 +114,8 @@ def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
 def _axis_positions(values: Sequence[float], path: str) -> dict[float, float]:
     """The axis position of each value: the value, or its logarithm for wide ranges, with zero on the far left."""
     positive = [value for value in values if value > 0]
-    is_logarithmic = bool(positive) and values[0] >= 0 and (path in LOGARITHMIC_KEYS or positive[-1] >= 20 * positive[0])
-    if not is_logarithmic:
+    is_log = bool(positive) and values[0] >= 0 and (path in LOG_KEYS or positive[-1] >= 20 * positive[0])
+    if not is_log:
         return dict(zip(values, values, strict=True))
     logs = {value: math.log10(value) for value in positive}
     zero_gap = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))

@@ -55,13 +55,13 @@ def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> F
     return figure
 
 
-def _axes_position(side: float, name_length: int) -> tuple[float, float, float, float]:
+def _axes_position(side: float, longest: int) -> tuple[float, float, float, float]:
     """Return the matrix's left, bottom, width and height in the figure (0 to 1), for a side in inches.
 
-    `name_length` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
+    `longest` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
     """
-    width, tilted = side + 0.9, name_length > 3
-    left, bottom = 0.5 + 0.08 * name_length, 0.55 + (0.055 * name_length if tilted else 0.0)  # inches, for 9-point letters
+    width, tilted = side + 0.9, longest > 3
+    left, bottom = 0.5 + 0.08 * longest, 0.55 + (0.055 * longest if tilted else 0.0)  # inches, for 9-point letters
     size = min(width - left - 0.85, side - bottom - 0.45)
     return left / width, bottom / side, size / width, size / side
 

@@ -15,7 +15,7 @@ TILE_SIZE = 64  # width and height of an image in pixels
 GAP = 6  # pixels between images
 PAIR_SIZE, DETAIL_SIZE = 18, 11  # font sizes in pixels: for "true > predicted", and for the confidence and the index
 SMALLEST_SIZE = 10  # the smallest font size in pixels
-BACKGROUND, INK, GREY, WRONG_COLOUR = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
+BACKGROUND, INK, GREY, RED = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
 def mistake_grid(
@@ -66,7 +66,7 @@ def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair
     start = position[0] + (TILE_SIZE - text_width(true + arrow + predicted, size)) / 2
     draw.text((start, position[1]), true, INK, typeface)
     draw.text((start + text_width(true, size), position[1]), arrow, GREY, typeface)
-    draw.text((start + text_width(true + arrow, size), position[1]), predicted, WRONG_COLOUR, typeface)
+    draw.text((start + text_width(true + arrow, size), position[1]), predicted, RED, typeface)
 
 
 def tile_picture(image: Bytes) -> Image.Image:

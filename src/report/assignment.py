@@ -7,7 +7,7 @@ import pandas as pd
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import draw_single_panel
+from src.figures.curves import draw_panel
 from src.norms import NORMS
 from src.pictures.rendering import render_png
 from src.pictures.tiles import mistake_grid, picture_png
@@ -29,7 +29,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     `budget` is the largest allowed number of parameters of a model; None for no limit.
     """
     results = report.results
-    files = {f"{metric}.png": render_png(draw_single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    files = {f"{metric}.png": render_png(draw_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
     grid_files: dict[str, str] = {}
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"

@@ -24,7 +24,7 @@ def compare_runs(
     """Write the report of the finished runs into `folder`, print the comparison, and return the results and the report.
 
     The report is None if no run has finished, or if `changed` is false and the existing report is up to date.  If the
-    report cannot be written, the comparison is printed before the error is raised (BadInput if `folder` is not writable).
+    report cannot be written, this prints the comparison, then raises the error (BadInput if `folder` is not writable).
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
@@ -57,6 +57,6 @@ def compare_runs(
 
 def _is_report_current(report: Path, results: Results) -> bool:
     """Whether the report exists and is newer than all results and all code."""
-    source_paths = [job.folder.result_path for job in results.jobs.values()]
-    source_paths += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
-    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in source_paths)
+    inputs = [job.folder.result_path for job in results.jobs.values()]
+    inputs += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
+    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in inputs)

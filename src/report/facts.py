@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-MAX_VALUES = 40  # the report shortens a longer list of a key's values
+MOST = 40  # the report shortens a longer list of a key's values
 
 
 class Facts(NamedTuple):
@@ -49,7 +49,7 @@ def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
             if path in KEYS and applies(path, job.settings) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
     common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
-    return common, tuple((path, ", ".join(shorten(texts, MAX_VALUES))) for path, texts in values.items() if len(texts) > 1)
+    return common, tuple((path, ", ".join(shorten(texts, MOST))) for path, texts in values.items() if len(texts) > 1)
 
 
 def _dataset_text(source: Mapping[str, Any]) -> str:
@@ -67,10 +67,10 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
     """
     run_counts: dict[str, Counter[str]] = {}
     recorded = {name for job in jobs for environment in job.environments for name in environment}
-    unset_variables = {name: UNSET for name in VARIABLES if name in recorded}
+    defaults = {name: UNSET for name in VARIABLES if name in recorded}
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
-        pairs = {(name, str(value)) for env in job.environments for name, value in {**unset_variables, **env, **code}.items()}
+        pairs = {(name, str(value)) for env in job.environments for name, value in {**defaults, **env, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
             run_counts.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))
     return tuple((name, _values_with_counts(counts)) for name, counts in run_counts.items())
@@ -79,4 +79,4 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
 def _values_with_counts(run_counts: Counter[str]) -> str:
     if len(run_counts) == 1:
         return next(iter(run_counts))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MAX_VALUES))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MOST))

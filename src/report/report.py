@@ -151,7 +151,7 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
-    environment.filters |= {"percent": percent_text, "fenced": fence_command, "base64": lambda png: b64encode(png).decode()}
+    environment.filters |= {"percent": percent_text, "fenced": fence, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
@@ -170,7 +170,7 @@ def escape_markdown(value: Any) -> Any:
     return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", plain_text)
 
 
-def fence_command(command: str) -> Markup:
+def fence(command: str) -> Markup:
     """A shell command as a Markdown code block.  Its fence is longer than any run of backquotes in the command."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", command))])
     return Markup(f"{fence}sh\n{command}\n{fence}")  # not escaped, because it is code

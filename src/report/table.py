@@ -28,7 +28,7 @@ class Column:
     wraps: bool = False  # whether a terminal may break the text between words
 
     @property
-    def terminal_heading(self) -> str:
+    def short_heading(self) -> str:
         """The heading in a terminal."""
         return self.short or self.heading
 
@@ -106,10 +106,10 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     if (frame["n"] > 1).any():
         lines.append("± is the standard deviation over seeds.  95 % CI is the t interval of the mean over seeds.")
     if (frame["n"] == 1).any():
-        half_width, images = _widest_interval(results)
+        width, images = _widest_interval(results)
         lines.append(
             f"One seed (n = 1) cannot rank methods.  With {images:,} test images, the accuracy of a single run has a "
-            f"95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by this interval, "
+            f"95 % interval of up to ±{100 * width:.2f} points (Wilson).  Do not compare rows by this interval, "
             "because all rows share the test images."
         )
     if count := frame["other code"].sum():
@@ -156,7 +156,7 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
-    intervals = ["" if pd.isna(half_width) else f"± {100 * half_width:.2f}" for half_width in frame["test/accuracy ci95"]]
+    intervals = ["" if pd.isna(width) else f"± {100 * width:.2f}" for width in frame["test/accuracy ci95"]]
     columns = [
         Column("n", [str(n) for n in frame["n"]]),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),

@@ -70,9 +70,9 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
         columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
     console.print(_make_table(columns, width), crop=False)
     lines = table_notes(results, frame)
-    dropped_headings = [column.terminal_heading.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
-    if dropped_headings:
-        lines.append(f"The terminal is too narrow for these columns: {', '.join(dropped_headings)} (see table.csv).")
+    hidden = [column.short_heading.replace("-\n", "").replace("\n", " ") for column in numbers if column not in columns]
+    if hidden:
+        lines.append(f"The terminal is too narrow for these columns: {', '.join(hidden)} (see table.csv).")
     for line in lines:
         console.print(Text(line, style="dim"), soft_wrap=False)
 
@@ -91,7 +91,7 @@ def _table_width(columns: Sequence[Column], *, wrap: bool = True) -> int:
     """The width of a table in characters.  With `wrap`, a column that can wrap is as narrow as its longest word."""
     widths = []
     for column in columns:
-        lines = [*column.terminal_heading.split("\n"), *column.texts]
+        lines = [*column.short_heading.split("\n"), *column.texts]
         pieces = [word for line in lines for word in line.split()] if wrap and column.wraps else lines
         widths.append(max(map(cell_len, pieces)))
     return sum(widths) + 2 * (len(widths) - 1)
@@ -103,7 +103,7 @@ def _make_table(columns: Sequence[Column], width: int) -> Table:
     table.width = min(_table_width(columns, wrap=False), max(_table_width(columns), width))
     for column in columns:
         alignment: Literal["right", "left"] = "right" if column.numeric else "left"
-        table.add_column(Text(column.terminal_heading), justify=alignment, no_wrap=not column.wraps)
+        table.add_column(Text(column.short_heading), justify=alignment, no_wrap=not column.wraps)
     for texts in zip(*(column.texts for column in columns), strict=True):
         table.add_row(*map(Text, texts))
     return table

@@ -32,7 +32,8 @@ def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, F
     for key, group in cells.items():
         # Two cells get the same name if only their datasets differ, or if two keys have the same last part.
         cell = cell_names[key] if frequency[cell_names[key]] == 1 else f"{cell_names[key]} {key[:6]}"
-        runs |= {f"{cell} s{job.settings['seed']}": job for job in sorted(group, key=lambda job: int(job.settings["seed"]))}
+        by_seed = sorted(group, key=lambda job: int(job.settings["seed"]))
+        runs |= {f"{cell} s{job.settings['seed']}": job for job in by_seed}
     return runs
 
 

@@ -20,7 +20,7 @@ def failure_reason(folder: Path, status: str, cause: str, earlier_record: Record
     """Return why a job that has ended has no result, or an empty string if it has one.
 
     If the job started but did not record its end, this writes `cause` and `status` (KILLED or FAILED) to its journal
-    and log.  `earlier_record` is the journal's last record at launch: if it is a stop record, an earlier attempt wrote it.
+    and log.  `earlier_record` is the journal's last record at launch: a stop record there is from an earlier attempt.
     """
     job = JobFolder(folder)
     try:
@@ -42,9 +42,9 @@ def failure_reason(folder: Path, status: str, cause: str, earlier_record: Record
     return cause
 
 
-def exit_reason(exit_code: int) -> str:
-    """Return a text that says how a process ended; a negative `exit_code` is the number of the signal that ended it."""
-    if exit_code >= 0:
-        return f"its process ended with exit status {exit_code} and without a result"
-    name = signal.Signals(-exit_code).name
-    return f"its process was ended by {name}" + (", which the system sends if memory runs out" if -exit_code == 9 else "")
+def exit_reason(code: int) -> str:
+    """Return a text that says how a process ended; a negative `code` is the number of the signal that ended it."""
+    if code >= 0:
+        return f"its process ended with exit status {code} and without a result"
+    name = signal.Signals(-code).name
+    return f"its process was ended by {name}" + (", which the system sends if memory runs out" if -code == 9 else "")

@@ -45,7 +45,7 @@ def distinguishing_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_same_configuration(stored: Mapping[str, Any], config: Config) -> bool:
+def is_same_config(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether a stored configuration describes the same job as `config` if their data are equal."""
     return distinguishing_values(flatten_mapping(stored)) == distinguishing_values(flatten_dataclass(config))
 

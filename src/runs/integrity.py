@@ -16,7 +16,7 @@ from src.config import KEYS, affects_results
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing_values, job_key
 from src.runs.predictions import Predictions, load_predictions
-from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, find_fault, record_fault
+from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
 from src.runs.sweep import Sweep
 from src.schema import flatten_mapping
 from src.storage.png import picture_fault
@@ -102,7 +102,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         if record["kind"] in COMPLETE_KINDS and (reason := record_fault(record, whole=True)):
             return f"has a {record['kind']} record that {reason}"
     start = job.start
-    if reason := configuration_fault(start["config"]) or find_fault(start["source"], SOURCE):
+    if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):
         return reason
     epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epoch_numbers) < epoch_count:
@@ -110,7 +110,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     if epoch_numbers != list(range(1, epoch_count + 1)):
         return f"does not hold exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
-        if reason := find_fault(record["metrics"], EPOCH_METRICS):
+        if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
     stored = flatten_mapping(start["config"])
     computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
@@ -119,15 +119,15 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 
-def _contradiction(result: Mapping[str, Any], epochs: Any, image_count: int) -> str:
+def _contradiction(result: Mapping[str, Any], epochs: Any, total: int) -> str:
     """Return how a result contradicts itself or the job's journal, or an empty string."""
     metrics, last_metrics = result["metrics"], epochs[-1]["metrics"]
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
     journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
-    if metrics["test/errors"] > image_count:
-        return f"has test/errors={metrics['test/errors']} of {image_count} test images"
-    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / image_count)) > TOLERANCE:
-        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {image_count} images"
+    if metrics["test/errors"] > total:
+        return f"has test/errors={metrics['test/errors']} of {total} test images"
+    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / total)) > TOLERANCE:
+        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {total} images"
     for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"

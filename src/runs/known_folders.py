@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import Config
 from src.runs.folder import JobFolder
-from src.runs.identity import applies, is_same_configuration
+from src.runs.identity import applies, is_same_config
 from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.schema import flatten_dataclass, flatten_mapping
@@ -16,15 +16,15 @@ from src.storage.stored import NoAccess, exists
 
 
 def plan_job(
-    key: str, values: Mapping[str, Any], varying_keys: Sequence[str], unusual_keys: Sequence[str], folders: "KnownFolders"
+    key: str, values: Mapping[str, Any], varying_keys: Sequence[str], unusual_keys: Sequence[str], known: "KnownFolders"
 ) -> PlannedJob:
     """Return the planned job with this key: its name, its existing or future folder, and its params.
 
-    `values` holds the configuration by dotted key.  The keys in `varying_keys` differ between the sweep's jobs, and the keys
-    in `unusual_keys` differ from the defaults.  All these keys become params, and the keys in `unusual_keys` form the name.
+    `values` holds the configuration by dotted key.  `varying_keys` differ between the sweep's jobs, and `unusual_keys`
+    differ from the defaults.  All these keys become params, and `unusual_keys` form the name.
     """
     name = job_name(values, unusual_keys)
-    folder = folders.find(key)
+    folder = known.find(key)
     param_keys = [path for path in dict.fromkeys(["norm.name", *varying_keys, *unusual_keys]) if applies(path, values)]
     return PlannedJob(
         key=key,
@@ -79,6 +79,6 @@ class KnownFolders:
         for folder in (JobFolder(self.jobs_folder / name) for name in names):
             start = next(iter(folder.records()), {})
             stored = start.get("config", {})
-            if flatten_mapping(stored).get("data.root") == root and is_same_configuration(stored, config):
+            if flatten_mapping(stored).get("data.root") == root and is_same_config(stored, config):
                 dated_folders.append((start["time"], folder.path))
         return JobFolder(max(dated_folders)[1]) if dated_folders else None

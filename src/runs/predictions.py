@@ -122,9 +122,9 @@ def class_accuracies(predictions: Predictions, classes: Sequence[str]) -> list[d
     mistakes = counts - np.diag(counts.diagonal())
     rows: list[dict[str, Any]] = []
     for position, name in enumerate(classes):
-        image_count, correct_count = int(counts[position].sum()), int(counts[position, position])
+        images, hits = int(counts[position].sum()), int(counts[position, position])
         confused_class = int(mistakes[position].argmax())
         times = int(mistakes[position, confused_class])
-        row = {"class": name, "images": image_count, "errors": image_count - correct_count, "accuracy": correct_count / image_count if image_count else None}
+        row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
         rows.append(row | {"mostly taken for": classes[confused_class] if times else None, "times": times})
     return rows

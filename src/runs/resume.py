@@ -3,14 +3,14 @@
 from src.config import Config
 from src.runs.checkpoint import UnreadableCheckpoint, load_checkpoint
 from src.runs.folder import JobFolder
-from src.runs.identity import code_digest, is_same_configuration
+from src.runs.identity import code_digest, is_same_config
 from src.runs.shapes import record_fault
 
 
 def is_same_job(job: JobFolder, config: Config) -> bool:
     """Whether this folder holds the job that `config` describes, according to the first record of its journal."""
     records = job.records()
-    return bool(records) and records[0]["kind"] == "start" and is_same_configuration(records[0].get("config", {}), config)
+    return bool(records) and records[0]["kind"] == "start" and is_same_config(records[0].get("config", {}), config)
 
 
 def can_resume(job: JobFolder, config: Config) -> bool:

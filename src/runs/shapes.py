@@ -62,7 +62,7 @@ def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
     )
 
 
-def find_fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
+def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
     """Return the first fault in a record's fields, or an empty string; if `whole`, a missing field is a fault."""
     if not isinstance(value, dict):
         return f"is {short_text(value)}, not a JSON object"
@@ -182,28 +182,28 @@ PLANNED_JOB: Shape = {
 
 def record_fault(record: Any, *, whole: bool = False) -> str:
     """Return the fault in a journal record, or an empty string; if `whole`, a missing field is a fault."""
-    reason = find_fault(record, EVERY_RECORD)
+    reason = fault(record, EVERY_RECORD)
     if reason or record["kind"] not in RECORDS:  # a later version may have added this kind
         return reason
-    if reason := find_fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
+    if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
-        return find_fault(metrics, dict.fromkeys(metrics, NUMBER))
-    reason = find_fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+        return fault(metrics, dict.fromkeys(metrics, NUMBER))
+    reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
     return f"has a source that {reason}" if reason else ""
 
 
 def result_fault(result: Any) -> str:
     """Return the fault in the fields of a job's result, or an empty string."""
-    return find_fault(result, RESULT) or find_fault(result["metrics"], RESULT_METRICS) or find_fault(result["seconds"], RESULT_SECONDS)
+    return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
 
 
 def sweep_fault(sweep: Any) -> str:
     """Return the fault in the fields of a sweep's manifest, or an empty string."""
-    if reason := find_fault(sweep, SWEEP):
+    if reason := fault(sweep, SWEEP):
         return reason
-    reasons = (find_fault(job, PLANNED_JOB) for job in sweep["jobs"])
+    reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
     return next((f"has a job that {reason}" for reason in reasons if reason), "")

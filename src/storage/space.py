@@ -41,10 +41,10 @@ def check_space(folder: Path, jobs: int, required_folders: Iterable[Path] = ()) 
     for path in required_folders:
         nearest_folder(path)
     jobs_folder = nearest_folders["jobs"]
-    free_space = free_bytes(jobs_folder)
-    if jobs and free_space is not None and free_space < (needed_space := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
+    free = free_bytes(jobs_folder)
+    if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
-            f"{jobs_folder} has {megabytes_text(free_space)} free, but {counted(jobs, 'job')} may need {megabytes_text(needed_space)}",
+            f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
             "a current folder on a disk with more room",
             advice="fewer values, or the same command once there is room: it skips finished jobs",
         )
@@ -82,6 +82,6 @@ def nearest_folder(path: Path) -> Path:
     raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 
 
-def megabytes_text(size: int) -> str:
+def megabytes(size: int) -> str:
     """Return a number of bytes as text, such as `12 MB`."""
     return f"{size / 1e6:,.0f} MB"

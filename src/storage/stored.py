@@ -31,9 +31,9 @@ class NoAccess(BadInput):
     """Raised for a file that this user may not read; `reason` names its owner and the command that gives access."""
 
     def __init__(self, path: Path) -> None:
-        owner = owner_of(visible_path := nearest_visible(path))
-        refusal = f"you may not read {path}, {'which' if visible_path == path else f'since {visible_path}'} belongs to {owner}"
-        command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible_path == path else visible_path))}"
+        owner = owner_of(visible := nearest_visible(path))
+        refusal = f"you may not read {path}, {'which' if visible == path else f'since {visible}'} belongs to {owner}"
+        command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
         super().__init__(refusal, advice=f"ask {owner} to run {command}")
         self.reason = f"{refusal}; ask {owner} to run {command}"
 
@@ -133,8 +133,8 @@ def owner_of(path: Path) -> str:
 
 def nearest_visible(path: Path) -> Path:
     """Return the path, or the nearest folder above it, that this user can see."""
-    for visible_path in (path, *path.parents):
+    for visible in (path, *path.parents):
         with contextlib.suppress(OSError):
-            visible_path.stat()
-            return visible_path
+            visible.stat()
+            return visible
     return Path()

@@ -51,7 +51,8 @@ def check_command_line() -> None:
         return
     check_words(arguments.overrides, groups)
     overrides = [parse_word(word, groups) for word in arguments.overrides]
-    has_preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    presets = [override for override in overrides if override.key_or_group == "experiment"]
+    has_preset = any(preset.value() for preset in presets)
     for override in overrides:
         if is_hydra_key(override.key_or_group):
             check_hydra_key(override, has_preset=has_preset)
@@ -73,7 +74,7 @@ def check_command_line() -> None:
         filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
         _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
-    null_presets = [override.input_line for override in overrides if override.key_or_group == "experiment" and override.value() is None]
+    null_presets = [preset.input_line for preset in presets if preset.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
 
 
@@ -84,7 +85,8 @@ def _loader_for_command(arguments: Namespace, overrides: Sequence[Override], gro
         if override.key_or_group == SEARCHPATH:
             locations += check_searchpath(override.value(), override.input_line or "")
     other_folders = locations or arguments.config_path or arguments.config_name
-    if not other_folders and (all(_chooses_packaged_options(override, groups) for override in overrides) or _no_plugin_adds_options(overrides)):
+    uses_packaged_options = all(_uses_packaged_options(override, groups) for override in overrides)
+    if not other_folders and (uses_packaged_options or _no_plugin_adds_options(overrides)):
         return None
     config_folder, name = flags.main_config_folder(arguments), arguments.config_name
     loader = make_loader(create_config_search_path(config_folder), locations)
@@ -101,7 +103,7 @@ def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _chooses_packaged_options(override: Override, groups: Groups) -> bool:
+def _uses_packaged_options(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))
@@ -109,10 +111,10 @@ def _chooses_packaged_options(override: Override, groups: Groups) -> bool:
 
 def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
     """Raise BadInput if --cfg, --info or --help would show a sweep, or if --package names a missing part."""
-    swept_overrides = [override for override in overrides if override.is_sweep_override()]
+    swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
-        if getattr(arguments, flag) and swept_overrides:
-            example = f"{swept_overrides[0].key_or_group}={override_values(swept_overrides[0], groups)[0]}"
-            raise BadInput(f"--{flag} shows one configuration, not {swept_overrides[0].input_line}", "one value per key", example)
+        if getattr(arguments, flag) and swept:
+            example = f"{swept[0].key_or_group}={override_values(swept[0], groups)[0]}"
+            raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", example)
     if arguments.cfg:
         flags.check_package(arguments)

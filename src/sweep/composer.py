@@ -40,13 +40,13 @@ class Composer:
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name, self._groups = loader, config_name, option_groups(loader)
         self._parser = OverridesParser.create(config_loader=loader)
-        self._compose_tree_once, self._convert_value_once = functools.cache(self._compose_tree), functools.cache(self._convert_value)
+        self._compose_once, self._convert_once = functools.cache(self._compose_tree), functools.cache(self._convert)
 
     def compose(self, overrides: Mapping[str, str]) -> Config:
         """Return the configuration of one combination; raises UnusedKeyError if the chosen option lacks a key."""
         chosen_options = tuple((name, value) for name, value in overrides.items() if name in self._groups)
         values = {name: value for name, value in overrides.items() if name not in self._groups}
-        tree, config = self._compose_tree_once(chosen_options)
+        tree, config = self._compose_once(chosen_options)
         if config is None or any(map(UNRESOLVED_VALUE.search, values.values())):  # only Hydra resolves references
             tree = copy.deepcopy(tree)
             for name, value in values.items():
@@ -61,9 +61,10 @@ class Composer:
                 continue
             if value == "null" and section in OPTIONS:
                 check_option_key(option.name, section, field_name, None)
-            changes.setdefault(section, {})[field_name] = self._convert_value_once(option.__class__, field_name, name, value)
+            changes.setdefault(section, {})[field_name] = self._convert_once(option.__class__, field_name, name, value)
         top_level_changes = changes.pop("", {})
-        return replace(config, **top_level_changes, **{name: replace(getattr(config, name), **section_changes) for name, section_changes in changes.items()})
+        sections = {name: replace(getattr(config, name), **section) for name, section in changes.items()}
+        return replace(config, **top_level_changes, **sections)
 
     def _compose_tree(self, chosen_options: tuple[tuple[str, str], ...]) -> tuple[DictConfig, Config | None]:
         """Return the tree that Hydra composes from the options, and its Config, or None if the tree has references."""
@@ -77,7 +78,7 @@ class Composer:
             OmegaConf.update(tree, path, value, force_add=True)
         return tree, None if UNRESOLVED_VALUE.search(str(OmegaConf.to_container(tree))) else to_config(tree)
 
-    def _convert_value(self, option: type, field_name: str, path: str, value: str) -> Any:
+    def _convert(self, option: type, field_name: str, path: str, value: str) -> Any:
         """Convert the text `value` of the key `path` to the type of the field in its option's class."""
         node = OmegaConf.structured(option)
         node[field_name] = self._parse_value(path, value)

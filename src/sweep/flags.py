@@ -13,12 +13,12 @@ from src.command import Parser, command_name, typed_path
 from src.config import KEYS
 from src.sweep.option_files import SEARCHPATH, check_searchpath
 from src.sweep.overrides import CONF_FOLDER, is_accepted, parse_word
-from src.sweep.suggestions import Groups, did_you_mean, nearest_word
+from src.sweep.suggestions import Groups, did_you_mean, suggest
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
 EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "fish", "zsh")
-INSTALL_COMMAND = 'eval "$(normlab-train -sc install=bash)"'
+EXAMPLE = 'eval "$(normlab-train -sc install=bash)"'
 
 
 def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
@@ -40,10 +40,10 @@ def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 def check_flags(arguments: Namespace) -> None:
     """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
-    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
-    if len(commands) > 1:
+    flags = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
+    if len(flags) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(commands)} cannot be combined", "one of them", f"{command_name('train')} {write}")
+        raise BadInput(f"{' and '.join(flags)} cannot be combined", "one of them", f"{command_name('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
         raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
@@ -68,14 +68,14 @@ def main_config_folder(arguments: Namespace) -> str:
 
 def check_package(arguments: Namespace) -> None:
     """Raise BadInput, with the known parts, if `--package` names a part that the configuration does not have."""
-    config_kind, part = arguments.cfg, arguments.package
+    kind, part = arguments.cfg, arguments.package
     parts = {prefix for path in KEYS for prefix in (path, path.rpartition(".")[0]) if prefix}
-    is_hydra_part = (part or "").split(".")[0] == "hydra"
-    if part is None or part == "_global_" or (is_hydra_part and config_kind != "job") or (part in parts and config_kind != "hydra"):
+    is_hydra = (part or "").split(".")[0] == "hydra"
+    if part is None or part == "_global_" or (is_hydra and kind != "job") or (part in parts and kind != "hydra"):
         return
-    near_part = nearest_word(part, parts)
-    write = f"--cfg {'hydra' if is_hydra_part else 'job'} --package {part if is_hydra_part or part in parts else near_part or 'norm'}"
-    problem = f"--cfg {config_kind} has no part {part}{did_you_mean(near_part if near_part != part else '')}"
+    guess = suggest(part, parts)
+    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else guess or 'norm'}"
+    problem = f"--cfg {kind} has no part {part}{did_you_mean(guess if guess != part else '')}"
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
@@ -88,14 +88,14 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL_COMMAND)
+        raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", EXAMPLE)
     if verb != "query":
         if not command_name("train").startswith("normlab-"):
-            raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", INSTALL_COMMAND)
+            raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", EXAMPLE)
         return ["-sc", *arguments.overrides]
     line = os.environ.get("COMP_LINE")
     if line is None:
-        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL_COMMAND)
+        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", EXAMPLE)
     typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]

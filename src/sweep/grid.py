@@ -50,7 +50,7 @@ class Grid(Composer):
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         super().__init__(loader, config_name)
-        self._option_settings = functools.cache(lambda chosen_options: identity.job_settings(self.compose(dict(chosen_options))))
+        self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
     def parse_request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
         """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
@@ -69,17 +69,18 @@ class Grid(Composer):
             raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
         seed_word = seed_range(config.seeds, typed_lines)
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
-        outside_overrides = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
+        settings = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
         extra_words = [seed_word] if seed_word else []
-        rest_config = self._config_of_single_values(outside_overrides)  # presets may set both keys outside `params`
+        rest_config = self._config_of_single_values(settings)  # presets may set both keys outside `params`
         extra_words += ["seeds=null"] if rest_config.seeds is not None else []
         extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
-        outside_overrides += self._parser.parse_overrides(extra_words)
-        return RequestedGrid(outside_overrides, parse_cells(config.sweep.cells, outside_overrides, self._groups, self._loader), config)
+        settings += self._parser.parse_overrides(extra_words)
+        return RequestedGrid(settings, parse_cells(config.sweep.cells, settings, self._groups, self._loader), config)
 
     def _config_of_single_values(self, overrides: Sequence[Override]) -> Config:
         """Return the configuration from the words with one value, without keys that only some options of a job have."""
-        single_values = {override.key_or_group: override.get_value_element_as_str() for override in overrides if not override.is_sweep_override()}
+        single_overrides = [override for override in overrides if not override.is_sweep_override()]
+        single_values = {override.key_or_group: override.get_value_element_as_str() for override in single_overrides}
         option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and affects_results(name)}
         return self.compose({name: value for name, value in single_values.items() if name not in option_keys})
 
@@ -126,17 +127,17 @@ class Grid(Composer):
         A user's own option file counts as the package's option that it names, with changed values.
         """
         option_name_keys = [f"{section}.name" for section in OPTIONS]
-        chosen_options = {name: value for name, value in job.overrides.items() if f"{name}.name" in option_name_keys}
-        option_names = {group: str(job.settings.get(f"{group}.name")) for group in chosen_options}
-        chosen_options |= {group: name for group, name in option_names.items() if name in self._groups[group]}
-        default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(chosen_options.items()))
+        options = {name: value for name, value in job.overrides.items() if f"{name}.name" in option_name_keys}
+        option_names = {group: str(job.settings.get(f"{group}.name")) for group in options}
+        options |= {group: name for group, name in option_names.items() if name in self._groups[group]}
+        default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(options.items()))
         changed_options = [name for name in option_name_keys if default_settings.get(name) != job.settings.get(name)]
         return list(dict.fromkeys([*changed_options, *identity.find_differing_keys(job.settings, option_settings)]))
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        varying_keys, known = identity.find_varying_keys(job.settings for job in jobs), KnownFolders(multirun)
-        return varying_keys, [plan_job(job.key, job.settings, varying_keys, self.non_default_keys(job), known) for job in jobs]
+        keys, folders = identity.find_varying_keys(job.settings for job in jobs), KnownFolders(multirun)
+        return keys, [plan_job(job.key, job.settings, keys, self.non_default_keys(job), folders) for job in jobs]
 
 
 @functools.lru_cache(maxsize=1)

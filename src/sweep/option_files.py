@@ -18,9 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
-from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE_KEYS, is_hydra_key
+from src.sweep.hydra_keys import ALLOWED_KEYS, USER_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
-from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, nearest_keys
+from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, suggest_keys
 
 SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
 
@@ -39,7 +39,7 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
     if not isinstance(locations, list) or not all(isinstance(location, str) for location in locations):
         raise BadInput(f"{word} is not a list of folders", "file:///FOLDER or pkg://PACKAGE", example)
     for location in locations:
-        scheme, _, location_path = location.rpartition("://")
+        scheme, _, path = location.rpartition("://")
         if scheme not in ("", "file", "pkg"):
             raise BadInput(f"{word}: Hydra cannot search {location}", "file:///FOLDER or pkg://PACKAGE", example)
         try:
@@ -49,9 +49,9 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
             is_available = False
         if not is_available:
             kind = "package" if scheme == "pkg" else "folder"
-            in_home = location_path.startswith("~") and scheme != "pkg"
-            write = f"'{SEARCHPATH}=[file://{Path.home()}{location_path[1:]}]'" if in_home and location_path[1:2] in "/" else example
-            raise BadInput(f"{word}: there is no {kind} {location_path}", f"an existing {kind}", write)
+            in_home = path.startswith("~") and scheme != "pkg"
+            write = f"'{SEARCHPATH}=[file://{Path.home()}{path[1:]}]'" if in_home and path[1:2] in "/" else example
+            raise BadInput(f"{word}: there is no {kind} {path}", f"an existing {kind}", write)
     return locations
 
 
@@ -113,14 +113,14 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
 def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     is_swept = path.startswith(f"{PARAMS}.")
     path = path.removeprefix(f"{PARAMS}.")
-    if (is_swept and path in groups) or (path.startswith(CHANGEABLE_KEYS) and "_target_" not in path):
+    if (is_swept and path in groups) or (path.startswith(USER_KEYS) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
     if is_hydra_key(path):
         raise BadInput(f"{file}: {path} cannot be set", ALLOWED_KEYS)
     if path not in KEYS:
         section = path.rpartition(".")[0]
         known_keys = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
-        problem = f"{file}: there is no key {path}{did_you_mean(*nearest_keys(path, groups))}"
+        problem = f"{file}: there is no key {path}{did_you_mean(*suggest_keys(path, groups))}"
         raise BadInput(problem, ", ".join(known_keys or sorted({path.split(".")[0] for path in KEYS})))
     if is_swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
         return  # `check_overrides` checks swept values later

@@ -19,7 +19,7 @@ from src.sweep.suggestions import (
     did_you_mean,
     example_override,
     key_refusal,
-    nearest_word,
+    suggest,
     word_refusal,
 )
 
@@ -123,12 +123,12 @@ def is_accepted(word: str, groups: Groups) -> bool:
 
 def _check_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
-    missing_folders = [str(value) for value in values if value is not None and not _is_folder(str(value))]
-    if missing_folders:
+    missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
+    if missing:
         typed_value, folders = line.partition("=")[2], [str(value) for value in values]
         whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
         raise BadInput(
-            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing_folders)}",
+            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing)}",
             "existing folders; quotes around one folder with a comma in its name",
             as_one_word("data.root", whole_name),
         )
@@ -213,8 +213,8 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)
     if value is not None and str(value) not in options:
-        near_option = nearest_word(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near_option)}", allowed, f"{group}={near_option or options[0]}")
+        guess = suggest(str(value), options)
+        raise BadInput(f"{group}={value} is not known{did_you_mean(guess)}", allowed, f"{group}={guess or options[0]}")
 
 
 def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:

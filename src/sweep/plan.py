@@ -13,13 +13,13 @@ from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
-from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes_text, nearest_folder
+from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.wording import counted, joined, shorten
 
-MAX_TABLE_ROWS = 20  # jobs or cells that the table lists
-MAX_NAMED_JOBS = 5  # jobs that a line of the summary names
+MAX_ROWS = 20  # jobs or cells that the table lists
+MOST_NAMES = 5  # jobs that a line of the summary names
 
 
 class Status(NamedTuple):
@@ -60,9 +60,9 @@ class Plan:
         """Read the status of all jobs. `faults` maps the keys of damaged jobs to reasons; None checks every folder."""
         self._sweep, self._multirun = sweep, multirun
         self._faults = job_faults(sweep, multirun) if faults is None else faults
-        self._known_folders, self._code_digest = KnownFolders(multirun), code_digest()
-        self._folder_names = set(self._known_folders.folder_names)
-        self._estimate_pace = pace_estimator(read_timings(self._known_folders.jobs_folder, self._known_folders.folder_names))
+        self._folders, self._code_digest = KnownFolders(multirun), code_digest()
+        self._folder_names = set(self._folders.folder_names)
+        self._estimate_pace = pace_estimator(read_timings(self._folders.jobs_folder, self._folders.folder_names))
         self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
 
     def _make_row(self, job: PlannedJob, combination: GridJob) -> Row:
@@ -71,11 +71,11 @@ class Plan:
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._folder_names:
-            status = read_status(JobFolder(self._known_folders.jobs_folder / job.folder), config.epochs, self._code_digest)
+            status = read_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._estimate_pace(job_kind(asdict(config)))
         seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
-        earlier_folder = self._known_folders.find_on_other_data(job, config)
+        earlier_folder = self._folders.find_on_other_data(job, config)
         return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
     def summary_lines(self) -> list[str]:
@@ -88,28 +88,28 @@ class Plan:
             rows = [row for row in self.rows if row.status.word == word]
             if rows:
                 descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
-                lines.append(f"{word}: {joined(descriptions, MAX_NAMED_JOBS)}")
+                lines.append(f"{word}: {joined(descriptions, MOST_NAMES)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
         other_code = [row.job.label for row in finished if row.status.word != "finished"]
         if other_code:
-            lines.append(f"finished with other code: {joined(other_code, MAX_NAMED_JOBS)}; resume=restart retrains them")
+            lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
             f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier_folder.path.name}"
             for row in self.rows
             if row.earlier_folder
         ]
-        return lines + shorten(changed_data_lines, MAX_NAMED_JOBS, "the data of {:,} more jobs has changed")
+        return lines + shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has changed")
 
     def table_lines(self) -> list[str]:
-        """Return a line per job with its size and status; beyond `MAX_TABLE_ROWS` jobs, a line per cell (all seeds together)."""
+        """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
         from src.training.network import count_parameters  # imports torch, which is slow
 
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
-            cells.setdefault(row.job.key if len(self.rows) <= MAX_TABLE_ROWS else row.job.cell, []).append(row)
+            cells.setdefault(row.job.key if len(self.rows) <= MAX_ROWS else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
-        for first_row, *other_rows in list(cells.values())[:MAX_TABLE_ROWS]:
+        for first_row, *other_rows in list(cells.values())[:MAX_ROWS]:
             name, text = first_row.job.label, first_row.status.text
             if other_rows:
                 counts = Counter(row.status.word for row in (first_row, *other_rows))
@@ -119,8 +119,8 @@ class Plan:
             lines.append((name, f"{parameters:,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
-        if len(cells) > MAX_TABLE_ROWS:
-            table.append(f"  and {len(cells) - MAX_TABLE_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs")
+        if len(cells) > MAX_ROWS:
+            table.append(f"  and {len(cells) - MAX_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
             table.append("resume=restart: existing folders are set aside, and every job is retrained")
         return table
@@ -131,19 +131,19 @@ class Plan:
         if not rows_left:
             return ["nothing left to train"]
         free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
-        of_free_space = f" of {megabytes_text(free_space)} free" if free_space is not None else ""
-        lines = [f"disk: about {megabytes_text(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
+        of_free_space = f" of {megabytes(free_space)} free" if free_space is not None else ""
+        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
         seconds = [row.seconds for row in rows_left if row.seconds is not None]
         if not seconds:
             return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
         total = duration_text(max(sum(seconds) / at_once, *seconds))
-        dissimilar_count = sum(not row.similar for row in rows_left)
-        time_text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
-        if dissimilar_count:
-            time_text += f"; {counted(dissimilar_count, 'estimate')} from jobs with another network, norm or number of threads"
-        return [time_text, *lines]
+        rough_count = sum(not row.similar for row in rows_left)
+        text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        if rough_count:
+            text += f"; {counted(rough_count, 'estimate')} from jobs with another network, norm or number of threads"
+        return [text, *lines]
 
 
 def read_status(job: JobFolder, epochs: int, code: str) -> Status:

@@ -17,7 +17,7 @@ from src.config import KEYS, Config
 from src.sweep.overrides import check_overrides, check_words, list_combinations, parse_word, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
-COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
+COMPACT = (",", ":")  # JSON without spaces
 # A word of a line in `sweep.cells`: no spaces, except inside quotes or brackets.
 CELL_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
@@ -35,22 +35,22 @@ class RequestedGrid:
     """A grid that is not yet expanded into combinations."""
 
     overrides: Sequence[Override]  # without `sweep.cells`
-    cell_lines: Sequence[CellLine]
+    cells: Sequence[CellLine]
     config: Config  # only the keys with one value are set
 
     @property
     def combination_count(self) -> int:
         """The number of combinations, computed without listing them."""
-        count_in_cells = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cell_lines)
-        return math.prod(value_count(override) for override in self.overrides) * (count_in_cells if self.cell_lines else 1)
+        count_in_cells = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cells)
+        return math.prod(value_count(override) for override in self.overrides) * (count_in_cells if self.cells else 1)
 
     def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Yield every combination in Hydra's notation, with its line of `sweep.cells`, or None without such lines."""
-        outside_combinations = list_combinations(self.overrides)
-        if not self.cell_lines:
-            yield from ((combination, None) for combination in outside_combinations)
-        for cell in self.cell_lines:
-            yield from ((inside | other, cell) for inside in list_combinations(cell.overrides) for other in outside_combinations)
+        outside = list_combinations(self.overrides)
+        if not self.cells:
+            yield from ((combination, None) for combination in outside)
+        for cell in self.cells:
+            yield from ((inside | other, cell) for inside in list_combinations(cell.overrides) for other in outside)
 
 
 def parse_cells(
@@ -58,7 +58,7 @@ def parse_cells(
 ) -> list[CellLine]:
     """Parse and check the lines of `sweep.cells`. Raises BadInput, with the line, for the first mistake."""
     outside_lines = {override.key_or_group: override.input_line for override in outside_overrides}
-    cell_lines = []
+    cells = []
     for line in lines:
         words, location = CELL_WORD.findall(line), f"in the cell {line!r}"
         if not words:
@@ -77,8 +77,8 @@ def parse_cells(
             if name in outside_lines:
                 problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
                 raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")
-        cell_lines.append(CellLine(location, overrides))
-    return cell_lines
+        cells.append(CellLine(location, overrides))
+    return cells
 
 
 def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapping[str, str]], Config]) -> str | None:
@@ -86,18 +86,19 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
 
     Returns None if that is impossible, for example because a preset chose the options or no option reads a key.
     """
-    choice_override = next((override for override in words if override.key_or_group == group), None)
+    choice = next((override for override in words if override.key_or_group == group), None)
     all_readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
     readers = {word: names for word, names in all_readers.items() if names and word.startswith(f"{group}.")}
-    if choice_override is None or not choice_override.is_sweep_override() or not {choice_override.input_line, *readers} <= set(sys.argv):
+    if choice is None or not choice.is_sweep_override() or not {choice.input_line, *readers} <= set(sys.argv):
         return None
     lines: dict[str, list[str]] = {}
-    for option in choice_override.sweep_string_iterator():
+    for option in choice.sweep_string_iterator():
         name = getattr(compose({group: option}), group).name
         lines.setdefault(" ".join(word for word, names in readers.items() if name in names), []).append(option)
-    cell_lines = [f"{group}={','.join(options)} {keys_text}".strip() for keys_text, options in lines.items()]
-    if '"' in "".join(cell_lines) or not all(any(word in line for line in lines) for word in readers):
+    cells = [f"{group}={','.join(options)} {keys_text}".strip() for keys_text, options in lines.items()]
+    if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
-    other_words = [word for word in sys.argv[1:] if word not in (choice_override.input_line, *readers)]
-    write = f"{command_name('train')} {shlex.join([*other_words, f'sweep.cells={json.dumps(cell_lines, separators=COMPACT_SEPARATORS)}'])}"
+    other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
+    cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT)}"
+    write = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
     return write if len(write) < LONGEST_LINE else None

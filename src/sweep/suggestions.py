@@ -43,7 +43,7 @@ Groups = Mapping[str, Sequence[str]]
 """The options of each configuration group, by the group's name."""
 
 
-def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
     candidates = {name: name for name in names} | {alias: name for alias, name in ALIASES.items() if name in names}
@@ -51,16 +51,16 @@ def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return candidates[close_names[0]] if close_names else ""
 
 
-def nearest_keys(name: str, groups: Groups) -> list[str]:
+def suggest_keys(name: str, groups: Groups) -> list[str]:
     """Return the groups and keys that a name with a missing or wrong section probably means."""
     section, _, last_part = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
     section_keys = [path for path in paths if path.rpartition(".")[0] == GROUP_NODES.get(section, section)]
-    if section and (nearest_part := nearest_word(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
-        return [path for path in section_keys if path.endswith(f".{nearest_part}")]
+    if section and (near_part := suggest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
+        return [path for path in section_keys if path.endswith(f".{near_part}")]
     last_parts = [path.rpartition(".")[2] for path in paths]
-    nearest_part = nearest_word(last_part, [*({} if section else groups), *last_parts, *paths])
-    return [path for path in [*groups, *paths] if nearest_part and nearest_part in (path, path.rpartition(".")[2])]
+    near_part = suggest(last_part, [*({} if section else groups), *last_parts, *paths])
+    return [path for path in [*groups, *paths] if near_part and near_part in (path, path.rpartition(".")[2])]
 
 
 def did_you_mean(*names: str) -> str:
@@ -91,7 +91,7 @@ def word_refusal(word: str, groups: Groups) -> BadInput:
     option = ALIASES.get(name, name)
     matches = [group for group, options in groups.items() if option in options]
     top_level_names = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    near_key = [*nearest_keys(name, groups), "norm"][0]
+    near_key = [*suggest_keys(name, groups), "norm"][0]
     write = f"{matches[0]}={option}" if len(matches) == 1 else f"{near_key}={groups.get(near_key, ['VALUE'])[0]}"
     if name in ("help", "version"):
         write = f"--{name}"
@@ -103,7 +103,7 @@ def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[st
     for group, node in GROUP_NODES.items():
         if name == node:
             return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
-    near_keys = nearest_keys(name, groups)
+    near_keys = suggest_keys(name, groups)
     write = " or ".join(_override_with_value(path, value, groups, is_accepted) for path in near_keys)
     section, _, last_part = name.rpartition(".")
     section_keys = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]

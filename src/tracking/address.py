@@ -1,7 +1,7 @@
 """Reads and checks the address of the MLflow store, and tries to reach the store, without importing MLflow.
 
 Only `MLFLOW_TRACKING_URI` may hold an address with a password, because logs store the command line and the
-configuration. All printed texts pass through `mask_secrets` or `error_reason`, which hide user names and passwords.
+configuration. All printed texts pass through `redact` or `error_reason`, which hide user names and passwords.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from urllib.request import getproxies
 
-from src.bad_input import BadInput, mask_secrets
+from src.bad_input import BadInput, redact
 from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, one for each version of its tables
@@ -70,7 +70,7 @@ def is_database(uri: str) -> bool:
 def error_reason(error: BaseException, uri: str) -> str:
     """Return the line of a library's error that gives the reason, without the password of the store's address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    text = mask_secrets(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's reason
+    text = redact(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's reason
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
     if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
@@ -85,14 +85,14 @@ def _secrets(uri: str) -> set[str]:
     if not at or not holds_secret(uri):
         login = ""
     values = [login, *login.split(":", 1), *re.split(r"[@:/?#]", login)]
-    values += [value for name, value in parse_qsl(urlsplit(uri).query) if mask_secrets(f"?{name}={value}") != value]
+    values += [value for name, value in parse_qsl(urlsplit(uri).query) if redact(f"?{name}={value}") != value]
     return {text for value in values for text in (value, unquote(value)) if text}
 
 
 def holds_secret(uri: str) -> bool:
     """Return whether an address holds a user name or a password, even if it is mistyped."""
     uri = "".join(uri.split())
-    return mask_secrets(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
+    return redact(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
@@ -112,13 +112,13 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     return BadInput(f"{key} holds a login, which logs would keep", "an address without it", advice=f"set {advice}")
 
 
-def check_address(settings: Tracking, uri_option: str = "tracking.uri") -> None:
+def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
     """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    Creates no file. `uri_option` is the option that sets the address.
+    Creates no file. `option` is the option that sets the address.
     """
     uri = store_uri(settings)
-    key = uri_option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
+    key = option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = scheme_of(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _secret_refusal(key, uri)
@@ -128,17 +128,18 @@ def check_address(settings: Tracking, uri_option: str = "tracking.uri") -> None:
     except ValueError:
         allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
-    write = "tracking=none to train without MLflow" if uri_option == "tracking.uri" else f"{uri_option} ADDRESS"
+    address = f"{key}={redact(uri)}"
+    write = "tracking=none to train without MLflow" if option == "tracking.uri" else f"{option} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
         allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
-        raise BadInput(f"{key}={mask_secrets(uri)}: MLflow cannot open such a store", allowed, f"{uri_option}=sqlite:///mlflow.db")
+        raise BadInput(f"{address}: MLflow cannot open such a store", allowed, f"{option}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
-        _check_sqlite_file(uri, f"{key}={mask_secrets(uri)}", write)
+        _check_sqlite_file(uri, address, write)
     elif scheme in DATABASES:
-        _check_port(uri_parts, f"{key}={mask_secrets(uri)}", "a running database", write)
+        _check_port(uri_parts, address, "a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:

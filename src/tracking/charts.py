@@ -36,13 +36,13 @@ def chart_layout(
         charts.append(_chart(key, "most confident mistakes", "IMAGE", IMAGE_KEY, content))
 
     sections.append(_section(key, "curves", columns=2, height=360))
-    shown_metric, folded_metric = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
+    shown, folded = ("train/penalty", "time/train_seconds") if penalty else ("time/train_seconds", "train/penalty")
     charts += [_line_chart(key, "curves", metric, scale) for metric in ("val/loss", "train/loss", "train/accuracy")]
-    charts.append(_line_chart(key, "curves", shown_metric))
+    charts.append(_line_chart(key, "curves", shown))
 
     # MLflow's page adds a section for each metric without a chart, so this folded section holds all other metrics.
     sections.append(_section(key, "more", columns=2, height=300, display=False))
-    charts.append(_line_chart(key, "more", folded_metric))
+    charts.append(_line_chart(key, "more", folded))
     charts += [_bar_chart(key, "more", metric) for metric in ("best/val_accuracy", "test/accuracy", "test/loss")]
     return sections, charts
 

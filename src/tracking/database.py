@@ -74,7 +74,7 @@ def update_paths(uri: str, multirun: Multirun) -> None:
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
             is_ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
             has_other_path = EXPERIMENTS.c.artifact_location != multirun.artifacts
-            _update_rows(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
+            _update(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
     place_files(uri, multirun)
 
 
@@ -87,7 +87,7 @@ def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None
     if run_id is not None:
         must_change = must_change & (RUNS.c.run_uuid == run_id)
     with _make_engine(uri).begin() as connection:
-        _update_rows(connection, RUNS, must_change, artifact_uri=right_path)
+        _update(connection, RUNS, must_change, artifact_uri=right_path)
 
 
 def _is_projects_own(uri: str, multirun: Multirun) -> bool:
@@ -105,8 +105,8 @@ def _is_projects_own(uri: str, multirun: Multirun) -> bool:
 def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
     """Add the tags of normlab to experiments and runs of older versions, which did not set them."""
     is_old = EXPERIMENTS.c.artifact_location.like("file:%/multirun/artifacts")
-    untagged_experiments = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
-    if rows := [{"experiment_id": experiment_id, "key": FILES_TAG, "value": "true"} for experiment_id in connection.scalars(untagged_experiments)]:
+    untagged = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
+    if rows := [{"experiment_id": id_, "key": FILES_TAG, "value": "true"} for id_ in connection.scalars(untagged)]:
         connection.execute(sa.insert(EXPERIMENT_TAGS), rows)
     tagged_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
     our_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == "kind", TAGS.c.value.in_(["job", "sweep"]))
@@ -117,16 +117,16 @@ def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
 
 def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
     """Replace a folder's old id by its new id in the tags of all runs and experiments."""
-    _update_rows(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old), value=new)
+    _update(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old), value=new)
     tags = sa.select(EXPERIMENT_TAGS.c.experiment_id, EXPERIMENT_TAGS.c.key)
     for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
         new_key = key.replace(old, new)
         if not _has_row(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
-            _update_rows(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
+            _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
-def _update_rows(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
+def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
     if _has_row(connection, table, where):
         connection.execute(sa.update(table).where(where).values(values))

@@ -117,11 +117,11 @@ class Delivery:
             sweep_tag(self._sweep_mark): "true",
         }
         runs = self._find_runs()
-        candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
-        if not candidates:
-            candidates = self._store.adopt_runs(self._store.find_old_runs(kind="job", job_key=self._job.key, attempt=attempt))
-        if candidates:
-            run = max(candidates, key=lambda run: run.info.status == "FINISHED")
+        matches = [run for run in runs if run.data.tags.get("attempt") == attempt]
+        if not matches:
+            matches = self._store.adopt(self._store.find_old_runs(kind="job", job_key=self._job.key, attempt=attempt))
+        if matches:
+            run = max(matches, key=lambda run: run.info.status == "FINISHED")
         else:
             all_tags = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
             run = client.get_run(self._store.create_run(start["time"], all_tags, self._job.label))

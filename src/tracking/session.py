@@ -165,16 +165,16 @@ class Tracker:
                 self._say(f"  {status}: {hint}")
         runs = list(self._open_runs)  # a copy, because the thread may still change the list
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
-        undelivered = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
-        if undelivered:
+        entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
+        if entries:
             cause = _short_text(error_reason(self._error, self._uri)) if self._error else "no answer in time"
-            self._say_undelivered([f"{', '.join(undelivered)}: {cause}"])
-        if undelivered or self._refused_runs:
+            self._say_undelivered([f"{', '.join(entries)}: {cause}"])
+        if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._sweep_run is not None
         for line in self._sweep_run.page_lines():
             self._say(line)
-        return not (undelivered or self._refused_runs or faults)
+        return not (entries or self._refused_runs or faults)
 
     def _say_undelivered(self, texts: list[str]) -> None:
         for text in texts:

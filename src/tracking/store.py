@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from src.bad_input import BadInput, mask_secrets
+from src.bad_input import BadInput, redact
 from src.options import Tracking
 from src.runs.multirun import Multirun, identify_folder, save_identity
 from src.tracking.address import EXAMPLES, default_uri, is_database, error_reason, store_uri
@@ -29,7 +29,7 @@ class Store:
     """An open store, its experiment, and the `multirun` folder that delivers to the experiment."""
 
     client: MlflowClient
-    uri: str = field(repr=False)  # may hold a password, so print only `mask_secrets(uri)`
+    uri: str = field(repr=False)  # may hold a password, so print only `redact(uri)`
     experiment_id: str
     multirun: Multirun
     shared: bool  # whether other folders deliver to this experiment too
@@ -40,7 +40,7 @@ class Store:
         """The address of the store's server, or the command that shows the store's database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
-        if mask_secrets(self.uri) != self.uri:
+        if redact(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {URI_VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
@@ -52,7 +52,7 @@ class Store:
         """Find runs with these tags that have no folder id, because an older version created them."""
         return [run for run in self._search_runs(tags) if ID_TAG not in run.data.tags]
 
-    def adopt_runs(self, runs: Iterable[Run]) -> list[Run]:
+    def adopt(self, runs: Iterable[Run]) -> list[Run]:
         """Tag runs without a folder id with the id of this folder, and return them."""
         adopted_runs = list(runs)
         for run in adopted_runs:
@@ -81,10 +81,10 @@ class Store:
         return self.client.get_run(run_id)
 
 
-def open_store(settings: Tracking, folder: Path, experiment_option: str = "tracking.experiment") -> Store:
+def open_store(settings: Tracking, folder: Path, option: str = "tracking.experiment") -> Store:
     """Open the store and the experiment, and create both if they are missing.
 
-    Creates the `multirun` folder `folder` once the store is open. `experiment_option` is the option that names an experiment.
+    Creates the `multirun` folder `folder` once the store is open. `option` is the option that names an experiment.
     Raises BadInput if the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
@@ -103,7 +103,7 @@ def open_store(settings: Tracking, folder: Path, experiment_option: str = "track
                 multirun = save_identity(multirun)  # saved first, so the next command repeats a killed update
                 update_paths(uri, multirun)
         experiment = _find_or_create_experiment(client, name, multirun, local=local)
-        _check_experiment(experiment, multirun, uri, experiment_option, local=local)
+        _check_experiment(experiment, multirun, uri, option, local=local)
         if multirun.new:
             multirun = save_identity(multirun)
             if local:
@@ -112,27 +112,28 @@ def open_store(settings: Tracking, folder: Path, experiment_option: str = "track
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise any error
-        refuse_store(error, uri, "cannot be opened", experiment_option)
+        refuse_store(error, uri, "cannot be opened", option)
     return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES_TAG in experiment.tags))
 
 
-def refuse_store(error: Exception, uri: str, problem: str, experiment_option: str) -> NoReturn:
-    """Raise BadInput for an error of a store, without its password; `experiment_option` is the option that names an experiment."""
+def refuse_store(error: Exception, uri: str, problem: str, option: str) -> NoReturn:
+    """Raise BadInput for an error of a store, without its password; `option` is the option that names an experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
-    suggestions = ["tracking=none"] if experiment_option == "tracking.experiment" else []  # not in src.sync
+    fixes = ["tracking=none"] if option == "tracking.experiment" else []  # not in src.sync
     allowed = EXAMPLES
     if package:
-        suggestions.insert(0, f"pip install {package}")
+        fixes.insert(0, f"pip install {package}")
     elif "mlflow db upgrade" in str(error):
-        suggestions.insert(0, f"mlflow db upgrade {shlex.quote(uri) if mask_secrets(uri) == uri else URI_VARIABLE}")
+        fixes.insert(0, f"mlflow db upgrade {shlex.quote(uri) if redact(uri) == uri else URI_VARIABLE}")
     elif status == 401:
         allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
     elif status == 403:
         allowed = "an experiment that you may write to"
-        suggestions.insert(0, f"{experiment_option}=NAME")
-    cause = error if mask_secrets(uri) == uri else None  # the error's traceback would show the password
-    raise BadInput(f"the store {mask_secrets(uri)} {problem}: {error_reason(error, uri)}", allowed, ", or ".join(suggestions)) from cause
+        fixes.insert(0, f"{option}=NAME")
+    cause = error if redact(uri) == uri else None  # the error's traceback would show the password
+    problem = f"the store {redact(uri)} {problem}: {error_reason(error, uri)}"
+    raise BadInput(problem, allowed, ", or ".join(fixes)) from cause
 
 
 def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
@@ -155,7 +156,7 @@ def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multir
     return experiment
 
 
-def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, experiment_option: str, *, local: bool) -> None:
+def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, option: str, *, local: bool) -> None:
     """Raise BadInput if an experiment was deleted, or if a server's experiment keeps its files in a user's folder."""
     if not experiment.experiment_id:
         raise OSError("the server's answer names no experiment")
@@ -163,14 +164,14 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, expe
         is_default = uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI"))
         restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise BadInput(
-            f"the experiment {experiment.name} was deleted from {mask_secrets(uri)}",
-            f"another name ({experiment_option}=NAME), or restore it",
-            restore if is_default else f"MLFLOW_TRACKING_URI={mask_secrets(uri)} {restore}",
+            f"the experiment {experiment.name} was deleted from {redact(uri)}",
+            f"another name ({option}=NAME), or restore it",
+            restore if is_default else f"MLFLOW_TRACKING_URI={redact(uri)} {restore}",
         )
     if FILES_TAG in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
         folder = unquote(experiment.artifact_location)
-        problem = f"the experiment {experiment.name} of {mask_secrets(uri)} keeps its files in {folder}, not on the server"
-        raise BadInput(problem, "another experiment", f"{experiment_option}=NAME")
+        problem = f"the experiment {experiment.name} of {redact(uri)} keeps its files in {folder}, not on the server"
+        raise BadInput(problem, "another experiment", f"{option}=NAME")
 
 
 def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:

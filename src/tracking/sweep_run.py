@@ -65,7 +65,7 @@ class SweepRun:
         starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         attempts = {str(records[0].get("time")) for records in starts if records}
         children = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt_runs(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
+        return self._store.adopt(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
 
     def _write_description(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
@@ -111,7 +111,7 @@ class SweepRun:
         Raises OSError if a file did not arrive, and UndeliverableError if the store refuses a file for good.
         """
         client, folder = self._store.client, self._sweep.folder(self._multirun)
-        jobs = [job for job in (planned_job.folder_in(self._multirun) for planned_job in self._sweep.jobs) if is_readable(job)]
+        jobs = [folder for folder in (job.folder_in(self._multirun) for job in self._sweep.jobs) if is_readable(folder)]
         end_time = max(self._start_time, *(last_change_time(job) for job in jobs))
         counts = {
             "sweep/jobs": len(self._sweep.jobs),

@@ -51,7 +51,7 @@ def sweep_views(
 ) -> dict[str, str]:
     """Return all views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
 
-    Every job must log the params `varying_params`. `created_ms`, in milliseconds since 1970, is the time of the sweep, so the
+    Every job must log `varying_params`. `created_ms`, in milliseconds since 1970, is the time of the sweep, so the
     same sweep always gives the same views. `images` is the number of jobs with a picture of their mistakes.
     """
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}

@@ -88,6 +88,6 @@ class Board(Display):
 
     def seconds_left(self) -> float | None:
         """Return the seconds until all jobs end at this command's speed so far; None until enough work is done."""
-        work_done = self._ended_count + sum(update.share_done for _, update in self._rows.values() if update is not None)
-        work_done_now, elapsed = work_done - self._work_done_before, time.monotonic() - self._start_time
-        return elapsed / work_done_now * (self._job_count - work_done) if work_done_now > 0.05 and elapsed > 2 else None
+        done = self._ended_count + sum(update.share_done for _, update in self._rows.values() if update is not None)
+        done_now, elapsed = done - self._work_done_before, time.monotonic() - self._start_time
+        return elapsed / done_now * (self._job_count - done) if done_now > 0.05 and elapsed > 2 else None

@@ -14,7 +14,7 @@ CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; 
 UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
 # Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
 TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
-NEEDED_MEMORY = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
+NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
@@ -68,21 +68,21 @@ def memory_limit(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHI
 
 def check_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
-    memory, address_space = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
+    memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
-        raise BadInput(f"the jobs cannot start: a control group allows {_gigabytes_text(memory)} of memory", NEEDED_MEMORY)
-    if address_space != resource.RLIM_INFINITY and address_space <= TOO_FEW_ADDRESSES:
-        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_gigabytes_text(address_space)}", NEEDED_MEMORY, "ulimit -v unlimited")
+        raise BadInput(f"the jobs cannot start: a control group allows {_in_gb(memory)} of memory", NEEDED)
+    if addresses != resource.RLIM_INFINITY and addresses <= TOO_FEW_ADDRESSES:
+        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
 def memory_refusal(problem: str) -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
-    limit = "" if memory is None else f": a control group allows {_gigabytes_text(memory)}"
-    return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED_MEMORY, "hydra.launcher.workers=1")
+    limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
+    return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
 
 
-def _gigabytes_text(byte_count: int) -> str:
+def _in_gb(byte_count: int) -> str:
     return f"{byte_count / 1e9:.2f} GB"
 
 

@@ -72,18 +72,18 @@ class FailurePolicy:
 
     def __init__(self, limits: SweepLimits) -> None:
         self._limits = limits
-        self._failure_counts: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self.stop_reason = ""  # why the sweep must not continue; empty while it may
 
     def may_continue_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.stop_reason:
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are alike
-            self._failure_counts[failure_kind] = self._failure_counts.get(failure_kind, 0) + 1
+            self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.stop_reason = "a job failed and sweep.on_failure=stop"
-            elif self._failure_counts[failure_kind] >= self._limits.same_failures:
-                self.stop_reason = f"{self._failure_counts[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
+            elif self._counts[failure_kind] >= self._limits.same_failures:
+                self.stop_reason = f"{self._counts[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
         return not self.stop_reason
 
 
@@ -97,25 +97,25 @@ class _RunningJob:
 def run_tasks(
     engine: Engine, tasks: Sequence[Task], may_continue_after: Callable[[Outcome], bool], display: Display
 ) -> Iterator[Outcome]:
-    """Run all tasks and yield an outcome when a job ends; if `may_continue_after(outcome)` is false, start no more jobs.
+    """Run all tasks and yield each job's outcome; start no more jobs once `may_continue_after(outcome)` is false.
 
     A Ctrl-C or SIGTERM stops the running jobs at their last checkpoints; its exception is raised again.
     """
-    waiting_tasks, running_jobs = list(tasks), list[_RunningJob]()
+    waiting_tasks, jobs = list(tasks), list[_RunningJob]()
     try:
-        while waiting_tasks or running_jobs:
-            while len(running_jobs) < max(engine.slots, 1) and (task := _next_task(waiting_tasks, idle=not running_jobs)):
+        while waiting_tasks or jobs:
+            while len(jobs) < max(engine.slots, 1) and (task := _next_task(waiting_tasks, idle=not jobs)):
                 waiting_tasks.remove(task)
-                running_jobs.append(_RunningJob(task, read_last_record(task.folder)))
-                running_jobs[-1].handle = engine.submit(task, live=display.live)
+                jobs.append(_RunningJob(task, read_last_record(task.folder)))
+                jobs[-1].handle = engine.submit(task, live=display.live)
                 display.show_start(task)
-            engine.wait([job.handle for job in running_jobs])
-            for job in list(running_jobs):
+            engine.wait([job.handle for job in jobs])
+            for job in list(jobs):
                 updates, cause = engine.poll(job.handle)
                 for update in updates:
                     display.show_progress(job.task, update)
                 if cause is not None:
-                    running_jobs.remove(job)
+                    jobs.remove(job)
                     error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.earlier_record)
                     outcome = Outcome(job.task, error)
                     display.show_end(outcome)
@@ -123,7 +123,7 @@ def run_tasks(
                         waiting_tasks.clear()
                     yield outcome
     except BaseException as interruption:
-        submitted_jobs = [job for job in running_jobs if job.handle is not None]
+        submitted_jobs = [job for job in jobs if job.handle is not None]
         try:
             signal_number = signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT
             engine.stop([job.handle for job in submitted_jobs], signal_number)

@@ -3,7 +3,7 @@ import pytest
 
 from src.errors.answers import RunPredictions, self_confidence
 from src.errors.calibration import calibrate
-from src.errors.labels import find_suspected_labels
+from src.errors.labels import find_suspects
 
 CLASSES = 4
 
@@ -17,7 +17,7 @@ def answers(label, probabilities):
 
 
 def suspects(label, runs):
-    return find_suspected_labels([answers(label, run) for run in runs], np.mean(runs, axis=0))
+    return find_suspects([answers(label, run) for run in runs], np.mean(runs, axis=0))
 
 
 def learnt(truth, seeds, noise=1.0):

@@ -18,7 +18,7 @@ from src.figures.figures import draw_figures
 from src.figures.forest import MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
-from src.figures.reliability import draw_reliability_diagrams
+from src.figures.reliability import draw_reliability
 from src.figures.swept import draw_accuracy_by_key, swept_number_keys, draw_weights_by_l1
 from src.pictures.colours import choose_colour
 from src.report.table import curves_csv
@@ -268,7 +268,7 @@ def test_the_reliability_diagram_is_the_calibration(results):
     dice = np.random.default_rng(0)
     sure = dice.uniform(0.3, 1, 500)
     found = calibrate(sure, dice.uniform(size=500) < sure - 0.1)
-    axes: Any = draw_reliability_diagrams(results.runs, {"gn l1=0": found}).axes[0]
+    axes: Any = draw_reliability(results.runs, {"gn l1=0": found}).axes[0]
     full = found.count > 0
     diagonal, line = axes.lines
     assert diagonal.get_xdata().tolist() == diagonal.get_ydata().tolist()

@@ -19,7 +19,7 @@ from src.runs.identity import (
     cell_key,
     code_digest,
     find_differing_keys,
-    is_same_configuration,
+    is_same_config,
     job_key,
     job_settings,
     stored_settings,
@@ -248,10 +248,10 @@ def test_a_stored_configuration_has_the_leaves_of_today():
 
 def test_the_same_job_is_known_again_wherever_its_data_lies():
     config = configuration()
-    assert is_same_configuration(stored(lambda config: setattr(config.data, "root", "/elsewhere")), config)
-    assert not is_same_configuration(stored(lambda config: setattr(config.reg, "l1", 1e-4)), config)
-    assert not is_same_configuration(stored(lambda config: setattr(config.reg, "l1", 0.0)), config)  # fewer that are not off
-    assert not is_same_configuration(stored(lambda config: setattr(config.reg, "l2", 1e-4)), config)  # more
+    assert is_same_config(stored(lambda config: setattr(config.data, "root", "/elsewhere")), config)
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l1", 1e-4)), config)
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l1", 0.0)), config)  # fewer that are not off
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l2", 1e-4)), config)  # more
 
 
 def other_norm(config: Config) -> None:

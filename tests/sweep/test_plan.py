@@ -18,7 +18,7 @@ from src.runs.sweep import Sweep
 from src.storage.lock import job_lock
 from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
-from src.sweep.plan import MAX_TABLE_ROWS, Plan
+from src.sweep.plan import MAX_ROWS, Plan
 from src.training.network import count_parameters, make_network
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
@@ -181,7 +181,7 @@ def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world)
         "  gn l1=0, 30 seeds       3,892  30 to train",
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table_lines()
-    assert len(cells) == 1 + MAX_TABLE_ROWS + 1
+    assert len(cells) == 1 + MAX_ROWS + 1
     assert cells[-1] == "  and 30 more lines; the sweep has 50 jobs"
 
 
