@@ -132,11 +132,7 @@ class UnusedKeyError(BadInput):
 
 
 def check_config(config: Config) -> None:
-    """Check that a job can be trained with this configuration.
-
-    Raises:
-        BadInput: if it cannot; the message names the key, its value, the valid values and an example.
-    """
+    """Raise BadInput, with the key, its value, the valid values and an example, if no job can have this configuration."""
     for path, value in flatten_dataclass(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
@@ -156,11 +152,7 @@ def check_config(config: Config) -> None:
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:
-    """Check the value of one key of an option, such as `groups` of the option `gn` in the group `norm`.
-
-    Raises:
-        BadInput: if the value is missing or not valid.
-    """
+    """Raise BadInput if a key of an option, such as `groups` of `gn` in the group `norm`, lacks a valid value."""
     item = _OPTION_KEYS[section, option][f"{section}.{name}"]
     if value == REQUIRED or (value is None and not item.optional):
         raise BadInput(f"{section}={option} needs {item.path}", item.allowed, f"{item.path}={item.placeholder}")

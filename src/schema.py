@@ -159,11 +159,7 @@ class Key:
         return all(comparisons[word](limit) for word, limit in self.limits.items())
 
     def check(self, value: Any) -> None:
-        """Check that a value has the right type and is in range.
-
-        Raises:
-            BadInput: if it is not valid; the message names the key, the value and the valid values.
-        """
+        """Raise BadInput, with the key, the value and the valid values, if a value has a wrong type or is out of range."""
         if not self.accepts(value):
             value_text = "null" if value is None else value
             write = shlex.quote(f"{self.path}={self.placeholder}")

@@ -20,7 +20,7 @@ from src.config import Config
 from src.console import SteadyConsole, say
 from src.options import Tracking
 from src.runs import identity
-from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_faults
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
@@ -153,7 +153,7 @@ class GridSweeper(Sweeper):
         folders = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in folders:
             try:
-                set_aside(folder, self._multirun)
+                set_aside_folder(folder, self._multirun)
             except BlockingIOError as error:  # another process has just started to train this job
                 raise _restart_refusal([folder.path.name]) from error
         if folders:

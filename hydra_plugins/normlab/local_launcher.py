@@ -74,7 +74,7 @@ class LocalLauncher(Launcher):
         """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
         if any(SUBDIR_KEY not in words for words in combinations):  # from another sweeper, such as Optuna
-            with self._trials.track(combinations) as tasks:
+            with self._trials.track_batch(combinations) as tasks:
                 outcomes = self._train_tasks(tasks)
         else:
             # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.

@@ -62,7 +62,7 @@ class CellPredictions:
         return 2 * self.errors > len(self.runs)
 
     @property
-    def right(self) -> Bools:
+    def correct(self) -> Bools:
         """Whether more than half of the runs classify each image correctly (N,); a tie is neither wrong nor right."""
         return 2 * self.errors < len(self.runs)
 
@@ -100,12 +100,12 @@ def read_cell_predictions(
                 predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
                 runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
         if runs:
-            cells[str(cell)] = _vote(runs, probabilities, votes)
+            cells[str(cell)] = _combine_votes(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities
     return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
 
 
-def _vote(
+def _combine_votes(
     runs: Mapping[str, RunPredictions], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
 ) -> CellPredictions:
     """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""

@@ -56,13 +56,13 @@ class Atlas:
     def wrong_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
         cells = self.answers.values()
-        return self._images_of_one_cell([cell.wrong for cell in cells], [cell.right for cell in cells])
+        return self._images_of_one_cell([cell.wrong for cell in cells], [cell.correct for cell in cells])
 
     @cached_property
     def right_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets right, the highest confidence first."""
         cells = self.answers.values()
-        return self._images_of_one_cell([cell.right for cell in cells], [cell.wrong for cell in cells])
+        return self._images_of_one_cell([cell.correct for cell in cells], [cell.wrong for cell in cells])
 
     def _images_of_one_cell(self, marked: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
         images_by_cell = {}
@@ -86,9 +86,9 @@ class Atlas:
         """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
         if len(self.answers) < 2:
             return ()
-        n = len(self.source["classes"])
+        class_count = len(self.source["classes"])
         means = [
-            np.mean([confusion_counts(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
+            np.mean([confusion_counts(run.label, run.predicted, class_count) for run in cell.runs.values()], axis=0)
             for cell in self.answers.values()
         ]
         return confusion_differences(list(self.answers), np.stack(means))

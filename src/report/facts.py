@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-MOST = 40  # the report shortens a longer list of a key's values
+MAX_VALUES = 40  # the report shortens a longer list of a key's values
 
 
 class Facts(NamedTuple):
@@ -49,7 +49,8 @@ def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
             if path in KEYS and applies(path, job.settings) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
     common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
-    return common, tuple((path, ", ".join(shorten(texts, MOST))) for path, texts in values.items() if len(texts) > 1)
+    varied = {path: texts for path, texts in values.items() if len(texts) > 1}
+    return common, tuple((path, ", ".join(shorten(texts, MAX_VALUES))) for path, texts in varied.items())
 
 
 def _dataset_text(source: Mapping[str, Any]) -> str:
@@ -79,4 +80,4 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
 def _values_with_counts(run_counts: Counter[str]) -> str:
     if len(run_counts) == 1:
         return next(iter(run_counts))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MOST))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MAX_VALUES))

@@ -11,7 +11,7 @@ from src.results.results import Results
 HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines
 
 # TeX code for characters that are special in TeX.  All other characters are left to the document's fonts.
-SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
+SPECIAL_CHARACTERS = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
@@ -63,4 +63,4 @@ def _row_code(first: str, *rest: str) -> str:
 def escape_latex(text: str) -> str:
     """Escape text for LaTeX, on one line, without the control characters that TeX refuses."""
     plain = re.sub(r"[\x00-\x1f\x7f]", "", " ".join(text.split()))
-    return "".join(SPECIAL.get(letter, letter) for letter in plain)
+    return "".join(SPECIAL_CHARACTERS.get(letter, letter) for letter in plain)

@@ -24,7 +24,7 @@ HEADER = b"normlab checkpoint "
 CHECKPOINT_FILES = ("checkpoint-0.pt", "checkpoint-1.pt")
 MAX_CHECKPOINT_SIZE = 2**33  # bytes
 DEVICES_KEY = "devices"  # key of a loaded state: the devices that its tensors were saved from
-HINT = "; resume=restart retrains the job"
+RETRY_HINT = "; resume=restart retrains the job"
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Checkpoints:
         parts = state.get("parts")
         record: Record | None = state.get("record")
         if not isinstance(parts, dict) or self._parts.keys() - parts.keys() or record is None or record_fault(record):
-            raise UnreadableCheckpoint(f"{self._folder} has a checkpoint that lacks a part of the job{HINT}")
+            raise UnreadableCheckpoint(f"{self._folder} has a checkpoint that lacks a part of the job{RETRY_HINT}")
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
@@ -111,12 +111,12 @@ def _read_checkpoint(path: Path) -> State | None:
     head, _, digest_and_content = stored.partition(b"\n")
     version, content = head.removeprefix(HEADER), digest_and_content[32:]
     if stored.startswith((b"PK", b"\x80")):
-        raise UnreadableCheckpoint(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{HINT}")
+        raise UnreadableCheckpoint(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{RETRY_HINT}")
     if not version.isdigit() or stored != checkpoint_bytes(int(version), content):
         log.warning("%s is damaged and is ignored", path)
         return None
     if int(version) != FORMAT:
-        raise UnreadableCheckpoint(f"{path} has format {int(version)}; this version reads format {FORMAT}{HINT}")
+        raise UnreadableCheckpoint(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRY_HINT}")
     devices: set[str] = set()
 
     def keep_in_memory(storage: Any, location: str) -> Any:  # each part moves its tensors to its device itself
@@ -126,9 +126,9 @@ def _read_checkpoint(path: Path) -> State | None:
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
     except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
-        raise UnreadableCheckpoint(f"{path} holds more than tensors and primitives{HINT}") from error
+        raise UnreadableCheckpoint(f"{path} holds more than tensors and primitives{RETRY_HINT}") from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
-        raise UnreadableCheckpoint(f"{path} does not name its epoch{HINT}")
+        raise UnreadableCheckpoint(f"{path} does not name its epoch{RETRY_HINT}")
     if state.get("attempt") != attempt_digest(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None

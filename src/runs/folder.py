@@ -15,7 +15,7 @@ from src.storage.lock import job_lock
 from src.storage.stored import DamagedFile, exists, is_regular, read_sealed
 
 MULTIRUN = Path("multirun")
-SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside` moves job folders
+SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside_folder` moves job folders
 MAX_RESULT_SIZE = 1_000_000  # bytes
 PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")
 # The files of a finished job that MLflow shows, in the order in which they are sent.
@@ -116,7 +116,7 @@ class FinishedJob:
         return result
 
 
-def set_aside(job: JobFolder, multirun: Path) -> None:
+def set_aside_folder(job: JobFolder, multirun: Path) -> None:
     """Move a job's folder to `multirun/superseded`; raises BlockingIOError if a process is training the job."""
     lock = job.path / "lock"
     can_be_locked = job.path.is_dir() and (is_regular(lock) or not exists(lock))

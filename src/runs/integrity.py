@@ -87,7 +87,7 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
             return f"{job.folder.journal} {reason}"
     except DamagedFile as damaged:
         return str(damaged)
-    reason = _contradiction(result, job.epochs, job.start["source"]["test"])
+    reason = _result_contradiction(result, job.epochs, job.start["source"]["test"])
     return f"{job.folder.result_path} {reason}" if reason else ""
 
 
@@ -119,7 +119,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 
-def _contradiction(result: Mapping[str, Any], epochs: Any, total: int) -> str:
+def _result_contradiction(result: Mapping[str, Any], epochs: Any, total: int) -> str:
     """Return how a result contradicts itself or the job's journal, or an empty string."""
     metrics, last_metrics = result["metrics"], epochs[-1]["metrics"]
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}

@@ -24,7 +24,7 @@ def plan_job(
     differ from the defaults.  All these keys become params, and `unusual_keys` form the name.
     """
     name = job_name(values, unusual_keys)
-    folder = known.find(key)
+    folder = known.find_folder(key)
     param_keys = [path for path in dict.fromkeys(["norm.name", *varying_keys, *unusual_keys]) if applies(path, values)]
     return PlannedJob(
         key=key,
@@ -40,7 +40,7 @@ def find_renamed_folders(sweep: Sweep, multirun: Path) -> Sweep:
     if all(exists(job.folder_in(multirun).path) for job in sweep.jobs):
         return sweep
     known = KnownFolders(multirun)
-    folders = {job.key: known.find(job.key) or job.folder_in(multirun) for job in sweep.jobs}
+    folders = {job.key: known.find_folder(job.key) or job.folder_in(multirun) for job in sweep.jobs}
     return replace(sweep, jobs=[replace(job, folder=folders[job.key].path.name) for job in sweep.jobs])
 
 
@@ -62,7 +62,7 @@ class KnownFolders:
             self._names_by_key[key_start].append(folder)
             self._names_by_name[name].append(folder)
 
-    def find(self, key: str) -> JobFolder | None:
+    def find_folder(self, key: str) -> JobFolder | None:
         """Return the folder of the job with this key, or None; compares the key in the folder's journal."""
         for folder in (JobFolder(self.jobs_folder / name) for name in self._names_by_key[key[:8]]):
             if all(record.get("job", key) == key for record in folder.records()[:2]):

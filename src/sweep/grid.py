@@ -37,7 +37,7 @@ class GridJob:
     config: Config
     key: str
     source: "Source"
-    images: int  # the number of training images
+    image_count: int  # the number of training images
 
     @cached_property
     def settings(self) -> dict[str, Any]:

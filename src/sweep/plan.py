@@ -38,7 +38,7 @@ class Row:
     """A job of a plan, with its status and its expected cost."""
 
     job: PlannedJob
-    combination: GridJob
+    grid_job: GridJob
     status: Status
     restarts: bool  # whether resume=restart retrains the job
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
@@ -65,8 +65,8 @@ class Plan:
         self._estimate_pace = pace_estimator(read_timings(self._folders.jobs_folder, self._folders.folder_names))
         self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
 
-    def _make_row(self, job: PlannedJob, combination: GridJob) -> Row:
-        config = combination.config
+    def _make_row(self, job: PlannedJob, grid_job: GridJob) -> Row:
+        config = grid_job.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
@@ -74,9 +74,9 @@ class Plan:
             status = read_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._estimate_pace(job_kind(asdict(config)))
-        seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
+        seconds = pace.rate * grid_job.image_count * epochs + pace.overhead if pace else None
         earlier_folder = self._folders.find_on_other_data(job, config)
-        return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
+        return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
     def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
@@ -95,7 +95,7 @@ class Plan:
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
-            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier_folder.path.name}"
+            f"{row.job.label}: {row.grid_job.settings['data.root']} has changed since {row.earlier_folder.path.name}"
             for row in self.rows
             if row.earlier_folder
         ]
@@ -115,7 +115,7 @@ class Plan:
                 counts = Counter(row.status.word for row in (first_row, *other_rows))
                 name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{number:,} {word}" for word, number in counts.items())
-            parameters = count_parameters(first_row.combination.config, first_row.combination.source)
+            parameters = count_parameters(first_row.grid_job.config, first_row.grid_job.source)
             lines.append((name, f"{parameters:,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]

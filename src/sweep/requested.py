@@ -17,7 +17,7 @@ from src.config import KEYS, Config
 from src.sweep.overrides import check_overrides, check_words, list_combinations, parse_word, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
-COMPACT = (",", ":")  # JSON without spaces
+COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
 # A word of a line in `sweep.cells`: no spaces, except inside quotes or brackets.
 CELL_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
@@ -99,6 +99,6 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
-    cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT)}"
+    cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT_SEPARATORS)}"
     write = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
     return write if len(write) < LONGEST_LINE else None

@@ -10,7 +10,7 @@ from src.bad_input import BadInput
 from src.config import Config, check_config
 from src.console import say
 from src.options import Tracking
-from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_fault
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
@@ -34,7 +34,7 @@ class Trials:
         self._started = time.time_ns() // 1_000_000
 
     @contextlib.contextmanager
-    def track(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
+    def track_batch(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
         """Yield the tasks of a batch of combinations; MLflow receives their progress while the context is open."""
         batch = [self._check_and_make_job(combination) for combination in combinations]
         config, is_first_batch = batch[0].config, not self._jobs
@@ -45,7 +45,7 @@ class Trials:
         folders = {job.key: job.folder_in(self._multirun).path for job in sweep.jobs}
         for key in {job.key for job in batch}:
             if fault := job_fault(JobFolder(folders[key]), key):
-                set_aside(JobFolder(folders[key]), self._multirun)
+                set_aside_folder(JobFolder(folders[key]), self._multirun)
                 say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
         tasks = [make_task(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))

@@ -46,7 +46,7 @@ class Tracker:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
         self._sweep_run: SweepRun | None = None
-        self._jobs: list[Delivery] = []
+        self._deliveries: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
         self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
@@ -72,11 +72,11 @@ class Tracker:
         if store.multirun.notice:
             self._say(store.multirun.notice)
         system_metrics = self._settings.system_metrics
-        self._jobs = [
+        self._deliveries = [
             Delivery(store, sweep_run.mark, sweep_run.id, job, job.folder_in(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._open_runs = [*self._jobs, sweep_run]
+        self._open_runs = [*self._deliveries, sweep_run]
         self._thread.start()
 
     def _deliver_until_closed(self) -> None:
@@ -84,7 +84,7 @@ class Tracker:
         publish_views, period = self._sweep_run.publish_views, DELIVERY_PERIOD
         has_failed = self._try_step(publish_views) is not None
         while not self._closing.wait(period):
-            errors = [self._try_step(job.deliver_new_records) for job in self._jobs if not self._closing.is_set()]
+            errors = [self._try_step(job.deliver_new_records) for job in self._deliveries if not self._closing.is_set()]
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else DELIVERY_PERIOD
         while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(DELIVERY_PERIOD)
@@ -155,7 +155,7 @@ class Tracker:
 
     def _report_undelivered(self) -> bool:
         """Report undelivered runs with reasons and the next command; return whether everything is delivered."""
-        faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
+        faults = [f"{job.name}: {job.fault}" for job in self._deliveries if job.fault]
         self._say_undelivered(shorten(faults, MOST_NAMES, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")

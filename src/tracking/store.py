@@ -32,11 +32,11 @@ class Store:
     uri: str = field(repr=False)  # may hold a password, so print only `redact(uri)`
     experiment_id: str
     multirun: Multirun
-    shared: bool  # whether other folders deliver to this experiment too
+    is_shared: bool  # whether other folders deliver to this experiment too
     keeps_files: bool  # whether the store keeps the runs' files itself; otherwise they stay in the folder
 
     @property
-    def command(self) -> str:
+    def address_or_command(self) -> str:
         """The address of the store's server, or the command that shows the store's database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")

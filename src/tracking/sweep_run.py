@@ -29,7 +29,7 @@ class SweepRun:
     def __init__(self, store: Store, sweep: Sweep, multirun: Path) -> None:
         self._store, self._sweep, self._multirun = store, sweep, multirun
         # If several people share the experiment, the folder's name distinguishes their sweeps.
-        self._title = f"{sweep.title} ({store.multirun.name})" if store.shared else sweep.title
+        self._title = f"{sweep.title} ({store.multirun.name})" if store.is_shared else sweep.title
         self.mark = views.sweep_mark(sweep.id, store.multirun.id)
         self.id = ""  # empty while the run is not open
         self._earlier_status = "KILLED"  # restored if the command ends before it trains a job
@@ -96,7 +96,7 @@ class SweepRun:
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:
             kinds["means"] = views.CELLS
-        store, lines, width = self._store, [f"in MLflow: {self._store.command}"], max(map(len, kinds))
+        store, lines, width = self._store, [f"in MLflow: {self._store.address_or_command}"], max(map(len, kinds))
         server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # by `mlflow ui`
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))

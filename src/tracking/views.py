@@ -20,7 +20,7 @@ MOST_VIEWS = 30  # MLflow's page saves 40 views at most, and users need room for
 MOST_SWEEPS = 2  # MLflow's page shows one line of an experiment's note, with room for two sweeps
 # The endings of the views' keys: curves of all runs, mean curves of all cells (runs that differ by seed), a table.
 CURVES, CELLS, TABLE = "", "-cells", "-table"
-LAST_AND_BEST = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/errors")
+TABLE_METRICS = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/errors")
 MAX_VARIED = 12  # a table or chart shows this many keys; more are not legible and do not fit into one tag
 GROUP_BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "cell"}]}
 
@@ -68,7 +68,7 @@ def _view_state(mark: str, varying_params: Sequence[str], kind: str, *, penalty:
     key, grouped = view_key(mark, kind), kind == CELLS
     sections, charts = chart_layout(key, varying_params, grouped=grouped, penalty=penalty, images=images)
     columns = [f"params.`{param}`" for param in varying_params if param != "seed"]
-    columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
+    columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in TABLE_METRICS)]
     # MLflow shows images of only the first ten runs, so the runs with seed 0 of all cells come first.
     sort_key = "tags.`seed`" if "seed" in varying_params else "tags.`mlflow.runName`"
     return {

@@ -74,8 +74,8 @@ def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert listed(group.wrong_in_one_cell) == {"bn": [5], "gn": [8]}
     cell = group.answers["bn"]
-    assert (cell.wrong[6], cell.right[6]) == (False, False)
-    assert (cell.wrong[5], cell.right[5]) == (True, False)
+    assert (cell.wrong[6], cell.correct[6]) == (False, False)
+    assert (cell.wrong[5], cell.correct[5]) == (True, False)
 
 
 def test_a_cell_predicts_its_majority_class_with_the_mean_confidence(trio):

@@ -12,9 +12,9 @@ def test_a_renamed_folder_is_found_by_the_jobs_key(tmp_path):
     for name in ("bn_s0-aaaaaaaa", "bn_s0-bbbbbbbb"):
         (tmp_path / "jobs" / name).mkdir(parents=True)
     known = KnownFolders(tmp_path)
-    assert known.find(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
-    assert known.find(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
-    assert known.find("c" * 64) is None
+    assert known.find_folder(mine) == JobFolder(tmp_path / "jobs" / "bn_s0-aaaaaaaa")
+    assert known.find_folder(other) == JobFolder(tmp_path / "jobs" / "bn_s0-bbbbbbbb")
+    assert known.find_folder("c" * 64) is None
 
 
 def test_a_job_with_the_same_first_digits_is_not_confused(tmp_path):

@@ -29,7 +29,7 @@ def plan(world: World, configs: Sequence[Config]) -> Plan:
     jobs = []
     for config in configs:
         source = load(config.data).source
-        jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, images=30))
+        jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, image_count=30))
     varies = find_varying_keys(job.settings for job in jobs)
     planned = [plan_job(job.key, job.settings, varies, ["reg.l1"], known) for job in jobs]
     sweep = Sweep(sweep_id(job.key for job in jobs), "python -m src.train", 1, varies, planned)
