@@ -132,7 +132,7 @@ class UnusedKeyError(BadInput):
 
 
 def check_config(config: Config) -> None:
-    """Raise BadInput, with the key, its value, the valid values and an example, if no job can have this configuration."""
+    """Raise BadInput, with the key, its valid values and an example, if a job cannot use this configuration."""
     for path, value in flatten_dataclass(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None

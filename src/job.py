@@ -55,7 +55,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
             remove_partial_files(folder)
             resume = can_resume(job, config)
             if not resume:
-                drop_checkpoints(folder)  # they belong to an earlier attempt, so the new one must not find them
+                drop_checkpoints(folder)  # checkpoints of an earlier attempt must be gone before the new journal exists
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
                     return _train_and_test(config, job, journal, listener, live)

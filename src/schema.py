@@ -159,7 +159,7 @@ class Key:
         return all(comparisons[word](limit) for word, limit in self.limits.items())
 
     def check(self, value: Any) -> None:
-        """Raise BadInput, with the key, the value and the valid values, if a value has a wrong type or is out of range."""
+        """Raise BadInput, with the key and its valid values, if a value has a wrong type or is out of range."""
         if not self.accepts(value):
             value_text = "null" if value is None else value
             write = shlex.quote(f"{self.path}={self.placeholder}")

@@ -60,17 +60,17 @@ def _ignore_matplotlib_settings() -> None:
 
 def _never_raise_warnings() -> None:
     """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: no warning may end a sweep."""
-    if [*map(_to_default_action, sys.warnoptions)] == sys.warnoptions:
+    if [*map(_to_default, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _to_default_action(text) for text in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _to_default(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
-        os.environ["PYTHONWARNINGS"] = ",".join(map(_to_default_action, os.environ["PYTHONWARNINGS"].split(",")))
+        os.environ["PYTHONWARNINGS"] = ",".join(map(_to_default, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
     warnings.simplefilter("default", append=True)  # tells the module that the filters have changed
 
 
-def _to_default_action(option: str) -> str:
+def _to_default(option: str) -> str:
     """Return a `-W` option with its action `error`, or an abbreviation such as `err`, replaced by `default`."""
     return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

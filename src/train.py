@@ -48,10 +48,10 @@ def main() -> None:
     """
     prepare_process()
     with _restore_process_at_end():
-        _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
+        _run_command(os.environ.get("HYDRA_FULL_ERROR") == "1")
 
 
-def _run(wants_traceback: bool) -> None:
+def _run_command(wants_traceback: bool) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, and this function prints them
     raise_on_sigterm()
     try:
@@ -76,7 +76,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         return 2, error_message(error)
     if isinstance(error, OSError):
         problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
-        return 2, str(problem) if error.filename is not None else ""  # such as a lost connection
+        return 2, str(problem) if error.filename is not None else ""  # a lost connection, for example, names no file
     if isinstance(error, MemoryError):
         return 2, str(out_of_memory_refusal())
     if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job

@@ -41,7 +41,7 @@ def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):
         title += "; one seed: compares networks, not methods"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names make the axes too narrow for it
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names narrow the axes, which would cut their title
     axes.set_xlabel("← the first is worse        the first is better →")
     if len(rows) < len(pairs):
         figure.supxlabel(f"{len(rows)} of {len(pairs):,} pairs", fontsize=9)

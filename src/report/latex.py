@@ -34,9 +34,9 @@ def latex_table(results: Results, frame: pd.DataFrame) -> bytes:
         rf"  \caption{{{escape_latex(' '.join(table_notes(results, frame)))}}}",
         rf"  \begin{{tabular}}{{@{{}}{''.join(map(_alignment, columns))}@{{}}}}",
         r"    \toprule",
-        f"    {' & '.join(map(_heading_code, columns))} \\\\",
+        f"    {' & '.join(map(_latex_heading, columns))} \\\\",
         r"    \midrule",
-        *(_row_code(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
+        *(_latex_row(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",
@@ -48,14 +48,14 @@ def _alignment(column: Column) -> str:
     return "r" if column.numeric else "l"
 
 
-def _heading_code(column: Column) -> str:
+def _latex_heading(column: Column) -> str:
     """Break a heading into short lines, so the table fits on a page."""
     heading = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps a unit on the line of its word
     lines = r"\\".join(escape_latex(line) for line in textwrap.wrap(heading, HEADING_WIDTH, break_long_words=False))
     return rf"\shortstack[{_alignment(column)}]{{{lines}}}"
 
 
-def _row_code(first: str, *rest: str) -> str:
+def _latex_row(first: str, *rest: str) -> str:
     # The braces keep TeX from reading a `[` or `*` at the start of a row as an argument of the previous `\\`.
     return "    " + " & ".join([f"{{{escape_latex(first)}}}", *map(escape_latex, rest)]) + r" \\"
 

@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
     if torch := sys.modules.get("torch"):  # the compare command must not wait for torch to load
         facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # a call of CUDA would prevent a fork
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # calling CUDA would prevent a fork
     if gpus := dict.fromkeys(model for file in files for model in _read_values(file, "Model:")):
         facts["gpu"] = ", ".join(gpus)
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}

@@ -114,7 +114,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
             return f"has an epoch that {reason}"
     stored = flatten_mapping(start["config"])
     computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored)  # by an old version
+    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored)  # written by an older version
     has_right_key = has_removed_keys or computed_key == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 # CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
 UNSUPPORTED_FLUSH_ERRORS = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-UNSUPPORTED_OPEN_ERRORS = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # of folders that cannot be flushed
+UNSUPPORTED_OPEN_ERRORS = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # from file systems that cannot flush a folder
 MAX_NAME_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
 
 

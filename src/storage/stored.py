@@ -108,17 +108,17 @@ def read_sealed(path: Path, find_fault: Callable[[Any], str], at_most: int = MAX
         raise DamagedFile(path, "is not JSON") from error
     if reason := find_fault(value):
         raise DamagedFile(path, reason)
-    if "crc" in value and value.pop("crc") != _crc(value):
+    if "crc" in value and value.pop("crc") != _checksum(value):
         raise DamagedFile(path, "is damaged")
     return value
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object with its checksum in the added field `crc`; `read_sealed` checks it."""
-    return {**value, "crc": _crc(value)}
+    return {**value, "crc": _checksum(value)}
 
 
-def _crc(value: Mapping[str, Any]) -> str:
+def _checksum(value: Mapping[str, Any]) -> str:
     body = json.dumps({name: item for name, item in value.items() if name != "crc"}, sort_keys=True)
     return f"{zlib.crc32(body.encode()):08x}"
 

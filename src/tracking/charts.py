@@ -49,7 +49,7 @@ def chart_layout(
 
 def _section(key: str, title: str, *, columns: int, height: int, display: bool = True) -> Json:
     return {
-        "uuid": _uuid(key, title),
+        "uuid": _stable_uuid(key, title),
         "name": title,
         "display": display,
         "isReordered": True,  # MLflow then appends new metrics and does not reorder the section
@@ -62,9 +62,9 @@ def _section(key: str, title: str, *, columns: int, height: int, display: bool =
 
 def _chart(key: str, section: str, kind: str, name: str, content: Json) -> Json:
     return {
-        "uuid": _uuid(key, section, kind, name),
+        "uuid": _stable_uuid(key, section, kind, name),
         "type": kind,
-        "metricSectionId": _uuid(key, section),
+        "metricSectionId": _stable_uuid(key, section),
         "displayName": name,
         "runsCountToCompare": 100,
         "deleted": False,
@@ -95,6 +95,6 @@ def _bar_chart(key: str, section: str, metric: str) -> Json:
     return _chart(key, section, "BAR", metric, {"metricKey": metric})
 
 
-def _uuid(*parts: str) -> str:
+def _stable_uuid(*parts: str) -> str:
     """Return the id of a section or chart, which is always the same for the same sweep."""
     return str(uuid5(NAMESPACE_URL, "/".join(("normlab:view", *parts))))

@@ -68,7 +68,7 @@ def update_paths(uri: str, multirun: Multirun) -> None:
         with _make_engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Replace ids only once, because the original folder may deliver to this database later.
-            if not _has_row(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
+            if not _row_exists(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
                 for earlier_id in multirun.copied_from:  # each copy of the folder may have copied the database too
                     _replace_folder_id(connection, earlier_id, multirun.id)
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
@@ -122,17 +122,17 @@ def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
     for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
         new_key = key.replace(old, new)
-        if not _has_row(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
+        if not _row_exists(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
             _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
 def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
-    if _has_row(connection, table, where):
+    if _row_exists(connection, table, where):
         connection.execute(sa.update(table).where(where).values(values))
 
 
-def _has_row(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
+def _row_exists(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
     return connection.scalar(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)) is not None
 
 

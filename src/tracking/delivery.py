@@ -138,7 +138,7 @@ class Delivery:
         if not self._has_ended:
             self._reopen_run()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # the old monitor ends if the store fails
+        if self._system_metrics and not self._folder.finished:  # a monitor ends when the store fails, so start another
             self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt_time = start["time"]

@@ -26,7 +26,7 @@ def final_refusal(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, UndeliverableError):
             return str(error)
-        answer = getattr(error, "response", None)  # an HTTPError of the library requests has it
+        answer = getattr(error, "response", None)  # set by an HTTPError of the library requests
         status = getattr(answer, "status_code", None)
         if status is None and isinstance(error, MlflowException):
             status = error.get_http_status_code()

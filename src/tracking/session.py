@@ -108,7 +108,7 @@ class Tracker:
         if error is None or not answer:
             self._refusals.pop(run.name, None)
             return error is None
-        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # it answered, so wait longer
+        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered, so wait longer
         is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
         if is_final:

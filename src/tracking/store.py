@@ -120,7 +120,7 @@ def refuse_store(error: Exception, uri: str, problem: str, option: str) -> NoRet
     """Raise BadInput for an error of a store, without its password; `option` is the option that names an experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
-    fixes = ["tracking=none"] if option == "tracking.experiment" else []  # not in src.sync
+    fixes = ["tracking=none"] if option == "tracking.experiment" else []  # src.sync has no key `tracking`
     allowed = EXAMPLES
     if package:
         fixes.insert(0, f"pip install {package}")

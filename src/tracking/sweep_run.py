@@ -97,7 +97,7 @@ class SweepRun:
         if self._seeds > 1:
             kinds["means"] = views.CELLS
         store, lines, width = self._store, [f"in MLflow: {self._store.address_or_command}"], max(map(len, kinds))
-        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # by `mlflow ui`
+        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # `mlflow ui` serves it
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")

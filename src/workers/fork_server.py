@@ -17,10 +17,10 @@ for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 prepare_process()
 
 
-def _print_start_failure(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_start_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print one line instead of a traceback, or nothing if memory ran out, because the command itself reports it."""
-    if not (issubclass(error_type, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
-        print(f"normlab: jobs cannot start: {error_type.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+    if not (issubclass(kind, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
+        print(f"normlab: jobs cannot start: {kind.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 
 
 sys.excepthook = _print_start_failure

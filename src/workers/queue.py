@@ -78,7 +78,7 @@ class FailurePolicy:
     def may_continue_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.stop_reason:
-            failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are alike
+            failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers count as one kind
             self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.stop_reason = "a job failed and sweep.on_failure=stop"
