@@ -46,8 +46,8 @@ def images_of_one_cell(marked: Bools, opposite: Bools) -> list[Indices]:
     """
     if len(marked) < 2:
         return [np.empty(0, dtype=np.int64) for _ in marked]
-    alone = marked & (opposite.sum(axis=0) == len(marked) - 1)
-    return [np.flatnonzero(row).astype(np.int64) for row in alone]
+    only_this_cell = marked & (opposite.sum(axis=0) == len(marked) - 1)
+    return [np.flatnonzero(row).astype(np.int64) for row in only_this_cell]
 
 
 def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDArray[np.float64]:

@@ -57,14 +57,14 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
 def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
     lists = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
-    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
-    kept_names = set(ranked[:MAX_CELLS])
+    names = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
+    kept_names = set(names[:MAX_CELLS])
     return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
 
 
 def _take_turns(images: Mapping[str, Indices]) -> Indices:
     """Choose up to `MAX_IMAGES` images, grouped by cell.  The cells take turns to add their next image."""
-    ranked = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
-    chosen_ranks = sorted((cell, rank) for rank, cell in sorted(ranked)[:MAX_IMAGES])
+    ranks = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
+    chosen_ranks = sorted((cell, rank) for rank, cell in sorted(ranks)[:MAX_IMAGES])
     by_cell = list(images.values())
     return np.array([by_cell[cell][rank] for cell, rank in chosen_ranks], dtype=np.int64)

@@ -49,8 +49,8 @@ def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
 def best_cells(runs: pd.DataFrame, max_cells: int) -> dict[str, Settings]:
     """The settings of the `max_cells` cells with the highest mean validation accuracy, in the order of the runs."""
     means = runs.groupby("cell", sort=False)["val/accuracy"].mean()
-    best = means.sort_values(ascending=False, kind="stable").index[:max_cells]
-    return cell_settings(runs[runs["cell"].isin(best)])
+    best_names = means.sort_values(ascending=False, kind="stable").index[:max_cells]
+    return cell_settings(runs[runs["cell"].isin(best_names)])
 
 
 def selection_title(shown: int, cells: int) -> str:

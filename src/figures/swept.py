@@ -101,11 +101,11 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
     return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
 
 
-def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
+def _line_names(runs: pd.DataFrame, shown_keys: Sequence[str]) -> "pd.Series[str]":
     """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
     several = runs["dataset"].nunique() > 1
     names = {
-        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * several
+        cell: job_name(settings, shown_keys, seed=False) + f" {settings['dataset'][:6]}" * several
         for cell, settings in cell_settings(runs).items()
     }
     return runs["cell"].map(names)
@@ -142,9 +142,9 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style
 def _label_values(axes: Axes, position: Mapping[float, float]) -> None:
     """Label the axis with the swept values, and mark the gap between zero and the logarithms."""
     values = list(position)
-    shown = values[:: math.ceil(len(values) / MAX_TICKS)]
-    axes.set_xticks([position[value] for value in shown], [format_value(value) for value in shown])
-    axes.tick_params(axis="x", labelsize=9, rotation=0 if len(shown) <= 6 else 45)
+    labelled_values = values[:: math.ceil(len(values) / MAX_TICKS)]
+    axes.set_xticks([position[value] for value in labelled_values], [format_value(value) for value in labelled_values])
+    axes.tick_params(axis="x", labelsize=9, rotation=0 if len(labelled_values) <= 6 else 45)
     axes.margins(x=0.08)
     if values[0] == 0 and len(values) > 1 and position[0.0] != 0:
         middle = (position[0.0] + position[values[1]]) / 2

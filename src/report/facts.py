@@ -67,8 +67,8 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
     A job that was resumed in another environment counts for both environments.
     """
     run_counts: dict[str, Counter[str]] = {}
-    recorded = {name for job in jobs for environment in job.environments for name in environment}
-    defaults = {name: UNSET for name in VARIABLES if name in recorded}
+    recorded_names = {name for job in jobs for environment in job.environments for name in environment}
+    defaults = {name: UNSET for name in VARIABLES if name in recorded_names}
     for job in jobs:
         code = {"code of data, models, training and job.py": job.start["code"]}
         pairs = {(name, str(value)) for env in job.environments for name, value in {**defaults, **env, **code}.items()}

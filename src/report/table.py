@@ -41,7 +41,7 @@ def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> p
     different environment than most runs.  Cells that share a letter in `letters` do not differ significantly.
     """
     runs = results.runs
-    first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
+    first_runs, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
 
     def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
         return list(map(summarise, cells[metric].agg(list), least_sds))
@@ -50,11 +50,11 @@ def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> p
         return [int(count) for count in condition.groupby(runs["cell"], sort=False).sum()]
 
     val = summaries("val/accuracy")
-    test = summaries("test/accuracy", [rounding_sd(results.sources[digest]["test"], 1) for digest in first["dataset"]])
+    test = summaries("test/accuracy", [rounding_sd(results.sources[data]["test"], 1) for data in first_runs["dataset"]])
     frame: pd.DataFrame = pd.DataFrame(
         {
-            "cell": first["cell"].tolist(),
-            **{path: first[path].tolist() for path in ["norm.name", *results.varies]},
+            "cell": first_runs["cell"].tolist(),
+            **{path: first_runs[path].tolist() for path in ["norm.name", *results.varies]},
             "n": [cell.n for cell in test],
             "val/accuracy": [cell.mean for cell in val],
             "val/accuracy sd": [cell.sd for cell in val],
@@ -62,7 +62,7 @@ def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> p
             "test/accuracy sd": [cell.sd for cell in test],
             "test/accuracy ci95": [cell.half_width for cell in test],
             **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
-            "parameters": first["parameters"].tolist(),
+            "parameters": first_runs["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
             "other code": count_runs(runs["code"] != code_digest()),
             "other environment": count_runs(runs["run"].isin(environment_differences(results)[0])),
@@ -135,14 +135,14 @@ def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
 
 def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
     """A column for each key that differs between cells.  The first column marks other code (*) and environments (†)."""
-    varied = list(dict.fromkeys(["norm.name", *results.varies]))
+    varied_keys = list(dict.fromkeys(["norm.name", *results.varies]))
     return [
         Column(
-            short_name(path, varied),
+            short_name(path, varied_keys),
             _value_texts(frame, path, marked=position == 0),
             numeric=not any(isinstance(value, str) for value in frame[path]),
         )
-        for position, path in enumerate(varied)
+        for position, path in enumerate(varied_keys)
     ]
 
 

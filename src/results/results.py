@@ -44,7 +44,7 @@ class Results:
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     """Read all jobs of the sweeps.  A job that belongs to several sweeps counts once."""
     planned_jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
-    finished: list[FinishedJob] = []
+    finished_jobs: list[FinishedJob] = []
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
     for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
@@ -52,18 +52,18 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
         if isinstance(job, JobProblem):
             unfinished.append(job)
         else:
-            finished.append(job)
+            finished_jobs.append(job)
             incomplete += _file_problems(job, planned_job)
-    varies = _varying_keys(sweeps, finished)
-    jobs = name_runs(finished, varies)
-    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
+    varies = _varying_keys(sweeps, finished_jobs)
+    jobs = name_runs(finished_jobs, varies)
+    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished_jobs}
     return Results(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs, tuple(unfinished), tuple(incomplete))
 
 
-def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
+def _varying_keys(sweeps: Sequence[Sweep], finished_jobs: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that a sweep varies, even if jobs are unfinished, and the keys that differ between sweeps."""
     swept_keys = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # some old keys no longer exist
-    varying_keys = swept_keys.union(find_varying_keys(job.settings for job in finished)) - {"seed"}
+    varying_keys = swept_keys.union(find_varying_keys(job.settings for job in finished_jobs)) - {"seed"}
     return tuple(sorted(varying_keys, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 

@@ -45,11 +45,11 @@ def job_fault(job: JobFolder, key: str) -> str:
             if reason := record_fault(record, whole=record["kind"] in COMPLETE_KINDS):
                 return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
-    finished = FinishedJob(job)
-    if reason := numbers_fault(finished, key) or files_fault(finished):
+    finished_job = FinishedJob(job)
+    if reason := numbers_fault(finished_job, key) or files_fault(finished_job):
         return reason
     try:
-        load_checked_predictions(finished)
+        load_checked_predictions(finished_job)
     except FileNotFoundError:
         return f"{job.path / PREDICTIONS} is missing"
     except DamagedFile as damaged:
@@ -112,9 +112,9 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
-    stored = flatten_mapping(start["config"])
-    computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored)  # written by an older version
+    stored_values = flatten_mapping(start["config"])
+    computed_key = job_key(distinguishing_values(stored_values) | {"data.digest": start["source"]["digest"]})
+    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored_values)  # of an older version
     has_right_key = has_removed_keys or computed_key == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 

@@ -78,7 +78,7 @@ class KnownFolders:
         dated_folders = []
         for folder in (JobFolder(self.jobs_folder / name) for name in names):
             start = next(iter(folder.records()), {})
-            stored = start.get("config", {})
-            if flatten_mapping(stored).get("data.root") == root and is_same_config(stored, config):
+            stored_config = start.get("config", {})
+            if flatten_mapping(stored_config).get("data.root") == root and is_same_config(stored_config, config):
                 dated_folders.append((start["time"], folder.path))
         return JobFolder(max(dated_folders)[1]) if dated_folders else None

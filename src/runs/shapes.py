@@ -90,9 +90,9 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
-    stored = flatten_mapping(config)
+    stored_values = flatten_mapping(config)
     for path, (key, is_valid) in _STORED_KEYS.items():
-        value = stored.get(path, key.default)
+        value = stored_values.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not is_valid(value):

@@ -84,22 +84,22 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
 
 def missing_values(tree: DictConfig) -> dict[str, Any]:
     """Return the values that users' option files leave out, taken from the package's options that the files name."""
-    missing: dict[str, Any] = {}
+    values_left_out: dict[str, Any] = {}
     sections: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
         given_values, own_file = sections[section], CONF_FOLDER / section / f"{sections[section].get('name')}.yaml"
         if own_file.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own_file))
             empty_keys = [name for name in values if given_values.get(name, REQUIRED) in (None, REQUIRED)]
-            missing |= {f"{section}.{name}": values[name] for name in empty_keys if values[name] is not None}
-    return missing
+            values_left_out |= {f"{section}.{name}": values[name] for name in empty_keys if values[name] is not None}
+    return values_left_out
 
 
 def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:
     """Return the package that an option file's header names, or None, and the file's keys and values."""
     try:
-        loaded = source.load_config(name)
-        tree = OmegaConf.to_container(loaded.config)
+        option_config = source.load_config(name)
+        tree = OmegaConf.to_container(option_config.config)
     except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:  # ValueError: bad header or encoding
         mark = getattr(error, "problem_mark", None)
         position = f"{file}, line {mark.line + 1}" if mark else file
@@ -107,7 +107,7 @@ def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None
         raise BadInput(f"{position} cannot be read: {reason}", "YAML with one KEY: VALUE per line") from error
     if not isinstance(tree, dict):
         raise BadInput(f"{file} holds no keys", "YAML with one KEY: VALUE per line")
-    return loaded.header.get("package"), {str(key): value for key, value in tree.items()}
+    return option_config.header.get("package"), {str(key): value for key, value in tree.items()}
 
 
 def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:

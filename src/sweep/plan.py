@@ -80,9 +80,9 @@ class Plan:
 
     def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
-        finished = [row for row in self.rows if row.status.word.startswith("finished")]
+        finished_rows = [row for row in self.rows if row.status.word.startswith("finished")]
         varying_text = ", ".join(self._sweep.varies) or "nothing"
-        jobs_text = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
+        jobs_text = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished_rows):,} finished before"
         lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.word == word]
@@ -91,7 +91,7 @@ class Plan:
                 lines.append(f"{word}: {joined(descriptions, MOST_NAMES)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
-        other_code = [row.job.label for row in finished if row.status.word != "finished"]
+        other_code = [row.job.label for row in finished_rows if row.status.word != "finished"]
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [

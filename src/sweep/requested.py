@@ -87,7 +87,8 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     Returns None if that is impossible, for example because a preset chose the options or no option reads a key.
     """
     choice = next((override for override in words if override.key_or_group == group), None)
-    all_readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
+    key_words = [word for word in words if word.key_or_group in KEYS]
+    all_readers = {word.input_line or "": KEYS[word.key_or_group].read_by for word in key_words}
     readers = {word: names for word, names in all_readers.items() if names and word.startswith(f"{group}.")}
     if choice is None or not choice.is_sweep_override() or not {choice.input_line, *readers} <= set(sys.argv):
         return None

@@ -63,9 +63,9 @@ class SweepRun:
         """Adopt and return the sweep's runs without a folder id that are parents of runs of this folder's jobs."""
         runs = self._store.find_old_runs(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
-        attempts = {str(records[0].get("time")) for records in starts if records}
+        times = {str(records[0].get("time")) for records in starts if records}
         children = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt(run for run, jobs in children if attempts & {j.data.tags.get("attempt") for j in jobs})
+        return self._store.adopt(run for run, jobs in children if times & {job.data.tags.get("attempt") for job in jobs})
 
     def _write_description(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""
@@ -97,7 +97,7 @@ class SweepRun:
         if self._seeds > 1:
             kinds["means"] = views.CELLS
         store, lines, width = self._store, [f"in MLflow: {self._store.address_or_command}"], max(map(len, kinds))
-        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # `mlflow ui` serves it
+        server = store.uri.rstrip("/") if store.uri.startswith("http") else "http://127.0.0.1:5000"  # of `mlflow ui`
         for name, kind in kinds.items():
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")
