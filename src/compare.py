@@ -27,7 +27,7 @@ from src.report.output import STDOUT, check_outputs, write_output
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
-from src.startup import check_address_space, read_docstring, prepare_process
+from src.startup import check_address_space, prepare_process, read_docstring
 
 if TYPE_CHECKING:
     from src.report.report import Report

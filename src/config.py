@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_keys, key, class_keys
+from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
 
 
 @dataclass

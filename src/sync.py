@@ -16,7 +16,7 @@ from src.command import Parser, check_current_folder, typed_path
 from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
-from src.startup import check_address_space, read_docstring, prepare_process
+from src.startup import check_address_space, prepare_process, read_docstring
 from src.tracking.address import check_address, refuse_secrets
 
 

@@ -57,7 +57,7 @@ def retype(path: Path, chance: random.Random) -> None:
     if path.suffix == ".jsonl":
         records = read_journal(path)
         change(records[chance.randrange(len(records))], chance)
-        path.write_bytes(b"".join(map(encode, records)))
+        path.write_bytes(b"".join(map(encode_record, records)))
         return
     tree = json.loads(path.read_bytes())
     if chance.random() < 0.1:
@@ -96,7 +96,7 @@ def reorder(path: Path, chance: random.Random) -> None:
         records.insert(other, records[place])
     else:
         records[place], records[other] = records[other], records[place]
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
 
 
 def rewrite(path: Path, chance: random.Random) -> None:

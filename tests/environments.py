@@ -13,4 +13,4 @@ def write_environments(world, sweep, changes):
         found = {"device": "cpu"} | USUAL | changes.get(position, {})
         records[1]["device"] = found.pop("device")
         records[0]["environment"] = {name: value for name, value in found.items() if value is not None}
-        path.write_bytes(b"".join(map(encode, records)))
+        path.write_bytes(b"".join(map(encode_record, records)))

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKeyError, check_config, affects_results
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, option_groups
@@ -147,7 +147,9 @@ def test_every_key_is_explained_where_it_is_set(path):
     group = {node: group for group, node in GROUP_NODES.items()}.get(section, section)
     files = sorted((CONF_FOLDER / group).glob("*.yaml")) if group else []
     assert any(
-        re.match(rf" *{name}: \S+ +# \S", line) for file in files or [CONF_FOLDER / "config.yaml"] for line in YAML_LINES[file]
+        re.match(rf" *{name}: \S+ +# \S", line)
+        for file in files or [CONF_FOLDER / "config.yaml"]
+        for line in YAML_LINES[file]
     )
 
 

@@ -89,7 +89,7 @@ def test_a_journal_with_correct_checksums_but_another_configuration_is_reported(
     path = job.folder_in(world.multirun).journal
     records = read_journal(path)
     records[0]["config"]["seed"] = 5  # not the job whose key the journal names
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
     from src.results.results import load_results
 
     (found,) = load_results([world.sweep([job])], world.multirun).unfinished

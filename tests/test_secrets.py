@@ -22,7 +22,7 @@ import pytest
 
 from src.bad_input import BadInput, redact
 from src.options import Tracking
-from src.tracking.address import holds_secret, error_reason, refuse_secrets
+from src.tracking.address import error_reason, holds_secret, refuse_secrets
 from src.tracking.store import open_store
 from tests.conftest import clean_environment
 from tests.tracking.servers import Server, free_port

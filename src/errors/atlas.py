@@ -11,7 +11,7 @@ import numpy.typing as npt
 from src.bad_input import BadInput
 from src.config import option_from_stored
 from src.data.idx import Bytes
-from src.errors.answers import RunPredictions, Bools, CellPredictions, Labels, read_cell_predictions
+from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
 from src.errors.calibration import Calibration
 from src.errors.labels import Suspect, find_suspects
 from src.errors.mistakes import ConfusionDifference, confusion_differences, disagreement, images_of_one_cell

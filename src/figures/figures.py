@@ -11,7 +11,7 @@ from src.figures.curves import draw_curves
 from src.figures.forest import draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.reliability import draw_reliability
-from src.figures.swept import draw_accuracy_by_key, swept_number_keys, draw_weights_by_l1
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
 from src.pictures.rendering import default_settings, render_png, render_svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts

@@ -9,7 +9,7 @@ from src.data.idx import Bytes
 from src.errors.answers import CellPredictions
 from src.errors.labels import Suspect
 from src.pictures import tiles
-from src.pictures.tiles import DETAIL_SIZE, GAP, GREY, INK, TILE_SIZE, RED, confidence_text, text_width
+from src.pictures.tiles import DETAIL_SIZE, GAP, GREY, INK, RED, TILE_SIZE, confidence_text, text_width
 from src.runs.predictions import Indices
 
 COLUMN_WIDTH = TILE_SIZE + 8  # pixels from one column to the next

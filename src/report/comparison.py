@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.report.output import write_files
 from src.report.table import table_frame
 from src.report.terminal import next_step_lines, print_evidence, print_lines, print_table, problem_lines

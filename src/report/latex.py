@@ -5,7 +5,7 @@ import textwrap
 
 import pandas as pd
 
-from src.report.table import Column, table_notes, table_columns
+from src.report.table import Column, table_columns, table_notes
 from src.results.results import Results
 
 HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines

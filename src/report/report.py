@@ -19,7 +19,7 @@ from src.figures.figures import Drawing, draw_figures, reliability_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
 from src.report.facts import Facts, collect_facts
-from src.report.table import Column, csv_content, curves_csv, json_content, table_notes, table_columns
+from src.report.table import Column, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.pairs import Pair, clearest

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from src.errors.atlas import Atlas
 from src.errors.atlas_words import cell_lines, error_sentences
-from src.report.table import Column, cell_column, table_notes, number_columns, setting_columns
+from src.report.table import Column, cell_column, number_columns, setting_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import Sweep
 from src.verdict.statistics import ALPHA

@@ -98,7 +98,7 @@ class FinishedJob:
         return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
 
     @cached_property
-    def leaves(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         """The configuration values that decide the job's numbers, by dotted key."""
         return stored_settings(self.start["config"])
 

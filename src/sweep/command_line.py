@@ -20,7 +20,7 @@ from src.runs.identity import sweep_id
 from src.sweep import flags
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
-from src.sweep.overrides import check_overrides, check_words, option_groups, parse_word, override_values
+from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 

@@ -16,7 +16,7 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_other_runs, end_run
+from src.tracking.runs import check_metrics, dataset_input, end_run, epoch_metrics, job_tags, supersede_other_runs
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 

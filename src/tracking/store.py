@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from src.bad_input import BadInput, redact
 from src.options import Tracking
 from src.runs.multirun import Multirun, identify_folder, save_identity
-from src.tracking.address import EXAMPLES, default_uri, is_database, error_reason, store_uri
+from src.tracking.address import EXAMPLES, default_uri, error_reason, is_database, store_uri
 from src.tracking.database import FILES_TAG, ID_TAG, PLACE_TAG, place_files, prepare_database, restore_id, update_paths
 
 URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # messages show it instead of an address that holds a password

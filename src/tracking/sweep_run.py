@@ -15,7 +15,7 @@ from src.storage.lock import is_locked
 from src.storage.stored import DamagedFile, is_regular, read_stored
 from src.tracking import views
 from src.tracking.files import UndeliverableError, deliver_files, remove_partial_files
-from src.tracking.runs import supersede_other_runs, end_run
+from src.tracking.runs import end_run, supersede_other_runs
 from src.tracking.store import Store
 
 PAGE_SIZE = 100  # MLflow's page loads this many runs at a time
@@ -64,8 +64,8 @@ class SweepRun:
         runs = self._store.find_old_runs(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
         times = {str(records[0].get("time")) for records in starts if records}
-        children = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
-        return self._store.adopt(run for run, jobs in children if times & {job.data.tags.get("attempt") for job in jobs})
+        parents = [(run, self._store.find_old_runs(**{"`mlflow.parentRunId`": run.info.run_id})) for run in runs]
+        return self._store.adopt(run for run, jobs in parents if times & {job.data.tags.get("attempt") for job in jobs})
 
     def _write_description(self, verdict: list[str]) -> None:
         """Write the run's description, which starts with the verdict, because MLflow's page shows only four lines."""

@@ -72,7 +72,7 @@ def journal(change):
 
     def plant(folder):
         path = bn(folder) / "journal.jsonl"
-        path.write_bytes(b"".join(map(encode, change(read_journal(path)))))
+        path.write_bytes(b"".join(map(encode_record, change(read_journal(path)))))
 
     return plant
 

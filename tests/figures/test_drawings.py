@@ -12,14 +12,14 @@ import pytest
 from matplotlib.colors import to_hex
 from safetensors.numpy import save_file
 
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.calibration import calibrate
 from src.figures.figures import draw_figures
 from src.figures.forest import MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
 from src.figures.reliability import draw_reliability
-from src.figures.swept import draw_accuracy_by_key, swept_number_keys, draw_weights_by_l1
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
 from src.pictures.colours import choose_colour
 from src.report.table import curves_csv
 from src.results.results import load_results
@@ -70,14 +70,15 @@ def test_a_comparison_is_drawn_with_all_that_its_numbers_can_show(world, grid, r
         assert drawing.png[:4] == b"\x89PNG"
         assert b"<svg" in drawing.svg
         assert drawing.heading
-        assert drawing.description.endswith(".")
+        assert drawing.alt_text.endswith(".")
 
 
 def test_a_single_run_has_curves_and_a_reliability_diagram_alone(world):
     sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
     results = load_results([sweep], world.multirun)
     groups = read_atlases(results)
-    assert list(draw_figures(results, judge([sweep], results, correct_by_run(groups)), groups)) == ["curves", "reliability"]
+    verdicts = judge([sweep], results, correct_by_run(groups))
+    assert list(draw_figures(results, verdicts, groups)) == ["curves", "reliability"]
 
 
 def test_the_forest_begins_with_the_pairs_against_the_best_cell(world, grid, results):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.pictures.tiles import GAP, TILE_SIZE, mistake_grid, confidence_text, picture_png
+from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, mistake_grid, picture_png
 from src.runs.predictions import worst_mistakes
 
 LABELS = np.arange(30) % 4
@@ -36,7 +36,8 @@ def test_the_chosen_images_stand_in_the_given_order(grey, predictions):
 def test_fewer_mistakes_than_tiles_leave_paper(grey, predictions):
     picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 25)[:5], NAMES, 3)
     assert tile_colours(picture, 3, 2)[5] == (255, 255, 255)
-    assert mistake_grid(grey, predictions, worst_mistakes(predictions, 2), NAMES, 5).width == 2 * (TILE_SIZE + GAP) + GAP
+    worst = worst_mistakes(predictions, 2)
+    assert mistake_grid(grey, predictions, worst, NAMES, 5).width == 2 * (TILE_SIZE + GAP) + GAP
 
 
 def test_no_mistakes_make_a_picture_that_says_so(grey, predictions):

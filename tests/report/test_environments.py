@@ -6,11 +6,11 @@ import json
 import pytest
 from rich.console import Console
 
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.report.facts import collect_facts
 from src.report.latex import latex_table
 from src.report.report import Report
-from src.report.table import table_frame, json_content, table_notes, setting_columns
+from src.report.table import json_content, setting_columns, table_frame, table_notes
 from src.report.terminal import print_table
 from src.results.results import load_results
 from src.verdict.verdicts import judge

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.report.report import draw_report, escape_markdown, fence, render_html, render_markdown
 from src.report.table import table_frame
 from src.results.results import JobProblem, load_results

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from src.report.table import SELECTION_RULE, table_frame, csv_content, json_content
+from src.report.table import SELECTION_RULE, csv_content, json_content, table_frame
 from src.report.terminal import print_table
 from src.results.results import load_results
 from src.runs.naming import format_value

@@ -40,7 +40,7 @@ def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(
     second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
     records = read_journal(second)
     records[1]["cell"] = "f" * 64  # what another digest gives
-    second.write_bytes(b"".join(map(encode, records)))
+    second.write_bytes(b"".join(map(encode_record, records)))
     found = cells(load_results([world.sweep(jobs)], world.multirun))
     assert len(found) == 2
     assert "bn ffffff" in found
@@ -197,7 +197,7 @@ def test_a_job_from_before_a_key_was_added_is_compared_with_later_ones(world):
     records = read_journal(path)
     del records[0]["config"]["reg"]["label_smoothing"]
     records[0]["config"]["reg"]["gone"] = 3
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
     assert load_results([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
 
 

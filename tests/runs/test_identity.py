@@ -19,12 +19,12 @@ from src.runs.identity import (
     cell_key,
     code_digest,
     find_differing_keys,
+    find_varying_keys,
     is_same_config,
     job_key,
     job_settings,
     stored_settings,
     sweep_id,
-    find_varying_keys,
 )
 
 DIGEST = "d" * 64

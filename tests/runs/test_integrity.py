@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.atlas_words import error_sentences
 from src.report.comparison import compare_runs
-from src.report.table import table_frame, json_content
+from src.report.table import json_content, table_frame
 from src.report.terminal import problem_lines
 from src.results.results import load_results
 from src.results.weights import weight_frame
@@ -47,7 +47,7 @@ def test_fields_of_a_later_version_are_ignored(folder):
     for record in [*records, records[0]["config"], records[1]["source"]]:
         record["added later"] = {"a": [None, 1e300]}
     records.insert(2, {"kind": "a later kind", "time": 1})
-    job.journal.write_bytes(b"".join(map(encode, records)))
+    job.journal.write_bytes(b"".join(map(encode_record, records)))
     assert job_fault(job, key) == ""
 
 
@@ -84,7 +84,7 @@ def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder
     job, _ = folder
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
-    job.journal.write_bytes(b"".join(map(encode, records)))
+    job.journal.write_bytes(b"".join(map(encode_record, records)))
     (found,) = load_results([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
     assert (
         found.reason
@@ -146,8 +146,9 @@ def outcome(multirun, jobs, before, where) -> str:
         weight_frame(records.runs)
         for job in jobs:
             # No check detects a plausible value with a new checksum.
-            if not where.startswith("retype") and job.folder_in(multirun) in [found.folder for found in compared.values()]:
-                assert numbers(job.folder_in(multirun)) == before[job.label], f"{where}: other numbers without a report"
+            folder = job.folder_in(multirun)
+            if not where.startswith("retype") and folder in [found.folder for found in compared.values()]:
+                assert numbers(folder) == before[job.label], f"{where}: other numbers without a report"
         return "compared as before"
     return "reported"
 

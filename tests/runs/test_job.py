@@ -300,7 +300,7 @@ def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
     records = read_journal(finished / "journal.jsonl")
     elsewhere = {**records[0]["environment"], "torch": "9.9"}
     resumed = {"kind": "resume", "time": records[-1]["time"], "environment": elsewhere, "device": "cuda"}
-    (copy / "journal.jsonl").write_bytes(b"".join(map(encode, [*records, resumed])))
+    (copy / "journal.jsonl").write_bytes(b"".join(map(encode_record, [*records, resumed])))
     began, later = FinishedJob(JobFolder(copy)).environments
     assert began == {**records[0]["environment"], "device": "cpu"}
     assert later == {**elsewhere, "device": "cuda"}

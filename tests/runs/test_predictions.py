@@ -4,9 +4,9 @@ import pytest
 
 from src.runs.predictions import (
     Predictions,
+    class_accuracies,
     confusion_counts,
     load_predictions,
-    class_accuracies,
     save_predictions,
     worst_mistakes,
 )

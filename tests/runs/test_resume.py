@@ -121,7 +121,7 @@ def torn(folder, kept, epoch):
     """Cut an epoch's line, the last one, to its first bytes; only the checkpoint that closes the epoch is there."""
     records = [record for record in folder.records() if record.get("epoch", 0) <= epoch]
     line = encode_record(records[-1])
-    folder.journal.write_bytes(b"".join(map(encode, records[:-1])) + line[:kept])
+    folder.journal.write_bytes(b"".join(map(encode_record, records[:-1])) + line[:kept])
     for path in folder.path.glob("checkpoint-*"):
         if path.name != CHECKPOINT_FILES[epoch % 2]:
             path.unlink()
@@ -207,7 +207,7 @@ def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):
     stopped_after(folder, 2)
     records = folder.records()
     records[0]["code"] = "0" * 64
-    folder.journal.write_bytes(b"".join(map(encode, records)))
+    folder.journal.write_bytes(b"".join(map(encode_record, records)))
     run_job(job(), folder.path)
     assert folder.records()[0]["time"] > records[-1]["time"]
     assert "resume" not in [record["kind"] for record in folder.records()]

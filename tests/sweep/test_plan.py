@@ -11,7 +11,7 @@ from src.config import Config
 from src.data.images import Source
 from src.data.sources import EMBEDDED_MNIST, load
 from src.options import MNIST
-from src.runs.identity import identity, job_key, sweep_id, find_varying_keys
+from src.runs.identity import find_varying_keys, identity, job_key, sweep_id
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import Sweep

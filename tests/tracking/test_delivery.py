@@ -124,7 +124,7 @@ def test_a_new_attempt_is_a_new_run_and_supersedes_the_first(store, delivery, pl
     first = the_run(store, planned).info.run_id
     records = job.records()
     records[0]["time"] += 1000
-    job.journal.write_bytes(b"".join(map(encode, records[:1])))
+    job.journal.write_bytes(b"".join(map(encode_record, records[:1])))
     live.deliver_new_records()
     second = the_run(store, planned)
     assert second.info.run_id != first

@@ -178,7 +178,8 @@ def test_each_copy_has_its_own_identity(tmp_path):
     for name in ("backup", "c1", "c2"):
         shutil.copytree(tmp_path / "orig", tmp_path / name)
     (tmp_path / "orig").rename(tmp_path / "new")
-    found = {name: save_identity(identify_folder(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
+    names = ("backup", "new", "c1", "c2")
+    found = {name: save_identity(identify_folder(tmp_path / name / "multirun")).id for name in names}
     assert found["new"] == first.id
     assert len(set(found.values())) == 4
     shutil.copytree(tmp_path / "backup", tmp_path / "orig")  # a copy in the place of the original
