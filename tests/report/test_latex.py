@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from src.report.latex import SPECIAL, escape_latex, latex_table
+from src.report.latex import SPECIAL_CHARACTERS, escape_latex, latex_table
 from src.report.table import table_frame
 from src.results.results import load_results
 
@@ -56,9 +56,9 @@ def test_special_characters_are_escaped():
 
 def test_every_special_character_is_escaped_in_the_table(results):
     frame = table_frame(results)
-    frame["norm.name"] = "".join(SPECIAL)
+    frame["norm.name"] = "".join(SPECIAL_CHARACTERS)
     row = body(latex_table(results, frame).decode())[0].split(" & ")[0]
-    assert row == "{" + "".join(SPECIAL.values()) + "}"
+    assert row == "{" + "".join(SPECIAL_CHARACTERS.values()) + "}"
 
 
 def test_the_caption_says_how_to_choose_settings(results):

@@ -23,4 +23,4 @@ def test_a_job_with_the_same_first_digits_is_not_confused(tmp_path):
     with Journal(folder / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         journal.append(stamp("ready", job="a" * 8 + "0" * 56))
-    assert KnownFolders(tmp_path).find("a" * 64) is None
+    assert KnownFolders(tmp_path).find_folder("a" * 64) is None

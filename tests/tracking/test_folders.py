@@ -15,7 +15,7 @@ from mlflow.tracking._tracking_service import utils
 from src.bad_input import BadInput
 from src.options import Tracking
 from src.runs.journal import encode_record, read_journal
-from src.runs.multirun import FILE, identify_folder, save_identity
+from src.runs.multirun import ID_FILE, identify_folder, save_identity
 from src.tracking import session
 from src.tracking.runs import supersede_other_runs
 from src.tracking.session import Tracker
@@ -62,7 +62,7 @@ def deliver(sweep, monkeypatch):
 
 
 def identity(folder):
-    return json.loads((folder / "multirun" / FILE).read_bytes())["id"]
+    return json.loads((folder / "multirun" / ID_FILE).read_bytes())["id"]
 
 
 def runs_of(folder, database, artifact_root=None):
@@ -192,7 +192,7 @@ def test_anything_in_place_of_the_identity_file_is_set_aside(tmp_path):
     for number, make in enumerate([Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        make(folder / FILE)
+        make(folder / ID_FILE)
         made = save_identity(identify_folder(folder))
         assert identify_folder(folder).id == made.id
         assert len(list(folder.glob("superseded/*"))) == 1
@@ -203,7 +203,7 @@ def test_a_folder_with_an_unreadable_original_is_a_copy(tmp_path):
     (tmp_path / "loop").symlink_to("loop")  # like a folder without permission, but root may read those
     folder = tmp_path / "multirun"
     folder.mkdir()
-    (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
+    (folder / ID_FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
     assert identify_folder(folder).copied_from == ("a" * 32,)
 
 
@@ -226,7 +226,7 @@ def test_a_damaged_identity_is_restored_from_the_projects_own_database(project, 
     deliver(folder)
     before = identity(folder)
     for content in (b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'):
-        (folder / "multirun" / FILE).write_bytes(content)
+        (folder / "multirun" / ID_FILE).write_bytes(content)
         deliver(folder)
         assert identity(folder) == before
     check_store(folder)
@@ -309,7 +309,7 @@ def test_runs_from_before_folders_had_an_identity_are_adopted(project, deliver):
 
 def forget_identity(folder):
     """Remove the identity from a store and a folder, as before folders had one."""
-    (folder / "multirun" / FILE).unlink()
+    (folder / "multirun" / ID_FILE).unlink()
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.execute("DELETE FROM tags WHERE key = 'multirun'")
         database.execute("DELETE FROM experiment_tags WHERE key LIKE 'normlab.%'")
@@ -323,7 +323,7 @@ def test_old_runs_on_a_server_are_adopted_by_the_folder_that_made_them(project, 
     journal.write_bytes(b"".join(encode_record({**record, "time": record["time"] + 1}) for record in records))
     deliver(a, server.uri)
     runs = {run.id for run in runs_of(a, server.database, server.artifacts)}
-    (a / "multirun" / FILE).unlink()
+    (a / "multirun" / ID_FILE).unlink()
     for run in runs:
         MlflowClient(server.uri).delete_tag(run, "multirun")
     deliver(b, server.uri)
