@@ -15,7 +15,7 @@ from src.bad_input import BadInput, as_one_word
 from src.data.images import Source
 from src.data.sizes import check_sizes
 from src.options import Synthetic
-from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
 from tests.conftest import files_below, python
 
 # MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
@@ -224,11 +224,11 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         Path(name).mkdir()
-    check_words("data.root=one,two")
-    check_words("data.root=null,one")
-    check_words("data.root=one,two/..")
+    check_typed_words("data.root=one,two")
+    check_typed_words("data.root=null,one")
+    check_typed_words("data.root=one,two/..")
     with pytest.raises(BadInput, match="no three"):
-        check_words("data.root=one,two,three")
+        check_typed_words("data.root=one,two,three")
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
 )
 def test_a_quoted_correction_keeps_the_value(name):
     (word,) = shlex.split(as_one_word("data.root", name))
-    override = parse(word, option_groups())
-    assert values_of(override, option_groups()) == [name]
+    override = parse_word(word, option_groups())
+    assert override_values(override, option_groups()) == [name]
 
 
 @pytest.mark.parametrize(
@@ -374,26 +374,26 @@ CORRECTIONS = [
 ]
 
 
-def check_words(*words: str) -> None:
+def check_typed_words(*words: str) -> None:
     groups = option_groups()
-    check_text(words, groups)
-    check_overrides([parse(word, groups) for word in words], groups)
+    check_words(words, groups)
+    check_overrides([parse_word(word, groups) for word in words], groups)
 
 
 @pytest.mark.parametrize(("typed", "correction"), CORRECTIONS)
 def test_a_correction_is_accepted(typed, correction):
     with pytest.raises(BadInput) as refused:
-        check_words(typed)
+        check_typed_words(typed)
     assert str(refused.value).endswith(f"\n  write: {correction}")
     for word in correction.removeprefix("-m ").split(" or "):
         word = shlex.split(word)[0] if word.startswith("'") else word
-        check_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
+        check_typed_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
 
 
 def test_only_a_similar_word_is_suggested():
     for typed, suggested in (("schedule=linear", False), ("schedule=cosin", True), ("foo=1", False), ("epoch=1", True)):
         with pytest.raises(BadInput) as refused:
-            check_words(typed)
+            check_typed_words(typed)
         assert ("did you mean" in str(refused.value)) == suggested, typed
 
 

@@ -88,7 +88,7 @@ class _Cluster(RemoteEngine):
     def start_training(self, config: Config, folder: Path) -> Any:
         return self._train.remote(config, folder, Path.cwd())
 
-    def error(self, reference: Any) -> str | None:
+    def training_error(self, reference: Any) -> str | None:
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:

@@ -63,9 +63,9 @@ class _Executor(RemoteEngine):
         self._executor, self.slots = executor, slots
 
     def start_training(self, config: Config, folder: Path) -> Any:
-        return self._executor.submit(Training(), config, folder, Path.cwd())
+        return self._executor.submit(ResumableTraining(), config, folder, Path.cwd())
 
-    def error(self, job: Any) -> str | None:
+    def training_error(self, job: Any) -> str | None:
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
@@ -80,7 +80,7 @@ class _Executor(RemoteEngine):
         job.cancel(check=False)
 
 
-class Training:
+class ResumableTraining:
     """The function that submitit stores and calls; after a preemption submitit calls it again, and training resumes."""
 
     def __call__(self, config: Config, folder: Path, command_folder: Path) -> str:

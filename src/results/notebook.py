@@ -67,7 +67,7 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
     results = load_results(sorted(sweeps, key=lambda sweep: sweep.started), folder)
     if results.unfinished:
         states = Counter(job.state for job in results.unfinished)
-        reasons = joined([f"{number:,} {state}" for state, number in states.items()])
+        reasons = joined([f"{count:,} {state}" for state, count in states.items()])
         total = counted(len(results.runs) + len(results.unfinished), "run")
         warnings.warn(f"{len(results.unfinished):,} of {total} left out: {reasons}", stacklevel=2)
     return Runs(results.runs, results.epochs)

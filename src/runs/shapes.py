@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 from src.schema import REQUIRED, flatten_mapping
 
-Test = Callable[[Any], bool]
-Field = tuple[Test, str]  # a test of the field's value, and the allowed values in words
+ValueTest = Callable[[Any], bool]
+Field = tuple[ValueTest, str]  # a test of the field's value, and the allowed values in words
 Shape = Mapping[str, Field]  # the fields of a record by their names
 
-DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
+MAX_DEPTH = 20  # nesting levels of a stored configuration; a configuration of normlab has two
 LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_WEIGHTS = 10**8, 10_000, 10**11
 MOST_CHARACTERS = 40  # a message shows at most this many characters of a wrong value
@@ -54,10 +54,10 @@ def is_text_list(value: Any) -> bool:
 
 
 def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a dict whose keys are strings and that has at most `DEEPEST` levels of nested dicts."""
+    """Whether a value is a dict whose keys are strings and that has at most `MAX_DEPTH` levels of nested dicts."""
     if not isinstance(value, dict):
         return depth > 0
-    return depth < DEEPEST and all(
+    return depth < MAX_DEPTH and all(
         is_text(name) and is_tree_of_texts(inner, depth + 1) for name, inner in value.items()
     )
 
@@ -90,9 +90,9 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
-    stored = flatten_mapping(config)
+    stored_values = flatten_mapping(config)
     for path, (key, is_valid) in _STORED_KEYS.items():
-        value = stored.get(path, key.default)
+        value = stored_values.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not is_valid(value):
@@ -100,7 +100,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _key_and_test(path: str) -> tuple[Any, Test]:
+def _key_and_test(path: str) -> tuple[Any, ValueTest]:
     key = KEYS[path]
     kinds = str(key.type)
     if "float" in kinds:
@@ -110,7 +110,7 @@ def _key_and_test(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if part_of_a_job(path)}
+_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if affects_results(path)}
 SHARE = number_field(0, 1, "a number from 0 to 1")
 NUMBER = number_field(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
 SECONDS = number_field(0, LARGEST_COUNT, "a number of seconds")

@@ -23,11 +23,11 @@ WRITTEN_FOLDERS = ("jobs", "sweeps")  # every sweep writes to these folders; eac
 FOLDERS = (*WRITTEN_FOLDERS, "artifacts", "superseded")
 
 
-def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
+def check_space(folder: Path, jobs: int, required_folders: Iterable[Path] = ()) -> None:
     """Raise BadInput if an output folder is not writable, has no file locks, or has no room for the jobs.
 
     Writes and locks a temporary file, because the permissions alone do not reveal read-only disks, quotas and missing
-    locks.  `jobs` is the number of jobs left to train.  Each path in `inside` must be a folder or not exist.
+    locks.  `jobs` is the number of jobs left to train.  Each path in `required_folders` must be a folder or not exist.
     """
     nearest_folders = {name: nearest_folder(folder / name) for name in FOLDERS}
     for path in dict.fromkeys(nearest_folders[name] for name in WRITTEN_FOLDERS):
@@ -38,7 +38,7 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
                 flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except OSError as error:
             raise BadInput(f"{path} is not writable: {error.strerror}", WRITABLE_FOLDER) from error
-    for path in inside:
+    for path in required_folders:
         nearest_folder(path)
     jobs_folder = nearest_folders["jobs"]
     free = free_bytes(jobs_folder)

@@ -19,7 +19,7 @@ from src.sweep.suggestions import (
     did_you_mean,
     example_override,
     key_refusal,
-    nearest,
+    suggest,
     word_refusal,
 )
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF_FOLDER = Path(__file__).resolve().parents[2] / "conf"
 
 
 def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     """Return the options of each group: all that the loader finds, or without a loader the package's own."""
-    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    folders = sorted(path for path in CONF_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
         groups = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
         return {group: options for group, options in groups.items() if options}
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
-def check_text(words: Sequence[str], groups: Groups) -> None:
+def check_words(words: Sequence[str], groups: Groups) -> None:
     """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
     for word in words:
         name, equals, value = word.partition("=")
@@ -51,14 +51,14 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
             raise BadInput(f"{name} has an empty value: {word}", write=write)
 
 
-def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
+def parse_word(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
     """Parse a word with Hydra's parser; `loader` supplies the options that glob() chooses from. Raises BadInput."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
         return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` ignores the loader
-    except (HydraException, ValueError) as error:  # Python refuses a number with thousands of digits with a ValueError
+    except (HydraException, ValueError) as error:  # ValueError: Python cannot read a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             problem = f"{word!r} has a space around its key; remove it"
@@ -93,7 +93,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
         if override.is_sweep_override() and not can_be_swept(name, groups):
             problem = f"{name} cannot be swept: it is not a setting of a job"
             raise BadInput(problem, write=example_override(name, groups))
-        values = values_of(override, groups, grid=grid)
+        values = override_values(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
         if name == "data.root" and override.is_sweep_override():
@@ -112,10 +112,10 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
 
 
 def is_accepted(word: str, groups: Groups) -> bool:
-    """Whether a word passes `check_text`, `parse` and `check_overrides`."""
+    """Whether a word passes `check_words`, `parse_word` and `check_overrides`."""
     try:
-        check_text([word], groups)
-        check_overrides([parse(word, groups)], groups)
+        check_words([word], groups)
+        check_overrides([parse_word(word, groups)], groups)
     except BadInput:
         return False
     return True
@@ -155,14 +155,14 @@ def _check_form(override: "Override", groups: Groups) -> None:
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: {name} already exists, so write no +", write=line.lstrip("+"))
     if section and last_part == "name":
-        values = values_of(override, groups)
+        values = override_values(override, groups)
         for value in values:
             _check_option(section, value, groups)
         correction = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
         raise BadInput(f"{line} changes only the name, not the option", f"{section}=... chooses the option", correction)
 
 
-def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
+def override_values(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
     """Return the values that a word gives its key: all of them, or only the first and last of a range or interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
@@ -213,11 +213,11 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, correction)
     if value is not None and str(value) not in options:
-        near = nearest(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
+        guess = suggest(str(value), options)
+        raise BadInput(f"{group}={value} is not known{did_you_mean(guess)}", allowed, f"{group}={guess or options[0]}")
 
 
-def combinations_of(overrides: Sequence["Override"]) -> list[dict[str, str]]:
+def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:
     """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())

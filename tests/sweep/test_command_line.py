@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from src.bad_input import BadInput
 from src.sweep.command_line import command_to_repeat, study_id
 from src.sweep.grid import Grid
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 from tests.conftest import files_below
 from tests.test_bad_input import CORRECTIONS, QUICK
 
@@ -180,7 +180,7 @@ def test_the_command_to_repeat_has_the_typed_name(monkeypatch):
 
 @pytest.fixture(scope="module")
 def grid() -> Iterator[Grid]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
@@ -206,9 +206,9 @@ def refusal(check, grid, words):
     """The refusal of some words by the command or the grid; empty if they are accepted."""
     try:
         left = [word for word in check(*words) if "=" in word and "hydra" not in word]
-        request = grid.request(left, {})
-        if request.number < 300 and not {"--cfg", "--help"} & set(words):
-            grid.configs(request)
+        request = grid.parse_request(left, {})
+        if request.combination_count < 300 and not {"--cfg", "--help"} & set(words):
+            grid.compose_all(request)
     except BadInput as error:
         return str(error)
     return ""

@@ -16,7 +16,7 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.stopping import JobFailed
 from src.sweep.finish import StudyEnd
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 
 SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
 SMALL += ["model.width=4"]
@@ -27,7 +27,7 @@ def launcher(tmp_path, monkeypatch):
     """A launcher as Hydra sets it up, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["train", "hydra/sweeper=other"])
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
         config = compose("config", return_hydra_config=True, overrides=["hydra.job.name=train"])
         OmegaConf.set_readonly(config, False)
         config.hydra.job.config_name = "config"

@@ -41,7 +41,7 @@ PATIENCE = 1.0
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     """Shorter waits."""
-    monkeypatch.setattr(session, "PERIOD", 0.05)
+    monkeypatch.setattr(session, "DELIVERY_PERIOD", 0.05)
     monkeypatch.setattr(session, "STOPPED_PATIENCE", 0.5)
     monkeypatch.setattr(address, "ANSWER_TIMEOUT", 1)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

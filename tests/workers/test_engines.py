@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.runs.journal import Journal, stamp
-from src.sweep.overrides import CONF, option_groups
+from src.sweep.overrides import CONF_FOLDER, option_groups
 from src.workers.engines import RemoteJob, check_installed
 from src.workers.queue import Task
 from tests.workers.test_queue import Engine
@@ -62,7 +62,7 @@ def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeyp
     needs("ray")
     from hydra_plugins.normlab.ray_launcher import RayLauncher
 
-    monkeypatch.setattr("src.workers.machine.cores", lambda: 4)
+    monkeypatch.setattr("src.workers.machine.usable_cores", lambda: 4)
     here, elsewhere = (RayLauncher(address, cpus=None, gpus=0, init={}) for address in (None, "10.0.0.1:6379"))
     assert (here.slots(2, "cpu"), elsewhere.slots(2, "cpu")) == (2, 1)
 
@@ -82,7 +82,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    keys = OmegaConf.load(CONF / "hydra/launcher/submitit_slurm.yaml")
+    keys = OmegaConf.load(CONF_FOLDER / "hydra/launcher/submitit_slurm.yaml")
     del keys["defaults"]
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
     with SubmititLauncher(**OmegaConf.to_container(keys)).engine(threads=2, device="cpu") as slurm:
