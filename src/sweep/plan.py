@@ -97,7 +97,7 @@ class Plan:
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
-            f"the data in {row.grid_job.settings['data.root']} has changed since {row.earlier_folder.path.name} was trained"
+            f"the data in {row.grid_job.settings['data.root']} has changed since {row.earlier_folder.path.name} ended"
             for row in self.rows
             if row.earlier_folder
         ]
