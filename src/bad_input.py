@@ -16,7 +16,7 @@ class BadInput(Exception):
     def __init__(self, problem: str, allowed: str = "", write: str = "", *, advice: str = "") -> None:
         self._parts = problem, allowed, write, advice  # `write` is text to type; `advice` is an instruction instead
         lines = {"normlab": problem, "  allowed": allowed, "  write": write, "  try": advice}
-        super().__init__("\n".join(f"{head}: {_one_line(text)}" for head, text in lines.items() if text))
+        super().__init__("\n".join(f"{label}: {_shorten_to_one_line(text)}" for label, text in lines.items() if text))
 
     def with_location(self, location: str) -> "BadInput":
         """Return this refusal with the location of the mistake in front."""
@@ -45,7 +45,7 @@ def out_of_memory_refusal() -> BadInput:
     return BadInput("memory ran out", "at least 2 GB to compare or sync, 4 GB to train", "ulimit -v unlimited")
 
 
-def _one_line(text: str) -> str:
+def _shorten_to_one_line(text: str) -> str:
     """Return the text without passwords and line breaks, cut to `LONGEST_LINE` characters."""
     line = " ".join(redact(text).splitlines())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 105]} ... {line[-100:]}"

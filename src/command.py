@@ -50,9 +50,9 @@ def typed_path(text: str) -> Path:
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises `BadInput` instead of printing its usage and exiting."""
 
-    def __init__(self, module: str, text: str | None = None, **settings: Any) -> None:
-        """Create the parser of `src.<module>`. `text` is the module's docstring, which becomes the help."""
-        about, _, examples = (text or "").replace(f"python -m src.{module}", command_name(module)).partition("\n\n")
+    def __init__(self, module: str, docstring: str = "", **settings: Any) -> None:
+        """Create the parser of `src.<module>`. `docstring` is the module's; it becomes the help."""
+        about, _, examples = docstring.replace(f"python -m src.{module}", command_name(module)).partition("\n\n")
         layout = argparse.RawDescriptionHelpFormatter
         super().__init__(command_name(module), description=about, epilog=examples, formatter_class=layout, **settings)
         self.add_argument("--version", action=_Versions, nargs=0, help="print the versions and exit")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import Parser, check_current_folder, typed_path
 from src.console import SteadyConsole
-from src.report.output import STDOUT, check_outputs, write_output
+from src.report.output import STDOUT, check_output_options, write_output
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         check_current_folder()
         check_address_space()
-        sys.exit(_compare_and_write(_parser().parse_args()))
+        sys.exit(_compare_and_write(_make_parser().parse_args()))
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
@@ -51,7 +51,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _parser() -> Parser:
+def _make_parser() -> Parser:
     parser = Parser("compare", read_docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
     parser.add_argument("--tuned", metavar="KEY", help="compare the values of KEY, each with its best other settings")
@@ -72,7 +72,7 @@ def _parser() -> Parser:
 
 def _compare_and_write(arguments: Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
-    output_files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
+    output_files = check_output_options({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)

@@ -124,11 +124,11 @@ def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
 class UnusedKeyError(BadInput):
     """The error for a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
-    def __init__(self, item: Key, value: Any, option: str) -> None:
-        self.section = item.path.split(".")[0]
-        reading_options = ", ".join(f"{self.section}={name}" for name in item.read_by)
-        write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", reading_options, write)
+    def __init__(self, key: Key, value: Any, option: str) -> None:
+        self.section = key.path.split(".")[0]
+        reading_options = ", ".join(f"{self.section}={name}" for name in key.read_by)
+        suggestion = f"{self.section}={key.read_by[0]} {shlex.quote(f'{key.path}={value}')}"
+        super().__init__(f"{key.path}={value}: {self.section}={option} does not read it", reading_options, suggestion)
 
 
 def check_config(config: Config) -> None:

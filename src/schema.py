@@ -162,8 +162,8 @@ class Key:
         """Raise BadInput, with the key and its valid values, if a value has a wrong type or is out of range."""
         if not self.accepts(value):
             value_text = "null" if value is None else value
-            write = shlex.quote(f"{self.path}={self.placeholder}")
-            raise BadInput(f"{self.path}={value_text} cannot be used", self.allowed, write)
+            suggestion = shlex.quote(f"{self.path}={self.placeholder}")
+            raise BadInput(f"{self.path}={value_text} cannot be used", self.allowed, suggestion)
 
 
 def _is_finite(number: float) -> bool:

@@ -29,7 +29,7 @@ def prepare_process() -> None:
     gc.set_threshold(COLLECTION_THRESHOLD)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
-        _never_raise_warnings()
+        _print_warnings_instead_of_raising()
         _ignore_matplotlib_settings()
 
 
@@ -58,19 +58,19 @@ def _ignore_matplotlib_settings() -> None:
             os.chdir(current_folder)
 
 
-def _never_raise_warnings() -> None:
+def _print_warnings_instead_of_raising() -> None:
     """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: no warning may end a sweep."""
-    if [*map(_to_default, sys.warnoptions)] == sys.warnoptions:
+    if [*map(_downgrade, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _to_default(text) for text in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _downgrade(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
-        os.environ["PYTHONWARNINGS"] = ",".join(map(_to_default, os.environ["PYTHONWARNINGS"].split(",")))
+        os.environ["PYTHONWARNINGS"] = ",".join(map(_downgrade, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
     warnings.simplefilter("default", append=True)  # tells the module that the filters have changed
 
 
-def _to_default(option: str) -> str:
+def _downgrade(option: str) -> str:
     """Return a `-W` option with its action `error`, or an abbreviation such as `err`, replaced by `default`."""
     return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

@@ -14,11 +14,11 @@ class JobFailed(Exception):
 
 def raise_on_sigterm() -> None:
     """Raise `Terminated` in the main thread on SIGTERM, and on SIGHUP (a closed terminal) except under `nohup`."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _raise_terminated)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminate)
+        signal.signal(signal.SIGHUP, _raise_terminated)
 
 
-def _terminate(signal_number: int, frame: FrameType | None) -> None:
+def _raise_terminated(signal_number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # when a terminal closes, the shell and the kernel each send a SIGHUP
     raise Terminated(f"received signal {signal_number}")

@@ -53,7 +53,7 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
 
     all_delivered = True
     for sweep in sweeps:
-        tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr), by_sync=True)
+        tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr), for_sync=True)
         tracker.open()
         all_delivered &= tracker.close()
     return 0 if all_delivered else 3

@@ -15,7 +15,7 @@ from src.bad_input import BadInput, as_one_word
 from src.data.images import Source
 from src.data.sizes import check_sizes
 from src.options import Synthetic
-from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
+from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
 from tests.conftest import files_below, python
 
 # MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
@@ -236,8 +236,8 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
 )
 def test_a_quoted_correction_keeps_the_value(name):
     (word,) = shlex.split(as_one_word("data.root", name))
-    override = parse_word(word, option_groups())
-    assert override_values(override, option_groups()) == [name]
+    override = parse_override(word, group_options())
+    assert override_values(override, group_options()) == [name]
 
 
 @pytest.mark.parametrize(
@@ -375,9 +375,9 @@ CORRECTIONS = [
 
 
 def check_typed_words(*words: str) -> None:
-    groups = option_groups()
-    check_words(words, groups)
-    check_overrides([parse_word(word, groups) for word in words], groups)
+    groups = group_options()
+    check_override_words(words, groups)
+    check_overrides([parse_override(word, groups) for word in words], groups)
 
 
 @pytest.mark.parametrize(("typed", "correction"), CORRECTIONS)

@@ -15,11 +15,11 @@ from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF_FOLDER, option_groups
+from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import GROUP_NODES
 
 PROJECT = Path(__file__).parents[1]
-GROUPS = option_groups()
+GROUPS = group_options()
 EVERY_OPTION = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
 MUST_GIVE = {"data=idx": ["data.root=somewhere"]}
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1

@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from src.compare import _parser
+from src.compare import _make_parser
 from src.config import check_config
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF_FOLDER, check_overrides, list_combinations, option_groups
+from src.sweep.overrides import CONF_FOLDER, check_overrides, group_options, list_combinations
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [
@@ -55,7 +55,7 @@ def test_every_training_command_is_valid(words):
         return  # tests/sweep/test_option_files.py runs it
     parsed = OverridesParser.create().parse_overrides(overrides)
     search = "hydra/sweeper=" in words
-    check_overrides(parsed, option_groups(), grid=not search)
+    check_overrides(parsed, group_options(), grid=not search)
     if search:
         return  # a search has no grid to compose; tests/sweep/test_trials.py runs one
     with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
@@ -66,7 +66,7 @@ def test_every_training_command_is_valid(words):
 
 @pytest.mark.parametrize("words", arguments("compare"))
 def test_every_comparison_command_is_valid(words):
-    _parser().parse_args(shlex.split(words))
+    _make_parser().parse_args(shlex.split(words))
 
 
 def test_the_texts_have_commands():
@@ -85,8 +85,8 @@ def test_the_help_shows_examples_the_dry_run_and_the_groups():
 def test_the_readme_lists_the_options_in_conf():
     table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (PROJECT / "README.md").read_text(encoding="utf-8"), re.M))
     assert {
-        name: sorted(re.findall(r"`(\w+)`", options)) for name, options in table.items() if name in option_groups()
-    } == option_groups()
+        name: sorted(re.findall(r"`(\w+)`", options)) for name, options in table.items() if name in group_options()
+    } == group_options()
 
 
 def test_contributings_examples_work(monkeypatch):

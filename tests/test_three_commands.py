@@ -11,7 +11,7 @@ import pytest
 from src import compare, sync
 from src.bad_input import BadInput
 from src.command import command_name, typed_path
-from src.compare import _parser
+from src.compare import _make_parser
 from src.runs.manifests import choose_sweeps
 from tests.conftest import clean_environment
 
@@ -96,19 +96,19 @@ def test_a_wrong_argument_is_refused_in_three_lines_with_the_name_that_was_typed
 
 def test_help_and_refusals_name_the_command_as_it_was_typed(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["/bin/normlab-compare"])
-    assert "python -m" not in _parser().format_help()
-    assert "    normlab-compare --sweep 1a2b3c4d" in _parser().format_help()
+    assert "python -m" not in _make_parser().format_help()
+    assert "    normlab-compare --sweep 1a2b3c4d" in _make_parser().format_help()
     with pytest.raises(BadInput, match="write: normlab-train -m norm=bn,gn,ln"):
         choose_sweeps(tmp_path, [])
     monkeypatch.setattr("sys.argv", ["/x/src/compare.py"])
     assert command_name("sync") == "python -m src.sync"
-    assert "    python -m src.compare --sweep 1a2b3c4d" in _parser().format_help()
+    assert "    python -m src.compare --sweep 1a2b3c4d" in _make_parser().format_help()
 
 
 def test_a_tilde_means_the_home_folder_where_no_shell_expands_it(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     options = ("out", "json", "csv", "curves", "latex", "multirun")
-    arguments = _parser().parse_args([f"--{name}=~/{name}" for name in options])
+    arguments = _make_parser().parse_args([f"--{name}=~/{name}" for name in options])
     assert {getattr(arguments, name) for name in options} == {tmp_path / name for name in options}
     assert typed_path("-") == Path("-")
 

@@ -83,7 +83,7 @@ class LocalLauncher(Launcher):
             outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._job_return(overrides, task, errors.get(task.folder, "the job was not started"))
+            self._make_job_return(overrides, task, errors.get(task.folder, "the job was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
@@ -104,7 +104,7 @@ class LocalLauncher(Launcher):
             )
         return outcomes
 
-    def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
+    def _make_job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:
         job_return = JobReturn(overrides=overrides, working_dir=str(task.folder), task_name=self._task_name)
         result = None if error else JobFolder(task.folder).result()
         if result is None:

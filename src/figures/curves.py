@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from src.figures import looks
-from src.figures.looks import Settings, best_cells, style_axes
+from src.figures.looks import Settings, best_cell_settings, style_axes
 from src.pictures.colours import choose_colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
@@ -23,7 +23,7 @@ PANEL_TITLES = {
 }
 
 
-def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str, pd.DataFrame]:
+def curve_statistics(results: Results, cells: Iterable[str], metric: str) -> dict[str, pd.DataFrame]:
     """For each cell, the `mean`, `min`, `max` and `count` of a metric over seeds by epoch; accuracies in percent."""
     epochs = results.epochs[results.epochs["cell"].isin(list(cells))]
     values = epochs[metric] * (1 if metric.endswith("loss") else 100)
@@ -40,12 +40,12 @@ def draw_curves(results: Results) -> Figure:
 
     In an SVG, the ids of a cell's line and band begin with `cell-K-`, where K is its position among the cells drawn.
     """
-    cells = best_cells(results.runs, MAX_CELLS)
-    columns = looks.legend_columns(cells)
+    cells = best_cell_settings(results.runs, MAX_CELLS)
+    columns = looks.legend_column_count(cells)
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
-    for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANEL_TITLES.items(), strict=True)):
-        _draw_cell_lines(axes, results, cells, metric, panel=k)
+    for panel, (axes, (metric, title)) in enumerate(zip(panels.flat, PANEL_TITLES.items(), strict=True)):
+        _draw_cell_lines(axes, results, cells, metric, panel=panel)
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
             axes.set_yscale("log")
@@ -53,7 +53,7 @@ def draw_curves(results: Results) -> Figure:
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:
-        _label_epochs(axes)
+        _label_epoch_axis(axes)
     last_epoch = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
     panels[0, 0].set_xlim(*((0.85, last_epoch + 0.15) if last_epoch > 1 else (0.5, 1.5)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -64,17 +64,17 @@ def draw_curves(results: Results) -> Figure:
 
 
 @default_settings
-def draw_panel(results: Results, metric: str) -> Figure:
+def draw_metric(results: Results, metric: str) -> Figure:
     """A figure of one validation metric (`val/loss` or `val/accuracy`) by epoch, with a line for every cell."""
     cells = looks.cell_settings(results.runs)
-    columns = looks.legend_columns(cells)
+    columns = looks.legend_column_count(cells)
     figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     axes = figure.subplots()
     _draw_cell_lines(axes, results, cells, metric)
     style_axes(axes, PANEL_TITLES[metric])
     if metric.endswith("loss"):
         axes.set_yscale("log")
-    _label_epochs(axes)
+    _label_epoch_axis(axes)
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
     return figure
 
@@ -82,18 +82,18 @@ def draw_panel(results: Results, metric: str) -> Figure:
 def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
     """Draw a line for each of the cells, and a band for a cell with several seeds."""
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
-    means = mean_curves(results, cells, metric)
-    for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
+    curves = curve_statistics(results, cells, metric)
+    for k, ((cell, curve), style) in enumerate(zip(curves.items(), styles, strict=True)):
         colour, n = choose_colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
         style |= {"color": colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        label, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        label, marker_step = (looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12))
         axes.plot(epochs, curve["mean"], label=label, linewidth=1.8, markersize=5, markevery=marker_step, **style)
         if n > 1:
             band = axes.fill_between(epochs, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 
-def _label_epochs(axes: Axes) -> None:
+def _label_epoch_axis(axes: Axes) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -11,7 +11,7 @@ from src.figures.curves import draw_curves
 from src.figures.forest import draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.reliability import draw_reliability
-from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_numeric_keys
 from src.pictures.rendering import default_settings, render_png, render_svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts
@@ -39,7 +39,7 @@ class Drawing:
 @default_settings
 def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
-    number_keys = swept_number_keys(results)
+    numeric_keys = swept_numeric_keys(results)
     figures = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
@@ -52,7 +52,7 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         alt_text = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
         plot = draw_forest_plot(results.runs, verdicts.pairs)
         figures["differences"] = Drawing("Differences with their intervals", alt_text, plot)
-    for path in number_keys:
+    for path in numeric_keys:
         alt_text = (
             f"Test and validation accuracy against {path}, one line per combination of other settings, with bars from "
             "the lowest run to the highest."
@@ -62,10 +62,10 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
     if (heat_map_figure := draw_heat_map(results)) is not None:
         alt_text = "Heat map with numbers: the mean test accuracy over two swept keys."
         figures["heat_map"] = Drawing("Test accuracy over two swept keys", alt_text, heat_map_figure)
-    if "reg.l1" in number_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
+    if "reg.l1" in numeric_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
         alt_text = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
         figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights_figure)
-    for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
+    for name, atlas in zip(reliability_file_names(atlases), atlases, strict=True):
         if atlas.calibration:
             alt_text = (
                 "Reliability diagrams: accuracy against confidence per cell.  The diagonal is perfect calibration."
@@ -74,6 +74,6 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
     return figures
 
 
-def reliability_names(atlases: Sequence[Atlas]) -> list[str]:
+def reliability_file_names(atlases: Sequence[Atlas]) -> list[str]:
     """The file name, without ending, of the reliability diagrams on each dataset."""
     return [f"reliability_{atlas.source['digest'][:8]}" if len(atlases) > 1 else "reliability" for atlas in atlases]

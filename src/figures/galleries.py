@@ -8,7 +8,7 @@ import numpy as np
 from src.errors.answers import CellPredictions
 from src.errors.atlas import Atlas
 from src.errors.labels import Suspect
-from src.figures.side_by_side import draw_side_by_side
+from src.figures.side_by_side import draw_predictions_side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
@@ -32,25 +32,25 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """
     images = atlas.test_images()
 
-    def draw(description: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
+    def gallery(description: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
         if len(atlas.answers) > MAX_CELLS:
             heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
         columns = _choose_cells(atlas, indices)
-        picture = draw_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
+        picture = draw_predictions_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
         return Gallery(description, picture_png(picture))
 
     heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.wrong_in_all_runs[:MAX_IMAGES]
-    pictures = {"wrong_by_all": draw("images that every run gets wrong", heading, indices)}
+    pictures = {"wrong_by_all": gallery("images that every run gets wrong", heading, indices)}
     if len(atlas.answers) > 1:
-        indices = _take_turns(atlas.wrong_in_one_cell)
-        pictures["wrong_by_one"] = draw("images that only one cell gets wrong", "Wrong in only one cell", indices)
+        indices = _choose_images_round_robin(atlas.wrong_in_one_cell)
+        pictures["wrong_by_one"] = gallery("images that only one cell gets wrong", "Wrong in only one cell", indices)
     if len(atlas.answers) > 2:
-        indices = _take_turns(atlas.right_in_one_cell)
-        pictures["right_by_one"] = draw("images that only one cell gets right", "Right in only one cell", indices)
+        indices = _choose_images_round_robin(atlas.right_in_one_cell)
+        pictures["right_by_one"] = gallery("images that only one cell gets right", "Right in only one cell", indices)
     suspects = atlas.suspects[:MAX_IMAGES]
     indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."
-    pictures["suspected_labels"] = draw("images with a label that may be wrong", heading, indices, suspects)
+    pictures["suspected_labels"] = gallery("images with a label that may be wrong", heading, indices, suspects)
     return pictures
 
 
@@ -62,9 +62,9 @@ def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
 
 
-def _take_turns(images: Mapping[str, Indices]) -> Indices:
+def _choose_images_round_robin(images_by_cell: Mapping[str, Indices]) -> Indices:
     """Choose up to `MAX_IMAGES` images, grouped by cell.  The cells take turns to add their next image."""
-    ranks = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
+    ranks = [(rank, cell) for cell, indices in enumerate(images_by_cell.values()) for rank in range(len(indices))]
     chosen_ranks = sorted((cell, rank) for rank, cell in sorted(ranks)[:MAX_IMAGES])
-    by_cell = list(images.values())
+    by_cell = list(images_by_cell.values())
     return np.array([by_cell[cell][rank] for cell, rank in chosen_ranks], dtype=np.int64)

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from src.figures.curves import MAX_CELLS, PANEL_TITLES, mean_curves
+from src.figures.curves import MAX_CELLS, PANEL_TITLES, curve_statistics
 from src.figures.figures import Drawing
-from src.figures.looks import best_cells, line_styles
+from src.figures.looks import best_cell_settings, line_styles
 from src.pictures.colours import choose_colour
 from src.results.results import Results
 
@@ -34,31 +34,31 @@ class InlineCurves:
 
 def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
     """Return the curves in `drawing` as an SVG element, with the numbers of every point."""
-    svg = drawing.svg.decode()  # also computes the layout, which `_line_data` needs
-    cells = best_cells(results.runs, MAX_CELLS)
+    svg = drawing.svg.decode()  # also computes the layout, which `_curve_data` needs
+    cells = best_cell_settings(results.runs, MAX_CELLS)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
-        CheckBox(cell, choose_colour(settings), _dash_pattern(style["linestyle"]))
+        CheckBox(cell, choose_colour(settings), _svg_dash_array(style["linestyle"]))
         for (cell, settings), style in zip(cells.items(), styles, strict=True)
     ]
-    return InlineCurves(svg[svg.index("<svg") :], boxes, _line_data(results, list(cells), drawing.figure))
+    return InlineCurves(svg[svg.index("<svg") :], boxes, _curve_data(results, list(cells), drawing.figure))
 
 
-def _dash_pattern(pattern: Any) -> str:
-    return "none" if pattern == "-" else " ".join(f"{DASH_UNIT * part:g}" for part in pattern[1])
+def _svg_dash_array(pattern: Any) -> str:
+    return "none" if pattern == "-" else " ".join(f"{DASH_UNIT * length:g}" for length in pattern[1])
 
 
-def _line_data(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
+def _curve_data(results: Results, cells: list[str], figure: Figure) -> list[dict[str, Any]]:
     width, height = 72 * figure.get_size_inches()  # an SVG has 72 units per inch
     lines = []
     for axes, metric in zip(figure.axes, PANEL_TITLES, strict=True):
         to_figure = axes.transData - figure.transFigure  # maps epoch and value to shares of width and height
-        for k, curve in enumerate(mean_curves(results, cells, metric).values()):
+        for position, curve in enumerate(curve_statistics(results, cells, metric).values()):
             shares = to_figure.transform(curve["mean"].reset_index().to_numpy())
             points = [
                 [round(width * x, 1), round(height * (1 - y), 1), *(float(f"{value:.6g}") for value in values)]
                 for (x, y), values in zip(shares, curve[["mean", "min", "max"]].to_numpy(), strict=True)
             ]
             digits = 4 if metric.endswith("loss") else 2
-            lines.append({"cell": k, "seeds": int(curve["count"].max()), "digits": digits, "points": points})
+            lines.append({"cell": position, "seeds": int(curve["count"].max()), "digits": digits, "points": points})
     return lines

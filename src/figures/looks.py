@@ -35,8 +35,8 @@ def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
     counts: dict[str, int] = {}
     styles = []
     for name in norm_names:
-        k = counts[name] = counts.get(name, -1) + 1
-        styles.append({"linestyle": LINES[k % len(LINES)], "fillstyle": FILLS[k // len(LINES) % len(FILLS)]})
+        count = counts[name] = counts.get(name, -1) + 1
+        styles.append({"linestyle": LINES[count % len(LINES)], "fillstyle": FILLS[count // len(LINES) % len(FILLS)]})
     return styles
 
 
@@ -46,7 +46,7 @@ def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
     return cells
 
 
-def best_cells(runs: pd.DataFrame, max_cells: int) -> dict[str, Settings]:
+def best_cell_settings(runs: pd.DataFrame, max_cells: int) -> dict[str, Settings]:
     """The settings of the `max_cells` cells with the highest mean validation accuracy, in the order of the runs."""
     means = runs.groupby("cell", sort=False)["val/accuracy"].mean()
     best_names = means.sort_values(ascending=False, kind="stable").index[:max_cells]
@@ -67,7 +67,7 @@ def figure_label(label: str) -> str:
     return f" {text}" if text.startswith("_") else text  # matplotlib hides text that begins with _
 
 
-def legend_columns(labels: Iterable[str]) -> int:
+def legend_column_count(labels: Iterable[str]) -> int:
     """The number of labels that fit side by side in the legend below a figure of full width."""
     widths = [len(figure_label(label)) for label in labels]
     return max(1, min(len(widths), 105 // (max(widths) + 12)))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.errors.calibration import Calibration
-from src.figures.looks import Settings, best_cells, figure_label, filled_marker, selection_title, style_axes
+from src.figures.looks import Settings, best_cell_settings, figure_label, filled_marker, selection_title, style_axes
 from src.pictures.colours import choose_colour
 
 MAX_CELLS = 12  # panels in the figure
@@ -24,7 +24,7 @@ def draw_reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration])
     (Guo et al. 2017).  For several runs, the gaps come from all predictions, and the error is the mean over the runs.
     """
     calibrated = runs[runs["cell"].isin(list(calibration))]
-    cells = best_cells(calibrated, MAX_CELLS)
+    cells = best_cell_settings(calibrated, MAX_CELLS)
     columns = min(COLUMNS, len(cells))
     rows = math.ceil(len(cells) / columns)
     figure = Figure(figsize=(3.2 * columns + 0.3, 3.3 * rows + 0.3), layout="constrained")

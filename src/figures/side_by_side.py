@@ -29,7 +29,7 @@ class _Square:
     framed: bool = False
 
 
-def draw_side_by_side(
+def draw_predictions_side_by_side(
     test_images: Bytes,
     cells: Mapping[str, CellPredictions],
     indices: Indices,
@@ -60,7 +60,7 @@ def draw_side_by_side(
     legend_text = LEGEND if any(len(cell.runs) > 1 for cell in cells.values()) else ONE_SEED_LEGEND
     lines = [(line, HEADING_SIZE, INK) for line in _wrap_text(heading, width - 2 * GAP, HEADING_SIZE)]
     lines += [(line, DETAIL_SIZE, GREY) for line in _wrap_text(legend_text, width - 2 * GAP, DETAIL_SIZE)]
-    names_height = max(len(_name_lines(name)) for name in columns) * (DETAIL_SIZE + 3)
+    names_height = max(len(_split_column_name(name)) for name in columns) * (DETAIL_SIZE + 3)
     first_row_top = GAP + len(lines) * (HEADING_SIZE + 4) + GAP + names_height + GAP
     picture, draw = tiles.blank_picture(width, first_row_top + len(indices) * (TILE_SIZE + GAP))
     for position, (line, size, ink) in enumerate(lines):
@@ -69,10 +69,10 @@ def draw_side_by_side(
         picture.paste(tiles.tile_picture(test_images[index]), (GAP, first_row_top + row * (TILE_SIZE + GAP)))
     size = tiles.common_font_size(list(classes), TILE_SIZE - 8, tiles.PAIR_SIZE + 4)
     for column, (name, squares) in enumerate(columns.items()):
-        x = first_column_left + column * COLUMN_WIDTH
-        _draw_column_name(draw, (x + TILE_SIZE // 2, first_row_top - GAP), name)
+        left = first_column_left + column * COLUMN_WIDTH
+        _draw_column_name(draw, (left + TILE_SIZE // 2, first_row_top - GAP), name)
         for row, square in enumerate(squares):
-            _draw_square(draw, (x, first_row_top + row * (TILE_SIZE + GAP)), square, size)
+            _draw_square(draw, (left, first_row_top + row * (TILE_SIZE + GAP)), square, size)
     return picture
 
 
@@ -100,13 +100,13 @@ def _draw_square(draw: ImageDraw.ImageDraw, corner: tuple[int, int], square: _Sq
 
 def _draw_column_name(draw: ImageDraw.ImageDraw, bottom: tuple[int, int], name: str) -> None:
     """Write the name of a column; `bottom` is the middle of the lower edge of its last line."""
-    for line, word in enumerate(reversed(_name_lines(name))):
-        size = tiles.common_font_size([word], COLUMN_WIDTH - 2, DETAIL_SIZE, smallest=8)
+    for line, text in enumerate(reversed(_split_column_name(name))):
+        size = tiles.common_font_size([text], COLUMN_WIDTH - 2, DETAIL_SIZE, smallest=8)
         y = bottom[1] - line * (DETAIL_SIZE + 3)
-        draw.text((bottom[0], y), tiles.cut_text(word, COLUMN_WIDTH - 2, size), INK, tiles.font(size), anchor="md")
+        draw.text((bottom[0], y), tiles.cut_text(text, COLUMN_WIDTH - 2, size), INK, tiles.font(size), anchor="md")
 
 
-def _name_lines(name: str) -> list[str]:
+def _split_column_name(name: str) -> list[str]:
     """Split the name of a cell into one line per word.  A `key=value` that is too wide becomes two lines."""
     words = (word.replace("=", "= ") if text_width(word, DETAIL_SIZE) > COLUMN_WIDTH else word for word in name.split())
     return " ".join(words).split()

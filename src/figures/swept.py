@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.looks import INK, cell_settings, figure_label, legend_columns, line_styles, marker, style_axes
+from src.figures.looks import INK, cell_settings, figure_label, legend_column_count, line_styles, marker, style_axes
 from src.pictures.colours import choose_colour
 from src.results.grid import balanced_runs
 from src.results.results import Results
@@ -24,17 +24,17 @@ Measures = Mapping[str, "pd.Series[float]"]
 """The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 
 
-def swept_number_keys(results: Results) -> list[str]:
+def swept_numeric_keys(results: Results) -> list[str]:
     """The swept keys that have at least two different numbers as values."""
-    return [path for path in results.varies if len(key_numbers(results.runs, path)) > 1]
+    return [path for path in results.varies if len(numeric_values(results.runs, path)) > 1]
 
 
-def key_numbers(runs: pd.DataFrame, path: str) -> list[float]:
+def numeric_values(runs: pd.DataFrame, path: str) -> list[float]:
     """The different numbers among the values of a key, ascending."""
-    return sorted({float(value) for value in runs.loc[has_number(runs, path), path]})
+    return sorted({float(value) for value in runs.loc[has_numeric_value(runs, path), path]})
 
 
-def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
+def has_numeric_value(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
     """Whether each run has a number as its value of a key."""
     return runs[path].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).astype(bool)
 
@@ -43,7 +43,7 @@ def draw_accuracy_by_key(results: Results, path: str) -> Figure:
     """Draw test and validation accuracy against a swept numeric key, a line per norm and other swept settings."""
     runs = results.runs.set_index("run")
     test, validation = 100 * runs["test/accuracy"], 100 * runs["val/accuracy"]
-    return _draw_figure(results, path, {"test accuracy, %": test, "validation accuracy, %": validation})
+    return _draw_measures_by_key(results, path, {"test accuracy, %": test, "validation accuracy, %": validation})
 
 
 def draw_weights_by_l1(results: Results) -> Figure | None:
@@ -55,16 +55,16 @@ def draw_weights_by_l1(results: Results) -> Figure | None:
         "sum of |weight|, after training": weights["magnitude"],
         f"|weight| < {NEAR_ZERO:g}, % of all": 100 * weights["sparsity"],
     }
-    return _draw_figure(results, "reg.l1", measures)
+    return _draw_measures_by_key(results, "reg.l1", measures)
 
 
-def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
+def _draw_measures_by_key(results: Results, path: str, measures: Measures) -> Figure:
     lines = _runs_by_line(results, path)
     settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
-    position = _axis_positions(key_numbers(pd.concat(lines.values()), path), path)
-    width = max(position.values()) - min(position.values())
+    positions = _axis_positions(numeric_values(pd.concat(lines.values()), path), path)
+    width = max(positions.values()) - min(positions.values())
     styles = line_styles(row["norm.name"] for row in settings)
     for axes, (title, values) in zip(panels, measures.items(), strict=True):
         for k, (name, line) in enumerate(lines.items()):
@@ -73,13 +73,13 @@ def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
             measured_runs = line[line["run"].isin(values.index)]
             by_value = measured_runs["run"].map(values).groupby(measured_runs[path].astype(float)).agg(list)
             style = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
-            points = {position[value] + offset: runs for value, runs in by_value.items()}
+            points = {positions[value] + offset: runs for value, runs in by_value.items()}
             _draw_line(axes, figure_label(name), points, style)
         style_axes(axes, title)
-        _label_values(axes, position)
+        _label_value_axis(axes, positions)
         axes.set_xlabel(path)
     handles, labels = panels[0].get_legend_handles_labels()
-    columns = min(3, legend_columns(lines))
+    columns = min(3, legend_column_count(lines))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
     if any(line["cell"].nunique() > line[path].nunique() for line in lines.values()):
         figure.suptitle("mean over the other settings; bars go from the lowest run to the highest", fontsize=10)
@@ -93,7 +93,7 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
     that were trained at all values of the key, or all settings if no such setting exists, as in a random search.
     """
     keys = [key for key in results.varies if key != path]
-    runs = results.runs[has_number(results.runs, path)]
+    runs = results.runs[has_numeric_value(results.runs, path)]
     names = _line_names(runs, keys)
     if names.nunique() > MAX_LINES:
         names = _line_names(runs, ["norm.name"])
@@ -103,9 +103,9 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
 
 def _line_names(runs: pd.DataFrame, shown_keys: Sequence[str]) -> "pd.Series[str]":
     """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
-    several = runs["dataset"].nunique() > 1
+    show_data = runs["dataset"].nunique() > 1
     names = {
-        cell: job_name(settings, shown_keys, seed=False) + f" {settings['dataset'][:6]}" * several
+        cell: job_name(settings, shown_keys, seed=False) + f" {settings['dataset'][:6]}" * show_data
         for cell, settings in cell_settings(runs).items()
     }
     return runs["cell"].map(names)
@@ -139,15 +139,15 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style
             axes.plot([position] * len(values), values, ".", color=style["color"], markersize=4, alpha=0.6)
 
 
-def _label_values(axes: Axes, position: Mapping[float, float]) -> None:
+def _label_value_axis(axes: Axes, positions: Mapping[float, float]) -> None:
     """Label the axis with the swept values, and mark the gap between zero and the logarithms."""
-    values = list(position)
+    values = list(positions)
     labelled_values = values[:: math.ceil(len(values) / MAX_TICKS)]
-    axes.set_xticks([position[value] for value in labelled_values], [format_value(value) for value in labelled_values])
+    axes.set_xticks([positions[value] for value in labelled_values], [format_value(value) for value in labelled_values])
     axes.tick_params(axis="x", labelsize=9, rotation=0 if len(labelled_values) <= 6 else 45)
     axes.margins(x=0.08)
-    if values[0] == 0 and len(values) > 1 and position[0.0] != 0:
-        middle = (position[0.0] + position[values[1]]) / 2
+    if values[0] == 0 and len(values) > 1 and positions[0.0] != 0:
+        middle = (positions[0.0] + positions[values[1]]) / 2
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         gap = axes.text(middle, 0, "//", color=INK, fontsize=9, zorder=5, ha="center", va="center", bbox=box)
         gap.set_transform(axes.get_xaxis_transform())

@@ -10,7 +10,7 @@ UNKNOWN_NORM_COLOUR = "#8c6d1f"  # for a norm in an old folder that this version
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def hue(norm_name: str) -> str:
+def norm_colour(norm_name: str) -> str:
     """Return the colour of a norm without penalties as `#rrggbb`."""
     return NORMS[norm_name].colour if norm_name in NORMS else UNKNOWN_NORM_COLOUR
 
@@ -20,10 +20,10 @@ def choose_colour(settings: Mapping[str, Any]) -> str:
 
     `settings` are the configuration's values by dotted key; `norm.name` is required.
     """
-    norm_colour = hue(str(settings["norm.name"]))
-    rgb = tuple(int(norm_colour[start : start + 2], 16) for start in (1, 3, 5))
-    rgb = _blend(rgb, BLACK, _blend_share(settings.get("reg.l2") or 0.0))
-    rgb = _blend(rgb, WHITE, _blend_share(settings.get("reg.l1") or 0.0))
+    norm_rgb = norm_colour(str(settings["norm.name"]))
+    rgb = tuple(int(norm_rgb[start : start + 2], 16) for start in (1, 3, 5))
+    rgb = _mix_colours(rgb, BLACK, _blend_share(settings.get("reg.l2") or 0.0))
+    rgb = _mix_colours(rgb, WHITE, _blend_share(settings.get("reg.l1") or 0.0))
     return "#" + "".join(f"{part:02x}" for part in rgb)
 
 
@@ -34,5 +34,5 @@ def _blend_share(strength: float) -> float:
     return min(max(0.8 + math.log10(strength) / 10, 0.2), 0.6)
 
 
-def _blend(rgb: tuple[int, ...], added: tuple[int, ...], share: float) -> tuple[int, ...]:
-    return tuple(round(start + (end - start) * share) for start, end in zip(rgb, added, strict=True))
+def _mix_colours(first: tuple[int, ...], second: tuple[int, ...], share: float) -> tuple[int, ...]:
+    return tuple(round(start + (end - start) * share) for start, end in zip(first, second, strict=True))

@@ -24,28 +24,28 @@ def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> F
 
     Only mistakes are coloured: on a scale that includes the thousands on the diagonal, they would be invisible.
     """
-    n = len(classes)
-    counts = confusion_counts(predictions.label, predictions.predicted, n)
-    side = min(max(2.2 + 0.44 * n, 4.4), 16.0)  # inches
+    class_count = len(classes)
+    counts = confusion_counts(predictions.label, predictions.predicted, class_count)
+    side = min(max(2.2 + 0.44 * class_count, 4.4), 16.0)  # inches
     figure = Figure(figsize=(side + 0.9, side))
     axes = figure.add_axes(_axes_position(side, min(max(map(len, classes)), 30)))
-    mistake_counts = np.ma.masked_where(np.eye(n, dtype=bool) | (counts == 0), counts)
+    mistake_counts = np.ma.masked_where(np.eye(class_count, dtype=bool) | (counts == 0), counts)
     highest_count = max(int(mistake_counts.max()), 1) if mistake_counts.count() else 1
     axes.imshow(mistake_counts, cmap=MISTAKE_COLOURS, vmin=0, vmax=highest_count)
     axes.set_facecolor("white")
-    for k in range(n):
-        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor=DIAGONAL_COLOUR, edgecolor="none", zorder=0.5))
-    borders = np.arange(n - 1) + 0.5
-    axes.hlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    axes.vlines(borders, -0.5, n - 0.5, color="#dde2e7", linewidth=0.6)
-    if n <= MOST_NUMBERED_CLASSES:
+    for i in range(class_count):
+        axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor=DIAGONAL_COLOUR, edgecolor="none", zorder=0.5))
+    borders = np.arange(class_count - 1) + 0.5
+    axes.hlines(borders, -0.5, class_count - 0.5, color="#dde2e7", linewidth=0.6)
+    axes.vlines(borders, -0.5, class_count - 0.5, color="#dde2e7", linewidth=0.6)
+    if class_count <= MOST_NUMBERED_CLASSES:
         _write_numbers(axes, counts, highest_count)
-    labelled_classes = range(0, n, math.ceil(n / 60))
-    tilt_names = max(map(len, classes)) > 3
-    names = [classes[k] for k in labelled_classes]
-    axes.set_xticks(labelled_classes, names, rotation=45 if tilt_names else 0, ha="right" if tilt_names else "center")
+    labelled_classes = range(0, class_count, math.ceil(class_count / 60))
+    tilted = max(map(len, classes)) > 3
+    names = [classes[i] for i in labelled_classes]
+    axes.set_xticks(labelled_classes, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
     axes.set_yticks(labelled_classes, names)
-    axes.tick_params(length=0, labelsize=9 if n <= MOST_NUMBERED_CLASSES else 6)
+    axes.tick_params(length=0, labelsize=9 if class_count <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     mistakes, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
@@ -55,13 +55,13 @@ def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> F
     return figure
 
 
-def _axes_position(side: float, longest: int) -> tuple[float, float, float, float]:
+def _axes_position(side: float, letters: int) -> tuple[float, float, float, float]:
     """Return the matrix's left, bottom, width and height in the figure (0 to 1), for a side in inches.
 
-    `longest` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
+    `letters` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
     """
-    width, tilted = side + 0.9, longest > 3
-    left, bottom = 0.5 + 0.08 * longest, 0.55 + (0.055 * longest if tilted else 0.0)  # inches, for 9-point letters
+    width, tilted = side + 0.9, letters > 3
+    left, bottom = (0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0))  # inches, for 9-point letters
     size = min(width - left - 0.85, side - bottom - 0.45)
     return left / width, bottom / side, size / width, size / side
 

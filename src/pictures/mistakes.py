@@ -7,8 +7,8 @@ from pathlib import Path
 from src.data.images import Images
 from src.pictures.confusion_matrix import draw_confusion_matrix
 from src.pictures.rendering import render_png
-from src.pictures.tiles import mistake_grid, picture_png
-from src.runs.predictions import Predictions, class_accuracies, worst_mistakes
+from src.pictures.tiles import draw_mistake_grid, picture_png
+from src.runs.predictions import Predictions, per_class_rows, worst_mistakes
 from src.storage.files import write_atomic
 
 
@@ -17,11 +17,11 @@ def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> No
     classes = images.source.classes
     for name, rows, columns in (("misclassified.png", 5, 5), ("misclassified_2x5.png", 2, 5)):
         indices = worst_mistakes(predictions, rows * columns)
-        grid = mistake_grid(images.test_images, predictions, indices, classes, columns)
+        grid = draw_mistake_grid(images.test_images, predictions, indices, classes, columns)
         write_atomic(folder / name, picture_png(grid))
     write_atomic(folder / "confusion_matrix.png", render_png(draw_confusion_matrix(predictions, classes)))
     table = io.StringIO()
-    accuracies = class_accuracies(predictions, classes)
+    accuracies = per_class_rows(predictions, classes)
     writer = csv.DictWriter(table, fieldnames=list(accuracies[0]))
     writer.writeheader()
     writer.writerows(accuracies)

@@ -17,17 +17,17 @@ default_settings = mpl.rc_context({name: value for name, value in mpl.rcParamsDe
 @default_settings
 def render_png(figure: Figure) -> bytes:
     """Return a figure as PNG, without matplotlib's version in its metadata."""
-    return _output_bytes(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
+    return _rendered_bytes(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
 @default_settings
 def render_svg(figure: Figure) -> bytes:
     """Return a figure as SVG, without date and version in its metadata; letters become paths, so no font is needed."""
     with mpl.rc_context({"svg.hashsalt": "normlab"}):
-        return _output_bytes(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})
+        return _rendered_bytes(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})
 
 
-def _output_bytes(figure: Figure, print_figure: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
+def _rendered_bytes(figure: Figure, print_figure: Callable[..., None], metadata: Mapping[str, None]) -> bytes:
     """Return the bytes that `print_figure` writes; `savefig` would draw twice, first for the layout."""
     figure.set_dpi(DPI)
     buffer = io.BytesIO()

@@ -18,7 +18,7 @@ SMALLEST_SIZE = 10  # the smallest font size in pixels
 BACKGROUND, INK, GREY, RED = "#ffffff", "#111111", "#5a5a5a", "#b03a00"
 
 
-def mistake_grid(
+def draw_mistake_grid(
     test_images: Bytes, predictions: Predictions, indices: Indices, classes: Sequence[str], columns: int
 ) -> Image.Image:
     """Return a grid of test images, with the true class, predicted class, confidence and index below each image.
@@ -56,13 +56,13 @@ def confidence_text(confidence: float) -> str:
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
-def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], pair: tuple[str, str], size: int) -> None:
+def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], names: tuple[str, str], size: int) -> None:
     """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
     typeface, arrow = font(size), " > "
     free_width = int(TILE_SIZE - text_width(arrow, size))
     # A short class name leaves its free space to the other name.
-    widths = [free_width - min(int(text_width(word, size)) + 1, free_width // 2) for word in reversed(pair)]
-    true, predicted = (cut_text(word, width, size) for word, width in zip(pair, widths, strict=True))
+    widths = [free_width - min(int(text_width(name, size)) + 1, free_width // 2) for name in reversed(names)]
+    true, predicted = (cut_text(name, width, size) for name, width in zip(names, widths, strict=True))
     start = position[0] + (TILE_SIZE - text_width(true + arrow + predicted, size)) / 2
     draw.text((start, position[1]), true, INK, typeface)
     draw.text((start + text_width(true, size), position[1]), arrow, GREY, typeface)
@@ -81,11 +81,11 @@ def blank_picture(width: int, height: int) -> tuple[Image.Image, ImageDraw.Image
     return picture, ImageDraw.Draw(picture)
 
 
-def message_picture(words: str) -> Image.Image:
+def message_picture(sentence: str) -> Image.Image:
     """Return a picture of one sentence, to show instead of a grid without images."""
-    width = max(4 * TILE_SIZE, math.ceil(text_width(words, PAIR_SIZE)) + 4 * GAP)
+    width = max(4 * TILE_SIZE, math.ceil(text_width(sentence, PAIR_SIZE)) + 4 * GAP)
     picture, draw = blank_picture(width, TILE_SIZE)
-    draw.text((width // 2, TILE_SIZE // 2), words, GREY, font(PAIR_SIZE), anchor="mm")
+    draw.text((width // 2, TILE_SIZE // 2), sentence, GREY, font(PAIR_SIZE), anchor="mm")
     return picture
 
 
@@ -95,9 +95,9 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=size)
 
 
-def text_width(words: str, size: int) -> float:
+def text_width(text: str, size: int) -> float:
     """Return the width in pixels of a text in Pillow's font."""
-    return font(size).getlength(words)
+    return font(size).getlength(text)
 
 
 def common_font_size(lines: Sequence[str], width: int, largest: int = PAIR_SIZE, smallest: int = SMALLEST_SIZE) -> int:
@@ -106,7 +106,7 @@ def common_font_size(lines: Sequence[str], width: int, largest: int = PAIR_SIZE,
     return next(sizes, smallest)
 
 
-def cut_text(words: str, width: float, size: int) -> str:
+def cut_text(text: str, width: float, size: int) -> str:
     """Return a text, shortened to fit into `width` pixels; a shortened text ends with a dot."""
-    shortened_texts = (words[:end] + "." for end in range(len(words) - 1, 0, -1))
-    return next((text for text in (words, *shortened_texts) if text_width(text, size) <= width), words[:1])
+    shortened_texts = (text[:end] + "." for end in range(len(text) - 1, 0, -1))
+    return next((candidate for candidate in (text, *shortened_texts) if text_width(candidate, size) <= width), text[:1])

@@ -7,10 +7,10 @@ import pandas as pd
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import draw_panel
+from src.figures.curves import draw_metric
 from src.norms import NORMS
 from src.pictures.rendering import render_png
-from src.pictures.tiles import mistake_grid, picture_png
+from src.pictures.tiles import draw_mistake_grid, picture_png
 from src.report.output import write_files
 from src.report.report import Report, escape_markdown
 from src.results.results import Results
@@ -29,7 +29,7 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     `budget` is the largest allowed number of parameters of a model; None for no limit.
     """
     results = report.results
-    files = {f"{metric}.png": render_png(draw_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    files = {f"{metric}.png": render_png(draw_metric(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
     grid_files: dict[str, str] = {}
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
@@ -47,7 +47,7 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         job = results.jobs[next(iter(cell.runs))]
         predictions = load_predictions(job.folder.path / "predictions.npz")
         mistakes = worst_mistakes(predictions, MISTAKES)
-        grid = mistake_grid(images, predictions, mistakes, atlas.source["classes"], COLUMNS)
+        grid = draw_mistake_grid(images, predictions, mistakes, atlas.source["classes"], COLUMNS)
         yield model, job.start["cell"], picture_png(grid)
 
 

@@ -80,4 +80,4 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
 def _values_with_counts(run_counts: Counter[str]) -> str:
     if len(run_counts) == 1:
         return next(iter(run_counts))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MAX_VALUES))
+    return ", ".join(shorten([f"{value} ({counted(count, 'run')})" for value, count in run_counts.items()], MAX_VALUES))

@@ -9,7 +9,7 @@ from src.storage.files import write_atomic
 STDOUT = Path("-")
 
 
-def check_outputs(options: dict[str, Path | None]) -> list[Path]:
+def check_output_options(options: dict[str, Path | None]) -> list[Path]:
     """Return the files that were passed to the output options.
 
     Raises BadInput for a folder, or if two results would mix on standard output.
@@ -23,7 +23,7 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
             if path.is_dir():
                 raise BadInput(f"{path} is a folder", "a file, or - for standard output")
         except OSError as error:
-            raise _write_error(path, error) from error
+            raise _unwritable_refusal(path, error) from error
     return list(files.values())
 
 
@@ -43,7 +43,7 @@ def write_output(path: Path, content: bytes) -> None:
         else:
             write_atomic(path, content)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise _unwritable_refusal(path, error) from error
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
@@ -52,7 +52,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
         write_output(folder / name, content)
 
 
-def _write_error(path: Path, error: OSError) -> BadInput:
+def _unwritable_refusal(path: Path, error: OSError) -> BadInput:
     reason = error.strerror or str(error)
     if path == STDOUT:
         problem = f"standard output cannot be written: {reason}"

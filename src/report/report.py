@@ -15,7 +15,7 @@ from markupsafe import Markup
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
 from src.errors.atlas_words import error_sentences
-from src.figures.figures import Drawing, draw_figures, reliability_names
+from src.figures.figures import Drawing, draw_figures, reliability_file_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
 from src.report.facts import Facts, collect_facts
@@ -109,19 +109,19 @@ def draw_report(
     warn: Callable[[str], None],
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
-    pictures = [_draw_galleries_or_warn(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    pictures = [_draw_galleries_or_warn(atlas, warn, several_datasets=len(atlases) > 1) for atlas in atlases]
     return Report(sweeps, results, frame, atlases, verdicts, draw_figures(results, verdicts, atlases), pictures)
 
 
-def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
-    suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
+def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, several_datasets: bool) -> dict[str, Gallery]:
+    suffix = f"-{atlas.dataset.replace(' ', '-')}" if several_datasets else ""
     try:
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
-        pictures = draw_galleries(atlas) if len(atlas.runs) > 1 else {}
+        galleries = draw_galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as refusal:
         warn(f"the report has no image galleries: {str(refusal).splitlines()[0]}")
         return {}
-    return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
+    return {f"{name}{suffix}": gallery for name, gallery in galleries.items()}
 
 
 def report_files(report: Report) -> dict[str, bytes]:
@@ -138,24 +138,24 @@ def report_files(report: Report) -> dict[str, bytes]:
 def render_html(report: Report) -> bytes:
     """The report as a self-contained HTML page, which loads nothing from the network."""
     curves = inline_curves(report.results, report.figures["curves"])
-    return _render("report.html.j2", report, autoescape=True, curves=curves).encode()
+    return _render_template("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
 def render_markdown(report: Report) -> bytes:
     """The report as Markdown, for a README or an appendix, with links to the pictures in the same folder."""
-    text = _render("report.md.j2", report, finalize=escape_markdown)
+    text = _render_template("report.md.j2", report, finalize=escape_markdown)
     return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
 
 
-def _render(name: str, report: Report, *, curves: Any = None, **options: Any) -> str:
+def _render_template(name: str, report: Report, *, curves: Any = None, **options: Any) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
-    environment.filters |= {"percent": percent_text, "fenced": fence, "base64": lambda png: b64encode(png).decode()}
+    environment.filters |= {"percent": percent_text, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
-        reliability=reliability_names(report.atlases),
+        reliability=reliability_file_names(report.atlases),
         pairs=clearest(report.verdicts.pairs, MAX_PAIRS),
         suspects_shown=MAX_SUSPECTS,
         curves=curves,
@@ -170,7 +170,7 @@ def escape_markdown(value: Any) -> Any:
     return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", plain_text)
 
 
-def fence(command: str) -> Markup:
+def fenced(command: str) -> Markup:
     """A shell command as a Markdown code block.  Its fence is longer than any run of backquotes in the command."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", command))])
     return Markup(f"{fence}sh\n{command}\n{fence}")  # not escaped, because it is code

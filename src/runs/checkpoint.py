@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.runs.journal import Record, first_line
+from src.runs.journal import Record, read_first_line
 from src.runs.shapes import record_fault
 from src.storage.files import write_atomic
 from src.storage.stored import DamagedFile, read_stored
@@ -44,7 +44,7 @@ def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
 
 def attempt_digest(folder: Path) -> str:
     """Return a digest that identifies the current attempt at a job; every restart begins a new attempt."""
-    return hashlib.sha256(first_line(folder / "journal.jsonl")).hexdigest()
+    return hashlib.sha256(read_first_line(folder / "journal.jsonl")).hexdigest()
 
 
 def checkpoint_bytes(version: int, content: bytes) -> bytes:

@@ -36,11 +36,11 @@ def identity(config: Config, dataset: str) -> dict[str, Any]:
     return distinguishing_values(flatten_dataclass(config)) | {"data.digest": dataset}
 
 
-def distinguishing_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
+def distinguishing_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had."""
     return {
         path: value
-        for path, value in leaves.items()
+        for path, value in values.items()
         if affects_results(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.runs.shapes import record_fault
-from src.storage.files import flush_to_disk, path_in_errors, sync_folder
+from src.storage.files import add_path_to_errors, flush_folder_to_disk, flush_to_disk
 from src.storage.stored import DamagedFile, is_regular, parse_json, read_stored
 
 Record = dict[str, Any]
@@ -35,7 +35,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
         self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
         self._cut_partial_line()
-        sync_folder(path.parent)
+        flush_folder_to_disk(path.parent)
 
     def _cut_partial_line(self) -> None:
         """Cut off a partial last line and move to the end of the file."""
@@ -59,7 +59,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
             return
         line = encode_record(record)
-        with path_in_errors(self._path):
+        with add_path_to_errors(self._path):
             try:
                 written_count = 0
                 while written_count < len(line):  # a nearly full disk may accept only part of it
@@ -118,7 +118,7 @@ def read_finished_journal(path: Path) -> tuple[list[Record], str]:
     return records, f"line {len(records) + 1} {'is damaged' if record is None else record_fault(record)}"
 
 
-def first_line(path: Path) -> bytes:
+def read_first_line(path: Path) -> bytes:
     """Return a journal's first line, which differs for each attempt because it holds the configuration and time."""
     return _read_content(path).partition(b"\n")[0]
 

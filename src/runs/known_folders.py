@@ -69,7 +69,7 @@ class KnownFolders:
                 return folder
         return None
 
-    def find_on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
+    def find_job_on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
         """Return the newest folder whose job differs from `job` only in its data; None if `job` has a folder itself."""
         names = self._names_by_name[job.folder.rpartition("-")[0]]
         root = flatten_dataclass(config).get("data.root")

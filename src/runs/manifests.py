@@ -28,15 +28,15 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     return [find_renamed_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in sweeps}.values()]
 
 
-def _list_manifests(sweeps: Path) -> list[Path]:
+def _list_manifests(sweeps_folder: Path) -> list[Path]:
     """Return the paths of all sweeps' manifests, even of a missing manifest if its folder holds other files."""
     try:
-        names = sorted(path.name for path in sweeps.iterdir())
+        names = sorted(path.name for path in sweeps_folder.iterdir())
     except PermissionError as error:
-        raise NoAccess(sweeps) from error
+        raise NoAccess(sweeps_folder) from error
     except OSError:  # the folder does not exist
         return []
-    paths = (path for name in names if (path := sweeps / name / "manifest.json").parent.is_dir())
+    paths = (path for name in names if (path := sweeps_folder / name / "manifest.json").parent.is_dir())
     return [path for path in paths if exists(path) or any(path.parent.glob("[!.]*"))]
 
 

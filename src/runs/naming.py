@@ -35,10 +35,10 @@ def format_value(value: Any) -> str:
 def folder_name(name: str, key: str) -> str:
     """Return the name of a job's folder: the job's name in characters that any disk allows, and 8 digits of its key."""
     words, _, seed = name.rpartition(" ")
-    end = _safe_text(seed)[:LONGEST_NAME]
-    readable = f"{_safe_text(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off
+    end = _file_name_text(seed)[:LONGEST_NAME]
+    readable = f"{_file_name_text(words)[: LONGEST_NAME - len(end)]}_{end}".strip("_")  # the seed is never cut off
     return f"{readable}-{key[:8]}"
 
 
-def _safe_text(words: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("._-")
+def _file_name_text(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text).strip("._-")

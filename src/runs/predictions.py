@@ -113,7 +113,7 @@ def confusion_counts(label: Classes, predicted: Classes, n_classes: int) -> npt.
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def class_accuracies(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
+def per_class_rows(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row per class: images, errors, accuracy (0 to 1), most frequent wrong prediction, and its count.
 
     The accuracy is None for a class without images, and the wrong prediction is None for a class without errors.

@@ -21,7 +21,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
     temporary = path.with_name(f".{path.name[:MAX_NAME_CHARACTERS]}.{os.getpid()}")
-    with path_in_errors(path):
+    with add_path_to_errors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -30,11 +30,11 @@ def write_atomic(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        flush_folder_to_disk(path.parent)
 
 
 @contextlib.contextmanager
-def path_in_errors(path: Path) -> Iterator[None]:
+def add_path_to_errors(path: Path) -> Iterator[None]:
     """Add a file's path to any OSError; the system's errors about writing to an open file do not name it."""
     try:
         yield
@@ -68,11 +68,11 @@ def move_aside(path: Path, folder: Path) -> None:
     target = folder / f"{path.name}-{time.time_ns() // 1_000_000}"
     folder.mkdir(exist_ok=True)
     path.rename(target)
-    sync_folder(folder)
-    sync_folder(path.parent)
+    flush_folder_to_disk(folder)
+    flush_folder_to_disk(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def flush_folder_to_disk(folder: Path) -> None:
     """Flush a folder's list of files to disk, so a new or renamed file survives a power cut."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

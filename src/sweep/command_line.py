@@ -20,7 +20,7 @@ from src.runs.identity import sweep_id
 from src.sweep import flags
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
-from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
+from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
@@ -45,19 +45,19 @@ def check_command_line() -> None:
     refuse_special_characters(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
     arguments, sys.argv[1:] = flags.parse_flags(sys.argv[1:])
     flags.check_flags(arguments)
-    groups = option_groups()
+    groups = group_options()
     if arguments.shell_completion:
         sys.argv[1:] = flags.completion_words(arguments, groups)
         return
-    check_words(arguments.overrides, groups)
-    overrides = [parse_word(word, groups) for word in arguments.overrides]
+    check_override_words(arguments.overrides, groups)
+    overrides = [parse_override(word, groups) for word in arguments.overrides]
     presets = [override for override in overrides if override.key_or_group == "experiment"]
     has_preset = any(preset.value() for preset in presets)
     for override in overrides:
         if is_hydra_key(override.key_or_group):
             check_hydra_key(override, has_preset=has_preset)
     loader = _loader_for_command(arguments, overrides, groups)
-    groups = option_groups(loader)
+    groups = group_options(loader)
     is_grid = all(override.key_or_group != "hydra/sweeper" or override.value() == "grid" for override in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     if loader:

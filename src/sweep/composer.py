@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.config import KEYS, OPTIONS, Config, UnusedKeyError, check_option_key
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, missing_values
-from src.sweep.overrides import option_groups
+from src.sweep.overrides import group_options
 
 JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # a JSON number, which Hydra reads like Python
 # `${` begins a reference, `$\{` is how Hydra escapes it in a single value, and `???` marks a missing value.
@@ -38,7 +38,7 @@ class Composer:
     """Composes configurations. Hydra composes each combination of options once; other values are set on copies."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        self._loader, self._config_name, self._groups = loader, config_name, option_groups(loader)
+        self._loader, self._config_name, self._groups = loader, config_name, group_options(loader)
         self._parser = OverridesParser.create(config_loader=loader)
         self._compose_once, self._convert_once = functools.cache(self._compose_tree), functools.cache(self._convert)
 

@@ -12,8 +12,8 @@ from src.bad_input import BadInput
 from src.command import Parser, command_name, typed_path
 from src.config import KEYS
 from src.sweep.option_files import SEARCHPATH, check_searchpath
-from src.sweep.overrides import CONF_FOLDER, is_accepted, parse_word
-from src.sweep.suggestions import Groups, did_you_mean, suggest
+from src.sweep.overrides import CONF_FOLDER, is_valid_override, parse_override
+from src.sweep.suggestions import Groups, closest, did_you_mean
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
 EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
@@ -42,8 +42,8 @@ def check_flags(arguments: Namespace) -> None:
     """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
     flags = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
     if len(flags) > 1:
-        write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(flags)} cannot be combined", "one of them", f"{command_name('train')} {write}")
+        words = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
+        raise BadInput(f"{' and '.join(flags)} cannot be combined", "one of them", f"{command_name('train')} {words}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
         raise BadInput("--resolve works only with --cfg or --help", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
@@ -73,10 +73,10 @@ def check_package(arguments: Namespace) -> None:
     is_hydra = (part or "").split(".")[0] == "hydra"
     if part is None or part == "_global_" or (is_hydra and kind != "job") or (part in parts and kind != "hydra"):
         return
-    guess = suggest(part, parts)
-    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else guess or 'norm'}"
+    guess = closest(part, parts)
+    fix = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else guess or 'norm'}"
     problem = f"--cfg {kind} has no part named {part}{did_you_mean(guess if guess != part else '')}"
-    raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
+    raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), fix)
 
 
 def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
@@ -99,20 +99,20 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
         raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", EXAMPLE)
     typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
-    earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
+    earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _hydra_accepts_word(word, groups)]
     os.environ["COMP_LINE"] = " ".join(["normlab-train", *earlier_words, *(last_word or [""])])
     return ["-sc", *arguments.overrides, *typed_flags]
 
 
-def _is_usable(word: str, groups: Groups) -> bool:
+def _hydra_accepts_word(word: str, groups: Groups) -> bool:
     """Whether Hydra accepts this word of the typed line while it completes the last word."""
     try:
-        override = parse_word(word, groups)
+        override = parse_override(word, groups)
         if override.key_or_group == SEARCHPATH:
             check_searchpath(override.value(), word)
     except BadInput:
         return False
-    return is_accepted(word, groups)
+    return is_valid_override(word, groups)
 
 
 def _split_typed_line(line: str) -> tuple[list[str], list[str]]:

@@ -113,9 +113,9 @@ class Grid(Composer):
                 if cell is not None:
                     raise error.with_location(cell.location) from error
                 if isinstance(error, UnusedKeyError) and (
-                    write := cells_command(request.overrides, error.section, self.compose)
+                    command := cells_command(request.overrides, error.section, self.compose)
                 ):
-                    raise error.with_correction(write) from error
+                    raise error.with_correction(command) from error
                 raise
             combinations.append(combination)
             configs.append(config)

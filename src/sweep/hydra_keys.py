@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 from src.bad_input import BadInput
-from src.sweep.suggestions import did_you_mean, suggest
+from src.sweep.suggestions import closest, did_you_mean
 
 NO_FOLDERS = "normlab chooses the folder of each job"
 NO_FILES = "it would write files outside the jobs' folders"
@@ -47,17 +47,17 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC_SWEEPER):
         raise BadInput(f"{line} cannot be used: {NO_FOLDERS}", "grid, or a plugin's sweeper", "hydra/sweeper=grid")
     for fixed_key, reason in FIXED_KEYS.items():
-        if _is_below(name, fixed_key):
+        if _is_key_or_below(name, fixed_key):
             raise BadInput(f"{name} cannot be changed: {reason}", advice=f"the command without {name}")
     if "_target_" in line:
         raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", advice=advice)
-    if not any(_is_below(name, changeable) for changeable in USER_KEYS):
+    if not any(_is_key_or_below(name, changeable) for changeable in USER_KEYS):
         raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED_KEYS, advice=advice)
     if override.is_delete():
         raise BadInput(f"{line}: a key cannot be removed from the configuration", ALLOWED_KEYS, advice=advice)
     if override.is_sweep_override():
-        write = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
-        raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", write)
+        suggestion = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
+        raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", suggestion)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
         raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", advice=advice)
@@ -69,11 +69,11 @@ def check_plugin(override: Override, options: Sequence[str]) -> None:
     # `..._keys` are schemas of normlab's launchers, not options; `check_hydra_key` refuses Hydra's basic sweeper.
     names = [option for option in options if not option.endswith("_keys") and (group, option) != BASIC_SWEEPER]
     if not isinstance(value, str) or value not in names:
-        suggestion = suggest(str(value), names)
+        suggestion = closest(str(value), names)
         problem = f"{group}={'null' if value is None else value} is not known{did_you_mean(suggestion)}"
         correction = f"{group}={suggestion or ('grid' if group == 'hydra/sweeper' else 'local')}"
         raise BadInput(problem, ", ".join(names), "pip install 'normlab[optuna]'" if value == "optuna" else correction)
 
 
-def _is_below(name: str, key: str) -> bool:
+def _is_key_or_below(name: str, key: str) -> bool:
     return name == key or name.startswith((f"{key}.", f"{key}/"))

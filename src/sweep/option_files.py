@@ -20,7 +20,7 @@ from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.hydra_keys import ALLOWED_KEYS, USER_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
-from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, suggest_keys
+from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, similar_keys
 
 SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
 
@@ -50,8 +50,8 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
         if not is_available:
             kind = "package" if scheme == "pkg" else "folder"
             in_home = path.startswith("~") and scheme != "pkg"
-            write = f"'{SEARCHPATH}=[file://{Path.home()}{path[1:]}]'" if in_home and path[1:2] in "/" else example
-            raise BadInput(f"{word}: there is no {kind} {path}", f"an existing {kind}", write)
+            suggestion = f"'{SEARCHPATH}=[file://{Path.home()}{path[1:]}]'" if in_home and path[1:2] in "/" else example
+            raise BadInput(f"{word}: there is no {kind} {path}", f"an existing {kind}", suggestion)
     return locations
 
 
@@ -120,7 +120,7 @@ def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     if path not in KEYS:
         section = path.rpartition(".")[0]
         known_keys = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
-        problem = f"{file}: there is no key {path}{did_you_mean(*suggest_keys(path, groups))}"
+        problem = f"{file}: there is no key {path}{did_you_mean(*similar_keys(path, groups))}"
         raise BadInput(problem, ", ".join(known_keys or sorted({path.split(".")[0] for path in KEYS})))
     if is_swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
         return  # `check_overrides` checks swept values later

@@ -16,11 +16,11 @@ from src.config import KEYS, check_device
 from src.sweep.suggestions import (
     Groups,
     can_be_swept,
+    closest,
     did_you_mean,
     example_override,
-    key_refusal,
-    suggest,
-    word_refusal,
+    missing_equals_refusal,
+    unknown_key_refusal,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CONF_FOLDER = Path(__file__).resolve().parents[2] / "conf"
 
 
-def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
+def group_options(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     """Return the options of each group: all that the loader finds, or without a loader the package's own."""
     folders = sorted(path for path in CONF_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
@@ -39,32 +39,32 @@ def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
-def check_words(words: Sequence[str], groups: Groups) -> None:
+def check_override_words(words: Sequence[str], groups: Groups) -> None:
     """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
-            raise word_refusal(word, groups)
-        if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
-            corrected = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
-            write = corrected if is_accepted(corrected, groups) else example_override(name, groups)
-            raise BadInput(f"{name} has an empty value: {word}", write=write)
+            raise missing_equals_refusal(word, groups)
+        if "," in value and not re.search(r"[\[({'\"]", value) and not all(item.strip() for item in value.split(",")):
+            corrected = f"{name}={','.join(item for item in value.split(',') if item.strip())}"
+            suggestion = corrected if is_valid_override(corrected, groups) else example_override(name, groups)
+            raise BadInput(f"{name} has an empty value: {word}", write=suggestion)
 
 
-def parse_word(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
+def parse_override(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
     """Parse a word with Hydra's parser; `loader` supplies the options that glob() chooses from. Raises BadInput."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
-        return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` ignores the loader
+        return OverridesParser.create(loader).parse_overrides([word])[0]  # Hydra's `parse_override` ignores it
     except (HydraException, ValueError) as error:  # ValueError: Python cannot read a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
             problem = f"{word!r} has a space around its key; remove it"
             raise BadInput(problem, write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
-            raise key_refusal(name, groups, "", is_accepted) from error
+            raise unknown_key_refusal(name, groups, "", is_valid_override) from error
         if name in (*groups, *KEYS):
             check_value(name, value, groups)
         folder = re.fullmatch(r"\[([^\[\]'\",]*)\]", value)  # a list of one item without quotes, such as [~/mine]
@@ -85,7 +85,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
         name = override.key_or_group
         if name.split(".")[0].split("/")[0] == "hydra":  # `check_hydra_key` checks Hydra's own keys
             continue
-        _check_form(override, groups)
+        _check_override_form(override, groups)
         if name in lines:
             problem = f"{name} is given twice: {lines[name]} and {override.input_line}"
             raise BadInput(problem, "one of them", example_override(name, groups))
@@ -97,7 +97,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
         for value in values:
             check_value(name, value, groups)
         if name == "data.root" and override.is_sweep_override():
-            _check_folders(override.input_line or "", values)
+            _check_swept_folders(override.input_line or "", values)
 
 
 def check_value(name: str, value: Any, groups: Groups) -> None:
@@ -111,17 +111,17 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
             check_device(value)
 
 
-def is_accepted(word: str, groups: Groups) -> bool:
-    """Whether a word passes `check_words`, `parse_word` and `check_overrides`."""
+def is_valid_override(word: str, groups: Groups) -> bool:
+    """Whether a word passes `check_override_words`, `parse_override` and `check_overrides`."""
     try:
-        check_words([word], groups)
-        check_overrides([parse_word(word, groups)], groups)
+        check_override_words([word], groups)
+        check_overrides([parse_override(word, groups)], groups)
     except BadInput:
         return False
     return True
 
 
-def _check_folders(line: str, values: Sequence[Any]) -> None:
+def _check_swept_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
     missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
     if missing:
@@ -141,11 +141,11 @@ def _is_folder(name: str) -> bool:
         return False
 
 
-def _check_form(override: "Override", groups: Groups) -> None:
+def _check_override_form(override: "Override", groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
     section, _, last_part = name.rpartition(".")
     if name not in (*groups, *KEYS):
-        raise key_refusal(name, groups, line.partition("=")[2], is_accepted)
+        raise unknown_key_refusal(name, groups, line.partition("=")[2], is_valid_override)
     if override.package is not None:
         problem = f"{line}: {name} cannot be moved to another package"
         raise BadInput(problem, write=line.replace(f"@{override.package}", "", 1))
@@ -158,8 +158,8 @@ def _check_form(override: "Override", groups: Groups) -> None:
         values = override_values(override, groups)
         for value in values:
             _check_option(section, value, groups)
-        correction = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} changes only the name, not the option", f"{section}=... chooses the option", correction)
+        suggestion = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
+        raise BadInput(f"{line} changes only the name, not the option", f"{section}=... chooses the option", suggestion)
 
 
 def override_values(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
@@ -210,10 +210,10 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     if isinstance(value, list | dict):
         raise BadInput(f"{group} takes the name of one option", allowed, example_override(group, groups))
     if value == "" or (value is None and group != "experiment"):
-        correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
-        raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, correction)
+        suggestion = f"{group}=none" if "none" in options else f"{group}={options[0]}"
+        raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, suggestion)
     if value is not None and str(value) not in options:
-        guess = suggest(str(value), options)
+        guess = closest(str(value), options)
         raise BadInput(f"{group}={value} is not known{did_you_mean(guess)}", allowed, f"{group}={guess or options[0]}")
 
 

@@ -58,20 +58,20 @@ def pace_estimator(timings: Sequence[Timing]) -> Callable[[JobKind], Pace | None
     return pace
 
 
-def read_timings(jobs: Path, names: Iterable[str]) -> list[Timing]:
-    """Return the timings of the newest finished jobs among the folders `names` in `jobs`."""
+def read_timings(jobs_folder: Path, names: Iterable[str]) -> list[Timing]:
+    """Return the timings of the newest finished jobs among the folders `names` in `jobs_folder`."""
     finished_jobs = []
     for name in names:
-        job = JobFolder(jobs / name)
+        job = JobFolder(jobs_folder / name)
         with contextlib.suppress(OSError):  # the job is not finished, or its folder was just moved
             finished_jobs.append((job.result_path.stat().st_mtime, job.path))
     newest = [FinishedJob(JobFolder(path)) for _, path in sorted(finished_jobs, reverse=True)[:MAX_TIMED_JOBS]]
     return [timing for job in newest if (timing := _read_timing(job))]
 
 
-def typical_seconds(jobs: Path) -> float:
-    """Return the median time of the newest finished jobs in `jobs`, in seconds; 0 without finished jobs."""
-    timings = read_timings(jobs, [path.name for path in jobs.glob("*")])
+def typical_seconds(jobs_folder: Path) -> float:
+    """Return the median time of the newest finished jobs in `jobs_folder`, in seconds; 0 without finished jobs."""
+    timings = read_timings(jobs_folder, [path.name for path in jobs_folder.glob("*")])
     return statistics.median([timing.total for timing in timings] or [0.0])
 
 

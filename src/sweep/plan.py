@@ -71,11 +71,11 @@ class Plan:
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._folder_names:
-            status = read_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
+            status = job_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
         pace = self._estimate_pace(job_kind(asdict(config)))
         seconds = pace.rate * grid_job.image_count * epochs + pace.overhead if pace else None
-        earlier_folder = self._folders.find_on_other_data(job, config)
+        earlier_folder = self._folders.find_job_on_other_data(job, config)
         return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
     def summary_lines(self) -> list[str]:
@@ -150,7 +150,7 @@ class Plan:
         return [text, *lines]
 
 
-def read_status(job: JobFolder, epochs: int, code: str) -> Status:
+def job_status(job: JobFolder, epochs: int, code: str) -> Status:
     """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from src.bad_input import LONGEST_LINE, BadInput
 from src.command import command_name
 from src.config import KEYS, Config
-from src.sweep.overrides import check_overrides, check_words, list_combinations, parse_word, value_count
+from src.sweep.overrides import check_override_words, check_overrides, list_combinations, parse_override, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
 COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
@@ -64,8 +64,8 @@ def parse_cells(
         if not words:
             raise BadInput(f"sweep.cells={list(lines)} contains an empty line", "KEY=VALUE in each line", "norm=none")
         try:
-            check_words(words, groups)
-            overrides = [parse_word(word, groups, loader) for word in words]
+            check_override_words(words, groups)
+            overrides = [parse_override(word, groups, loader) for word in words]
             check_overrides(overrides, groups)
         except BadInput as error:
             raise error.with_location(location) from error
@@ -101,5 +101,5 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
     cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT_SEPARATORS)}"
-    write = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
-    return write if len(write) < LONGEST_LINE else None
+    command = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
+    return command if len(command) < LONGEST_LINE else None

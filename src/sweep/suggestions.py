@@ -43,7 +43,7 @@ Groups = Mapping[str, Sequence[str]]
 """The options of each configuration group, by the group's name."""
 
 
-def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
     candidates = {name: name for name in names} | {alias: name for alias, name in ALIASES.items() if name in names}
@@ -51,15 +51,15 @@ def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return candidates[close_names[0]] if close_names else ""
 
 
-def suggest_keys(name: str, groups: Groups) -> list[str]:
+def similar_keys(name: str, groups: Groups) -> list[str]:
     """Return the groups and keys that a name with a missing or wrong section probably means."""
     section, _, last_part = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
     section_keys = [path for path in paths if path.rpartition(".")[0] == GROUP_NODES.get(section, section)]
-    if section and (near_part := suggest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
+    if section and (near_part := closest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
         return [path for path in section_keys if path.endswith(f".{near_part}")]
     last_parts = [path.rpartition(".")[2] for path in paths]
-    near_part = suggest(last_part, [*({} if section else groups), *last_parts, *paths])
+    near_part = closest(last_part, [*({} if section else groups), *last_parts, *paths])
     return [path for path in [*groups, *paths] if near_part and near_part in (path, path.rpartition(".")[2])]
 
 
@@ -80,7 +80,7 @@ def example_override(name: str, groups: Groups) -> str:
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
 
 
-def word_refusal(word: str, groups: Groups) -> BadInput:
+def missing_equals_refusal(word: str, groups: Groups) -> BadInput:
     """Return the refusal of a word without =; it suggests the group or key that the word probably means."""
     name = word.strip("+= ")
     problem = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
@@ -91,36 +91,36 @@ def word_refusal(word: str, groups: Groups) -> BadInput:
     option = ALIASES.get(name, name)
     matches = [group for group, options in groups.items() if option in options]
     top_level_names = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    near_key = [*suggest_keys(name, groups), "norm"][0]
-    write = f"{matches[0]}={option}" if len(matches) == 1 else f"{near_key}={groups.get(near_key, ['VALUE'])[0]}"
+    near_key = [*similar_keys(name, groups), "norm"][0]
+    fix = f"{matches[0]}={option}" if len(matches) == 1 else f"{near_key}={groups.get(near_key, ['VALUE'])[0]}"
     if name in ("help", "version"):
-        write = f"--{name}"
-    return BadInput(problem, top_level_names, write)
+        fix = f"--{name}"
+    return BadInput(problem, top_level_names, fix)
 
 
-def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
-    """Return the refusal of an unknown key; it suggests a similar key, with the typed value if `is_accepted` allows."""
+def unknown_key_refusal(name: str, groups: Groups, value: str, is_valid: Callable[[str, Groups], bool]) -> BadInput:
+    """Return the refusal of an unknown key; it suggests a similar key, with the typed value if that is valid."""
     for group, node in GROUP_NODES.items():
         if name == node:
             return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
-    near_keys = suggest_keys(name, groups)
-    write = " or ".join(_override_with_value(path, value, groups, is_accepted) for path in near_keys)
+    near_keys = similar_keys(name, groups)
+    fix = " or ".join(_override_with_value(path, value, groups, is_valid) for path in near_keys)
     section, _, last_part = name.rpartition(".")
     section_keys = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if section_keys:
         names = ", ".join(key for key in section_keys if key != "name")
-        return BadInput(f"{section} has no key {last_part}{did_you_mean(*near_keys)}", f"{names} (in {section})", write)
+        return BadInput(f"{section} has no key {last_part}{did_you_mean(*near_keys)}", f"{names} (in {section})", fix)
     if section:
         sections = ", ".join(sorted({path.split(".")[0] for path in KEYS if "." in path}))
-        return BadInput(f"{name}: there is no section {section}{did_you_mean(*near_keys)}", sections, write)
+        return BadInput(f"{name}: there is no section {section}{did_you_mean(*near_keys)}", sections, fix)
     top_level_names = ", ".join(sorted({*groups, *(path for path in KEYS if "." not in path)}))
-    return BadInput(f"there is no key {name}{did_you_mean(*near_keys)}", top_level_names, write)
+    return BadInput(f"there is no key {name}{did_you_mean(*near_keys)}", top_level_names, fix)
 
 
-def _override_with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:
+def _override_with_value(path: str, value: str, groups: Groups, is_valid: Callable[[str, Groups], bool]) -> str:
     word = f"{path}={value}"
     if not value:
         return f"{path}=VALUE"
-    if is_accepted(word, groups):
+    if is_valid(word, groups):
         return word
     return f"{path}={KEYS[path].placeholder}" if path in KEYS else f"{path}={groups[path][0]}"

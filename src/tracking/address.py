@@ -57,14 +57,14 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path)
 
 
-def scheme_of(uri: str) -> str:
+def uri_scheme(uri: str) -> str:
     """Return an address's scheme without its driver: `postgresql` for `postgresql+psycopg2://host/db`."""
     return uri.partition(":")[0].partition("+")[0]
 
 
 def is_database(uri: str) -> bool:
     """Return whether an address names a database, which this process opens without a server of MLflow."""
-    return scheme_of(uri) in DATABASES
+    return uri_scheme(uri) in DATABASES
 
 
 def error_reason(error: BaseException, uri: str) -> str:
@@ -74,12 +74,12 @@ def error_reason(error: BaseException, uri: str) -> str:
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
     if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
-    for secret in sorted(_secrets(uri), key=len, reverse=True):
+    for secret in sorted(_secret_texts(uri), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text
 
 
-def _secrets(uri: str) -> set[str]:
+def _secret_texts(uri: str) -> set[str]:
     """Return the user name and password of an address, and all their parts, because a library may show only a part."""
     login, at, _ = uri.partition("://")[2].rpartition("@")
     if not at or not holds_secret(uri):
@@ -107,7 +107,7 @@ def refuse_secrets(words: Sequence[str]) -> None:
 def _secret_refusal(key: str, uri: str) -> BadInput:
     server = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
     database = "MLFLOW_TRACKING_URI in the environment"
-    scheme = scheme_of(uri).lower()
+    scheme = uri_scheme(uri).lower()
     advice = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
     return BadInput(f"{key} contains a login, which logs would store", "an address without it", advice=f"set {advice}")
 
@@ -119,7 +119,7 @@ def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
     """
     uri = store_uri(settings)
     key = option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
-    scheme = scheme_of(uri)
+    scheme = uri_scheme(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _secret_refusal(key, uri)
     try:
@@ -163,7 +163,7 @@ def _check_server(uri: str, key: str, write: str) -> None:
 
 def _check_port(uri_parts: SplitResult, address: str, allowed: str, write: str) -> None:
     """Raise BadInput if no program listens on an address's port, which MLflow would retry for minutes."""
-    port = uri_parts.port or PORTS.get(scheme_of(uri_parts.scheme))
+    port = uri_parts.port or PORTS.get(uri_scheme(uri_parts.scheme))
     if not uri_parts.hostname or not port or "," in uri_parts.hostname or "host=" in uri_parts.query:
         return
     try:

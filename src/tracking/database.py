@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from src.runs.multirun import ID_FILE, Multirun
-from src.storage.files import sync_folder
+from src.storage.files import flush_folder_to_disk
 from src.tracking.address import is_database, sqlite_file
 
 ID_TAG = "multirun"  # the tag of a run with the id of its `multirun` folder
@@ -40,17 +40,17 @@ def prepare_database(uri: str) -> None:
         return
     path = file.resolve()  # resolves a link, so the link itself is not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    for partial in path.parent.glob(f"{new.name}*"):  # a killed command left them
+    unfinished = path.with_name(f".{path.name}.new")
+    for partial in path.parent.glob(f"{unfinished.name}*"):  # a killed command left them
         partial.unlink()
-    MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
-    new.replace(path)
-    sync_folder(path.parent)
+    MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(unfinished)}").get_experiment_by_name("normlab")
+    unfinished.replace(path)
+    flush_folder_to_disk(path.parent)
 
 
 def restore_id(uri: str, multirun: Multirun) -> Multirun:
     """Return the folder; if its id file was lost, its id comes from the project's own database."""
-    if not (multirun.new and _is_projects_own(uri, multirun)):
+    if not (multirun.new and _belongs_to_project(uri, multirun)):
         return multirun
     tags = EXPERIMENT_TAGS.c
     has_this_path = tags.key.startswith(PLACE_TAG) & (tags.value == str(multirun.path))
@@ -64,7 +64,7 @@ def restore_id(uri: str, multirun: Multirun) -> Multirun:
 
 def update_paths(uri: str, multirun: Multirun) -> None:
     """Write a `multirun` folder's id and path into all database rows of its runs."""
-    if _is_projects_own(uri, multirun):
+    if _belongs_to_project(uri, multirun):
         with _make_engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Replace ids only once, because the original folder may deliver to this database later.
@@ -74,7 +74,7 @@ def update_paths(uri: str, multirun: Multirun) -> None:
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
             is_ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
             has_other_path = EXPERIMENTS.c.artifact_location != multirun.artifacts
-            _update(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
+            _set_rows(connection, EXPERIMENTS, is_ours & has_other_path, artifact_location=multirun.artifacts)
     place_files(uri, multirun)
 
 
@@ -87,10 +87,10 @@ def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None
     if run_id is not None:
         must_change = must_change & (RUNS.c.run_uuid == run_id)
     with _make_engine(uri).begin() as connection:
-        _update(connection, RUNS, must_change, artifact_uri=right_path)
+        _set_rows(connection, RUNS, must_change, artifact_uri=right_path)
 
 
-def _is_projects_own(uri: str, multirun: Multirun) -> bool:
+def _belongs_to_project(uri: str, multirun: Multirun) -> bool:
     """Return whether the database lies in the project's folder and was moved or copied with it."""
     file = sqlite_file(uri)
     if file is None or multirun.project.resolve() not in file.resolve().parents:
@@ -115,18 +115,18 @@ def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
         connection.execute(sa.insert(TAGS), rows)
 
 
-def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
+def _replace_folder_id(connection: sa.Connection, old_id: str, new_id: str) -> None:
     """Replace a folder's old id by its new id in the tags of all runs and experiments."""
-    _update(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old), value=new)
+    _set_rows(connection, TAGS, (TAGS.c.key == ID_TAG) & (TAGS.c.value == old_id), value=new_id)
     tags = sa.select(EXPERIMENT_TAGS.c.experiment_id, EXPERIMENT_TAGS.c.key)
-    for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
+    for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old_id))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
-        new_key = key.replace(old, new)
+        new_key = key.replace(old_id, new_id)
         if not _row_exists(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
-            _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
+            _set_rows(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
-def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
+def _set_rows(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
     if _row_exists(connection, table, where):
         connection.execute(sa.update(table).where(where).values(values))

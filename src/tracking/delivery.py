@@ -27,10 +27,10 @@ class Delivery:
     """Updates one job's MLflow run from the job's folder. All calls may be repeated."""
 
     def __init__(
-        self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
+        self, store: Store, sweep_mark: str, parent_id: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
-        """`mark` identifies the sweep among all users of the store; `parent` is the id of the sweep's run."""
-        self._store, self._sweep_mark, self._parent_id = store, mark, parent
+        """`sweep_mark` identifies the sweep among all users of the store; `parent_id` is the id of the sweep's run."""
+        self._store, self._sweep_mark, self._parent_id = store, sweep_mark, parent_id
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
         self.fault = ""  # the reason why the folder cannot be delivered
@@ -53,39 +53,39 @@ class Delivery:
 
     def deliver_new_records(self) -> None:
         """Deliver the new journal records, and the result once the job is finished."""
-        if self._is_usable() and not (self._has_ended and self._folder.finished):
-            self._deliver_folder(last=False)
+        if self._can_deliver() and not (self._has_ended and self._folder.finished):
+            self._deliver_folder(is_last=False)
 
     def close(self) -> None:
         """Deliver all undelivered data and end the run, even if the job's process died without recording a result.
 
         Raises UndeliverableError, after the run has ended, if the store refuses some files for good.
         """
-        if not self._is_usable():
+        if not self._can_deliver():
             for run in self._find_runs():
                 if run.info.status == "RUNNING":
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
                     end_run(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver_folder(last=not is_locked(self._folder.path))  # no process writes to an unlocked folder
+        self._deliver_folder(is_last=not is_locked(self._folder.path))  # no process writes to an unlocked folder
         if self._refused_files:
             raise UndeliverableError(self._refused_files)
 
-    def _is_usable(self) -> bool:
+    def _can_deliver(self) -> bool:
         """Return whether the folder can be delivered; if not, set `fault` to the reason."""
         if not self._is_intact:
             self.fault = unusable_reason(self._folder, self._job.key)
             self._is_intact = not self.fault and self._folder.finished
         return not self.fault
 
-    def _deliver_folder(self, *, last: bool) -> None:
+    def _deliver_folder(self, *, is_last: bool) -> None:
         if not self._folder.journal.exists():
             return
         with folder_lock(self._folder.path):  # two commands at the same time would create two runs
             try:
                 self._deliver_records()
-                if last and self._run_id and not self._has_ended:
-                    self._stop_run("FAILED", "the job's process ended without a message", None)
+                if is_last and self._run_id and not self._has_ended:
+                    self._end_failed_run("FAILED", "the job's process ended without a message", None)
             except Exception:
                 self._attempt_time = 0  # the next call looks up the run again, because it may be deleted or new
                 raise
@@ -96,18 +96,18 @@ class Delivery:
         if not records or records[0]["kind"] != "start":
             return
         if records[0]["time"] != self._attempt_time:
-            self._open_run(records[0])
+            self._find_or_create_run(records[0])
         if self._has_ended and len(records) == self._delivered_count:
             return
         if self._has_ended:
             self._reopen_run()
-        self._log_records(records)
+        self._send_new_records(records)
         if result is not None:
-            self._finish_run(result, records)
+            self._end_finished_run(result, records)
         elif records[-1]["kind"] == "stop":
-            self._stop_run(records[-1]["status"], records[-1]["error"], records[-1]["time"])
+            self._end_failed_run(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
-    def _open_run(self, start: Record) -> None:
+    def _find_or_create_run(self, start: Record) -> None:
         """Find or create the run of the job's current attempt, and hide the runs of its earlier attempts."""
         client, attempt = self._store.client, str(start["time"])
         tags = {
@@ -133,7 +133,7 @@ class Delivery:
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
         changed_tags = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
         client.log_batch(self._run_id, params=params, tags=changed_tags)
-        self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
+        self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_all_files(run)
         self._delivered_count = len(self._folder.records()) if self._has_ended else 0
         if not self._has_ended:
             self._reopen_run()
@@ -150,7 +150,7 @@ class Delivery:
         if "error" in self._store.client.get_run(self._run_id).data.tags:
             self._store.client.delete_tag(self._run_id, "error")
 
-    def _has_files(self, run: Run) -> bool:
+    def _has_all_files(self, run: Run) -> bool:
         """Return whether the run of a finished job still has all files of the job."""
         result = self._folder.result()
         if result is None:
@@ -167,7 +167,7 @@ class Delivery:
     def _find_runs(self) -> list[Run]:
         return self._store.find_runs(kind="job", job_key=self._job.key)
 
-    def _log_records(self, records: list[Record]) -> None:
+    def _send_new_records(self, records: list[Record]) -> None:
         """Deliver the journal records that the run does not have yet."""
         client, new_records = self._store.client, records[self._delivered_count :]
         client.log_batch(self._run_id, epoch_metrics(new_records))
@@ -178,7 +178,7 @@ class Delivery:
                 client.log_batch(self._run_id, tags=tags)
         self._delivered_count = len(records)
 
-    def _finish_run(self, result: dict[str, Any], records: list[Record]) -> None:
+    def _end_finished_run(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finish_time = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
@@ -189,7 +189,7 @@ class Delivery:
         check_metrics(client, self._run_id, epoch_metrics(records) + final_metrics)
         self._end_run("FINISHED", finish_time)
 
-    def _stop_run(self, status: str, error: str, time: int | None) -> None:
+    def _end_failed_run(self, status: str, error: str, time: int | None) -> None:
         """End the run of a failed or stopped job; deliver the reason and the job's log."""
         self._store.client.set_tag(self._run_id, "error", error[:5000])
         self._refused_files = deliver_files(self._store.client, self._run_id, {"train.log": self._folder.log})

@@ -37,11 +37,11 @@ class Tracker:
     """Delivers a sweep in a thread of its own, so training never waits for the store."""
 
     def __init__(
-        self, settings: Tracking, sweep: Sweep, multirun: Path, say: Callable[[str], None], *, by_sync: bool = False
+        self, settings: Tracking, sweep: Sweep, multirun: Path, say: Callable[[str], None], *, for_sync: bool = False
     ) -> None:
-        """Set `by_sync` if messages must name the options of `src.sync` instead of those of the training command."""
+        """Set `for_sync` if messages must name the options of `src.sync`, not those of the training command."""
         self._settings, self._sweep, self._multirun, self._say = settings, sweep, multirun, say
-        self._experiment = "--experiment" if by_sync else "tracking.experiment"
+        self._experiment = "--experiment" if for_sync else "tracking.experiment"
         self._uri = store_uri(settings)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
@@ -82,14 +82,14 @@ class Tracker:
     def _deliver_until_closed(self) -> None:
         assert self._sweep_run is not None
         publish_views, period = self._sweep_run.publish_views, DELIVERY_PERIOD
-        has_failed = self._try_step(publish_views) is not None
+        has_failed = self._attempt(publish_views) is not None
         while not self._closing.wait(period):
-            errors = [self._try_step(job.deliver_new_records) for job in self._deliveries if not self._closing.is_set()]
+            errors = [self._attempt(job.deliver_new_records) for job in self._deliveries if not self._closing.is_set()]
             period = min(2 * period, LONGEST_PERIOD) if any(errors) else DELIVERY_PERIOD
         while not self._end_runs() and time.monotonic() < self._deadline:
             time.sleep(DELIVERY_PERIOD)
-        if self._sweep_run not in self._open_runs and has_failed and (error := self._try_step(publish_views)):
-            self._say(f"MLflow did not store the sweep's views: {_short_text(error_reason(error, self._uri))}")
+        if self._sweep_run not in self._open_runs and has_failed and (error := self._attempt(publish_views)):
+            self._say(f"MLflow did not store the sweep's views: {_cut_reason(error_reason(error, self._uri))}")
 
     def _end_runs(self) -> bool:
         """Try to end all runs, the sweep's own run last; return whether all runs have ended."""
@@ -103,7 +103,7 @@ class Tracker:
 
         A refusal is final only if the store repeats it, because a retry creates a deleted run again.
         """
-        error = self._try_step(run.close)
+        error = self._attempt(run.close)
         answer = final_refusal(error)
         if error is None or not answer:
             self._refusals.pop(run.name, None)
@@ -112,10 +112,10 @@ class Tracker:
         is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
         if is_final:
-            self._refused_runs.append(_short_text(f"{run.name}: {error_reason(error, self._uri)}"))
+            self._refused_runs.append(_cut_reason(f"{run.name}: {error_reason(error, self._uri)}"))
         return is_final
 
-    def _try_step(self, step: Callable[[], None]) -> Exception | None:
+    def _attempt(self, step: Callable[[], None]) -> Exception | None:
         """Run a step and return its error; starts no step after the deadline, which each success postpones."""
         if time.monotonic() > self._deadline:
             return TimeoutError("MLflow did not answer in time")
@@ -168,13 +168,13 @@ class Tracker:
         entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
         if entries:
             cause = (
-                _short_text(error_reason(self._error, self._uri)) if self._error else "MLflow did not answer in time"
+                _cut_reason(error_reason(self._error, self._uri)) if self._error else "MLflow did not answer in time"
             )
             self._say_undelivered([f"{', '.join(entries)}: {cause}"])
         if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._sweep_run is not None
-        for line in self._sweep_run.page_lines():
+        for line in self._sweep_run.address_and_link_lines():
             self._say(line)
         return not (entries or self._refused_runs or faults)
 
@@ -193,5 +193,5 @@ class Tracker:
         return shlex.join(words)
 
 
-def _short_text(text: str) -> str:
+def _cut_reason(text: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 4]} ..."

@@ -108,7 +108,7 @@ def open_store(settings: Tracking, folder: Path, option: str = "tracking.experim
             multirun = save_identity(multirun)
             if local:
                 update_paths(uri, multirun)  # also gives the folder's id to runs without one
-        shared = _register(client, experiment, name, multirun, local=local)
+        shared = _add_folder(client, experiment, name, multirun, local=local)
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise any error
@@ -141,7 +141,7 @@ def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multir
 
     If the store is `local`, a database, a new experiment keeps its runs' files in the users' folders.
     """
-    requested = f"tags.`{_request_tag(name, multirun)}` = 'true'"
+    requested = f"tags.`{_requested_experiment_tag(name, multirun)}` = 'true'"
     if experiments := client.search_experiments(ViewType.ALL, filter_string=requested):
         return experiments[0]
     experiment = client.get_experiment_by_name(name)
@@ -174,16 +174,16 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, opti
         raise BadInput(problem, "another experiment", f"{option}=NAME")
 
 
-def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
+def _add_folder(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:
     """Tag an experiment with the folder that delivers to it; return whether other folders deliver to it too."""
     path_or_name = str(multirun.path) if local else multirun.name  # other users of a server need not see the path
-    folder_tags = {f"{PLACE_TAG}{multirun.id}": path_or_name, _request_tag(name, multirun): "true"}
+    folder_tags = {f"{PLACE_TAG}{multirun.id}": path_or_name, _requested_experiment_tag(name, multirun): "true"}
     for key, value in folder_tags.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
     return any(key.startswith(PLACE_TAG) and key not in folder_tags for key in experiment.tags)
 
 
-def _request_tag(name: str, multirun: Multirun) -> str:
+def _requested_experiment_tag(name: str, multirun: Multirun) -> str:
     """Return the tag that marks an experiment as the one that this folder requested by this name."""
     return f"normlab.asked.{multirun.id}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -85,13 +85,13 @@ class SweepRun:
         for name, value in view_tags.items():
             store.client.set_experiment_tag(store.experiment_id, name, value)
         tags = store.client.get_experiment(store.experiment_id).tags
-        for name in views.surplus_views(tags):
+        for name in views.surplus_view_tags(tags):
             with contextlib.suppress(MlflowException):  # another user may have deleted it first
                 store.client.delete_experiment_tag(store.experiment_id, name)
         note = views.note_text(store.experiment_id, tags)
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
-    def page_lines(self) -> list[str]:
+    def address_and_link_lines(self) -> list[str]:
         """Return the lines to print: the store's address or the command that opens it, and a link to each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:

@@ -96,7 +96,7 @@ def _view_state(mark: str, varying_params: Sequence[str], kind: str, *, penalty:
     }
 
 
-def surplus_views(tags: Mapping[str, str]) -> list[str]:
+def surplus_view_tags(tags: Mapping[str, str]) -> list[str]:
     """Return the tags of the oldest views, which must be deleted to leave at most `MOST_VIEWS` views.
 
     Only views of normlab are deleted, never views that a user saved.

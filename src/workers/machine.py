@@ -46,7 +46,7 @@ def visible_gpus() -> list[str]:
 def cpu_quota(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> float | None:
     """Return how many processors the control groups allow at once, or None without a limit."""
     quotas = []
-    for folder in _control_groups("cpu", mount, membership):
+    for folder in _control_group_folders("cpu", mount, membership):
         with contextlib.suppress(OSError, ValueError):  # cgroup version 2
             quota, period = (folder / "cpu.max").read_text().split()
             quotas.append(int(quota) / int(period))
@@ -59,7 +59,7 @@ def cpu_quota(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) 
 def memory_limit(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> int | None:
     """Return how many bytes of memory the control groups allow, or None without a limit."""
     byte_limits = []
-    for folder in _control_groups("memory", mount, membership):
+    for folder in _control_group_folders("memory", mount, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup versions 2 and 1
             with contextlib.suppress(OSError, ValueError):
                 byte_limits.append(int((folder / name).read_text()))
@@ -86,7 +86,7 @@ def _in_gb(byte_count: int) -> str:
     return f"{byte_count / 1e9:.2f} GB"
 
 
-def _control_groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
+def _control_group_folders(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
     """Yield the folders of this process's control groups for a controller, from its own group up to the root.
 
     A container may see its own group as the root.  Some folders may not exist.

@@ -104,7 +104,7 @@ def run_tasks(
     waiting_tasks, jobs = list(tasks), list[_RunningJob]()
     try:
         while waiting_tasks or jobs:
-            while len(jobs) < max(engine.slots, 1) and (task := _next_task(waiting_tasks, idle=not jobs)):
+            while len(jobs) < max(engine.slots, 1) and (task := _next_task(waiting_tasks, engine_is_idle=not jobs)):
                 waiting_tasks.remove(task)
                 jobs.append(_RunningJob(task, read_last_record(task.folder)))
                 jobs[-1].handle = engine.submit(task, live=display.live)
@@ -133,7 +133,7 @@ def run_tasks(
         raise
 
 
-def _next_task(waiting_tasks: Sequence[Task], *, idle: bool) -> Task | None:
+def _next_task(waiting_tasks: Sequence[Task], *, engine_is_idle: bool) -> Task | None:
     """Return the first task that no other command trains; if others train all tasks, an idle engine waits for one."""
     free_task = next((task for task in waiting_tasks if not is_locked(task.folder)), None)
-    return free_task or (waiting_tasks[0] if waiting_tasks and idle else None)
+    return free_task or (waiting_tasks[0] if waiting_tasks and engine_is_idle else None)

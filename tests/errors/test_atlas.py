@@ -245,7 +245,7 @@ def size_of(gallery):
 def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch):
     monkeypatch.setattr(module, "MAX_IMAGES", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
-    assert module._take_turns(found).tolist() == [5, 6, 1]
+    assert module._choose_images_round_robin(found).tolist() == [5, 6, 1]
     drawn = draw_galleries(trio)
     assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
     assert size_of(drawn["wrong_by_all"])[1] < size_of(drawn["wrong_by_one"])[1]

@@ -33,7 +33,7 @@ WORDS = (
     "model.width=4 epochs=3 hydra/launcher=basic"
 )
 # Statements with these words write to the disk; the fast test kills there.
-WRITES = ("fsync", ".write(", "replace(", "unlink(", "rename(", ".truncate(", "sync_folder(", "write_atomic(")
+WRITES = ("fsync", ".write(", "replace(", "unlink(", "rename(", ".truncate(", "flush_folder_to_disk(", "write_atomic(")
 
 
 def command() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.figures.curves import draw_curves, draw_panel
+from src.figures.curves import draw_curves, draw_metric
 from src.figures.figures import Drawing
 from src.figures.inline import inline_curves
 from src.pictures.colours import choose_colour
@@ -44,9 +44,9 @@ def test_curves_are_the_means_over_seeds_with_a_band(world, six):
 
 def test_a_single_panel_shows_the_lines_of_one_metric(world, six):
     results = load_results([six], world.multirun)
-    axes: Any = draw_panel(results, "val/accuracy").axes[0]
+    axes: Any = draw_metric(results, "val/accuracy").axes[0]
     np.testing.assert_allclose(axes.lines[1].get_ydata(), values_of(results, "gn", "val/accuracy").mean(axis=0))
-    assert draw_panel(results, "val/loss").axes[0].get_yscale() == "log"
+    assert draw_metric(results, "val/loss").axes[0].get_yscale() == "log"
 
 
 def test_cells_of_one_norm_differ_by_line_and_norms_by_marker(world):

@@ -19,7 +19,7 @@ from src.figures.forest import MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
 from src.figures.reliability import draw_reliability
-from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_numeric_keys
 from src.pictures.colours import choose_colour
 from src.report.table import curves_csv
 from src.results.results import load_results
@@ -110,7 +110,7 @@ def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, resul
 
 
 def test_accuracy_by_a_strength_has_a_line_a_norm_and_zero_apart(results):
-    assert swept_number_keys(results) == ["reg.l1"]
+    assert swept_numeric_keys(results) == ["reg.l1"]
     axes: Any = draw_accuracy_by_key(results, "reg.l1").axes[0]
     for container, norm in zip(axes.containers, ("bn", "gn"), strict=True):
         values = accuracies(results, **{"norm.name": norm})

@@ -3,7 +3,7 @@ import colorsys
 import pytest
 
 from src.config import KEYS
-from src.pictures.colours import choose_colour, hue
+from src.pictures.colours import choose_colour, norm_colour
 
 NORMS = list(KEYS["norm.name"].choices)
 
@@ -17,12 +17,12 @@ def hls(text):
 
 
 def test_every_norm_has_a_hue_of_its_own():
-    assert len({*map(hue, NORMS), hue("a later norm")}) == len(NORMS) + 1
+    assert len({*map(norm_colour, NORMS), norm_colour("a later norm")}) == len(NORMS) + 1
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_norm_without_penalty_has_its_own_hue(norm):
-    assert choose_colour(leaves(norm)) == hue(norm)
+    assert choose_colour(leaves(norm)) == norm_colour(norm)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -34,7 +34,7 @@ def test_l1_is_lighter_the_stronger_it_is_and_l2_darker_with_the_same_hue(norm):
     assert dark == sorted(dark, reverse=True)
     assert len(set(light)) == len(set(dark)) == len(strengths)
     if norm != "none":  # grey has no hue
-        assert hls(choose_colour(leaves(norm, l1=1e-4)))[0] == pytest.approx(hls(hue(norm))[0], abs=0.02)
+        assert hls(choose_colour(leaves(norm, l1=1e-4)))[0] == pytest.approx(hls(norm_colour(norm))[0], abs=0.02)
 
 
 def test_every_strength_gives_a_colour_that_is_seen_on_white():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, mistake_grid, picture_png
+from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, draw_mistake_grid, picture_png
 from src.runs.predictions import worst_mistakes
 
 LABELS = np.arange(30) % 4
@@ -28,39 +28,39 @@ def tile_colours(picture, columns, rows):
 
 def test_the_chosen_images_stand_in_the_given_order(grey, predictions):
     chosen = worst_mistakes(predictions, 6)
-    picture = mistake_grid(grey, predictions, chosen, NAMES, 3)
+    picture = draw_mistake_grid(grey, predictions, chosen, NAMES, 3)
     assert tile_colours(picture, 3, 2) == [(8 * int(index),) * 3 for index in chosen]
     assert picture.mode == "RGB"
 
 
 def test_fewer_mistakes_than_tiles_leave_paper(grey, predictions):
-    picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 25)[:5], NAMES, 3)
+    picture = draw_mistake_grid(grey, predictions, worst_mistakes(predictions, 25)[:5], NAMES, 3)
     assert tile_colours(picture, 3, 2)[5] == (255, 255, 255)
     worst = worst_mistakes(predictions, 2)
-    assert mistake_grid(grey, predictions, worst, NAMES, 5).width == 2 * (TILE_SIZE + GAP) + GAP
+    assert draw_mistake_grid(grey, predictions, worst, NAMES, 5).width == 2 * (TILE_SIZE + GAP) + GAP
 
 
 def test_no_mistakes_make_a_picture_that_says_so(grey, predictions):
-    picture = mistake_grid(grey, predictions, np.array([], dtype=np.int64), NAMES, 5)
+    picture = draw_mistake_grid(grey, predictions, np.array([], dtype=np.int64), NAMES, 5)
     assert len(picture.getcolors(10_000) or []) > 1  # letters on paper
 
 
 def test_colours_of_an_image_are_kept(predictions):
     red = np.zeros((30, 3, 32, 32), dtype=np.uint8)
     red[:, 0] = 200
-    picture = mistake_grid(red, predictions, np.array([3]), NAMES, 5)
+    picture = draw_mistake_grid(red, predictions, np.array([3]), NAMES, 5)
     assert tile_colours(picture, 1, 1) == [(200, 0, 0)]
 
 
 def test_labels_say_true_predicted_confidence_and_index(grey, predictions, words):
-    mistake_grid(grey, predictions, np.array([21]), NAMES, 5)
+    draw_mistake_grid(grey, predictions, np.array([21]), NAMES, 5)
     assert words == ["b", " > ", "c", "81%", "#21"]
 
 
 @pytest.mark.parametrize("columns", [1, 5])
 def test_long_names_stay_inside_their_tile(grey, predictions, columns):
     names = ("an extraordinarily long name", "W" * 40, "automobile", "airplane")
-    picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 6), names, columns)
+    picture = draw_mistake_grid(grey, predictions, worst_mistakes(predictions, 6), names, columns)
     shown = np.asarray(picture)
     for column in range(min(columns, 5) + 1):
         left = column * (TILE_SIZE + GAP)
@@ -72,7 +72,7 @@ def test_confidence_is_never_rounded_up_to_certainty():
 
 
 def test_a_pictures_bytes_are_a_png_of_it(grey, predictions):
-    picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 6), NAMES, 3)
+    picture = draw_mistake_grid(grey, predictions, worst_mistakes(predictions, 6), NAMES, 3)
     back = Image.open(io.BytesIO(picture_png(picture)))
     assert back.format == "PNG"
     assert back.tobytes() == picture.tobytes()

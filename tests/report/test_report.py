@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from src.errors.atlas import correct_by_run, read_atlases
-from src.report.report import draw_report, escape_markdown, fence, render_html, render_markdown
+from src.report.report import draw_report, escape_markdown, fenced, render_html, render_markdown
 from src.report.table import table_frame
 from src.results.results import JobProblem, load_results
 from src.verdict.verdicts import judge
@@ -138,7 +138,7 @@ def test_markdown_opens_with_the_verdict_and_ends_with_the_commands(world, six):
 
 
 def test_a_fence_is_longer_than_any_inside_it():
-    assert fence("a ```` b").splitlines() == ["`````sh", "a ```` b", "`````"]
+    assert fenced("a ```` b").splitlines() == ["`````sh", "a ```` b", "`````"]
 
 
 def test_markdown_leaves_words_and_numbers_alone():

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from src.runs.journal import Journal, decode_line, encode_record, first_line, read_journal, stamp
+from src.runs.journal import Journal, decode_line, encode_record, read_first_line, read_journal, stamp
 
 RECORDS = [
     {"kind": "start", "config": {"norm": {"name": "bn"}, "note": 'a ",crc":" of its own, é and 数'}},
@@ -191,8 +191,8 @@ def test_lines_in_another_form_are_kept_byte_for_byte(path):
 
 
 def test_first_line_returns_the_start_of_an_attempt(path):
-    assert first_line(path) == b""
-    assert first_line(written(path)) == path.read_bytes().splitlines()[0]
+    assert read_first_line(path) == b""
+    assert read_first_line(written(path)) == path.read_bytes().splitlines()[0]
 
 
 def test_has_finds_records_by_kind(tmp_path):

@@ -4,9 +4,9 @@ import pytest
 
 from src.runs.predictions import (
     Predictions,
-    class_accuracies,
     confusion_counts,
     load_predictions,
+    per_class_rows,
     save_predictions,
     worst_mistakes,
 )
@@ -82,7 +82,7 @@ def test_confusion_of_labels_in_bytes_does_not_overflow():
 
 def test_per_class_equals_pandas(random):
     frame = pd.DataFrame({"label": random.label, "predicted": random.predicted})
-    rows = class_accuracies(random, "abcde")
+    rows = per_class_rows(random, "abcde")
     for position, row in enumerate(rows):
         mine = frame[frame.label == position]
         wrong = mine[mine.predicted != position]
@@ -94,7 +94,7 @@ def test_per_class_equals_pandas(random):
 
 
 def test_a_class_without_images_or_errors_has_none(world):
-    rows = class_accuracies(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
+    rows = per_class_rows(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
     assert rows[0] == {"class": "a", "images": 2, "errors": 0, "accuracy": 1.0, "mostly taken for": None, "times": 0}
     assert rows[1]["mostly taken for"] == "c"
     assert rows[2]["accuracy"] is None

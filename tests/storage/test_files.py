@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from src.runs.journal import Journal, read_journal, stamp
-from src.storage.files import remove_partial_files, sync_folder, write_atomic, write_json
+from src.storage.files import flush_folder_to_disk, remove_partial_files, write_atomic, write_json
 
 PROJECT = Path(__file__).parents[2]
 
@@ -74,7 +74,7 @@ def test_a_failing_fsync_is_an_error(reason, tmp_path, monkeypatch):
         write_atomic(tmp_path / "file", b"content")
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError, match=os.strerror(reason)):
-        sync_folder(tmp_path)
+        flush_folder_to_disk(tmp_path)
 
 
 def fail_at(monkeypatch, call: str, reason: int) -> None:
@@ -87,10 +87,10 @@ def fail_at(monkeypatch, call: str, reason: int) -> None:
 def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
     write_atomic(tmp_path / "file", b"content")
     fail_at(monkeypatch, "open", errno.EISDIR)
-    sync_folder(tmp_path)
+    flush_folder_to_disk(tmp_path)
     fail_at(monkeypatch, "open", errno.EMFILE)
     with pytest.raises(OSError, match="Too many open files"):
-        sync_folder(tmp_path)
+        flush_folder_to_disk(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "\N{GRINNING FACE}" * 63, "ü" * 127])

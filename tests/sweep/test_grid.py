@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from src.bad_input import BadInput
 from src.sweep.composer import to_config
 from src.sweep.grid import Grid
-from src.sweep.overrides import CONF_FOLDER, option_groups
+from src.sweep.overrides import CONF_FOLDER, group_options
 
 SIX = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 TYPED = {
@@ -74,7 +74,7 @@ def test_a_value_in_any_notation_is_composed_as_by_hydra(grid):
         assert repr(grid.compose(combination)) == repr(by_hydra(combination))
 
 
-@pytest.mark.parametrize("preset", option_groups()["experiment"])
+@pytest.mark.parametrize("preset", group_options()["experiment"])
 def test_a_preset_is_composed_as_by_hydra(grid, preset):
     word = f"experiment={preset}"
     params = compose("config", [word], return_hydra_config=True).hydra.sweeper.params

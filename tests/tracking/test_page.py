@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 
-from src.pictures.tiles import mistake_grid
+from src.pictures.tiles import draw_mistake_grid
 from src.runs.predictions import Predictions, worst_mistakes
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_files
@@ -42,7 +42,7 @@ def mistakes_png(seed: int) -> bytes:
     probabilities = dice.dirichlet(np.full(10, 0.1), len(labels)).astype(np.float32)
     predictions = Predictions(labels.astype(np.int64), probabilities.argmax(1), probabilities)
     chosen = worst_mistakes(predictions, 25)
-    grid = mistake_grid(images.reshape(-1, 1, 28, 28), predictions, chosen, list("0123456789"), 5)
+    grid = draw_mistake_grid(images.reshape(-1, 1, 28, 28), predictions, chosen, list("0123456789"), 5)
     buffer = io.BytesIO()
     grid.save(buffer, "PNG")
     return buffer.getvalue()

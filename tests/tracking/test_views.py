@@ -14,7 +14,7 @@ from src.tracking.views import (
     TABLE,
     TAG_PREFIX,
     note_text,
-    surplus_views,
+    surplus_view_tags,
     sweep_mark,
     sweep_tag,
     sweep_views,
@@ -124,9 +124,9 @@ def test_the_oldest_views_are_deleted_and_a_readers_own_stay():
     ours: dict[str, str] = {}
     for number in range(MOST_VIEWS // 2):  # two views each
         ours |= views_of(f"{number:08x}", created_ms=1000 + number, seeds=1)
-    assert surplus_views(ours) == []
+    assert surplus_view_tags(ours) == []
     tags = {**ours, TAG_PREFIX + "4f0c-theirs": "{}", "mlflow.note.content": "x", TAG_PREFIX + "sweep-bad": "no JSON"}
-    assert surplus_views(tags) == [TAG_PREFIX + "sweep-bad", TAG_PREFIX + "sweep-00000000-table"]
+    assert surplus_view_tags(tags) == [TAG_PREFIX + "sweep-bad", TAG_PREFIX + "sweep-00000000-table"]
 
 
 def test_the_note_links_the_newest_sweeps_first_in_one_line():

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.runs.journal import Journal, stamp
-from src.sweep.overrides import CONF_FOLDER, option_groups
+from src.sweep.overrides import CONF_FOLDER, group_options
 from src.workers.engines import RemoteJob, check_installed
 from src.workers.queue import Task
 from tests.workers.test_queue import Engine
@@ -32,7 +32,7 @@ def test_a_missing_engine_is_refused_with_the_command_that_installs_it(command, 
 
 
 def test_the_folder_of_launchers_is_no_group_of_ours():
-    assert "hydra" not in option_groups()
+    assert "hydra" not in group_options()
 
 
 def test_the_epochs_of_a_job_that_starts_again_are_reported_again(tmp_path):
