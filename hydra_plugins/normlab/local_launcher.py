@@ -38,7 +38,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Trains jobs on the local engine; launchers for other engines override `engine`, `slots` and `is_local`."""
+    """Trains jobs on the local engine; launchers for other engines override `start_engine`, `slots` and `is_local`."""
 
     is_local = True  # whether the jobs are child processes of this command
 
@@ -66,7 +66,7 @@ class LocalLauncher(Launcher):
         return len(worker_environments(self._workers, threads, device))
 
     @contextlib.contextmanager
-    def engine(self, threads: int, device: str) -> Iterator[Engine]:
+    def start_engine(self, threads: int, device: str) -> Iterator[Engine]:
         """Yield the engine for a batch of jobs with `threads` threads each."""
         yield LocalEngine(worker_environments(self._workers, threads, device))
 
@@ -96,7 +96,7 @@ class LocalLauncher(Launcher):
             return []
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
-        with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
+        with Board(len(tasks)) as board, self.start_engine(threads, config.device) as engine:
             outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
         if policy.stop_reason:
             board.say(

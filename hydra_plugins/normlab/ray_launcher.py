@@ -47,7 +47,7 @@ class RayLauncher(LocalLauncher):
         return 1 if self._address else super().slots(threads, device)
 
     @contextlib.contextmanager
-    def engine(self, threads: int, device: str) -> Iterator[Engine]:
+    def start_engine(self, threads: int, device: str) -> Iterator[Engine]:
         """Yield the cluster at `address`, or one on this machine that ends with the sweep.  Raises `BadInput`."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray

@@ -26,7 +26,7 @@ class _Square:
     word: str
     details: tuple[str, ...]
     ink: str = INK
-    framed: bool = False
+    is_framed: bool = False
 
 
 def draw_predictions_side_by_side(
@@ -90,7 +90,7 @@ def _column_squares(cell: CellPredictions, indices: Indices, classes: Sequence[s
 def _draw_square(draw: ImageDraw.ImageDraw, corner: tuple[int, int], square: _Square, size: int) -> None:
     """Draw the text of a square; `corner` is the upper left corner of the square."""
     middle, top = corner[0] + TILE_SIZE // 2, corner[1]
-    if square.framed:
+    if square.is_framed:
         draw.rectangle((*corner, corner[0] + TILE_SIZE - 1, top + TILE_SIZE - 1), fill=PALE_RED, outline=RED)
     word = tiles.cut_text(square.word, TILE_SIZE - 8, size)
     draw.text((middle, top + 30), word, square.ink, tiles.font(size), anchor="ms")

@@ -42,7 +42,7 @@ def job_fault(job: JobFolder, key: str) -> str:
             return f"{job.path / name} is not a regular file"
     if not job.finished:
         for record in job.records():  # `records` leaves out the partial last line of a killed job
-            if reason := record_fault(record, whole=record["kind"] in COMPLETE_KINDS):
+            if reason := record_fault(record, complete=record["kind"] in COMPLETE_KINDS):
                 return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
     finished_job = FinishedJob(job)
@@ -99,7 +99,7 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     if missing_kinds := [kind for kind in COMPLETE_KINDS if kind not in kinds]:
         return f"lacks its {missing_kinds[0]} record"
     for record in records:
-        if record["kind"] in COMPLETE_KINDS and (reason := record_fault(record, whole=True)):
+        if record["kind"] in COMPLETE_KINDS and (reason := record_fault(record, complete=True)):
             return f"has a {record['kind']} record that {reason}"
     start = job.start
     if reason := configuration_fault(start["config"]) or fault(start["source"], SOURCE):

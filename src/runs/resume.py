@@ -22,7 +22,7 @@ def can_resume(job: JobFolder, config: Config) -> bool:
         state = load_checkpoint(job.path)
     except UnreadableCheckpoint:
         return True  # restoring the checkpoint reports the reason, and the folder is kept
-    if record_fault(records[0], whole=True) or records[0]["code"] != code_digest():
+    if record_fault(records[0], complete=True) or records[0]["code"] != code_digest():
         return False
     last_epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     return state is None or int(state["epoch"]) <= last_epoch + 1

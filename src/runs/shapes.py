@@ -62,13 +62,13 @@ def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
     )
 
 
-def fault(value: Any, shape: Shape, *, whole: bool = True) -> str:
-    """Return the first fault in a record's fields, or an empty string; if `whole`, a missing field is a fault."""
+def fault(value: Any, shape: Shape, *, complete: bool = True) -> str:
+    """Return the first fault in a record's fields, or an empty string; if `complete`, a missing field is a fault."""
     if not isinstance(value, dict):
         return f"is {short_text(value)}, not a JSON object"
     for name, (is_valid, description) in shape.items():
         if name not in value:
-            if whole:
+            if complete:
                 return f"lacks {name}"
         elif not is_valid(value[name]):
             return f"has {name}={short_text(value[name])}, not {description}"
@@ -180,19 +180,19 @@ PLANNED_JOB: Shape = {
 }
 
 
-def record_fault(record: Any, *, whole: bool = False) -> str:
-    """Return the fault in a journal record, or an empty string; if `whole`, a missing field is a fault."""
+def record_fault(record: Any, *, complete: bool = False) -> str:
+    """Return the fault in a journal record, or an empty string; if `complete`, a missing field is a fault."""
     reason = fault(record, EVERY_RECORD)
     if reason or record["kind"] not in RECORDS:  # a later version may have added this kind
         return reason
-    if reason := fault(record, RECORDS[record["kind"]], whole=whole or record["kind"] in ("epoch", "stop")):
+    if reason := fault(record, RECORDS[record["kind"]], complete=complete or record["kind"] in ("epoch", "stop")):
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    reason = fault(record.get("source", {}), SOURCE, whole=False) if record["kind"] == "ready" else ""
+    reason = fault(record.get("source", {}), SOURCE, complete=False) if record["kind"] == "ready" else ""
     return f"has a source that {reason}" if reason else ""
 
 

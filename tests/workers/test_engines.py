@@ -51,7 +51,7 @@ def test_the_epochs_of_a_job_that_starts_again_are_reported_again(tmp_path):
                 journal.append(stamp("epoch", epoch=epoch, metrics=metrics))
 
     write(epochs=2)
-    job = RemoteJob(Task("a", configuration(), folder), epochs=2)  # submitted after its second epoch
+    job = RemoteJob(Task("a", configuration(), folder), shown_epochs=2)  # submitted after its second epoch
     assert updates() == []
     folder.rename(tmp_path / "set aside")  # as happens after the code has changed
     write(epochs=1)
@@ -85,7 +85,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     keys = OmegaConf.load(CONF_FOLDER / "hydra/launcher/submitit_slurm.yaml")
     del keys["defaults"]
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
-    with SubmititLauncher(**OmegaConf.to_container(keys)).engine(threads=2, device="cpu") as slurm:
+    with SubmititLauncher(**OmegaConf.to_container(keys)).start_engine(threads=2, device="cpu") as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
     assert slurm.slots == 16
     assert slurm.poll(job)[1] == "the cluster refused the job: FailedJobError: sbatch: error: none here"
