@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from src.config import SOURCES
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.figures.figures import draw_figures
 from src.figures.swept import swept_number_keys
 from src.figures.variance import MAX_METHODS, draw_variance
