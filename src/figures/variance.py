@@ -1,5 +1,6 @@
 """Draws how much each source of randomness contributes to the spread of the test accuracy."""
 
+import textwrap
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -14,14 +15,16 @@ from src.results.variance import ALL, method_names, variance_by_source
 from src.wording import counted
 
 MAX_METHODS = 6
+LABEL_WIDTH = 28  # letters in a line
 LABELS = SOURCES | {ALL: "all together"}
-HEADINGS = "points [95 % interval]  share of all [95 % interval]"
+HEADINGS = "points [95 % interval]  share of all together [95 % interval]"
 VARIANCE_CAPTION = (
     "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one "
-    "source of randomness or in all of them.  A share is the variance divided by that of all sources together.  Shares "
-    "need not add up to 100 %, because a change of any one source can send training on another path.  An interval over "
-    "`seed` covers the initial weights, the batch order, dropout and augmentation, at one fixed split of one dataset.  "
-    "It does not cover the choice of the dataset, the split or the hyperparameters."
+    "source of randomness or in all of them.  A share is the variance divided by that of all sources together.  With "
+    "ten runs it is uncertain by a factor of four, so it can exceed 100 % by chance.  Shares need not add up to 100 %, "
+    "because a change of any one source can send training on another path.  An interval over `seed` covers the initial "
+    "weights, the batch order, dropout and augmentation, at one fixed split of one dataset.  It does not cover the "
+    "choice of the dataset, the split or the hyperparameters."
 )
 
 
@@ -45,7 +48,7 @@ def draw_variance(runs: pd.DataFrame) -> Figure | None:
     for axes, (method, panel) in zip(panels, rows.items(), strict=True):
         _draw_bars(axes, panel, choose_colour(settings[method]))
         style_axes(axes, figure_label(method))
-    heading = panels[0].annotate(HEADINGS, (1, 1), (7, 4), "axes fraction", "offset points", fontsize=8.5)
+    heading = panels[0].annotate(HEADINGS, (1, 1), (4, 4), "axes fraction", "offset points", fontsize=8.5)
     heading.set_fontfamily("monospace")
     panels[-1].set_xlabel("standard deviation of the test accuracy in points, with 95 % interval")
     if len(rows) < len(methods):
@@ -59,7 +62,8 @@ def _draw_bars(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
         axes.barh(place, bar["sd"], height=0.6, color=shade, alpha=1.0 if bar["source"] == ALL else 0.6)
     ends = [rows["sd"] - rows["sd_low"], rows["sd_high"] - rows["sd"]]
     axes.errorbar(rows["sd"], places, xerr=ends, fmt="none", ecolor=INK, elinewidth=1.4, capsize=4)
-    axes.set_yticks(places, [f"{LABELS[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars])
+    labels = [f"{LABELS[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars]
+    axes.set_yticks(places, [textwrap.fill(label, LABEL_WIDTH) for label in labels])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.tick_params(axis="y", length=0)

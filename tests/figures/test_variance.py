@@ -48,7 +48,7 @@ def test_a_bar_is_a_standard_deviation_with_its_interval(world):
         np.testing.assert_allclose(
             np.array([cap.get_xdata() for cap in caps], dtype=float), expected[["sd_low", "sd_high"]].T
         )
-        labels = [label.get_text() for label in axes.get_yticklabels()]
+        labels = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
         assert labels == [f"{words} (3 runs)" for words in (*SOURCES.values(), "all together")]
         (numbers,) = axes.child_axes
         texts = [label.get_text() for label in numbers.get_yticklabels()]

@@ -14,6 +14,7 @@ from src.results.variance import ALL
 # Quantiles from printed tables: chi-square at 0.025 and 0.975, and F at 0.975, by degrees of freedom.
 CHI_SQUARE = {2: (0.0506, 7.378), 3: (0.2158, 9.348), 9: (2.700, 19.023)}
 F_9_9 = 4.026
+COLUMNS = [*SETTING_COLUMNS, "seed", "dataset", "test/accuracy"]
 
 
 def frame(accuracies, norm="bn", l1=0.0):
@@ -107,9 +108,6 @@ def test_too_few_runs_say_nothing_about_a_spread(count):
     assert "share_high" in rows
 
 
-COLUMNS = [*SETTING_COLUMNS, "seed", "dataset", "test/accuracy"]
-
-
 def test_a_sweep_of_seeds_varies_no_source_alone():
     assert variance_by_source(frame({(None, None, 0, seed): 0.9 + 0.01 * seed for seed in range(9)})).empty
 
@@ -133,3 +131,20 @@ def test_finished_jobs_are_grouped_by_method(world):
     rows = variance_by_source(load_runs(world.multirun).runs)
     assert rows[["method", "source", "runs"]].values.tolist() == [["bn", "init_seed", 3], ["gn", "init_seed", 3]]
     assert rows["sd"].tolist() == pytest.approx([1, 4])  # 0, 1 and 2, or 0, 4 and 8 of 100 images are wrong
+
+
+@pytest.mark.slow  # a whole command; the tests of the grid, the jobs and the figures cover its parts
+def test_the_command_trains_each_source_once_and_reports_its_spread(command, tmp_path):
+    small = ("data=synthetic", "data.images=600", "data.validation=100", "data.noise=6", "epochs=1", "tracking=none")
+    first = command("src.train", "-m", "init_seed=0,1,2", *small)
+    assert first.returncode == 0, first.stderr
+    rows = variance_by_source(load_runs(tmp_path / "multirun").runs)
+    assert rows[["source", "runs"]].values.tolist() == [["init_seed", 3]]
+    assert rows["sd"][0] > 0
+    assert list(tmp_path.glob("multirun/sweeps/*/variance.png"))
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("multirun/jobs/*/result.json")}
+    longer = command("src.train", "-m", "init_seed=0,1,2,3", *small)
+    assert longer.returncode == 0, longer.stderr
+    assert len(results) == 3
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+    assert variance_by_source(load_runs(tmp_path / "multirun").runs)["runs"].tolist() == [4]
