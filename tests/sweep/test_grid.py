@@ -100,7 +100,7 @@ def test_a_preset_may_set_seeds_and_cells(grid):
 def test_the_preset_for_variance_changes_one_source_or_all_three(grid, typed, norms):
     words = ["experiment=variance", *typed]
     params = compose("config", words[:1], return_hydra_config=True).hydra.sweeper.params
-    _, configs = grid.configs(grid.request(words, params))
+    _, configs = grid.compose_all(grid.parse_request(words, params))
     for norm in norms:
         of_norm = [config for config in configs if config.norm.name == norm]
         seeds = [(config.init_seed, config.order_seed, config.data.split_seed) for config in of_norm]
