@@ -17,7 +17,7 @@ from src.wording import counted
 MAX_METHODS = 6
 LABEL_WIDTH = 28  # letters in a line
 LABELS = SOURCES | {ALL: "all together"}
-HEADINGS = "points [95 % interval]  share of all together [95 % interval]"
+SD_HEADING, SHARE_HEADING = "points [95 % interval]", "share of all together [95 % interval]"
 VARIANCE_CAPTION = (
     "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one "
     "source of randomness or in all of them.  A share is the variance divided by that of all sources together.  With "
@@ -48,7 +48,8 @@ def draw_variance(runs: pd.DataFrame) -> Figure | None:
     for axes, (method, panel) in zip(panels, rows.items(), strict=True):
         _draw_bars(axes, panel, choose_colour(settings[method]))
         style_axes(axes, figure_label(method))
-    heading = panels[0].annotate(HEADINGS, (1, 1), (4, 4), "axes fraction", "offset points", fontsize=8.5)
+    headings = f"{SD_HEADING}  {SHARE_HEADING}" if spreads["share"].notna().any() else SD_HEADING
+    heading = panels[0].annotate(headings, (1, 1), (4, 4), "axes fraction", "offset points", fontsize=8.5)
     heading.set_fontfamily("monospace")
     panels[-1].set_xlabel("standard deviation of the test accuracy in points, with 95 % interval")
     if len(rows) < len(methods):

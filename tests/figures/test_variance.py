@@ -10,10 +10,10 @@ from src.config import SOURCES
 from src.errors.atlas import correct_by_run, read_atlases
 from src.figures.figures import draw_figures
 from src.figures.swept import swept_number_keys
-from src.figures.variance import MAX_METHODS, draw_variance
+from src.figures.variance import MAX_METHODS, SD_HEADING, draw_variance
 from src.pictures.colours import choose_colour
 from src.results.results import load_results
-from src.results.variance import ALL, variance_by_source
+from src.results.variance import variance_by_source
 from src.verdict.verdicts import judge
 
 
@@ -102,7 +102,9 @@ def test_a_sweep_of_seeds_has_no_such_figure(world, six):
 def test_one_source_alone_is_drawn_without_shares(world, source):
     place = list(SOURCES).index(source)
     jobs = [finish(world, "bn", [k * (place == other) for other in range(3)], 2 * k) for k in range(4)]
-    rows = variance_by_source(load_results([world.sweep(jobs)], world.multirun).runs)
-    assert rows["source"].tolist() == [source]
-    assert ALL not in rows["source"].tolist()
-    assert rows["share"].isna().all()
+    (axes,) = draw_variance(load_results([world.sweep(jobs)], world.multirun).runs).axes
+    (label,) = axes.get_yticklabels()
+    assert label.get_text().replace("\n", " ") == f"{SOURCES[source]} (4 runs)"
+    (numbers,) = axes.child_axes
+    assert "%" not in numbers.get_yticklabels()[0].get_text()
+    assert [text.get_text() for text in axes.texts] == [SD_HEADING]
