@@ -33,9 +33,9 @@ def variance_by_source(runs: pd.DataFrame) -> pd.DataFrame:
     | `sd`, `sd_low`, `sd_high` | standard deviation in percentage points, with its 95 % chi-square interval |
     | `share`, `share_low`, `share_high` | variance divided by that of `ALL`, with its 95 % F interval |
 
-    The intervals assume normal accuracies.  The F interval also assumes that two series share no run, as in
-    `experiment=variance`.  They are NaN for runs with equal accuracies.  A share is NaN for `ALL` itself, and without
-    a series `ALL`.
+    The intervals assume normal accuracies, and hold at the fixed seeds of the other sources.  The F interval also
+    assumes that two series share no run, as in `experiment=variance`.  They are NaN for runs with equal accuracies.  A
+    share is NaN for `ALL` itself, and without a series `ALL`.
     """
     rows: list[dict[str, Any]] = []
     if any(runs[path].nunique(dropna=False) > 1 for path in SOURCES):
