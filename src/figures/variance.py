@@ -19,12 +19,12 @@ LABEL_WIDTH = 28  # letters in a line
 LABELS = SOURCES | {ALL: "all together"}
 SD_HEADING, SHARE_HEADING = "points [95 % interval]", "share of all together [95 % interval]"
 VARIANCE_CAPTION = (
-    "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one "
-    "source of randomness, with the other sources fixed, or in all of them.  A share is the variance divided by that of "
-    "all sources together.  With ten runs it is uncertain by a factor of four, and it depends on the fixed seeds, so it "
-    "can exceed 100 %.  Shares need not add up to 100 %.  An interval over `seed` covers the initial weights, the batch "
-    "order, dropout and augmentation, at one fixed split of one dataset.  It does not cover the choice of the dataset, "
-    "the split or the hyperparameters."
+    "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one"
+    " source of randomness, with the other sources fixed, or in all of them.  A share is the variance divided by "
+    "that of all sources together.  With ten runs it is uncertain by a factor of four, and it depends on the fixed "
+    "seeds, so it can exceed 100 %.  Shares need not add up to 100 %.  An interval over `seed` covers the initial "
+    "weights, the batch order, dropout and augmentation, at one fixed split of one dataset.  It does not cover the "
+    "choice of the dataset, the split or the hyperparameters."
 )
 
 
