@@ -64,6 +64,8 @@ class Config:
     sweep: SweepLimits = field(default_factory=SweepLimits)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
+    init_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
+    order_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
     seeds: int | None = key(None, at_least=1, at_most=2**32)  # `seeds=3` means `seed=0,1,2`; null in a job
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
@@ -105,8 +107,14 @@ _OPTION_KEYS = {
 # The parts of the configuration that decide a job's results; only these can be swept.
 JOB_PARTS = (
     *("norm", "reg", "optimizer", "schedule", "data", "augmentation", "model"),
-    *("epochs", "seed", "threads", "precision", "deterministic"),
+    *("epochs", "seed", "init_seed", "order_seed", "threads", "precision", "deterministic"),
 )
+SOURCES = {
+    "init_seed": "initial weights",
+    "order_seed": "batch order, dropout and augmentation",
+    "data.split_seed": "split into training and validation images",
+}
+"""The keys that change a run at random, with what each one draws; runs that differ only in them use the same method."""
 
 
 def affects_results(path: str) -> bool:
@@ -140,6 +148,9 @@ def check_config(config: Config) -> None:
             check_option_key(option.name, section, name, value)
         else:
             KEYS[path].check(value)
+    if config.seed and None not in (config.init_seed, config.order_seed):
+        problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
+        raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
     check_device(config.device)
     for section in OPTIONS:
         getattr(config, section).check()

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
+from src.config import KEYS, OPTIONS, SOURCES, Config, UnusedKeyError, affects_results, check_config
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, group_options
@@ -63,6 +63,8 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "model.width": ("model=cnn", [1, 1024], [0, -4, 1025, 10**12]),
     "epochs": ("model=cnn", [1, 10**6], [0, -1]),
     "seed": ("model=cnn", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
+    "init_seed": ("model=cnn", [0, LARGEST_SEED, None], [-1, LARGEST_SEED + 1]),
+    "order_seed": ("model=cnn", [0, LARGEST_SEED, None], [-1, LARGEST_SEED + 1]),
     "threads": ("model=cnn", [1, 1024], [0, -1, 1025]),
 }
 
@@ -112,6 +114,18 @@ def test_a_preset_composes_and_varies_what_exists(preset):
     params = compose("config", [f"experiment={preset}"], return_hydra_config=True).hydra.sweeper.params
     assert params
     assert all(name in KEYS or name in GROUPS for name in params)
+
+
+def test_a_seed_that_drives_nothing_is_refused(composed):
+    config = composed()
+    config.seed, config.init_seed, config.order_seed = 2, 0, 1
+    assert refusal(config).startswith("normlab: seed=2 has no effect with init_seed=0 order_seed=1")
+    for change in ({"seed": 0}, {"init_seed": None}, {"order_seed": None}):
+        check_config(dataclasses.replace(config, **change))
+
+
+def test_each_source_of_variance_is_a_key_of_a_job_that_takes_any_seed():
+    assert all(affects_results(path) and KEYS[path].limits == KEYS["seed"].limits for path in SOURCES)
 
 
 def test_every_name_that_the_schema_knows_has_a_file_and_the_other_way_round():

@@ -12,6 +12,7 @@ from src.figures.forest import draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.reliability import draw_reliability
 from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_numeric_keys
+from src.figures.variance import VARIANCE_CAPTION, draw_variance
 from src.pictures.rendering import default_settings, render_png, render_svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts
@@ -52,6 +53,8 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         alt_text = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
         plot = draw_forest_plot(results.runs, verdicts.pairs)
         figures["differences"] = Drawing("Differences with their intervals", alt_text, plot)
+    if (variance := draw_variance(results.runs)) is not None:
+        figures["variance"] = Drawing("Where the variance comes from", VARIANCE_CAPTION, variance)
     for path in numeric_keys:
         alt_text = (
             f"Test and validation accuracy against {path}, one line per combination of other settings, with bars from "

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from src.config import SOURCES
 from src.figures.looks import INK, cell_settings, figure_label, legend_column_count, line_styles, marker, style_axes
 from src.pictures.colours import choose_colour
 from src.results.grid import balanced_runs
@@ -25,8 +26,9 @@ Measures = Mapping[str, "pd.Series[float]"]
 
 
 def swept_numeric_keys(results: Results) -> list[str]:
-    """The swept keys that have at least two different numbers as values."""
-    return [path for path in results.varies if len(numeric_values(results.runs, path)) > 1]
+    """The swept keys that have at least two different numbers as values; the seeds in `SOURCES` do not count."""
+    varies = (path for path in results.varies if path not in SOURCES)
+    return [path for path in varies if len(numeric_values(results.runs, path)) > 1]
 
 
 def numeric_values(runs: pd.DataFrame, path: str) -> list[float]:

@@ -15,7 +15,7 @@ from src.data.splits import Split, Splits
 from src.training.evaluate import predict, score
 from src.training.history import History
 from src.training.step import make_step
-from src.training.streams import generator, stream_seed
+from src.training.streams import generator, order_seed, stream_seed
 
 Metrics = dict[str, float]
 
@@ -53,11 +53,11 @@ def train(
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
     steps = len(train_split) // batch_size
-    step = make_step(model, optimizer, config)
+    step, seed = make_step(model, optimizer, config), order_seed(config)
     for epoch in range(first_epoch, config.epochs + 1):
-        torch.manual_seed(stream_seed(config.seed, "dropout", epoch))
-        augment_generator = generator(config.seed, "augment", epoch, device=device)
-        order = torch.randperm(len(train_split), generator=generator(config.seed, "order", epoch)).to(device)
+        torch.manual_seed(stream_seed(seed, "dropout", epoch))
+        augment_generator = generator(seed, "augment", epoch, device=device)
+        order = torch.randperm(len(train_split), generator=generator(seed, "order", epoch)).to(device)
         history = History(steps)
         started = time.perf_counter()
         model.train()

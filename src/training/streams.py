@@ -8,6 +8,18 @@ import hashlib
 
 import torch
 
+from src.config import Config
+
+
+def init_seed(config: Config) -> int:
+    """Return the seed of a job's initial weights: its `init_seed`, or its `seed` if that is null."""
+    return config.seed if config.init_seed is None else config.init_seed
+
+
+def order_seed(config: Config) -> int:
+    """Return the seed of a job's batch order, dropout and augmentation: its `order_seed`, or `seed` if that is null."""
+    return config.seed if config.order_seed is None else config.order_seed
+
 
 def stream_seed(seed: int, *stream: str | int) -> int:
     """Return the seed of one random stream of a job, such as `("order", epoch)`: an integer below 2**63."""

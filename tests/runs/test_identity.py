@@ -100,6 +100,8 @@ CHANGES = {
     "data.limit": 100,
     "model.width": 8,
     "epochs": 4,
+    "init_seed": 0,
+    "order_seed": 0,
     "threads": 2,
     "precision": "bfloat16",
     "deterministic": True,

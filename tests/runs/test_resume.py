@@ -103,6 +103,17 @@ def stopped_after(folder, epochs, config=None):
         shutil.rmtree(folder.path)
 
 
+def test_a_job_with_seeds_of_its_own_resumes_to_the_bytes_of_the_seed_that_they_equal(tmp_path):
+    apart, together = job(), job()
+    apart.init_seed = apart.order_seed = together.seed = 5
+    expected, folder = JobFolder(tmp_path / "whole"), JobFolder(tmp_path / "job")
+    run_job(together, expected.path)
+    stopped_after(folder, 3, apart)
+    run_job(apart, folder.path)
+    assert sum(record["kind"] == "resume" for record in folder.records()) == 1
+    assert_same(folder, expected)
+
+
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_damaged_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, damaged):
     folder = JobFolder(tmp_path / "job")

@@ -96,6 +96,20 @@ def test_a_preset_may_set_seeds_and_cells(grid):
     assert all(config.seeds is None and config.sweep.cells == [] for config in configs)
 
 
+@pytest.mark.parametrize(("typed", "norms"), [((), ["bn"]), (("norm=gn",), ["gn"]), (("norm=gn,ln",), ["gn", "ln"])])
+def test_the_preset_for_variance_changes_one_source_or_all_three(grid, typed, norms):
+    words = ["experiment=variance", *typed]
+    params = compose("config", words[:1], return_hydra_config=True).hydra.sweeper.params
+    _, configs = grid.compose_all(grid.parse_request(words, params))
+    for norm in norms:
+        of_norm = [config for config in configs if config.norm.name == norm]
+        seeds = [(config.init_seed, config.order_seed, config.data.split_seed) for config in of_norm]
+        ten = range(1, 11)
+        alone = [tuple(seed * (place == source) for place in range(3)) for source in range(3) for seed in ten]
+        assert seeds == [*alone, *((seed, seed, seed) for seed in ten)]
+    assert len(configs) == 40 * len(norms)
+
+
 def test_seeds_abbreviates_a_range_of_seed(grid):
     assert combinations(grid, "norm=bn,gn", "seeds=3") == combinations(grid, "norm=bn,gn", "seed=0,1,2")
 

@@ -12,7 +12,9 @@ from src.data.sources import load
 from src.data.splits import make_splits
 from src.norms.gn import GroupNorm
 from src.options import SGD, Adam, AdamW, Constant, OneCycle, Step
-from src.training.loop import Diverged
+from src.training.loop import Diverged, train
+from src.training.network import make_network
+from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised_weights
 from src.training.streams import generator, stream_seed
 from tests import world
@@ -102,6 +104,57 @@ def test_batches_are_dealt_anew_in_every_epoch_and_by_every_seed(config, fit):
     orders = [[image for batch in part for image in batch] for part in (dealt[:STEPS], dealt[STEPS:], other[:STEPS])]
     assert orders[0] != orders[1]
     assert orders[0] != orders[2]
+
+
+def first_weights(config):
+    return make_network(config, load(config.data).source).state_dict()
+
+
+def test_init_seed_decides_the_first_weights_alone(config, fit):
+    config.seed = 3
+    expected = first_weights(config)
+    config.seed = 0
+    order = batches(fit, config)
+    config.init_seed = 3
+    weights = first_weights(config)
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert batches(fit, config) == order
+
+
+def test_order_seed_decides_batches_dropout_and_augmentation_alone(config):
+    """The network, the batches as they were augmented, and torch's own seed, step by step."""
+
+    def observed(config):
+        seen = []
+
+        def add_noise(images, target, generator):
+            noise = torch.rand(images.shape, generator=generator)
+            seen.append((images.numpy().tobytes(), noise.numpy().tobytes(), torch.initial_seed()))
+            return images + noise, target
+
+        splits = make_splits(config.data, load(config.data))
+        model = make_network(config, load(config.data).source)
+        optimizer = make_optimizer(model, config.optimizer, config.reg)
+        schedule = make_schedule(optimizer, config.schedule, config.epochs, STEPS)
+        for _ in train(model, splits, optimizer, schedule, config, augment=add_noise):
+            pass
+        return seen
+
+    plain, weights = observed(config), first_weights(config)
+    config.order_seed = 3
+    alone = observed(config)
+    assert all(torch.equal(value, weights[name]) for name, value in first_weights(config).items())
+    config.seed, config.order_seed = 3, None
+    assert len(alone) == config.epochs * STEPS
+    assert alone == observed(config)
+    assert not any({*one} & {*other} for one, other in zip(alone, plain, strict=True))
+
+
+def test_seeds_of_their_own_that_equal_the_seed_change_no_bit(config, fit):
+    config.seed, config.reg.dropout = 4, 0.3
+    expected = fit(config)
+    config.seed, config.init_seed, config.order_seed = 0, 4, 4
+    assert identical(fit(config), expected)
 
 
 def test_order_and_dropout_have_a_stream_of_their_own_in_every_epoch(config, fit):
