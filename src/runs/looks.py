@@ -51,9 +51,9 @@ def take_look(
 ) -> Look:
     """Return the look at the methods `cells` (cell keys) on the planned jobs `runs` (job keys), and store it.
 
-    The same planned jobs are the same look, even if some of them have not finished.  A fixed number of seeds is a
-    design with one look, and seeds=auto is a design with a look at each number of seeds in `planned`.  If the folder is
-    not writable, the look is not stored.  Raises BadInput for a damaged ledger.
+    The same methods with the same planned jobs are the same look, even if some jobs have not finished.  A fixed number
+    of seeds is a design with one look, and seeds=auto is a design with a look at each number of seeds in `planned`.  If
+    the folder is not writable, the look is not stored.  Raises BadInput for a damaged ledger.
 
     The k-th design of the same methods spends 95 % of the chance that the earlier ones left: 4.75 %, 0.2375 %, ...,
     which adds up to 5 % however many follow.  The looks of seeds=auto divide the share of their design
@@ -62,19 +62,21 @@ def take_look(
     """
     if seeds < 2:
         return Look(0, ALPHA, next_level=_design_level(0))
-    new = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, list(planned), ALPHA, time.time_ns() // 1_000_000)
+    new = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, list(planned), 0.0, time.time_ns() // 1_000_000)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, BadInput):  # this user may not open the folder, or its disk has no locks
             stack.enter_context(folder_lock(multirun))
         entries = _read(multirun / FILE)
-        known = next((entry for entry in entries if entry.runs == new.runs), None)
-        if known is None or not set(new.cells) <= set(known.cells):
-            entries, known = _add(entries, new, known)
+        looks = [entry for entry in entries if entry.cells == new.cells]
+        look = next((entry for entry in looks if entry.runs == new.runs), None)
+        if look is None:
+            share = planned_shares(planned)[seeds] if planned else 1.0
+            look = replace(new, level=_design_level(_designs([*looks, new])[-1]) * share)
+            looks.append(look)
             with contextlib.suppress(OSError):  # not writable: the comparison is still worth reading
                 remove_partial_files(multirun, shared=True)
-                write_json(multirun / FILE, sealed({"looks": [asdict(entry) for entry in entries]}))
-    same_methods = [entry for entry in entries if entry.cells == known.cells]
-    return Look(same_methods.index(known) + 1, known.level, tuple(known.planned), _next_level(same_methods, known))
+                write_json(multirun / FILE, sealed({"looks": [asdict(entry) for entry in [*entries, look]]}))
+    return Look(looks.index(look) + 1, look.level, tuple(look.planned), _next_level(looks, look))
 
 
 def planned_shares(planned: Sequence[int]) -> dict[int, float]:
@@ -84,22 +86,6 @@ def planned_shares(planned: Sequence[int]) -> dict[int, float]:
     """
     spent = [0.0, *((seeds / planned[-1]) ** POWER for seeds in planned)]
     return {seeds: after - before for seeds, (before, after) in zip(planned, pairwise(spent), strict=True)}
-
-
-def _add(entries: Sequence[_Entry], new: _Entry, known: _Entry | None) -> tuple[list[_Entry], _Entry]:
-    """Return the ledger with the new entry, and this entry with its level.
-
-    `known` is the entry of the same jobs from a time when some cells had no finished run.  The new entry replaces it,
-    and its level is not higher.
-    """
-    entries = [entry for entry in entries if entry is not known]
-    if known is not None:
-        new = replace(new, cells=sorted({*new.cells, *known.cells}), planned=known.planned)
-    same_methods = [entry for entry in entries if entry.cells == new.cells]
-    share = planned_shares(new.planned)[new.seeds] if new.planned else 1.0
-    level = _design_level(_designs([*same_methods, new])[-1]) * share
-    new = replace(new, level=level if known is None else min(level, known.level))
-    return [*entries, new], new
 
 
 def _designs(looks: Sequence[_Entry]) -> list[int]:
@@ -139,7 +125,7 @@ def _read(path: Path) -> list[_Entry]:
         reason = error.reason if isinstance(error, DamagedFile) else f"cannot be read: {error.strerror}"
         raise BadInput(
             f"{path} {reason}",
-            "the file that normlab wrote; it counts how often each set of methods has been compared",
+            "the file that normlab wrote, which counts the comparisons of each set of methods",
             advice=f"restore it from a backup; after rm {shlex.quote(str(path))} the comparisons count from 1 again",
         ) from error
     names = {item.name for item in fields(_Entry)}
