@@ -97,7 +97,7 @@ class GridSweeper(Sweeper):
         if looks[1:]:
             later_jobs = counted(len(jobs) - len(first_jobs), "job")
             later_looks = joined([str(seeds) for seeds in looks[1:]])
-            lines.append(f"seeds=auto: while a question is open, looks at {later_looks} seeds add up to {later_jobs}")
+            lines.append(f"seeds=auto: looks at {later_looks} seeds add at most {later_jobs}, if a question stays open")
         for line in [*lines, "dry run (plan=true): nothing was trained"]:
             console.print(line, highlight=False, markup=False)
 
