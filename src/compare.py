@@ -13,6 +13,7 @@ has finished yet; 2 for bad input; 130 for Ctrl-C.
 """
 
 import json
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import Parser, check_current_folder, typed_path
+from src.config import KEYS, CompareSettings
 from src.console import SteadyConsole
 from src.report.output import STDOUT, check_output_options, write_output
 from src.runs.folder import MULTIRUN
@@ -57,6 +59,8 @@ def _make_parser() -> Parser:
     parser.add_argument("--tuned", metavar="KEY", help="compare the values of KEY, each with its best other settings")
     parser.add_argument("--assignment", action="store_true", help="also write the files for a course assignment")
     parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that a model may have")
+    equal_help = "methods that differ by at most this are equal (default: as in the sweep's command, or 0.1)"
+    parser.add_argument("--equal", metavar="POINTS", type=float, help=equal_help)
     option_help = {
         "--out": "write the report into DIR (default: the sweep's folder)",
         "--json": "also write all results as JSON; - for stdout",
@@ -76,13 +80,16 @@ def _compare_and_write(arguments: Namespace) -> int:
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)
+    if arguments.equal is not None and not KEYS["compare.equal"].accepts(arguments.equal):
+        raise BadInput(f"--equal {arguments.equal:g} cannot be used", "a number above 0", "--equal 0.1")
     console = SteadyConsole(stderr=STDOUT in output_files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
+    equal = arguments.equal or min(map(equal_points, sweeps))
     report_folder = arguments.out or default_report_folder(sweeps, arguments.multirun)
     from src.report.comparison import compare_runs  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
-    _, report = compare_runs(sweeps, arguments.multirun, report_folder, console)
+    _, report, _ = compare_runs(sweeps, arguments.multirun, report_folder, console, equal=equal)
     if report is None:
         return 1
     tuned = _compare_at_best_settings(report, arguments.tuned, console) if arguments.tuned else None
@@ -93,6 +100,15 @@ def _compare_and_write(arguments: Namespace) -> int:
         print_lines(console, [f"Assignment: {report_folder / 'assignment'} (README.md and its pictures)"], wrap=False)
     _write_files(arguments, report, tuned)
     return 0
+
+
+def equal_points(sweep: Sweep) -> float:
+    """Return the value of `compare.equal` in the command of a sweep, or its default."""
+    try:
+        words = (word for word in shlex.split(sweep.command) if word.startswith("compare.equal="))
+        return float(next(words).partition("=")[2])
+    except (StopIteration, ValueError):  # not in the command, or not as a plain number
+        return CompareSettings.equal
 
 
 def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") -> None:

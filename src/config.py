@@ -50,6 +50,14 @@ class SweepLimits:
 
 
 @dataclass
+class CompareSettings:
+    """When two methods count as equal, and when `seeds=auto` compares; these keys do not affect a job's results."""
+
+    equal: float = key(0.1, above=0)
+    looks: list[int] = key([5, 10, 20], at_least=2, example="[5,10,20]")  # noqa: RUF009  # copied per object
+
+
+@dataclass
 class Config:
     """The configuration of one job, and of the command that runs it."""
 
@@ -62,11 +70,13 @@ class Config:
     model: Network = REQUIRED
     tracking: TrackingOption = REQUIRED
     sweep: SweepLimits = field(default_factory=SweepLimits)
+    compare: CompareSettings = field(default_factory=CompareSettings)
     epochs: int = key(at_least=1)
     seed: int = key(at_least=0, at_most=2**32 - 1)
     init_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
     order_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
-    seeds: int | None = key(None, at_least=1, at_most=2**32)  # `seeds=3` means `seed=0,1,2`; null in a job
+    # `seeds=3` means `seed=0,1,2`, and `seeds=auto` adds seeds until the question is decided; null in a job
+    seeds: int | str | None = key(None, at_least=1, at_most=2**32, word="auto")
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
     deterministic: bool = key(False)

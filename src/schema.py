@@ -27,6 +27,7 @@ def key(
     at_most: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
+    word: str = "",
     example: str = "",
 ) -> Any:
     """Return a dataclass field for one key of the configuration; error messages suggest `example` as its value."""
@@ -38,6 +39,7 @@ def key(
             "example": example,
             "limits": {word: limit for word, limit in limits.items() if limit is not None},
             "choices": choices,
+            "word": word,
         },
     )
 
@@ -83,6 +85,7 @@ def options_by_name(*options: type[Option]) -> dict[str, Any]:
 class Key:
     """One key of the configuration, with its type, default and valid values.
 
+    `word` is a text that the key accepts beside its values, such as `auto`; it is empty if there is none.
     `read_by` names the options that read the key, such as `gn` for `norm.groups`; it is empty if all options read it.
     `nullable` says whether the user may set the key to null.  The key is always null for an option that ignores it.
     """
@@ -95,6 +98,7 @@ class Key:
     example: str
     nullable: bool
     read_by: tuple[str, ...] = ()
+    word: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -117,9 +121,11 @@ class Key:
             bool: "true or false",
             str: "text",
             list[str]: "a list of strings",
+            list[int]: "a list of ascending integers, each",
         }[self._plain_type]
         limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
-        return f"{type_text} {limits_text}".strip() + (" or null" if self.nullable else "")
+        word_text = f", {self.word}" if self.word else ""
+        return f"{type_text} {limits_text}".strip() + word_text + (" or null" if self.nullable else "")
 
     @property
     def placeholder(self) -> str:
@@ -136,6 +142,8 @@ class Key:
         """Whether a value from the command line or a file has the right type and is in range."""
         if value is None:
             return self.optional
+        if self.word and value == self.word:
+            return True
         kind = self._plain_type
         if kind is str:
             has_right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
@@ -143,6 +151,9 @@ class Key:
             has_right_type = isinstance(value, bool)
         elif kind == list[str]:
             has_right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        elif kind == list[int]:
+            has_right_type = isinstance(value, list) and value != [] and all(type(item) is int for item in value)
+            return has_right_type and value == sorted(set(value)) and all(map(self._in_range, value))
         elif kind is int:
             has_right_type = isinstance(value, int) and not isinstance(value, bool)
         else:

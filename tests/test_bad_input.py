@@ -85,6 +85,19 @@ QUICK = [
     ("-m seed=range(0,1000000000) norm=bn,gn", ["2,000,000,000 jobs"]),  # counted without expanding the grid
     ("-m seed=0,1,2 sweep.max_jobs=2", ["3 jobs", "sweep.max_jobs=2"]),
     ("seeds=2 seed=1", ["given twice: seeds=2 and seed=1", "short for"]),
+    ("seeds=auto seed=1,2", ["given twice: seeds=auto and seed=1,2", "write: seeds=auto"]),
+    (
+        "seeds=auto norm=gn",
+        ["seeds=auto", "one method", "two or more combinations", "write: -m norm=bn,gn,ln seeds=auto"],
+    ),
+    (
+        "seeds=auto norm=bn,gn sweep.max_jobs=39",
+        ["40 jobs at 20 seeds", "sweep.max_jobs=39", "write: sweep.max_jobs=40"],
+    ),
+    (
+        "compare.looks=[10,5]",
+        ["compare.looks=[10, 5]", "ascending integers", ">= 2", "write: 'compare.looks=[5,10,20]'"],
+    ),
     ('sweep.cells=["norm=batchnrom"]', ["in the cell 'norm=batchnrom'", "did you mean bn", "bn, gn, in, ln, none"]),
     ('sweep.cells=["norm=gn"] norm=bn', ["in the cell 'norm=gn' and outside it, as norm=bn", "without norm=bn"]),
     ("-m seeds=201 plan=true", ["201 jobs", "sweep.max_jobs=200"]),  # a plan is refused like the sweep itself
@@ -356,6 +369,11 @@ CORRECTIONS = [
     ("device=cpu,", "device=cpu"),
     ("norm = gn", "norm=gn"),
     ("seeds=0", "seeds=INTEGER"),
+    ("seeds=all", "seeds=INTEGER"),
+    ("compare.equal=0", "compare.equal=NUMBER"),
+    ("compare.looks=5,10", "compare.looks=[5,10,20]"),
+    ("compare.looks=[1,2]", "'compare.looks=[5,10,20]'"),
+    ("looks=[5]", "compare.looks=[5]"),
     ("seeds=1,2", "seeds=INTEGER"),
     ("seeds=range(3)", "seeds=INTEGER"),
     ("plan=1", "plan=true"),

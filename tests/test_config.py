@@ -36,7 +36,13 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "sweep.same_failures": ("norm=bn", [1], [0, -1]),
-    "seeds": ("norm=bn", [1, 2**32, None], [0, -1, 2**32 + 1]),
+    "seeds": ("norm=bn", [1, 2**32, None, "auto"], [0, -1, 2**32 + 1, "AUTO"]),
+    "compare.equal": ("norm=bn", [SMALLEST, 1e300], [0.0, -SMALLEST]),
+    "compare.looks": (
+        "norm=bn",
+        [[2], [2, 3], [5, 10, 20]],
+        [[], [1, 2], [3, 2], [2, 2], [2.0], [True, 2], ["2"], 5, "2,3"],
+    ),
     "reg.l1": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
@@ -260,6 +266,7 @@ OFF = {
     **dict.fromkeys(("deterministic", "plan", "tracking.system_metrics"), False),
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
+    **{"compare.equal": 0.1, "compare.looks": [5, 10, 20]},
 }
 
 

@@ -41,6 +41,7 @@ READERS = {
     "src.storage.png": "png.picture_fault",
     "src.runs.checkpoint": "checkpoint.load_checkpoint",
     "src.runs.sweep": "sweep.read_sweep",
+    "src.runs.looks": "looks.take_look",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",

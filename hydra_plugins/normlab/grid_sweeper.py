@@ -1,11 +1,12 @@
 """A Hydra sweeper for grids: checks the whole grid before the first job starts, then trains, tracks and compares."""
 
+import functools
 import importlib
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from src.sweep.finish import compare_sweep
 from src.sweep.grid import GridJob, check_device_and_store, shared_grid
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
+from src.sweep.requested import RequestedGrid
 from src.wording import counted, joined
 
 COMPARISON_MODULE = "src.report.report"  # importing this module imports everything that a comparison needs
@@ -59,37 +61,73 @@ class GridSweeper(Sweeper):
         """Prepare for `sweep`; Hydra calls this method first."""
         searchpath = tuple(config.hydra.searchpath)
         self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
-        self._launcher: Any = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+        self._new_launcher = functools.partial(
+            Plugins.instance().instantiate_launcher,
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=config,
         )
+        self._launcher: Any = self._new_launcher()
         # Hydra imports plugin modules twice, so `isinstance` fails; the methods show whether the launcher is normlab's.
         self._uses_normlab_launcher = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "slots")
         self._multirun = Path(config.hydra.sweep.dir).parent
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
-        jobs = self._requested_jobs(arguments)
-        varying_keys, planned_jobs = self._grid.plan_jobs(jobs, self._multirun)
-        sweep_id, launch_time = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        sweep = Sweep(sweep_id, command_to_repeat(), launch_time, varying_keys, planned_jobs)
-        config = jobs[0].config  # keys that do not affect results, such as `plan`, have one value for all jobs
-        if config.plan:
-            plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-            lines = [*plan.summary_lines(), *plan.table_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]
-            for line in [*lines, "dry run (plan=true): nothing was trained"]:
-                console.print(line, highlight=False, markup=False)
-        elif exit_status := self._run_sweep(jobs, sweep, config):
+        request = self._grid.parse_request(arguments, self._params)
+        jobs = self._requested_jobs(request)
+        if request.looks and len(jobs) == request.looks[-1]:
+            problem = "seeds=auto trains more seeds until it can compare the methods, but the command has one method"
+            raise BadInput(problem, "two or more combinations", "-m norm=bn,gn,ln seeds=auto")
+        if jobs[0].config.plan:  # keys that do not affect results, such as `plan`, have one value for all jobs
+            self._print_plan(jobs, request.looks)
+        elif exit_status := self._run_looks(jobs, request.looks) if request.looks else self._run_sweep(jobs)[0]:
             sys.exit(exit_status)
 
-    def _requested_jobs(self, arguments: list[str]) -> list[GridJob]:
-        """Return the checked jobs that a command requests, without duplicates."""
-        request = self._grid.parse_request(arguments, self._params)
+    def _make_sweep(self, jobs: Sequence[GridJob]) -> Sweep:
+        varying_keys, planned_jobs = self._grid.plan_jobs(jobs, self._multirun)
+        sweep_id, launch_time = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
+        return Sweep(sweep_id, command_to_repeat(), launch_time, varying_keys, planned_jobs)
+
+    def _print_plan(self, jobs: Sequence[GridJob], looks: Sequence[int]) -> None:
+        """Print the jobs with their status and costs; with seeds=auto, only the jobs of the first look."""
+        first_jobs = [job for job in jobs if job.config.seed < looks[0]] if looks else jobs
+        plan, console = Plan(self._make_sweep(first_jobs), first_jobs, self._multirun), SteadyConsole(soft_wrap=True)
+        lines = [*plan.summary_lines(), *plan.table_lines(), *plan.cost_lines(self._jobs_at_once(first_jobs))]
+        if looks[1:]:
+            later_jobs = counted(len(jobs) - len(first_jobs), "job")
+            later_looks = joined([str(seeds) for seeds in looks[1:]])
+            lines.append(f"seeds=auto: looks at {later_looks} seeds add at most {later_jobs}, if a question stays open")
+        for line in [*lines, "dry run (plan=true): nothing was trained"]:
+            console.print(line, highlight=False, markup=False)
+
+    def _run_looks(self, jobs: Sequence[GridJob], looks: Sequence[int]) -> int:
+        """Train and compare more and more seeds until every question is decided; returns the exit status."""
+        exit_status, is_delivered, known_keys = 0, True, set[str]()
+        for number, seeds in enumerate(looks, start=1):
+            look_jobs = [  # resume=restart retrains a job only once
+                replace(job, config=replace(job.config, resume="auto")) if job.key in known_keys else job
+                for job in jobs
+                if job.config.seed < seeds
+            ]
+            known_keys = {job.key for job in look_jobs}
+            self._launcher = self._new_launcher()  # a launcher counts failures, here those of one look
+            title = f"look {number} of at most {len(looks)}: {seeds} seeds"
+            exit_status, needs_more_seeds = self._run_sweep(look_jobs, title, looks)
+            is_delivered &= exit_status != 3
+            if not needs_more_seeds:
+                break
+        return exit_status or (0 if is_delivered else 3)
+
+    def _requested_jobs(self, request: RequestedGrid) -> list[GridJob]:
+        """Return the checked jobs of a grid, without duplicates."""
         config: Config = request.config
         job_count, job_limit = request.combination_count, config.sweep.max_jobs
         if job_count > job_limit:  # checked first, because listing thousands of combinations is slow
             seconds = typical_seconds(self._multirun / "jobs")
             cost = f" (about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job)" if seconds else ""
-            problem = f"{job_count:,} jobs{cost} are more than sweep.max_jobs={job_limit}"
+            at_last_look = f" at {request.looks[-1]} seeds" if request.looks else ""
+            problem = f"{job_count:,} jobs{at_last_look}{cost} are more than sweep.max_jobs={job_limit}"
             raise BadInput(problem, "fewer combinations, or a higher limit", f"sweep.max_jobs={job_count}")
         combinations, configs = self._grid.compose_all(request)
         check_device_and_store(configs[0])
@@ -98,19 +136,25 @@ class GridSweeper(Sweeper):
             say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations repeat others and are skipped")
         return jobs
 
-    def _run_sweep(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
-        """Train the unfinished jobs, track them and compare the sweep; returns the exit status."""
-        restart = config.resume == "restart"
-        faults = {} if restart else job_faults(sweep, self._multirun)
-        if restart and (locked_labels := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
+    def _run_sweep(self, jobs: Sequence[GridJob], title: str = "", looks: Sequence[int] = ()) -> tuple[int, bool]:
+        """Train the unfinished jobs, track them and compare them as one sweep.
+
+        `title` and `looks` belong to seeds=auto.  Returns the exit status, and whether more seeds are useful: a
+        question is open, and no job is left to train.
+        """
+        sweep, config = self._make_sweep(jobs), jobs[0].config
+        restarted = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume == "restart"]
+        if locked_labels := [job.label for job in restarted if is_locked(self._folder(job).path)]:
             raise _restart_refusal(locked_labels)
-        jobs_left = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
+        kept = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume != "restart"]
+        faults = job_faults(replace(sweep, jobs=kept), self._multirun)
+        jobs_left = len(restarted) + sum(job.key in faults or not self._folder(job).finished for job in kept)
         check_space(
             self._multirun, jobs_left, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
         if jobs_left and self._uses_normlab_launcher:
             self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
-        tracker, exit_status, is_delivered = None, 1, True
+        tracker, exit_status, is_open, is_delivered = None, 1, False, True
         if isinstance(config.tracking, Tracking):
             from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
 
@@ -119,16 +163,17 @@ class GridSweeper(Sweeper):
             if tracker:
                 tracker.open()
             sweep.write(self._multirun)
-            if restart:
-                self._set_aside_folders(sweep.jobs)
-            plan = Plan(sweep, jobs, self._multirun, faults)
-            for line in [*plan.summary_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]:
+            self._set_aside_folders(restarted)
+            plan, at_once = Plan(sweep, jobs, self._multirun, faults), self._jobs_at_once(jobs)
+            heading = [f"{title}, {plan.workload_text(at_once)}"] if title else []
+            for line in [*heading, *plan.summary_lines(), *plan.cost_lines(at_once)]:
                 say(line)
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
             if jobs_left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON_MODULE,), daemon=True).start()
             self._launch_unfinished_jobs(jobs, sweep)
-            exit_status = compare_sweep(sweep, self._multirun, changed=jobs_left > 0)
+            equal, changed = config.compare.equal, jobs_left > 0
+            exit_status, is_open = compare_sweep(sweep, self._multirun, equal, changed=changed, planned_looks=looks)
         except (KeyboardInterrupt, Terminated) as stop:
             exit_status = 143 if isinstance(stop, Terminated) else 130
             labels = [job.label for job in sweep.jobs if not self._folder(job).finished]
@@ -137,7 +182,12 @@ class GridSweeper(Sweeper):
         finally:  # MLflow gets every run's true status, even if an error ends the sweep
             if tracker:
                 is_delivered = tracker.close(stopped=exit_status > 1)
-        return exit_status or (0 if is_delivered else 3)
+        return exit_status or (0 if is_delivered else 3), is_open and self._all_ended(sweep, config)
+
+    def _all_ended(self, sweep: Sweep, config: Config) -> bool:
+        """Whether every job finished or failed, and no failure stopped the sweep."""
+        unfinished = [folder for job in sweep.jobs if not (folder := self._folder(job)).finished]
+        return not unfinished or (config.sweep.on_failure == "continue" and all(job.failed for job in unfinished))
 
     def _launch_unfinished_jobs(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
         override_lists = [

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from src.config import CompareSettings
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.output import write_files
 from src.report.table import table_frame
 from src.report.terminal import next_step_lines, print_evidence, print_lines, print_table, problem_lines
 from src.results.results import Results, load_results
+from src.runs.looks import Look, take_look
+from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, Sweep
 from src.verdict.verdicts import judge
 
@@ -19,18 +22,28 @@ if TYPE_CHECKING:
 
 
 def compare_runs(
-    sweeps: Sequence[Sweep], multirun: Path, folder: Path, console: Console, *, changed: bool = True
-) -> tuple[Results, "Report | None"]:
-    """Write the report of the finished runs into `folder`, print the comparison, and return the results and the report.
+    sweeps: Sequence[Sweep],
+    multirun: Path,
+    folder: Path,
+    console: Console,
+    *,
+    changed: bool = True,
+    planned_looks: Sequence[int] = (),
+    equal: float = CompareSettings().equal,
+) -> tuple[Results, "Report | None", bool]:
+    """Write the report of the finished runs into `folder`, and print the comparison.
 
-    The report is None if no run has finished, or if `changed` is false and the existing report is up to date.  If the
-    report cannot be written, this prints the comparison, then raises the error (BadInput if `folder` is not writable).
+    Returns the results, the report, and whether a question is open.  The report is None if no run has finished, or if
+    `changed` is false and the existing report is up to date.  `planned_looks` are the numbers of seeds at which
+    seeds=auto compares.  Methods that differ by at most `equal` percentage points are equal.  If the report cannot be
+    written, this prints the comparison, then raises the error (BadInput if `folder` is not writable).
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
         lines = ["No run has finished yet.", *problem_lines(results), *next_step_lines(results, sweeps)]
         print_lines(console, lines, wrap=False)
-        return results, None
+        return results, None, False
+    _take_look(sweeps, results, multirun, planned_looks)
     atlases = read_atlases(results)
     verdicts = judge(sweeps, results, correct_by_run(atlases))
     frame = table_frame(results, verdicts.letters)
@@ -52,7 +65,16 @@ def compare_runs(
         raise write_error
     files = "the folder also contains report.md, tables as CSV, figures and image galleries"
     print_lines(console, [f"Report: {folder / REPORT} ({files})"], wrap=False)
-    return results, report
+    return results, report, bool(verdicts.more)
+
+
+def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:
+    """Return the look that this comparison takes at its methods; its number of seeds is that of the largest cell."""
+    jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
+    seeds_by_cell: dict[str, set[int]] = {}
+    for job in jobs.values():
+        seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
+    return take_look(multirun, results.runs["cell_key"], jobs, max(map(len, seeds_by_cell.values())), planned)
 
 
 def _is_report_current(report: Path, results: Results) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 SEED_KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
+AUTO = "auto"  # `seeds=auto` adds seeds until every question is decided
 CELL_SEED = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")  # ` seed=1` or ` seed=range(0,3)`
 
 
@@ -22,7 +23,7 @@ def without_seeds(words: Iterable[str]) -> list[str]:
     ]
 
 
-def seed_range(seeds: int | None, given_keys: Collection[str]) -> str | None:
+def seed_range(seeds: int | str | None, given_keys: Collection[str]) -> str | None:
     """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds` or if `given_keys` holds `seed`."""
     return None if seeds is None or "seed" in given_keys else f"seed=range(0,{seeds})"
 

@@ -178,6 +178,15 @@ PLANNED_JOB: Shape = {
     "cell": TEXT,
     "params": NAMED_TEXTS,
 }
+LEDGER: Shape = {"looks": (lambda value: isinstance(value, list), "a list of looks")}
+LOOK: Shape = {
+    "cells": (lambda value: is_text_list(value) and all(map(KEY[0], value)), "a list of keys"),
+    "runs": KEY,
+    "seeds": integer_field(2),
+    "planned": (lambda value: value == [] or KEYS["compare.looks"].accepts(value), KEYS["compare.looks"].allowed),
+    "level": SHARE,
+    "time": integer_field(0),
+}
 
 
 def record_fault(record: Any, *, complete: bool = False) -> str:
@@ -207,3 +216,11 @@ def sweep_fault(sweep: Any) -> str:
         return reason
     reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
     return next((f"has a job that {reason}" for reason in reasons if reason), "")
+
+
+def looks_fault(ledger: Any) -> str:
+    """Return the fault in the fields of the ledger of looks, or an empty string."""
+    if reason := fault(ledger, LEDGER):
+        return reason
+    reasons = (fault(look, LOOK) for look in ledger["looks"])
+    return next((f"has a look that {reason}" for reason in reasons if reason), "")

@@ -1,6 +1,7 @@
 """Compares a sweep after its last job; at the end of a search, also delivers its runs to MLflow."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,29 @@ from src.sweep.command_line import study_id
 from src.sweep.option_files import missing_values
 
 
-def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
-    """Compare a finished sweep. Returns the exit status: 1 if jobs are missing or the comparison fails, else 0."""
+def compare_sweep(
+    sweep: Sweep, multirun: Path, equal: float, *, changed: bool = True, planned_looks: Sequence[int] = ()
+) -> tuple[int, bool]:
+    """Compare a finished sweep; methods that differ by at most `equal` percentage points are equal.
+
+    Returns the exit status (1 if jobs are missing or the comparison fails, else 0), and whether a question is open.
+    """
     from src.report.comparison import compare_runs
 
     try:
-        results, _ = compare_runs([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
+        results, _, is_open = compare_runs(
+            [sweep],
+            multirun,
+            sweep.folder(multirun),
+            SteadyConsole(),
+            changed=changed,
+            planned_looks=planned_looks,
+            equal=equal,
+        )
     except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
-        return 1
-    return int(bool(results.unfinished))
+        return 1, False
+    return int(bool(results.unfinished)), is_open
 
 
 class StudyEnd(Callback):
@@ -41,7 +55,7 @@ class StudyEnd(Callback):
         except BadInput as refusal:  # Hydra turns any exception but SystemExit into a warning
             say(str(refusal))
             sys.exit(1)
-        exit_status = compare_sweep(sweep, multirun)
+        exit_status = compare_sweep(sweep, multirun, config.compare.equal)[0]
         for path, value in missing_values(config).items():
             OmegaConf.update(config, path, value, force_add=True)
         is_delivered = self._deliver(config.tracking, sweep, multirun)

@@ -17,7 +17,7 @@ from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, c
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
-from src.runs.seeds import SEED_KEYS, seed_range
+from src.runs.seeds import AUTO, SEED_KEYS, seed_range
 from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
 from src.sweep.option_files import make_loader
@@ -66,8 +66,9 @@ class Grid(Composer):
         typed_lines = {override.key_or_group: override.input_line for override in overrides}
         if "seed" in typed_lines and "seeds" in typed_lines and config.seeds is not None:
             problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
-            raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
-        seed_word = seed_range(config.seeds, typed_lines)
+            raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", typed_lines["seeds"] or "")
+        looks = tuple(config.compare.looks) if config.seeds == AUTO and "seed" not in typed_lines else ()
+        seed_word = seed_range(looks[-1] if looks else config.seeds, typed_lines)
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
         settings = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
         extra_words = [seed_word] if seed_word else []
@@ -75,7 +76,8 @@ class Grid(Composer):
         extra_words += ["seeds=null"] if rest_config.seeds is not None else []
         extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
         settings += self._parser.parse_overrides(extra_words)
-        return RequestedGrid(settings, parse_cells(config.sweep.cells, settings, self._groups, self._loader), config)
+        cells = parse_cells(config.sweep.cells, settings, self._groups, self._loader)
+        return RequestedGrid(settings, cells, config, looks)
 
     def _config_of_single_values(self, overrides: Sequence[Override]) -> Config:
         """Return the configuration from the words with one value, without keys that only some options of a job have."""

@@ -135,12 +135,11 @@ class Plan:
         free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
         of_free_space = f" of {megabytes(free_space)} free" if free_space is not None else ""
         lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
-        seconds = [row.seconds for row in rows_left if row.seconds is not None]
-        if not seconds:
+        total = _total_time(rows_left, at_once)
+        if not total:
             return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
-        total = duration_text(max(sum(seconds) / at_once, *seconds))
         rough_count = sum(not row.similar for row in rows_left)
         text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if rough_count:
@@ -148,6 +147,18 @@ class Plan:
                 f"; {counted(rough_count, 'estimate')} based on jobs with another network, norm or number of threads"
             )
         return [text, *lines]
+
+    def workload_text(self, at_once: int = 1) -> str:
+        """Return how many runs are left to train and how long they take, such as `30 more runs, about 2 min`."""
+        rows_left = [row for row in self.rows if row.needs_training]
+        total = _total_time(rows_left, at_once)
+        return counted(len(rows_left), "more run") + (f", about {total}" if total else "")
+
+
+def _total_time(rows: Sequence[Row], at_once: int) -> str:
+    """Return the expected time of jobs of which `at_once` train at the same time; an empty string if unknown."""
+    seconds = [row.seconds for row in rows if row.seconds is not None]
+    return duration_text(max(sum(seconds) / min(at_once, len(rows)), *seconds)) if seconds else ""
 
 
 def job_status(job: JobFolder, epochs: int, code: str) -> Status:

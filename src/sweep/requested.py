@@ -37,6 +37,7 @@ class RequestedGrid:
     overrides: Sequence[Override]  # without `sweep.cells`
     cells: Sequence[CellLine]
     config: Config  # only the keys with one value are set
+    looks: tuple[int, ...] = ()  # the numbers of seeds at which seeds=auto compares; `overrides` has the last one
 
     @property
     def combination_count(self) -> int:

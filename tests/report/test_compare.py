@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.compare import default_report_folder
+from src.compare import default_report_folder, equal_points
 from src.report.comparison import compare_runs
 from src.runs.manifests import choose_sweeps
 
@@ -72,6 +73,18 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
 
 def stored_verdict(tmp_path):
     return json.loads((tmp_path / "all.json").read_text())["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("words", "points"), [("compare.equal=0.2", 0.2), ("", 0.1), ("'compare.equal=\"0.2\"'", 0.1), ("'", 0.1)]
+)
+def test_the_margin_of_equality_comes_from_the_sweep(six, words, points):
+    assert equal_points(dataclasses.replace(six, command=f"python -m src.train -m norm=bn,gn {words}")) == points
+
+
+@pytest.mark.parametrize("points", ["0", "-1", "nan", "inf", "x"])
+def test_a_margin_of_equality_that_cannot_be_used_is_refused(world, six, points):
+    assert "--equal" in refused(run("--multirun", world.multirun, f"--equal={points}"))
 
 
 def test_links_are_written_through_and_files_replaced_whole(world, six, tmp_path):
@@ -177,7 +190,7 @@ def test_unfinished_jobs_are_listed_with_the_command_that_trains_them(world, tmp
     folder = world.multirun / "jobs" / jobs[0].folder
     (folder / "journal.jsonl").write_bytes(b"")
     console = Console(file=io.StringIO(), width=40, record=True)
-    results, _ = compare_runs([world.sweep(jobs)], world.multirun, tmp_path, console)
+    results, _, _ = compare_runs([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert len(results.unfinished) == 2
     said = console.export_text(clear=False)
     assert f"damaged: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
@@ -281,7 +294,7 @@ def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     out = default_report_folder([six, other], world.multirun)
     assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
     console = Console(file=io.StringIO(), width=120, record=True)
-    results, _ = compare_runs([six, other], world.multirun, out, console)
+    results, _, _ = compare_runs([six, other], world.multirun, out, console)
     assert results.runs["cell"].unique().tolist() == ["bn", "gn", "ln"]
     assert "All 7 runs misclassify the same 1 of the 100" in console.export_text(clear=False)
     assert not (six.folder(world.multirun) / "table.csv").exists()
@@ -304,7 +317,7 @@ def test_missing_images_cost_only_the_galleries(world, six, tmp_path, monkeypatc
 def test_an_unchanged_report_is_not_written_again(world, six, tmp_path):
     def again():
         console = Console(file=io.StringIO(), width=120, record=True)
-        results, report = compare_runs([six], world.multirun, tmp_path, console, changed=False)
+        results, report, _ = compare_runs([six], world.multirun, tmp_path, console, changed=False)
         return results, report, console.export_text()
 
     _, report, first = again()

@@ -185,7 +185,7 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     for case in range(12):
         path, _ = damage.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
-        _, report = compare_runs([six], world.multirun, tmp_path / "out", console)
+        _, report, _ = compare_runs([six], world.multirun, tmp_path / "out", console)
         told = console.export_text()
         assert report is not None
         assert str(path) in told or "damaged" not in told, path

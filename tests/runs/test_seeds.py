@@ -14,7 +14,7 @@ def test_a_word_requests_the_seeds(seeds, word):
 @pytest.mark.parametrize("seed", ["seed=7", "seed=0,1", "seed=range(0,5)", "seed=choice(1,2)"])
 def test_a_command_loses_its_seeds_and_nothing_else(seed):
     cells = f'sweep.cells=["norm=gn {seed}","norm=bn data.split_seed=3"]'
-    words = ["-m", seed, "seeds=3", "data.split_seed=1", cells]
+    words = ["-m", seed, "seeds=3", "seeds=auto", "data.split_seed=1", cells]
     kept = ["-m", "data.split_seed=1", 'sweep.cells=["norm=gn","norm=bn data.split_seed=3"]']
     assert without_seeds(words) == kept
     assert without_seeds(shlex.split(shlex.join(words))) == kept

@@ -40,6 +40,7 @@ sweep:
 def grid(tmp_path_factory) -> Iterator[Grid]:
     conf = shutil.copytree(CONF_FOLDER, tmp_path_factory.mktemp("grid") / "conf")
     (conf / "experiment/mine.yaml").write_text(MINE)
+    (conf / "experiment/auto.yaml").write_text("# @package _global_\nseeds: auto\n")
     with initialize_config_dir(str(conf), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
@@ -119,6 +120,16 @@ def test_typed_seeds_replace_those_of_the_preset(grid):
     assert [combination["seed"] for combination in combinations(grid, "seed=7", seeds=5)] == ["7"]
     with pytest.raises(BadInput, match="given twice: seeds=5 and seed=7"):
         combinations(grid, seeds=5, seed=7)
+
+
+@pytest.mark.parametrize("words", [["seeds=auto", "compare.looks=[2,4]"], ["compare.looks=[2,4]", "experiment=auto"]])
+def test_seeds_auto_requests_the_seeds_of_the_last_look(grid, words):
+    request = grid.parse_request(["norm=bn,gn", *words], {})
+    assert request.looks == (2, 4)
+    assert {combination["seed"] for combination, _ in request.combinations()} == {"0", "1", "2", "3"}
+    assert {config.seeds for config in grid.compose_all(request)[1]} == {None}
+    assert grid.parse_request([*words[1:], "seed=7"], {}).looks == ()
+    assert grid.parse_request(["seeds=3", *words[1:]], {"seeds": "auto"}).looks == ()
 
 
 def test_each_cell_is_combined_with_the_other_values(grid):

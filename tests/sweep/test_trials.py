@@ -104,7 +104,7 @@ def test_a_damaged_trial_is_set_aside_and_retrained(launcher, tmp_path, capsys, 
     assert (aside / name).read_text() == content
 
 
-@pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])
+@pytest.mark.parametrize("word", ["plan=true", "seeds=2", "seeds=auto", "resume=restart"])
 def test_keys_of_a_grid_are_refused(launcher, tmp_path, word):
     with pytest.raises(BadInput, match="work only with the grid sweeper"):
         launcher.launch(batch("bn", more=[word]), initial_job_idx=0)
