@@ -128,7 +128,7 @@ class UnusedKeyError(BadInput):
         self.section = item.path.split(".")[0]
         reading_options = ", ".join(f"{self.section}={name}" for name in item.read_by)
         write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", reading_options, write)
+        super().__init__(f"{self.section}={option} does not use {item.path}={value}", reading_options, write)
 
 
 def check_config(config: Config) -> None:
