@@ -42,7 +42,7 @@ def redact(text: str) -> str:
 
 def out_of_memory_refusal() -> BadInput:
     """Return the refusal of a command that has too little memory."""
-    return BadInput("memory ran out", "at least 2 GB to compare or sync, 4 GB to train", "ulimit -v unlimited")
+    return BadInput("memory ran out", "at least 2 GB to compare or sync runs, and 4 GB to train", "ulimit -v unlimited")
 
 
 def _shorten_to_one_line(text: str) -> str:

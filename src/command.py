@@ -44,7 +44,7 @@ def typed_path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise BadInput(f"{text}: there is no such user", "~/FILE for your own home folder") from error
+        raise BadInput(f"{text}: there is no user of this name", "~/FILE for a file in your home folder") from error
 
 
 class Parser(argparse.ArgumentParser):

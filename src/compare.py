@@ -1,9 +1,9 @@
 """Compare finished runs: which differences are significant, and which images each method gets wrong.
 
     python -m src.compare                                   the latest sweep
-    python -m src.compare --sweep 1a2b3c4d                  another sweep, by the first digits of its id
+    python -m src.compare --sweep 1a2b3c4d                  another sweep, by the first characters of its id
     python -m src.compare --sweep 1a2b --sweep 9f8e         two sweeps together
-    python -m src.compare --tuned norm                      each norm with its best other settings
+    python -m src.compare --tuned norm                      each norm at its best other settings
     python -m src.compare --assignment --budget 20000       the files for a course assignment
     python -m src.compare --out figures --csv all.csv --curves curves.csv --latex table.tex --json all.json
     python -m src.compare --json -                          JSON on stdout; messages go to stderr
@@ -55,22 +55,24 @@ def main() -> None:
 
 def _make_parser() -> Parser:
     parser = Parser("compare", read_docstring(__file__))
-    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
-    parser.add_argument("--tuned", metavar="KEY", help="compare the values of KEY, each with its best other settings")
+    sweep_help = "compare this sweep instead of the latest; the first characters of its id are enough; can be repeated"
+    parser.add_argument("--sweep", metavar="ID", action="append", help=sweep_help)
+    parser.add_argument("--tuned", metavar="KEY", help="also compare the values of KEY at their best other settings")
     parser.add_argument("--assignment", action="store_true", help="also write the files for a course assignment")
-    parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that a model may have")
+    parser.add_argument("--budget", metavar="N", type=int, help="largest number of parameters that the course allows")
     equal_help = "methods that differ by at most this are equal (default: as in the sweep's command, or 0.1)"
     parser.add_argument("--equal", metavar="POINTS", type=float, help=equal_help)
     option_help = {
-        "--out": "write the report into DIR (default: the sweep's folder)",
-        "--json": "also write all results as JSON; - for stdout",
-        "--csv": "also write the table as CSV; - for stdout",
-        "--curves": "also write the curves as CSV; - for stdout",
-        "--latex": "also write the table for LaTeX; - for stdout",
+        "--out": "folder that receives the report (default: the sweep's folder)",
+        "--json": "also write all results as JSON; FILE can be -, for stdout",
+        "--csv": "also write the table as CSV; FILE can be -, for stdout",
+        "--curves": "also write the curves as CSV; FILE can be -, for stdout",
+        "--latex": "also write the table for LaTeX; FILE can be -, for stdout",
     }
     for option, help_text in option_help.items():
         parser.add_argument(option, metavar="DIR" if option == "--out" else "FILE", type=typed_path, help=help_text)
-    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
+    multirun_help = "folder that contains the sweeps (default: %(default)s)"
+    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help=multirun_help)
     return parser
 
 
@@ -97,7 +99,7 @@ def _compare_and_write(arguments: Namespace) -> int:
         from src.report.assignment import write_assignment
 
         write_assignment(report, report_folder / "assignment", arguments.budget)
-        print_lines(console, [f"Assignment: {report_folder / 'assignment'} (README.md and its pictures)"], wrap=False)
+        print_lines(console, [f"Assignment: {report_folder / 'assignment'} (the text is in README.md)"], wrap=False)
     _write_files(arguments, report, tuned)
     return 0
 

@@ -146,7 +146,7 @@ class UnusedKeyError(BadInput):
         self.section = key.path.split(".")[0]
         reading_options = ", ".join(f"{self.section}={name}" for name in key.read_by)
         suggestion = f"{self.section}={key.read_by[0]} {shlex.quote(f'{key.path}={value}')}"
-        super().__init__(f"{key.path}={value}: {self.section}={option} does not read it", reading_options, suggestion)
+        super().__init__(f"{self.section}={option} does not use {key.path}={value}", reading_options, suggestion)
 
 
 def check_config(config: Config) -> None:

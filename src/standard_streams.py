@@ -112,6 +112,6 @@ def _steady_stream(stream: Any, descriptor: int, closed_descriptors: set[int]) -
 
 def _report_lost_output(error: OSError) -> None:
     """Print on the error stream that the standard output is lost."""
-    line = f"normlab: standard output cannot be written, so its text is lost: {error.strerror}\n"
+    line = f"normlab: cannot write to standard output, so its text is lost: {error.strerror}\n"
     with contextlib.suppress(OSError):
         os.write(STDERR_DESCRIPTOR, line.encode())

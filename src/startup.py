@@ -68,7 +68,7 @@ def _print_warnings_instead_of_raising() -> None:
         os.environ["PYTHONWARNINGS"] = ",".join(map(_downgrade, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
-    warnings.simplefilter("default", append=True)  # tells the module that the filters have changed
+    warnings.simplefilter("default", append=True)  # makes the warnings module notice the changed list of filters
 
 
 def _downgrade(option: str) -> str:

@@ -1,11 +1,11 @@
 """Deliver finished and interrupted runs to MLflow from their folders, for example after the store was down.
 
     python -m src.sync                              delivers the latest sweep
-    python -m src.sync --sweep 1a2b3c4d             delivers the sweep with the id 1a2b3c4d...
+    python -m src.sync --sweep 1a2b3c4d             delivers the sweep with an id that starts with 1a2b3c4d
     python -m src.sync --uri http://127.0.0.1:5000  delivers to the store at this address
 
-A second delivery changes nothing. Exit status: 0 if everything is delivered, 2 for bad input, 3 if something is
-missing, 130 for Ctrl-C.
+A second delivery changes nothing. Exit status: 0 if MLflow has everything, 2 for bad input, 3 if MLflow still lacks
+something, 130 for Ctrl-C.
 """
 
 import sys
@@ -24,10 +24,13 @@ def main() -> None:
     """Run `python -m src.sync` with the command line's arguments."""
     prepare_process()
     parser = Parser("sync", read_docstring(__file__))
-    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
+    sweep_help = "deliver this sweep instead of the latest; the first characters of its id are enough; can be repeated"
+    parser.add_argument("--sweep", metavar="ID", action="append", help=sweep_help)
     parser.add_argument("--uri", help="address of the MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db)")
-    parser.add_argument("--experiment", default="normlab", help="default: MLFLOW_EXPERIMENT_NAME, or %(default)s")
-    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
+    experiment_help = "MLflow experiment that receives the runs (default: MLFLOW_EXPERIMENT_NAME, or %(default)s)"
+    parser.add_argument("--experiment", metavar="NAME", default="normlab", help=experiment_help)
+    multirun_help = "folder that contains the sweeps (default: %(default)s)"
+    parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help=multirun_help)
     try:
         check_current_folder()
         check_address_space()

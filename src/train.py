@@ -87,7 +87,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
     sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # if so, jobs may have run
     return (
         1 if sweep_began else 2,
-        "" if in_normlab else f"{error_message(error)}\n  HYDRA_FULL_ERROR=1 shows the traceback",
+        "" if in_normlab else f"{error_message(error)}\n  set HYDRA_FULL_ERROR=1 to see the traceback",
     )
 
 

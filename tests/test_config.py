@@ -226,7 +226,7 @@ def test_a_key_that_the_option_does_not_have_is_refused(option, path):
     with pytest.raises(UnusedKeyError) as refused:
         to_config(composed)
     told = str(refused.value)
-    assert f"{option} does not read it" in told
+    assert f"{option} does not use" in told
     assert all(f"{option.split('=')[0]}={reader}" in told for reader in KEYS[path].read_by)
 
 

@@ -71,12 +71,12 @@ def test_a_deleted_current_folder_is_refused(name, tmp_path):
     [
         (compare, "--bogus", "unrecognized arguments: --bogus"),
         (compare, "--budget many", "--budget: invalid int value: 'many'"),
-        (compare, "--csv=~nosuchuser/t.csv", "~nosuchuser/t.csv: there is no such user"),
+        (compare, "--csv=~nosuchuser/t.csv", "~nosuchuser/t.csv: there is no user of this name"),
         (compare, "--tuned norm\r", "norm ends with a carriage return"),
         (compare, "\u2013\u2013csv=x", "contains an en dash"),
         (sync, "--sweep", "--sweep: expected one argument"),
         (sync, "--bogus", "unrecognized arguments: --bogus"),
-        (sync, "--multirun ~nosuchuser", "there is no such user"),
+        (sync, "--multirun ~nosuchuser", "there is no user of this name"),
     ],
 )
 def test_a_wrong_argument_is_refused_in_three_lines_with_the_name_that_was_typed(
@@ -119,5 +119,5 @@ def test_submitits_folder_may_be_in_the_home_folder(monkeypatch, tmp_path):
 
     monkeypatch.setenv("HOME", str(tmp_path))
     assert SubmititLauncher("local", 1, "~/logs", 0, {})._folder == tmp_path / "logs"
-    with pytest.raises(BadInput, match="no such user"):
+    with pytest.raises(BadInput, match="no user of this name"):
         SubmititLauncher("local", 1, "~nosuchuser/logs", 0, {})

@@ -16,8 +16,8 @@ def _run_main(module_name: str) -> None:
         importlib.import_module(f"src.{module_name}").main()
         return
     print(f"normlab: Python would import the package src of another project: {src_path}", file=sys.stderr)
-    print(f"  allowed: {PROJECT / 'src'}, first on Python's path", file=sys.stderr)
-    print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name} with the same arguments", file=sys.stderr)
+    print(f"  allowed: normlab's own package: {PROJECT / 'src'}", file=sys.stderr)
+    print(f"  try: env -u PYTHONPATH {Path(sys.argv[0]).name}, followed by the same arguments", file=sys.stderr)
     sys.exit(2)
 
 

@@ -99,9 +99,7 @@ class LocalLauncher(Launcher):
         with Board(len(tasks)) as board, self.start_engine(threads, config.device) as engine:
             outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
         if policy.stop_reason:
-            board.say(
-                f"{policy.stop_reason}; the sweep ends with {counted(len(tasks) - len(outcomes), 'job')} not started"
-            )
+            board.say(f"{policy.stop_reason}; {counted(len(tasks) - len(outcomes), 'job')} did not start")
         return outcomes
 
     def _make_job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:

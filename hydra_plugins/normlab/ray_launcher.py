@@ -114,4 +114,4 @@ def _check_reachable(address: str) -> None:
 
 def _address_refusal(address: str | None, error: Exception) -> BadInput:
     problem = f"Ray cannot use hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(problem, "HOST:PORT, or auto on the cluster", advice="ray start --head, then repeat this command")
+    return BadInput(problem, "HOST:PORT, or auto on a cluster's machine", advice="ray start --head, then this command")

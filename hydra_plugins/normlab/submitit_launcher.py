@@ -69,7 +69,7 @@ class _Executor(RemoteEngine):
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
-            return f"submitit: job {job.job_id} ended with state {job.state} and left no result"
+            return f"submitit: job {job.job_id} ended in the state {job.state} without a result"
         try:
             error: str = job.result()
         except Exception as submitit_error:

@@ -26,7 +26,8 @@ def describe(data: Data) -> Source:
 
 def load(data: Data) -> Images:
     """Return a dataset's images; the last dataset is cached.  Raises BadInput for missing or altered files."""
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # none of them changes the images
+    # These keys do not change the images, so they must not cause another load.
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))
 
 
 @functools.lru_cache(maxsize=1)

@@ -41,7 +41,7 @@ def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
-    """The settings of each cell by its name, in the order of the runs."""
+    """A dictionary from each cell's name to its settings, in the order of the runs."""
     cells: dict[str, Settings] = runs.drop_duplicates("cell").set_index("cell").to_dict("index")
     return cells
 

@@ -15,7 +15,7 @@ from src.runs.predictions import Indices
 COLUMN_WIDTH = TILE_SIZE + 8  # pixels from one column to the next
 HEADING_SIZE = 13  # font size in pixels
 ONE_SEED_LEGEND = "Below each prediction is its confidence.  A frame marks a mistake."
-LEGEND = "Below each prediction: its mean confidence and how many seeds predict it.  A frame: most seeds are wrong."
+LEGEND = "Below each prediction: its mean confidence and how many seeds predict it.  A frame marks a wrong majority."
 PALE_RED = "#fde3d3"
 
 

@@ -80,7 +80,7 @@ def _conditions_text(report: Report) -> str:
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
-        f"The curves are measured on the validation images ({held_back}, held back from training).  The test images "
+        f"The curves are measured on the validation images ({held_back}, held out of training).  The test images "
         "are used once, after the last epoch."
     )
 

@@ -62,7 +62,7 @@ def _dataset_text(source: Mapping[str, Any]) -> str:
 
 
 def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
-    """The versions, hardware and variables of the jobs.  Where jobs differ, each value has its number of runs.
+    """The versions, hardware and variables of the runs.  If runs differ, each value is followed by its number of runs.
 
     A job that was resumed in another environment counts for both environments.
     """

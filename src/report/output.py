@@ -17,7 +17,7 @@ def check_output_options(options: dict[str, Path | None]) -> list[Path]:
     files = {option: path for option, path in options.items() if path is not None}
     stdout_options = [f"{option} -" for option, path in files.items() if path == STDOUT]
     if len(stdout_options) > 1:
-        raise BadInput(f"{' and '.join(stdout_options)} would mix on standard output", "only one of them")
+        raise BadInput(f"{' and '.join(stdout_options)} would mix on standard output", "only one option with -")
     for path in files.values():
         try:
             if path.is_dir():
@@ -55,6 +55,6 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 def _unwritable_refusal(path: Path, error: OSError) -> BadInput:
     reason = error.strerror or str(error)
     if path == STDOUT:
-        problem = f"standard output cannot be written: {reason}"
-        return BadInput(problem, "a file, or - if standard output is open", "--json FILE")
-    return BadInput(f"{path} cannot be written: {reason}")
+        problem = f"cannot write to standard output: {reason}"
+        return BadInput(problem, "a file instead of -", "--json FILE")
+    return BadInput(f"cannot write to {path}: {reason}")

@@ -47,4 +47,4 @@ def exit_reason(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit status {code} and left no result"
     name = signal.Signals(-code).name
-    return f"its process was ended by {name}" + (", which the system sends if memory runs out" if -code == 9 else "")
+    return f"its process was killed by {name}" + (", which the system sends if memory runs out" if -code == 9 else "")

@@ -18,9 +18,7 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     """
     manifests = _list_manifests(multirun / "sweeps")
     if not manifests:
-        raise BadInput(
-            f"{multirun / 'sweeps'} contains no sweep yet", write=f"{command_name('train')} -m norm=bn,gn,ln"
-        )
+        raise BadInput(f"{multirun / 'sweeps'} has no sweep yet", write=f"{command_name('train')} -m norm=bn,gn,ln")
     if ids:
         sweeps = [_find_sweep(prefix, manifests) for prefix in ids]
     else:

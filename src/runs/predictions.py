@@ -93,7 +93,7 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
         if dtype.kind not in ("f" if name == "probabilities" else "iu"):
             return f"stores {name} as {dtype}"
         if member.file_size != size or size > LARGEST_RATIO * member.compress_size + 1000:
-            return f"contains less of {name} than its header says"
+            return f"contains less data for {name} than its header says"
     images, *classes = shapes["probabilities"] or (0,)
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
         return "contains arrays of the wrong shapes"

@@ -64,7 +64,7 @@ def nearest_folder(path: Path) -> Path:
     try:
         path = path.absolute()
     except FileNotFoundError as error:
-        raise BadInput("the current folder was deleted", "a folder that exists", "cd FOLDER") from error
+        raise BadInput("the current folder was deleted", "a folder that exists", "cd ~") from error
     try:
         nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
         if nearest.is_dir():

@@ -55,7 +55,7 @@ def check_flags(arguments: Namespace) -> None:
         raise BadInput("--experimental-rerun is not supported", advice="repeat the command; it skips finished jobs")
     for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_config_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
-            raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")
+            raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder")
 
 
 def main_config_folder(arguments: Namespace) -> str:
@@ -88,7 +88,7 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{problem} is not a known request", f"{choices}; also uninstall=...", EXAMPLE)
+        raise BadInput(f"{problem} is not a known request", f"{choices}, or uninstall=SHELL", EXAMPLE)
     if verb != "query":
         if not command_name("train").startswith("normlab-"):
             problem = "tab completion works only for the command normlab-train, not for python -m src.train"
@@ -96,7 +96,7 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
         return ["-sc", *arguments.overrides]
     line = os.environ.get("COMP_LINE")
     if line is None:
-        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", EXAMPLE)
+        raise BadInput(f"query={shell} needs the variable COMP_LINE, which the shell sets", f"install={shell}", EXAMPLE)
     typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _hydra_accepts_word(word, groups)]

@@ -52,12 +52,12 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     if "_target_" in line:
         raise BadInput(f"{line} cannot be used: {NO_OBJECTS}", "hydra/launcher=..., hydra/sweeper=...", advice=advice)
     if not any(_is_key_or_below(name, changeable) for changeable in USER_KEYS):
-        raise BadInput(f"{name} is not a Hydra key that can be changed", ALLOWED_KEYS, advice=advice)
+        raise BadInput(f"{name} is not one of the Hydra keys that you may change", ALLOWED_KEYS, advice=advice)
     if override.is_delete():
         raise BadInput(f"{line}: a key cannot be removed from the configuration", ALLOWED_KEYS, advice=advice)
     if override.is_sweep_override():
         suggestion = f"{key}={values}" if key != name else f"{name}={values.split(',')[0]}"
-        raise BadInput(f"{name} cannot be swept: it is not a setting of a job", "one value", suggestion)
+        raise BadInput(f"{name} cannot be swept: it applies to the whole command", "one value", suggestion)
     if name in ("hydra.launcher", "hydra.sweeper"):
         group = name.replace(".", "/")
         raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", advice=advice)

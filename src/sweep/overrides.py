@@ -40,7 +40,7 @@ def group_options(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
 
 
 def check_override_words(words: Sequence[str], groups: Groups) -> None:
-    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
+    """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with its grammar."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name.strip() or not (equals or word.startswith("~")):
@@ -61,7 +61,7 @@ def parse_override(word: str, groups: Groups, loader: "ConfigLoader | None" = No
     except (HydraException, ValueError) as error:  # ValueError: Python cannot read a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
-            problem = f"{word!r} has a space around its key; remove it"
+            problem = f"{word!r} has a space before or after its key"
             raise BadInput(problem, write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
             raise unknown_key_refusal(name, groups, "", is_valid_override) from error
@@ -91,7 +91,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
             raise BadInput(problem, "one of them", example_override(name, groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
-            problem = f"{name} cannot be swept: it is not a setting of a job"
+            problem = f"{name} cannot be swept: it applies to the whole command"
             raise BadInput(problem, write=example_override(name, groups))
         values = override_values(override, groups, grid=grid)
         for value in values:
@@ -153,13 +153,13 @@ def _check_override_form(override: "Override", groups: Groups) -> None:
         off_value = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
         raise BadInput(f"{line}: a key cannot be removed from the configuration", write=f"{name}={off_value}")
     if override.is_add() or override.is_force_add():
-        raise BadInput(f"{line}: {name} already exists, so write no +", write=line.lstrip("+"))
+        raise BadInput(f"{line}: the + is wrong, because the key {name} already exists", write=line.lstrip("+"))
     if section and last_part == "name":
         values = override_values(override, groups)
         for value in values:
             _check_option(section, value, groups)
         suggestion = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} changes only the name, not the option", f"{section}=... chooses the option", suggestion)
+        raise BadInput(f"{line} changes only the name, not the option", f"{section}=OPTION", suggestion)
 
 
 def override_values(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
@@ -171,7 +171,7 @@ def override_values(override: "Override", groups: Groups, *, grid: bool = True) 
     if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
         matches: list[Any] = value.filter(groups.get(name, ()))  # `value` is Hydra's Glob
         if not matches:
-            options = ", ".join(groups[name]) if name in groups else "glob() works only for options"
+            options = ", ".join(groups[name]) if name in groups else "glob() for options, such as norm=glob(*)"
             raise BadInput(f"{line}: no option matches", options, example_override(name, groups))
         return matches
     if override.is_interval_sweep() and not grid:

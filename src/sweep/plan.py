@@ -92,7 +92,7 @@ class Plan:
                 descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
                 lines.append(f"{word}: {joined(descriptions, MOST_NAMES)}")
                 if word == "damaged":
-                    lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
+                    lines.append(f"  normlab retrains them and moves their folders to {self._multirun / SUPERSEDED}")
         other_code = [row.job.label for row in finished_rows if row.status.word != "finished"]
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
@@ -101,7 +101,7 @@ class Plan:
             for row in self.rows
             if row.earlier_folder
         ]
-        return lines + shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has changed")
+        return lines + shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
@@ -122,9 +122,9 @@ class Plan:
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
         if len(cells) > MAX_ROWS:
-            table.append(f"  and {len(cells) - MAX_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs")
+            table.append(f"  and {len(cells) - MAX_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs in all")
         if any(row.restarts for row in self.rows):
-            table.append("resume=restart moves existing folders away and retrains every job")
+            table.append("resume=restart moves the old folders away and retrains every job")
         return table
 
     def cost_lines(self, at_once: int = 1) -> list[str]:
@@ -143,9 +143,7 @@ class Plan:
         rough_count = sum(not row.similar for row in rows_left)
         text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if rough_count:
-            text += (
-                f"; {counted(rough_count, 'estimate')} based on jobs with another network, norm or number of threads"
-            )
+            text += f"; {counted(rough_count, 'estimate')} from jobs with another network, norm or number of threads"
         return [text, *lines]
 
     def workload_text(self, at_once: int = 1) -> str:
@@ -171,11 +169,11 @@ def job_status(job: JobFolder, epochs: int, code: str) -> Status:
     epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):
-        return Status("in training", epoch, f"another process is training it: {progress} done")
+        return Status("in training", epoch, f"another process is training it ({progress} done)")
     if same_code and records[-1].get("status") == "FAILED":
         return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
     if not epoch:
         return TO_TRAIN
     if same_code:
         return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
-    return Status("to train", 0, f"to train: starts again, because {progress} were trained with other code")
+    return Status("to train", 0, f"to train: starts again, because other code trained {progress}")

@@ -63,7 +63,8 @@ def parse_cells(
     for line in lines:
         words, location = CELL_WORD.findall(line), f"in the cell {line!r}"
         if not words:
-            raise BadInput(f"sweep.cells={list(lines)} contains an empty line", "KEY=VALUE in each line", "norm=none")
+            problem, example = "sweep.cells=[...] has an empty entry", """'sweep.cells=["norm=none"]'"""
+            raise BadInput(problem, "at least one KEY=VALUE in each entry", example)
         try:
             check_override_words(words, groups)
             overrides = [parse_override(word, groups, loader) for word in words]
@@ -73,10 +74,10 @@ def parse_cells(
         for override in overrides:
             name = override.key_or_group
             if not can_be_swept(name, groups):
-                problem = f"{location}: {name} is not a setting of a job"
-                raise BadInput(problem, "a key that can be swept", advice=f"write {override.input_line} outside it")
+                problem = f"{location}: {name} applies to the whole command, not to one job"
+                raise BadInput(problem, "swept keys", advice=f"write {override.input_line} outside sweep.cells")
             if name in outside_lines:
-                problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
+                problem = f"{name} is given twice: {location}, and outside it as {outside_lines[name]}"
                 raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")
         cells.append(CellLine(location, overrides))
     return cells

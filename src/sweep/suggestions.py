@@ -83,7 +83,7 @@ def example_override(name: str, groups: Groups) -> str:
 def missing_equals_refusal(word: str, groups: Groups) -> BadInput:
     """Return the refusal of a word without =; it suggests the group or key that the word probably means."""
     name = word.strip("+= ")
-    problem = f"{word} is not KEY=VALUE" if word else "an empty word is not KEY=VALUE"
+    problem = f"{word} is not of the form KEY=VALUE" if word else "a word of the command is empty"
     if name in groups:
         return BadInput(problem, ", ".join(groups[name]), f"{name}={groups[name][0]}")
     if name in KEYS:

@@ -129,7 +129,7 @@ def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
         allowed = f"{EXAMPLES}; write @ : / ? # in a password as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
     address = f"{key}={redact(uri)}"
-    write = "tracking=none to train without MLflow" if option == "tracking.uri" else f"{option} ADDRESS"
+    write = "tracking=none" if option == "tracking.uri" else f"{option} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
         allowed = f"{EXAMPLES}; MLflow 3.13 and later cannot open folders"
@@ -139,12 +139,12 @@ def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
     elif scheme == "sqlite":
         _check_sqlite_file(uri, address, write)
     elif scheme in DATABASES:
-        _check_port(uri_parts, address, "a running database", write)
+        _check_port(uri_parts, address, "the address of a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
-    uri_parts, allowed = urlsplit(uri), "a running MLflow server"
+    uri_parts, allowed = urlsplit(uri), "the address of a running MLflow server"
     if not uri_parts.hostname:
         raise BadInput(f"{key}={uri} has no host name", "http://HOST:PORT", write)
     if not getproxies():  # a closed port is reported without importing the client

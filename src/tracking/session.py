@@ -133,7 +133,8 @@ class Tracker:
 
         Set `stopped` after Ctrl-C or a signal: this call then waits only 2 s for a store that does not answer.
         """
-        if self._thread.ident is None:  # the store was still opening, or was refused
+        # The thread never started: the store did not open in time, or normlab refused it.
+        if self._thread.ident is None:
             if self._sweep_run is not None:
                 self._sweep_run.abandon(STOPPED_PATIENCE)
             return False
@@ -167,9 +168,7 @@ class Tracker:
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
         entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
         if entries:
-            cause = (
-                _cut_reason(error_reason(self._error, self._uri)) if self._error else "MLflow did not answer in time"
-            )
+            cause = _cut_reason(error_reason(self._error, self._uri)) if self._error else "MLflow did not answer"
             self._say_undelivered([f"{', '.join(entries)}: {cause}"])
         if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")

@@ -102,7 +102,7 @@ class SweepRun:
             link = views.view_link(store.experiment_id, views.view_key(self.mark, kind))
             lines.append(f"  {name:<{width}}  {server}/{link}")
         if len(self._sweep.jobs) > PAGE_SIZE:
-            lines.append(f"  MLflow's page first loads and averages only {PAGE_SIZE} runs; click Load more")
+            lines.append(f"  MLflow's page first shows and averages only {PAGE_SIZE} runs; click Load more")
         return lines
 
     def close(self) -> None:

@@ -75,9 +75,9 @@ def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder
     job, key = folder
     path = job.path / "predictions.npz"
     damage.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(DamagedFile, match="contains less of probabilities than its header says"):
+    with pytest.raises(DamagedFile, match="contains less data for probabilities than its header says"):
         load_predictions(path)
-    assert "predictions.npz contains less of probabilities" in job_fault(job, key)
+    assert "predictions.npz contains less data for probabilities" in job_fault(job, key)
 
 
 def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):

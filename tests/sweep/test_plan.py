@@ -72,7 +72,7 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "finished with other code",
         "resumes after epoch 2 of 3",
         "failed after 1 of 3 epochs: Diverged: the loss is nan",
-        "to train: starts again, because 2 of 3 epochs were trained with other code",
+        "to train: starts again, because other code trained 2 of 3 epochs",
         "to train",
         "to train",
     ]
@@ -88,7 +88,7 @@ def test_the_plan_shows_a_job_that_another_process_trains(world):
     folder = world.multirun / "jobs" / world.plan(configuration("bn")).folder
     with job_lock(folder):
         (row,) = plan(world, [configuration("bn")]).rows
-    assert row.status.text == "another process is training it: 1 of 3 epochs done"
+    assert row.status.text == "another process is training it (1 of 3 epochs done)"
 
 
 def test_a_job_with_an_empty_journal_is_to_train(world):
@@ -110,7 +110,7 @@ def test_a_restart_retrains_finished_jobs(world):
     config = dataclasses.replace(configuration("bn"), resume="restart")
     planned = plan(world, [config])
     assert [row.needs_training for row in planned.rows] == [True]
-    assert planned.table_lines()[-1] == "resume=restart moves existing folders away and retrains every job"
+    assert planned.table_lines()[-1] == "resume=restart moves the old folders away and retrains every job"
     assert "about 4 s for 1 job" in planned.cost_lines()[0]
 
 
@@ -135,7 +135,7 @@ def test_time_is_estimated_from_the_most_similar_jobs(world):
     assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).cost_lines()[0]
     (guess, _) = plan(world, [configuration("none")]).cost_lines()
     assert "about 5 s" in guess
-    assert "1 estimate based on jobs with another network" in guess
+    assert "1 estimate from jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
     assert "about 21 s for 1 job, " in plan(world, [longer]).cost_lines()[0]
 
@@ -182,7 +182,7 @@ def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world)
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table_lines()
     assert len(cells) == 1 + MAX_ROWS + 1
-    assert cells[-1] == "  and 30 more lines; the sweep has 50 jobs"
+    assert cells[-1] == "  and 30 more lines; the sweep has 50 jobs in all"
 
 
 def test_the_summary_names_a_few_jobs_with_changed_data(world):
@@ -197,7 +197,7 @@ def test_the_summary_names_a_few_jobs_with_changed_data(world):
         folder.rename(folder.with_name(f"{folder.name[:-8]}00000000"))
     summary = plan(world, configs).summary_lines()
     assert sum("has changed since" in line for line in summary) == 5
-    assert summary[-1] == "the data of 3 more jobs has changed"
+    assert summary[-1] == "the data of 3 more jobs has also changed"
 
 
 @pytest.mark.slow

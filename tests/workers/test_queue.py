@@ -25,7 +25,7 @@ def policy(on_failure: str = "continue", same_failures: int = 3) -> FailurePolic
 
 
 def test_a_sweep_continues_after_failures_of_different_kinds():
-    errors = ["Diverged: in epoch 1", "its process was ended by SIGSEGV", "OSError: no space", "", ""]
+    errors = ["Diverged: in epoch 1", "its process was killed by SIGSEGV", "OSError: no space", "", ""]
     mixed = policy()
     assert all(mixed.may_continue_after(failed(error)) for error in errors)
     assert mixed.stop_reason == ""
@@ -59,11 +59,11 @@ def test_a_process_that_dies_silently_does_not_get_the_reason_of_an_earlier_atte
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.append(stamp("start"))
         journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
-    assert failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
+    assert failure_reason(tmp_path, "FAILED", "its process was killed by SIGKILL", None) == "KeyboardInterrupt"
     before = read_last_record(tmp_path)
     assert (
-        failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", before)
-        == "its process was ended by SIGKILL"
+        failure_reason(tmp_path, "FAILED", "its process was killed by SIGKILL", before)
+        == "its process was killed by SIGKILL"
     )
     assert read_last_record(tmp_path)["status"] == "FAILED"
     assert "SIGKILL" in (tmp_path / "train.log").read_text()
