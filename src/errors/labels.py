@@ -33,6 +33,11 @@ def find_suspects(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.
     An image is suspected if more than half of the runs predict the suggested class, this class has more than half of
     the mean probability, and the margin is below -`MARGIN`.  The paper's threshold (each run must reach a class's
     self-confidence) suspected only one MNIST image, wrongly.  `probabilities` are means over the runs (N, classes).
+
+    Six networks of 99 % accuracy suspected 28 of MNIST's test images: 9 of the 15 that a majority of five people
+    called wrongly labelled, 15 that they called right, and 4 that they did not see (Northcutt, Athalye and Mueller
+    2021, "Pervasive label errors in test sets"; github.com/cleanlab/label-errors, mturk/mnist_mturk.json).  Networks
+    of 84 to 88 % accuracy suspected 136 images, and 4 of them were wrongly labelled.
     """
     label = runs[0].label
     images = np.arange(len(label))
