@@ -10,7 +10,8 @@ from src.errors.calibration import BINS
 from src.errors.chance import seeds_needed
 from src.wording import counted, joined, shorten
 
-MNIST_RATE = "; on MNIST, 9 of 28 suspects of good networks were label errors, and 4 of 136 suspects of weak networks"
+# The docstring of `find_suspects` gives the source.
+MNIST_RATE = "; on MNIST, 9 of 28 suspects of accurate networks were label errors, and 4 of 136 of weak networks"
 MAX_IMAGES = 8  # images that one sentence names
 MAX_SUSPECTS = 3  # suspected label errors that one sentence names
 MAX_CELLS = 8  # cells that get a line of their own

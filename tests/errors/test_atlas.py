@@ -144,7 +144,7 @@ def test_sentences_say_what_was_found(trio):
     ]
     assert any(line.startswith("Runs of two cells disagree on") for line in lines)
     assert lines[-1].startswith("1 suspected label error to check by eye: #7 (label")
-    assert lines[-1].endswith("4 of 136 suspects of weak networks")
+    assert lines[-1].endswith("4 of 136 of weak networks")
 
 
 def test_thirty_cells_need_few_more_lines_than_six(world):
