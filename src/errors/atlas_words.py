@@ -11,7 +11,7 @@ from src.errors.chance import seeds_needed
 from src.wording import counted, joined, shorten
 
 # The docstring of `find_suspects` gives the source.
-MNIST_RATE = "; on MNIST, 9 of 28 suspects of accurate networks were label errors, and 4 of 136 of weak networks"
+MNIST_RATE = "; on MNIST, 17 of 54 suspects of accurate networks were label errors, and 4 of 136 of weak networks"
 MAX_IMAGES = 8  # images that one sentence names
 MAX_SUSPECTS = 3  # suspected label errors that one sentence names
 MAX_CELLS = 8  # cells that get a line of their own
