@@ -12,14 +12,16 @@ from src.bad_input import BadInput
 from src.config import option_from_stored
 from src.data.idx import Bytes
 from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
-from src.errors.calibration import Calibration
+from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
+from src.errors.chance import chance_limits
 from src.errors.labels import Suspect, find_suspects
-from src.errors.mistakes import ConfusionDifference, confusion_differences, disagreement, images_of_one_cell
+from src.errors.mistakes import ConfusionDifference, confusion_differences, images_of_one_cell
+from src.errors.seed_table import SeedTable, seed_table
 from src.options import Data
 from src.results.results import Results
-from src.runs.predictions import Indices, confusion_counts
+from src.runs.predictions import Indices
 
-MAX_MATRIX_CELLS = 100  # with more cells, the JSON does not list the disagreement of every two cells
+LEVEL = 0.005  # the probability that the errors on all datasets show any false finding
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Atlas:
     answers: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
     probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
     unreadable_reasons: tuple[str, ...]  # for each run without usable predictions, the reason
+    level: float = LEVEL  # the probability of any false finding; one half for `limits`, one half for `confidence_gaps`
 
     @cached_property
     def runs(self) -> dict[str, RunPredictions]:
@@ -73,25 +76,40 @@ class Atlas:
         return images_by_cell
 
     @cached_property
-    def disagreement(self) -> npt.NDArray[np.float64]:
-        """The share of images on which runs of two cells disagree (cells, cells), in the order of `answers`.
+    def seed_table(self) -> SeedTable:
+        """The errors of all runs by seed and cell; needs at least one run."""
+        return seed_table(self.answers, len(self.source["classes"]))
 
-        The diagonal compares two seeds of the same cell, and is NaN for a cell with one run.
-        """
-        predicted = [[run.predicted for run in cell.runs.values()] for cell in self.answers.values()]
-        return disagreement(predicted, len(self.source["classes"]))
+    @cached_property
+    def alone_per_seed(self) -> dict[str, list[float]]:
+        """For each cell, the images that, among runs of one seed, only this cell gets wrong, and only it gets right."""
+        return dict(zip(self.answers, self.seed_table.means()[:, :2].tolist(), strict=True)) if self.answers else {}
+
+    @cached_property
+    def disagreement(self) -> npt.NDArray[np.float64]:
+        """See `SeedTable.disagreement`; empty (0, 0) without cells or with too many."""
+        return self.seed_table.disagreement() if self.answers else np.empty((0, 0))
+
+    @cached_property
+    def limits(self) -> Mapping[str, float] | None:
+        """The largest differences between cells that seeds explain (see `SeedTable.largest`); None if unknown."""
+        if len(self.answers) < 2:
+            return None
+        return chance_limits(self.seed_table.largest, self.seed_table.present, self.level / 2)
 
     @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
         """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
         if len(self.answers) < 2:
             return ()
-        class_count = len(self.source["classes"])
-        means = [
-            np.mean([confusion_counts(run.label, run.predicted, class_count) for run in cell.runs.values()], axis=0)
-            for cell in self.answers.values()
-        ]
-        return confusion_differences(list(self.answers), np.stack(means))
+        return confusion_differences(list(self.answers), self.seed_table.class_pairs, self.seed_table.means()[:, 2:])
+
+    @cached_property
+    def confidence_gaps(self) -> dict[str, ConfidenceGap]:
+        """The confidence gap of each cell, by the cell's name; the intervals hold for all cells together."""
+        level = self.level / 2 / max(len(self.answers), 1)
+        runs_by_cell = {name: cell.runs.values() for name, cell in self.answers.items()}
+        return {name: confidence_gap([r.calibration for r in runs], level) for name, runs in runs_by_cell.items()}
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
@@ -114,9 +132,6 @@ class Atlas:
 
     def as_json(self) -> dict[str, Any]:
         """All test errors as a JSON object: shares from 0 to 1, images and classes as their indices."""
-        shares = None
-        if len(self.runs) > 1 and len(self.answers) <= MAX_MATRIX_CELLS:
-            shares = [[None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()]
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
             "runs": list(self.runs),
@@ -124,11 +139,16 @@ class Atlas:
             "wrong by all": self.wrong_in_all_runs.tolist(),
             "wrong by one cell alone": {name: images.tolist() for name, images in self.wrong_in_one_cell.items()},
             "right by one cell alone": {name: images.tolist() for name, images in self.right_in_one_cell.items()},
-            "disagreement": shares,
+            "wrong and right alone per seed": self.alone_per_seed,
+            "disagreement": [
+                [None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()
+            ],
+            "chance explains": self.limits,
             "confusion differences": [asdict(difference) for difference in self.confusion_differences],
             "suspected label errors": [asdict(suspect) for suspect in self.suspects],
             "calibration": {
                 name: cell.calibration.as_json()
+                | {"confidence gap": asdict(self.confidence_gaps[name])}
                 | {"runs": {run: answers.calibration.ece for run, answers in cell.runs.items()}}
                 for name, cell in self.answers.items()
             },
@@ -136,13 +156,17 @@ class Atlas:
         }
 
 
-def read_atlases(results: Results) -> list[Atlas]:
-    """Read the predictions of all runs, and return the test errors on each dataset."""
-    atlases = []
-    for digest, runs in results.runs.groupby("dataset", sort=False):
+def read_atlases(results: Results, level: float = LEVEL) -> list[Atlas]:
+    """Read the predictions of all runs, and return the test errors on each dataset.
+
+    `level` is the probability that any finding on any dataset is false; the datasets share it.
+    """
+    atlases, datasets = [], results.runs.groupby("dataset", sort=False)
+    for digest, runs in datasets:
         first_run, source = runs.iloc[0], results.sources[str(digest)]
         data = option_from_stored("data", results.jobs[first_run["run"]].start["config"]["data"])
-        atlases.append(Atlas(first_run["dataset_name"], source, data, *read_cell_predictions(results, str(digest))))
+        answers = read_cell_predictions(results, str(digest))
+        atlases.append(Atlas(first_run["dataset_name"], source, data, *answers, level / len(datasets)))
     return atlases
 
 

@@ -7,29 +7,82 @@ import numpy.typing as npt
 
 from src.errors.atlas import Atlas
 from src.errors.calibration import BINS
-from src.wording import counted, shorten
+from src.errors.chance import seeds_needed
+from src.wording import counted, joined, shorten
 
+# The docstring of `find_suspects` gives the source.
+MNIST_RATE = "; on MNIST, 17 of 54 suspects of accurate networks were label errors, and 4 of 136 of weak networks"
 MAX_IMAGES = 8  # images that one sentence names
 MAX_SUSPECTS = 3  # suspected label errors that one sentence names
 MAX_CELLS = 8  # cells that get a line of their own
 MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 
+def findings(atlas: Atlas) -> list[str]:
+    """The differences between cells that exceed chance, and the miscalibrated cells; usually none.
+
+    Chance means the differences between seeds of one method.  The probability that any sentence is false is at most
+    `atlas.level`.
+    """
+    return [*_difference_findings(atlas), *_calibration_findings(atlas)]
+
+
+def _difference_findings(atlas: Atlas) -> Iterator[str]:
+    if atlas.limits is None:
+        return
+    yield from _disagreement_finding(atlas, atlas.limits["disagreement"])
+    yield from _confusion_text(atlas, finding=True)
+    for column, (kind, verb) in enumerate([("wrong alone", "misclassifies"), ("right alone", "classifies correctly")]):
+        limit, images_by_cell = atlas.limits[kind], atlas.alone_per_seed.items()
+        above = [f"{images[column]:.1f} for {name}" for name, images in images_by_cell if images[column] > limit]
+        if above and (column == 0 or len(atlas.answers) > 2):  # of two cells, one is wrong where the other is right
+            yield f"Images per seed that one cell alone {verb}: {joined(above)}; chance explains {limit:.1f}"
+
+
+def _calibration_findings(atlas: Atlas) -> Iterator[str]:
+    for word in ("overconfident", "underconfident"):
+        gaps = {name: 100 * abs(gap.mean) for name, gap in atlas.confidence_gaps.items() if gap.word == word}
+        if gaps:
+            cells = joined([f"{name} by {gap:.2f} points" for name, gap in gaps.items()])
+            yield f"{word.capitalize()} on these test images: {cells}"
+
+
 def error_sentences(atlas: Atlas) -> list[str]:
-    """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
+    """Describe the errors on one dataset: first the findings, then common errors, disagreement, and label errors."""
     lines = shorten(
         [f"The sentences below leave out a run: {problem}" for problem in atlas.unreadable_reasons], MAX_UNREADABLE
     )
     if not atlas.runs:
         return lines
+    lines += findings(atlas)
     classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.wrong_in_all_runs)
     images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.wrong_in_all_runs]
     sample = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
     if len(runs) == 1:
         return [*lines, f"{runs[0]} misclassifies {count:,}{sample}" if count else f"{runs[0]} misclassifies no image"]
-    common_text = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
-    lines.append(common_text if count else f"No test image is misclassified by all {len(runs):,} runs")
-    return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas), _suspects_text(atlas)]
+    lines += _chance_text(atlas)
+    common = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
+    lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
+    return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas, finding=False), _suspects_text(atlas)]
+
+
+def _chance_text(atlas: Atlas) -> Iterator[str]:
+    """Say what chance means in the other sentences, or why nothing can be compared with chance."""
+    cells, runs = len(atlas.answers), len(atlas.runs)
+    if cells < 2:
+        return
+    networks = f"so these numbers describe {runs:,} trained networks"
+    seeds, needed = len(atlas.seed_table.present), seeds_needed(cells, atlas.level / 2)
+    more = f"{needed} seeds or more can show that a single cell differs from the others"
+    if runs == cells:
+        yield f"One seed shows no spread between seeds, {networks}"
+    elif atlas.limits is None:
+        yield f"With so few seeds, chance explains any difference, {networks}; {more}"
+    elif any(_difference_findings(atlas)):
+        yield "Chance means the differences between seeds of one method"
+    else:
+        chance = "chance, that is, the differences between seeds of one method"
+        yield f"No difference between the errors of cells exceeds {chance}{f'; {more}' if seeds < needed else ''}"
 
 
 def cell_lines(atlas: Atlas) -> Iterator[str]:
@@ -42,8 +95,7 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
         yield f"Images that only one cell gets wrong or right, and each cell's {ece_text}:"
     width = max(map(len, shown_cells), default=0)
     for name in [name for name in atlas.answers if name in shown_cells]:
-        bins = atlas.calibration[name]
-        error_text = f"{100 * bins.ece:.2f} points ({'over' if bins.overconfidence > 0 else 'under'}confident)"
+        error_text = f"{100 * atlas.calibration[name].ece:.2f} points"
         if len(atlas.answers) > 1:
             yield f"  {name:<{width}}  {counts[name][0]:>3} wrong  {counts[name][1]:>3} right  ECE {error_text}"
         else:
@@ -52,19 +104,30 @@ def cell_lines(atlas: Atlas) -> Iterator[str]:
         yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells with at most as many such images"
 
 
+def _disagreement_finding(atlas: Atlas, limit: float) -> Iterator[str]:
+    """Name the two cells that disagree most, compared with two seeds of one cell, if this exceeds chance."""
+    shares, excess = 100 * atlas.disagreement, np.triu(atlas.seed_table.excess_disagreement(), k=1)
+    above, names = np.count_nonzero(excess > limit), list(atlas.answers)
+    if above:
+        a, b = np.unravel_index(np.nanargmax(excess), excess.shape)
+        same, rest = (shares[a, a] + shares[b, b]) / 2, above - 1
+        yield (
+            f"{names[a]} and {names[b]} disagree on {shares[a, b]:.2f} % of the images, and two seeds of one of them "
+            f"on {same:.2f} %; chance explains {100 * limit:.2f} points of the difference"
+            + (f" ({counted(rest, 'other pair')} of cells also exceed{'s' if rest == 1 else ''} it)" if rest else "")
+        )
+
+
 def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     """Say how often runs of different cells disagree and, for comparison, how often two seeds of one cell disagree."""
-    shares, names = atlas.disagreement, list(atlas.answers)
-    same_cell = np.diagonal(shares)[~np.isnan(np.diagonal(shares))]
-    seeds = f".  Two seeds of the same cell disagree on {_range_text(same_cell)}" if len(same_cell) else ""
-    if len(names) > 1:
-        rows, columns = np.triu_indices(len(names), k=1)
-        pairs = shares[rows, columns]
-        top, shows_pair = int(pairs.argmax()), len(names) > 2 and not (same_cell >= pairs.max()).any()
-        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if shows_pair else ""
-        yield f"Runs of different cells disagree on {_range_text(pairs)} of the images{pair_text}{seeds}"
-    elif seeds:
-        yield f"Two runs with different seeds disagree on {_range_text(same_cell)} of the images"
+    shares = atlas.disagreement
+    same, between = np.diagonal(shares), shares[np.triu_indices(len(shares), k=1)]
+    same, between = same[~np.isnan(same)], between[~np.isnan(between)]
+    if len(between):
+        seeds = f", and two seeds of one cell on {_range_text(same)}" if len(same) else ""
+        yield f"Runs of two cells disagree on {_range_text(between)} of the images{seeds}"
+    elif len(same):
+        yield f"Two runs with different seeds disagree on {_range_text(same)} of the images"
 
 
 def _range_text(shares: npt.NDArray[np.float64]) -> str:
@@ -72,13 +135,17 @@ def _range_text(shares: npt.NDArray[np.float64]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _confusion_text(atlas: Atlas) -> Iterator[str]:
-    """Describe the confusion of two classes that differs most between two cells."""
-    if atlas.confusion_differences:
-        top, classes = atlas.confusion_differences[0], atlas.source["classes"]
+def _confusion_text(atlas: Atlas, *, finding: bool) -> Iterator[str]:
+    """Describe the confusion of two classes that differs most between two cells, if it is a finding or if it is not."""
+    if not atlas.confusion_differences:
+        return
+    top, classes = atlas.confusion_differences[0], atlas.source["classes"]
+    limit = np.inf if atlas.limits is None else atlas.limits["confusion"]
+    if finding == (top.times_more - top.times_less > limit):
         yield (
-            f"Cells differ most in this confusion: per run, {top.more} predicts {classes[top.predicted]} for "
-            f"{top.times_more:.1f} images with label {classes[top.label]}, and {top.less} for {top.times_less:.1f}"
+            f"Per run, {top.more} predicts {classes[top.predicted]} for {top.times_more:.1f} images with label "
+            f"{classes[top.label]}, and {top.less} for {top.times_less:.1f}"
+            + ("" if np.isinf(limit) else f"; chance explains a difference of {limit:.1f}")
         )
 
 
@@ -90,4 +157,4 @@ def _suspects_text(atlas: Atlas) -> str:
         for suspect in atlas.suspects
     ]
     sample = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
-    return f"{counted(len(images), 'suspected label error')}{sample}"
+    return f"{counted(len(images), 'suspected label error')}{sample}{MNIST_RATE if images else ''}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 BINS = 15  # bins of equal width, as in Guo et al. 2017
 Floats = npt.NDArray[np.float64]
@@ -27,10 +28,36 @@ class Calibration:
         return float(gaps @ self.count / self.count.sum())
 
     def as_json(self) -> dict[str, Any]:
-        """All fields as a JSON object; the confidence and accuracy of an empty bin are null."""
+        """All fields as a JSON object; the confidence and accuracy of an empty bin are chance."""
         means = {"confidence": self.confidence.tolist(), "accuracy": self.accuracy.tolist()}
         bins = {name: [None if np.isnan(value) else value for value in values] for name, values in means.items()}
         return {"ece": self.ece, **bins, "count": self.count.tolist()}
+
+
+@dataclass(frozen=True)
+class ConfidenceGap:
+    """How much too confident a cell is on the test images: mean confidence minus accuracy, mean over its seeds."""
+
+    mean: float  # positive for a cell that is too confident
+    half_width: float | None  # half the width of the interval over the seeds; None for one seed
+
+    @property
+    def word(self) -> str:
+        """`overconfident` or `underconfident` if the interval excludes 0, otherwise an empty string."""
+        if self.half_width is None or abs(self.mean) <= self.half_width:
+            return ""
+        return "overconfident" if self.mean > 0 else "underconfident"
+
+
+def confidence_gap(runs: Sequence[Calibration], level: float) -> ConfidenceGap:
+    """The confidence gap of a cell, with a t interval that misses the true mean with the probability `level`."""
+    gaps, images = [run.overconfidence for run in runs], int(runs[0].count.sum())
+    if len(gaps) == 1:
+        return ConfidenceGap(gaps[0], None)
+    least_sd = 1 / np.sqrt(12) / images  # an accuracy is rounded to whole images
+    sd = max(float(np.std(gaps, ddof=1)), least_sd)
+    half_width = float(stdtrit(len(gaps) - 1, 1 - level / 2)) * sd / len(gaps) ** 0.5
+    return ConfidenceGap(float(np.mean(gaps)), half_width)
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]) -> Calibration:

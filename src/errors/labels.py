@@ -33,6 +33,12 @@ def find_suspects(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.
     An image is suspected if more than half of the runs predict the suggested class, this class has more than half of
     the mean probability, and the margin is below -`MARGIN`.  The paper's threshold (each run must reach a class's
     self-confidence) suspected only one MNIST image, wrongly.  `probabilities` are means over the runs (N, classes).
+
+    Two sweeps of six networks of 99 % accuracy suspected 28 and 26 of MNIST's test images.  A majority of five people
+    called the label wrong for 9 and 8 of them, and right for 15 and 12; the other 10 were not checked (Northcutt,
+    Athalye and Mueller 2021, "Pervasive label errors in test sets"; github.com/cleanlab/label-errors,
+    mturk/mnist_mturk.json).  Two sweeps of six networks of 84 and 88 % suspected 42 and 94 images; the label was wrong
+    for 2 and 2 of them.
     """
     label = runs[0].label
     images = np.arange(len(label))

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from src.bad_input import BadInput
-from src.errors.atlas import read_atlases
-from src.errors.atlas_words import cell_lines, error_sentences
+from src.errors.atlas import LEVEL, read_atlases
+from src.errors.atlas_words import cell_lines, error_sentences, findings
 from src.figures import galleries as module
 from src.figures.galleries import draw_galleries
 from src.results.results import load_results
@@ -49,6 +49,10 @@ def trio(world, three):
 
 def predictions_of(world, sweep, position):
     return world.multirun / "jobs" / sweep.jobs[position].folder / "predictions.npz"
+
+
+def one_run(cell):
+    return replace(cell, runs=dict(list(cell.runs.items())[:1]))
 
 
 def listed(found):
@@ -99,7 +103,7 @@ def test_the_mean_probability_breaks_ties(world):
 
 def test_disagreement_between_cells_and_within_one(trio):
     runs = trio.runs
-    pairs = [(f"bn s{i}", f"ln s{j}") for i in range(3) for j in range(3)]
+    pairs = [(f"bn s{i}", f"ln s{j}") for i in range(3) for j in range(3) if i != j]
     expected = np.mean([(runs[a].predicted != runs[b].predicted).mean() for a, b in pairs])
     assert trio.disagreement[0, 2] == pytest.approx(expected)
     assert trio.disagreement[2, 2] == pytest.approx(2 / 3 / 100)  # one of three seeds differs, on one image
@@ -132,14 +136,15 @@ def test_calibration_of_runs_and_cells(trio):
 
 def test_sentences_say_what_was_found(trio):
     lines, label = error_sentences(trio), trio.labels
-    assert lines[0] == f"All 9 runs misclassify the same 1 of the 100 test images: #7 (label {label[7]})"
+    assert f"All 9 runs misclassify the same 1 of the 100 test images: #7 (label {label[7]})" in lines
     assert [line.split("ECE")[0].split() for line in list(cell_lines(trio))[1:]] == [
         ["bn", "0", "wrong", "0", "right"],
         ["gn", "2", "wrong", "0", "right"],
         ["ln", "0", "wrong", "2", "right"],
     ]
-    assert any(line.startswith("Runs of different cells disagree on") for line in lines)
+    assert any(line.startswith("Runs of two cells disagree on") for line in lines)
     assert lines[-1].startswith("1 suspected label error to check by eye: #7 (label")
+    assert lines[-1].endswith("4 of 136 of weak networks")
 
 
 def test_thirty_cells_need_few_more_lines_than_six(world):
@@ -268,6 +273,73 @@ def test_images_that_are_no_longer_the_same_are_refused(group):
         draw_galleries(changed)
 
 
+@pytest.fixture
+def planted(world):
+    """Three cells with seven seeds: each seed has errors of its own, and ln always misclassifies twelve images."""
+    jobs = [
+        world.finish(world.configuration(norm, seed), dict.fromkeys([seed, place, *own], 0.9))
+        for place, (norm, own) in enumerate({"bn": (), "gn": (), "ln": range(60, 72)}.items(), start=20)
+        for seed in range(7)
+    ]
+    (found,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
+    return found
+
+
+def test_differences_that_exceed_chance_are_told_first(planted):
+    lines = findings(planted)
+    assert error_sentences(planted)[: len(lines) + 1] == [
+        *lines,
+        "Chance means the differences between seeds of one method",
+    ]
+    disagree, confused, wrong = lines[:3]
+    assert disagree.startswith("bn and ln disagree on 16.00 % of the images, and two seeds of one of them on 2.00 %;")
+    assert " (1 other pair of cells also exceeds it)" in disagree
+    assert confused.startswith("Per run, ln predicts ")
+    assert wrong.startswith("Images per seed that one cell alone misclassifies: 13.0 for ln; chance explains ")
+    assert planted.alone_per_seed["ln"][0] == 13 > planted.limits["wrong alone"] > planted.alone_per_seed["bn"][0]
+
+
+def test_a_cell_is_called_overconfident_only_beyond_the_spread_of_its_seeds(planted):
+    assert findings(planted)[-2:] == [
+        "Overconfident on these test images: ln by 4.00 points",
+        "Underconfident on these test images: bn by 8.00 points and gn by 8.00 points",
+    ]
+    single = replace(planted, answers={name: one_run(cell) for name, cell in planted.answers.items()})
+    assert findings(single) == []
+
+
+def test_the_level_of_all_findings_is_shared_by_the_datasets(world):
+    other = replace(world.data, test_images=60)
+    jobs = [world.finish(world.configuration(data=data), {7: 0.9}) for data in (world.data, other)]
+    results = load_results([world.sweep(jobs)], world.multirun)
+    assert [atlas.level for atlas in read_atlases(results)] == [LEVEL / 2] * 2
+    assert [atlas.level for atlas in read_atlases(results, 0.001)] == [0.0005] * 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "norms", "sentence"),
+    [
+        (1, ("bn", "gn"), "One seed shows no spread between seeds, so these numbers describe 2 trained networks"),
+        (
+            2,
+            ("bn", "gn"),
+            "With so few seeds, chance explains any difference, so these numbers describe 4 trained networks; "
+            "10 seeds or more can show that a single cell differs from the others",
+        ),
+        (
+            5,
+            ("bn", "gn", "ln"),
+            "No difference between the errors of cells exceeds chance, that is, the differences between seeds of one "
+            "method; 7 seeds or more can show that a single cell differs from the others",
+        ),
+    ],
+)
+def test_without_findings_a_sentence_says_why(world, seeds, norms, sentence):
+    jobs = [world.finish(world.configuration(norm, seed), {seed: 0.9}) for norm in norms for seed in range(seeds)]
+    (atlas,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
+    assert sentence in error_sentences(atlas)
+
+
 def test_json_holds_the_numbers_of_the_sentences(trio):
     stored = json.loads(json.dumps(trio.as_json(), allow_nan=False))
     assert stored["wrong by all"] == [7]
@@ -275,6 +347,9 @@ def test_json_holds_the_numbers_of_the_sentences(trio):
     assert stored["right by one cell alone"]["ln"] == [30, 31]
     assert stored["suspected label errors"][0]["index"] == 7
     assert stored["disagreement"][2][2] == pytest.approx(2 / 300)
+    assert stored["wrong and right alone per seed"]["gn"] == pytest.approx(trio.alone_per_seed["gn"])
+    assert stored["chance explains"] is None
+    assert stored["calibration"]["bn"]["confidence gap"]["mean"] == pytest.approx(-0.07, abs=0.02)
     assert set(stored["calibration"]["bn"]["runs"]) == {"bn s0", "bn s1", "bn s2"}
 
 

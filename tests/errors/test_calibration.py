@@ -2,8 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from src.errors.calibration import BINS, calibrate, pool_calibrations
+from src.errors.calibration import BINS, calibrate, confidence_gap, pool_calibrations
 
 
 def plain_error(confidence, right):
@@ -70,3 +71,30 @@ def test_empty_bins_are_null_in_json():
     stored = json.loads(json.dumps(calibrate(np.array([0.99]), np.array([False])).as_json(), allow_nan=False))
     assert stored["confidence"] == [None] * (BINS - 1) + [0.99]
     assert stored["accuracy"][-1] == 0
+
+
+def seeds_of(accuracies, confidence):
+    """The calibrations of runs with these accuracies on 1,000 images, all with the same confidence."""
+    return [calibrate(np.full(1000, confidence), np.arange(1000) < round(1000 * accuracy)) for accuracy in accuracies]
+
+
+@pytest.mark.parametrize("level", [0.05, 0.0004])
+def test_the_interval_of_a_cells_confidence_gap_is_the_t_interval_of_its_seeds(level):
+    accuracies = [0.90, 0.93, 0.88, 0.91, 0.92]
+    gap = confidence_gap(seeds_of(accuracies, 0.95), level)
+    expected = stats.ttest_1samp([0.95 - accuracy for accuracy in accuracies], 0).confidence_interval(1 - level)
+    assert (gap.mean - gap.half_width, gap.mean + gap.half_width) == pytest.approx(tuple(expected))
+    assert gap.word == ("overconfident" if expected.low > 0 else "")
+
+
+def test_a_cell_is_underconfident_only_if_its_interval_excludes_zero():
+    accuracies = [0.90, 0.93, 0.88]
+    assert confidence_gap(seeds_of(accuracies, 0.80), 0.05).word == "underconfident"
+    assert confidence_gap(seeds_of(accuracies, 0.90), 0.05).word == ""
+    assert confidence_gap(seeds_of([0.9], 0.80), 0.05).word == ""
+
+
+def test_equal_seeds_do_not_prove_that_the_spread_is_zero():
+    gap = confidence_gap(seeds_of([0.9] * 3, 0.9001), 0.05)
+    assert gap.half_width == pytest.approx(stats.t.ppf(0.975, 2) / 12**0.5 / 1000 / 3**0.5)
+    assert gap.word == ""
