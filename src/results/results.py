@@ -11,7 +11,7 @@ from src.config import KEYS
 from src.console import progress_bar
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import varying
+from src.runs.identity import stored_leaves, varying
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
@@ -39,6 +39,7 @@ class Results:
     jobs: Mapping[str, FinishedJob]  # the job of each run, by the run's name
     unfinished: tuple[JobProblem, ...]
     incomplete: tuple[JobProblem, ...] = ()  # jobs that are compared although a file is unusable
+    failed: tuple[Mapping[str, Any], ...] = ()  # the configuration of each job that failed, such as one that diverged
 
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
@@ -47,17 +48,22 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     finished: list[FinishedJob] = []
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
+    failed: list[Mapping[str, Any]] = []
     for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
         job = _load_job(planned_job.at(multirun), planned_job)
         if isinstance(job, JobProblem):
             unfinished.append(job)
+            failed += _failed_leaves(planned_job.at(multirun))
         else:
             finished.append(job)
             incomplete += _file_problems(job, planned_job)
     varies = _varying_keys(sweeps, finished)
     jobs = name_runs(finished, varies)
     sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
-    return Results(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs, tuple(unfinished), tuple(incomplete))
+    return Results(
+        *(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs),
+        *(tuple(unfinished), tuple(incomplete), tuple(failed)),
+    )
 
 
 def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
@@ -79,6 +85,16 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
     except OSError as error:  # for example, a failing disk
         return JobProblem(planned_job.label, f"{error.filename}: {error.strerror}", "not readable")
     return JobProblem(planned_job.label, fault, "damaged") if fault else job
+
+
+def _failed_leaves(folder: JobFolder) -> list[Mapping[str, Any]]:
+    """The configuration of a failed job, by dotted key; empty for another job, or if its journal has no start."""
+    try:
+        if not folder.failed:
+            return []
+        return [stored_leaves(record["config"]) for record in folder.records() if record["kind"] == "start"][:1]
+    except (OSError, NoAccess):  # the job is listed as not readable
+        return []
 
 
 def _file_problems(job: FinishedJob, planned_job: PlannedJob) -> list[JobProblem]:

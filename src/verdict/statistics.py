@@ -41,6 +41,11 @@ def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
     return Summary(len(values), mean, sd, quantile * max(sd, least_sd) / len(values) ** 0.5)
 
 
+def accuracy_sd(accuracy: float, images: int) -> float:
+    """The standard deviation of an accuracy (0 to 1) on randomly chosen test images (binomial)."""
+    return (accuracy * (1 - accuracy) / images) ** 0.5
+
+
 def accuracy_half_width(accuracy: float, images: int) -> float:
     """Half the width of the 95 % interval of an accuracy (0 to 1) over a number of test images (Wilson 1927).
 
@@ -50,14 +55,14 @@ def accuracy_half_width(accuracy: float, images: int) -> float:
     return float(interval.high - interval.low) / 2
 
 
-def t_interval(mean: Floats, sd: Floats, n: Counts) -> tuple[Floats, Floats, Floats]:
-    """The ends of the 95 % t interval of paired differences, and the two-sided p of "no difference" (Student 1908).
+def t_interval(mean: float, sd: float, n: int, alpha: float) -> tuple[float, float, float]:
+    """The ends of the t interval of a mean that misses the truth with probability `alpha`, and the p of "it is zero".
 
-    All arrays have the same shape; `sd` has n - 1 in the denominator and is above 0, n is at least 2.
+    Student 1908; `sd` has n - 1 in the denominator and is above 0, n is at least 2.  The p value is two-sided.
     """
-    error = sd / np.sqrt(n)
-    half_width = stats.t.ppf((1 + LEVEL) / 2, df=n - 1) * error
-    return mean - half_width, mean + half_width, 2 * stats.t.sf(np.abs(mean) / error, df=n - 1)
+    error = sd / n**0.5
+    half_width = -float(special.stdtrit(n - 1, alpha / 2)) * error  # the functions of `stats.t`, 50 times as fast
+    return mean - half_width, mean + half_width, float(2 * special.stdtr(n - 1, -abs(mean) / error))
 
 
 def rounding_sd(images: int, accuracies: int = 2) -> float:
@@ -80,18 +85,6 @@ def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
     return p
 
 
-def accuracy_difference_interval(first_alone: Counts, second_alone: Counts, images: int) -> tuple[Floats, Floats]:
-    """The 95 % interval of the difference of two accuracies (0 to 1) on the same images, first minus second.
-
-    Wald's interval with one image added to each count and two to the total (Bonett and Price 2012), as recommended by
-    Fagerland, Lydersen and Laake (2014, "Recommended tests and confidence intervals for paired binomial proportions").
-    The exact test is a little stricter: p can be above 0.05 although the interval just excludes zero.
-    """
-    first, second = (first_alone + 1) / (images + 2), (second_alone + 1) / (images + 2)
-    half_width = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((first + second - (first - second) ** 2) / (images + 2))
-    return first - second - half_width, first - second + half_width
-
-
 def holm(p: Floats) -> Floats:
     """Correct p values (N,) by Holm's step-down method (1979) to limit the chance of any false positive to alpha."""
     order = np.argsort(p, kind="stable")
@@ -100,14 +93,21 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
-def detectable(n: Counts, alpha: float = ALPHA) -> Floats:
-    """The difference that `n` seeds detect with a power of 80 %, in standard deviations of the paired differences.
+def seeds_to_decide(sd: float, n: int, alpha: float, equal_within: float, most: int) -> int | None:
+    """The smallest number of seeds above `n` that decides with a power of 80 % whether two methods are equal.
 
-    This applies to the two-sided t test and uses the noncentral t distribution (Cohen 1988, chapter 2).  It ignores
-    significant differences in the wrong direction, which are less likely than alpha / 2.  Each `n` (N,) is at least 2.
-    The result is NaN where `n` is too small for alpha.
+    At this number, a t interval that misses the truth with probability `alpha` excludes a difference of `equal_within`
+    from methods without a difference, and excludes 0 for methods that differ by `equal_within`.  `sd` is the standard
+    deviation of the differences over seeds.  None if more than `most` seeds are needed.
     """
-    critical = stats.t.isf(alpha / 2, df=n - 1)
-    too_few = critical > 1000  # nctdtrinc would not return
-    noncentrality = special.nctdtrinc(n - 1, 1 - POWER, np.where(too_few, 1.0, critical))
-    return np.where(too_few, np.nan, noncentrality / np.sqrt(n))
+    seeds = np.arange(n + 1, most + 1)
+    error = sd / np.sqrt(seeds)
+    quantiles = special.stdtrit(seeds - 1, POWER) - special.stdtrit(seeds - 1, alpha / 2)
+    enough = quantiles * error <= equal_within
+    return int(seeds[enough.argmax()]) if enough.any() else None
+
+
+def sd_range(sd: float, n: int) -> tuple[float, float]:
+    """The 80 % interval of a standard deviation that `n` normal values estimate as `sd` (chi-square)."""
+    low, high = stats.chi2.ppf([0.9, 0.1], df=n - 1)
+    return float(sd * ((n - 1) / low) ** 0.5), float(sd * ((n - 1) / high) ** 0.5)

@@ -1,0 +1,240 @@
+"""Compares the levels of each factor, such as the norms, averaged over the settings of all other factors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+
+from src.runs.naming import format_value, short_name
+from src.verdict.accuracies import NOT_READ, Accuracies, CellRuns, Levels, cells_by_level, level_order
+from src.verdict.points import interval_text, points_text
+from src.verdict.statistics import rounding_sd, t_interval
+from src.wording import counted, joined
+
+MAX_LEVELS = 12  # a factor with more levels is a search: only the question for the best cell is asked
+MAX_INTERACTIONS = 100  # per pair of factors
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The difference of the mean test accuracies of two levels of a factor; accuracies go from 0 to 1.
+
+    The difference of one seed is the mean over all settings of the other factors that the seed has at both levels.
+    Seeds are independent, so the t interval over seeds holds whatever the settings share, and whatever their spreads
+    are (for seeds with unequal variances it is conservative: Bakirov and Szekely 2006, Ibragimov and Mueller 2010).
+    """
+
+    factor: str  # the factor's short name, such as `norm`, or `norm x l1` for an interaction
+    first: str  # a level
+    second: str  # another level
+    setting: str  # the level of another factor at which the contrast is made, such as `l1=1e-05`; empty for an average
+    averaged_over: tuple[str, ...]  # short names of the other factors
+    settings: int  # number of settings over which the difference is averaged
+    differences: tuple[float, ...]  # first minus second, one value per seed
+    least_sd: float  # the standard deviation is not smaller than this, because accuracies are rounded to whole images
+    equal_within: float  # differences up to this size count as equal
+    identical: bool  # all compared runs gave bit-identical metrics with the same seed
+    alpha: float = 1.0  # chance that the interval misses the true difference
+    low: float | None = None  # ends of the simultaneous interval; None for one seed
+    high: float | None = None
+    p: float | None = None  # of this contrast alone; None for one seed
+
+    @property
+    def difference(self) -> float:
+        """The mean difference over seeds, first minus second."""
+        return float(np.mean(self.differences))
+
+    @property
+    def n(self) -> int:
+        """The number of seeds."""
+        return len(self.differences)
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation of the differences over seeds; needs two seeds."""
+        return max(float(np.std(self.differences, ddof=1)), self.least_sd)
+
+    @property
+    def outcome(self) -> str:
+        """`better`: the interval excludes 0; `equal`: it lies within `equal_within`; `open`: neither."""
+        if self.identical:
+            return "equal"
+        if self.low is None or self.high is None:
+            return "open"
+        if self.low > 0 or self.high < 0:
+            return "better"
+        return "equal" if max(-self.low, self.high) <= self.equal_within else "open"
+
+    @property
+    def interaction(self) -> bool:
+        """Whether this is the difference of two differences."""
+        return " x " in self.factor
+
+    @property
+    def better_first(self) -> "Contrast":
+        """The same contrast, turned so that its difference is not negative."""
+        if self.difference >= 0:
+            return self
+        low, high = (None, None) if self.low is None or self.high is None else (-self.high, -self.low)
+        differences = tuple(-value for value in self.differences)
+        return replace(self, first=self.second, second=self.first, differences=differences, low=low, high=high)
+
+    @property
+    def question(self) -> str:
+        """The contrast without its result, such as `bn vs gn at l1=1e-05`."""
+        first, second = self._labels
+        return f"{first} vs {second}{f' at {self.setting}' if self.setting else ''}"
+
+    @property
+    def _labels(self) -> tuple[str, str]:
+        """The names of both levels, such as `bn` or `l1=1e-05`."""
+        prefix = "" if self.factor == "norm" or self.interaction else f"{self.factor}="
+        return prefix + self.first, prefix + self.second
+
+    @property
+    def scope(self) -> str:
+        """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
+        if self.setting:
+            return f" at {self.setting}"
+        if self.settings > 1:
+            return f", averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
+        return f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else ""
+
+    @property
+    def size(self) -> str:
+        """The difference and its interval, such as `0.12 points [0.03, 0.21]`."""
+        ends = "" if self.low is None or self.high is None else f" {interval_text(self.low, self.high)}"
+        return f"{points_text(self.difference)} points{ends}"
+
+    @property
+    def words(self) -> str:
+        """The result as a sentence, in percentage points."""
+        turned, seeds = self.better_first, counted(self.n, "seed")
+        first, second = turned._labels
+        if self.identical:
+            return f"{first} and {second} give bit-identical results with the same seed{self.scope} ({seeds})"
+        if self.interaction:
+            return (
+                f"{self.factor}: the step from {second} to {first} differs by {turned.size} from the sum of its two "
+                f"single steps ({seeds})"
+            )
+        if self.outcome == "better":
+            return f"{first} is better than {second} by {turned.size}{self.scope} ({seeds})"
+        verb = "are open"
+        if self.outcome == "equal":
+            verb = f"are equal within {points_text(self.equal_within)} points"
+        return f"{first} and {second} {verb}: {turned.size}{self.scope} ({seeds})"
+
+
+def factor_contrasts(tables: Sequence[Accuracies], factors: Sequence[str], equal_within: float) -> list[Contrast]:
+    """Return all contrasts between the levels of each factor, without intervals."""
+    return [
+        contrast
+        for position in range(len(factors))
+        for contrast in _contrasts(tables, factors, (position,), equal_within)
+    ]
+
+
+def interactions(tables: Sequence[Accuracies], factors: Sequence[str], equal_within: float) -> list[Contrast]:
+    """Return the interactions of every two factors: how the contrast of two levels differs between two other levels."""
+    return [
+        contrast
+        for positions in combinations(range(len(factors)), 2)
+        for contrast in _contrasts(tables, factors, positions, equal_within)
+    ]
+
+
+def contrasts_by_setting(
+    tables: Sequence[Accuracies], factors: Sequence[str], contrast: Contrast, other: str, equal_within: float
+) -> list[Contrast]:
+    """Return a contrast again, once at each level of another factor; `other` is the short name of that factor."""
+    names = [short_name(path, factors) for path in factors]
+    position, held = names.index(contrast.factor), names.index(other)
+    parts = []
+    for level in _levels(tables, held):
+        rows = [[levels[held] == level for levels in table.levels] for table in tables]
+        chosen = [table.select(np.array(marks)) for table, marks in zip(tables, rows, strict=True) if any(marks)]
+        found = [
+            item
+            for item in _contrasts(chosen, factors, (position,), equal_within)
+            if (item.first, item.second) == (contrast.first, contrast.second)
+        ]
+        parts += [replace(item, setting=f"{other}={format_value(level)}") for item in found]
+    return parts
+
+
+def _levels(tables: Sequence[Accuracies], position: int) -> list[object]:
+    values = {levels[position]: None for table in tables for levels in table.levels}
+    return sorted((value for value in values if value is not NOT_READ), key=level_order)
+
+
+def _contrasts(
+    tables: Sequence[Accuracies], factors: Sequence[str], positions: tuple[int, ...], equal_within: float
+) -> Iterator[Contrast]:
+    """Yield the contrasts of one factor, or the interactions of two factors."""
+    levels = [_levels(tables, position) for position in positions]
+    pairs = [list(combinations(values, 2)) for values in levels]
+    if any(len(values) > MAX_LEVELS for values in levels):
+        return
+    if len(positions) > 1 and np.prod([len(of_factor) for of_factor in pairs]) > MAX_INTERACTIONS:
+        return
+    by_level = cells_by_level(tables, positions)
+    names = [short_name(path, factors) for path in factors]
+    others = tuple(name for k, name in enumerate(names) if k not in positions)
+    for pair in product(*pairs):
+        first, second = zip(*pair, strict=True)
+        differences, settings, images, identical = _differences_by_seed(by_level, first, second)
+        if differences:
+            least_sd = rounding_sd(images, 2 ** len(positions)) / settings**0.5
+            yield Contrast(
+                " x ".join(names[k] for k in positions),
+                *(", ".join(map(format_value, side)) for side in (first, second)),
+                "",
+                others,
+                settings,
+                differences,
+                least_sd,
+                equal_within,
+                identical,
+            )
+
+
+def _differences_by_seed(
+    by_level: Mapping[Levels, Mapping[Levels, CellRuns]], first: Levels, second: Levels
+) -> tuple[tuple[float, ...], int, int, bool]:
+    """Return one difference per seed, the number of settings, the number of test images, and whether all runs agree.
+
+    A difference adds the accuracies of all combinations of the levels, with a factor of -1 per level of `second`.
+    """
+    corners = [by_level.get(corner, {}) for corner in product(*zip(first, second, strict=True))]
+    signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(first))]
+    by_seed: dict[int, list[float]] = {}
+    used_settings, images, identical = 0, 1, True
+    for setting in corners[0]:
+        cells = [corner[setting] for corner in corners if setting in corner]
+        if len(cells) < len(corners):
+            continue
+        seeds = set(cells[0].test).intersection(*(cell.test for cell in cells[1:]))
+        used_settings += bool(seeds)
+        images = max(images, cells[0].images)
+        for seed in seeds:
+            values = [sign * cell.test[seed] for sign, cell in zip(signs, cells, strict=True)]
+            by_seed.setdefault(seed, []).append(sum(values))
+            identical &= len({cell.measurements[seed] for cell in cells}) == 1
+    return tuple(float(np.mean(by_seed[seed])) for seed in sorted(by_seed)), used_settings, images, identical
+
+
+def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast]:
+    """Return contrasts with simultaneous t intervals: all of them hold with a probability of 1 - `alpha` (Bonferroni).
+
+    Contrasts with one seed get no interval and do not count.
+    """
+    tested = [contrast for contrast in contrasts if contrast.n > 1]
+    level = alpha / max(len(tested), 1)
+    return [_with_interval(contrast, level) if contrast.n > 1 else contrast for contrast in contrasts]
+
+
+def _with_interval(contrast: Contrast, alpha: float) -> Contrast:
+    low, high, p = t_interval(contrast.difference, contrast.sd, contrast.n, alpha)
+    return replace(contrast, alpha=alpha, low=low, high=high, p=p)
