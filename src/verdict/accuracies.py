@@ -57,7 +57,7 @@ class Accuracies:
         """Return only the cells that `rows` (cells,) marks."""
         chosen = np.flatnonzero(rows)
         arrays = {name: getattr(self, name)[chosen] for name in ("runs", "test", "validation", "measurements")}
-        cells, levels = (tuple(items[row] for row in chosen) for items in (self.cells, self.levels))
+        cells, levels = tuple(self.cells[row] for row in chosen), tuple(self.levels[row] for row in chosen)
         return replace(self, cells=cells, levels=levels, **arrays)
 
 
@@ -142,27 +142,18 @@ def mean_differences(test: Floats) -> tuple[Counts, Floats, Floats]:
 class CellRuns:
     """The runs of one cell by seed: their test accuracies and the numbers of their measurements."""
 
-    images: int
     test: Mapping[int, float]
     measurements: Mapping[int, int]
 
 
-def cells_by_level(
-    tables: Sequence[Accuracies], positions: Sequence[int]
-) -> dict[Levels, dict[Levels, CellRuns]]:
-    """Map the levels of the factors at `positions` to the cells with these levels, by setting.
-
-    A setting is a dataset with the levels of all other factors.
-    """
+def cells_by_level(table: Accuracies, positions: Sequence[int]) -> dict[Levels, dict[Levels, CellRuns]]:
+    """Map the levels of the factors at `positions` to the cells with these levels, by setting: all other levels."""
     by_level: dict[Levels, dict[Levels, CellRuns]] = {}
-    for table in tables:
-        for levels, test, numbers in zip(table.levels, table.test, table.measurements, strict=True):
-            columns = np.flatnonzero(~np.isnan(test)).tolist()
-            runs = CellRuns(
-                table.images,
-                {table.seeds[k]: float(test[k]) for k in columns},
-                {table.seeds[k]: int(numbers[k]) for k in columns},
-            )
-            setting = (table.dataset, *(level for k, level in enumerate(levels) if k not in positions))
-            by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = runs
+    for levels, test, numbers in zip(table.levels, table.test, table.measurements, strict=True):
+        columns = np.flatnonzero(~np.isnan(test)).tolist()
+        runs = CellRuns(
+            {table.seeds[k]: float(test[k]) for k in columns}, {table.seeds[k]: int(numbers[k]) for k in columns}
+        )
+        setting = tuple(level for k, level in enumerate(levels) if k not in positions)
+        by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = runs
     return by_level

@@ -86,7 +86,7 @@ def find_best(table: Accuracies, alpha: float, equal_within: float) -> Best:
     lead = np.where(comparable & ~identical, mean + margin, np.where(identical, 0.0, 1.0))
     np.fill_diagonal(lead, 0.0)
     behind = np.maximum(lead[may_be_best].max(axis=0), 0.0)
-    order = sorted(range(len(table.cells)), key=lambda row: (-round(table.validation_means[row], 12), row))
+    order = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))
     most = int(table.seed_counts.max())
     full = [row for row in order if table.seed_counts[row] == most]
     chosen = [row for row in full if table.validation_means[row] > table.validation_means[full[0]] - 1e-12]

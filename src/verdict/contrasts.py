@@ -1,5 +1,6 @@
 """Compares the levels of each factor, such as the norms, averaged over the settings of all other factors."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -39,6 +40,7 @@ class Contrast:
     low: float | None = None  # ends of the simultaneous interval; None for one seed
     high: float | None = None
     p: float | None = None  # of this contrast alone; None for one seed
+    dataset: str = ""  # the dataset's name, if the comparison has several
 
     @property
     def difference(self) -> float:
@@ -84,7 +86,8 @@ class Contrast:
     def question(self) -> str:
         """The contrast without its result, such as `bn vs gn at l1=1e-05`."""
         first, second = self._labels
-        return f"{first} vs {second}{f' at {self.setting}' if self.setting else ''}"
+        setting = f" at {self.setting}" if self.setting else ""
+        return f"{first} vs {second}{setting}{self._on_dataset}"
 
     @property
     def _labels(self) -> tuple[str, str]:
@@ -93,13 +96,18 @@ class Contrast:
         return prefix + self.first, prefix + self.second
 
     @property
+    def _on_dataset(self) -> str:
+        return f" on {self.dataset}" if self.dataset else ""
+
+    @property
     def scope(self) -> str:
         """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
+        scope = self._on_dataset
         if self.setting:
-            return f" at {self.setting}"
+            return f" at {self.setting}{scope}"
         if self.settings > 1:
-            return f", averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
-        return f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else ""
+            return f"{scope}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
+        return f"{scope}, at one setting of {joined(self.averaged_over)}" if self.averaged_over else scope
 
     @property
     def size(self) -> str:
@@ -127,102 +135,89 @@ class Contrast:
         return f"{first} and {second} {verb}: {turned.size}{self.scope} ({seeds})"
 
 
-def factor_contrasts(tables: Sequence[Accuracies], factors: Sequence[str], equal_within: float) -> list[Contrast]:
+def factor_contrasts(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:
     """Return all contrasts between the levels of each factor, without intervals."""
-    return [
-        contrast
-        for position in range(len(factors))
-        for contrast in _contrasts(tables, factors, (position,), equal_within)
-    ]
+    positions = range(len(factors))
+    return [item for k in positions for item in _contrasts(table, factors, (k,), equal_within)]
 
 
-def interactions(tables: Sequence[Accuracies], factors: Sequence[str], equal_within: float) -> list[Contrast]:
+def interactions(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:
     """Return the interactions of every two factors: how the contrast of two levels differs between two other levels."""
-    return [
-        contrast
-        for positions in combinations(range(len(factors)), 2)
-        for contrast in _contrasts(tables, factors, positions, equal_within)
-    ]
+    pairs = combinations(range(len(factors)), 2)
+    return [item for positions in pairs for item in _contrasts(table, factors, positions, equal_within)]
 
 
-def contrasts_by_setting(
-    tables: Sequence[Accuracies], factors: Sequence[str], contrast: Contrast, other: str, equal_within: float
-) -> list[Contrast]:
+def contrasts_by_setting(table: Accuracies, factors: Sequence[str], contrast: Contrast, other: str) -> list[Contrast]:
     """Return a contrast again, once at each level of another factor; `other` is the short name of that factor."""
     names = [short_name(path, factors) for path in factors]
     position, held = names.index(contrast.factor), names.index(other)
     parts = []
-    for level in _levels(tables, held):
-        rows = [[levels[held] == level for levels in table.levels] for table in tables]
-        chosen = [table.select(np.array(marks)) for table, marks in zip(tables, rows, strict=True) if any(marks)]
-        found = [
-            item
-            for item in _contrasts(chosen, factors, (position,), equal_within)
-            if (item.first, item.second) == (contrast.first, contrast.second)
-        ]
-        parts += [replace(item, setting=f"{other}={format_value(level)}") for item in found]
+    for level in _levels(table, held):
+        chosen = table.select(np.array([levels[held] == level for levels in table.levels]))
+        for item in _contrasts(chosen, factors, (position,), contrast.equal_within):
+            if (item.first, item.second) == (contrast.first, contrast.second):
+                parts.append(replace(item, setting=f"{other}={format_value(level)}"))
     return parts
 
 
-def _levels(tables: Sequence[Accuracies], position: int) -> list[object]:
-    values = {levels[position]: None for table in tables for levels in table.levels}
+def _levels(table: Accuracies, position: int) -> list[object]:
+    values = {levels[position]: None for levels in table.levels}
     return sorted((value for value in values if value is not NOT_READ), key=level_order)
 
 
 def _contrasts(
-    tables: Sequence[Accuracies], factors: Sequence[str], positions: tuple[int, ...], equal_within: float
+    table: Accuracies, factors: Sequence[str], positions: tuple[int, ...], equal_within: float
 ) -> Iterator[Contrast]:
     """Yield the contrasts of one factor, or the interactions of two factors."""
-    levels = [_levels(tables, position) for position in positions]
+    levels = [_levels(table, position) for position in positions]
     pairs = [list(combinations(values, 2)) for values in levels]
     if any(len(values) > MAX_LEVELS for values in levels):
         return
-    if len(positions) > 1 and np.prod([len(of_factor) for of_factor in pairs]) > MAX_INTERACTIONS:
+    if len(positions) > 1 and math.prod(map(len, pairs)) > MAX_INTERACTIONS:
         return
-    by_level = cells_by_level(tables, positions)
+    by_level = cells_by_level(table, positions)
     names = [short_name(path, factors) for path in factors]
     others = tuple(name for k, name in enumerate(names) if k not in positions)
     for pair in product(*pairs):
         first, second = zip(*pair, strict=True)
-        differences, settings, images, identical = _differences_by_seed(by_level, first, second)
+        differences, settings, identical = _differences_by_seed(by_level, first, second)
         if differences:
-            least_sd = rounding_sd(images, 2 ** len(positions)) / settings**0.5
             yield Contrast(
-                " x ".join(names[k] for k in positions),
-                *(", ".join(map(format_value, side)) for side in (first, second)),
-                "",
-                others,
-                settings,
-                differences,
-                least_sd,
-                equal_within,
-                identical,
+                factor=" x ".join(names[k] for k in positions),
+                first=", ".join(map(format_value, first)),
+                second=", ".join(map(format_value, second)),
+                setting="",
+                averaged_over=others,
+                settings=settings,
+                differences=differences,
+                least_sd=rounding_sd(table.images, 2 ** len(positions)) / math.sqrt(settings),
+                equal_within=equal_within,
+                identical=identical,
             )
 
 
 def _differences_by_seed(
     by_level: Mapping[Levels, Mapping[Levels, CellRuns]], first: Levels, second: Levels
-) -> tuple[tuple[float, ...], int, int, bool]:
-    """Return one difference per seed, the number of settings, the number of test images, and whether all runs agree.
+) -> tuple[tuple[float, ...], int, bool]:
+    """Return one difference per seed, the number of settings, and whether all runs of a seed agree to the bit.
 
     A difference adds the accuracies of all combinations of the levels, with a factor of -1 per level of `second`.
     """
     corners = [by_level.get(corner, {}) for corner in product(*zip(first, second, strict=True))]
     signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(first))]
     by_seed: dict[int, list[float]] = {}
-    used_settings, images, identical = 0, 1, True
+    used_settings, identical = 0, True
     for setting in corners[0]:
         cells = [corner[setting] for corner in corners if setting in corner]
         if len(cells) < len(corners):
             continue
         seeds = set(cells[0].test).intersection(*(cell.test for cell in cells[1:]))
         used_settings += bool(seeds)
-        images = max(images, cells[0].images)
         for seed in seeds:
             values = [sign * cell.test[seed] for sign, cell in zip(signs, cells, strict=True)]
             by_seed.setdefault(seed, []).append(sum(values))
             identical &= len({cell.measurements[seed] for cell in cells}) == 1
-    return tuple(float(np.mean(by_seed[seed])) for seed in sorted(by_seed)), used_settings, images, identical
+    return tuple(sum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)), used_settings, identical
 
 
 def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import pandas as pd
-from scipy import stats
 
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
@@ -60,7 +59,7 @@ def count_failures(settings: pd.DataFrame, failed: Sequence[bool], factors: Sequ
     """Count the failed runs at each level of each factor.  `settings` has a row per run, failed runs included."""
     counts = []
     for path in factors:
-        applicable = [applies(path, row) for row in settings.to_dict("records")]
+        applicable = [applies(path, dict(row)) for _, row in settings.iterrows()]
         levels = sorted({*settings.loc[applicable, path]}, key=level_order)
         if not 1 < len(levels) <= MAX_LEVELS:
             continue
@@ -73,6 +72,8 @@ def count_failures(settings: pd.DataFrame, failed: Sequence[bool], factors: Sequ
 
 def failure_differences(counts: Sequence[FailureCount], alpha: float) -> list[FailureDifference]:
     """Return the pairs of levels whose shares of failed runs differ significantly (Bonferroni over all pairs)."""
+    from scipy import stats  # takes 0.7 s to import, and most sweeps have no failed run
+
     pairs = [pair for pair in combinations(counts, 2) if pair[0].factor == pair[1].factor]
     found = []
     for first, second in pairs:

@@ -192,46 +192,54 @@ def compare_methods(
 
     Every cell has at least two seeds.  All statements together are false with a probability of at most `promise.level`.
     """
-    equal_within, level = promise.equal_within, promise.level
-    contrasts = factor_contrasts(tables, factors, equal_within)
-    effects_share, best_share, interactions_share = _shares(tables, factors, bool(contrasts))
-    tested = with_intervals(interactions(tables, factors, equal_within), interactions_share * level)
+    level = promise.level / max(len(tables), 1)
+    results = [_compare_on_dataset(table, factors, level, promise.equal_within) for table in tables]
+    names = [table.dataset if len(tables) > 1 else "" for table in tables]
+    named = list(zip(names, results, strict=True))
+    return (
+        tuple(replace(item, dataset=name) for name, (contrasts, _, _) in named for item in contrasts),
+        tuple(replace(item, dataset=name) for name, (_, significant, _) in named for item in significant),
+        tuple(best for _, (_, _, found) in named for best in found),
+    )
+
+
+def _compare_on_dataset(
+    table: Accuracies, factors: Sequence[str], level: float, equal_within: float
+) -> tuple[list[Contrast], list[Contrast], list[Best]]:
+    contrasts = factor_contrasts(table, factors, equal_within)
+    effects_share, best_share, interactions_share = _shares(table, factors, bool(contrasts))
+    tested = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
     significant = [item for item in tested if item.outcome == "better"]
     contrasts = with_intervals(contrasts, effects_share * level)
-    contrasts = _split_by_interactions(contrasts, significant, tables, factors)
-    compared = [table for table in tables if len(table.cells) > 1]
-    best = [find_best(table, best_share * level / len(compared), equal_within) for table in compared]
-    return tuple(contrasts), tuple(significant), tuple(best)
+    contrasts = _split_by_interactions(contrasts, significant, table, factors)
+    best = [find_best(table, best_share * level, equal_within)] if len(table.cells) > 1 else []
+    return contrasts, significant, best
 
 
-def _shares(tables: Sequence[Accuracies], factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
+def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
     """The shares of the error probability for contrasts, for the best cell, and for interactions."""
     everything = 1 - FAILURES
     if not has_contrasts:
         return 0.0, everything, 0.0
     if len(factors) > 1:
         return EFFECTS, BEST, INTERACTIONS
-    levels = max(len(table.cells) for table in tables)
+    levels = len(table.cells)
     if levels <= MAX_PAIRED_LEVELS:  # then a test against the best cell equals the test of a contrast
         return everything, everything / levels, 0.0
     return EFFECTS + INTERACTIONS, BEST, 0.0
 
 
 def _split_by_interactions(
-    contrasts: Sequence[Contrast],
-    significant: Sequence[Contrast],
-    tables: Sequence[Accuracies],
-    factors: Sequence[str],
+    contrasts: Sequence[Contrast], significant: Sequence[Contrast], table: Accuracies, factors: Sequence[str]
 ) -> list[Contrast]:
     """Replace a contrast by one contrast per level of a factor with which it interacts; an average would mislead."""
     split: list[Contrast] = []
     for contrast in contrasts:
         others = [other for item in significant if (other := _other_factor(item, contrast))]
-        if not others:
+        if others:
+            split += with_intervals(contrasts_by_setting(table, factors, contrast, others[0]), contrast.alpha)
+        else:
             split.append(contrast)
-            continue
-        parts = contrasts_by_setting(tables, factors, contrast, others[0], contrast.equal_within)
-        split += with_intervals(parts, contrast.alpha)
     return split
 
 
