@@ -26,9 +26,14 @@ class FailureCount:
     runs: int
 
     @property
+    def label(self) -> str:
+        """The level's name, such as `bn` or `lr=1`."""
+        return self.level if self.factor == "norm" else f"{self.factor}={self.level}"
+
+    @property
     def words(self) -> str:
-        """The count, such as `norm none 4 of 10`."""
-        return f"{self.factor} {self.level} {self.failed:,} of {self.runs:,}"
+        """The count, such as `none: 4 of 10` or `lr=1: 4 of 10`."""
+        return f"{self.label}: {self.failed:,} of {self.runs:,}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class FailureDifference:
     def words(self) -> str:
         """The difference as a sentence."""
         more, less = (f"{count.failed:,} of {counted(count.runs, 'run')}" for count in (self.more, self.less))
-        return f"{self.more.factor} {self.more.level} fails more often than {self.less.level}: {more} against {less}"
+        return f"{self.more.label} fails more often than {self.less.label}: {more} against {less}"
 
 
 def chance_level(share: float, images: int) -> float:
@@ -85,10 +90,13 @@ def failure_differences(counts: Sequence[FailureCount], alpha: float) -> list[Fa
     return found
 
 
-def failures_sentence(total: int, counts: Sequence[FailureCount], differences: Sequence[FailureDifference]) -> str:
-    """Say how many runs failed, of which levels, and whether that differs between levels."""
-    by_level = [count.words for count in sorted(counts, key=lambda count: -count.failed / count.runs) if count.failed]
-    failed = sum(count.failed for count in counts if count.factor == counts[0].factor) if counts else 0
-    listed = f" ({joined(by_level, MAX_NAMED)})" if by_level else ""
-    text = f"{failed:,} of {counted(total, 'run')} failed{listed}; means are of the runs that trained"
-    return "; ".join([text, *(difference.words for difference in differences[:1])])
+def failures_sentence(
+    failed: int, runs: int, counts: Sequence[FailureCount], differences: Sequence[FailureDifference]
+) -> str:
+    """Say how many of the runs failed, at which levels, and whether the levels differ; empty if no run failed."""
+    if not failed:
+        return ""
+    highest_first = sorted(counts, key=lambda count: -count.failed / count.runs)
+    by_level = joined([count.words for count in highest_first if count.failed], MAX_NAMED)
+    text = f"{failed:,} of {counted(runs, 'run')} failed{f' ({by_level})' if by_level else ''}"
+    return "; ".join([f"{text}, and the means leave them out", *(difference.words for difference in differences[:1])])

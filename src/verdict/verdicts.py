@@ -24,7 +24,6 @@ from src.verdict.failures import (
     chance_level,
     count_failures,
     failure_differences,
-    failures_sentence,
 )
 from src.verdict.networks import NetworkPair, compare_networks
 from src.verdict.statistics import ALPHA, Bools
@@ -258,10 +257,3 @@ def _datasets_text(tables: Sequence[Accuracies]) -> list[str]:
         return []
     sets = [f"{table.dataset} ({counted(len(table.cells), 'cell')})" for table in tables]
     return [f"Cells tested on different images are not compared with each other: {joined(sets, 8)}"]
-
-
-def failures_text(verdicts: Verdicts) -> str:
-    """The sentence about failed runs; empty if none failed."""
-    if not verdicts.failed:
-        return ""
-    return failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from src.verdict.contrasts import Contrast
+from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
 from src.verdict.points import points_text
-from src.verdict.verdicts import Verdicts, failures_text
+from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined, shorten
 
 MAX_DECIDED = 3  # differences that the first line names
@@ -20,7 +21,8 @@ def answer_lines(verdicts: Verdicts) -> list[str]:
         lines = _method_lines(verdicts)
     else:
         lines = ["There is nothing to compare"]
-    lines = [*verdicts.no_method_learned, *lines, failures_text(verdicts)]
+    failures = failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)
+    lines = [*verdicts.no_method_learned, *lines, failures]
     return [f"{line}." for line in lines if line]
 
 
