@@ -12,7 +12,8 @@ from src.results.results import Results
 from src.runs.seeds import seed_of, seeds_word, without_seeds
 from src.runs.sweep import Sweep
 from src.verdict.contrasts import Contrast
-from src.verdict.statistics import sd_range, seeds_to_decide
+from src.verdict.points import points_text
+from src.verdict.statistics import decidable, sd_range, seeds_to_decide
 from src.wording import counted
 
 FIRST_SEEDS = 5  # suggested total for one seed, which shows no spread between seeds
@@ -21,44 +22,46 @@ MAX_SEEDS = 20  # a suggestion reaches this total, or twice the present number o
 
 @dataclass(frozen=True)
 class Advice:
-    """How many seeds to train next, and why."""
+    """What to train next to answer the open questions."""
 
-    seeds: int  # total per cell
     reason: str
-    command: str | None  # one command per line; None if no command can add seeds
-
-
-def advise(
-    sweeps: Sequence[Sweep], results: Results, contrasts: Sequence[Contrast], next_share: float, look: int
-) -> Advice | None:
-    """Return the advice for open contrasts with at least two seeds; None if no feasible number of seeds decides one.
-
-    The next look at the same methods may spend `next_share` times the error probability of this look.
-    """
-    most = max([MAX_SEEDS, *(2 * contrast.n for contrast in contrasts)])
-    needed: dict[int, Contrast] = {}
-    for contrast in contrasts:
-        alpha = contrast.alpha * next_share
-        seeds = seeds_to_decide(contrast.sd, contrast.n, alpha, contrast.equal_within, most)
-        if seeds is not None:
-            needed.setdefault(seeds, contrast)
-    if not needed:
-        return None
-    total = max(needed)
-    contrast = needed[total]
-    low, high = (
-        seeds_to_decide(sd, contrast.n, contrast.alpha * next_share, contrast.equal_within, most)
-        for sd in sd_range(contrast.sd, contrast.n)
-    )
-    upper = f"{high}" if high is not None else f"more than {most}"
-    spread = f"{low} to {upper}, because {contrast.n} seeds show the spread only roughly"
-    reason = f"To decide the open questions, train about {total} seeds ({spread}; look {look + 1})"
-    return Advice(total, reason, more_seeds(sweeps, total))
+    seeds: int  # suggested total per cell
+    note: str = ""  # how certain the number of seeds is
+    command: str | None = None  # one command per line; None if no command can add these seeds
 
 
 def first_seeds(sweeps: Sequence[Sweep]) -> Advice:
     """Return the advice for a comparison with one seed."""
-    return Advice(FIRST_SEEDS, f"To compare the methods, run {FIRST_SEEDS} seeds", more_seeds(sweeps, FIRST_SEEDS))
+    reason = f"To compare the methods, run {FIRST_SEEDS} seeds"
+    return Advice(reason, FIRST_SEEDS, command=more_seeds(sweeps, FIRST_SEEDS))
+
+
+def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: float, look: int) -> Advice:
+    """Return the advice for contrasts that are open after look number `look`, each with at least two seeds.
+
+    The next look at the same methods may spend `next_share` times the error probability of this look.
+    """
+    most = max([MAX_SEEDS, *(2 * contrast.n for contrast in contrasts)])
+    by_seeds: dict[int, Contrast] = {}
+    for contrast in contrasts:
+        seeds = _enough_seeds(contrast, contrast.sd, next_share, most)
+        if seeds is not None:
+            by_seeds.setdefault(seeds, contrast)
+    if not by_seeds:
+        size = min(decidable(contrast.sd, most, contrast.alpha * next_share) for contrast in contrasts)
+        shown = f"they would show only differences from about {points_text(size)} points"
+        return Advice(f"Even {most} seeds would not decide the open questions: {shown}", most)
+    total = max(by_seeds)
+    contrast = by_seeds[total]
+    low, high = (_enough_seeds(contrast, sd, next_share, most) for sd in sd_range(contrast.sd, contrast.n))
+    limits = f"{low} to {high}" if high is not None else f"{low} or more"
+    note = f"; {limits}, because {contrast.n} seeds show the spread only roughly; look {look + 1}"
+    reason = f"To decide the open questions, train about {total} seeds"
+    return Advice(reason, total, note, more_seeds(sweeps, total))
+
+
+def _enough_seeds(contrast: Contrast, sd: float, next_share: float, most: int) -> int | None:
+    return seeds_to_decide(sd, contrast.n, contrast.alpha * next_share, contrast.equal_within, most)
 
 
 def cost_text(advice: Advice, results: Results) -> str:

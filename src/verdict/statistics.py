@@ -95,18 +95,19 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
-def seeds_to_decide(sd: float, n: int, alpha: float, equal_within: float, most: int) -> int | None:
-    """The smallest number of seeds above `n` that decides with a power of 80 % whether two methods are equal.
+def decidable(sd: float, n: int, alpha: float) -> float:
+    """The difference that `n` seeds decide with a power of 80 %; `sd` is that of the differences over seeds.
 
-    At this number, a t interval that misses the truth with probability `alpha` lies within +-`equal_within` for methods
-    without a difference, and excludes 0 for methods that differ by `equal_within`.  `sd` is the standard deviation of
-    the differences over seeds.  None if more than `most` seeds are needed.
+    A t interval that misses the truth with probability `alpha` then lies within +- this difference for methods without
+    a difference, and excludes 0 for methods that differ by it.
     """
-    seeds = np.arange(n + 1, most + 1)
-    error = sd / np.sqrt(seeds)
-    quantiles = special.stdtrit(seeds - 1, (1 + POWER) / 2) - special.stdtrit(seeds - 1, alpha / 2)
-    enough = quantiles * error <= equal_within
-    return int(seeds[enough.argmax()]) if enough.any() else None
+    quantiles = special.stdtrit(n - 1, (1 + POWER) / 2) - special.stdtrit(n - 1, alpha / 2)
+    return float(quantiles) * sd / math.sqrt(n)
+
+
+def seeds_to_decide(sd: float, n: int, alpha: float, difference: float, most: int) -> int | None:
+    """The smallest number of seeds above `n` that decides a difference; None if more than `most` are needed."""
+    return next((seeds for seeds in range(n + 1, most + 1) if decidable(sd, seeds, alpha) <= difference), None)
 
 
 def sd_range(sd: float, n: int) -> tuple[float, float]:

@@ -170,7 +170,7 @@ def _judge_methods(
     undecided = [item for item in contrasts if item.outcome == "open" and item.n > 1]
     advice = None
     if undecided and not promise.last:
-        advice = advise(sweeps, results, undecided, promise.next_level / promise.level, promise.look)
+        advice = advise(sweeps, undecided, promise.next_level / promise.level, promise.look)
     counts = np.concatenate([table.seed_counts for table in tables])
     return replace(
         verdicts,

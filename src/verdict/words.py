@@ -65,14 +65,12 @@ def _questions_text(contrasts: Sequence[Contrast]) -> str:
     return ", ".join(shorten([item.question for item in contrasts], MAX_QUESTIONS))
 
 
-def next_line(verdicts: Verdicts) -> list[str]:
-    """What to do about open questions: the number of seeds, their cost and the command; empty if nothing is open."""
+def next_lines(verdicts: Verdicts) -> list[str]:
+    """What to train next: the number of seeds, their cost and the command; empty if nothing needs more seeds."""
     advice = verdicts.advice
     if advice is None:
-        if verdicts.open_contrasts and not verdicts.promise.last:
-            return ["The open questions would need more seeds than are worth training: any difference is small."]
         return []
     if advice.command is None:
-        return []
-    first, *rest = advice.command.splitlines()
-    return [f"{advice.reason}, {verdicts.cost}:  {first}", *(f"  {line}" for line in rest)]
+        return [f"{advice.reason}."]
+    first, *others = advice.command.splitlines()  # a line per sweep
+    return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first}", *(f"  {line}" for line in others)]
