@@ -15,6 +15,7 @@ from src.wording import counted, joined
 
 MAX_LEVELS = 12  # a factor with more levels is a search: only the question for the best cell is asked
 MAX_INTERACTIONS = 100  # per pair of factors
+CELL = "cell"  # the only factor of cells that form no grid
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Contrast:
     @property
     def _labels(self) -> tuple[str, str]:
         """The names of both levels, such as `bn` or `l1=1e-05`."""
-        prefix = "" if self.factor == "norm" or self.interaction else f"{self.factor}="
+        prefix = "" if self.factor in ("norm", CELL) or self.interaction else f"{self.factor}="
         return prefix + self.first, prefix + self.second
 
     @property
@@ -139,6 +140,11 @@ def factor_contrasts(table: Accuracies, factors: Sequence[str], equal_within: fl
     """Return all contrasts between the levels of each factor, without intervals."""
     positions = range(len(factors))
     return [item for k in positions for item in _contrasts(table, factors, (k,), equal_within)]
+
+
+def forms_grid(table: Accuracies, factors: Sequence[str], contrasts: Sequence[Contrast]) -> bool:
+    """Whether `contrasts` compare every two levels of every factor: all levels share a setting of the other factors."""
+    return len(contrasts) == sum(math.comb(len(_levels(table, k)), 2) for k in range(len(factors)))
 
 
 def interactions(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:

@@ -12,9 +12,11 @@ from src.verdict.accuracies import Accuracies, accuracies_by_dataset
 from src.verdict.advice import Advice, advise, cost_text, first_seeds
 from src.verdict.best import Best, find_best
 from src.verdict.contrasts import (
+    CELL,
     Contrast,
     contrasts_by_setting,
     factor_contrasts,
+    forms_grid,
     interactions,
     with_intervals,
 )
@@ -206,6 +208,10 @@ def _compare_on_dataset(
     table: Accuracies, factors: Sequence[str], level: float, equal_within: float
 ) -> tuple[list[Contrast], list[Contrast], list[Best]]:
     contrasts = factor_contrasts(table, factors, equal_within)
+    if not forms_grid(table, factors, contrasts) and len(table.cells) <= MAX_PAIRED_LEVELS:
+        # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
+        table, factors = replace(table, levels=tuple((cell,) for cell in table.cells)), [CELL]
+        contrasts = factor_contrasts(table, factors, equal_within)
     effects_share, best_share, interactions_share = _shares(table, factors, bool(contrasts))
     tested = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
     significant = [item for item in tested if item.outcome == "better"]
