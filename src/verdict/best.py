@@ -50,7 +50,8 @@ class Best:
         count, total = len(self.candidates), len(self.cells)
         if count == 1:
             return f"{self.candidates[0]} is better than {_others_text(total - 1)}"
-        named = f"any of the {total:,} cells" if count == total else joined(list(self.candidates), MAX_NAMED, "or")
+        everything = "either cell" if total == 2 else f"any of the {total:,} cells"
+        named = everything if count == total else joined(list(self.candidates), MAX_NAMED, "or")
         close = f", all within {points_text(self.equal_within)} points of the best"
         return f"The best cell may be {named}{close if self.candidates_equal else ''}"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from src.verdict.contrasts import Contrast
+from src.verdict.contrasts import CELL, Contrast
 from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
 from src.verdict.points import points_text
@@ -57,7 +57,7 @@ def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
         return "; ".join(shorten(texts, MAX_DECIDED, "{:,} more differences in the report"))
     if verdicts.contrasts:
         names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
-        return f"no difference between levels of {names} is significant"
+        return f"no difference between levels of {names} is significant" if names != CELL else "no two cells differ"
     return "no single setting is compared"
 
 
