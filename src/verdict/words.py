@@ -55,6 +55,8 @@ def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
     if decided:
         texts = [item.words.rpartition(" (")[0] for item in decided]  # the line names the number of seeds once
         return "; ".join(shorten(texts, MAX_DECIDED, "{:,} more differences in the report"))
+    if verdicts.contrasts and not verdicts.open_contrasts:
+        return f"no method is better than another by more than {points_text(verdicts.promise.equal_within)} points"
     if verdicts.contrasts:
         names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
         return f"no difference between levels of {names} is significant" if names != CELL else "no two cells differ"
