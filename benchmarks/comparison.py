@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from src.config import Config, Regularization, check
+from src.config import Config, Regularization, check_config
 from src.data.images import Source
 from src.data.sources import describe, load
 from src.models.cnn import CNN
@@ -79,7 +79,7 @@ def configuration(norm: Norm, l1: float, seed: int, epochs: int) -> Config:
         seed=seed,
         threads=1,
     )
-    check(config)
+    check_config(config)
     return config
 
 
@@ -87,7 +87,7 @@ def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
     """Write the folders of finished jobs and the manifest of their sweep."""
     source = describe(configs[0].data)
     labels = load(configs[0].data).test_labels
-    varies = identity.varying(identity.job_leaves(config) for config in configs)
+    varies = identity.find_varying_keys(identity.job_settings(config) for config in configs)
     jobs = [make_job(multirun, config, source, labels, varies) for config in configs]
     key = identity.sweep_id(job.key for job in jobs)
     Sweep(key, "python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5", 1, varies, jobs).write(multirun)
@@ -95,7 +95,7 @@ def make_sweep(multirun: Path, configs: Sequence[Config]) -> None:
 
 def make_job(multirun: Path, config: Config, source: Source, labels: np.ndarray, varies: Sequence[str]) -> PlannedJob:
     """Write the folder of a finished job that misclassifies about 1 % of the test images."""
-    what, leaves = identity.identity(config, source.digest), identity.job_leaves(config)
+    what, leaves = identity.identity(config, source.digest), identity.job_settings(config)
     key, label = identity.job_key(what), naming.job_name(leaves, varies)
     folder = multirun / "jobs" / naming.folder_name(label, key)
     folder.mkdir(parents=True)

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, write
-from src.config import Config, Regularization, check
+from src.config import Config, Regularization, check_config
 from src.data.sources import load
 from src.data.splits import Split, Splits, make_splits
 from src.models.cnn import CNN
@@ -61,7 +61,7 @@ def configuration(norm: str, penalty: str) -> Config:
         seed=0,
         threads=1,
     )
-    check(config)
+    check_config(config)
     return config
 
 

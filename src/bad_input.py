@@ -5,9 +5,9 @@ import shlex
 
 LONGEST_LINE = 300  # number of characters; a longer line of an error message is shortened
 # Matches an address up to its last @, except in sqlite:/// and file:/// addresses, whose paths may contain an @.
-USER = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
+LOGIN = re.compile(r"(?<![\w.+-])(?!(?:sqlite|file)[\w.+-]*:///)([A-Za-z][\w.+-]*:/{2,})\S*@")
 # Matches NAME=VALUE in an address's query if NAME usually holds a user name or a secret.
-QUERY = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
+SECRET = re.compile(r"(?<=[?&;])(user\w*|uid|\w*pass\w*|\w*pwd|\w*token|\w*secret|\w*key|odbc_connect)=[^&\s]*", re.I)
 
 
 class BadInput(Exception):
@@ -35,17 +35,17 @@ def as_one_word(name: str, value: str) -> str:
     return shlex.quote(f'{name}="{quoted}"')
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """Return the text with `***` instead of user names and passwords in addresses, before an @ or in a query."""
-    return QUERY.sub(r"\1=***", USER.sub(r"\1***@", text))
+    return SECRET.sub(r"\1=***", LOGIN.sub(r"\1***@", text))
 
 
-def out_of_memory() -> BadInput:
+def out_of_memory_refusal() -> BadInput:
     """Return the refusal of a command that has too little memory."""
-    return BadInput("memory has run out", "2 GB to compare and to sync, 4 GB to train", "ulimit -v unlimited")
+    return BadInput("memory ran out", "at least 2 GB to compare or sync, 4 GB to train", "ulimit -v unlimited")
 
 
 def _one_line(text: str) -> str:
     """Return the text without passwords and line breaks, cut to `LONGEST_LINE` characters."""
-    line = " ".join(masked(text).splitlines())
+    line = " ".join(redact(text).splitlines())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 105]} ... {line[-100:]}"

@@ -9,17 +9,17 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from src.bad_input import BadInput
-from src.pasted import refuse_pasted
+from src.pasted import refuse_special_characters
 
 PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # `--version` prints their versions
 
 
-def command(module: str) -> str:
+def command_name(module: str) -> str:
     """Return how to run a command: `normlab-train` if the user typed `normlab-...`, else `python -m src.train`."""
     return f"normlab-{module}" if PurePath(sys.argv[0]).stem.startswith("normlab-") else f"python -m src.{module}"
 
 
-def versions() -> str:
+def versions_text() -> str:
     """Return one line per package with its version, without importing the packages."""
     lines = []
     for name in PACKAGES:
@@ -52,15 +52,15 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, module: str, text: str | None = None, **settings: Any) -> None:
         """Create the parser of `src.<module>`. `text` is the module's docstring, which becomes the help."""
-        about, _, examples = (text or "").replace(f"python -m src.{module}", command(module)).partition("\n\n")
+        about, _, examples = (text or "").replace(f"python -m src.{module}", command_name(module)).partition("\n\n")
         layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(command(module), description=about, epilog=examples, formatter_class=layout, **settings)
+        super().__init__(command_name(module), description=about, epilog=examples, formatter_class=layout, **settings)
         self.add_argument("--version", action=_Versions, nargs=0, help="print the versions and exit")
 
     def parse_args(self, words: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # argparse overloads it for namespaces of other types
         """Return the arguments' values. Raises `BadInput` for an unknown argument or a special pasted character."""
         words = sys.argv[1:] if words is None else words
-        refuse_pasted(words, lambda name: True)
+        refuse_special_characters(words, lambda name: True)
         return super().parse_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -70,5 +70,5 @@ class Parser(argparse.ArgumentParser):
 
 class _Versions(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(versions())
+        print(versions_text())
         parser.exit()

@@ -20,14 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.bad_input import BadInput, out_of_memory
+from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import Parser, check_current_folder, typed_path
 from src.console import SteadyConsole
-from src.report.output import STDOUT, check_outputs, write
+from src.report.output import STDOUT, check_outputs, write_output
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
-from src.startup import check_address_space, docstring, prepare_process
+from src.startup import check_address_space, prepare_process, read_docstring
 
 if TYPE_CHECKING:
     from src.report.report import Report
@@ -45,20 +45,20 @@ def main() -> None:
         print(refusal, file=sys.stderr)
         sys.exit(2)
     except MemoryError:
-        print(out_of_memory(), file=sys.stderr)
+        print(out_of_memory_refusal(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parser() -> Parser:
-    parser = Parser("compare", docstring(__file__))
+    parser = Parser("compare", read_docstring(__file__))
     parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
-    parser.add_argument("--tuned", metavar="KEY", help="compare the values of a key, each at its best other settings")
-    parser.add_argument("--assignment", action="store_true", help="write a course assignment into its own folder")
-    parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that the assignment allows")
+    parser.add_argument("--tuned", metavar="KEY", help="compare the values of KEY, each with its best other settings")
+    parser.add_argument("--assignment", action="store_true", help="also write the files for a course assignment")
+    parser.add_argument("--budget", metavar="N", type=int, help="the most parameters that a model may have")
     option_help = {
-        "--out": "folder of the report (default: the sweep's folder)",
+        "--out": "write the report into DIR (default: the sweep's folder)",
         "--json": "also write all results as JSON; - for stdout",
         "--csv": "also write the table as CSV; - for stdout",
         "--curves": "also write the curves as CSV; - for stdout",
@@ -72,56 +72,56 @@ def _parser() -> Parser:
 
 def _compare_and_write(arguments: Namespace) -> int:
     options = ("csv", "json", "curves", "latex")
-    files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
+    output_files = check_outputs({f"--{name}": getattr(arguments, name) for name in options})
     if arguments.budget is not None and (arguments.budget < 1 or not arguments.assignment):
         example = "--assignment --budget 20000"
-        raise BadInput(f"--budget {arguments.budget}", "an integer >= 1, with --assignment", example)
-    console = SteadyConsole(stderr=STDOUT in files)
+        raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)
+    console = SteadyConsole(stderr=STDOUT in output_files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
-    out = arguments.out or default_report_folder(sweeps, arguments.multirun)
-    from src.report.comparison import compare  # imported only after the checks, because it takes a second
+    report_folder = arguments.out or default_report_folder(sweeps, arguments.multirun)
+    from src.report.comparison import compare_runs  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
-    _, report = compare(sweeps, arguments.multirun, out, console)
+    _, report = compare_runs(sweeps, arguments.multirun, report_folder, console)
     if report is None:
         return 1
-    tuned = _compare_tuned(report, arguments.tuned, console) if arguments.tuned else None
+    tuned = _compare_at_best_settings(report, arguments.tuned, console) if arguments.tuned else None
     if arguments.assignment:
         from src.report.assignment import write_assignment
 
-        write_assignment(report, out / "assignment", arguments.budget)
-        print_lines(console, [f"Assignment: {out / 'assignment'} (README.md and its pictures)"], wrap=False)
+        write_assignment(report, report_folder / "assignment", arguments.budget)
+        print_lines(console, [f"Assignment: {report_folder / 'assignment'} (README.md and its pictures)"], wrap=False)
     _write_files(arguments, report, tuned)
     return 0
 
 
 def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") -> None:
-    from src.report.latex import latex
+    from src.report.latex import latex_table
     from src.report.table import csv_content, curves_csv
 
     if arguments.csv is not None:
-        write(arguments.csv, csv_content(report.frame))
+        write_output(arguments.csv, csv_content(report.frame))
     if arguments.curves is not None:
-        write(arguments.curves, curves_csv(report.results.epochs))
+        write_output(arguments.curves, curves_csv(report.results.epochs))
     if arguments.latex is not None:
-        write(arguments.latex, latex(report.results, report.frame))
+        write_output(arguments.latex, latex_table(report.results, report.frame))
     if arguments.json is not None:
         results = report.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
-        write(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
+        write_output(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _compare_tuned(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
+def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """Compare the values of a key, each with its best other settings, and print the result."""
-    from src.errors.atlas import right_by_run
+    from src.errors.atlas import correct_by_run
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned
 
-    comparison = tuned(report.results, key, right_by_run(report.atlases))
+    comparison = tuned(report.results, key, correct_by_run(report.atlases))
     console.print()
     for row in comparison.rows:
         spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
         accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
-        print_lines(console, [f"{row.level}: {row.cell}, {accuracies}"], wrap=False)
+        print_lines(console, [f"best cell for {row.level}: {row.cell} ({accuracies})"], wrap=False)
     print_lines(console, comparison.sentences)
     return comparison
 

@@ -26,7 +26,7 @@ from src.options import (
     Schedule,
     TrackingOption,
 )
-from src.schema import REQUIRED, Key, Options, flatten_dataclass, group_schema, key, schema
+from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
 
 
 @dataclass
@@ -44,7 +44,7 @@ class SweepLimits:
     """The limits of one sweep, and its combinations if they form no grid; these keys do not affect a job's results."""
 
     max_jobs: int = key(200, at_least=1)
-    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # copied per object
+    cells: list[str] = key([], example='["norm=none","norm=gn norm.groups=2,4"]')  # noqa: RUF009  # `key` copies it
     on_failure: str = key("continue", choices=("continue", "stop"))
     same_failures: int = key(3, at_least=1)
 
@@ -86,12 +86,12 @@ OPTIONS: Mapping[str, Options] = {
 
 
 def _all_keys() -> dict[str, Key]:
-    keys_without_groups = schema(Config)
+    keys_without_groups = class_keys(Config)
     keys: dict[str, Key] = {}
     for name in (item.name for item in fields(Config)):
         if name in OPTIONS:
             default_option = NoAugmentation.name if name == "augmentation" else None
-            keys |= group_schema(name, OPTIONS[name], default_option)
+            keys |= group_keys(name, OPTIONS[name], default_option)
         else:
             keys |= {path: item for path, item in keys_without_groups.items() if path.split(".")[0] == name}
     return keys
@@ -100,7 +100,7 @@ def _all_keys() -> dict[str, Key]:
 KEYS = _all_keys()
 """All keys of the configuration by dotted path, including the keys of all options."""
 _OPTION_KEYS = {
-    (section, name): schema(option, f"{section}.") for section in OPTIONS for name, option in OPTIONS[section].items()
+    (group, name): class_keys(option, f"{group}.") for group in OPTIONS for name, option in OPTIONS[group].items()
 }
 # The parts of the configuration that decide a job's results; only these can be swept.
 JOB_PARTS = (
@@ -109,34 +109,30 @@ JOB_PARTS = (
 )
 
 
-def part_of_a_job(path: str) -> bool:
+def affects_results(path: str) -> bool:
     """Whether the key with this dotted path affects a job's results; only such keys can be swept."""
     return path.split(".")[0] in JOB_PARTS
 
 
-def stored_option(group: str, stored: Mapping[str, Any]) -> Any:
+def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
     """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
-    known = {item.name for item in fields(option)}
-    return option(**{name: value for name, value in stored.items() if name in known})
+    field_names = {item.name for item in fields(option)}
+    return option(**{name: value for name, value in stored.items() if name in field_names})
 
 
-class UnusedKey(BadInput):
+class UnusedKeyError(BadInput):
     """The error for a key that the chosen option of its group does not have, such as norm.groups with norm=bn."""
 
     def __init__(self, item: Key, value: Any, option: str) -> None:
         self.section = item.path.split(".")[0]
-        readers = ", ".join(f"{self.section}={name}" for name in item.read_by)
+        reading_options = ", ".join(f"{self.section}={name}" for name in item.read_by)
         write = f"{self.section}={item.read_by[0]} {shlex.quote(f'{item.path}={value}')}"
-        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", readers, write)
+        super().__init__(f"{item.path}={value}: {self.section}={option} does not read it", reading_options, write)
 
 
-def check(config: Config) -> None:
-    """Check that a job can be trained with this configuration.
-
-    Raises:
-        BadInput: if it cannot; the message names the key, its value, the valid values and an example.
-    """
+def check_config(config: Config) -> None:
+    """Raise BadInput, with the key, its valid values and an example, if a job cannot use this configuration."""
     for path, value in flatten_dataclass(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
@@ -156,11 +152,7 @@ def check(config: Config) -> None:
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:
-    """Check the value of one key of an option, such as `groups` of the option `gn` in the group `norm`.
-
-    Raises:
-        BadInput: if the value is missing or not valid.
-    """
+    """Raise BadInput if a key of an option, such as `groups` of `gn` in the group `norm`, lacks a valid value."""
     item = _OPTION_KEYS[section, option][f"{section}.{name}"]
     if value == REQUIRED or (value is None and not item.optional):
         raise BadInput(f"{section}={option} needs {item.path}", item.allowed, f"{item.path}={item.placeholder}")

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 Item = TypeVar("Item")
-SHOW_AFTER = 2.0  # seconds before a progress bar appears
-UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))  # seconds in each unit
+BAR_DELAY = 2.0  # seconds before a progress bar appears
+TIME_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))  # seconds in each unit
 
 
 class SteadyConsole(Console):
@@ -20,7 +20,7 @@ class SteadyConsole(Console):
         self.quiet = True
 
 
-def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
+def progress_bar(items: Sequence[Item], description: str) -> Iterator[Item]:
     """Yield the items one by one; on a terminal, show a progress bar after two seconds."""
     console = SteadyConsole(stderr=True)
     if not console.is_terminal:
@@ -28,16 +28,16 @@ def progress_bar(items: Sequence[Item], doing: str) -> Iterator[Item]:
         return
     started = time.monotonic()
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(doing, total=len(items), visible=False)
-        for done, item in enumerate(items):
-            progress.update(task, completed=done, visible=time.monotonic() - started > SHOW_AFTER)
+        task = progress.add_task(description, total=len(items), visible=False)
+        for finished_count, item in enumerate(items):
+            progress.update(task, completed=finished_count, visible=time.monotonic() - started > BAR_DELAY)
             yield item
 
 
 def duration_text(seconds: float) -> str:
     """Return a duration in its two largest units, such as `2 min 5 s`."""
     seconds_left, parts = max(round(seconds), 0), []
-    for size, unit in UNITS:
+    for size, unit in TIME_UNITS:
         if seconds_left >= size:
             parts.append(f"{seconds_left // size} {unit}")
         seconds_left %= size

@@ -55,7 +55,7 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
             remove_partial_files(folder)
             resume = can_resume(job, config)
             if not resume:
-                drop_checkpoints(folder)  # before the new journal, which would otherwise find them
+                drop_checkpoints(folder)  # checkpoints of an earlier attempt must be gone before the new journal exists
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
                     return _train_and_test(config, job, journal, listener, live)
@@ -85,7 +85,7 @@ def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: 
     torch.set_num_threads(config.threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # the call takes 1 s, so avoid it
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # skips a call that takes 1 s
         torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
     images, splits = load_splits(config.data)

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REFRESH = 0.5  # seconds between updates within an epoch; each update waits for the device
+UPDATE_INTERVAL = 0.5  # seconds between updates within an epoch; each update waits for the device
 
 
 @dataclass(frozen=True)
 class Update:
     """A job's progress at one moment."""
 
-    done: float  # share of all steps, 0 to 1
+    share_done: float  # share of all steps, 0 to 1
     epoch: int
     epochs: int
     loss: float
     accuracy: float  # on training images, 0 to 1
-    rate: float  # images per second
-    line: str = ""  # describes the epoch that has just ended; empty within an epoch
+    images_per_second: float
+    epoch_line: str = ""  # describes the epoch that has just ended; empty within an epoch
 
 
 Listener = Callable[[Update], None]
@@ -34,8 +34,8 @@ Listener = Callable[[Update], None]
 
 def print_epochs(update: Update) -> None:
     """Print one line per epoch on the error stream."""
-    if update.line:
-        say(update.line)
+    if update.epoch_line:
+        say(update.epoch_line)
 
 
 class Progress:
@@ -52,14 +52,14 @@ class Progress:
 
     def step(self, epoch: int, history: "History") -> None:
         """Send an update if half a second has passed; call this method after each step. Epochs count from 1."""
-        now = time.perf_counter()
-        if not self._live or now - self._last_time < REFRESH:
+        current_time = time.perf_counter()
+        if not self._live or current_time - self._last_time < UPDATE_INTERVAL:
             return
-        done = len(history)
+        finished_steps = len(history)
         loss, _, hits = history.steps(50).mean(dim=0).tolist()
-        rate = (done - self._last_step) * self._batch_size / (now - self._last_time)
-        self._last_time, self._last_step = now, done
-        share = (epoch - 1 + done / self._steps) / self._epochs
+        rate = (finished_steps - self._last_step) * self._batch_size / (current_time - self._last_time)
+        self._last_time, self._last_step = current_time, finished_steps
+        share = (epoch - 1 + finished_steps / self._steps) / self._epochs
         self._listener(Update(share, epoch, self._epochs, loss, hits / self._batch_size, rate))
 
     def epoch(self, epoch: int, metrics: Mapping[str, float], images: int) -> None:

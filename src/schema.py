@@ -115,8 +115,8 @@ class Key:
             int: "an integer",
             float: "a finite number",
             bool: "true or false",
-            str: "a text",
-            list[str]: "a list of texts",
+            str: "text",
+            list[str]: "a list of strings",
         }[self._plain_type]
         limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
         return f"{type_text} {limits_text}".strip() + (" or null" if self.nullable else "")
@@ -138,16 +138,16 @@ class Key:
             return self.optional
         kind = self._plain_type
         if kind is str:
-            right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+            has_right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:
-            right_type = isinstance(value, bool)
+            has_right_type = isinstance(value, bool)
         elif kind == list[str]:
-            right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            has_right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
         elif kind is int:
-            right_type = isinstance(value, int) and not isinstance(value, bool)
+            has_right_type = isinstance(value, int) and not isinstance(value, bool)
         else:
-            right_type = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
-        return right_type and (not self.choices or str(value) in self.choices) and self._in_range(value)
+            has_right_type = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+        return has_right_type and (not self.choices or str(value) in self.choices) and self._in_range(value)
 
     def _in_range(self, value: Any) -> bool:
         comparisons = {
@@ -159,15 +159,11 @@ class Key:
         return all(comparisons[word](limit) for word, limit in self.limits.items())
 
     def check(self, value: Any) -> None:
-        """Check that a value has the right type and is in range.
-
-        Raises:
-            BadInput: if it is not valid; the message names the key, the value and the valid values.
-        """
+        """Raise BadInput, with the key and its valid values, if a value has a wrong type or is out of range."""
         if not self.accepts(value):
-            shown = "null" if value is None else value
+            value_text = "null" if value is None else value
             write = shlex.quote(f"{self.path}={self.placeholder}")
-            raise BadInput(f"{self.path}={shown} cannot be used", self.allowed, write)
+            raise BadInput(f"{self.path}={value_text} cannot be used", self.allowed, write)
 
 
 def _is_finite(number: float) -> bool:
@@ -196,8 +192,8 @@ def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def schema(node: Any, prefix: str = "") -> dict[str, Key]:
-    """Return the keys of a dataclass by dotted path, without the keys of options (see `group_schema`)."""
+def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:
+    """Return the keys of a dataclass by dotted path, without the keys of options (see `group_keys`)."""
     keys: dict[str, Key] = {}
     types = typing.get_type_hints(node)
     for item in dataclasses.fields(node):
@@ -207,21 +203,21 @@ def schema(node: Any, prefix: str = "") -> dict[str, Key]:
             metadata = item.metadata or {"limits": {}, "choices": (), "example": ""}
             keys[path] = Key(path, kind, default, **metadata, nullable=isinstance(kind, UnionType))
         elif not (isinstance(kind, type) and issubclass(kind, Option)):
-            keys |= schema(kind, f"{path}.")
+            keys |= class_keys(kind, f"{path}.")
     return keys
 
 
-def group_schema(group: str, options: Options, off: str | None = None) -> dict[str, Key]:
+def group_keys(group: str, options: Options, default_option: str | None = None) -> dict[str, Key]:
     """Return the keys of all options of a configuration group by dotted path.
 
     A key that only some options have is null for the other options.  Jobs from before a group
-    existed count as jobs with its option `off`, so their hash keys do not change.
+    existed count as jobs with its option `default_option`, so their hash keys do not change.
     """
     name = f"{group}.name"
-    keys = {name: Key(name, str, off or REQUIRED, {}, tuple(options), "", nullable=False)}
+    keys = {name: Key(name, str, default_option or REQUIRED, {}, tuple(options), "", nullable=False)}
     readers: dict[str, list[str]] = {}
     for option, kind in options.items():
-        for path, item in schema(kind, f"{group}.").items():
+        for path, item in class_keys(kind, f"{group}.").items():
             keys.setdefault(path, item)
             readers.setdefault(path, []).append(option)
     return {path: _with_readers(item, readers.get(path, ()), options) for path, item in keys.items()}

@@ -12,8 +12,8 @@ import select
 import sys
 from typing import Any
 
-OUTPUT, ERRORS = 1, 2  # the file descriptors of stdout and stderr
-LEAST_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
+STDOUT_DESCRIPTOR, STDERR_DESCRIPTOR = 1, 2  # the file descriptors of stdout and stderr
+MIN_TERMINAL_SIZE = {"COLUMNS": 20, "LINES": 1}  # a terminal with a smaller size counts as one of unknown size
 
 
 class SteadyFile(io.FileIO):
@@ -21,15 +21,15 @@ class SteadyFile(io.FileIO):
 
     def __init__(self, descriptor: int, error: OSError | None = None) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._error = error  # the first error; set from the start for a stream that the shell has closed
+        self._error = error  # the latest error; a stream that the shell has closed starts with one
 
     def write(self, data: Any) -> int:
         """Write all bytes, or drop the bytes that cannot be written; returns the number of bytes in `data`."""
         try:
             self._write_all(data)
         except OSError as error:
-            if self._error is None and self.fileno() == OUTPUT and error.errno != errno.EPIPE:
-                _report_loss(error)
+            if self._error is None and self.fileno() == STDOUT_DESCRIPTOR and error.errno != errno.EPIPE:
+                _report_lost_output(error)
             self._error = error
         return memoryview(data).nbytes
 
@@ -56,11 +56,11 @@ def make_output_steady() -> None:
     replaced, for example in a notebook, stays unchanged.
     """
     closed_descriptors = _open_closed_descriptors()
-    sys.stdout = _steady_stream(sys.stdout, OUTPUT, closed_descriptors)
-    sys.stderr = _steady_stream(sys.stderr, ERRORS, closed_descriptors)
-    for name, least in LEAST_SIZE.items():
+    sys.stdout = _steady_stream(sys.stdout, STDOUT_DESCRIPTOR, closed_descriptors)
+    sys.stderr = _steady_stream(sys.stderr, STDERR_DESCRIPTOR, closed_descriptors)
+    for name, least_size in MIN_TERMINAL_SIZE.items():
         size = os.environ.get(name, "")
-        if size.isdigit() and int(size) < least:
+        if size.isdigit() and int(size) < least_size:
             del os.environ[name]
 
 
@@ -78,15 +78,15 @@ def write_result(content: bytes) -> None:
 def _open_closed_descriptors() -> set[int]:
     """Open /dev/null on closed standard descriptors, because the next opened file would otherwise get the output."""
     closed_descriptors = set()
-    for descriptor in (0, OUTPUT, ERRORS):
+    for descriptor in (0, STDOUT_DESCRIPTOR, STDERR_DESCRIPTOR):
         try:
             os.fstat(descriptor)
         except OSError:
             closed_descriptors.add(descriptor)
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
+            null_descriptor = os.open(os.devnull, os.O_RDWR)
+            if null_descriptor != descriptor:
+                os.dup2(null_descriptor, descriptor)
+                os.close(null_descriptor)
             os.set_inheritable(descriptor, True)
     return closed_descriptors
 
@@ -104,14 +104,14 @@ def _steady_stream(stream: Any, descriptor: int, closed_descriptors: set[int]) -
     return io.TextIOWrapper(
         buffer,
         getattr(stream, "encoding", "utf-8"),
-        "replace" if descriptor == OUTPUT else "backslashreplace",
+        "replace" if descriptor == STDOUT_DESCRIPTOR else "backslashreplace",
         line_buffering=getattr(stream, "line_buffering", True),
         write_through=unbuffered,
     )
 
 
-def _report_loss(error: OSError) -> None:
+def _report_lost_output(error: OSError) -> None:
     """Print on the error stream that the standard output is lost."""
-    line = f"normlab: standard output cannot be written and is dropped: {error.strerror}\n"
+    line = f"normlab: standard output cannot be written, so its text is lost: {error.strerror}\n"
     with contextlib.suppress(OSError):
-        os.write(ERRORS, line.encode())
+        os.write(STDERR_DESCRIPTOR, line.encode())

@@ -11,11 +11,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from src.bad_input import out_of_memory
+from src.bad_input import out_of_memory_refusal
 from src.standard_streams import make_output_steady
 
-LEAST_ADDRESSES = 600_000_000  # bytes of address space; comparing and syncing both fail with less
-COLLECT_AFTER = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
+MIN_ADDRESS_SPACE = 600_000_000  # bytes of address space; comparing and syncing both fail with less
+COLLECTION_THRESHOLD = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
 
 
 def prepare_process() -> None:
@@ -26,21 +26,21 @@ def prepare_process() -> None:
     make_output_steady()
     # Imports create 300,000 objects that live until the command ends.  Searching them for garbage takes a quarter of
     # the import time, and 0.8 s at exit.
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(COLLECTION_THRESHOLD)
     atexit.register(gc.freeze)
     if "ipykernel" not in sys.modules:  # a notebook keeps its own settings
-        _print_warnings()
+        _never_raise_warnings()
         _ignore_matplotlib_settings()
 
 
 def check_address_space() -> None:
     """Raise `BadInput` if `ulimit -v` is too small to load the libraries; some of them would end the process."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
-        raise out_of_memory()
+    if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
+        raise out_of_memory_refusal()
 
 
-def docstring(file: str) -> str:
+def read_docstring(file: str) -> str:
     """Return the docstring in a module's file; `PYTHONOPTIMIZE=2` removes docstrings from imported modules."""
     return ast.get_docstring(ast.parse(Path(file).read_text(encoding="utf-8"))) or ""
 
@@ -50,27 +50,27 @@ def _ignore_matplotlib_settings() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # matplotlib warns if the home folder is read-only
     os.environ["MATPLOTLIBRC"] = os.devnull  # overrides the settings file in the user's configuration folder
     if Path("matplotlibrc").exists():  # the file would override MATPLOTLIBRC, and a damaged file breaks the import
-        here = Path.cwd()
+        current_folder = Path.cwd()
         os.chdir(Path(os.devnull).parent)
         try:
             import matplotlib  # noqa: F401  # matplotlib reads its settings once, at its first import
         finally:
-            os.chdir(here)
+            os.chdir(current_folder)
 
 
-def _print_warnings() -> None:
+def _never_raise_warnings() -> None:
     """Print the warnings that `PYTHONWARNINGS=error` or `-W error` would raise: no warning may end a sweep."""
-    if [*map(_as_default, sys.warnoptions)] == sys.warnoptions:
+    if [*map(_to_default, sys.warnoptions)] == sys.warnoptions:
         return
     # multiprocessing passes these options to its processes and removes "error::BytesWarning" of `python -bb` by name.
-    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _as_default(text) for text in sys.warnoptions]
+    sys.warnoptions[:] = [text if text == "error::BytesWarning" else _to_default(text) for text in sys.warnoptions]
     if "PYTHONWARNINGS" in os.environ:
-        os.environ["PYTHONWARNINGS"] = ",".join(map(_as_default, os.environ["PYTHONWARNINGS"].split(",")))
+        os.environ["PYTHONWARNINGS"] = ",".join(map(_to_default, os.environ["PYTHONWARNINGS"].split(",")))
     filters: list[tuple[object, ...]] = warnings.filters  # type: ignore[assignment]  # typeshed declares `filters` as an immutable sequence
     filters[:] = [("default", *rest) if action == "error" else (action, *rest) for action, *rest in filters]
-    warnings.simplefilter("default", append=True)  # makes the module read the changed filters
+    warnings.simplefilter("default", append=True)  # tells the module that the filters have changed
 
 
-def _as_default(option: str) -> str:
+def _to_default(option: str) -> str:
     """Return a `-W` option with its action `error`, or an abbreviation such as `err`, replaced by `default`."""
     return re.sub(r"^\s*(e|er|err|erro|error)\s*(?=:|$)", "default", option)

@@ -19,6 +19,6 @@ def raise_on_sigterm() -> None:
         signal.signal(signal.SIGHUP, _terminate)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends SIGHUP twice: from shell and kernel
-    raise Terminated(f"signal {number}")
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # when a terminal closes, the shell and the kernel each send a SIGHUP
+    raise Terminated(f"received signal {signal_number}")

@@ -11,22 +11,22 @@ missing, 130 for Ctrl-C.
 import sys
 from pathlib import Path
 
-from src.bad_input import BadInput, out_of_memory
+from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import Parser, check_current_folder, typed_path
 from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
-from src.startup import check_address_space, docstring, prepare_process
+from src.startup import check_address_space, prepare_process, read_docstring
 from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
     """Run `python -m src.sync` with the command line's arguments."""
     prepare_process()
-    parser = Parser("sync", docstring(__file__))
-    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; repeatable")
-    parser.add_argument("--uri", help="the store's address (default: MLFLOW_TRACKING_URI, else mlflow.db here)")
-    parser.add_argument("--experiment", default="normlab", help="default: %(default)s, or MLFLOW_EXPERIMENT_NAME")
+    parser = Parser("sync", read_docstring(__file__))
+    parser.add_argument("--sweep", metavar="ID", action="append", help="first digits of a sweep's id; can be repeated")
+    parser.add_argument("--uri", help="address of the MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db)")
+    parser.add_argument("--experiment", default="normlab", help="default: MLFLOW_EXPERIMENT_NAME, or %(default)s")
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help="default: %(default)s")
     try:
         check_current_folder()
@@ -36,7 +36,7 @@ def main() -> None:
         settings = Tracking("sqlite", arguments.uri, arguments.experiment)
         sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
     except (BadInput, MemoryError) as error:
-        print(error if isinstance(error, BadInput) else out_of_memory(), file=sys.stderr)
+        print(error if isinstance(error, BadInput) else out_of_memory_refusal(), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -51,12 +51,12 @@ def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:
     check_address(settings, "--uri")
     from src.tracking.session import Tracker  # after the checks, because it imports mlflow
 
-    delivered = True
+    all_delivered = True
     for sweep in sweeps:
         tracker = Tracker(settings, sweep, multirun, lambda line: print(line, file=sys.stderr), by_sync=True)
         tracker.open()
-        delivered &= tracker.close()
-    return 0 if delivered else 3
+        all_delivered &= tracker.close()
+    return 0 if all_delivered else 3
 
 
 if __name__ == "__main__":

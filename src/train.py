@@ -23,16 +23,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from src.bad_input import BadInput, out_of_memory
+from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF_FOLDER), config_name="config")
 def job(composed: DictConfig) -> float:
     """Train one job for one of Hydra's own launchers; returns the validation accuracy, 0 to 1."""
     from src.job import run_job  # imports torch, which a mistyped command must not wait for
@@ -47,11 +47,11 @@ def main() -> None:
     lacks something (`python -m src.sync` delivers it), 130 for Ctrl-C, 143 for SIGTERM and SIGHUP.
     """
     prepare_process()
-    with _process_restored_at_end():
-        _run(os.environ.get("HYDRA_FULL_ERROR") == "1")
+    with _restore_process_at_end():
+        _run_command(os.environ.get("HYDRA_FULL_ERROR") == "1")
 
 
-def _run(wants_traceback: bool) -> None:
+def _run_command(wants_traceback: bool) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, and this function prints them
     raise_on_sigterm()
     try:
@@ -73,23 +73,26 @@ def _run(wants_traceback: bool) -> None:
 def _status_and_message(error: Exception) -> tuple[int, str]:
     """Return the exit status and the message for an error; an empty message stands for the traceback."""
     if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
-        return 2, refusal(error)
+        return 2, error_message(error)
     if isinstance(error, OSError):
-        problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write")
-        return 2, str(problem) if error.filename is not None else ""  # no file: for example, a connection was lost
+        problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write to")
+        return 2, str(problem) if error.filename is not None else ""  # a lost connection, for example, names no file
     if isinstance(error, MemoryError):
-        return 2, str(out_of_memory())
+        return 2, str(out_of_memory_refusal())
     if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job
         return 1, f"normlab: {error}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = {frame.f_globals.get("__name__", "") for frame in frames} - {__name__}
     in_normlab = any(module.startswith(("src.", "hydra_plugins.normlab.")) for module in modules)
-    sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # then jobs may have run
-    return 1 if sweep_began else 2, "" if in_normlab else f"{refusal(error)}\n  HYDRA_FULL_ERROR=1 shows more"
+    sweep_began = any(frame.f_code.co_name == "sweep" for frame in frames)  # if so, jobs may have run
+    return (
+        1 if sweep_began else 2,
+        "" if in_normlab else f"{error_message(error)}\n  HYDRA_FULL_ERROR=1 shows the traceback",
+    )
 
 
 @contextlib.contextmanager
-def _process_restored_at_end() -> Iterator[None]:
+def _restore_process_at_end() -> Iterator[None]:
     """Undo the command's changes to its process at its end, because a notebook may call `main` more than once."""
     previous_setting, arguments = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
     stored_configs = dict(ConfigStore.instance().repo)
@@ -109,7 +112,7 @@ def _process_restored_at_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def refusal(error: Exception) -> str:
+def error_message(error: Exception) -> str:
     """Return the first three lines of an error's message; Hydra's errors start with the mistake and add a grammar."""
     for candidate in (error, error.__cause__):  # Hydra wraps errors that a launcher raises
         if isinstance(candidate, BadInput):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 3, 7, 10**12, 10**30, 0.5, -0.5, 1e308, float("inf"), float("nan")),
@@ -57,7 +57,7 @@ def retype(path: Path, chance: random.Random) -> None:
     if path.suffix == ".jsonl":
         records = read_journal(path)
         change(records[chance.randrange(len(records))], chance)
-        path.write_bytes(b"".join(map(encode, records)))
+        path.write_bytes(b"".join(map(encode_record, records)))
         return
     tree = json.loads(path.read_bytes())
     if chance.random() < 0.1:
@@ -96,7 +96,7 @@ def reorder(path: Path, chance: random.Random) -> None:
         records.insert(other, records[place])
     else:
         records[place], records[other] = records[other], records[place]
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
 
 
 def rewrite(path: Path, chance: random.Random) -> None:

@@ -1,6 +1,6 @@
 """Journals of made-up jobs that were trained in different environments."""
 
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 
 USUAL = {"torch": "2.14.0", "cpu": "EPYC", "cpu capability": "AVX512"}
 
@@ -13,4 +13,4 @@ def write_environments(world, sweep, changes):
         found = {"device": "cpu"} | USUAL | changes.get(position, {})
         records[1]["device"] = found.pop("device")
         records[0]["environment"] = {name: value for name, value in found.items() if value is not None}
-        path.write_bytes(b"".join(map(encode, records)))
+        path.write_bytes(b"".join(map(encode_record, records)))

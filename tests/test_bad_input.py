@@ -15,7 +15,7 @@ from src.bad_input import BadInput, as_one_word
 from src.data.images import Source
 from src.data.sizes import check_sizes
 from src.options import Synthetic
-from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
 from tests.conftest import files_below, python
 
 # MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
@@ -36,7 +36,7 @@ QUICK = [
     ("norm=batchnrom", ["norm=batchnrom", "did you mean bn", "bn, gn, in, ln, none"]),
     ("nrom=bn", ["nrom", "did you mean norm"]),
     ("reg.l3=0", ["l3", "l1, l2, dropout, label_smoothing"]),
-    ("norm=[bn,gn]", ["one choice", "-m norm=bn,gn"]),
+    ("norm=[bn,gn]", ["one option", "-m norm=bn,gn"]),
     ("reg=l1", ["regularization=l1", "reg.l1="]),
     ("reg.l1=abc", ["reg.l1=abc", "number >= 0"]),
     ("reg.l1=", ["reg.l1", "number >= 0"]),
@@ -63,8 +63,8 @@ QUICK = [
     ("norm=null", ["norm=none"]),
     ("norm=", ["norm=none"]),
     ("+a.b.c=1", ["a.b.c"]),
-    ("+norm.eps=1", ["norm.eps exists already"]),
-    ("-m norm=bn,,gn", ["empty value in norm"]),
+    ("+norm.eps=1", ["norm.eps already exists"]),
+    ("-m norm=bn,,gn", ["norm has an empty value"]),
     ("-m optimizer.lr=interval(0,1)", ["choice() or range()"]),
     ("norm=bn norm.groups=2", ["norm.groups=2", "norm=bn does not read it", "norm=gn"]),
     ("norm=bn norm=gn", ["given twice", "-m norm="]),
@@ -107,8 +107,8 @@ QUICK = [
     ("--bogus", ["--bogus"]),
     ("--cfg job norm=gn,ln", ["--cfg shows one configuration", "write: norm=gn"]),
     ("tracking.uri=foo", ["tracking.uri=foo", "sqlite:///FILE, http://HOST:PORT, postgresql://"]),
-    ("tracking.uri=./mlruns", ["tracking.uri=./mlruns", "no folders"]),
-    ("tracking.uri=file:mlruns", ["tracking.uri=file:mlruns", "no folders"]),
+    ("tracking.uri=./mlruns", ["tracking.uri=./mlruns", "cannot open folders"]),
+    ("tracking.uri=file:mlruns", ["tracking.uri=file:mlruns", "cannot open folders"]),
     ("tracking.uri=foo://user:secret@host", ["tracking.uri", "MLFLOW_TRACKING_URI in the environment"]),
     ("hydra.sweep.dir=x", ["hydra.sweep.dir", "chooses the folder of each job"]),
     ("+hydra.sweep.subdir=x", ["hydra.sweep.subdir", "chooses the folder of each job"]),
@@ -119,7 +119,7 @@ QUICK = [
     ("hydra/hydra_logging=default", ["hydra/hydra_logging"]),
     ("hydra/sweeper=basic", ["hydra/sweeper", "chooses the folder of each job"]),
     ("hydra/sweeper=grid hydra.verbose=true epochs=0", ["epochs=0"]),  # Hydra's other keys are accepted
-    ("hydra.sweeper.params.seed=0,1", ["there is none", "write: seed=0,1"]),
+    ("hydra.sweeper.params.seed=0,1", ["this command chooses none", "write: seed=0,1"]),
     ("experiment=norms hydra.sweeper.params.seed=-5", ["seed=-5"]),
     ("data=synthetic data.images=10", ["1 to 9", "write: data.validation=1 data.batch_size=9"]),
     ("data=synthetic data.images=1", ["data.images=1", "2 images or more"]),
@@ -134,11 +134,11 @@ QUICK = [
     ("seed=0x10", ["seed=0x10", "integer >= 0"]),
     ("seed=1.0", ["seed=1.0", "integer >= 0"]),
     ("epochs=1e3", ["epochs=1000.0", "integer >= 1"]),
-    ("reg.l1=1e-5,", ["empty value in reg.l1"]),
+    ("reg.l1=1e-5,", ["reg.l1 has an empty value"]),
     ("-m norm=bn,gn reg.l1=", ["reg.l1=", "number >= 0"]),
     ("norm=bñ", ["norm=bñ", "bn, gn, in, ln, none"]),
     ("data.limit=true", ["data.limit=True", "integer >= 1 or null"]),
-    ("data.root=true", ["data.root=True", "a text or null"]),
+    ("data.root=true", ["data.root=True", "text or null"]),
     (f"data.root={'x' * 5000}", ["data.root=xxx", "File name too long"]),
     ("hydra.job.env_set.X=1", ["hydra.job.env_set.X", "in the shell"]),
     ("tracking.uri=sqlite:///.", ["tracking.uri=sqlite:///.", "is a folder"]),
@@ -167,7 +167,7 @@ def test_a_dry_run_imports_neither_mlflow_nor_matplotlib_and_leaves_no_files(tmp
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "14 jobs, varying norm.name, norm.groups, seed; 0 finished before" in lines[0]
+    assert "14 jobs (varied keys: norm.name, norm.groups, seed), 0 already finished" in lines[0]
     assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
     assert lines[-1] == "dry run (plan=true): nothing was trained"
     assert files_below(tmp_path) == []
@@ -224,11 +224,11 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         Path(name).mkdir()
-    check_words("data.root=one,two")
-    check_words("data.root=null,one")
-    check_words("data.root=one,two/..")
+    check_typed_words("data.root=one,two")
+    check_typed_words("data.root=null,one")
+    check_typed_words("data.root=one,two/..")
     with pytest.raises(BadInput, match="no three"):
-        check_words("data.root=one,two,three")
+        check_typed_words("data.root=one,two,three")
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_existing_folders_may_be_swept(tmp_path, monkeypatch):
 )
 def test_a_quoted_correction_keeps_the_value(name):
     (word,) = shlex.split(as_one_word("data.root", name))
-    override = parse(word, option_groups())
-    assert values_of(override, option_groups()) == [name]
+    override = parse_word(word, option_groups())
+    assert override_values(override, option_groups()) == [name]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_quoted_correction_keeps_the_value(name):
     [
         ("nonsense", ["MLFLOW_TRACKING_URI=nonsense", "sqlite:///FILE"]),
         (" ", ["MLFLOW_TRACKING_URI", "sqlite:///FILE"]),
-        ("file:///tmp", ["MLFLOW_TRACKING_URI=file:///tmp", "no folders"]),
+        ("file:///tmp", ["MLFLOW_TRACKING_URI=file:///tmp", "cannot open folders"]),
         ("http://", ["MLFLOW_TRACKING_URI=http://", "no host"]),
         ("http://host:port", ["MLFLOW_TRACKING_URI is not a valid address"]),
         ("postgresql://me:pass/word@127.0.0.1:1/x", ["MLFLOW_TRACKING_URI is not a valid address", "%2F"]),
@@ -275,7 +275,7 @@ def test_an_empty_experiment_variable_means_the_default(command):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["from a later MLflow"]),
+        ("DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('ffffffffffff')", ["needs a later MLflow"]),
         ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
     ],
 )
@@ -374,26 +374,26 @@ CORRECTIONS = [
 ]
 
 
-def check_words(*words: str) -> None:
+def check_typed_words(*words: str) -> None:
     groups = option_groups()
-    check_text(words, groups)
-    check_overrides([parse(word, groups) for word in words], groups)
+    check_words(words, groups)
+    check_overrides([parse_word(word, groups) for word in words], groups)
 
 
 @pytest.mark.parametrize(("typed", "correction"), CORRECTIONS)
 def test_a_correction_is_accepted(typed, correction):
     with pytest.raises(BadInput) as refused:
-        check_words(typed)
+        check_typed_words(typed)
     assert str(refused.value).endswith(f"\n  write: {correction}")
     for word in correction.removeprefix("-m ").split(" or "):
         word = shlex.split(word)[0] if word.startswith("'") else word
-        check_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
+        check_typed_words(word.replace("VALUE", "1").replace("INTEGER", "1").replace("NUMBER", "1"))
 
 
 def test_only_a_similar_word_is_suggested():
     for typed, suggested in (("schedule=linear", False), ("schedule=cosin", True), ("foo=1", False), ("epoch=1", True)):
         with pytest.raises(BadInput) as refused:
-            check_words(typed)
+            check_typed_words(typed)
         assert ("did you mean" in str(refused.value)) == suggested, typed
 
 

@@ -12,11 +12,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF, option_groups
-from src.sweep.suggestions import NODES
+from src.sweep.overrides import CONF_FOLDER, option_groups
+from src.sweep.suggestions import GROUP_NODES
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = option_groups()
@@ -69,7 +69,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def hydra() -> Iterator[None]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
         yield
 
 
@@ -93,18 +93,18 @@ def set_leaf(config: Config, path: str, value: object) -> None:
 
 def refusal(config: Config) -> str:
     with pytest.raises(BadInput) as refused:
-        check(config)
+        check_config(config)
     assert len(str(refused.value).splitlines()) <= 3
     return str(refused.value)
 
 
 def test_the_defaults_can_be_trained(composed):
-    check(composed())
+    check_config(composed())
 
 
 @pytest.mark.parametrize("option", EVERY_OPTION)
 def test_every_option_composes_over_the_schema_and_can_be_trained(option, composed):
-    check(composed(option, *MUST_GIVE.get(option, [])))
+    check_config(composed(option, *MUST_GIVE.get(option, [])))
 
 
 @pytest.mark.parametrize("preset", GROUPS["experiment"])
@@ -122,14 +122,14 @@ def test_every_name_that_the_schema_knows_has_a_file_and_the_other_way_round():
 def test_an_options_file_is_named_for_what_it_chooses():
     for section in OPTIONS:
         for option in GROUPS[section]:
-            assert OmegaConf.load(CONF / section / f"{option}.yaml").name == option
+            assert OmegaConf.load(CONF_FOLDER / section / f"{option}.yaml").name == option
 
 
 @pytest.mark.parametrize("option", EVERY_OPTION)
 def test_an_options_file_sets_exactly_what_the_option_reads(option):
     group, name = option.split("=")
-    node = NODES.get(group, group)
-    given = set(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    node = GROUP_NODES.get(group, group)
+    given = set(OmegaConf.load(CONF_FOLDER / group / f"{name}.yaml"))
     read = {
         path.rpartition(".")[2]
         for path, key in KEYS.items()
@@ -138,20 +138,22 @@ def test_an_options_file_sets_exactly_what_the_option_reads(option):
     assert given == read - ({"system_metrics"} if option == "tracking=none" else set())
 
 
-YAML_LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in sorted(CONF.rglob("*.yaml"))}
+YAML_LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in sorted(CONF_FOLDER.rglob("*.yaml"))}
 
 
 @pytest.mark.parametrize("path", [path for path in KEYS if not path.endswith(".name")])
 def test_every_key_is_explained_where_it_is_set(path):
     section, _, name = path.rpartition(".")
-    group = {node: group for group, node in NODES.items()}.get(section, section)
-    files = sorted((CONF / group).glob("*.yaml")) if group else []
+    group = {node: group for group, node in GROUP_NODES.items()}.get(section, section)
+    files = sorted((CONF_FOLDER / group).glob("*.yaml")) if group else []
     assert any(
-        re.match(rf" *{name}: \S+ +# \S", line) for file in files or [CONF / "config.yaml"] for line in YAML_LINES[file]
+        re.match(rf" *{name}: \S+ +# \S", line)
+        for file in files or [CONF_FOLDER / "config.yaml"]
+        for line in YAML_LINES[file]
     )
 
 
-@pytest.mark.parametrize("file", YAML_LINES, ids=lambda file: file.relative_to(CONF).as_posix())
+@pytest.mark.parametrize("file", YAML_LINES, ids=lambda file: file.relative_to(CONF_FOLDER).as_posix())
 def test_every_file_opens_by_saying_what_it_is(file):
     lines = [line for line in YAML_LINES[file] if not line.startswith("# @package")]
     assert re.match(r"# .{12,}", lines[0])
@@ -167,7 +169,7 @@ def test_a_value_at_the_edge_of_its_range_is_taken(path, composed):
     for value in inside:
         config = composed(option)
         set_leaf(config, path, value)
-        check(config)
+        check_config(config)
 
 
 @pytest.mark.parametrize("path", RANGES)
@@ -201,7 +203,7 @@ def test_a_key_that_the_option_does_not_have_is_refused(option, path):
     composed = compose("config", [option, *MUST_GIVE.get(option, [])])
     value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
     OmegaConf.update(composed, path, True if path == "tracking.system_metrics" else value, force_add=True)
-    with pytest.raises(UnusedKey) as refused:
+    with pytest.raises(UnusedKeyError) as refused:
         to_config(composed)
     told = str(refused.value)
     assert f"{option} does not read it" in told
@@ -227,14 +229,14 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
             config = composed("norm=gn")
             config.model.width, config.norm.groups = width, groups
             if width % groups == 0:
-                check(config)
+                check_config(config)
                 continue
             told = refusal(config)
             assert f"norm.groups={groups} does not divide the {width} channels of layer conv1" in told
             way_on = re.search(r"write: norm=gn norm\.groups=(\d+)$", told)
             assert way_on
             config.norm.groups = int(way_on[1])
-            check(config)
+            check_config(config)
             assert config.norm.groups == max(number for number in range(1, groups) if width % number == 0)
 
 
@@ -252,15 +254,15 @@ def test_what_is_off_stays_what_it_is():
 
 
 def test_a_job_is_what_it_computes_and_not_where_or_how_it_is_asked_for():
-    assert all(map(part_of_a_job, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
-    assert not any(map(part_of_a_job, ("tracking.uri", "tracking.name", "sweep.cells", "device", "resume", "plan")))
+    assert all(map(affects_results, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
+    assert not any(map(affects_results, ("tracking.uri", "tracking.name", "sweep.cells", "device", "resume", "plan")))
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])
 def test_a_device_may_be_named(device, composed):
     config = composed()
     config.device = device
-    check(config)
+    check_config(config)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ def test_nesterov_needs_momentum(composed):
     config.optimizer.momentum = 0.0
     assert "optimizer.momentum" in refusal(config)
     config.optimizer.nesterov = False
-    check(config)
+    check_config(config)
 
 
 def test_a_refusal_is_short_however_long_the_value_is(composed):

@@ -24,13 +24,13 @@ def test_a_terminal_shows_a_bar_after_a_while(monkeypatch):
     monkeypatch.setattr("sys.stderr", screen)
     assert list(slowly(range(3))) == [0, 1, 2]
     assert "reading" not in screen.getvalue()
-    monkeypatch.setattr(console, "SHOW_AFTER", 0.1)
+    monkeypatch.setattr(console, "BAR_DELAY", 0.1)
     assert list(slowly(range(10))) == list(range(10))
     assert "reading" in screen.getvalue()
 
 
 def test_without_a_terminal_there_is_no_bar(monkeypatch, capsys):
-    monkeypatch.setattr(console, "SHOW_AFTER", 0.0)
+    monkeypatch.setattr(console, "BAR_DELAY", 0.0)
     assert list(slowly(range(3))) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 

@@ -9,7 +9,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.sweep import read_sweep
 from src.sync import sync
 from tests import damage
@@ -63,7 +63,7 @@ def test_sync_reports_damaged_jobs_at_once_and_delivers_the_others(world, tmp_pa
     for job, what in zip(
         jobs[:3], ("misclassified.png is missing", "result.json is not JSON", "journal.jsonl "), strict=True
     ):
-        assert f"not delivered to MLflow: {job.label}: {job.at(world.multirun).path}/{what}" in output
+        assert f"not delivered to MLflow: {job.label}: {job.folder_in(world.multirun).path}/{what}" in output
     assert "  write: python -m src.train\n" in output
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("normlab").experiment_id])
@@ -86,10 +86,10 @@ def test_a_manifest_with_paths_outside_the_folder_is_refused(world):
 
 def test_a_journal_with_correct_checksums_but_another_configuration_is_reported(world):
     job = world.finish(world.configuration(), {7: 0.9})
-    path = job.at(world.multirun).journal
+    path = job.folder_in(world.multirun).journal
     records = read_journal(path)
     records[0]["config"]["seed"] = 5  # not the job whose key the journal names
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
     from src.results.results import load_results
 
     (found,) = load_results([world.sweep([job])], world.multirun).unfinished

@@ -46,7 +46,7 @@ READERS = {
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
     "src.tracking.job_files": "png.picture_fault",
-    "src.runs.multirun": "multirun.identify",
+    "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
     "src.workers.machine": "/proc/self/cgroup",

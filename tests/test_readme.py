@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src.compare import _parser
-from src.config import check
+from src.config import check_config
 from src.sweep.composer import to_config
-from src.sweep.overrides import CONF, check_overrides, combinations_of, option_groups
+from src.sweep.overrides import CONF_FOLDER, check_overrides, list_combinations, option_groups
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [
@@ -25,7 +25,7 @@ TEXTS = [
     "src/train.py",
     "src/compare.py",
     "conf/config.yaml",  # the examples of --help
-    *sorted((CONF / "experiment").glob("*.yaml")),
+    *sorted((CONF_FOLDER / "experiment").glob("*.yaml")),
 ]
 ON_A_LINE = r"^[ #$]*python -m src\.(train|compare)\b ?(.*)$"
 IN_A_SENTENCE = r"`python -m src\.(train|compare)\b ?([^`]*)`"
@@ -58,10 +58,10 @@ def test_every_training_command_is_valid(words):
     check_overrides(parsed, option_groups(), grid=not search)
     if search:
         return  # a search has no grid to compose; tests/sweep/test_trials.py runs one
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        for combination in combinations_of(parsed):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
+        for combination in list_combinations(parsed):
             composed = compose("config", [f"{name}={value}" for name, value in combination.items()])
-            check(to_config(composed))
+            check_config(to_config(composed))
 
 
 @pytest.mark.parametrize("words", arguments("compare"))

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from src.bad_input import BadInput, masked
+from src.bad_input import BadInput, redact
 from src.options import Tracking
-from src.tracking.address import holds_secret, reason, refuse_secrets
+from src.tracking.address import error_reason, holds_secret, refuse_secrets
 from src.tracking.store import open_store
 from tests.conftest import clean_environment
 from tests.tracking.servers import Server, free_port
@@ -250,7 +250,7 @@ def test_no_traceback_repeats_it_either(command, tmp_path):
 def test_a_password_in_the_address_of_a_variable_is_refused(command, tmp_path):
     done = command("src.train", *TINY, MLFLOW_TRACKING_URI=f"http://{WITH_PASSWORD}")
     assert done.returncode == 2
-    assert "MLFLOW_TRACKING_URI holds" in done.stderr
+    assert "MLFLOW_TRACKING_URI contains a login" in done.stderr
     assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
     assert traces(tmp_path, done.stdout, done.stderr) == []
 
@@ -279,18 +279,18 @@ def test_a_password_is_refused_before_slow_imports(tmp_path):
     ],
 )
 def test_an_address_is_shown_without_user_and_password(address, text):
-    assert masked(address) == text
+    assert redact(address) == text
     assert holds_secret(address) == (address != text)
-    assert masked(f"two: {address} {address}") == f"two: {text} {text}"
+    assert redact(f"two: {address} {address}") == f"two: {text} {text}"
 
 
 def test_a_librarys_error_is_shown_without_user_and_password():
     address = "postgresql://me:p%40ss-w@host/db?sslpassword=other"
     for said in ('failed for user "me"', "p@ss-w is wrong", "at p%40ss-w:", f"{address} is no address", "other"):
-        told = reason(ValueError(said), address)
+        told = error_reason(ValueError(said), address)
         assert not any(secret in told for secret in ("me", "ss-w", "other")), told
-    assert reason(ValueError("some method\nand more"), address) == "some method"
-    assert reason(ValueError(), "http://host") == "ValueError"
+    assert error_reason(ValueError("some method\nand more"), address) == "some method"
+    assert error_reason(ValueError(), "http://host") == "ValueError"
 
 
 def test_words_without_an_address_are_accepted():

@@ -35,7 +35,7 @@ def test_a_full_disk_is_reported_once_and_does_not_end_the_command():
     done = shell("[print('words', flush=True) for _ in range(3)]; sys.exit(7)", ">/dev/full")
     assert done.returncode == 7
     assert done.stderr.decode().splitlines() == [
-        "normlab: standard output cannot be written and is dropped: No space left on device"
+        "normlab: standard output cannot be written, so its text is lost: No space left on device"
     ]
     assert shell("print('words'); print('words', file=sys.stderr); sys.exit(7)", ">/dev/full 2>&1").returncode == 7
 

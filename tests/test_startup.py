@@ -10,9 +10,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from src.figures.figures import drawings
-from src.pictures.confusion_matrix import confusion_matrix
-from src.pictures.rendering import png, svg
+from src.figures.figures import draw_figures
+from src.pictures.confusion_matrix import draw_confusion_matrix
+from src.pictures.rendering import render_png, render_svg
 from src.results.results import load_results
 from src.verdict.verdicts import judge
 from tests.world import predict
@@ -24,17 +24,17 @@ import hashlib, sys, warnings
 from src.startup import prepare_process
 prepare_process()
 import numpy as np
-from src.pictures.confusion_matrix import confusion_matrix
-from src.pictures.rendering import png
+from src.pictures.confusion_matrix import draw_confusion_matrix
+from src.pictures.rendering import render_png
 from tests.world import predict
 warnings.warn("a library's", DeprecationWarning)
 classes = ["a", "b", "c", "d"]
-print(hashlib.sha256(png(confusion_matrix(predict(np.arange(40) % 4, {3: 0.9}, 4), classes))).hexdigest())
+print(hashlib.sha256(render_png(draw_confusion_matrix(predict(np.arange(40) % 4, {3: 0.9}, 4), classes))).hexdigest())
 """
 
 
 def picture():
-    return confusion_matrix(predict(np.arange(40) % 4, {3: 0.9}, 4), CLASSES)
+    return draw_confusion_matrix(predict(np.arange(40) % 4, {3: 0.9}, 4), CLASSES)
 
 
 def drawn_under(folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -63,7 +63,7 @@ def test_environment_and_matplotlibrc_do_not_change_a_picture(tmp_path, settings
         PYTHONWARNINGS="error" if b"usetex" in settings else "ignore,err::DeprecationWarning",
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == hashlib.sha256(png(picture())).hexdigest()
+    assert done.stdout.strip() == hashlib.sha256(render_png(picture())).hexdigest()
     assert "a library's" in done.stderr  # the warning is printed
     assert "atplotlib" not in done.stderr
 
@@ -71,11 +71,11 @@ def test_environment_and_matplotlibrc_do_not_change_a_picture(tmp_path, settings
 def test_settings_of_the_running_process_change_no_figure_and_stay(world, six):
     records = load_results([six], world.multirun)
     verdicts = judge([six], records, {})
-    plain = {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()}
-    matrix, vector = png(picture()), svg(picture())
+    plain = {name: drawing.png for name, drawing in draw_figures(records, verdicts, []).items()}
+    matrix, vector = render_png(picture()), render_svg(picture())
     with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": True, "axes.facecolor": "red"}):
-        assert {name: drawing.png for name, drawing in drawings(records, verdicts, []).items()} == plain
-        assert (png(picture()), svg(picture())) == (matrix, vector)
+        assert {name: drawing.png for name, drawing in draw_figures(records, verdicts, []).items()} == plain
+        assert (render_png(picture()), render_svg(picture())) == (matrix, vector)
         assert mpl.rcParams["font.size"] == 30  # the notebook's own figures keep their look
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from src import compare, sync
 from src.bad_input import BadInput
-from src.command import command, typed_path
+from src.command import command_name, typed_path
 from src.compare import _parser
 from src.runs.manifests import choose_sweeps
 from tests.conftest import clean_environment
@@ -44,7 +44,7 @@ def test_an_installed_command_refuses_to_run_another_projects_src(tmp_path, shad
     (tmp_path / shadow).write_text("raise SystemExit('theirs')")
     done = installed("train", "norm=x", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
-    assert f"another project's src in {tmp_path / 'src'}" in done.stderr
+    assert f"the package src of another project: {tmp_path / 'src'}" in done.stderr
     assert "env -u PYTHONPATH normlab-train" in done.stderr
     assert len(done.stderr.splitlines()) == 3
 
@@ -101,7 +101,7 @@ def test_help_and_refusals_name_the_command_as_it_was_typed(monkeypatch, tmp_pat
     with pytest.raises(BadInput, match="write: normlab-train -m norm=bn,gn,ln"):
         choose_sweeps(tmp_path, [])
     monkeypatch.setattr("sys.argv", ["/x/src/compare.py"])
-    assert command("sync") == "python -m src.sync"
+    assert command_name("sync") == "python -m src.sync"
     assert "    python -m src.compare --sweep 1a2b3c4d" in _parser().format_help()
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from safetensors.numpy import save
 
-from src.config import Config, Regularization, check
+from src.config import Config, Regularization, check_config
 from src.data.sources import load
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
@@ -20,7 +20,7 @@ from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
 from src.options import Adam, Constant, Data, NoTracking, Synthetic
 from src.runs.folder import ARTIFACTS
-from src.runs.identity import cell_key, code_digest, identity, job_key, job_leaves, sweep_id
+from src.runs.identity import cell_key, code_digest, identity, job_key, job_settings, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
 from src.runs.naming import folder_name, job_name
@@ -66,7 +66,7 @@ def configuration(norm: str = "bn", seed: int = 0, l1: float = 0.0, l2: float = 
         seed=seed,
         threads=1,
     )
-    check(config)
+    check_config(config)
     return config
 
 
@@ -96,8 +96,8 @@ class World:
 
     def plan(self, config: Config) -> PlannedJob:
         leaves = identity(config, load(config.data).source.digest)
-        name = job_name(job_leaves(config), ["reg.l1"])
-        cell = job_name(job_leaves(config), ["reg.l1"], seed=False)
+        name = job_name(job_settings(config), ["reg.l1"])
+        cell = job_name(job_settings(config), ["reg.l1"], seed=False)
         return PlannedJob(
             key=job_key(leaves),
             folder=folder_name(name, job_key(leaves)),

@@ -20,7 +20,7 @@ from src.config import Config
 from src.console import SteadyConsole, say
 from src.options import Tracking
 from src.runs import identity
-from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_faults
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
@@ -34,7 +34,7 @@ from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.wording import counted, joined
 
-COMPARISON = "src.report.report"  # importing this module imports everything that a comparison needs
+COMPARISON_MODULE = "src.report.report"  # importing this module imports everything that a comparison needs
 
 
 @dataclass
@@ -70,47 +70,47 @@ class GridSweeper(Sweeper):
         """Run the sweep; exits with a status other than 0 if anything failed."""
         jobs = self._requested_jobs(arguments)
         varying_keys, planned_jobs = self._grid.plan_jobs(jobs, self._multirun)
-        sweep_id, started = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        sweep = Sweep(sweep_id, command_to_repeat(), started, varying_keys, planned_jobs)
-        config = jobs[0].config  # keys that are no settings of a job have the same value for all jobs
+        sweep_id, launch_time = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
+        sweep = Sweep(sweep_id, command_to_repeat(), launch_time, varying_keys, planned_jobs)
+        config = jobs[0].config  # keys that do not affect results, such as `plan`, have one value for all jobs
         if config.plan:
             plan, console = Plan(sweep, jobs, self._multirun), SteadyConsole(soft_wrap=True)
-            lines = [*plan.summary(), *plan.table(), *plan.costs(self._jobs_at_once(jobs))]
+            lines = [*plan.summary_lines(), *plan.table_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]
             for line in [*lines, "dry run (plan=true): nothing was trained"]:
                 console.print(line, highlight=False, markup=False)
-        elif status := self._run(jobs, sweep, config):
-            sys.exit(status)
+        elif exit_status := self._run_sweep(jobs, sweep, config):
+            sys.exit(exit_status)
 
     def _requested_jobs(self, arguments: list[str]) -> list[GridJob]:
         """Return the checked jobs that a command requests, without duplicates."""
-        request = self._grid.request(arguments, self._params)
+        request = self._grid.parse_request(arguments, self._params)
         config: Config = request.config
-        job_count, job_limit = request.number, config.sweep.max_jobs
-        if job_count > job_limit:  # checked before thousands of combinations are listed
+        job_count, job_limit = request.combination_count, config.sweep.max_jobs
+        if job_count > job_limit:  # checked first, because listing thousands of combinations is slow
             seconds = typical_seconds(self._multirun / "jobs")
-            cost = f", about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job," if seconds else ""
+            cost = f" (about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job)" if seconds else ""
             problem = f"{job_count:,} jobs{cost} are more than sweep.max_jobs={job_limit}"
-            raise BadInput(problem, "fewer values", f"sweep.max_jobs={job_count}")
-        combinations, configs = self._grid.configs(request)
+            raise BadInput(problem, "fewer combinations, or a higher limit", f"sweep.max_jobs={job_count}")
+        combinations, configs = self._grid.compose_all(request)
         check_device_and_store(configs[0])
-        jobs = self._grid.jobs(combinations, configs)
+        jobs = self._grid.make_jobs(combinations, configs)
         if len(jobs) < len(combinations):
             say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations repeat others and are skipped")
         return jobs
 
-    def _run(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
+    def _run_sweep(self, jobs: Sequence[GridJob], sweep: Sweep, config: Config) -> int:
         """Train the unfinished jobs, track them and compare the sweep; returns the exit status."""
         restart = config.resume == "restart"
         faults = {} if restart else job_faults(sweep, self._multirun)
         if restart and (locked_labels := [job.label for job in sweep.jobs if is_locked(self._folder(job).path)]):
             raise _restart_refusal(locked_labels)
-        to_train = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
+        jobs_left = sum(restart or job.key in faults or not self._folder(job).finished for job in sweep.jobs)
         check_space(
-            self._multirun, to_train, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
+            self._multirun, jobs_left, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         )
-        if to_train and self._uses_normlab_launcher:
-            self._launcher.prepare(config.data)  # in the background, while the MLflow store opens
-        tracker, status, delivered = None, 1, True
+        if jobs_left and self._uses_normlab_launcher:
+            self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
+        tracker, exit_status, is_delivered = None, 1, True
         if isinstance(config.tracking, Tracking):
             from src.tracking.session import Tracker  # imports mlflow, which a mistyped command must not wait for
 
@@ -120,40 +120,40 @@ class GridSweeper(Sweeper):
                 tracker.open()
             sweep.write(self._multirun)
             if restart:
-                self._set_aside(sweep.jobs)
+                self._set_aside_folders(sweep.jobs)
             plan = Plan(sweep, jobs, self._multirun, faults)
-            for line in [*plan.summary(), *plan.costs(self._jobs_at_once(jobs))]:
+            for line in [*plan.summary_lines(), *plan.cost_lines(self._jobs_at_once(jobs))]:
                 say(line)
-            self._set_aside([job for job in sweep.jobs if job.key in faults])
-            if to_train:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
-                threading.Thread(target=importlib.import_module, args=(COMPARISON,), daemon=True).start()
-            self._launch(jobs, sweep)
-            status = compare_sweep(sweep, self._multirun, changed=to_train > 0)
+            self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
+            if jobs_left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
+                threading.Thread(target=importlib.import_module, args=(COMPARISON_MODULE,), daemon=True).start()
+            self._launch_unfinished_jobs(jobs, sweep)
+            exit_status = compare_sweep(sweep, self._multirun, changed=jobs_left > 0)
         except (KeyboardInterrupt, Terminated) as stop:
-            status = 143 if isinstance(stop, Terminated) else 130
+            exit_status = 143 if isinstance(stop, Terminated) else 130
             labels = [job.label for job in sweep.jobs if not self._folder(job).finished]
             say(f"stopped; {len(labels)} of {len(sweep.jobs)} jobs are left{': ' if labels else ''}{joined(labels, 5)}")
             say(f"  to resume, run: {sweep.command}")
         finally:  # MLflow gets every run's true status, even if an error ends the sweep
             if tracker:
-                delivered = tracker.close(stopped=status > 1)
-        return status or (0 if delivered else 3)
+                is_delivered = tracker.close(stopped=exit_status > 1)
+        return exit_status or (0 if is_delivered else 3)
 
-    def _launch(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
+    def _launch_unfinished_jobs(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
         override_lists = [
-            [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned.folder}"]
-            for job, planned in zip(jobs, sweep.jobs, strict=True)
-            if not self._folder(planned).finished
+            [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned_job.folder}"]
+            for job, planned_job in zip(jobs, sweep.jobs, strict=True)
+            if not self._folder(planned_job).finished
         ]
         if override_lists:
             self._launcher.launch(override_lists, initial_job_idx=0)
 
-    def _set_aside(self, jobs: Sequence[PlannedJob]) -> None:
+    def _set_aside_folders(self, jobs: Sequence[PlannedJob]) -> None:
         """Move the existing folders of jobs to the folder for superseded attempts."""
         folders = [folder for job in jobs if exists((folder := self._folder(job)).path)]
         for folder in folders:
             try:
-                set_aside(folder, self._multirun)
+                set_aside_folder(folder, self._multirun)
             except BlockingIOError as error:  # another process has just started to train this job
                 raise _restart_refusal([folder.path.name]) from error
         if folders:
@@ -167,9 +167,9 @@ class GridSweeper(Sweeper):
         return slots
 
     def _folder(self, job: PlannedJob) -> JobFolder:
-        return job.at(self._multirun)
+        return job.folder_in(self._multirun)
 
 
 def _restart_refusal(names: Sequence[str]) -> BadInput:
-    problem = f"resume=restart: another process trains {joined(names, 5)}"
-    return BadInput(problem, "a restart after that process has ended", "resume=auto")
+    problem = f"resume=restart is not possible while another process trains {joined(names, 5)}"
+    return BadInput(problem, "restart after that process has ended", "resume=auto")

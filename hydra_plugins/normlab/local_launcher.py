@@ -16,12 +16,12 @@ from src.options import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import shared_grid
-from src.sweep.trials import Trials, task_for
+from src.sweep.trials import Trials, make_task
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.machine import worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
-from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run
+from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
 SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normlab's sweeper sets it
 
@@ -53,8 +53,8 @@ class LocalLauncher(Launcher):
         """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
         searchpath = tuple(config.hydra.searchpath)
         self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
-        self._jobs, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
-        self._trials = Trials(self._grid, self._jobs.parent)
+        self._jobs_folder, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
+        self._trials = Trials(self._grid, self._jobs_folder.parent)
 
     def prepare(self, data: Data) -> None:
         """Start to import modules and read images for local jobs, in the background."""
@@ -73,32 +73,35 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR_KEY not in combination for combination in combinations):  # from Optuna or another sweeper
-            with self._trials.track(combinations) as tasks:
-                outcomes = self._train(tasks)
+        if any(SUBDIR_KEY not in words for words in combinations):  # from another sweeper, such as Optuna
+            with self._trials.track_batch(combinations) as tasks:
+                outcomes = self._train_tasks(tasks)
         else:
-            # Hydra itself would take 76 ms to compose each job.
-            tasks = [task_for(self._jobs / words.pop(SUBDIR_KEY), self._grid.compose(words)) for words in combinations]
-            outcomes = self._train(tasks)
+            # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
+            folders = [self._jobs_folder / words.pop(SUBDIR_KEY) for words in combinations]
+            tasks = list(map(make_task, folders, map(self._grid.compose, combinations)))
+            outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [
-            self._job_return(overrides, task, errors.get(task.folder, "it was not started"))
+            self._job_return(overrides, task, errors.get(task.folder, "the job was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
-    def _train(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def _train_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Train each task once; returns the outcomes of those that were started."""
         tasks = list({task.folder: task for task in tasks}.values())
         config = tasks[0].config
         policy = self._policy = self._policy or FailurePolicy(config.sweep)
-        if policy.reason:  # an earlier batch has stopped the search
+        if policy.stop_reason:  # an earlier batch has stopped the search
             return []
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
         with Board(len(tasks)) as board, self.engine(threads, config.device) as engine:
-            outcomes = list(run(engine, tasks, policy.continues_after, board))
-        if policy.reason:
-            board.say(f"{policy.reason}; {counted(len(tasks) - len(outcomes), 'job')} not started")
+            outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
+        if policy.stop_reason:
+            board.say(
+                f"{policy.stop_reason}; the sweep ends with {counted(len(tasks) - len(outcomes), 'job')} not started"
+            )
         return outcomes
 
     def _job_return(self, overrides: Sequence[str], task: Task, error: str) -> JobReturn:

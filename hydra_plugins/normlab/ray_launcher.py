@@ -64,8 +64,8 @@ class RayLauncher(LocalLauncher):
         try:
             engine = _Cluster(self._cpus or threads, self._gpus)
             if self._address is None and not engine.slots:  # an existing cluster may still grow
-                required = f"hydra.launcher.cpus={self._cpus or threads:g} and gpus={self._gpus:g}"
-                raise BadInput(f"this machine cannot run a job with {required}", "at most the machine's CPUs and GPUs")
+                required = f"hydra.launcher.cpus={self._cpus or threads:g} and hydra.launcher.gpus={self._gpus:g}"
+                raise BadInput(f"this machine cannot provide {required}", "at most the machine's CPUs and GPUs")
             yield engine
         finally:
             ray.shutdown()
@@ -88,7 +88,7 @@ class _Cluster(RemoteEngine):
     def start_training(self, config: Config, folder: Path) -> Any:
         return self._train.remote(config, folder, Path.cwd())
 
-    def error(self, reference: Any) -> str | None:
+    def training_error(self, reference: Any) -> str | None:
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:
@@ -113,5 +113,5 @@ def _check_reachable(address: str) -> None:
 
 
 def _address_refusal(address: str | None, error: Exception) -> BadInput:
-    problem = f"hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
-    return BadInput(problem, "HOST:PORT, or auto on the cluster", advice="ray start --head, then this command")
+    problem = f"Ray cannot use hydra.launcher.address={address or 'null'}: {str(error).partition(chr(10))[0]}"
+    return BadInput(problem, "HOST:PORT, or auto on the cluster", advice="ray start --head, then repeat this command")

@@ -54,7 +54,7 @@ class SubmititLauncher(LocalLauncher):
             executor = submitit.AutoExecutor(folder, self._executor, slurm_max_num_timeout=self._timeouts)
             executor.update_parameters(**{"cpus_per_task": threads, **self._parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
-            raise BadInput(f"hydra.launcher.executor={self._executor}: {error}") from error
+            raise BadInput(f"submitit cannot use hydra.launcher.executor={self._executor}: {error}") from error
         yield _Executor(executor, self._slots)  # Slurm gets at most `_slots` jobs at once
 
 
@@ -63,13 +63,13 @@ class _Executor(RemoteEngine):
         self._executor, self.slots = executor, slots
 
     def start_training(self, config: Config, folder: Path) -> Any:
-        return self._executor.submit(Training(), config, folder, Path.cwd())
+        return self._executor.submit(ResumableTraining(), config, folder, Path.cwd())
 
-    def error(self, job: Any) -> str | None:
+    def training_error(self, job: Any) -> str | None:
         if not job.done():
             return None
         if not job.paths.result_pickle.exists():
-            return f"submitit: job {job.job_id} ended as {job.state} and without a result"
+            return f"submitit: job {job.job_id} ended with state {job.state} and left no result"
         try:
             error: str = job.result()
         except Exception as submitit_error:
@@ -80,7 +80,7 @@ class _Executor(RemoteEngine):
         job.cancel(check=False)
 
 
-class Training:
+class ResumableTraining:
     """The function that submitit stores and calls; after a preemption submitit calls it again, and training resumes."""
 
     def __call__(self, config: Config, folder: Path, command_folder: Path) -> str:

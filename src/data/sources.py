@@ -26,7 +26,7 @@ def describe(data: Data) -> Source:
 
 def load(data: Data) -> Images:
     """Return a dataset's images; the last dataset is cached.  Raises BadInput for missing or altered files."""
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # do not change the images
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))  # none of them changes the images
 
 
 @functools.lru_cache(maxsize=1)

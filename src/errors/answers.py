@@ -10,9 +10,9 @@ from src.console import progress_bar
 from src.errors.calibration import Calibration, calibrate, pool_calibrations
 from src.results.results import Results
 from src.runs.folder import FinishedJob
-from src.runs.integrity import PREDICTIONS, checked_predictions
+from src.runs.integrity import PREDICTIONS, load_checked_predictions
 from src.runs.predictions import Predictions
-from src.storage.stored import Damaged, NoAccess
+from src.storage.stored import DamagedFile, NoAccess
 
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
@@ -20,7 +20,7 @@ Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Answers:
+class RunPredictions:
     """The predictions of one run for N test images."""
 
     label: Labels  # true classes (N,); all runs share one array
@@ -36,10 +36,10 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class CellAnswers:
+class CellPredictions:
     """The predictions of a cell for N test images: its runs vote, and the mean probability breaks ties."""
 
-    runs: Mapping[str, Answers]  # the predictions of each run, by its name; at least one run
+    runs: Mapping[str, RunPredictions]  # the predictions of each run, by its name; at least one run
     predicted: Classes  # the predicted class of each image (N,)
     confidence: npt.NDArray[np.float32]  # probability of the predicted class, mean over the runs (N,)
     votes: npt.NDArray[np.int16]  # number of runs that predict the class in `predicted` (N,)
@@ -62,14 +62,14 @@ class CellAnswers:
         return 2 * self.errors > len(self.runs)
 
     @property
-    def right(self) -> Bools:
+    def correct(self) -> Bools:
         """Whether more than half of the runs classify each image correctly (N,); a tie is neither wrong nor right."""
         return 2 * self.errors < len(self.runs)
 
 
-def read_answers(
+def read_cell_predictions(
     results: Results, digest: str
-) -> tuple[dict[str, CellAnswers], npt.NDArray[np.float64], tuple[str, ...]]:
+) -> tuple[dict[str, CellPredictions], npt.NDArray[np.float64], tuple[str, ...]]:
     """Read the predictions of all runs on one dataset, given by its digest.
 
     Returns the predictions of each cell with a readable run, by the cell's name; the mean probabilities over all runs
@@ -78,43 +78,43 @@ def read_answers(
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
     total, label = np.zeros((0, shape[1])), None
-    cells: dict[str, CellAnswers] = {}
-    unreadable = []
+    cells: dict[str, CellPredictions] = {}
+    unreadable_reasons = []
     runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
-    for cell, group in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
-        runs: dict[str, Answers] = {}
-        for run in group:
+    for cell, run_names in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
+        runs: dict[str, RunPredictions] = {}
+        for run in run_names:
             try:
                 predictions = _read_predictions(results.jobs[run], shape, label)
-            except Damaged as damaged:
-                unreadable.append(str(damaged))
+            except DamagedFile as damaged:
+                unreadable_reasons.append(str(damaged))
             except NoAccess as refusal:
-                unreadable.append(refusal.reason)
+                unreadable_reasons.append(refusal.reason)
             else:
                 label = predictions.label.astype(np.int64) if label is None else label
-                if not runs:  # allocates only after a file confirms the size in the journal, which may be damaged
+                if not runs:  # allocate only now: the journal's size may be wrong, but this file confirms it
                     probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
                 probabilities += predictions.probabilities
                 votes[np.arange(len(label)), predictions.predicted] += 1
-                confidence_by_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                per_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
                 predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
-                runs[run] = Answers(label, predicted, confidence, confidence_by_class, calibrate(confidence, correct))
+                runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
         if runs:
-            cells[str(cell)] = _vote(runs, probabilities, votes)
+            cells[str(cell)] = _combine_votes(runs, probabilities, votes)
             total = np.add(total, probabilities, out=total) if len(total) else probabilities
-    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable)
+    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
 
 
-def _vote(
-    runs: Mapping[str, Answers], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
-) -> CellAnswers:
+def _combine_votes(
+    runs: Mapping[str, RunPredictions], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
+) -> CellPredictions:
     """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""
-    images, n = np.arange(len(votes)), len(runs)
+    images, run_count = np.arange(len(votes)), len(runs)
     # A mean probability is less than one vote, so it only breaks ties.
-    predicted = (votes + probabilities / (n + 1)).argmax(axis=1)
-    confidence = (probabilities[images, predicted] / n).astype(np.float32)
+    predicted = (votes + probabilities / (run_count + 1)).argmax(axis=1)
+    confidence = (probabilities[images, predicted] / run_count).astype(np.float32)
     calibration = pool_calibrations([run.calibration for run in runs.values()])
-    return CellAnswers(runs, predicted.astype(np.int16), confidence, votes[images, predicted], calibration)
+    return CellPredictions(runs, predicted.astype(np.int16), confidence, votes[images, predicted], calibration)
 
 
 def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -129,15 +129,15 @@ def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> np
 def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | None) -> Predictions:
     """Read the predictions of a run, and check their shape (images, classes) and that all runs have the same labels.
 
-    Raises NoAccess or Damaged if the predictions cannot be used.
+    Raises NoAccess or DamagedFile if the predictions cannot be used.
     """
     path = job.folder.path / PREDICTIONS
     try:
-        predictions = checked_predictions(job)
+        predictions = load_checked_predictions(job)
     except FileNotFoundError as error:
-        raise Damaged(path, "is missing") from error
+        raise DamagedFile(path, "is missing") from error
     if predictions.probabilities.shape != shape:
-        raise Damaged(path, "has a different number of predictions or classes than the dataset")
+        raise DamagedFile(path, "does not have as many predictions and classes as the dataset")
     if label is not None and not np.array_equal(predictions.label, label):
-        raise Damaged(path, "has different labels than the first run")
+        raise DamagedFile(path, "has other labels than the predictions of the first run")
     return predictions

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
-from src.config import stored_option
+from src.config import option_from_stored
 from src.data.idx import Bytes
-from src.errors.answers import Answers, Bools, CellAnswers, Labels, read_answers
+from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
 from src.errors.calibration import Calibration
-from src.errors.labels import Suspect, suspected_labels
+from src.errors.labels import Suspect, find_suspects
 from src.errors.mistakes import ConfusionDifference, confusion_differences, disagreement, images_of_one_cell
 from src.options import Data
 from src.results.results import Results
-from src.runs.predictions import Indices, confusion
+from src.runs.predictions import Indices, confusion_counts
 
 MAX_MATRIX_CELLS = 100  # with more cells, the JSON does not list the disagreement of every two cells
 
@@ -29,12 +29,12 @@ class Atlas:
     dataset: str  # the dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`
     source: Mapping[str, Any]  # the stored description of the dataset
     data: Data
-    answers: Mapping[str, CellAnswers]  # predictions of each cell with a readable run, by the cell's name
+    answers: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
     probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
-    unreadable: tuple[str, ...]  # for each run without usable predictions, the reason
+    unreadable_reasons: tuple[str, ...]  # for each run without usable predictions, the reason
 
     @cached_property
-    def runs(self) -> dict[str, Answers]:
+    def runs(self) -> dict[str, RunPredictions]:
         """The predictions of each run by its name, in the order of the cells."""
         return {name: run for cell in self.answers.values() for name, run in cell.runs.items()}
 
@@ -44,7 +44,7 @@ class Atlas:
         return next(iter(self.runs.values())).label
 
     @cached_property
-    def by_all(self) -> Indices:
+    def wrong_in_all_runs(self) -> Indices:
         """The indices of the images that every run misclassifies, the highest mean confidence first."""
         if not self.runs:
             return np.empty(0, dtype=np.int64)
@@ -53,24 +53,24 @@ class Atlas:
         return images[np.argsort(-confidence, kind="stable")].astype(np.int64)
 
     @cached_property
-    def by_cell_alone_wrong(self) -> dict[str, Indices]:
+    def wrong_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
         cells = self.answers.values()
-        return self._images_alone([cell.wrong for cell in cells], [cell.right for cell in cells])
+        return self._images_of_one_cell([cell.wrong for cell in cells], [cell.correct for cell in cells])
 
     @cached_property
-    def by_cell_alone_right(self) -> dict[str, Indices]:
+    def right_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets right, the highest confidence first."""
         cells = self.answers.values()
-        return self._images_alone([cell.right for cell in cells], [cell.wrong for cell in cells])
+        return self._images_of_one_cell([cell.correct for cell in cells], [cell.wrong for cell in cells])
 
-    def _images_alone(self, chosen: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
-        alone = {}
-        images = images_of_one_cell(np.array(chosen), np.array(opposite))
+    def _images_of_one_cell(self, marked: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
+        images_by_cell = {}
+        images = images_of_one_cell(np.array(marked), np.array(opposite))
         for (name, cell), indices in zip(self.answers.items(), images, strict=True):
-            split = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but predict different classes
-            alone[name] = indices[np.lexsort((indices, -cell.confidence[indices], split))]
-        return alone
+            split_votes = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but disagree
+            images_by_cell[name] = indices[np.lexsort((indices, -cell.confidence[indices], split_votes))]
+        return images_by_cell
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
@@ -86,17 +86,17 @@ class Atlas:
         """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
         if len(self.answers) < 2:
             return ()
-        n = len(self.source["classes"])
+        class_count = len(self.source["classes"])
         means = [
-            np.mean([confusion(run.label, run.predicted, n) for run in cell.runs.values()], axis=0)
+            np.mean([confusion_counts(run.label, run.predicted, class_count) for run in cell.runs.values()], axis=0)
             for cell in self.answers.values()
         ]
         return confusion_differences(list(self.answers), np.stack(means))
 
     @cached_property
-    def suspected(self) -> tuple[Suspect, ...]:
+    def suspects(self) -> tuple[Suspect, ...]:
         """The test images with suspected label errors, the most suspicious first; empty for a single run."""
-        return suspected_labels(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
+        return find_suspects(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
 
     @property
     def calibration(self) -> dict[str, Calibration]:
@@ -109,7 +109,7 @@ class Atlas:
 
         images = load(self.data)
         if images.source.digest != self.source["digest"]:
-            raise BadInput(f"{images.source.place} no longer holds the images that these runs were tested on")
+            raise BadInput(f"{images.source.place} no longer contains the test images of these runs")
         return images.test_images
 
     def as_json(self) -> dict[str, Any]:
@@ -121,18 +121,18 @@ class Atlas:
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
             "runs": list(self.runs),
             "cells": list(self.answers),
-            "wrong by all": self.by_all.tolist(),
-            "wrong by one cell alone": {name: images.tolist() for name, images in self.by_cell_alone_wrong.items()},
-            "right by one cell alone": {name: images.tolist() for name, images in self.by_cell_alone_right.items()},
+            "wrong by all": self.wrong_in_all_runs.tolist(),
+            "wrong by one cell alone": {name: images.tolist() for name, images in self.wrong_in_one_cell.items()},
+            "right by one cell alone": {name: images.tolist() for name, images in self.right_in_one_cell.items()},
             "disagreement": shares,
             "confusion differences": [asdict(difference) for difference in self.confusion_differences],
-            "suspected label errors": [asdict(suspect) for suspect in self.suspected],
+            "suspected label errors": [asdict(suspect) for suspect in self.suspects],
             "calibration": {
                 name: cell.calibration.as_json()
                 | {"runs": {run: answers.calibration.ece for run, answers in cell.runs.items()}}
                 for name, cell in self.answers.items()
             },
-            "left out": list(self.unreadable),
+            "left out": list(self.unreadable_reasons),
         }
 
 
@@ -141,11 +141,11 @@ def read_atlases(results: Results) -> list[Atlas]:
     atlases = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
         first_run, source = runs.iloc[0], results.sources[str(digest)]
-        data = stored_option("data", results.jobs[first_run["run"]].start["config"]["data"])
-        atlases.append(Atlas(first_run["dataset_name"], source, data, *read_answers(results, str(digest))))
+        data = option_from_stored("data", results.jobs[first_run["run"]].start["config"]["data"])
+        atlases.append(Atlas(first_run["dataset_name"], source, data, *read_cell_predictions(results, str(digest))))
     return atlases
 
 
-def right_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
+def correct_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
     """Map the name of each run to an array that marks the images it classifies correctly (N,)."""
     return {name: ~run.wrong for atlas in atlases for name, run in atlas.runs.items()}

@@ -15,39 +15,41 @@ MAX_CELLS = 8  # cells that get a line of their own
 MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 
-def sentences(atlas: Atlas) -> list[str]:
+def error_sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: common errors, disagreement, differing confusions, suspected label errors."""
-    lines = shorten([f"A run is left out below: {problem}" for problem in atlas.unreadable], MAX_UNREADABLE)
+    lines = shorten(
+        [f"The sentences below leave out a run: {problem}" for problem in atlas.unreadable_reasons], MAX_UNREADABLE
+    )
     if not atlas.runs:
         return lines
-    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.by_all)
-    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.by_all]
-    listed = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
+    classes, runs, count = atlas.source["classes"], list(atlas.runs), len(atlas.wrong_in_all_runs)
+    images = [f"#{index} (label {classes[atlas.labels[index]]})" for index in atlas.wrong_in_all_runs]
+    sample = f" of the {len(atlas.labels):,} test images: {', '.join(shorten(images, MAX_IMAGES))}"
     if len(runs) == 1:
-        return [*lines, f"{runs[0]} misclassifies {count:,}{listed}" if count else f"{runs[0]} misclassifies no image"]
-    common = f"All {len(runs):,} runs misclassify the same {count:,}{listed}"
-    lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
+        return [*lines, f"{runs[0]} misclassifies {count:,}{sample}" if count else f"{runs[0]} misclassifies no image"]
+    common_text = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
+    lines.append(common_text if count else f"No test image is misclassified by all {len(runs):,} runs")
     return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas), _suspects_text(atlas)]
 
 
 def cell_lines(atlas: Atlas) -> Iterator[str]:
     """Yield a line per cell: how many images only this cell gets wrong or right, and its calibration error."""
-    wrong, right = atlas.by_cell_alone_wrong, atlas.by_cell_alone_right
-    alone = {name: (len(wrong[name]), len(right[name])) for name in atlas.answers}
-    shown_cells = sorted(atlas.answers, key=lambda name: -sum(alone[name]))[:MAX_CELLS]
+    wrong, right = atlas.wrong_in_one_cell, atlas.right_in_one_cell
+    counts = {name: (len(wrong[name]), len(right[name])) for name in atlas.answers}
+    shown_cells = sorted(atlas.answers, key=lambda name: -sum(counts[name]))[:MAX_CELLS]
     if len(atlas.answers) > 1:
         ece_text = f"expected calibration error (ECE, {BINS} bins)"
-        yield f"For each cell: how many images it alone gets wrong or right, and its {ece_text}:"
+        yield f"Images that only one cell gets wrong or right, and each cell's {ece_text}:"
     width = max(map(len, shown_cells), default=0)
     for name in [name for name in atlas.answers if name in shown_cells]:
         bins = atlas.calibration[name]
-        error = f"{100 * bins.ece:.2f} points, {'over' if bins.overconfidence > 0 else 'under'}confident"
+        error_text = f"{100 * bins.ece:.2f} points ({'over' if bins.overconfidence > 0 else 'under'}confident)"
         if len(atlas.answers) > 1:
-            yield f"  {name:<{width}}  {alone[name][0]:>3} wrong  {alone[name][1]:>3} right  ECE {error}"
+            yield f"  {name:<{width}}  {counts[name][0]:>3} wrong  {counts[name][1]:>3} right  ECE {error_text}"
         else:
-            yield f"{name} has an expected calibration error of {error} ({BINS} bins)"
+            yield f"{name} has an expected calibration error (ECE, {BINS} bins) of {error_text}"
     if len(atlas.answers) > len(shown_cells):
-        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells, none of them with more such images"
+        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells with at most as many such images"
 
 
 def _disagreement_text(atlas: Atlas) -> Iterator[str]:
@@ -57,10 +59,10 @@ def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     seeds = f".  Two seeds of the same cell disagree on {_range_text(same_cell)}" if len(same_cell) else ""
     if len(names) > 1:
         rows, columns = np.triu_indices(len(names), k=1)
-        between = shares[rows, columns]
-        top, names_pair = int(between.argmax()), len(names) > 2 and not (same_cell >= between.max()).any()
-        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if names_pair else ""
-        yield f"Runs of different cells disagree on {_range_text(between)} of the images{pair_text}{seeds}"
+        pairs = shares[rows, columns]
+        top, shows_pair = int(pairs.argmax()), len(names) > 2 and not (same_cell >= pairs.max()).any()
+        pair_text = f" ({names[rows[top]]} and {names[columns[top]]} disagree most)" if shows_pair else ""
+        yield f"Runs of different cells disagree on {_range_text(pairs)} of the images{pair_text}{seeds}"
     elif seeds:
         yield f"Two runs with different seeds disagree on {_range_text(same_cell)} of the images"
 
@@ -73,10 +75,10 @@ def _range_text(shares: npt.NDArray[np.float64]) -> str:
 def _confusion_text(atlas: Atlas) -> Iterator[str]:
     """Describe the confusion of two classes that differs most between two cells."""
     if atlas.confusion_differences:
-        most, classes = atlas.confusion_differences[0], atlas.source["classes"]
+        top, classes = atlas.confusion_differences[0], atlas.source["classes"]
         yield (
-            f"Cells differ most in one confusion: {most.more} predicts {classes[most.predicted]} for the label "
-            f"{classes[most.label]} in {most.times_more:.1f} images per run, and {most.less} in {most.times_less:.1f}"
+            f"Cells differ most in this confusion: per run, {top.more} predicts {classes[top.predicted]} for "
+            f"{top.times_more:.1f} images with label {classes[top.label]}, and {top.less} for {top.times_less:.1f}"
         )
 
 
@@ -85,7 +87,7 @@ def _suspects_text(atlas: Atlas) -> str:
     images = [
         f"#{suspect.index} (label {classes[suspect.label]}, but {round(suspect.share * runs)} of {runs} runs predict "
         f"{classes[suspect.suggested]})"
-        for suspect in atlas.suspected
+        for suspect in atlas.suspects
     ]
-    listed = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
-    return f"{counted(len(images), 'suspected label error')}{listed}"
+    sample = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
+    return f"{counted(len(images), 'suspected label error')}{sample}"

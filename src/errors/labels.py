@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from src.errors.answers import Answers
+from src.errors.answers import RunPredictions
 
 MARGIN = 0.5  # by how much the adjusted probability of the suggested class must exceed that of the label
 
@@ -22,7 +22,7 @@ class Suspect:
     confidence: float  # probability of the suggested class, mean over all runs
 
 
-def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
+def find_suspects(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
     """The images that most runs confidently assign to a class other than the label, the most suspicious first.
 
     This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset
@@ -36,16 +36,16 @@ def suspected_labels(runs: Sequence[Answers], probabilities: npt.NDArray[np.floa
     """
     label = runs[0].label
     images = np.arange(len(label))
-    adjusted = probabilities - np.mean([run.self_confidence for run in runs], axis=0)
+    adjusted_probabilities = probabilities - np.mean([run.self_confidence for run in runs], axis=0)
     suggested = probabilities.argmax(axis=1)
-    margin = adjusted[images, label] - adjusted[images, suggested]
-    agreeing = np.zeros(len(label), dtype=np.int64)
+    margin = adjusted_probabilities[images, label] - adjusted_probabilities[images, suggested]
+    agreeing_count = np.zeros(len(label), dtype=np.int64)
     for run in runs:
-        agreeing += run.predicted == suggested
+        agreeing_count += run.predicted == suggested
     confidence = probabilities[images, suggested]
-    suspicious = (suggested != label) & (2 * agreeing > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
-    chosen, share = np.flatnonzero(suspicious), agreeing / len(runs)
+    suspicious = (suggested != label) & (2 * agreeing_count > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
+    suspected_images, shares = np.flatnonzero(suspicious), agreeing_count / len(runs)
     return tuple(
-        Suspect(index, int(label[index]), int(suggested[index]), float(share[index]), float(confidence[index]))
-        for index in chosen[np.argsort(margin[chosen], kind="stable")].tolist()
+        Suspect(index, int(label[index]), int(suggested[index]), float(shares[index]), float(confidence[index]))
+        for index in suspected_images[np.argsort(margin[suspected_images], kind="stable")].tolist()
     )

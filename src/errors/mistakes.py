@@ -39,15 +39,15 @@ def confusion_differences(cells: Sequence[str], confusions: npt.NDArray[np.float
     return tuple(sorted(differences, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
 
 
-def images_of_one_cell(chosen: Bools, opposite: Bools) -> list[Indices]:
-    """For each cell, the images that `chosen` marks for this cell and `opposite` marks for all other cells, ascending.
+def images_of_one_cell(marked: Bools, opposite: Bools) -> list[Indices]:
+    """For each cell, the images that `marked` marks for this cell and `opposite` marks for all other cells, ascending.
 
     Pass arrays (cells, N) of wrong and right predictions to find the images that only this cell gets wrong.
     """
-    if len(chosen) < 2:
-        return [np.empty(0, dtype=np.int64) for _ in chosen]
-    alone = chosen & (opposite.sum(axis=0) == len(chosen) - 1)
-    return [np.flatnonzero(row).astype(np.int64) for row in alone]
+    if len(marked) < 2:
+        return [np.empty(0, dtype=np.int64) for _ in marked]
+    only_this_cell = marked & (opposite.sum(axis=0) == len(marked) - 1)
+    return [np.flatnonzero(row).astype(np.int64) for row in only_this_cell]
 
 
 def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDArray[np.float64]:
@@ -58,14 +58,14 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     """
     if not cells:
         return np.empty((0, 0))
-    answers = np.stack([run for cell in cells for run in cell])  # (runs, N)
+    predicted = np.stack([run for cell in cells for run in cell])  # (runs, N)
     sizes = np.array([len(cell) for cell in cells])
     starts = np.cumsum(sizes) - sizes
-    contested = np.flatnonzero((answers != answers[0]).any(axis=0))
+    contested = np.flatnonzero((predicted != predicted[0]).any(axis=0))
     agreeing_pairs = np.zeros((len(cells), len(cells)))  # pairs of runs that agree, summed over contested images
-    step = max(1, min(IMAGES_AT_ONCE, 2**24 // int(sizes.max()) ** 2))  # keeps the sums below 2**24, exact in 32 bits
+    step = max(1, min(IMAGES_AT_ONCE, 2**24 // int(sizes.max()) ** 2))  # 32-bit floats are exact only below 2**24
     for begin in range(0, len(contested), step):
-        batch = answers[:, contested[begin : begin + step]]
+        batch = predicted[:, contested[begin : begin + step]]
         by_class = [np.add.reduceat(batch == k, starts, axis=0, dtype=np.float32) for k in range(n_classes)]
         votes = np.concatenate(by_class, axis=1)  # (cells, classes x images)
         agreeing_pairs += votes @ votes.T
@@ -74,5 +74,5 @@ def disagreement(cells: Sequence[Sequence[Classes]], n_classes: int) -> npt.NDAr
     agreeing_pairs[diagonal, diagonal] -= sizes * len(contested)  # a run always agrees with itself
     pairs[diagonal, diagonal] -= sizes
     shares = np.full(pairs.shape, np.nan)
-    np.divide(pairs * len(contested) - agreeing_pairs, pairs * answers.shape[1], out=shares, where=pairs > 0)
+    np.divide(pairs * len(contested) - agreeing_pairs, pairs * predicted.shape[1], out=shares, where=pairs > 0)
     return shares

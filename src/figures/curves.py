@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from src.figures import looks
 from src.figures.looks import Settings, best_cells, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
 
@@ -31,7 +31,7 @@ def mean_curves(results: Results, cells: Iterable[str], metric: str) -> dict[str
     return {str(cell): curve.droplevel("cell") for cell, curve in table.groupby(level="cell", sort=False)}
 
 
-def curves(results: Results) -> Figure:
+def draw_curves(results: Results) -> Figure:
     """Loss and accuracy by epoch, training on the left and validation on the right, one line per cell.
 
     A line is the mean over the seeds, and a band goes from the lowest seed to the highest.  Markers and line styles
@@ -45,7 +45,7 @@ def curves(results: Results) -> Figure:
     figure = Figure(figsize=(9.6, 6.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True)
     for k, (axes, (metric, title)) in enumerate(zip(panels.flat, PANEL_TITLES.items(), strict=True)):
-        _draw_curves(axes, results, cells, metric, panel=k)
+        _draw_cell_lines(axes, results, cells, metric, panel=k)
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
             axes.set_yscale("log")
@@ -54,8 +54,8 @@ def curves(results: Results) -> Figure:
             axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:
         _label_epochs(axes)
-    longest = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
-    panels[0, 0].set_xlim(*((0.85, longest + 0.15) if longest > 1 else (0.5, 1.5)))
+    last_epoch = max(line.get_xdata()[-1] for line in panels[0, 0].lines)
+    panels[0, 0].set_xlim(*((0.85, last_epoch + 0.15) if last_epoch > 1 else (0.5, 1.5)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4.2)
     if title := looks.selection_title(len(cells), results.runs["cell"].nunique()):
@@ -64,13 +64,13 @@ def curves(results: Results) -> Figure:
 
 
 @default_settings
-def draw_single_panel(results: Results, metric: str) -> Figure:
+def draw_panel(results: Results, metric: str) -> Figure:
     """A figure of one validation metric (`val/loss` or `val/accuracy`) by epoch, with a line for every cell."""
     cells = looks.cell_settings(results.runs)
     columns = looks.legend_columns(cells)
     figure = Figure(figsize=(9.6, 5.4 + 0.24 * math.ceil(len(cells) / columns)), layout="constrained")
     axes = figure.subplots()
-    _draw_curves(axes, results, cells, metric)
+    _draw_cell_lines(axes, results, cells, metric)
     style_axes(axes, PANEL_TITLES[metric])
     if metric.endswith("loss"):
         axes.set_yscale("log")
@@ -79,18 +79,18 @@ def draw_single_panel(results: Results, metric: str) -> Figure:
     return figure
 
 
-def _draw_curves(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
+def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
     """Draw a line for each of the cells, and a band for a cell with several seeds."""
     styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
     means = mean_curves(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(means.items(), styles, strict=True)):
-        shade, n = colour(cells[cell]), curve["count"].max()
+        colour, n = choose_colour(cells[cell]), curve["count"].max()
         epochs = curve.index.to_numpy()
-        style |= {"color": shade, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        name, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
-        axes.plot(epochs, curve["mean"], label=name, linewidth=1.8, markersize=5, markevery=marker_step, **style)
+        style |= {"color": colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
+        label, marker_step = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12)
+        axes.plot(epochs, curve["mean"], label=label, linewidth=1.8, markersize=5, markevery=marker_step, **style)
         if n > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=shade, alpha=0.15, linewidth=0)
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

@@ -7,12 +7,12 @@ from functools import cached_property
 from matplotlib.figure import Figure
 
 from src.errors.atlas import Atlas
-from src.figures.curves import curves
-from src.figures.forest import forest
-from src.figures.heat_map import heat_map
-from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_number_keys, weights_by_l1
-from src.pictures.rendering import default_settings, png, svg
+from src.figures.curves import draw_curves
+from src.figures.forest import draw_forest_plot
+from src.figures.heat_map import draw_heat_map
+from src.figures.reliability import draw_reliability
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
+from src.pictures.rendering import default_settings, render_png, render_svg
 from src.results.results import Results
 from src.verdict.verdicts import Verdicts
 
@@ -22,53 +22,56 @@ class Drawing:
     """A figure, its heading, and a description for readers who cannot see the figure."""
 
     heading: str
-    words: str
+    alt_text: str
     figure: Figure
 
     @cached_property
     def png(self) -> bytes:
         """The figure as PNG."""
-        return png(self.figure)
+        return render_png(self.figure)
 
     @cached_property
     def svg(self) -> bytes:
         """The figure as SVG."""
-        return svg(self.figure)
+        return render_svg(self.figure)
 
 
 @default_settings
-def drawings(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
+def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
     number_keys = swept_number_keys(results)
-    drawn = {
+    figures = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
             "Four panels: loss and accuracy in training and validation.  Each cell has a line for the mean over its "
             "seeds and a band from the lowest seed to the highest.",
-            curves(results),
+            draw_curves(results),
         )
     }
     if verdicts.pairs:
-        words = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
-        drawn["differences"] = Drawing("Differences with their intervals", words, forest(results.runs, verdicts.pairs))
+        alt_text = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
+        plot = draw_forest_plot(results.runs, verdicts.pairs)
+        figures["differences"] = Drawing("Differences with their intervals", alt_text, plot)
     for path in number_keys:
-        words = (
-            f"Test and validation accuracy against {path}, one line per norm and other swept settings, with bars from "
+        alt_text = (
+            f"Test and validation accuracy against {path}, one line per combination of other settings, with bars from "
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
-        drawn[name] = Drawing(f"Accuracy by {path}", words, accuracy_by(results, path))
-    if (heat_map_figure := heat_map(results)) is not None:
-        words = "Heat map with numbers: the mean test accuracy over two swept keys."
-        drawn["heat_map"] = Drawing("Test accuracy over two swept keys", words, heat_map_figure)
-    if "reg.l1" in number_keys and (weights := weights_by_l1(results)) is not None:
-        words = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
-        drawn["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", words, weights)
+        figures[name] = Drawing(f"Accuracy by {path}", alt_text, draw_accuracy_by_key(results, path))
+    if (heat_map_figure := draw_heat_map(results)) is not None:
+        alt_text = "Heat map with numbers: the mean test accuracy over two swept keys."
+        figures["heat_map"] = Drawing("Test accuracy over two swept keys", alt_text, heat_map_figure)
+    if "reg.l1" in number_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
+        alt_text = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
+        figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights_figure)
     for name, atlas in zip(reliability_names(atlases), atlases, strict=True):
         if atlas.calibration:
-            words = "Reliability diagrams: for each cell, accuracy against confidence, beside the diagonal."
-            drawn[name] = Drawing("Reliability diagrams", words, reliability(results.runs, atlas.calibration))
-    return drawn
+            alt_text = (
+                "Reliability diagrams: accuracy against confidence per cell.  The diagonal is perfect calibration."
+            )
+            figures[name] = Drawing("Reliability diagrams", alt_text, draw_reliability(results.runs, atlas.calibration))
+    return figures
 
 
 def reliability_names(atlases: Sequence[Atlas]) -> list[str]:

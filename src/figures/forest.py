@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, Settings, cell_settings, figure_label, filled_marker, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.verdict.pairs import Pair
 from src.verdict.points import percent_text
 
 MAX_ROWS = 20  # with more pairs, the plot shows a selection
 
 
-def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
+def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     """Draw a row per pair of cells: the difference of test accuracies in points, with its 95 % confidence interval.
 
     At most `MAX_ROWS` pairs are drawn: pairs with the most accurate cell first, then the largest differences.
@@ -22,8 +22,8 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     confidence interval is not corrected, so it can exclude 0 although the marker is hollow.
     """
     cells = cell_settings(runs)
-    best = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
-    rows = _choose_rows(pairs, best)
+    best_cell = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
+    rows = _choose_rows(pairs, best_cell)
     figure = Figure(figsize=(9.6, 1.5 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for row, (first, _, pair, sign) in enumerate(rows):
@@ -41,29 +41,29 @@ def forest(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
     title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
     if any(pair.n == 1 for _, _, pair, _ in rows):
         title += "; one seed: compares networks, not methods"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names narrow the axes, which would cut their title
     axes.set_xlabel("← the first is worse        the first is better →")
     if len(rows) < len(pairs):
         figure.supxlabel(f"{len(rows)} of {len(pairs):,} pairs", fontsize=9)
     return figure
 
 
-def _choose_rows(pairs: Sequence[Pair], best: str) -> list[tuple[str, str, Pair, int]]:
+def _choose_rows(pairs: Sequence[Pair], best_cell: str) -> list[tuple[str, str, Pair, int]]:
     """The first cell, second cell, pair and sign of the difference of each row.  The best cell is always second."""
-    order = sorted(pairs, key=lambda pair: (best not in (pair.first, pair.second), -abs(pair.difference)))
+    sorted_pairs = sorted(pairs, key=lambda pair: (best_cell not in (pair.first, pair.second), -abs(pair.difference)))
     return [
-        (pair.second, pair.first, pair, -1) if pair.first == best else (pair.first, pair.second, pair, 1)
-        for pair in order[:MAX_ROWS]
+        (pair.second, pair.first, pair, -1) if pair.first == best_cell else (pair.first, pair.second, pair, 1)
+        for pair in sorted_pairs[:MAX_ROWS]
     ]
 
 
 def _draw_row(axes: Axes, row: int, settings: Settings, pair: Pair, sign: int) -> None:
-    cell_colour, shape = colour(settings), filled_marker(settings["norm.name"])
+    cell_colour, marker = choose_colour(settings), filled_marker(settings["norm.name"])
     ends = [100 * sign * pair.low, 100 * sign * pair.high]
     axes.plot(ends, [row, row], color=cell_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:
         axes.plot([end, end], [row - 0.16, row + 0.16], color=cell_colour, linewidth=1.6)
-    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=shape, markersize=7, mew=1.6)
+    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=marker, markersize=7, mew=1.6)
     point.set_markerfacecolor(cell_colour if pair.decided else "white")
 
 

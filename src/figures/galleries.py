@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.errors.answers import CellAnswers
+from src.errors.answers import CellPredictions
 from src.errors.atlas import Atlas
 from src.errors.labels import Suspect
-from src.figures.side_by_side import side_by_side
+from src.figures.side_by_side import draw_side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
 
@@ -19,11 +19,11 @@ MAX_CELLS = 16  # columns of a gallery
 class Gallery(NamedTuple):
     """A picture with one row per image and one column per cell, and a description of the images."""
 
-    words: str
+    description: str
     png: bytes
 
 
-def galleries(atlas: Atlas) -> dict[str, Gallery]:
+def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """Draw all galleries of a dataset, and return them by file name without ending.
 
     The names are `wrong_by_all`, `wrong_by_one` (for two or more cells), `right_by_one` (for three or more, because two
@@ -32,39 +32,39 @@ def galleries(atlas: Atlas) -> dict[str, Gallery]:
     """
     images = atlas.test_images()
 
-    def draw(words: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
+    def draw(description: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
         if len(atlas.answers) > MAX_CELLS:
             heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
         columns = _choose_cells(atlas, indices)
-        picture = side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
-        return Gallery(words, picture_png(picture))
+        picture = draw_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
+        return Gallery(description, picture_png(picture))
 
-    heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.by_all[:MAX_IMAGES]
+    heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.wrong_in_all_runs[:MAX_IMAGES]
     pictures = {"wrong_by_all": draw("images that every run gets wrong", heading, indices)}
     if len(atlas.answers) > 1:
-        indices = _take_turns(atlas.by_cell_alone_wrong)
-        pictures["wrong_by_one"] = draw("images that one cell alone gets wrong", "Wrong in one cell alone", indices)
+        indices = _take_turns(atlas.wrong_in_one_cell)
+        pictures["wrong_by_one"] = draw("images that only one cell gets wrong", "Wrong in only one cell", indices)
     if len(atlas.answers) > 2:
-        indices = _take_turns(atlas.by_cell_alone_right)
-        pictures["right_by_one"] = draw("images that one cell alone gets right", "Right in one cell alone", indices)
-    suspects = atlas.suspected[:MAX_IMAGES]
+        indices = _take_turns(atlas.right_in_one_cell)
+        pictures["right_by_one"] = draw("images that only one cell gets right", "Right in only one cell", indices)
+    suspects = atlas.suspects[:MAX_IMAGES]
     indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
     heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."
     pictures["suspected_labels"] = draw("images with a label that may be wrong", heading, indices, suspects)
     return pictures
 
 
-def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellAnswers]:
+def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
-    alone = [atlas.by_cell_alone_wrong, atlas.by_cell_alone_right]
-    ranked = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in alone))
-    kept = set(ranked[:MAX_CELLS])
-    return {name: cell for name, cell in atlas.answers.items() if name in kept}
+    lists = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
+    names = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
+    kept_names = set(names[:MAX_CELLS])
+    return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
 
 
 def _take_turns(images: Mapping[str, Indices]) -> Indices:
     """Choose up to `MAX_IMAGES` images, grouped by cell.  The cells take turns to add their next image."""
-    ranked = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
-    picks = sorted((cell, rank) for rank, cell in sorted(ranked)[:MAX_IMAGES])
+    ranks = [(rank, cell) for cell, indices in enumerate(images.values()) for rank in range(len(indices))]
+    chosen_ranks = sorted((cell, rank) for rank, cell in sorted(ranks)[:MAX_IMAGES])
     by_cell = list(images.values())
-    return np.array([by_cell[cell][rank] for cell, rank in picks], dtype=np.int64)
+    return np.array([by_cell[cell][rank] for cell, rank in chosen_ranks], dtype=np.int64)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from src.figures.curves import MAX_CELLS, PANEL_TITLES, mean_curves
 from src.figures.figures import Drawing
 from src.figures.looks import best_cells, line_styles
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.results.results import Results
 
 DASH_UNIT = 3  # pixels per unit of a dash pattern, in the sample line beside a check box
@@ -38,7 +38,7 @@ def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
     cells = best_cells(results.runs, MAX_CELLS)
     styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
-        CheckBox(cell, colour(settings), _dash_pattern(style["linestyle"]))
+        CheckBox(cell, choose_colour(settings), _dash_pattern(style["linestyle"]))
         for (cell, settings), style in zip(cells.items(), styles, strict=True)
     ]
     return InlineCurves(svg[svg.index("<svg") :], boxes, _line_data(results, list(cells), drawing.figure))

@@ -10,11 +10,11 @@ from src.norms import NORMS
 
 Settings = Mapping[str, Any]
 """The configuration of a run: its values by dotted key, as in a row of `Results.runs`."""
-DASHES = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # alternating lengths of dashes and gaps
-LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASHES))  # matplotlib's line styles
+DASH_PATTERNS = ((5, 2), (1, 1.2), (6, 2, 1, 2), (9, 3), (4, 1.5, 1, 1.5, 1, 1.5))  # lengths of dashes and gaps
+LINES: tuple[Any, ...] = ("-", *((0, pattern) for pattern in DASH_PATTERNS))  # matplotlib's line styles
 FILLS = ("full", "none", "left", "top")  # matplotlib's fill styles of markers
-MAX_LETTERS = 48  # a longer name of a cell is cut in the middle
-INK, FRAME = "#222222", "#e4e7ea"
+MAX_LABEL_LENGTH = 48  # a longer name of a cell is cut in the middle
+INK, GRID_COLOUR = "#222222", "#e4e7ea"
 
 
 def marker(norm_name: str) -> str:
@@ -46,11 +46,11 @@ def cell_settings(runs: pd.DataFrame) -> dict[str, Settings]:
     return cells
 
 
-def best_cells(runs: pd.DataFrame, most: int) -> dict[str, Settings]:
-    """The settings of the `most` cells with the highest mean validation accuracy, in the order of the runs."""
+def best_cells(runs: pd.DataFrame, max_cells: int) -> dict[str, Settings]:
+    """The settings of the `max_cells` cells with the highest mean validation accuracy, in the order of the runs."""
     means = runs.groupby("cell", sort=False)["val/accuracy"].mean()
-    best = means.sort_values(ascending=False, kind="stable").index[:most]
-    return cell_settings(runs[runs["cell"].isin(best)])
+    best_names = means.sort_values(ascending=False, kind="stable").index[:max_cells]
+    return cell_settings(runs[runs["cell"].isin(best_names)])
 
 
 def selection_title(shown: int, cells: int) -> str:
@@ -61,8 +61,8 @@ def selection_title(shown: int, cells: int) -> str:
 def figure_label(label: str) -> str:
     """Text for matplotlib that is drawn literally: special characters escaped, on one line, and cut in the middle."""
     text = " ".join(label.split())
-    if len(text) > MAX_LETTERS:  # names begin with the norm, and often differ at the end
-        text = f"{text[: MAX_LETTERS // 3]}...{text[3 + MAX_LETTERS // 3 - MAX_LETTERS :]}"
+    if len(text) > MAX_LABEL_LENGTH:  # names begin with the norm, and often differ at the end
+        text = f"{text[: MAX_LABEL_LENGTH // 3]}...{text[3 + MAX_LABEL_LENGTH // 3 - MAX_LABEL_LENGTH :]}"
     text = text.replace("$", r"\$")  # a dollar would begin a formula
     return f" {text}" if text.startswith("_") else text  # matplotlib hides text that begins with _
 
@@ -76,7 +76,7 @@ def legend_columns(labels: Iterable[str]) -> int:
 def style_axes(axes: Axes, title: str) -> None:
     """Set a title on the left, draw a pale grid behind the data, and remove the frame above and on the right."""
     axes.set_title(title, fontsize=11, loc="left")
-    axes.grid(color=FRAME, linewidth=0.7)
+    axes.grid(color=GRID_COLOUR, linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

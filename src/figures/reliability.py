@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from src.errors.calibration import Calibration
 from src.figures.looks import Settings, best_cells, figure_label, filled_marker, selection_title, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 
 MAX_CELLS = 12  # panels in the figure
 COLUMNS = 3  # panels side by side
 
 
-def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
+def draw_reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> Figure:
     """Draw a panel per cell in `calibration`: accuracy against mean confidence, with a marker per bin.
 
     Bins with more images have larger markers.  The cell is overconfident below the diagonal.  Grey lines show the gaps
@@ -41,7 +41,7 @@ def reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration]) -> F
 
 
 def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) -> None:
-    cell_colour, filled = colour(settings), bins.count > 0
+    cell_colour, filled = choose_colour(settings), bins.count > 0
     confidence, accuracy, count = 100 * bins.confidence[filled], 100 * bins.accuracy[filled], bins.count[filled]
     axes.plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (4, 3)))
     low, high = np.minimum(confidence, accuracy), np.maximum(confidence, accuracy)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, cell_settings, figure_label, legend_columns, line_styles, marker, style_axes
-from src.pictures.colours import colour
+from src.pictures.colours import choose_colour
 from src.results.grid import balanced_runs
 from src.results.results import Results
 from src.results.weights import NEAR_ZERO, weight_frame
@@ -19,17 +19,17 @@ from src.runs.naming import format_value, job_name
 MAX_LINES = 8  # with more lines, each norm gets a single line
 MAX_TICKS = 12  # with more values, some of them get no label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
-STRENGTHS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
+LOG_KEYS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
 """The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 
 
 def swept_number_keys(results: Results) -> list[str]:
     """The swept keys that have at least two different numbers as values."""
-    return [path for path in results.varies if len(numbers_of(results.runs, path)) > 1]
+    return [path for path in results.varies if len(key_numbers(results.runs, path)) > 1]
 
 
-def numbers_of(runs: pd.DataFrame, path: str) -> list[float]:
+def key_numbers(runs: pd.DataFrame, path: str) -> list[float]:
     """The different numbers among the values of a key, ascending."""
     return sorted({float(value) for value in runs.loc[has_number(runs, path), path]})
 
@@ -39,14 +39,14 @@ def has_number(runs: pd.DataFrame, path: str) -> "pd.Series[bool]":
     return runs[path].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).astype(bool)
 
 
-def accuracy_by(results: Results, path: str) -> Figure:
+def draw_accuracy_by_key(results: Results, path: str) -> Figure:
     """Draw test and validation accuracy against a swept numeric key, a line per norm and other swept settings."""
     runs = results.runs.set_index("run")
     test, validation = 100 * runs["test/accuracy"], 100 * runs["val/accuracy"]
     return _draw_figure(results, path, {"test accuracy, %": test, "validation accuracy, %": validation})
 
 
-def weights_by_l1(results: Results) -> Figure | None:
+def draw_weights_by_l1(results: Results) -> Figure | None:
     """Draw size and sparsity of the trained weights against `reg.l1`; None if no weights can be read."""
     weights = weight_frame(results.runs).set_index("run")
     if not len(weights):
@@ -63,18 +63,18 @@ def _draw_figure(results: Results, path: str, measures: Measures) -> Figure:
     settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
-    position = _axis_positions(numbers_of(pd.concat(lines.values()), path), path)
+    position = _axis_positions(key_numbers(pd.concat(lines.values()), path), path)
     width = max(position.values()) - min(position.values())
     styles = line_styles(row["norm.name"] for row in settings)
     for axes, (title, values) in zip(panels, measures.items(), strict=True):
         for k, (name, line) in enumerate(lines.items()):
             # A small horizontal offset keeps overlapping lines apart.
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
-            measured = line[line["run"].isin(values.index)]
-            by_value = measured["run"].map(values).groupby(measured[path].astype(float)).agg(list)
-            look = styles[k] | {"color": colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
+            measured_runs = line[line["run"].isin(values.index)]
+            by_value = measured_runs["run"].map(values).groupby(measured_runs[path].astype(float)).agg(list)
+            style = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
             points = {position[value] + offset: runs for value, runs in by_value.items()}
-            _draw_line(axes, figure_label(name), points, look)
+            _draw_line(axes, figure_label(name), points, style)
         style_axes(axes, title)
         _label_values(axes, position)
         axes.set_xlabel(path)
@@ -101,11 +101,11 @@ def _runs_by_line(results: Results, path: str) -> dict[str, pd.DataFrame]:
     return {name: balanced if len(balanced) else line for name, (balanced, line) in lines.items()}
 
 
-def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
+def _line_names(runs: pd.DataFrame, shown_keys: Sequence[str]) -> "pd.Series[str]":
     """The line name for each run: its settings, and the first digits of its dataset if there are several datasets."""
     several = runs["dataset"].nunique() > 1
     names = {
-        cell: job_name(settings, shown, seed=False) + f" {settings['dataset'][:6]}" * several
+        cell: job_name(settings, shown_keys, seed=False) + f" {settings['dataset'][:6]}" * several
         for cell, settings in cell_settings(runs).items()
     }
     return runs["cell"].map(names)
@@ -114,15 +114,15 @@ def _line_names(runs: pd.DataFrame, shown: Sequence[str]) -> "pd.Series[str]":
 def _axis_positions(values: Sequence[float], path: str) -> dict[float, float]:
     """The axis position of each value: the value, or its logarithm for wide ranges, with zero on the far left."""
     positive = [value for value in values if value > 0]
-    wide = bool(positive) and values[0] >= 0 and (path in STRENGTHS or positive[-1] >= 20 * positive[0])
-    if not wide:
+    is_log = bool(positive) and values[0] >= 0 and (path in LOG_KEYS or positive[-1] >= 20 * positive[0])
+    if not is_log:
         return dict(zip(values, values, strict=True))
     logs = {value: math.log10(value) for value in positive}
-    apart = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
-    return ({0.0: logs[positive[0]] - apart} if values[0] == 0 else {}) | logs
+    zero_gap = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
+    return ({0.0: logs[positive[0]] - zero_gap} if values[0] == 0 else {}) | logs
 
 
-def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look: Mapping[str, Any]) -> None:
+def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style: Mapping[str, Any]) -> None:
     """Draw a line of means, with a bar from the lowest run to the highest and a dot for each run.
 
     `points` holds the values of the runs by their position on the axis.
@@ -133,18 +133,18 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], look:
     below = means - [min(values) for values in points.values()]
     above = [max(values) for values in points.values()] - means
     bars = np.maximum([below, above], 0)  # rounding can make the mean of equal values differ from them
-    axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **look)
+    axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **style)
     for position, values in points.items():
         if len(values) > 1:
-            axes.plot([position] * len(values), values, ".", color=look["color"], markersize=4, alpha=0.6)
+            axes.plot([position] * len(values), values, ".", color=style["color"], markersize=4, alpha=0.6)
 
 
 def _label_values(axes: Axes, position: Mapping[float, float]) -> None:
     """Label the axis with the swept values, and mark the gap between zero and the logarithms."""
     values = list(position)
-    shown = values[:: math.ceil(len(values) / MAX_TICKS)]
-    axes.set_xticks([position[value] for value in shown], [format_value(value) for value in shown])
-    axes.tick_params(axis="x", labelsize=9, rotation=0 if len(shown) <= 6 else 45)
+    labelled_values = values[:: math.ceil(len(values) / MAX_TICKS)]
+    axes.set_xticks([position[value] for value in labelled_values], [format_value(value) for value in labelled_values])
+    axes.tick_params(axis="x", labelsize=9, rotation=0 if len(labelled_values) <= 6 else 45)
     axes.margins(x=0.08)
     if values[0] == 0 and len(values) > 1 and position[0.0] != 0:
         middle = (position[0.0] + position[values[1]]) / 2

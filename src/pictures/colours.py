@@ -15,7 +15,7 @@ def hue(norm_name: str) -> str:
     return NORMS[norm_name].colour if norm_name in NORMS else UNKNOWN_NORM_COLOUR
 
 
-def colour(settings: Mapping[str, Any]) -> str:
+def choose_colour(settings: Mapping[str, Any]) -> str:
     """Return the colour of a configuration as `#rrggbb`: its norm's hue, lighter with more L1, darker with more L2.
 
     `settings` are the configuration's values by dotted key; `norm.name` is required.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from src.pictures.rendering import default_settings
-from src.runs.predictions import Predictions, confusion
+from src.runs.predictions import Predictions, confusion_counts
 
 MOST_NUMBERED_CLASSES = 30  # with more classes, the squares are too small for numbers
 MISTAKE_COLOURS = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
@@ -19,13 +19,13 @@ DIAGONAL_COLOUR = "#e9eef3"
 
 
 @default_settings
-def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
+def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure:
     """Return a figure of how often the network predicts each class (column) for images of each class (row).
 
     Only mistakes are coloured: on a scale that includes the thousands on the diagonal, they would be invisible.
     """
     n = len(classes)
-    counts = confusion(predictions.label, predictions.predicted, n)
+    counts = confusion_counts(predictions.label, predictions.predicted, n)
     side = min(max(2.2 + 0.44 * n, 4.4), 16.0)  # inches
     figure = Figure(figsize=(side + 0.9, side))
     axes = figure.add_axes(_axes_position(side, min(max(map(len, classes)), 30)))
@@ -55,13 +55,13 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Figure
     return figure
 
 
-def _axes_position(side: float, letters: int) -> tuple[float, float, float, float]:
+def _axes_position(side: float, longest: int) -> tuple[float, float, float, float]:
     """Return the matrix's left, bottom, width and height in the figure (0 to 1), for a side in inches.
 
-    `letters` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
+    `longest` is the length of the longest class name.  matplotlib's own layout would make drawing 1.5 times as slow.
     """
-    width, tilted = side + 0.9, letters > 3
-    left, bottom = 0.5 + 0.08 * letters, 0.55 + (0.055 * letters if tilted else 0.0)  # inches, for letters of 9 points
+    width, tilted = side + 0.9, longest > 3
+    left, bottom = 0.5 + 0.08 * longest, 0.55 + (0.055 * longest if tilted else 0.0)  # inches, for 9-point letters
     size = min(width - left - 0.85, side - bottom - 0.45)
     return left / width, bottom / side, size / width, size / side
 

@@ -5,10 +5,10 @@ import io
 from pathlib import Path
 
 from src.data.images import Images
-from src.pictures.confusion_matrix import confusion_matrix
-from src.pictures.rendering import png
+from src.pictures.confusion_matrix import draw_confusion_matrix
+from src.pictures.rendering import render_png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.runs.predictions import Predictions, per_class, worst_mistakes
+from src.runs.predictions import Predictions, class_accuracies, worst_mistakes
 from src.storage.files import write_atomic
 
 
@@ -19,9 +19,9 @@ def write_mistakes(folder: Path, predictions: Predictions, images: Images) -> No
         indices = worst_mistakes(predictions, rows * columns)
         grid = mistake_grid(images.test_images, predictions, indices, classes, columns)
         write_atomic(folder / name, picture_png(grid))
-    write_atomic(folder / "confusion_matrix.png", png(confusion_matrix(predictions, classes)))
+    write_atomic(folder / "confusion_matrix.png", render_png(draw_confusion_matrix(predictions, classes)))
     table = io.StringIO()
-    accuracies = per_class(predictions, classes)
+    accuracies = class_accuracies(predictions, classes)
     writer = csv.DictWriter(table, fieldnames=list(accuracies[0]))
     writer.writeheader()
     writer.writerows(accuracies)

@@ -15,13 +15,13 @@ default_settings = mpl.rc_context({name: value for name, value in mpl.rcParamsDe
 
 
 @default_settings
-def png(figure: Figure) -> bytes:
+def render_png(figure: Figure) -> bytes:
     """Return a figure as PNG, without matplotlib's version in its metadata."""
     return _output_bytes(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
 @default_settings
-def svg(figure: Figure) -> bytes:
+def render_svg(figure: Figure) -> bytes:
     """Return a figure as SVG, without date and version in its metadata; letters become paths, so no font is needed."""
     with mpl.rc_context({"svg.hashsalt": "normlab"}):
         return _output_bytes(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None})

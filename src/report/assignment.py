@@ -7,11 +7,11 @@ import pandas as pd
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.figures.curves import draw_single_panel
+from src.figures.curves import draw_panel
 from src.norms import NORMS
-from src.pictures.rendering import png
+from src.pictures.rendering import render_png
 from src.pictures.tiles import mistake_grid, picture_png
-from src.report.output import write_all
+from src.report.output import write_files
 from src.report.report import Report, escape_markdown
 from src.results.results import Results
 from src.runs.naming import folder_name
@@ -19,7 +19,7 @@ from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
-channel.  The norms differ in the values over which they take one mean and variance, in an activation (N, C, H, W):"""
+channel.  The norms differ in the values of an activation (N, C, H, W) that they average over:"""
 
 
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
@@ -29,12 +29,12 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     `budget` is the largest allowed number of parameters of a model; None for no limit.
     """
     results = report.results
-    files = {f"{metric}.png": png(draw_single_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
+    files = {f"{metric}.png": render_png(draw_panel(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
     grid_files: dict[str, str] = {}
     for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
         grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
         files[grid_files[model]] = picture
-    write_all(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
+    write_files(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
@@ -46,8 +46,8 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
     for model, cell in atlas.answers.items():
         job = results.jobs[next(iter(cell.runs))]
         predictions = load_predictions(job.folder.path / "predictions.npz")
-        chosen = worst_mistakes(predictions, MISTAKES)
-        grid = mistake_grid(images, predictions, chosen, atlas.source["classes"], COLUMNS)
+        mistakes = worst_mistakes(predictions, MISTAKES)
+        grid = mistake_grid(images, predictions, mistakes, atlas.source["classes"], COLUMNS)
         yield model, job.start["cell"], picture_png(grid)
 
 
@@ -57,7 +57,7 @@ def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None)
         _conditions_text(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
         "## Accuracy",
-        _table([column.heading for column in report.columns], report.rows),
+        _markdown_table([column.heading for column in report.columns], report.rows),
         "\n".join(f"- {escape_markdown(note)}" for note in report.notes),
         "## Parameters",
         _parameter_table(report.frame, budget),
@@ -88,20 +88,20 @@ def _conditions_text(report: Report) -> str:
 def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
     models = frame.assign(count=frame["parameters"].map("{:,}".format))
     if budget is None:
-        return _table(("model", "parameters"), models[["cell", "count"]].to_numpy())
+        return _markdown_table(("model", "parameters"), models[["cell", "count"]].to_numpy())
     models["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in frame["parameters"]]
-    return _table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
+    return _markdown_table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
 
 
 def _norm_table(names: set[str]) -> str:
-    headings = ("", "name", "one mean and variance over", "depends on other images in the batch", "in evaluation")
+    headings = ("", "name", "averages over", "depends on other images in the batch", "in evaluation")
     norms = [norm for name, norm in NORMS.items() if name in names]
-    return _table(
+    return _markdown_table(
         headings,
         [(norm.name, norm.title, norm.axes, "yes" if norm.uses_batch else "no", norm.evaluation) for norm in norms],
     )
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *([escape_markdown(text) for text in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

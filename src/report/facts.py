@@ -16,7 +16,7 @@ from src.wording import counted, shorten
 
 Rows = tuple[tuple[str, str], ...]
 """Pairs of a name and its value, as text."""
-LIMIT = 40  # the report shortens a longer list of a key's values
+MAX_VALUES = 40  # the report shortens a longer list of a key's values
 
 
 class Facts(NamedTuple):
@@ -29,7 +29,7 @@ class Facts(NamedTuple):
     commands: tuple[str, ...]  # commands that repeat the sweeps and the comparison
 
 
-def facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
+def collect_facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
     """Collect the conditions under which the finished runs were trained."""
     jobs = list(results.jobs.values())
     common, varies = _common_and_varied_keys(jobs)
@@ -45,11 +45,12 @@ def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
     """Return the keys with one value in all jobs that read the key, and the keys with several values."""
     values: dict[str, dict[str, None]] = {path: {} for path in KEYS}
     for job in jobs:
-        for path, value in job.leaves.items():
-            if path in KEYS and applies(path, job.leaves) and (value is not None or path != "data.root"):
+        for path, value in job.settings.items():
+            if path in KEYS and applies(path, job.settings) and (value is not None or path != "data.root"):
                 values[path][format_value(value)] = None
     common = tuple((path, next(iter(texts))) for path, texts in values.items() if len(texts) == 1)
-    return common, tuple((path, ", ".join(shorten(texts, LIMIT))) for path, texts in values.items() if len(texts) > 1)
+    varied = {path: texts for path, texts in values.items() if len(texts) > 1}
+    return common, tuple((path, ", ".join(shorten(texts, MAX_VALUES))) for path, texts in varied.items())
 
 
 def _dataset_text(source: Mapping[str, Any]) -> str:
@@ -65,18 +66,18 @@ def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:
 
     A job that was resumed in another environment counts for both environments.
     """
-    runs: dict[str, Counter[str]] = {}
-    recorded = {name for job in jobs for environment in job.environments for name in environment}
-    unset = {name: UNSET for name in VARIABLES if name in recorded}
+    run_counts: dict[str, Counter[str]] = {}
+    recorded_names = {name for job in jobs for environment in job.environments for name in environment}
+    defaults = {name: UNSET for name in VARIABLES if name in recorded_names}
     for job in jobs:
-        code = {"code of data, models, training and job.py": job.start["code"]}
-        pairs = {(name, str(value)) for env in job.environments for name, value in {**unset, **env, **code}.items()}
+        code = {"hash of the training code": job.start["code"]}
+        pairs = {(name, str(value)) for env in job.environments for name, value in {**defaults, **env, **code}.items()}
         for name in dict.fromkeys([*job.environments[0], *code, *(name for name, _ in pairs)]):
-            runs.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))
-    return tuple((name, _values_with_counts(counts)) for name, counts in runs.items())
+            run_counts.setdefault(name, Counter()).update(sorted(value for key, value in pairs if key == name))
+    return tuple((name, _values_with_counts(counts)) for name, counts in run_counts.items())
 
 
-def _values_with_counts(runs: Counter[str]) -> str:
-    if len(runs) == 1:
-        return next(iter(runs))
-    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in runs.items()], LIMIT))
+def _values_with_counts(run_counts: Counter[str]) -> str:
+    if len(run_counts) == 1:
+        return next(iter(run_counts))
+    return ", ".join(shorten([f"{value} ({counted(n, 'run')})" for value, n in run_counts.items()], MAX_VALUES))

@@ -5,13 +5,13 @@ import textwrap
 
 import pandas as pd
 
-from src.report.table import Column, notes, table_columns
+from src.report.table import Column, table_columns, table_notes
 from src.results.results import Results
 
 HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines
 
 # TeX code for characters that are special in TeX.  All other characters are left to the document's fonts.
-SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
+SPECIAL_CHARACTERS = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
@@ -24,19 +24,19 @@ SPECIAL = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
 }
 
 
-def latex(results: Results, frame: pd.DataFrame) -> bytes:
+def latex_table(results: Results, frame: pd.DataFrame) -> bytes:
     """The comparison table as a LaTeX `table` environment, with a caption that explains how to read the numbers."""
     columns = table_columns(results, frame)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"  \caption{{{escape(' '.join(notes(results, frame)))}}}",
+        rf"  \caption{{{escape_latex(' '.join(table_notes(results, frame)))}}}",
         rf"  \begin{{tabular}}{{@{{}}{''.join(map(_alignment, columns))}@{{}}}}",
         r"    \toprule",
-        f"    {' & '.join(map(_heading_code, columns))} \\\\",
+        f"    {' & '.join(map(_latex_heading, columns))} \\\\",
         r"    \midrule",
-        *(_row_code(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
+        *(_latex_row(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",
@@ -48,19 +48,19 @@ def _alignment(column: Column) -> str:
     return "r" if column.numeric else "l"
 
 
-def _heading_code(column: Column) -> str:
+def _latex_heading(column: Column) -> str:
     """Break a heading into short lines, so the table fits on a page."""
     heading = column.heading.replace(", ", ",\N{NO-BREAK SPACE}")  # keeps a unit on the line of its word
-    lines = r"\\".join(escape(line) for line in textwrap.wrap(heading, HEADING_WIDTH, break_long_words=False))
+    lines = r"\\".join(escape_latex(line) for line in textwrap.wrap(heading, HEADING_WIDTH, break_long_words=False))
     return rf"\shortstack[{_alignment(column)}]{{{lines}}}"
 
 
-def _row_code(first: str, *rest: str) -> str:
+def _latex_row(first: str, *rest: str) -> str:
     # The braces keep TeX from reading a `[` or `*` at the start of a row as an argument of the previous `\\`.
-    return "    " + " & ".join([f"{{{escape(first)}}}", *map(escape, rest)]) + r" \\"
+    return "    " + " & ".join([f"{{{escape_latex(first)}}}", *map(escape_latex, rest)]) + r" \\"
 
 
-def escape(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape text for LaTeX, on one line, without the control characters that TeX refuses."""
     plain = re.sub(r"[\x00-\x1f\x7f]", "", " ".join(text.split()))
-    return "".join(SPECIAL.get(letter, letter) for letter in plain)
+    return "".join(SPECIAL_CHARACTERS.get(letter, letter) for letter in plain)

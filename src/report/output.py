@@ -15,9 +15,9 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
     Raises BadInput for a folder, or if two results would mix on standard output.
     """
     files = {option: path for option, path in options.items() if path is not None}
-    mixed = [f"{option} -" for option, path in files.items() if path == STDOUT]
-    if len(mixed) > 1:
-        raise BadInput(f"{' and '.join(mixed)} would mix on standard output", "only one of them")
+    stdout_options = [f"{option} -" for option, path in files.items() if path == STDOUT]
+    if len(stdout_options) > 1:
+        raise BadInput(f"{' and '.join(stdout_options)} would mix on standard output", "only one of them")
     for path in files.values():
         try:
             if path.is_dir():
@@ -27,7 +27,7 @@ def check_outputs(options: dict[str, Path | None]) -> list[Path]:
     return list(files.values())
 
 
-def write(path: Path, content: bytes) -> None:
+def write_output(path: Path, content: bytes) -> None:
     """Write a file atomically.  If the path is a link, pipe or device, write into it and do not replace it.
 
     Raises BadInput if the file cannot be written.
@@ -46,15 +46,15 @@ def write(path: Path, content: bytes) -> None:
         raise _write_error(path, error) from error
 
 
-def write_all(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
     """Write files into a folder.  `files` maps file names to contents."""
     for name, content in files.items():
-        write(folder / name, content)
+        write_output(folder / name, content)
 
 
 def _write_error(path: Path, error: OSError) -> BadInput:
     reason = error.strerror or str(error)
     if path == STDOUT:
         problem = f"standard output cannot be written: {reason}"
-        return BadInput(problem, "a file, or - for an open output", "--json FILE")
+        return BadInput(problem, "a file, or - if standard output is open", "--json FILE")
     return BadInput(f"{path} cannot be written: {reason}")

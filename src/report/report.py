@@ -14,12 +14,12 @@ from markupsafe import Markup
 
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
-from src.errors.atlas_words import sentences
-from src.figures.figures import Drawing, drawings, reliability_names
-from src.figures.galleries import Gallery, galleries
+from src.errors.atlas_words import error_sentences
+from src.figures.figures import Drawing, draw_figures, reliability_names
+from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
-from src.report.facts import Facts, facts
-from src.report.table import Column, csv_content, curves_csv, json_content, notes, table_columns
+from src.report.facts import Facts, collect_facts
+from src.report.table import Column, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.pairs import Pair, clearest
@@ -61,19 +61,19 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """The sentences that explain how to read the table."""
-        return notes(self.results, self.frame)
+        return table_notes(self.results, self.frame)
 
     @cached_property
     def facts(self) -> Facts:
         """The configuration, environment and commands of the compared runs."""
-        return facts(self.sweeps, self.results)
+        return collect_facts(self.sweeps, self.results)
 
     @property
     def left_out(self) -> list[str]:
         """A line for each run and pair that is left out, with the reason."""
         problems = [*self.results.unfinished, *self.results.incomplete]
         lines = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in problems]
-        lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable]
+        lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable_reasons]
         return shorten([*self.verdicts.left_out, *lines], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:
@@ -109,17 +109,17 @@ def draw_report(
     warn: Callable[[str], None],
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
-    pictures = [_draw_galleries(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
-    return Report(sweeps, results, frame, atlases, verdicts, drawings(results, verdicts, atlases), pictures)
+    pictures = [_draw_galleries_or_warn(atlas, warn, several=len(atlases) > 1) for atlas in atlases]
+    return Report(sweeps, results, frame, atlases, verdicts, draw_figures(results, verdicts, atlases), pictures)
 
 
-def _draw_galleries(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
+def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, several: bool) -> dict[str, Gallery]:
     suffix = f"-{atlas.dataset.replace(' ', '-')}" if several else ""
     try:
         # A single run needs no galleries, because its own folder has a picture of its mistakes.
-        pictures = galleries(atlas) if len(atlas.runs) > 1 else {}
+        pictures = draw_galleries(atlas) if len(atlas.runs) > 1 else {}
     except BadInput as refusal:
-        warn(f"no galleries: {str(refusal).splitlines()[0]}")
+        warn(f"the report has no image galleries: {str(refusal).splitlines()[0]}")
         return {}
     return {f"{name}{suffix}": gallery for name, gallery in pictures.items()}
 
@@ -132,16 +132,16 @@ def report_files(report: Report) -> dict[str, bytes]:
     for pictures in report.galleries:
         files |= {f"{name}.png": gallery.png for name, gallery in pictures.items()}
     files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.verdicts.opening).encode()
-    return files | {"report.md": markdown(report), REPORT: html(report)}
+    return files | {"report.md": render_markdown(report), REPORT: render_html(report)}
 
 
-def html(report: Report) -> bytes:
+def render_html(report: Report) -> bytes:
     """The report as a self-contained HTML page, which loads nothing from the network."""
     curves = inline_curves(report.results, report.figures["curves"])
     return _render("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
-def markdown(report: Report) -> bytes:
+def render_markdown(report: Report) -> bytes:
     """The report as Markdown, for a README or an appendix, with links to the pictures in the same folder."""
     text = _render("report.md.j2", report, finalize=escape_markdown)
     return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
@@ -151,10 +151,10 @@ def _render(name: str, report: Report, *, curves: Any = None, **options: Any) ->
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
-    environment.filters |= {"percent": percent_text, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
+    environment.filters |= {"percent": percent_text, "fenced": fence, "base64": lambda png: b64encode(png).decode()}
     return environment.get_template(name).render(
         report=report,
-        sentences=[sentences(atlas) for atlas in report.atlases],
+        sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_names(report.atlases),
         pairs=clearest(report.verdicts.pairs, MAX_PAIRS),
         suspects_shown=MAX_SUSPECTS,
@@ -170,7 +170,7 @@ def escape_markdown(value: Any) -> Any:
     return re.sub(r"([\\`*_{}\[\]<>|~&$#])", r"\\\1", plain_text)
 
 
-def fenced(command: str) -> Markup:
+def fence(command: str) -> Markup:
     """A shell command as a Markdown code block.  Its fence is longer than any run of backquotes in the command."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", command))])
     return Markup(f"{fence}sh\n{command}\n{fence}")  # not escaped, because it is code

@@ -28,12 +28,12 @@ class Column:
     wraps: bool = False  # whether a terminal may break the text between words
 
     @property
-    def on_screen(self) -> str:
+    def short_heading(self) -> str:
         """The heading in a terminal."""
         return self.short or self.heading
 
 
-def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The table as numbers: means over seeds, accuracies from 0 to 1, and no spread for cells with one seed.
 
     `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
@@ -41,20 +41,20 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
     different environment than most runs.  Cells that share a letter in `letters` do not differ significantly.
     """
     runs = results.runs
-    first, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
+    first_runs, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
 
     def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
         return list(map(summarise, cells[metric].agg(list), least_sds))
 
-    def runs_with(condition: "pd.Series[bool]") -> list[int]:
+    def count_runs(condition: "pd.Series[bool]") -> list[int]:
         return [int(count) for count in condition.groupby(runs["cell"], sort=False).sum()]
 
     val = summaries("val/accuracy")
-    test = summaries("test/accuracy", [rounding_sd(results.sources[digest]["test"], 1) for digest in first["dataset"]])
+    test = summaries("test/accuracy", [rounding_sd(results.sources[data]["test"], 1) for data in first_runs["dataset"]])
     frame: pd.DataFrame = pd.DataFrame(
         {
-            "cell": first["cell"].tolist(),
-            **{path: first[path].tolist() for path in ["norm.name", *results.varies]},
+            "cell": first_runs["cell"].tolist(),
+            **{path: first_runs[path].tolist() for path in ["norm.name", *results.varies]},
             "n": [cell.n for cell in test],
             "val/accuracy": [cell.mean for cell in val],
             "val/accuracy sd": [cell.sd for cell in val],
@@ -62,10 +62,10 @@ def as_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.D
             "test/accuracy sd": [cell.sd for cell in test],
             "test/accuracy ci95": [cell.half_width for cell in test],
             **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
-            "parameters": first["parameters"].tolist(),
+            "parameters": first_runs["parameters"].tolist(),
             "seconds": [cell.mean for cell in summaries("seconds/train")],
-            "other code": runs_with(runs["code"] != code_digest()),
-            "other environment": runs_with(runs["run"].isin(environment_differences(results)[0])),
+            "other code": count_runs(runs["code"] != code_digest()),
+            "other environment": count_runs(runs["run"].isin(environment_differences(results)[0])),
         }
     )
     if letters:
@@ -94,7 +94,7 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
     return bytes(curves.reset_index().to_csv(index=False, lineterminator="\n").encode())
 
 
-def notes(results: Results, frame: pd.DataFrame) -> list[str]:
+def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain how to read the table.  The first sentence says how to choose settings."""
     lines = [SELECTION_RULE]
     total = frame["n"].sum()
@@ -106,17 +106,17 @@ def notes(results: Results, frame: pd.DataFrame) -> list[str]:
     if (frame["n"] > 1).any():
         lines.append("± is the standard deviation over seeds.  95 % CI is the t interval of the mean over seeds.")
     if (frame["n"] == 1).any():
-        half_width, images = _widest_interval(results)
+        width, images = _widest_interval(results)
         lines.append(
             f"One seed (n = 1) cannot rank methods.  With {images:,} test images, the accuracy of a single run has a "
-            f"95 % interval of up to ±{100 * half_width:.2f} points (Wilson).  Do not compare rows by this interval, "
+            f"95 % interval of up to ±{100 * width:.2f} points (Wilson).  Do not compare rows by this interval, "
             "because all rows share the test images."
         )
     if count := frame["other code"].sum():
-        lines.append(f"* {count} of {total} runs used a different version of the code.")
+        lines.append(f"* {count} of {total} runs used a different version of the code than the current one.")
     if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
-        lines.append(f"† {count} of {total} runs used a different environment than most runs: {differences}.")
+        lines.append(f"† {count} of {total} runs used a different environment from most runs: {differences}.")
     return lines
 
 
@@ -135,14 +135,14 @@ def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
 
 def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
     """A column for each key that differs between cells.  The first column marks other code (*) and environments (†)."""
-    varied = list(dict.fromkeys(["norm.name", *results.varies]))
+    varied_keys = list(dict.fromkeys(["norm.name", *results.varies]))
     return [
         Column(
-            short_name(path, varied),
+            short_name(path, varied_keys),
             _value_texts(frame, path, marked=position == 0),
             numeric=not any(isinstance(value, str) for value in frame[path]),
         )
-        for position, path in enumerate(varied)
+        for position, path in enumerate(varied_keys)
     ]
 
 
@@ -156,7 +156,7 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
-    intervals = ["" if pd.isna(half) else f"± {100 * half:.2f}" for half in frame["test/accuracy ci95"]]
+    intervals = ["" if pd.isna(width) else f"± {100 * width:.2f}" for width in frame["test/accuracy ci95"]]
     columns = [
         Column("n", [str(n) for n in frame["n"]]),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
@@ -164,14 +164,14 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
         Column("95 % CI", intervals, optional=1),
         Column("test errors", errors, "test\nerrors", optional=1),
         Column("test loss", losses, "test\nloss", optional=2),
-        Column("training, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
+        Column("training time, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
         Column("parameters", [f"{value:,}" for value in frame["parameters"]], "para-\nmeters", optional=2),
     ]
     if "letters" in frame:
         columns.insert(0, Column("letters", frame["letters"].tolist(), " ", numeric=False))
-    unused = set() if (frame["n"] > 1).any() else {"95 % CI"}
-    unused |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
-    return [column for column in columns if column.heading not in unused]
+    unused_headings = set() if (frame["n"] > 1).any() else {"95 % CI"}
+    unused_headings |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
+    return [column for column in columns if column.heading not in unused_headings]
 
 
 def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:

@@ -15,19 +15,19 @@ def environment_differences(results: Results) -> tuple[frozenset[str], str]:
     frequency = Counter(runs["environment"])
     if len(frequency) < 2:
         return frozenset(), ""
-    usual = frequency.most_common(1)[0][0]
-    different = runs.loc[[environment != usual for environment in runs["environment"]], "run"]
-    return frozenset(different), _differences_text(usual, frequency)
+    usual_environment = frequency.most_common(1)[0][0]
+    different_runs = runs.loc[[environment != usual_environment for environment in runs["environment"]], "run"]
+    return frozenset(different_runs), _differences_text(usual_environment, frequency)
 
 
-def _differences_text(usual: Environment, frequency: Counter[Environment]) -> str:
+def _differences_text(usual_environment: Environment, frequency: Counter[Environment]) -> str:
     """List the differences from the usual environment, such as `torch 2.13.0 instead of 2.14.0 (2 runs)`."""
     values: Counter[tuple[str, str]] = Counter()
     for environment, runs in frequency.items():
-        for name in dict(set(environment) ^ set(usual)):
+        for name in dict(set(environment) ^ set(usual_environment)):
             values[name, _value_text(name, environment)] += runs
     differences = [
-        f"{name} {value} instead of {_value_text(name, usual)} ({counted(runs, 'run')})"
+        f"{name} {value} instead of {_value_text(name, usual_environment)} ({counted(runs, 'run')})"
         for (name, value), runs in sorted(values.items(), key=lambda item: item[0][0])
     ]
     return joined(differences, 6)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 from src.runs.environment import VARIABLES
 from src.runs.folder import FinishedJob
 from src.runs.naming import job_name
 from src.runs.shapes import EPOCH_METRICS, RESULT_METRICS
 
-SETTING_COLUMNS = [path for path in KEYS if part_of_a_job(path) and path != "seed"]
+SETTING_COLUMNS = [path for path in KEYS if affects_results(path) and path != "seed"]
 NAME_COLUMNS = ["run", "cell", "seed"]
 RESULT_COLUMNS = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters"]
 ORIGIN_COLUMNS = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
@@ -26,13 +26,14 @@ def name_runs(jobs: Iterable[FinishedJob], varies: Sequence[str]) -> dict[str, F
     cells: dict[str, list[FinishedJob]] = {}
     for job in jobs:
         cells.setdefault(job.start["cell"], []).append(job)
-    cell_names = {key: job_name(group[0].leaves, varies, seed=False) for key, group in cells.items()}
+    cell_names = {key: job_name(group[0].settings, varies, seed=False) for key, group in cells.items()}
     frequency = Counter(cell_names.values())
     runs: dict[str, FinishedJob] = {}
     for key, group in cells.items():
         # Two cells get the same name if only their datasets differ, or if two keys have the same last part.
         cell = cell_names[key] if frequency[cell_names[key]] == 1 else f"{cell_names[key]} {key[:6]}"
-        runs |= {f"{cell} s{job.leaves['seed']}": job for job in sorted(group, key=lambda job: int(job.leaves["seed"]))}
+        by_seed = sorted(group, key=lambda job: int(job.settings["seed"]))
+        runs |= {f"{cell} s{job.settings['seed']}": job for job in by_seed}
     return runs
 
 
@@ -43,8 +44,8 @@ def run_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
     columns = _column_names(rows, [*NAME_COLUMNS, *SETTING_COLUMNS, *RESULT_COLUMNS, *ORIGIN_COLUMNS])
     frame: pd.DataFrame = pd.DataFrame(rows, columns=columns, dtype=object)
     # Columns with missing values keep the type object, because pandas would turn their integers into floats.
-    complete = frame.columns[frame.notna().all()]
-    frame[complete] = frame[complete].infer_objects()
+    complete_columns = frame.columns[frame.notna().all()]
+    frame[complete_columns] = frame[complete_columns].infer_objects()
     return frame
 
 
@@ -60,19 +61,19 @@ def epoch_frame(jobs: Mapping[str, FinishedJob]) -> pd.DataFrame:
 
 
 def _name_columns(run: str, job: FinishedJob) -> dict[str, Any]:
-    return {"run": run, "cell": run.rpartition(" s")[0], "seed": job.leaves["seed"]}
+    return {"run": run, "cell": run.rpartition(" s")[0], "seed": job.settings["seed"]}
 
 
 def _run_row(run: str, job: FinishedJob, environment: Environment) -> dict[str, Any]:
     start, source, result = job.start, job.start["source"], job.result
     return {
         **_name_columns(run, job),
-        **job.leaves,
+        **job.settings,
         **result["metrics"],
         **{f"seconds/{part}": result["seconds"][part] for part in ("train", "total")},
         "parameters": start["parameters"],
         "dataset": source["digest"],
-        "dataset_name": f"{job.leaves['data.name']} {source['digest'][:8]}",
+        "dataset_name": f"{job.settings['data.name']} {source['digest'][:8]}",
         "job": start["job"],
         "cell_key": start["cell"],
         "folder": str(job.folder.path),

@@ -24,8 +24,8 @@ def balanced_runs(runs: pd.DataFrame, other_keys: Iterable[str], fixed_keys: Seq
     """
     combination = _combinations(runs, fixed_keys)
     setting = _combinations(runs, averaged_keys(runs, other_keys, fixed_keys))
-    everywhere = combination.groupby([setting, runs["dataset"]]).transform("nunique") == combination.nunique()
-    balanced: pd.DataFrame = runs.loc[everywhere]
+    is_everywhere = combination.groupby([setting, runs["dataset"]]).transform("nunique") == combination.nunique()
+    balanced: pd.DataFrame = runs.loc[is_everywhere]
     return balanced
 
 
@@ -40,7 +40,7 @@ def _combinations(runs: pd.DataFrame, paths: Iterable[str]) -> "pd.Series[str]":
 def _value_texts(runs: pd.DataFrame, path: str) -> "pd.Series[str]":
     """The value of a key in each run, as text; empty where the options of a run do not read the key."""
     option = f"{path.partition('.')[0]}.name"
-    names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option group
-    reads_key = {name: applies(path, {option: name}) for name in names.unique()}
-    texts: pd.Series[str] = runs[path].map(repr).where(names.map(reads_key).astype(bool), "")
+    option_names = runs.get(option, runs[path])  # a key such as `epochs` belongs to no option group
+    reads_key = {name: applies(path, {option: name}) for name in option_names.unique()}
+    texts: pd.Series[str] = runs[path].map(repr).where(option_names.map(reads_key).astype(bool), "")
     return texts

@@ -60,14 +60,14 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
     """
     folder = Path(multirun)
     if not (folder / "sweeps").is_dir():
-        problem = f"{folder} is not a multirun folder: it holds no sweeps"
+        problem = f"{folder} is not a multirun folder: it contains no sweeps"
         raise BadInput(problem, "the folder that the training command writes", 'load_runs("multirun")')
     sweep_ids = [manifest.parent.name for manifest in folder.glob("sweeps/*/manifest.json")]
     sweeps = choose_sweeps(folder, sweep_ids if sweep is None else [sweep] if isinstance(sweep, str) else sweep)
     results = load_results(sorted(sweeps, key=lambda sweep: sweep.started), folder)
     if results.unfinished:
         states = Counter(job.state for job in results.unfinished)
-        reasons = joined([f"{number:,} {state}" for state, number in states.items()])
+        reasons = joined([f"{count:,} {state}" for state, count in states.items()])
         total = counted(len(results.runs) + len(results.unfinished), "run")
         warnings.warn(f"{len(results.unfinished):,} of {total} left out: {reasons}", stacklevel=2)
     return Runs(results.runs, results.epochs)

@@ -11,7 +11,7 @@ from src.config import KEYS
 from src.console import progress_bar
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import stored_leaves, varying
+from src.runs.identity import find_varying_keys, stored_settings
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
@@ -45,31 +45,31 @@ class Results:
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     """Read all jobs of the sweeps.  A job that belongs to several sweeps counts once."""
     planned_jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
-    finished: list[FinishedJob] = []
+    finished_jobs: list[FinishedJob] = []
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
     failed: list[Mapping[str, Any]] = []
     for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
-        job = _load_job(planned_job.at(multirun), planned_job)
+        job = _load_job(planned_job.folder_in(multirun), planned_job)
         if isinstance(job, JobProblem):
             unfinished.append(job)
-            failed += _failed_leaves(planned_job.at(multirun))
+            failed += _failed_settings(planned_job.folder_in(multirun))
         else:
-            finished.append(job)
+            finished_jobs.append(job)
             incomplete += _file_problems(job, planned_job)
-    varies = _varying_keys(sweeps, finished)
-    jobs = name_runs(finished, varies)
-    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished}
+    varies = _varying_keys(sweeps, finished_jobs)
+    jobs = name_runs(finished_jobs, varies)
+    sources = {job.start["source"]["digest"]: job.start["source"] for job in finished_jobs}
     return Results(
         *(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs),
         *(tuple(unfinished), tuple(incomplete), tuple(failed)),
     )
 
 
-def _varying_keys(sweeps: Sequence[Sweep], finished: Iterable[FinishedJob]) -> tuple[str, ...]:
+def _varying_keys(sweeps: Sequence[Sweep], finished_jobs: Iterable[FinishedJob]) -> tuple[str, ...]:
     """The keys that a sweep varies, even if jobs are unfinished, and the keys that differ between sweeps."""
-    swept = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # older sweeps can vary other keys
-    varying_keys = swept.union(varying(job.leaves for job in finished)) - {"seed"}
+    swept_keys = {path for sweep in sweeps for path in sweep.varies if path in KEYS}  # some old keys no longer exist
+    varying_keys = swept_keys.union(find_varying_keys(job.settings for job in finished_jobs)) - {"seed"}
     return tuple(sorted(varying_keys, key=lambda path: (path != "norm.name", list(KEYS).index(path))))
 
 
@@ -87,12 +87,12 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
     return JobProblem(planned_job.label, fault, "damaged") if fault else job
 
 
-def _failed_leaves(folder: JobFolder) -> list[Mapping[str, Any]]:
+def _failed_settings(folder: JobFolder) -> list[Mapping[str, Any]]:
     """The configuration of a failed job, by dotted key; empty for another job, or if its journal has no start."""
     try:
         if not folder.failed:
             return []
-        return [stored_leaves(record["config"]) for record in folder.records() if record["kind"] == "start"][:1]
+        return [stored_settings(record["config"]) for record in folder.records() if record["kind"] == "start"][:1]
     except (OSError, NoAccess):  # the job is listed as not readable
         return []
 
@@ -113,8 +113,8 @@ def _unfinished_reason(folder: JobFolder) -> str:
         return f"still running; {progress}"
     if not records:
         return f"ended before it wrote to its journal; see {folder.log}" if folder.never_started else "not started"
-    last = records[-1]
-    if last["kind"] == "stop":
-        error = last["error"].encode(errors="replace").decode()  # a file name in the error may not be UTF-8
-        return f"{last['status']}: {error}; see {folder.log}"
+    last_record = records[-1]
+    if last_record["kind"] == "stop":
+        error = last_record["error"].encode(errors="replace").decode()  # a file name in the error may not be UTF-8
+        return f"{last_record['status']}: {error}; see {folder.log}"
     return f"no result; {progress}"

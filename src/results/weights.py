@@ -8,7 +8,7 @@ import pandas as pd
 import safetensors
 import safetensors.numpy
 
-from src.runs.integrity import most_weights, weights_fault
+from src.runs.integrity import max_weights_size, weights_fault
 from src.storage.stored import NoAccess, read_stored
 
 # Weights below this magnitude count as zero.  L1 moves a weight to about learning rate x l1, not to exactly zero.
@@ -37,7 +37,7 @@ def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] |
     try:
         if weights_fault(path, parameters):
             return None
-        tensors = safetensors.numpy.load(read_stored(path, most_weights(parameters)))
+        tensors = safetensors.numpy.load(read_stored(path, max_weights_size(parameters)))
     except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # numpy lacks some types
         return None
     magnitudes = [np.abs(tensor).ravel() for tensor in tensors.values() if tensor.ndim >= 2]

@@ -17,21 +17,21 @@ from torch import nn
 from src.runs.journal import Record, first_line
 from src.runs.shapes import record_fault
 from src.storage.files import write_atomic
-from src.storage.stored import Damaged, read_stored
+from src.storage.stored import DamagedFile, read_stored
 
 FORMAT = 1
 HEADER = b"normlab checkpoint "
 CHECKPOINT_FILES = ("checkpoint-0.pt", "checkpoint-1.pt")
-LARGEST = 2**33  # bytes
+MAX_CHECKPOINT_SIZE = 2**33  # bytes
 DEVICES_KEY = "devices"  # key of a loaded state: the devices that its tensors were saved from
-RETRAIN_HINT = "; resume=restart retrains the job"
+RETRY_HINT = "; resume=restart retrains the job"
 
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
 
 
-class Unreadable(Exception):
+class UnreadableCheckpoint(Exception):
     """Raised for an undamaged checkpoint that this version of normlab cannot read."""
 
 
@@ -56,7 +56,7 @@ def checkpoint_bytes(version: int, content: bytes) -> bytes:
 def load_checkpoint(folder: Path) -> State | None:
     """Return the newest undamaged state of the job's current attempt, or None; logs each file that it skips.
 
-    Raises Unreadable if a file has another format or holds more than tensors and primitives.
+    Raises UnreadableCheckpoint if a file has another format or contains objects other than tensors, numbers and texts.
     """
     states = [state for name in CHECKPOINT_FILES if (state := _read_checkpoint(folder / name)) is not None]
     return max(states, key=lambda state: int(state["epoch"]), default=None)
@@ -82,7 +82,7 @@ class Checkpoints:
     def restore(self) -> Record | None:
         """Load the newest checkpoint into the job's parts and return the epoch's record, or None without a checkpoint.
 
-        Raises Unreadable if this version cannot read the checkpoint or the checkpoint lacks a part.
+        Raises UnreadableCheckpoint if this version cannot read the checkpoint or the checkpoint lacks a part.
         """
         state = load_checkpoint(self._folder)
         if state is None:
@@ -90,7 +90,9 @@ class Checkpoints:
         parts = state.get("parts")
         record: Record | None = state.get("record")
         if not isinstance(parts, dict) or self._parts.keys() - parts.keys() or record is None or record_fault(record):
-            raise Unreadable(f"{self._folder} has a checkpoint that lacks a part of the job{RETRAIN_HINT}")
+            raise UnreadableCheckpoint(
+                f"{self._folder} has a checkpoint that lacks a part of the training state{RETRY_HINT}"
+            )
         for name, part in self._parts.items():
             part.load_state_dict(parts[name])
         networks = [part for part in self._parts.values() if isinstance(part, nn.Module)]
@@ -102,21 +104,21 @@ class Checkpoints:
 
 def _read_checkpoint(path: Path) -> State | None:
     try:
-        stored = read_stored(path, LARGEST)
+        stored = read_stored(path, MAX_CHECKPOINT_SIZE)
     except FileNotFoundError:
         return None
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         log.warning("%s and is ignored", damaged)
         return None
     head, _, digest_and_content = stored.partition(b"\n")
     version, content = head.removeprefix(HEADER), digest_and_content[32:]
     if stored.startswith((b"PK", b"\x80")):
-        raise Unreadable(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{RETRAIN_HINT}")
+        raise UnreadableCheckpoint(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{RETRY_HINT}")
     if not version.isdigit() or stored != checkpoint_bytes(int(version), content):
         log.warning("%s is damaged and is ignored", path)
         return None
     if int(version) != FORMAT:
-        raise Unreadable(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRAIN_HINT}")
+        raise UnreadableCheckpoint(f"{path} has format {int(version)}; this version reads format {FORMAT}{RETRY_HINT}")
     devices: set[str] = set()
 
     def keep_in_memory(storage: Any, location: str) -> Any:  # each part moves its tensors to its device itself
@@ -126,9 +128,11 @@ def _read_checkpoint(path: Path) -> State | None:
     try:
         state: State = torch.load(io.BytesIO(content), weights_only=True, map_location=keep_in_memory)
     except Exception as error:  # mostly UnpicklingError; the right digest shows that the file is not damaged
-        raise Unreadable(f"{path} holds more than tensors and primitives{RETRAIN_HINT}") from error
+        raise UnreadableCheckpoint(
+            f"{path} contains objects other than tensors, numbers and texts{RETRY_HINT}"
+        ) from error
     if not isinstance(state, dict) or not isinstance(state.get("epoch"), int):
-        raise Unreadable(f"{path} does not name its epoch{RETRAIN_HINT}")
+        raise UnreadableCheckpoint(f"{path} does not contain its epoch's number{RETRY_HINT}")
     if state.get("attempt") != attempt_digest(path.parent):
         log.warning("%s belongs to another job or an earlier attempt and is ignored", path)
         return None

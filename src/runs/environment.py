@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
     if torch := sys.modules.get("torch"):  # the compare command must not wait for torch to load
         facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # a process that calls CUDA cannot fork
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # calling CUDA would prevent a fork
     if gpus := dict.fromkeys(model for file in files for model in _read_values(file, "Model:")):
         facts["gpu"] = ", ".join(gpus)
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
@@ -50,7 +50,7 @@ def _read_values(file: Path, name: str) -> list[str]:
 def _run_git(*words: str) -> str:
     """Return the output of a git command in the folder `src`, or an empty string if it fails."""
     command = ["git", "-C", str(Path(__file__).parent.parent), *words]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # set by git hooks
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # git hooks set them
     try:
         result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

@@ -7,16 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from src.runs.identity import stored_leaves
+from src.runs.identity import stored_settings
 from src.runs.journal import Record, read_finished_journal, read_journal
 from src.runs.shapes import result_fault
 from src.storage.files import move_aside
 from src.storage.lock import job_lock
-from src.storage.stored import Damaged, exists, is_regular, read_sealed
+from src.storage.stored import DamagedFile, exists, is_regular, read_sealed
 
 MULTIRUN = Path("multirun")
-SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside` moves job folders
-LARGEST_RESULT = 1_000_000  # bytes
+SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside_folder` moves job folders
+MAX_RESULT_SIZE = 1_000_000  # bytes
 PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")
 # The files of a finished job that MLflow shows, in the order in which they are sent.
 ARTIFACTS = ("config.yaml", *PICTURES, "per_class.csv", "predictions.npz", "weights.safetensors", "train.log")
@@ -59,12 +59,12 @@ class JobFolder:
         return read_journal(self.journal)
 
     def result(self) -> dict[str, Any] | None:
-        """Read the job's result, or return None if it is unfinished; raises Damaged if the file is damaged."""
+        """Read the job's result, or return None if it is unfinished; raises DamagedFile if the file is damaged."""
         try:
-            return dict(read_sealed(self.result_path, result_fault, LARGEST_RESULT))
+            return dict(read_sealed(self.result_path, result_fault, MAX_RESULT_SIZE))
         except FileNotFoundError:
             if exists(self.result_path):  # a broken link
-                raise Damaged(self.result_path, "is not a regular file") from None
+                raise DamagedFile(self.result_path, "is not a regular file") from None
             return None
 
 
@@ -94,13 +94,13 @@ class FinishedJob:
     def environments(self) -> list[Mapping[str, Any]]:
         """The versions, machine, commit and device at the job's start, then at each resume."""
         device = self.start["device"]
-        resumes = [record for record in self.records if record["kind"] == "resume"]  # older versions stored no device
+        resumes = [record for record in self.records if record["kind"] == "resume"]  # older records lack the device
         return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
 
     @cached_property
-    def leaves(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         """The configuration values that decide the job's numbers, by dotted key."""
-        return stored_leaves(self.start["config"])
+        return stored_settings(self.start["config"])
 
     @cached_property
     def epochs(self) -> Sequence[Record]:
@@ -109,14 +109,14 @@ class FinishedJob:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The job's result, with its final metrics; raises Damaged if the file is missing or damaged."""
+        """The job's result, with its final metrics; raises DamagedFile if the file is missing or damaged."""
         result = self.folder.result()
         if result is None:
-            raise Damaged(self.folder.result_path, "is missing")
+            raise DamagedFile(self.folder.result_path, "is missing")
         return result
 
 
-def set_aside(job: JobFolder, multirun: Path) -> None:
+def set_aside_folder(job: JobFolder, multirun: Path) -> None:
     """Move a job's folder to `multirun/superseded`; raises BlockingIOError if a process is training the job."""
     lock = job.path / "lock"
     can_be_locked = job.path.is_dir() and (is_regular(lock) or not exists(lock))

@@ -9,24 +9,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config import KEYS, Config, part_of_a_job
+from src.config import KEYS, Config, affects_results
 from src.schema import flatten_dataclass, flatten_mapping
 
 # The code in `src` that affects a job's numbers.
-CODE = (
+CODE_PATTERNS = (
     *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
 # The values for keys that a job lacks, because they belong to another option or a later version added them.
-DEFAULTS = {path: item.default for path, item in KEYS.items() if part_of_a_job(path)}
+DEFAULTS = {path: item.default for path, item in KEYS.items() if affects_results(path)}
 
 
-def job_leaves(config: Config) -> dict[str, Any]:
+def job_settings(config: Config) -> dict[str, Any]:
     """Return the value of every key that affects a job's results, by dotted key; unused keys have their defaults."""
-    return DEFAULTS | {path: value for path, value in flatten_dataclass(config).items() if part_of_a_job(path)}
+    return DEFAULTS | {path: value for path, value in flatten_dataclass(config).items() if affects_results(path)}
 
 
-def stored_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
     return DEFAULTS | {path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS}
 
@@ -41,11 +41,11 @@ def distinguishing_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return {
         path: value
         for path, value in leaves.items()
-        if part_of_a_job(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
+        if affects_results(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
     }
 
 
-def is_same(stored: Mapping[str, Any], config: Config) -> bool:
+def is_same_config(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether a stored configuration describes the same job as `config` if their data are equal."""
     return distinguishing_values(flatten_mapping(stored)) == distinguishing_values(flatten_dataclass(config))
 
@@ -73,14 +73,14 @@ def _digest(value: Any) -> str:
 @functools.cache
 def code_digest() -> str:
     """Return a hash of the code that affects a job's numbers; comments, docstrings and layout do not count."""
-    source = Path(__file__).parent.parent
+    source_folder = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in source.glob(pattern)):
-        digest.update(f"{path.relative_to(source).as_posix()}\0{_statements(path.read_bytes())}\0".encode())
+    for path in sorted(path for pattern in CODE_PATTERNS for path in source_folder.glob(pattern)):
+        digest.update(f"{path.relative_to(source_folder).as_posix()}\0{_executable_code(path.read_bytes())}\0".encode())
     return digest.hexdigest()
 
 
-def _statements(code: bytes) -> str:
+def _executable_code(code: bytes) -> str:
     """Return Python code without comments, docstrings and empty lines, the same under every version of Python."""
     text = code.decode()
     lines = text.splitlines()
@@ -100,18 +100,18 @@ def applies(path: str, job: Mapping[str, Any]) -> bool:
     return not readers or job.get(f"{path.split('.')[0]}.name") in readers
 
 
-def varying(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+def find_varying_keys(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the keys that differ between the jobs that read them, with the norm first and the seed last."""
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
-    candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # saves calls of `applies`
+    candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # a fast first test
     return _sort_keys(path for path in candidates if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
 
 
-def differing(job: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def find_differing_keys(job: Mapping[str, Any], other_job: Mapping[str, Any]) -> list[str]:
     """Return the keys that differ between two jobs that both read them, with the norm first and the seed last."""
-    candidates = (path for path, value in job.items() if repr(value) != repr(other[path]))
-    return _sort_keys(path for path in candidates if applies(path, job) and applies(path, other))
+    candidates = (path for path, value in job.items() if repr(value) != repr(other_job[path]))
+    return _sort_keys(path for path in candidates if applies(path, job) and applies(path, other_job))
 
 
 def _sort_keys(paths: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import safetensors
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import distinguishing_values, job_key
 from src.runs.predictions import Predictions, load_predictions
@@ -20,7 +20,7 @@ from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, r
 from src.runs.sweep import Sweep
 from src.schema import flatten_mapping
 from src.storage.png import picture_fault
-from src.storage.stored import Damaged, NoAccess, exists, is_irregular, is_regular, read_stored
+from src.storage.stored import DamagedFile, NoAccess, exists, is_irregular, is_regular, read_stored
 
 OTHER_FILES = ("journal.jsonl", "result.json", "lock", "checkpoint-0.pt", "checkpoint-1.pt")
 COMPLETE_KINDS = ("start", "ready")  # kinds of journal records that must have all their fields
@@ -41,25 +41,25 @@ def job_fault(job: JobFolder, key: str) -> str:
         if is_irregular(job.path / name):
             return f"{job.path / name} is not a regular file"
     if not job.finished:
-        for record in job.records():  # without the partial last line that a killed job may leave
+        for record in job.records():  # `records` leaves out the partial last line of a killed job
             if reason := record_fault(record, whole=record["kind"] in COMPLETE_KINDS):
                 return f"{job.journal} has a {record['kind']} record that {reason}"
         return ""
-    finished = FinishedJob(job)
-    if reason := numbers_fault(finished, key) or files_fault(finished):
+    finished_job = FinishedJob(job)
+    if reason := numbers_fault(finished_job, key) or files_fault(finished_job):
         return reason
     try:
-        checked_predictions(finished)
+        load_checked_predictions(finished_job)
     except FileNotFoundError:
         return f"{job.path / PREDICTIONS} is missing"
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return str(damaged)
     return ""
 
 
 def job_faults(sweep: Sweep, multirun: Path) -> dict[str, str]:
     """Return the faults in the job folders of a sweep by job key; jobs without a fault are left out."""
-    return {job.key: reason for job in sweep.jobs if (reason := job_fault(job.at(multirun), job.key))}
+    return {job.key: reason for job in sweep.jobs if (reason := job_fault(job.folder_in(multirun), job.key))}
 
 
 def unusable_reason(job: JobFolder, key: str) -> str:
@@ -85,9 +85,9 @@ def numbers_fault(job: FinishedJob, key: str | None) -> str:
         result = job.result
         if reason := _journal_fault(job, key):
             return f"{job.folder.journal} {reason}"
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return str(damaged)
-    reason = _contradiction(result, job.epochs, job.start["source"]["test"])
+    reason = _result_contradiction(result, job.epochs, job.start["source"]["test"])
     return f"{job.folder.result_path} {reason}" if reason else ""
 
 
@@ -106,28 +106,28 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
         return reason
     epoch_numbers, epoch_count = [record["epoch"] for record in job.epochs], start["config"]["epochs"]
     if len(epoch_numbers) < epoch_count:
-        return f"holds {len(epoch_numbers)} of {epoch_count} epochs"
+        return f"contains only {len(epoch_numbers)} of {epoch_count} epochs"
     if epoch_numbers != list(range(1, epoch_count + 1)):
-        return f"does not hold exactly the epochs 1 to {epoch_count}"
+        return f"does not contain exactly the epochs 1 to {epoch_count}"
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
-    stored = flatten_mapping(start["config"])
-    computed_key = job_key(distinguishing_values(stored) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(part_of_a_job(path) and path not in KEYS for path in stored)  # an old job
+    stored_values = flatten_mapping(start["config"])
+    computed_key = job_key(distinguishing_values(stored_values) | {"data.digest": start["source"]["digest"]})
+    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored_values)  # of an older version
     has_right_key = has_removed_keys or computed_key == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 
-def _contradiction(result: Mapping[str, Any], epochs: Any, images: int) -> str:
+def _result_contradiction(result: Mapping[str, Any], epochs: Any, total: int) -> str:
     """Return how a result contradicts itself or the job's journal, or an empty string."""
     metrics, last_metrics = result["metrics"], epochs[-1]["metrics"]
     journal_values = {name: last_metrics[name] for name in ("val/loss", "val/accuracy")}
     journal_values["best/val_accuracy"] = max(record["metrics"]["val/accuracy"] for record in epochs)
-    if metrics["test/errors"] > images:
-        return f"has test/errors={metrics['test/errors']} of {images} test images"
-    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / images)) > TOLERANCE:
-        return f"has test/accuracy={metrics['test/accuracy']:g} with {metrics['test/errors']} errors of {images} images"
+    if metrics["test/errors"] > total:
+        return f"has test/errors={metrics['test/errors']}, but there are only {total} test images"
+    if abs(metrics["test/accuracy"] - (1 - metrics["test/errors"] / total)) > TOLERANCE:
+        return f"has test/accuracy={metrics['test/accuracy']:g}, but {metrics['test/errors']} errors in {total} images"
     for name, value in journal_values.items():
         if not math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             return f"has {name}={metrics[name]:g}, but the journal has {value:g}"
@@ -153,27 +153,27 @@ def files_fault(job: FinishedJob) -> str:
     return ""
 
 
-def checked_predictions(job: FinishedJob) -> Predictions:
-    """Return a finished job's predictions; raises Damaged if they contradict its test images or its result."""
+def load_checked_predictions(job: FinishedJob) -> Predictions:
+    """Return a finished job's predictions; raises DamagedFile if they contradict its test images or its result."""
     path, source = job.folder.path / PREDICTIONS, job.start["source"]
     predictions = load_predictions(path, (source["test"], len(source["classes"])))
     errors = int(predictions.wrong.sum())
     if errors != job.result["metrics"]["test/errors"]:
-        raise Damaged(path, f"holds {errors} errors, but the result has {job.result['metrics']['test/errors']}")
+        raise DamagedFile(path, f"contains {errors} errors, but the result has {job.result['metrics']['test/errors']}")
     return predictions
 
 
 def weights_fault(path: Path, parameters: int) -> str:
     """Return the fault in the header or size of a network's weights file, or an empty string."""
     try:
-        safetensors.deserialize(read_stored(path, most_weights(parameters)))
-    except Damaged as damaged:
+        safetensors.deserialize(read_stored(path, max_weights_size(parameters)))
+    except DamagedFile as damaged:
         return damaged.reason
     except safetensors.SafetensorError:
         return "is not a complete safetensors file"
     return ""
 
 
-def most_weights(parameters: int) -> int:
+def max_weights_size(parameters: int) -> int:
     """Return the largest size of a weights file: 8 bytes per parameter, 8 more for running means, and the header."""
     return 16 * parameters + 1_000_000

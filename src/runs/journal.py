@@ -10,7 +10,7 @@ from typing import Any
 
 from src.runs.shapes import record_fault
 from src.storage.files import flush_to_disk, path_in_errors, sync_folder
-from src.storage.stored import Damaged, is_regular, parse_json, read_stored
+from src.storage.stored import DamagedFile, is_regular, parse_json, read_stored
 
 Record = dict[str, Any]
 
@@ -25,19 +25,19 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         """Start a journal, or resume one and cut off its first damaged line with all that follows.
 
-        Raises Damaged if anything but a regular file is at the path.
+        Raises DamagedFile if anything but a regular file is at the path.
         """
         if path.exists() and not is_regular(path):  # a link may point to a file that does not exist yet
-            raise Damaged(path, "is not a regular file")
+            raise DamagedFile(path, "is not a regular file")
         content = _read_content(path) if resume else b""
         self._records = list(_undamaged_records(content))
         self._path = path
         self._file = path.open("r+b" if self._records else "wb", buffering=0)
         self._size = sum(map(len, content.splitlines(keepends=True)[: len(self._records)]))  # bytes of undamaged lines
-        self._cut()
+        self._cut_partial_line()
         sync_folder(path.parent)
 
-    def _cut(self) -> None:
+    def _cut_partial_line(self) -> None:
         """Cut off a partial last line and move to the end of the file."""
         self._file.truncate(self._size)
         self._file.seek(self._size)
@@ -58,15 +58,15 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         """
         if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
             return
-        line = encode(record)
+        line = encode_record(record)
         with path_in_errors(self._path):
             try:
-                written = 0
-                while written < len(line):  # a nearly full disk may accept only part of it
-                    written += self._file.write(line[written:])
+                written_count = 0
+                while written_count < len(line):  # a nearly full disk may accept only part of it
+                    written_count += self._file.write(line[written_count:])
                 flush_to_disk(self._file.fileno())
             except OSError:
-                self._cut()
+                self._cut_partial_line()
                 raise
         self._size += len(line)
         self._records.append(record)
@@ -80,13 +80,13 @@ def stamp(kind: str, **values: Any) -> Record:
     return {"kind": kind, "time": time.time_ns() // 1_000_000, **values}
 
 
-def encode(record: Record) -> bytes:
+def encode_record(record: Record) -> bytes:
     """Return a record as a line of JSON that ends with the record's CRC-32."""
     body = json.dumps(record, separators=(",", ":"))
     return f'{body[:-1]},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def decode(line: bytes) -> Record | None:
+def decode_line(line: bytes) -> Record | None:
     """Return the record in a journal line, or None if the line is damaged; does not check the record's fields."""
     head, separator, tail = line.rpartition(b',"crc":"')
     if not separator or tail[8:] != b'"}\n' or tail[:8] != f"{zlib.crc32(head + b'}'):08x}".encode():
@@ -109,12 +109,12 @@ def read_finished_journal(path: Path) -> tuple[list[Record], str]:
         content = read_stored(path)
     except FileNotFoundError:
         return [], "is missing"
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return [], damaged.reason
     records, lines = list(_undamaged_records(content)), content.splitlines(keepends=True)
     if len(records) == len(lines):
         return records, ""
-    record = decode(lines[len(records)])
+    record = decode_line(lines[len(records)])
     return records, f"line {len(records) + 1} {'is damaged' if record is None else record_fault(record)}"
 
 
@@ -126,13 +126,13 @@ def first_line(path: Path) -> bytes:
 def _read_content(path: Path) -> bytes:
     try:
         return read_stored(path)
-    except (FileNotFoundError, Damaged):  # another process may be moving the folder
+    except (FileNotFoundError, DamagedFile):  # another process may be moving the folder
         return b""
 
 
 def _undamaged_records(content: bytes) -> Iterator[Record]:
     for line in content.splitlines(keepends=True):
-        record = decode(line)
+        record = decode_line(line)
         if record is None or record_fault(record):
             return
         yield record

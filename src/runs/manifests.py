@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.command import command
-from src.runs.known_folders import with_current_folders
+from src.command import command_name
+from src.runs.known_folders import find_renamed_folders
 from src.runs.sweep import Sweep, read_sweep
 from src.storage.stored import NoAccess, exists
 from src.wording import joined
@@ -18,12 +18,14 @@ def choose_sweeps(multirun: Path, ids: Sequence[str]) -> list[Sweep]:
     """
     manifests = _list_manifests(multirun / "sweeps")
     if not manifests:
-        raise BadInput(f"{multirun / 'sweeps'} has no sweep yet", write=f"{command('train')} -m norm=bn,gn,ln")
+        raise BadInput(
+            f"{multirun / 'sweeps'} contains no sweep yet", write=f"{command_name('train')} -m norm=bn,gn,ln"
+        )
     if ids:
         sweeps = [_find_sweep(prefix, manifests) for prefix in ids]
     else:
         sweeps = [max(map(read_sweep, manifests), key=lambda sweep: sweep.started)]
-    return [with_current_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in sweeps}.values()]
+    return [find_renamed_folders(sweep, multirun) for sweep in {sweep.id: sweep for sweep in sweeps}.values()]
 
 
 def _list_manifests(sweeps: Path) -> list[Path]:

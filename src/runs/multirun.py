@@ -16,8 +16,8 @@ from src.storage.files import move_aside, remove_partial_files, write_json
 from src.storage.lock import file_lock
 from src.storage.stored import NoAccess, is_irregular, parse_json, read_stored
 
-FILE = "identity.json"
-LARGEST = 100_000  # bytes
+ID_FILE = "identity.json"
+MAX_ID_FILE_SIZE = 100_000  # bytes
 MOST_COPIES = 100  # a copy of a copy remembers at most this many earlier folder ids
 FIELD_TYPES = {"id": str, "place": str, "machine": str, "inode": int, "copied_from": list, "original": str}
 
@@ -45,20 +45,20 @@ class Multirun:
         return f"{self.project.name} {self.id[:4]}".strip()
 
 
-def identify(folder: Path) -> Multirun:
+def identify_folder(folder: Path) -> Multirun:
     """Return a folder with its id, which is new if the folder is new or a copy; `save_identity` stores it.
 
     A moved folder keeps its inode.  A folder from another disk or machine counts as a copy.
     """
     path, project = folder.resolve(), folder.absolute().parent
-    stored = _read_identity(path / FILE)
+    stored = _read_identity(path / ID_FILE)
     if stored is None:
         return Multirun(path, project, uuid.uuid4().hex, new=True)
     multirun = Multirun(path, project, stored["id"], tuple(stored["copied_from"]), stored["original"])
     if _is_at_stored_path(path, stored):
         return multirun
     if _was_moved(path, stored):
-        return replace(multirun, notice=f"{stored['place']} is now {path}; its runs in MLflow are updated")
+        return replace(multirun, notice=f"{stored['place']} was moved to {path}; its runs in MLflow are updated")
     origin = stored["place"] if stored["place"] != str(path) else f"{path} on {stored['machine']}"
     return replace(
         multirun,
@@ -83,13 +83,13 @@ def save_identity(multirun: Multirun) -> Multirun:
     location = {"place": str(path), "machine": platform.node(), "inode": path.stat().st_ino}
     origin = {"copied_from": list(multirun.copied_from), "original": multirun.original}
     remove_partial_files(path, shared=True)
-    if is_irregular(path / FILE):
-        move_aside(path / FILE, path / SUPERSEDED)
-    with file_lock(path / FILE):
-        stored = _read_identity(path / FILE)
+    if is_irregular(path / ID_FILE):
+        move_aside(path / ID_FILE, path / SUPERSEDED)
+    with file_lock(path / ID_FILE):
+        stored = _read_identity(path / ID_FILE)
         if stored is not None and _is_at_stored_path(path, stored):
             return replace(multirun, id=stored["id"], copied_from=tuple(stored["copied_from"]), new=False)
-        write_json(path / FILE, {"id": multirun.id, **location, **origin})
+        write_json(path / ID_FILE, {"id": multirun.id, **location, **origin})
     return replace(multirun, new=False)
 
 
@@ -115,11 +115,11 @@ def _was_moved(path: Path, stored: dict[str, Any]) -> bool:
 def _read_identity(path: Path) -> dict[str, Any] | None:
     """Return the content of an identity file, or None if the file is missing or damaged."""
     try:
-        stored = parse_json(read_stored(path, LARGEST))
+        stored = parse_json(read_stored(path, MAX_ID_FILE_SIZE))
     except (OSError, ValueError, NoAccess):
         return None
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), kind) for key, kind in FIELD_TYPES.items()):
         return None
     ids = [stored["id"], *stored["copied_from"]]
-    are_valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
-    return {name: stored[name] for name in FIELD_TYPES} if are_valid else None
+    ids_are_valid = all(isinstance(item, str) and re.fullmatch("[0-9a-f]{32}", item) for item in ids)
+    return {name: stored[name] for name in FIELD_TYPES} if ids_are_valid else None

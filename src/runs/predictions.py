@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.storage.files import write_atomic
-from src.storage.stored import Damaged, read_stored
+from src.storage.stored import DamagedFile, read_stored
 
 LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
 Classes = npt.NDArray[np.integer[Any]]  # one class number per image (N,)
@@ -50,26 +50,26 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
 def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predictions:
     """Read predictions; checks names, types, sizes and compression before it unpacks the arrays.
 
-    `shape` is the expected number of images and of classes; None allows all numbers.  Raises Damaged if the file is
+    `shape` is the expected number of images and of classes; None allows all numbers.  Raises DamagedFile if the file is
     damaged, FileNotFoundError if it is missing, and NoAccess if this user may not read it.
     """
     content = read_stored(path) if shape is None else read_stored(path, shape[0] * (32 + 8 * shape[1]) + 100_000)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if reason := _header_fault(archive, shape):
-                raise Damaged(path, reason)
+                raise DamagedFile(path, reason)
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             predictions = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
-    except Damaged:
+    except DamagedFile:
         raise
     except Exception as error:  # zipfile and numpy raise many kinds of errors for damaged files
-        raise Damaged(path, f"cannot be read: {type(error).__name__}") from error
+        raise DamagedFile(path, f"cannot be read: {type(error).__name__}") from error
     probabilities = predictions.probabilities
     for classes in (predictions.label, predictions.predicted):
         if len(classes) and (classes.min() < 0 or classes.max() >= probabilities.shape[1]):
-            raise Damaged(path, "holds classes that the dataset does not have")
+            raise DamagedFile(path, "contains classes that the dataset does not have")
     if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() < 1.001):  # false for NaN
-        raise Damaged(path, "holds numbers that are not probabilities")
+        raise DamagedFile(path, "contains probabilities that are not from 0 to 1")
     return predictions
 
 
@@ -77,26 +77,26 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
     """Return the fault in the headers of an archive and its arrays, or an empty string."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
-        return "holds an array twice"
+        return "contains an array twice"
     shapes = {}
     for name in ("label", "predicted", "probabilities"):
         member = members.get(f"{name}.npy")
         if member is None:
-            return f"has no {name}"
+            return f"lacks the array {name}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
-            return f"holds {name} encrypted or with an unknown compression"
+            return f"stores {name} encrypted or with an unknown compression"
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shapes[name], _, dtype = parse(file)
             size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
         if dtype.kind not in ("f" if name == "probabilities" else "iu"):
-            return f"holds {name} as {dtype}"
+            return f"stores {name} as {dtype}"
         if member.file_size != size or size > LARGEST_RATIO * member.compress_size + 1000:
-            return f"holds less of {name} than its header says"
+            return f"contains less of {name} than its header says"
     images, *classes = shapes["probabilities"] or (0,)
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
-        return "holds arrays of wrong shapes"
+        return "contains arrays of the wrong shapes"
     return "does not have a prediction for each test image and class" if shape not in (None, (images, *classes)) else ""
 
 
@@ -107,24 +107,24 @@ def worst_mistakes(predictions: Predictions, count: int) -> Indices:
     return wrong[order[:count]].astype(np.int64)
 
 
-def confusion(label: Classes, predicted: Classes, n_classes: int) -> npt.NDArray[np.int64]:
+def confusion_counts(label: Classes, predicted: Classes, n_classes: int) -> npt.NDArray[np.int64]:
     """Return how many images of each class (row) were predicted as each class (column): (n_classes, n_classes)."""
     pairs = label.astype(np.int64) * n_classes + predicted
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def per_class(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
+def class_accuracies(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row per class: images, errors, accuracy (0 to 1), most frequent wrong prediction, and its count.
 
     The accuracy is None for a class without images, and the wrong prediction is None for a class without errors.
     """
-    counts = confusion(predictions.label, predictions.predicted, len(classes))
+    counts = confusion_counts(predictions.label, predictions.predicted, len(classes))
     mistakes = counts - np.diag(counts.diagonal())
     rows: list[dict[str, Any]] = []
     for position, name in enumerate(classes):
-        total, right = int(counts[position].sum()), int(counts[position, position])
+        images, hits = int(counts[position].sum()), int(counts[position, position])
         confused_class = int(mistakes[position].argmax())
         times = int(mistakes[position, confused_class])
-        row = {"class": name, "images": total, "errors": total - right, "accuracy": right / total if total else None}
+        row = {"class": name, "images": images, "errors": images - hits, "accuracy": hits / images if images else None}
         rows.append(row | {"mostly taken for": classes[confused_class] if times else None, "times": times})
     return rows

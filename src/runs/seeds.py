@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
+SEED_KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
 CELL_SEED = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")  # ` seed=1` or ` seed=range(0,3)`
 
 
@@ -18,7 +18,7 @@ def without_seeds(words: Iterable[str]) -> list[str]:
     return [
         CELL_SEED.sub("", word) if word.startswith("sweep.cells=") else word
         for word in words
-        if word.partition("=")[0] not in KEYS
+        if word.partition("=")[0] not in SEED_KEYS
     ]
 
 

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 from src.schema import REQUIRED, flatten_mapping
 
-Test = Callable[[Any], bool]
-Field = tuple[Test, str]  # a test of the field's value, and the allowed values in words
+ValueTest = Callable[[Any], bool]
+Field = tuple[ValueTest, str]  # a test of the field's value, and the allowed values in words
 Shape = Mapping[str, Field]  # the fields of a record by their names
 
-DEEPEST = 20  # nesting levels of a stored configuration; a configuration of normlab has two
+MAX_DEPTH = 20  # nesting levels of a stored configuration; a configuration of normlab has two
 LARGEST_COUNT = 10**15  # floats above it may be inexact; as milliseconds, it is more than 30,000 years
 MOST_IMAGES, MOST_CLASSES, MOST_WEIGHTS = 10**8, 10_000, 10**11
 MOST_CHARACTERS = 40  # a message shows at most this many characters of a wrong value
@@ -54,10 +54,10 @@ def is_text_list(value: Any) -> bool:
 
 
 def is_tree_of_texts(value: Any, depth: int = 0) -> bool:
-    """Whether a value is a dict whose keys are strings and that has at most `DEEPEST` levels of nested dicts."""
+    """Whether a value is a dict whose keys are strings and that has at most `MAX_DEPTH` levels of nested dicts."""
     if not isinstance(value, dict):
         return depth > 0
-    return depth < DEEPEST and all(
+    return depth < MAX_DEPTH and all(
         is_text(name) and is_tree_of_texts(inner, depth + 1) for name, inner in value.items()
     )
 
@@ -90,9 +90,9 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
-    stored = flatten_mapping(config)
+    stored_values = flatten_mapping(config)
     for path, (key, is_valid) in _STORED_KEYS.items():
-        value = stored.get(path, key.default)
+        value = stored_values.get(path, key.default)
         if value == REQUIRED:
             return f"lacks {path}"
         if not is_valid(value):
@@ -100,7 +100,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _key_and_test(path: str) -> tuple[Any, Test]:
+def _key_and_test(path: str) -> tuple[Any, ValueTest]:
     key = KEYS[path]
     kinds = str(key.type)
     if "float" in kinds:
@@ -110,7 +110,7 @@ def _key_and_test(path: str) -> tuple[Any, Test]:
     return key, lambda value: (value is None or isinstance(value, str)) and key.accepts(value)
 
 
-_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if part_of_a_job(path)}
+_STORED_KEYS = {path: _key_and_test(path) for path in KEYS if affects_results(path)}
 SHARE = number_field(0, 1, "a number from 0 to 1")
 NUMBER = number_field(-1.7976931348623157e308, 1.7976931348623157e308, "a finite number")
 SECONDS = number_field(0, LARGEST_COUNT, "a number of seconds")
@@ -120,7 +120,7 @@ OBJECT: Field = (lambda value: isinstance(value, dict), "a JSON object")
 KEY = text_field("[0-9a-f]{64}", "64 hexadecimal digits")
 NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
-    "a JSON object whose values are texts",
+    "a JSON object whose values are strings",
 )
 SOURCE: Shape = {
     "digest": KEY,
@@ -131,13 +131,13 @@ SOURCE: Shape = {
     "size": integer_field(1, 100_000),
     "classes": (
         lambda value: is_text_list(value) and 1 <= len(value) <= MOST_CLASSES,
-        f"a list of 1 to {MOST_CLASSES:,} texts",
+        f"a list of 1 to {MOST_CLASSES:,} strings",
     ),
 }
 EVERY_RECORD: Shape = {"kind": TEXT, "time": integer_field(0)}
 RECORDS: Mapping[str, Shape] = {
     "start": {
-        "config": (is_tree_of_texts, "a JSON object whose keys are texts"),
+        "config": (is_tree_of_texts, "a JSON object whose keys are strings"),
         "environment": NAMED_TEXTS,
         "code": TEXT,
     },
@@ -168,7 +168,7 @@ SWEEP: Shape = {
     "id": KEY,
     "command": TEXT,
     "started": integer_field(0),
-    "varies": (is_text_list, "a list of texts"),
+    "varies": (is_text_list, "a list of strings"),
     "jobs": (lambda value: isinstance(value, list) and len(value) > 0, "a list of jobs"),
 }
 PLANNED_JOB: Shape = {

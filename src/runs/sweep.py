@@ -9,7 +9,7 @@ from src.runs.folder import JobFolder
 from src.runs.naming import short_name
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
-from src.storage.stored import Damaged, read_sealed, sealed
+from src.storage.stored import DamagedFile, read_sealed, sealed
 
 REPORT = "report.html"
 VERDICT = "verdict.txt"  # holds the conclusions of the comparison, one sentence a line
@@ -25,7 +25,7 @@ class PlannedJob:
     cell: str  # the name of the job's cell: the job's name without the seed
     params: dict[str, str]  # the values that vary in the sweep or differ from the defaults, by dotted key
 
-    def at(self, multirun: Path) -> JobFolder:
+    def folder_in(self, multirun: Path) -> JobFolder:
         """Return the job's folder in a `multirun` folder; it may not exist."""
         return JobFolder(multirun / "jobs" / self.folder)
 
@@ -63,11 +63,11 @@ def read_sweep(manifest: Path) -> Sweep:
     """Return the sweep in a manifest; raises BadInput if the manifest cannot be read or is damaged."""
     try:
         stored = read_sealed(manifest, sweep_fault)
-    except (Damaged, OSError) as error:
-        reason = error.reason if isinstance(error, Damaged) else f"cannot be read: {error.strerror}"
+    except (DamagedFile, OSError) as error:
+        reason = error.reason if isinstance(error, DamagedFile) else f"cannot be read: {error.strerror}"
         raise BadInput(
             f"{manifest} {reason}",
-            "the manifest that the training command wrote; --sweep ID names another sweep",
+            "the manifest that the training command wrote, or another sweep (--sweep ID)",
             advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
     jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 # CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
-CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-CANNOT_OPEN_FOLDER = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # raised where a folder cannot be opened for a flush
-MOST_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
+UNSUPPORTED_FLUSH_ERRORS = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNSUPPORTED_OPEN_ERRORS = (errno.EISDIR, errno.EACCES, errno.EINVAL)  # from file systems that cannot flush a folder
+MAX_NAME_CHARACTERS = 30  # a temporary file's name holds this many characters of the final name; ecryptfs allows 143
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -20,7 +20,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
-    temporary = path.with_name(f".{path.name[:MOST_CHARACTERS]}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name[:MAX_NAME_CHARACTERS]}.{os.getpid()}")
     with path_in_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -75,23 +75,23 @@ def move_aside(path: Path, folder: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Flush a folder's list of files to disk, so a new or renamed file survives a power cut."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        if error.errno not in CANNOT_OPEN_FOLDER:
+        if error.errno not in UNSUPPORTED_OPEN_ERRORS:
             raise
         return
     try:
-        flush_to_disk(handle)
+        flush_to_disk(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
-def flush_to_disk(handle: int) -> None:
+def flush_to_disk(descriptor: int) -> None:
     """Wait until an open file or folder is on disk; does nothing on file systems that cannot flush."""
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in CANNOT_FLUSH:
+        if error.errno not in UNSUPPORTED_FLUSH_ERRORS:
             raise
 
 

@@ -14,7 +14,7 @@ from src.bad_input import BadInput
 log = logging.getLogger(__name__)
 
 # Errors of file systems without locks: NFS without its lock daemon, Lustre without -o flock, some FUSE mounts.
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNSUPPORTED_LOCK_ERRORS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def is_locked(folder: Path) -> bool:
@@ -22,7 +22,7 @@ def is_locked(folder: Path) -> bool:
     try:
         # O_NONBLOCK: if the lock file was replaced by a pipe, opening it must not hang.
         with open(folder / "lock", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
-            return not _try_lock(file, fcntl.LOCK_SH)  # shared: checks do not block each other
+            return not _try_lock(file, fcntl.LOCK_SH)  # a shared lock, so checks do not block each other
     except (FileNotFoundError, BadInput):
         return False
 
@@ -41,10 +41,10 @@ def job_lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             file = files.enter_context((folder / "lock").open("a+"))  # NFS needs read access for a shared lock
             if not _try_lock(file, fcntl.LOCK_EX):
-                if not _try_lock(file, fcntl.LOCK_SH):  # a shared lock works while another process only looks
+                if not _try_lock(file, fcntl.LOCK_SH):  # a process that only checks the lock allows a shared lock
                     if not wait:
-                        raise BlockingIOError(errno.EWOULDBLOCK, f"another process holds {folder}")
-                    log.warning("%s is being trained by another process: waiting for it", folder.name)
+                        raise BlockingIOError(errno.EWOULDBLOCK, f"another process has locked {folder}")
+                    log.warning("another process is training %s; waiting for it to end", folder.name)
                 flock(file, fcntl.LOCK_EX, folder)
         yield
 
@@ -63,7 +63,7 @@ def flock(file: IO[Any] | int, mode: int, folder: Path) -> None:
     try:
         fcntl.flock(file, mode)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in UNSUPPORTED_LOCK_ERRORS:
             raise
         raise BadInput(
             f"{folder} has no file locks, which keep two processes from training the same job: {error.strerror}",
@@ -82,12 +82,12 @@ def _is_file_at(file: IO[str], path: Path) -> bool:
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold a folder's lock while this process creates something in it; waits until other processes release the lock."""
-    handle = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        flock(handle, fcntl.LOCK_EX, folder)
+        flock(descriptor, fcntl.LOCK_EX, folder)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

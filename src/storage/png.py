@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from src.storage.stored import Damaged, read_stored
+from src.storage.stored import DamagedFile, read_stored
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 50_000_000  # bytes; a picture of a job has about 100,000
@@ -17,7 +17,7 @@ def picture_fault(path: Path) -> str:
     """
     try:
         content = read_stored(path, LARGEST_PICTURE)
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         return damaged.reason
     if not content.startswith(SIGNATURE):
         return "is not a PNG picture"
@@ -28,7 +28,7 @@ def picture_fault(path: Path) -> str:
         offset += 12 + length
         if content[offset - 4 : offset] != zlib.crc32(body).to_bytes(4, "big") or len(body) != 4 + length:
             return "is damaged"
-        size = int.from_bytes(body[4:8], "big"), int.from_bytes(body[8:12], "big")
-        if chunk_type == b"IHDR" and not all(0 < side <= LONGEST_SIDE for side in size):
-            return f"has an impossible size: {size[0]:,} x {size[1]:,} pixels"
+        dimensions = int.from_bytes(body[4:8], "big"), int.from_bytes(body[8:12], "big")
+        if chunk_type == b"IHDR" and not all(0 < side <= LONGEST_SIDE for side in dimensions):
+            return f"has an impossible size: {dimensions[0]:,} x {dimensions[1]:,} pixels"
     return "" if chunk_type == b"IEND" and offset == len(content) else "is cut off"

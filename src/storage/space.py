@@ -23,11 +23,11 @@ WRITTEN_FOLDERS = ("jobs", "sweeps")  # every sweep writes to these folders; eac
 FOLDERS = (*WRITTEN_FOLDERS, "artifacts", "superseded")
 
 
-def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
+def check_space(folder: Path, jobs: int, required_folders: Iterable[Path] = ()) -> None:
     """Raise BadInput if an output folder is not writable, has no file locks, or has no room for the jobs.
 
     Writes and locks a temporary file, because the permissions alone do not reveal read-only disks, quotas and missing
-    locks.  `jobs` is the number of jobs left to train.  Each path in `inside` must be a folder or not exist.
+    locks.  `jobs` is the number of jobs left to train.  Each path in `required_folders` must be a folder or not exist.
     """
     nearest_folders = {name: nearest_folder(folder / name) for name in FOLDERS}
     for path in dict.fromkeys(nearest_folders[name] for name in WRITTEN_FOLDERS):
@@ -38,15 +38,15 @@ def check_space(folder: Path, jobs: int, inside: Iterable[Path] = ()) -> None:
                 flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except OSError as error:
             raise BadInput(f"{path} is not writable: {error.strerror}", WRITABLE_FOLDER) from error
-    for path in inside:
+    for path in required_folders:
         nearest_folder(path)
     jobs_folder = nearest_folders["jobs"]
     free = free_bytes(jobs_folder)
     if jobs and free is not None and free < (needed := BYTES_PER_SWEEP + jobs * BYTES_PER_JOB):
         raise BadInput(
             f"{jobs_folder} has {megabytes(free)} free, but {counted(jobs, 'job')} may need {megabytes(needed)}",
-            "a current folder on a disk with more room",
-            advice="fewer values, or the same command once there is room: it skips finished jobs",
+            "a current folder on a disk with more free space",
+            advice="sweep fewer values, or free space and repeat the command; it skips finished jobs",
         )
 
 
@@ -73,11 +73,8 @@ def nearest_folder(path: Path) -> Path:
     except OSError as error:
         raise BadInput(f"{path} cannot be reached: {error.strerror}", WRITABLE_FOLDER) from error
     if target:
-        raise BadInput(
-            f"{nearest} is in the way: it is a link to {target}, which does not exist",
-            "a link to a folder that exists",
-            f"mkdir -p {shlex.quote(target)}",
-        )
+        problem = f"{nearest} is in the way: it is a link to {target}, which does not exist"
+        raise BadInput(problem, "a link to a folder that exists", f"mkdir -p {shlex.quote(target)}")
     move = f"mv {shlex.quote(str(nearest))} {shlex.quote(f'{nearest}.file')}"
     raise BadInput(f"{nearest} is in the way: it is not a folder", WRITABLE_FOLDER, move)
 

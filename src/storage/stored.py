@@ -16,10 +16,10 @@ from typing import Any
 
 from src.bad_input import BadInput
 
-LARGEST = 2**28  # bytes; enough for 100 journals of 10,000 epochs, or for the manifest of a million jobs
+MAX_FILE_SIZE = 2**28  # bytes; enough for 100 journals of 10,000 epochs, or for the manifest of a million jobs
 
 
-class Damaged(ValueError):
+class DamagedFile(ValueError):
     """Raised for a file with missing or wrong content; `reason` describes the fault without the path."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -32,34 +32,34 @@ class NoAccess(BadInput):
 
     def __init__(self, path: Path) -> None:
         owner = owner_of(visible := nearest_visible(path))
-        refusal = f"you may not read {path}, {'which' if visible == path else f'since {visible}'} belongs to {owner}"
+        refusal = f"you may not read {path}, {'which' if visible == path else f'because {visible}'} belongs to {owner}"
         command = f"chmod -R a+rX {shlex.quote(str(path.parent if visible == path else visible))}"
         super().__init__(refusal, advice=f"ask {owner} to run {command}")
         self.reason = f"{refusal}; ask {owner} to run {command}"
 
 
-def read_stored(path: Path, at_most: int = LARGEST) -> bytes:
+def read_stored(path: Path, at_most: int = MAX_FILE_SIZE) -> bytes:
     """Return the content of a file.
 
-    Raises FileNotFoundError if there is no file, NoAccess if this user may not read it, and Damaged if it is not a
+    Raises FileNotFoundError if there is no file, NoAccess if this user may not read it, and DamagedFile if it is not a
     regular file or has more than `at_most` bytes.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: opening a pipe must not hang
     except PermissionError as error:
         raise NoAccess(path) from error
     except NotADirectoryError as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
     try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise Damaged(path, "is not a regular file")
-        if status.st_size > at_most:
-            raise Damaged(path, f"has {status.st_size:,} bytes; at most {at_most:,} are expected")
-        with os.fdopen(handle, "rb", closefd=False) as file:
+        file_status = os.fstat(descriptor)
+        if not stat.S_ISREG(file_status.st_mode):
+            raise DamagedFile(path, "is not a regular file")
+        if file_status.st_size > at_most:
+            raise DamagedFile(path, f"has {file_status.st_size:,} bytes; at most {at_most:,} are expected")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(at_most)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def exists(path: Path) -> bool:
@@ -96,29 +96,29 @@ def parse_json(content: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_sealed(path: Path, fault: Callable[[Any], str], at_most: int = LARGEST) -> Any:
-    """Return the object in a JSON file, after checking it with `fault` and with the checksum in its field `crc`.
+def read_sealed(path: Path, find_fault: Callable[[Any], str], at_most: int = MAX_FILE_SIZE) -> Any:
+    """Return the object in a JSON file, after checking it with `find_fault` and with the checksum in its field `crc`.
 
-    Files of older versions have no checksum.  Raises Damaged if a check fails, and the errors of `read_stored`.
+    Files of older versions have no checksum.  Raises DamagedFile if a check fails, and the errors of `read_stored`.
     """
     content = read_stored(path, at_most)
     try:
         value = parse_json(content)
     except ValueError as error:
-        raise Damaged(path, "is not JSON") from error
-    if reason := fault(value):
-        raise Damaged(path, reason)
-    if "crc" in value and value.pop("crc") != _crc(value):
-        raise Damaged(path, "is damaged")
+        raise DamagedFile(path, "is not JSON") from error
+    if reason := find_fault(value):
+        raise DamagedFile(path, reason)
+    if "crc" in value and value.pop("crc") != _checksum(value):
+        raise DamagedFile(path, "is damaged")
     return value
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object with its checksum in the added field `crc`; `read_sealed` checks it."""
-    return {**value, "crc": _crc(value)}
+    return {**value, "crc": _checksum(value)}
 
 
-def _crc(value: Mapping[str, Any]) -> str:
+def _checksum(value: Mapping[str, Any]) -> str:
     body = json.dumps({name: item for name, item in value.items() if name != "crc"}, sort_keys=True)
     return f"{zlib.crc32(body.encode()):08x}"
 

@@ -13,14 +13,14 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 
 from src.bad_input import BadInput
-from src.command import command
+from src.command import command_name
 from src.config import KEYS
-from src.pasted import refuse_pasted
+from src.pasted import refuse_special_characters
 from src.runs.identity import sweep_id
 from src.sweep import flags
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
-from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, loader_with, missing_values
-from src.sweep.overrides import check_overrides, check_text, option_groups, parse, values_of
+from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
+from src.sweep.overrides import check_overrides, check_words, option_groups, override_values, parse_word
 from src.sweep.suggestions import Groups
 from src.tracking.address import refuse_secrets
 
@@ -31,7 +31,7 @@ FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys who
 def command_to_repeat() -> str:
     """Return the typed command without its `resume=` word: to repeat resume=restart would retrain finished jobs."""
     words = [word for word in sys.argv[1:] if not word.startswith("resume=")]
-    return f"{command('train')} {shlex.join(words)}".rstrip()
+    return f"{command_name('train')} {shlex.join(words)}".rstrip()
 
 
 def study_id() -> str:
@@ -42,29 +42,30 @@ def study_id() -> str:
 def check_command_line() -> None:
     """Check the typed words and reorder `sys.argv` as Hydra needs it. Raises BadInput for the first wrong word."""
     refuse_secrets(sys.argv[1:])  # checked first, because later messages repeat the words
-    refuse_pasted(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
+    refuse_special_characters(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
     arguments, sys.argv[1:] = flags.parse_flags(sys.argv[1:])
     flags.check_flags(arguments)
     groups = option_groups()
     if arguments.shell_completion:
         sys.argv[1:] = flags.completion_words(arguments, groups)
         return
-    check_text(arguments.overrides, groups)
-    overrides = [parse(word, groups) for word in arguments.overrides]
-    has_preset = any(override.key_or_group == "experiment" and override.value() for override in overrides)
+    check_words(arguments.overrides, groups)
+    overrides = [parse_word(word, groups) for word in arguments.overrides]
+    presets = [override for override in overrides if override.key_or_group == "experiment"]
+    has_preset = any(preset.value() for preset in presets)
     for override in overrides:
         if is_hydra_key(override.key_or_group):
             check_hydra_key(override, has_preset=has_preset)
-    loader = _make_loader(arguments, overrides, groups)
+    loader = _loader_for_command(arguments, overrides, groups)
     groups = option_groups(loader)
-    is_grid = all(o.key_or_group != "hydra/sweeper" or o.value() == "grid" for o in overrides)
+    is_grid = all(override.key_or_group != "hydra/sweeper" or override.value() == "grid" for override in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     if loader:
         for override in overrides:
             name = override.key_or_group
             if name in PLUGIN_GROUPS:
                 check_plugin(override, loader.get_group_options(name))
-            for value in values_of(override, groups) if name in groups else ():
+            for value in override_values(override, groups) if name in groups else ():
                 check_option_file(name, str(value), loader, groups)
     _check_display_flags(arguments, overrides, groups)
     if loader and (arguments.cfg or arguments.info or arguments.help):
@@ -73,23 +74,24 @@ def check_command_line() -> None:
         filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
         _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
-    null_presets = [o.input_line for o in overrides if o.key_or_group == "experiment" and o.value() is None]
+    null_presets = [preset.input_line for preset in presets if preset.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
 
 
-def _make_loader(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
+def _loader_for_command(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
     """Return a loader of all options on Hydra's search path, in 0.3 s; None if the package's own are enough."""
     locations = [arguments.config_dir] if arguments.config_dir else []
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
             locations += check_searchpath(override.value(), override.input_line or "")
     other_folders = locations or arguments.config_path or arguments.config_name
-    if not other_folders and (all(_is_packaged(o, groups) for o in overrides) or _no_plugin_adds_options(overrides)):
+    uses_packaged_options = all(_uses_packaged_options(override, groups) for override in overrides)
+    if not other_folders and (uses_packaged_options or _no_plugin_adds_options(overrides)):
         return None
-    main_folder, name = flags.main_folder(arguments), arguments.config_name
-    loader = loader_with(create_config_search_path(main_folder), locations)
+    config_folder, name = flags.main_config_folder(arguments), arguments.config_name
+    loader = make_loader(create_config_search_path(config_folder), locations)
     if name and not any(source.is_config(name) for source in loader.get_sources()):
-        folders = ", ".join([main_folder, *locations])
+        folders = ", ".join([config_folder, *locations])
         raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
 
@@ -101,7 +103,7 @@ def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _is_packaged(override: Override, groups: Groups) -> bool:
+def _uses_packaged_options(override: Override, groups: Groups) -> bool:
     """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))
@@ -112,7 +114,7 @@ def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], gr
     swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):
         if getattr(arguments, flag) and swept:
-            example = f"{swept[0].key_or_group}={values_of(swept[0], groups)[0]}"
+            example = f"{swept[0].key_or_group}={override_values(swept[0], groups)[0]}"
             raise BadInput(f"--{flag} shows one configuration, not {swept[0].input_line}", "one value per key", example)
     if arguments.cfg:
         flags.check_package(arguments)

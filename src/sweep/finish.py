@@ -17,10 +17,10 @@ from src.sweep.option_files import missing_values
 
 def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
     """Compare a finished sweep. Returns the exit status: 1 if jobs are missing or the comparison fails, else 0."""
-    from src.report.comparison import compare
+    from src.report.comparison import compare_runs
 
     try:
-        results, _ = compare([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
+        results, _ = compare_runs([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
     except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
@@ -41,12 +41,12 @@ class StudyEnd(Callback):
         except BadInput as refusal:  # Hydra turns any exception but SystemExit into a warning
             say(str(refusal))
             sys.exit(1)
-        status = compare_sweep(sweep, multirun)
+        exit_status = compare_sweep(sweep, multirun)
         for path, value in missing_values(config).items():
             OmegaConf.update(config, path, value, force_add=True)
-        delivered = self._deliver(config.tracking, sweep, multirun)
-        if status := status or (0 if delivered else 3):
-            sys.exit(status)
+        is_delivered = self._deliver(config.tracking, sweep, multirun)
+        if exit_status := exit_status or (0 if is_delivered else 3):
+            sys.exit(exit_status)
 
     def _deliver(self, tracking: DictConfig, sweep: Sweep, multirun: Path) -> bool:
         """Deliver the runs to MLflow; returns whether MLflow now has all of them."""

@@ -9,16 +9,16 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser  # private: Hydra has no public parser for its flags
 
 from src.bad_input import BadInput
-from src.command import Parser, command, typed_path
+from src.command import Parser, command_name, typed_path
 from src.config import KEYS
 from src.sweep.option_files import SEARCHPATH, check_searchpath
-from src.sweep.overrides import CONF, is_accepted, parse
-from src.sweep.suggestions import Groups, did_you_mean, nearest
+from src.sweep.overrides import CONF_FOLDER, is_accepted, parse_word
+from src.sweep.suggestions import Groups, did_you_mean, suggest
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
 EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "fish", "zsh")
-INSTALL = 'eval "$(normlab-train -sc install=bash)"'
+EXAMPLE = 'eval "$(normlab-train -sc install=bash)"'
 
 
 def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
@@ -40,42 +40,42 @@ def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
 
 def check_flags(arguments: Namespace) -> None:
     """Raise BadInput for flags that Hydra ignores or answers with a traceback."""
-    commands = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
-    if len(commands) > 1:
+    flags = [f"--{flag.replace('_', '-')}" for flag in EXCLUSIVE_FLAGS if getattr(arguments, flag)]
+    if len(flags) > 1:
         write = "--cfg job" if arguments.cfg else "-m norm=bn,gn"
-        raise BadInput(f"{' and '.join(commands)} cannot be combined", "one of them", f"{command('train')} {write}")
+        raise BadInput(f"{' and '.join(flags)} cannot be combined", "one of them", f"{command_name('train')} {write}")
     if arguments.resolve and not (arguments.cfg or arguments.help):
-        raise BadInput("--resolve belongs to --cfg", write="--cfg job --resolve")
+        raise BadInput("--resolve works only with --cfg or --help", write="--cfg job --resolve")
     if arguments.package and not arguments.cfg:
-        raise BadInput("--package belongs to --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
+        raise BadInput("--package works only with --cfg", write=f"--cfg job --package {shlex.quote(arguments.package)}")
     if arguments.hydra_help and arguments.overrides:
-        problem = f"--hydra-help shows Hydra's help and does not take {arguments.overrides[0]}"
+        problem = f"--hydra-help cannot be combined with {arguments.overrides[0]}"
         raise BadInput(problem, write="--hydra-help")
     if arguments.experimental_rerun:
-        raise BadInput("--experimental-rerun is not supported", advice="repeat the command: it keeps finished jobs")
-    for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_folder(arguments))):
+        raise BadInput("--experimental-rerun is not supported", advice="repeat the command; it skips finished jobs")
+    for flag, folder in (("--config-dir", arguments.config_dir), ("--config-path", main_config_folder(arguments))):
         if folder and "pkg://" not in folder and not Path(folder).is_dir():
             raise BadInput(f"{flag}: there is no folder {folder}", "an existing folder", f"{flag} FOLDER")
 
 
-def main_folder(arguments: Namespace) -> str:
+def main_config_folder(arguments: Namespace) -> str:
     """Return the folder of the main configuration file. A relative `--config-path` starts at the `src` folder."""
-    given: str | None = arguments.config_path
-    if given is None or "://" in given:
-        return given or str(CONF)
-    return str(CONF.parent / "src" / given)
+    config_path: str | None = arguments.config_path
+    if config_path is None or "://" in config_path:
+        return config_path or str(CONF_FOLDER)
+    return str(CONF_FOLDER.parent / "src" / config_path)
 
 
 def check_package(arguments: Namespace) -> None:
     """Raise BadInput, with the known parts, if `--package` names a part that the configuration does not have."""
-    shown, part = arguments.cfg, arguments.package
+    kind, part = arguments.cfg, arguments.package
     parts = {prefix for path in KEYS for prefix in (path, path.rpartition(".")[0]) if prefix}
     is_hydra = (part or "").split(".")[0] == "hydra"
-    if part is None or part == "_global_" or (is_hydra and shown != "job") or (part in parts and shown != "hydra"):
+    if part is None or part == "_global_" or (is_hydra and kind != "job") or (part in parts and kind != "hydra"):
         return
-    near = nearest(part, parts)
-    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else near or 'norm'}"
-    problem = f"--cfg {shown} has no part {part}{did_you_mean(near if near != part else '')}"
+    guess = suggest(part, parts)
+    write = f"--cfg {'hydra' if is_hydra else 'job'} --package {part if is_hydra or part in parts else guess or 'norm'}"
+    problem = f"--cfg {kind} has no part named {part}{did_you_mean(guess if guess != part else '')}"
     raise BadInput(problem, ", ".join(sorted({path.split(".")[0] for path in parts})), write)
 
 
@@ -88,14 +88,15 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
     if extra_words or verb not in ("install", "uninstall", "query") or shell not in SHELLS:
         problem = f"--shell-completion {' '.join(arguments.overrides)}".rstrip()
         choices = ", ".join(f"install={name}" for name in SHELLS)
-        raise BadInput(f"{problem} installs nothing", f"{choices}; also uninstall=...", INSTALL)
+        raise BadInput(f"{problem} is not a known request", f"{choices}; also uninstall=...", EXAMPLE)
     if verb != "query":
-        if not command("train").startswith("normlab-"):
-            raise BadInput("a shell completes normlab-train, not python -m", "normlab-train", INSTALL)
+        if not command_name("train").startswith("normlab-"):
+            problem = "tab completion works only for the command normlab-train, not for python -m src.train"
+            raise BadInput(problem, write=EXAMPLE)
         return ["-sc", *arguments.overrides]
     line = os.environ.get("COMP_LINE")
     if line is None:
-        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", INSTALL)
+        raise BadInput(f"query={shell} needs the variable COMP_LINE, which a shell sets", f"install={shell}", EXAMPLE)
     typed_flags, overrides = _split_typed_line(line)
     last_word = [] if line.endswith(" ") else overrides[-1:]
     earlier_words = [word for word in overrides[: len(overrides) - len(last_word)] if _is_usable(word, groups)]
@@ -106,7 +107,7 @@ def completion_words(arguments: Namespace, groups: Groups) -> list[str]:
 def _is_usable(word: str, groups: Groups) -> bool:
     """Whether Hydra accepts this word of the typed line while it completes the last word."""
     try:
-        override = parse(word, groups)
+        override = parse_word(word, groups)
         if override.key_or_group == SEARCHPATH:
             check_searchpath(override.value(), word)
     except BadInput:

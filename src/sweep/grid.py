@@ -13,17 +13,16 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKey, check, part_of_a_job
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
-from src.runs.seeds import KEYS as SEED_KEYS
-from src.runs.seeds import seed_range
+from src.runs.seeds import SEED_KEYS, seed_range
 from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
-from src.sweep.option_files import loader_with
+from src.sweep.option_files import make_loader
 from src.sweep.overrides import check_overrides
-from src.sweep.requested import RequestedGrid, cells_command, read_cells
+from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ class GridJob:
     config: Config
     key: str
     source: "Source"
-    images: int  # the number of training images
+    image_count: int  # the number of training images
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The configuration keys that identify the job, with their values."""
-        return identity.job_leaves(self.config)
+        return identity.job_settings(self.config)
 
 
 class Grid(Composer):
@@ -51,17 +50,17 @@ class Grid(Composer):
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         super().__init__(loader, config_name)
-        self._option_settings = functools.cache(lambda chosen: identity.job_leaves(self.compose(dict(chosen))))
+        self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
-    def request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
+    def parse_request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
         """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
-        typed = self._parser.parse_overrides(list(arguments))
-        names = {override.key_or_group for override in typed}
+        typed_overrides = self._parser.parse_overrides(list(arguments))
+        names = {override.key_or_group for override in typed_overrides}
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
-        preset = self._parser.parse_overrides(
+        preset_overrides = self._parser.parse_overrides(
             [f"{name}={_as_override_value(value)}" for name, value in params.items() if name not in names]
         )
-        overrides = [*preset, *typed]
+        overrides = [*preset_overrides, *typed_overrides]
         check_overrides(overrides, self._groups)
         config = self._config_of_single_values(overrides)
         typed_lines = {override.key_or_group: override.input_line for override in overrides}
@@ -70,26 +69,27 @@ class Grid(Composer):
             raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", "seeds=3")
         seed_word = seed_range(config.seeds, typed_lines)
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
-        outside = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
+        settings = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
         extra_words = [seed_word] if seed_word else []
-        rest_config = self._config_of_single_values(outside)  # a preset may also set these two keys outside `params`
+        rest_config = self._config_of_single_values(settings)  # presets may set both keys outside `params`
         extra_words += ["seeds=null"] if rest_config.seeds is not None else []
         extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
-        outside += self._parser.parse_overrides(extra_words)
-        return RequestedGrid(outside, read_cells(config.sweep.cells, outside, self._groups, self._loader), config)
+        settings += self._parser.parse_overrides(extra_words)
+        return RequestedGrid(settings, parse_cells(config.sweep.cells, settings, self._groups, self._loader), config)
 
     def _config_of_single_values(self, overrides: Sequence[Override]) -> Config:
         """Return the configuration from the words with one value, without keys that only some options of a job have."""
-        single_values = {o.key_or_group: o.get_value_element_as_str() for o in overrides if not o.is_sweep_override()}
-        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and part_of_a_job(name)}
+        single_overrides = [override for override in overrides if not override.is_sweep_override()]
+        single_values = {override.key_or_group: override.get_value_element_as_str() for override in single_overrides}
+        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and affects_results(name)}
         return self.compose({name: value for name, value in single_values.items() if name not in option_keys})
 
-    def jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
+    def make_jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
         """Return the distinct jobs of the combinations. Raises BadInput for an unreadable or too small dataset."""
         from src.data.sizes import check_sizes, train_size
         from src.data.sources import describe
 
-        sources: dict[str, Source] = {}  # one per dataset, because `describe` may download the dataset
+        sources: dict[str, Source] = {}  # described once per dataset, because `describe` may download the dataset
         jobs: dict[str, GridJob] = {}
         for overrides, config in zip(combinations, configs, strict=True):
             data = repr(config.data)
@@ -102,18 +102,18 @@ class Grid(Composer):
             jobs.setdefault(key, GridJob(overrides, config, key, source, train_size(config.data, source)))
         return list(jobs.values())
 
-    def configs(self, request: RequestedGrid) -> tuple[list[dict[str, str]], list[Config]]:
+    def compose_all(self, request: RequestedGrid) -> tuple[list[dict[str, str]], list[Config]]:
         """Return all combinations and their configurations. Raises BadInput if one of them cannot be trained."""
         combinations, configs = [], []
         for combination, cell in request.combinations():
             try:
                 config = self.compose(combination)
-                check(config)
+                check_config(config)
             except BadInput as error:
                 if cell is not None:
                     raise error.with_location(cell.location) from error
-                if isinstance(error, UnusedKey) and (
-                    write := cells_command(request.words, error.section, self.compose)
+                if isinstance(error, UnusedKeyError) and (
+                    write := cells_command(request.overrides, error.section, self.compose)
                 ):
                     raise error.with_correction(write) from error
                 raise
@@ -126,18 +126,18 @@ class Grid(Composer):
 
         A user's own option file counts as the package's option that it names, with changed values.
         """
-        name_keys = [f"{section}.name" for section in OPTIONS]
-        chosen = {name: value for name, value in job.overrides.items() if f"{name}.name" in name_keys}
-        option_names = {group: str(job.settings.get(f"{group}.name")) for group in chosen}
-        chosen |= {group: name for group, name in option_names.items() if name in self._groups[group]}
-        default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(chosen.items()))
-        changed_options = [name for name in name_keys if default_settings.get(name) != job.settings.get(name)]
-        return list(dict.fromkeys([*changed_options, *identity.differing(job.settings, option_settings)]))
+        option_name_keys = [f"{section}.name" for section in OPTIONS]
+        options = {name: value for name, value in job.overrides.items() if f"{name}.name" in option_name_keys}
+        option_names = {group: str(job.settings.get(f"{group}.name")) for group in options}
+        options |= {group: name for group, name in option_names.items() if name in self._groups[group]}
+        default_settings, option_settings = self._option_settings(()), self._option_settings(tuple(options.items()))
+        changed_options = [name for name in option_name_keys if default_settings.get(name) != job.settings.get(name)]
+        return list(dict.fromkeys([*changed_options, *identity.find_differing_keys(job.settings, option_settings)]))
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        varying, known = identity.varying(job.settings for job in jobs), KnownFolders(multirun)
-        return varying, [plan_job(job.key, job.settings, varying, self.non_default_keys(job), known) for job in jobs]
+        keys, folders = identity.find_varying_keys(job.settings for job in jobs), KnownFolders(multirun)
+        return keys, [plan_job(job.key, job.settings, keys, self.non_default_keys(job), folders) for job in jobs]
 
 
 @functools.lru_cache(maxsize=1)
@@ -146,7 +146,7 @@ def shared_grid(loader: ConfigLoader, config_name: str, searchpath: tuple[str, .
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.
     """
-    return Grid(loader_with(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
+    return Grid(make_loader(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
 
 
 def check_device_and_store(config: Config) -> None:

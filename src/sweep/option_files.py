@@ -18,14 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
-from src.sweep.hydra_keys import ALLOWED_KEYS, CHANGEABLE, is_hydra_key
-from src.sweep.overrides import CONF
-from src.sweep.suggestions import NODES, Groups, did_you_mean, nearest_keys
+from src.sweep.hydra_keys import ALLOWED_KEYS, USER_KEYS, is_hydra_key
+from src.sweep.overrides import CONF_FOLDER
+from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, suggest_keys
 
 SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
 
 
-def loader_with(path: ConfigSearchPath, locations: Sequence[str]) -> ConfigLoader:
+def make_loader(path: ConfigSearchPath, locations: Sequence[str]) -> ConfigLoader:
     """Return a loader that, like Hydra, searches `locations` before the folders of `path`."""
     path = copy.deepcopy(path)
     for location in locations:
@@ -39,19 +39,19 @@ def check_searchpath(locations: Any, word: str) -> list[str]:
     if not isinstance(locations, list) or not all(isinstance(location, str) for location in locations):
         raise BadInput(f"{word} is not a list of folders", "file:///FOLDER or pkg://PACKAGE", example)
     for location in locations:
-        scheme, _, rest = location.rpartition("://")
+        scheme, _, path = location.rpartition("://")
         if scheme not in ("", "file", "pkg"):
             raise BadInput(f"{word}: Hydra cannot search {location}", "file:///FOLDER or pkg://PACKAGE", example)
         try:
-            Plugins.instance()  # registers the file:// and pkg:// sources
+            Plugins.instance()  # this call registers the sources for file:// and pkg://
             is_available = SourcesRegistry.instance().resolve(scheme or "file")("", location).available()
         except (ImportError, OSError, ValueError):
             is_available = False
         if not is_available:
             kind = "package" if scheme == "pkg" else "folder"
-            in_home = rest.startswith("~") and scheme != "pkg"
-            write = f"'{SEARCHPATH}=[file://{Path.home()}{rest[1:]}]'" if in_home and rest[1:2] in "/" else example
-            raise BadInput(f"{word}: there is no {kind} {rest}", f"an existing {kind}", write)
+            in_home = path.startswith("~") and scheme != "pkg"
+            write = f"'{SEARCHPATH}=[file://{Path.home()}{path[1:]}]'" if in_home and path[1:2] in "/" else example
+            raise BadInput(f"{word}: there is no {kind} {path}", f"an existing {kind}", write)
     return locations
 
 
@@ -61,66 +61,66 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     sources = [source for source in loader.get_sources() if source.is_config(name)]
     folders = [source.path if source.scheme() == "file" else source.full_path() for source in sources]
     files = list(dict.fromkeys(f"{folder}/{name}.yaml" for folder in folders))
-    if len(files) > 1:  # the second file's author expects Hydra to use it
-        raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"another name than {option}")
-    if not files or Path(sources[0].path) == CONF:
+    if len(files) > 1:  # otherwise the user would not notice that Hydra ignores the second file
+        raise BadInput(f"{files[1]} is never read: Hydra finds {files[0]} first", f"a name other than {option}")
+    if not files or Path(sources[0].path) == CONF_FOLDER:
         return
     source, file = sources[0], files[0]
     package, tree = _read_option(source, name, file)
-    expected_package = "_global_" if group == "experiment" else NODES.get(group, group)
+    expected_package = "_global_" if group == "experiment" else GROUP_NODES.get(group, group)
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", expected_package):
-        raise BadInput(f"{file} sets no key of normlab", f"a first line # @package {expected_package}")
+        raise BadInput(f"{file} sets none of normlab's keys", f"# @package {expected_package} as the first line")
     inherits = tree.pop("defaults", None) is not None
     values = flatten_mapping(tree, prefix)
     for path, value in values.items():
         _check_key(path, value, file, groups)
     name_key = f"{expected_package}.name"
     if name_key in KEYS and name_key not in values and not inherits:
-        problem, choices = f"{file} does not say which {group} it is", KEYS[name_key].choices
+        problem, choices = f"{file} does not set the key name, which chooses the {group}", KEYS[name_key].choices
         raise BadInput(problem, f"name: {', '.join(choices)}", f"name: {choices[0]}")
 
 
 def missing_values(tree: DictConfig) -> dict[str, Any]:
     """Return the values that users' option files leave out, taken from the package's options that the files name."""
-    missing: dict[str, Any] = {}
+    values_left_out: dict[str, Any] = {}
     sections: Any = OmegaConf.to_container(tree)
     for section in OPTIONS:
-        given_values, own_file = sections[section], CONF / section / f"{sections[section].get('name')}.yaml"
+        given_values, own_file = sections[section], CONF_FOLDER / section / f"{sections[section].get('name')}.yaml"
         if own_file.is_file():
             values: Any = OmegaConf.to_container(OmegaConf.load(own_file))
             empty_keys = [name for name in values if given_values.get(name, REQUIRED) in (None, REQUIRED)]
-            missing |= {f"{section}.{name}": values[name] for name in empty_keys if values[name] is not None}
-    return missing
+            values_left_out |= {f"{section}.{name}": values[name] for name in empty_keys if values[name] is not None}
+    return values_left_out
 
 
 def _read_option(source: ConfigSource, name: str, file: str) -> tuple[str | None, dict[str, Any]]:
     """Return the package that an option file's header names, or None, and the file's keys and values."""
     try:
-        loaded = source.load_config(name)
-        tree = OmegaConf.to_container(loaded.config)
+        option_config = source.load_config(name)
+        tree = OmegaConf.to_container(option_config.config)
     except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:  # ValueError: bad header or encoding
         mark = getattr(error, "problem_mark", None)
         position = f"{file}, line {mark.line + 1}" if mark else file
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise BadInput(f"{position} cannot be read: {reason}", "YAML with one KEY: VALUE per line") from error
     if not isinstance(tree, dict):
-        raise BadInput(f"{file} holds no keys", "YAML with one KEY: VALUE per line")
-    return loaded.header.get("package"), {str(key): value for key, value in tree.items()}
+        raise BadInput(f"{file} contains no keys", "YAML with one KEY: VALUE per line")
+    return option_config.header.get("package"), {str(key): value for key, value in tree.items()}
 
 
 def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     is_swept = path.startswith(f"{PARAMS}.")
     path = path.removeprefix(f"{PARAMS}.")
-    if (is_swept and path in groups) or (path.startswith(CHANGEABLE) and "_target_" not in path):
+    if (is_swept and path in groups) or (path.startswith(USER_KEYS) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
     if is_hydra_key(path):
-        raise BadInput(f"{file}: {path} cannot be set", ALLOWED_KEYS)
+        raise BadInput(f"{file}: an option file cannot set {path}", ALLOWED_KEYS)
     if path not in KEYS:
         section = path.rpartition(".")[0]
         known_keys = [name for name in KEYS if name.rpartition(".")[0] == section and not name.endswith(".name")]
-        problem = f"{file}: there is no key {path}{did_you_mean(*nearest_keys(path, groups))}"
+        problem = f"{file}: there is no key {path}{did_you_mean(*suggest_keys(path, groups))}"
         raise BadInput(problem, ", ".join(known_keys or sorted({path.split(".")[0] for path in KEYS})))
     if is_swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
         return  # `check_overrides` checks swept values later

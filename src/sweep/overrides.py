@@ -19,7 +19,7 @@ from src.sweep.suggestions import (
     did_you_mean,
     example_override,
     key_refusal,
-    nearest,
+    suggest,
     word_refusal,
 )
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF_FOLDER = Path(__file__).resolve().parents[2] / "conf"
 
 
 def option_groups(loader: "ConfigLoader | None" = None) -> dict[str, list[str]]:
     """Return the options of each group: all that the loader finds, or without a loader the package's own."""
-    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    folders = sorted(path for path in CONF_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
     if loader:
         groups = {folder.name: sorted(loader.get_group_options(folder.name)) for folder in folders}
         return {group: options for group, options in groups.items() if options}
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
-def check_text(words: Sequence[str], groups: Groups) -> None:
+def check_words(words: Sequence[str], groups: Groups) -> None:
     """Raise BadInput for a word without = and for an empty value in a list, which Hydra answers with a grammar."""
     for word in words:
         name, equals, value = word.partition("=")
@@ -48,20 +48,21 @@ def check_text(words: Sequence[str], groups: Groups) -> None:
         if "," in value and not re.search(r"[\[({'\"]", value) and not all(part.strip() for part in value.split(",")):
             corrected = f"{name}={','.join(part for part in value.split(',') if part.strip())}"
             write = corrected if is_accepted(corrected, groups) else example_override(name, groups)
-            raise BadInput(f"empty value in {name}: {word}", write=write)
+            raise BadInput(f"{name} has an empty value: {word}", write=write)
 
 
-def parse(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
+def parse_word(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
     """Parse a word with Hydra's parser; `loader` supplies the options that glob() chooses from. Raises BadInput."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
         return OverridesParser.create(loader).parse_overrides([word])[0]  # `parse_override` ignores the loader
-    except (HydraException, ValueError) as error:  # Python refuses a number with thousands of digits with a ValueError
+    except (HydraException, ValueError) as error:  # ValueError: Python cannot read a number with thousands of digits
         name, _, value = word.partition("=")
         if name != name.strip() and name.strip() in (*groups, *KEYS):
-            raise BadInput(f"{word!r} has spaces beside its key", write=f"{name.strip()}={value.strip()}") from error
+            problem = f"{word!r} has a space around its key; remove it"
+            raise BadInput(problem, write=f"{name.strip()}={value.strip()}") from error
         if name not in (*groups, *KEYS) and not name.startswith(("hydra.", "hydra/")):
             raise key_refusal(name, groups, "", is_accepted) from error
         if name in (*groups, *KEYS):
@@ -90,10 +91,9 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
             raise BadInput(problem, "one of them", example_override(name, groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
-            raise BadInput(
-                f"{name} cannot be swept: it is not a setting of a job", write=example_override(name, groups)
-            )
-        values = values_of(override, groups, grid=grid)
+            problem = f"{name} cannot be swept: it is not a setting of a job"
+            raise BadInput(problem, write=example_override(name, groups))
+        values = override_values(override, groups, grid=grid)
         for value in values:
             check_value(name, value, groups)
         if name == "data.root" and override.is_sweep_override():
@@ -112,10 +112,10 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
 
 
 def is_accepted(word: str, groups: Groups) -> bool:
-    """Whether a word passes `check_text`, `parse` and `check_overrides`."""
+    """Whether a word passes `check_words`, `parse_word` and `check_overrides`."""
     try:
-        check_text([word], groups)
-        check_overrides([parse(word, groups)], groups)
+        check_words([word], groups)
+        check_overrides([parse_word(word, groups)], groups)
     except BadInput:
         return False
     return True
@@ -128,8 +128,8 @@ def _check_folders(line: str, values: Sequence[Any]) -> None:
         typed_value, folders = line.partition("=")[2], [str(value) for value in values]
         whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
         raise BadInput(
-            f"{line} is {len(folders)} folders, {' and '.join(folders)}: there is no {' and no '.join(missing)}",
-            "existing folders; quotes around one folder with a comma in its name",
+            f"{line} names {len(folders)} folders, {' and '.join(folders)}, but there is no {' and no '.join(missing)}",
+            "existing folders; write quotes around a folder name with a comma",
             as_one_word("data.root", whole_name),
         )
 
@@ -147,22 +147,22 @@ def _check_form(override: "Override", groups: Groups) -> None:
     if name not in (*groups, *KEYS):
         raise key_refusal(name, groups, line.partition("=")[2], is_accepted)
     if override.package is not None:
-        problem = f"{line}: {name} cannot move to another package"
+        problem = f"{line}: {name} cannot be moved to another package"
         raise BadInput(problem, write=line.replace(f"@{override.package}", "", 1))
     if override.is_delete():
         off_value = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
-        raise BadInput(f"{line}: no key can be removed from the configuration", write=f"{name}={off_value}")
+        raise BadInput(f"{line}: a key cannot be removed from the configuration", write=f"{name}={off_value}")
     if override.is_add() or override.is_force_add():
-        raise BadInput(f"{line}: {name} exists already", write=line.lstrip("+"))
+        raise BadInput(f"{line}: {name} already exists, so write no +", write=line.lstrip("+"))
     if section and last_part == "name":
-        values = values_of(override, groups)
+        values = override_values(override, groups)
         for value in values:
             _check_option(section, value, groups)
         correction = f"{'-m ' if len(values) > 1 else ''}{section}={','.join(map(str, values))}"
-        raise BadInput(f"{line} would change only the name", f"{section}=... chooses the option", correction)
+        raise BadInput(f"{line} changes only the name, not the option", f"{section}=... chooses the option", correction)
 
 
-def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
+def override_values(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
     """Return the values that a word gives its key: all of them, or only the first and last of a range or interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
@@ -177,14 +177,14 @@ def values_of(override: "Override", groups: Groups, *, grid: bool = True) -> lis
     if override.is_interval_sweep() and not grid:
         return [value.start, value.end]
     if not override.is_discrete_sweep():
-        raise BadInput(f"{line}: a grid needs single values", "choice() or range()", f"{name}=A,B")
+        raise BadInput(f"{line} is not a list of values, which a grid needs", "choice() or range()", f"{name}=A,B")
     if not hasattr(value, "step"):  # `value` is Hydra's ChoiceSweep
         return [_without_quotes(item) for item in override.sweep_iterator(transformer=lambda item: item)]
     if value.step == 0:  # `value` is Hydra's RangeSweep
-        raise BadInput(f"{line} has no end", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B")
+        raise BadInput(f"{line} never ends", "range(START,STOP,STEP) with a step other than 0", f"{name}=A,B")
     length = value_count(override)
     if length == 0:
-        raise BadInput(f"{line}: an empty range", "a stop beyond the start", example_override(name, groups))
+        raise BadInput(f"{line} is an empty range", "a STOP beyond the START", example_override(name, groups))
     return list(dict.fromkeys([value.start, value.start + (length - 1) * value.step]))
 
 
@@ -208,16 +208,16 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
     allowed = ", ".join(options)
     if isinstance(value, list | dict):
-        raise BadInput(f"{group} takes one choice", allowed, example_override(group, groups))
+        raise BadInput(f"{group} takes the name of one option", allowed, example_override(group, groups))
     if value == "" or (value is None and group != "experiment"):
         correction = f"{group}=none" if "none" in options else f"{group}={options[0]}"
-        raise BadInput(f"empty value in {group}" if value == "" else f"{group}=null", allowed, correction)
+        raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, correction)
     if value is not None and str(value) not in options:
-        near = nearest(str(value), options)
-        raise BadInput(f"{group}={value} is not known{did_you_mean(near)}", allowed, f"{group}={near or options[0]}")
+        guess = suggest(str(value), options)
+        raise BadInput(f"{group}={value} is not known{did_you_mean(guess)}", allowed, f"{group}={guess or options[0]}")
 
 
-def combinations_of(overrides: Sequence["Override"]) -> list[dict[str, str]]:
+def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:
     """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())

@@ -13,11 +13,11 @@ from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
-JOBS_USED = 100  # an estimate uses only this many of the newest finished jobs
-Kind = tuple[str, str, int]  # norm, network with its keys, threads; jobs of one kind are equally fast
+MAX_TIMED_JOBS = 100  # an estimate uses only this many of the newest finished jobs
+JobKind = tuple[str, str, int]  # norm, network with its keys, threads; jobs of one kind are equally fast
 
 
-def job_kind(config: Mapping[str, Any]) -> Kind:
+def job_kind(config: Mapping[str, Any]) -> JobKind:
     """Return the kind of a job from its configuration as nested mappings."""
     model = {name: value for name, value in config["model"].items() if value is not None}
     return config["norm"]["name"], repr(sorted(model.items())), config["threads"]
@@ -27,7 +27,7 @@ def job_kind(config: Mapping[str, Any]) -> Kind:
 class Timing:
     """How long a finished job took."""
 
-    kind: Kind
+    kind: JobKind
     rate: float  # seconds of training per image and epoch
     total: float  # seconds for the whole job
     overhead: float | None  # seconds besides training; None for a resumed job, whose total is too short
@@ -41,11 +41,11 @@ class Pace(NamedTuple):
     similar: bool  # whether the estimate comes from jobs of the same kind
 
 
-def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
+def pace_estimator(timings: Sequence[Timing]) -> Callable[[JobKind], Pace | None]:
     """Return a function from a job's kind to the median pace of the most similar jobs, or to None without jobs."""
 
     @functools.cache
-    def pace(kind: Kind) -> Pace | None:
+    def pace(kind: JobKind) -> Pace | None:
         same_norm = [timing for timing in timings if timing.kind[0] == kind[0]]
         similar = [timing for timing in same_norm if timing.kind == kind]
         timings_used = similar or same_norm or timings
@@ -58,24 +58,24 @@ def pace_estimator(timings: Sequence[Timing]) -> Callable[[Kind], Pace | None]:
     return pace
 
 
-def timings_in(jobs: Path, names: Iterable[str]) -> list[Timing]:
+def read_timings(jobs: Path, names: Iterable[str]) -> list[Timing]:
     """Return the timings of the newest finished jobs among the folders `names` in `jobs`."""
     finished_jobs = []
     for name in names:
         job = JobFolder(jobs / name)
-        with contextlib.suppress(OSError):  # not finished, or just moved away
+        with contextlib.suppress(OSError):  # the job is not finished, or its folder was just moved
             finished_jobs.append((job.result_path.stat().st_mtime, job.path))
-    newest = [FinishedJob(JobFolder(path)) for _, path in sorted(finished_jobs, reverse=True)[:JOBS_USED]]
-    return [timing for job in newest if (timing := _timing(job))]
+    newest = [FinishedJob(JobFolder(path)) for _, path in sorted(finished_jobs, reverse=True)[:MAX_TIMED_JOBS]]
+    return [timing for job in newest if (timing := _read_timing(job))]
 
 
 def typical_seconds(jobs: Path) -> float:
     """Return the median time of the newest finished jobs in `jobs`, in seconds; 0 without finished jobs."""
-    timings = timings_in(jobs, [path.name for path in jobs.glob("*")])
+    timings = read_timings(jobs, [path.name for path in jobs.glob("*")])
     return statistics.median([timing.total for timing in timings] or [0.0])
 
 
-def _timing(job: FinishedJob) -> Timing | None:
+def _read_timing(job: FinishedJob) -> Timing | None:
     """Return the timing of a finished job, or None if its files are damaged: an estimate does not need every job."""
     try:
         if numbers_fault(job, None):
@@ -87,6 +87,6 @@ def _timing(job: FinishedJob) -> Timing | None:
     if images < 1:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)
-    resumed = any(record["kind"] == "resume" for record in job.records)
-    overhead = None if resumed else seconds["total"] - seconds["train"]
+    was_resumed = any(record["kind"] == "resume" for record in job.records)
+    overhead = None if was_resumed else seconds["total"] - seconds["train"]
     return Timing(job_kind(config), rate, max(seconds["total"], seconds["train"]), overhead)

@@ -15,11 +15,11 @@ from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
-from src.sweep.pace import job_kind, pace_estimator, timings_in
+from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.wording import counted, joined, shorten
 
-SHOWN = 20  # jobs or cells that the table lists
-NAMED = 5  # jobs that a line of the summary names
+MAX_ROWS = 20  # jobs or cells that the table lists
+MOST_NAMES = 5  # jobs that a line of the summary names
 
 
 class Status(NamedTuple):
@@ -38,12 +38,12 @@ class Row:
     """A job of a plan, with its status and its expected cost."""
 
     job: PlannedJob
-    combination: GridJob
+    grid_job: GridJob
     status: Status
     restarts: bool  # whether resume=restart retrains the job
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
-    earlier: JobFolder | None  # the folder of this job on an earlier version of its data
+    earlier_folder: JobFolder | None  # the folder of this job on an earlier version of its data
 
     @property
     def needs_training(self) -> bool:
@@ -60,72 +60,74 @@ class Plan:
         """Read the status of all jobs. `faults` maps the keys of damaged jobs to reasons; None checks every folder."""
         self._sweep, self._multirun = sweep, multirun
         self._faults = job_faults(sweep, multirun) if faults is None else faults
-        self._known, self._code = KnownFolders(multirun), code_digest()
-        self._names = set(self._known.names)
-        self._pace = pace_estimator(timings_in(self._known.jobs, self._known.names))
-        self.rows = [self._row(planned, job) for planned, job in zip(sweep.jobs, jobs, strict=True)]
+        self._folders, self._code_digest = KnownFolders(multirun), code_digest()
+        self._folder_names = set(self._folders.folder_names)
+        self._estimate_pace = pace_estimator(read_timings(self._folders.jobs_folder, self._folders.folder_names))
+        self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
 
-    def _row(self, job: PlannedJob, combination: GridJob) -> Row:
-        config = combination.config
+    def _make_row(self, job: PlannedJob, grid_job: GridJob) -> Row:
+        config = grid_job.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
-        elif job.folder in self._names:
-            status = status_of(JobFolder(self._known.jobs / job.folder), config.epochs, self._code)
+        elif job.folder in self._folder_names:
+            status = read_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace = self._pace(job_kind(asdict(config)))
-        seconds = pace.rate * combination.images * epochs + pace.overhead if pace else None
-        earlier = self._known.find_on_other_data(job, config)
-        return Row(job, combination, status, restarts, seconds, bool(pace and pace.similar), earlier)
+        pace = self._estimate_pace(job_kind(asdict(config)))
+        seconds = pace.rate * grid_job.image_count * epochs + pace.overhead if pace else None
+        earlier_folder = self._folders.find_on_other_data(job, config)
+        return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
-    def summary(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
-        finished = [row for row in self.rows if row.status.word.startswith("finished")]
-        varying_text = ", ".join(self._sweep.varies) or "nothing"
-        jobs = f"{counted(len(self.rows), 'job')}, varying {varying_text}; {len(finished):,} finished before"
-        lines = [f"sweep {self._sweep.id[:8]}: {jobs}"]
+        finished_rows = [row for row in self.rows if row.status.word.startswith("finished")]
+        varied_keys = ", ".join(self._sweep.varies) or "none"
+        jobs_text = (
+            f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished_rows):,} already finished"
+        )
+        lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
         for word in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.word == word]
             if rows:
                 descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
-                lines.append(f"{word}: {joined(descriptions, NAMED)}")
+                lines.append(f"{word}: {joined(descriptions, MOST_NAMES)}")
                 if word == "damaged":
                     lines.append(f"  their folders move to {self._multirun / SUPERSEDED}, and the jobs are retrained")
-        other_code = [row.job.label for row in finished if row.status.word != "finished"]
+        other_code = [row.job.label for row in finished_rows if row.status.word != "finished"]
         if other_code:
-            lines.append(f"finished with other code: {joined(other_code, NAMED)}; resume=restart retrains them")
+            lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
-            f"{row.job.label}: {row.combination.settings['data.root']} has changed since {row.earlier.path.name}"
+            f"the data in {row.grid_job.settings['data.root']} has changed since {row.earlier_folder.path.name} ended"
             for row in self.rows
-            if row.earlier
+            if row.earlier_folder
         ]
-        return lines + shorten(changed_data_lines, NAMED, "the data of {:,} more jobs has changed")
+        return lines + shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has changed")
 
-    def table(self) -> list[str]:
-        """Return a line per job with its size and status; beyond `SHOWN` jobs, a line per cell (all seeds together)."""
+    def table_lines(self) -> list[str]:
+        """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
         from src.training.network import count_parameters  # imports torch, which is slow
 
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
-            cells.setdefault(row.job.key if len(self.rows) <= SHOWN else row.job.cell, []).append(row)
+            cells.setdefault(row.job.key if len(self.rows) <= MAX_ROWS else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
-        for first_row, *other_rows in list(cells.values())[:SHOWN]:
+        for first_row, *other_rows in list(cells.values())[:MAX_ROWS]:
             name, text = first_row.job.label, first_row.status.text
             if other_rows:
                 counts = Counter(row.status.word for row in (first_row, *other_rows))
                 name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{number:,} {word}" for word, number in counts.items())
-            parameters = count_parameters(first_row.combination.config, first_row.combination.source)
+            parameters = count_parameters(first_row.grid_job.config, first_row.grid_job.source)
             lines.append((name, f"{parameters:,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
-        if len(cells) > SHOWN:
-            table.append(f"  and {len(cells) - SHOWN:,} more lines; the sweep has {len(self.rows):,} jobs")
+        if len(cells) > MAX_ROWS:
+            table.append(f"  and {len(cells) - MAX_ROWS:,} more lines; the sweep has {len(self.rows):,} jobs")
         if any(row.restarts for row in self.rows):
-            table.append("resume=restart: existing folders are set aside, and every job is retrained")
+            table.append("resume=restart moves existing folders away and retrains every job")
         return table
 
-    def costs(self, at_once: int = 1) -> list[str]:
+    def cost_lines(self, at_once: int = 1) -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
         rows_left = [row for row in self.rows if row.needs_training]
         if not rows_left:
@@ -139,14 +141,16 @@ class Plan:
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
         total = duration_text(max(sum(seconds) / at_once, *seconds))
-        dissimilar = sum(not row.similar for row in rows_left)
-        time = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
-        if dissimilar:
-            time += f"; {counted(dissimilar, 'estimate')} from jobs with another network, norm or number of threads"
-        return [time, *lines]
+        rough_count = sum(not row.similar for row in rows_left)
+        text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        if rough_count:
+            text += (
+                f"; {counted(rough_count, 'estimate')} based on jobs with another network, norm or number of threads"
+            )
+        return [text, *lines]
 
 
-def status_of(job: JobFolder, epochs: int, code: str) -> Status:
+def read_status(job: JobFolder, epochs: int, code: str) -> Status:
     """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code
@@ -156,11 +160,11 @@ def status_of(job: JobFolder, epochs: int, code: str) -> Status:
     epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):
-        return Status("in training", epoch, f"another process trains it, {progress} done")
+        return Status("in training", epoch, f"another process is training it: {progress} done")
     if same_code and records[-1].get("status") == "FAILED":
         return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
     if not epoch:
         return TO_TRAIN
     if same_code:
         return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
-    return Status("to train", 0, f"to train: restarts, because {progress} were trained with other code")
+    return Status("to train", 0, f"to train: starts again, because {progress} were trained with other code")

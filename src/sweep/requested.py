@@ -12,14 +12,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 
 from src.bad_input import LONGEST_LINE, BadInput
-from src.command import command
+from src.command import command_name
 from src.config import KEYS, Config
-from src.sweep.overrides import check_overrides, check_text, combinations_of, parse, value_count
+from src.sweep.overrides import check_overrides, check_words, list_combinations, parse_word, value_count
 from src.sweep.suggestions import Groups, can_be_swept
 
-COMPACT = (",", ":")  # JSON without spaces
+COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
 # A word of a line in `sweep.cells`: no spaces, except inside quotes or brackets.
-WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
+CELL_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
 
 @dataclass(frozen=True)
@@ -34,38 +34,38 @@ class CellLine:
 class RequestedGrid:
     """A grid that is not yet expanded into combinations."""
 
-    words: Sequence[Override]  # without `sweep.cells`
+    overrides: Sequence[Override]  # without `sweep.cells`
     cells: Sequence[CellLine]
     config: Config  # only the keys with one value are set
 
     @property
-    def number(self) -> int:
+    def combination_count(self) -> int:
         """The number of combinations, computed without listing them."""
         count_in_cells = sum(math.prod(value_count(override) for override in cell.overrides) for cell in self.cells)
-        return math.prod(value_count(override) for override in self.words) * (count_in_cells if self.cells else 1)
+        return math.prod(value_count(override) for override in self.overrides) * (count_in_cells if self.cells else 1)
 
     def combinations(self) -> Iterator[tuple[dict[str, str], CellLine | None]]:
         """Yield every combination in Hydra's notation, with its line of `sweep.cells`, or None without such lines."""
-        outside = combinations_of(self.words)
+        outside = list_combinations(self.overrides)
         if not self.cells:
             yield from ((combination, None) for combination in outside)
         for cell in self.cells:
-            yield from ((inside | other, cell) for inside in combinations_of(cell.overrides) for other in outside)
+            yield from ((inside | other, cell) for inside in list_combinations(cell.overrides) for other in outside)
 
 
-def read_cells(
-    lines: Sequence[str], outside: Sequence[Override], groups: Groups, loader: ConfigLoader
+def parse_cells(
+    lines: Sequence[str], outside_overrides: Sequence[Override], groups: Groups, loader: ConfigLoader
 ) -> list[CellLine]:
     """Parse and check the lines of `sweep.cells`. Raises BadInput, with the line, for the first mistake."""
-    outside_lines = {override.key_or_group: override.input_line for override in outside}
+    outside_lines = {override.key_or_group: override.input_line for override in outside_overrides}
     cells = []
     for line in lines:
-        words, location = WORD.findall(line), f"in the cell {line!r}"
+        words, location = CELL_WORD.findall(line), f"in the cell {line!r}"
         if not words:
-            raise BadInput(f"an empty line in sweep.cells={list(lines)}", "KEY=VALUE words in each line", "norm=none")
+            raise BadInput(f"sweep.cells={list(lines)} contains an empty line", "KEY=VALUE in each line", "norm=none")
         try:
-            check_text(words, groups)
-            overrides = [parse(word, groups, loader) for word in words]
+            check_words(words, groups)
+            overrides = [parse_word(word, groups, loader) for word in words]
             check_overrides(overrides, groups)
         except BadInput as error:
             raise error.with_location(location) from error
@@ -73,7 +73,7 @@ def read_cells(
             name = override.key_or_group
             if not can_be_swept(name, groups):
                 problem = f"{location}: {name} is not a setting of a job"
-                raise BadInput(problem, "a key that can be swept", advice=f"{override.input_line} outside it")
+                raise BadInput(problem, "a key that can be swept", advice=f"write {override.input_line} outside it")
             if name in outside_lines:
                 problem = f"{name} is given {location} and outside it, as {outside_lines[name]}"
                 raise BadInput(problem, "one of them", advice=f"the command without {outside_lines[name]}")
@@ -87,7 +87,8 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     Returns None if that is impossible, for example because a preset chose the options or no option reads a key.
     """
     choice = next((override for override in words if override.key_or_group == group), None)
-    all_readers = {o.input_line or "": KEYS[o.key_or_group].read_by for o in words if o.key_or_group in KEYS}
+    key_words = [word for word in words if word.key_or_group in KEYS]
+    all_readers = {word.input_line or "": KEYS[word.key_or_group].read_by for word in key_words}
     readers = {word: names for word, names in all_readers.items() if names and word.startswith(f"{group}.")}
     if choice is None or not choice.is_sweep_override() or not {choice.input_line, *readers} <= set(sys.argv):
         return None
@@ -99,5 +100,6 @@ def cells_command(words: Sequence[Override], group: str, compose: Callable[[Mapp
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
-    write = f"{command('train')} {shlex.join([*other_words, f'sweep.cells={json.dumps(cells, separators=COMPACT)}'])}"
+    cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT_SEPARATORS)}"
+    write = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
     return write if len(write) < LONGEST_LINE else None

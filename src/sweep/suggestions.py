@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from src.bad_input import BadInput
-from src.config import KEYS, part_of_a_job
+from src.config import KEYS, affects_results
 
-NOT_SWEPT = ("experiment", "tracking")  # groups that contain no settings of a job
+UNSWEPT_GROUPS = ("experiment", "tracking")  # groups that contain no settings of a job
 # Groups that have another name in the configuration.
-NODES = {"regularization": "reg"}
+GROUP_NODES = {"regularization": "reg"}
 # Words that a user may type, each with the option or key that it probably means.
 ALIASES = {
     "batchnorm": "bn",
@@ -43,24 +43,24 @@ Groups = Mapping[str, Sequence[str]]
 """The options of each configuration group, by the group's name."""
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word that a mistyped word probably means, or an empty string."""
     names = list(known)
-    candidates = {name: name for name in names} | {a: name for a, name in ALIASES.items() if name in names}
+    candidates = {name: name for name in names} | {alias: name for alias, name in ALIASES.items() if name in names}
     close_names = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
     return candidates[close_names[0]] if close_names else ""
 
 
-def nearest_keys(name: str, groups: Groups) -> list[str]:
+def suggest_keys(name: str, groups: Groups) -> list[str]:
     """Return the groups and keys that a name with a missing or wrong section probably means."""
     section, _, last_part = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
-    section_keys = [path for path in paths if path.rpartition(".")[0] == NODES.get(section, section)]
-    if section and (nearest_part := nearest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
-        return [path for path in section_keys if path.endswith(f".{nearest_part}")]
+    section_keys = [path for path in paths if path.rpartition(".")[0] == GROUP_NODES.get(section, section)]
+    if section and (near_part := suggest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
+        return [path for path in section_keys if path.endswith(f".{near_part}")]
     last_parts = [path.rpartition(".")[2] for path in paths]
-    nearest_part = nearest(last_part, [*({} if section else groups), *last_parts, *paths])
-    return [path for path in [*groups, *paths] if nearest_part and nearest_part in (path, path.rpartition(".")[2])]
+    near_part = suggest(last_part, [*({} if section else groups), *last_parts, *paths])
+    return [path for path in [*groups, *paths] if near_part and near_part in (path, path.rpartition(".")[2])]
 
 
 def did_you_mean(*names: str) -> str:
@@ -70,7 +70,7 @@ def did_you_mean(*names: str) -> str:
 
 def can_be_swept(name: str, groups: Groups) -> bool:
     """Whether a group or key is a setting of a job, which a sweep can vary."""
-    return name not in NOT_SWEPT and (name in groups or part_of_a_job(name))
+    return name not in UNSWEPT_GROUPS and (name in groups or affects_results(name))
 
 
 def example_override(name: str, groups: Groups) -> str:
@@ -91,7 +91,7 @@ def word_refusal(word: str, groups: Groups) -> BadInput:
     option = ALIASES.get(name, name)
     matches = [group for group, options in groups.items() if option in options]
     top_level_names = ", ".join(sorted({*groups, *(path.split(".")[0] for path in KEYS)}))
-    near_key = [*nearest_keys(name, groups), "norm"][0]
+    near_key = [*suggest_keys(name, groups), "norm"][0]
     write = f"{matches[0]}={option}" if len(matches) == 1 else f"{near_key}={groups.get(near_key, ['VALUE'])[0]}"
     if name in ("help", "version"):
         write = f"--{name}"
@@ -100,11 +100,11 @@ def word_refusal(word: str, groups: Groups) -> BadInput:
 
 def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[str, Groups], bool]) -> BadInput:
     """Return the refusal of an unknown key; it suggests a similar key, with the typed value if `is_accepted` allows."""
-    for group, node in NODES.items():
+    for group, node in GROUP_NODES.items():
         if name == node:
             return BadInput(f"{name} is not a group", ", ".join(groups[group]), f"{group}=l1 or {node}.l1=1e-5")
-    near_keys = nearest_keys(name, groups)
-    write = " or ".join(_with_value(path, value, groups, is_accepted) for path in near_keys)
+    near_keys = suggest_keys(name, groups)
+    write = " or ".join(_override_with_value(path, value, groups, is_accepted) for path in near_keys)
     section, _, last_part = name.rpartition(".")
     section_keys = [path.rpartition(".")[2] for path in KEYS if section and path.rpartition(".")[0] == section]
     if section_keys:
@@ -117,7 +117,7 @@ def key_refusal(name: str, groups: Groups, value: str, is_accepted: Callable[[st
     return BadInput(f"there is no key {name}{did_you_mean(*near_keys)}", top_level_names, write)
 
 
-def _with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:
+def _override_with_value(path: str, value: str, groups: Groups, is_accepted: Callable[[str, Groups], bool]) -> str:
     word = f"{path}={value}"
     if not value:
         return f"{path}=VALUE"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.config import Config, check
+from src.config import Config, check_config
 from src.console import say
 from src.options import Tracking
-from src.runs.folder import SUPERSEDED, JobFolder, set_aside
+from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_fault
 from src.runs.sweep import Sweep, read_sweep
 from src.stopping import Terminated
@@ -20,7 +20,7 @@ from src.sweep.grid import Grid, GridJob, check_device_and_store
 from src.workers.queue import Task
 
 
-def task_for(folder: Path, config: Config) -> Task:
+def make_task(folder: Path, config: Config) -> Task:
     """Return the task that trains a job in a folder."""
     return Task(JobFolder(folder).display_name, config, folder)
 
@@ -34,20 +34,20 @@ class Trials:
         self._started = time.time_ns() // 1_000_000
 
     @contextlib.contextmanager
-    def track(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
+    def track_batch(self, combinations: Sequence[Mapping[str, str]]) -> Iterator[list[Task]]:
         """Yield the tasks of a batch of combinations; MLflow receives their progress while the context is open."""
-        batch = [self._checked_job(combination) for combination in combinations]
+        batch = [self._check_and_make_job(combination) for combination in combinations]
         config, is_first_batch = batch[0].config, not self._jobs
         if is_first_batch:
             check_device_and_store(config)
         self._jobs |= {job.key: job for job in batch}
         sweep = self._sweep_of_all_trials()
-        folders = {job.key: job.at(self._multirun).path for job in sweep.jobs}
+        folders = {job.key: job.folder_in(self._multirun).path for job in sweep.jobs}
         for key in {job.key for job in batch}:
             if fault := job_fault(JobFolder(folders[key]), key):
-                set_aside(JobFolder(folders[key]), self._multirun)
+                set_aside_folder(JobFolder(folders[key]), self._multirun)
                 say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
-        tasks = [task_for(folders[job.key], job.config) for job in batch]
+        tasks = [make_task(folders[job.key], job.config) for job in batch]
         check_space(self._multirun, sum(not JobFolder(task.folder).finished for task in tasks))
         sweep.write(self._multirun)
         if not isinstance(config.tracking, Tracking):
@@ -76,13 +76,13 @@ class Trials:
                 for line in messages:
                     say(line)
 
-    def _checked_job(self, combination: Mapping[str, str]) -> GridJob:
+    def _check_and_make_job(self, combination: Mapping[str, str]) -> GridJob:
         config = self._grid.compose(combination)
-        check(config)
+        check_config(config)
         if config.plan or config.seeds is not None or config.sweep.cells or config.resume != "auto":
             keys = "plan, seeds, sweep.cells and resume=restart"
-            raise BadInput(f"{keys} belong to a grid, which this sweeper does not make", write="hydra/sweeper=grid")
-        (job,) = self._grid.jobs([combination], [config])
+            raise BadInput(f"{keys} work only with the grid sweeper", write="hydra/sweeper=grid")
+        (job,) = self._grid.make_jobs([combination], [config])
         return job
 
     def _sweep_of_all_trials(self) -> Sweep:

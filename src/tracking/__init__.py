@@ -5,8 +5,8 @@ import os
 
 # MLflow reads these variables when it is imported, and only this package imports it. The user's own values win.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # MLflow's lines would break up our table
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # MLflow also raises these errors, and we report them
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # MLflow's lines would break up the live table
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # MLflow also raises these errors, and normlab reports them
 # Give up after 20 s on a server that hangs. MLflow must not retry: if only the answer is lost, a retry creates a
 # second run. The delivery thread itself checks which data arrived and sends the missing data.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

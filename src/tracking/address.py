@@ -1,7 +1,7 @@
 """Reads and checks the address of the MLflow store, and tries to reach the store, without importing MLflow.
 
 Only `MLFLOW_TRACKING_URI` may hold an address with a password, because logs store the command line and the
-configuration. All printed texts pass through `masked` or `reason`, which hide user names and passwords.
+configuration. All printed texts pass through `redact` or `error_reason`, which hide user names and passwords.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from urllib.request import getproxies
 
-from src.bad_input import BadInput, masked
+from src.bad_input import BadInput, redact
 from src.options import Tracking
 
 MIGRATIONS = "store/db_migrations/versions/*.py"  # files in MLflow's folder, one for each version of its tables
@@ -67,10 +67,10 @@ def is_database(uri: str) -> bool:
     return scheme_of(uri) in DATABASES
 
 
-def reason(error: BaseException, uri: str) -> str:
+def error_reason(error: BaseException, uri: str) -> str:
     """Return the line of a library's error that gives the reason, without the password of the store's address."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    text = masked(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy: (sqlite3.XError) ...
+    text = redact(next((line for line in lines if "Error)" in line), lines[0]))  # SQLAlchemy's reason
     cause = re.search(r"\(Caused by (\w+)\([\"']?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)[\"']?\)\)$", text)
     if cause:  # urllib3 writes the host and the port before the cause
         text = cause[2].strip("'\" ,") or cause[1]
@@ -85,14 +85,14 @@ def _secrets(uri: str) -> set[str]:
     if not at or not holds_secret(uri):
         login = ""
     values = [login, *login.split(":", 1), *re.split(r"[@:/?#]", login)]
-    values += [value for name, value in parse_qsl(urlsplit(uri).query) if masked(f"?{name}={value}") != value]
+    values += [value for name, value in parse_qsl(urlsplit(uri).query) if redact(f"?{name}={value}") != value]
     return {text for value in values for text in (value, unquote(value)) if text}
 
 
 def holds_secret(uri: str) -> bool:
     """Return whether an address holds a user name or a password, even if it is mistyped."""
     uri = "".join(uri.split())
-    return masked(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
+    return redact(uri) != uri or ("@" in uri and not re.match(r"(sqlite|file)[\w.+-]*:///", uri))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
@@ -109,45 +109,46 @@ def _secret_refusal(key: str, uri: str) -> BadInput:
     database = "MLFLOW_TRACKING_URI in the environment"
     scheme = scheme_of(uri).lower()
     advice = server if scheme.startswith("http") else database if scheme in DATABASES else f"{server}; {database}"
-    return BadInput(f"{key} holds a login, which logs would keep", "an address without it", advice=f"set {advice}")
+    return BadInput(f"{key} contains a login, which logs would store", "an address without it", advice=f"set {advice}")
 
 
-def check_address(settings: Tracking, typed: str = "tracking.uri") -> None:
+def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
     """Raise BadInput if the address holds a password, MLflow cannot open the store, or its server does not answer.
 
-    Creates no file. `typed` is the option that sets the address.
+    Creates no file. `option` is the option that sets the address.
     """
     uri = store_uri(settings)
-    key = typed if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
+    key = option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = scheme_of(uri)
     if holds_secret(uri) and (settings.uri or scheme not in DATABASES):
         raise _secret_refusal(key, uri)
     try:
-        parts = urlsplit(uri)
-        _ = parts.port  # raises ValueError for a port that is not a number
+        uri_parts = urlsplit(uri)
+        _ = uri_parts.port  # raises ValueError for a port that is not a number
     except ValueError:
-        allowed = f"{EXAMPLES}; a password's own @ : / ? # as %40 %3A %2F %3F %23"
+        allowed = f"{EXAMPLES}; write @ : / ? # in a password as %40 %3A %2F %3F %23"
         raise BadInput(f"{key} is not a valid address", allowed) from None
-    write = "tracking=none to train without MLflow" if typed == "tracking.uri" else f"{typed} ADDRESS"
+    address = f"{key}={redact(uri)}"
+    write = "tracking=none to train without MLflow" if option == "tracking.uri" else f"{option} ADDRESS"
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} - {"file"}
     if scheme not in SCHEMES | plugins or not (":" in uri or scheme.startswith("databricks")):
-        allowed = f"{EXAMPLES}; MLflow 3.13 and later open no folders"
-        raise BadInput(f"{key}={masked(uri)}: MLflow cannot open such a store", allowed, f"{typed}=sqlite:///mlflow.db")
+        allowed = f"{EXAMPLES}; MLflow 3.13 and later cannot open folders"
+        raise BadInput(f"{address}: MLflow cannot open this store", allowed, f"{option}=sqlite:///mlflow.db")
     if scheme.startswith("http"):
         _check_server(uri, key, write)
     elif scheme == "sqlite":
-        _check_sqlite_file(uri, f"{key}={masked(uri)}", write)
+        _check_sqlite_file(uri, address, write)
     elif scheme in DATABASES:
-        _check_port(parts, f"{key}={masked(uri)}", "a running database", write)
+        _check_port(uri_parts, address, "a running database", write)
 
 
 def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
-    parts, allowed = urlsplit(uri), "a running MLflow server"
-    if not parts.hostname:
-        raise BadInput(f"{key}={uri} names no host", "http://HOST:PORT", write)
-    if not getproxies():  # saves importing the client if the port is closed
-        _check_port(parts, f"{key}={uri}", allowed, write)
+    uri_parts, allowed = urlsplit(uri), "a running MLflow server"
+    if not uri_parts.hostname:
+        raise BadInput(f"{key}={uri} has no host name", "http://HOST:PORT", write)
+    if not getproxies():  # a closed port is reported without importing the client
+        _check_port(uri_parts, f"{key}={uri}", allowed, write)
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -157,16 +158,16 @@ def _check_server(uri: str, key: str, write: str) -> None:
             if answer.status_code >= 500:  # for example, 502 of a proxy without a server
                 raise OSError(f"{answer.status_code} {answer.reason}")
     except Exception as error:  # MLflow, requests or a plugin may raise anything
-        raise BadInput(f"{key}={uri} does not answer: {reason(error, uri)}", allowed, write) from error
+        raise BadInput(f"{key}={uri} does not answer: {error_reason(error, uri)}", allowed, write) from error
 
 
-def _check_port(parts: SplitResult, address: str, allowed: str, write: str) -> None:
+def _check_port(uri_parts: SplitResult, address: str, allowed: str, write: str) -> None:
     """Raise BadInput if no program listens on an address's port, which MLflow would retry for minutes."""
-    port = parts.port or PORTS.get(scheme_of(parts.scheme))
-    if not parts.hostname or not port or "," in parts.hostname or "host=" in parts.query:
+    port = uri_parts.port or PORTS.get(scheme_of(uri_parts.scheme))
+    if not uri_parts.hostname or not port or "," in uri_parts.hostname or "host=" in uri_parts.query:
         return
     try:
-        socket.create_connection((parts.hostname, port), ANSWER_TIMEOUT).close()
+        socket.create_connection((uri_parts.hostname, port), ANSWER_TIMEOUT).close()
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else "no such host, or no answer"
         raise BadInput(f"{address} does not answer: {cause}", allowed, write) from None
@@ -180,7 +181,7 @@ def _check_sqlite_file(uri: str, address: str, write: str) -> None:
     if not file.startswith("/") or file in ("/", "/:memory:"):
         raise BadInput(f"{address} does not name a file", "sqlite:///FILE", write)
     if "%" in file or (query and not re.fullmatch(r"[\w.-]+=[^&]*(&[\w.-]+=[^&]*)*", query)):
-        raise BadInput(f"{address} has a file name with ? or %, which break an address", "a path without ? or %", write)
+        raise BadInput(f"the file name in {address} contains ? or %", "a path without ? or %", write)
     try:
         path = Path(file[1:]).resolve()  # a link may name a file that does not exist yet
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -188,7 +189,7 @@ def _check_sqlite_file(uri: str, address: str, write: str) -> None:
             raise BadInput(f"{address}: {nearest} is {'' if path.is_dir() else 'not '}a folder", "sqlite:///FILE")
         is_new_default = uri == default_uri() and not path.exists()  # `check_space` checks its folder
         if not is_new_default and not os.access(nearest, os.W_OK):
-            raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write", write)
+            raise BadInput(f"{address}: {nearest} cannot be written to", "a file that you may write to", write)
         if path.exists():
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", ANSWER_TIMEOUT, uri=True)) as database:
                 tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -207,4 +208,4 @@ def _check_version(versions: set[str], address: str) -> None:
     folders = mlflow.submodule_search_locations or [] if mlflow else []
     known_versions = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}
     if known_versions and not versions <= known_versions:
-        raise BadInput(f"{address} is from a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")
+        raise BadInput(f"{address} needs a later MLflow than {version('mlflow')}", "", "pip install --upgrade mlflow")

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from mlflow import MlflowClient
 
-from src.runs.multirun import FILE, Multirun
+from src.runs.multirun import ID_FILE, Multirun
 from src.storage.files import sync_folder
 from src.tracking.address import is_database, sqlite_file
 
@@ -34,14 +34,14 @@ def prepare_database(uri: str) -> None:
     therefore created under another name and renamed when complete. The caller holds the lock of its folder.
     """
     if is_database(uri) and not uri.startswith("sqlite"):  # MLflow would retry a refusal for two minutes
-        _engine(uri).connect().close()
+        _make_engine(uri).connect().close()
     file = sqlite_file(uri)
     if file is None or file.exists():
         return
-    path = file.resolve()  # if the file is a link, the link stays
+    path = file.resolve()  # resolves a link, so the link itself is not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    for partial in path.parent.glob(f"{new.name}*"):  # left by a killed command
+    for partial in path.parent.glob(f"{new.name}*"):  # a killed command left them
         partial.unlink()
     MlflowClient(tracking_uri=f"sqlite:///{os.path.relpath(new)}").get_experiment_by_name("normlab")
     new.replace(path)
@@ -54,22 +54,22 @@ def restore_id(uri: str, multirun: Multirun) -> Multirun:
         return multirun
     tags = EXPERIMENT_TAGS.c
     has_this_path = tags.key.startswith(PLACE_TAG) & (tags.value == str(multirun.path))
-    with _engine(uri).begin() as connection:
+    with _make_engine(uri).begin() as connection:
         key = connection.scalar(sa.select(tags.key).where(has_this_path))
     if key is None:
         return multirun
-    notice = f"{multirun.path / FILE} was lost; the folder's id is restored from the project's database"
+    notice = f"{multirun.path / ID_FILE} was lost; the folder's id is restored from the project's database"
     return replace(multirun, id=str(key).removeprefix(PLACE_TAG), new=False, notice=notice)
 
 
 def update_paths(uri: str, multirun: Multirun) -> None:
     """Write a `multirun` folder's id and path into all database rows of its runs."""
     if _is_projects_own(uri, multirun):
-        with _engine(uri).begin() as connection:
+        with _make_engine(uri).begin() as connection:
             _tag_old_rows(connection, multirun)
             # Replace ids only once, because the original folder may deliver to this database later.
-            if not _has_row(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
-                for earlier_id in multirun.copied_from:  # the database was copied with the folder
+            if not _row_exists(connection, EXPERIMENT_TAGS, EXPERIMENT_TAGS.c.key == f"{PLACE_TAG}{multirun.id}"):
+                for earlier_id in multirun.copied_from:  # each copy of the folder may have copied the database too
                     _replace_folder_id(connection, earlier_id, multirun.id)
             # MLflow uses an experiment's path for all new runs, even for runs that the user creates.
             is_ours = EXPERIMENTS.c.experiment_id.in_(OUR_EXPERIMENTS)
@@ -86,7 +86,7 @@ def place_files(uri: str, multirun: Multirun, run_id: str | None = None) -> None
     must_change = is_ours & (RUNS.c.artifact_uri != right_path)
     if run_id is not None:
         must_change = must_change & (RUNS.c.run_uuid == run_id)
-    with _engine(uri).begin() as connection:
+    with _make_engine(uri).begin() as connection:
         _update(connection, RUNS, must_change, artifact_uri=right_path)
 
 
@@ -108,9 +108,9 @@ def _tag_old_rows(connection: sa.Connection, multirun: Multirun) -> None:
     untagged = sa.select(EXPERIMENTS.c.experiment_id).where(is_old, EXPERIMENTS.c.experiment_id.not_in(OUR_EXPERIMENTS))
     if rows := [{"experiment_id": id_, "key": FILES_TAG, "value": "true"} for id_ in connection.scalars(untagged)]:
         connection.execute(sa.insert(EXPERIMENT_TAGS), rows)
-    tagged = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
+    tagged_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == ID_TAG)
     our_runs = sa.select(TAGS.c.run_uuid).where(TAGS.c.key == "kind", TAGS.c.value.in_(["job", "sweep"]))
-    old_runs = connection.scalars(our_runs.where(TAGS.c.run_uuid.not_in(tagged)))
+    old_runs = connection.scalars(our_runs.where(TAGS.c.run_uuid.not_in(tagged_runs)))
     if rows := [{"run_uuid": run, "key": ID_TAG, "value": multirun.id} for run in old_runs]:
         connection.execute(sa.insert(TAGS), rows)
 
@@ -122,19 +122,19 @@ def _replace_folder_id(connection: sa.Connection, old: str, new: str) -> None:
     for experiment, key in connection.execute(tags.where(EXPERIMENT_TAGS.c.key.contains(old))).all():
         of_experiment = EXPERIMENT_TAGS.c.experiment_id == experiment
         new_key = key.replace(old, new)
-        if not _has_row(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
+        if not _row_exists(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == new_key)):
             _update(connection, EXPERIMENT_TAGS, of_experiment & (EXPERIMENT_TAGS.c.key == key), key=new_key)
 
 
 def _update(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Set columns of the rows that match a condition; if no row matches, the database is not locked."""
-    if _has_row(connection, table, where):
+    if _row_exists(connection, table, where):
         connection.execute(sa.update(table).where(where).values(values))
 
 
-def _has_row(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
+def _row_exists(connection: sa.Connection, table: sa.TableClause, where: sa.ColumnElement[bool]) -> bool:
     return connection.scalar(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)) is not None
 
 
-def _engine(uri: str) -> sa.Engine:
+def _make_engine(uri: str) -> sa.Engine:
     return sa.create_engine(uri, poolclass=sa.NullPool)

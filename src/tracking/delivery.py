@@ -16,7 +16,7 @@ from src.runs.sweep import PlannedJob
 from src.storage.lock import folder_lock, is_locked
 from src.tracking.files import UndeliverableError, deliver_files, missing_files, remove_partial_files
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_paths, job_files
-from src.tracking.runs import check_metrics, dataset_input, epoch_metrics, job_tags, supersede_others, terminate
+from src.tracking.runs import check_metrics, dataset_input, end_run, epoch_metrics, job_tags, supersede_other_runs
 from src.tracking.store import Store
 from src.tracking.views import sweep_tag
 
@@ -30,7 +30,7 @@ class Delivery:
         self, store: Store, mark: str, parent: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
         """`mark` identifies the sweep among all users of the store; `parent` is the id of the sweep's run."""
-        self._store, self._mark, self._parent_id = store, mark, parent
+        self._store, self._sweep_mark, self._parent_id = store, mark, parent
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
         self.fault = ""  # the reason why the folder cannot be delivered
@@ -51,10 +51,10 @@ class Delivery:
         epochs = sum(record["kind"] == "epoch" for record in records[self._delivered_count :])
         return f"{self.name} ({epochs} epochs)" if epochs else self.name
 
-    def advance(self) -> None:
+    def deliver_new_records(self) -> None:
         """Deliver the new journal records, and the result once the job is finished."""
         if self._is_usable() and not (self._has_ended and self._folder.finished):
-            self._deliver(last=False)
+            self._deliver_folder(last=False)
 
     def close(self) -> None:
         """Deliver all undelivered data and end the run, even if the job's process died without recording a result.
@@ -62,12 +62,12 @@ class Delivery:
         Raises UndeliverableError, after the run has ended, if the store refuses some files for good.
         """
         if not self._is_usable():
-            for run in self._runs():
+            for run in self._find_runs():
                 if run.info.status == "RUNNING":
                     self._store.client.set_tag(run.info.run_id, "error", self.fault[:5000])
-                    terminate(self._store.client, run.info.run_id, "FAILED", None)
+                    end_run(self._store.client, run.info.run_id, "FAILED", None)
             return
-        self._deliver(last=not is_locked(self._folder.path))  # without a lock, no process writes to the folder
+        self._deliver_folder(last=not is_locked(self._folder.path))  # no process writes to an unlocked folder
         if self._refused_files:
             raise UndeliverableError(self._refused_files)
 
@@ -78,16 +78,16 @@ class Delivery:
             self._is_intact = not self.fault and self._folder.finished
         return not self.fault
 
-    def _deliver(self, *, last: bool) -> None:
+    def _deliver_folder(self, *, last: bool) -> None:
         if not self._folder.journal.exists():
             return
         with folder_lock(self._folder.path):  # two commands at the same time would create two runs
             try:
                 self._deliver_records()
                 if last and self._run_id and not self._has_ended:
-                    self._stop("FAILED", "the job's process died without a message", None)
+                    self._stop_run("FAILED", "the job's process ended without a message", None)
             except Exception:
-                self._attempt_time = 0  # look up the run again; it may be deleted, or created without an answer
+                self._attempt_time = 0  # the next call looks up the run again, because it may be deleted or new
                 raise
 
     def _deliver_records(self) -> None:
@@ -96,54 +96,54 @@ class Delivery:
         if not records or records[0]["kind"] != "start":
             return
         if records[0]["time"] != self._attempt_time:
-            self._open(records[0])
+            self._open_run(records[0])
         if self._has_ended and len(records) == self._delivered_count:
             return
         if self._has_ended:
-            self._reopen()
+            self._reopen_run()
         self._log_records(records)
         if result is not None:
-            self._finish(result, records)
+            self._finish_run(result, records)
         elif records[-1]["kind"] == "stop":
-            self._stop(records[-1]["status"], records[-1]["error"], records[-1]["time"])
+            self._stop_run(records[-1]["status"], records[-1]["error"], records[-1]["time"])
 
-    def _open(self, start: Record) -> None:
+    def _open_run(self, start: Record) -> None:
         """Find or create the run of the job's current attempt, and hide the runs of its earlier attempts."""
         client, attempt = self._store.client, str(start["time"])
         tags = {
             "mlflow.parentRunId": self._parent_id,
             "mlflow.runName": self._job.label,
             "cell": self._job.cell,
-            sweep_tag(self._mark): "true",
+            sweep_tag(self._sweep_mark): "true",
         }
-        runs = self._runs()
-        candidates = [run for run in runs if run.data.tags.get("attempt") == attempt]
-        if not candidates:
-            candidates = self._store.adopt(self._store.find_old(kind="job", job_key=self._job.key, attempt=attempt))
-        if candidates:
-            run = max(candidates, key=lambda run: run.info.status == "FINISHED")
+        runs = self._find_runs()
+        matches = [run for run in runs if run.data.tags.get("attempt") == attempt]
+        if not matches:
+            matches = self._store.adopt(self._store.find_old_runs(kind="job", job_key=self._job.key, attempt=attempt))
+        if matches:
+            run = max(matches, key=lambda run: run.info.status == "FINISHED")
         else:
             all_tags = {"kind": "job", "job_key": self._job.key, **tags, **job_tags(start)}
             run = client.get_run(self._store.create_run(start["time"], all_tags, self._job.label))
-            runs = self._runs()  # a request that is sent twice creates two runs
+            runs = self._find_runs()  # find all runs: a request that was sent twice has created two
         run = self._store.place_files(run)
         remove_partial_files(run)
         self._run_id = run.info.run_id
-        supersede_others(client, runs, self._run_id)
+        supersede_other_runs(client, runs, self._run_id)
         params = [Param(name, value) for name, value in self._job.params.items() if name not in run.data.params]
         changed_tags = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
         client.log_batch(self._run_id, params=params, tags=changed_tags)
         self._has_ended = run.info.status == "FINISHED" and "error" not in run.data.tags and self._has_files(run)
         self._delivered_count = len(self._folder.records()) if self._has_ended else 0
         if not self._has_ended:
-            self._reopen()
+            self._reopen_run()
         self._stop_monitor()
-        if self._system_metrics and not self._folder.finished:  # the monitor ends if the store fails
+        if self._system_metrics and not self._folder.finished:  # a monitor ends when the store fails, so start another
             self._monitor = SystemMetricsMonitor(self._run_id, tracking_uri=self._store.uri, resume_logging=True)
             self._monitor.start()
         self._attempt_time = start["time"]
 
-    def _reopen(self) -> None:
+    def _reopen_run(self) -> None:
         """Set an ended run to RUNNING again, because its job was resumed or the run is incomplete."""
         self._has_ended = False
         self._store.client.update_run(self._run_id, status="RUNNING")
@@ -164,8 +164,8 @@ class Delivery:
             self._monitor.finish()
             self._monitor = None
 
-    def _runs(self) -> list[Run]:
-        return self._store.find(kind="job", job_key=self._job.key)
+    def _find_runs(self) -> list[Run]:
+        return self._store.find_runs(kind="job", job_key=self._job.key)
 
     def _log_records(self, records: list[Record]) -> None:
         """Deliver the journal records that the run does not have yet."""
@@ -178,31 +178,31 @@ class Delivery:
                 client.log_batch(self._run_id, tags=tags)
         self._delivered_count = len(records)
 
-    def _finish(self, result: dict[str, Any], records: list[Record]) -> None:
+    def _finish_run(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
-        client, finished = self._store.client, result["finished"]
+        client, finish_time = self._store.client, result["finished"]
         names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
-        final_metrics = [Metric(name, round(result["metrics"][name], DECIMALS), finished, 0) for name in names]
+        final_metrics = [Metric(name, round(result["metrics"][name], DECIMALS), finish_time, 0) for name in names]
         client.log_batch(self._run_id, final_metrics, tags=[RunTag(*LOGGED_IMAGES_TAG)])
-        with job_files(self._folder, self._job.key, finished) as files:
+        with job_files(self._folder, self._job.key, finish_time) as files:
             self._refused_files = deliver_files(client, self._run_id, files)
         check_metrics(client, self._run_id, epoch_metrics(records) + final_metrics)
-        self._terminate("FINISHED", finished)
+        self._end_run("FINISHED", finish_time)
 
-    def _stop(self, status: str, error: str, time: int | None) -> None:
+    def _stop_run(self, status: str, error: str, time: int | None) -> None:
         """End the run of a failed or stopped job; deliver the reason and the job's log."""
         self._store.client.set_tag(self._run_id, "error", error[:5000])
         self._refused_files = deliver_files(self._store.client, self._run_id, {"train.log": self._folder.log})
-        self._terminate(status, time)
+        self._end_run(status, time)
 
-    def _terminate(self, status: str, time: int | None) -> None:
+    def _end_run(self, status: str, time: int | None) -> None:
         self._stop_monitor()
-        runs = self._runs()
-        supersede_others(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
+        runs = self._find_runs()
+        supersede_other_runs(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
         own_data = [run.data for run in runs if run.info.run_id == self._run_id]
         if self._job.params.keys() - {name for run_data in own_data for name in run_data.params}:
-            raise OSError("the params did not arrive")
+            raise OSError("MLflow did not store the params")
         if status == "FINISHED" and any("error" in run_data.tags for run_data in own_data):  # set by another command
             self._store.client.delete_tag(self._run_id, "error")
-        terminate(self._store.client, self._run_id, status, time)
+        end_run(self._store.client, self._run_id, status, time)
         self._has_ended = True

@@ -21,12 +21,12 @@ class UndeliverableError(Exception):
     """Raised if a file can never be delivered: the server always refuses it, or the job's folder lost it."""
 
 
-def refusal(error: BaseException | None) -> str:
+def final_refusal(error: BaseException | None) -> str:
     """Return a server's final refusal, such as `413 Request Entity Too Large`; empty if a retry may succeed."""
     while error is not None:
         if isinstance(error, UndeliverableError):
             return str(error)
-        answer = getattr(error, "response", None)  # an HTTPError of the library requests has it
+        answer = getattr(error, "response", None)  # set by an HTTPError of the library requests
         status = getattr(answer, "status_code", None)
         if status is None and isinstance(error, MlflowException):
             status = error.get_http_status_code()
@@ -42,19 +42,19 @@ def deliver_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) 
     `files` maps paths in the run to local paths. The run's tag `not_delivered` gets the text too. Raises OSError if a
     file did not arrive complete, and any error of MLflow after which a retry may succeed.
     """
-    refusals = {name: reason for name, path in files.items() if (reason := _send(client, run_id, name, path))}
+    refusals = {name: reason for name, path in files.items() if (reason := _send_file(client, run_id, name, path))}
     sizes = {name: path.stat().st_size for name, path in files.items() if name not in refusals}
     if missing := missing_files(client, run_id, sizes):
-        raise OSError(f"{', '.join(missing)} did not arrive")
-    text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
-    if text:
-        client.set_tag(run_id, NOT_DELIVERED_TAG, text[:5000])
+        raise OSError(f"MLflow did not store {', '.join(missing)}")
+    refusal_text = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    if refusal_text:
+        client.set_tag(run_id, NOT_DELIVERED_TAG, refusal_text[:5000])
     elif NOT_DELIVERED_TAG in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, NOT_DELIVERED_TAG)
-    return text
+    return refusal_text
 
 
-def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
+def _send_file(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
     """Send a file to a run; return the reason if it can never be delivered, or an empty string."""
     if not path.is_file():
         return f"there is no file {path}"
@@ -65,7 +65,7 @@ def _send(client: MlflowClient, run_id: str, name: str, path: Path) -> str:
             raise
         return f"{path} cannot be read: {error.strerror}"
     except Exception as error:
-        reason = refusal(error)
+        reason = final_refusal(error)
         if not reason:
             raise
         if reason.startswith("404"):

@@ -7,8 +7,8 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 
-from src.pictures.colours import colour
-from src.runs.identity import stored_leaves
+from src.pictures.colours import choose_colour
+from src.runs.identity import stored_settings
 from src.runs.journal import Record
 
 
@@ -27,7 +27,7 @@ def check_metrics(client: MlflowClient, run_id: str, metrics: Iterable[Metric]) 
     expected = {(metric.key, metric.step, metric.timestamp) for metric in metrics}
     stored = [metric for name in {name for name, *_ in expected} for metric in client.get_metric_history(run_id, name)]
     if missing := expected - {(metric.key, metric.step, metric.timestamp) for metric in stored}:
-        raise OSError(f"{', '.join(sorted({name for name, *_ in missing}))} did not arrive")
+        raise OSError(f"MLflow did not store {', '.join(sorted({name for name, *_ in missing}))}")
 
 
 def job_tags(start: Record) -> dict[str, str]:
@@ -41,7 +41,7 @@ def job_tags(start: Record) -> dict[str, str]:
         "env.threads": str(start["config"]["threads"]),
         "mlflow.source.name": "src/train.py",
         "mlflow.source.type": "LOCAL",
-        "mlflow.runColor": colour(stored_leaves(start["config"])),
+        "mlflow.runColor": choose_colour(stored_settings(start["config"])),
         **{f"env.{name}": value for name, value in environment.items()},
     }
     if commit:
@@ -61,14 +61,14 @@ def dataset_input(name: str, source: Mapping[str, Any]) -> DatasetInput:
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 
 
-def terminate(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
+def end_run(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
     """Set a run's final status; raises OSError if the run does not have it afterwards."""
     client.set_terminated(run_id, status, time)
     if client.get_run(run_id).info.status != status:
-        raise OSError(f"the status {status} did not arrive")
+        raise OSError(f"MLflow did not store the status {status}")
 
 
-def supersede_others(client: MlflowClient, runs: Iterable[Run], kept_id: str) -> None:
+def supersede_other_runs(client: MlflowClient, runs: Iterable[Run], kept_id: str) -> None:
     """Hide runs of earlier attempts, and runs that a repeated request created, from all views; `kept_id` stays.
 
     The tag that hides a run is set last. If a command is killed before, the next command repeats all steps.

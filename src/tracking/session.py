@@ -12,14 +12,14 @@ from src.options import Tracking
 from src.runs.folder import MULTIRUN
 from src.runs.sweep import Sweep
 from src.storage.lock import folder_lock
-from src.tracking.address import reason, sqlite_file, store_uri
+from src.tracking.address import error_reason, sqlite_file, store_uri
 from src.tracking.delivery import Delivery
-from src.tracking.files import UndeliverableError, refusal
+from src.tracking.files import UndeliverableError, final_refusal
 from src.tracking.store import open_store, refuse_store
 from src.tracking.sweep_run import SweepRun
 from src.wording import shorten
 
-PERIOD = 1.0  # seconds between two readings of the jobs' folders
+DELIVERY_PERIOD = 1.0  # seconds between two readings of the jobs' folders
 LONGEST_PERIOD = 30.0  # seconds between two readings while the store fails
 PATIENCE = 60.0  # seconds that a finished sweep waits for a store that accepts no data
 STOPPED_PATIENCE = 2.0  # seconds that a sweep waits for the store after Ctrl-C
@@ -46,7 +46,7 @@ class Tracker:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver_until_closed, name="delivery", daemon=True)
         self._sweep_run: SweepRun | None = None
-        self._jobs: list[Delivery] = []
+        self._deliveries: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
         self._refusals: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
         self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
@@ -72,24 +72,24 @@ class Tracker:
         if store.multirun.notice:
             self._say(store.multirun.notice)
         system_metrics = self._settings.system_metrics
-        self._jobs = [
-            Delivery(store, sweep_run.mark, sweep_run.id, job, job.at(self._multirun), system_metrics)
+        self._deliveries = [
+            Delivery(store, sweep_run.mark, sweep_run.id, job, job.folder_in(self._multirun), system_metrics)
             for job in self._sweep.jobs
         ]
-        self._open_runs = [*self._jobs, sweep_run]
+        self._open_runs = [*self._deliveries, sweep_run]
         self._thread.start()
 
     def _deliver_until_closed(self) -> None:
         assert self._sweep_run is not None
-        publish_views, period = self._sweep_run.publish_views, PERIOD
+        publish_views, period = self._sweep_run.publish_views, DELIVERY_PERIOD
         has_failed = self._try_step(publish_views) is not None
         while not self._closing.wait(period):
-            errors = [self._try_step(job.advance) for job in self._jobs if not self._closing.is_set()]
-            period = min(2 * period, LONGEST_PERIOD) if any(errors) else PERIOD
+            errors = [self._try_step(job.deliver_new_records) for job in self._deliveries if not self._closing.is_set()]
+            period = min(2 * period, LONGEST_PERIOD) if any(errors) else DELIVERY_PERIOD
         while not self._end_runs() and time.monotonic() < self._deadline:
-            time.sleep(PERIOD)
+            time.sleep(DELIVERY_PERIOD)
         if self._sweep_run not in self._open_runs and has_failed and (error := self._try_step(publish_views)):
-            self._say(f"MLflow's page shows its default view: {_short_text(reason(error, self._uri))}")
+            self._say(f"MLflow did not store the sweep's views: {_short_text(error_reason(error, self._uri))}")
 
     def _end_runs(self) -> bool:
         """Try to end all runs, the sweep's own run last; return whether all runs have ended."""
@@ -104,21 +104,21 @@ class Tracker:
         A refusal is final only if the store repeats it, because a retry creates a deleted run again.
         """
         error = self._try_step(run.close)
-        answer = refusal(error)
+        answer = final_refusal(error)
         if error is None or not answer:
             self._refusals.pop(run.name, None)
             return error is None
-        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered
+        self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered, so wait longer
         is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
         self._refusals[run.name] = answer
         if is_final:
-            self._refused_runs.append(_short_text(f"{run.name}: {reason(error, self._uri)}"))
+            self._refused_runs.append(_short_text(f"{run.name}: {error_reason(error, self._uri)}"))
         return is_final
 
     def _try_step(self, step: Callable[[], None]) -> Exception | None:
         """Run a step and return its error; starts no step after the deadline, which each success postpones."""
         if time.monotonic() > self._deadline:
-            return TimeoutError("no answer in time")
+            return TimeoutError("MLflow did not answer in time")
         try:
             step()
         except Exception as error:  # a store may raise any error; `close` reports it
@@ -144,18 +144,18 @@ class Tracker:
         notice_time = time.monotonic() + NOTICE_DELAY
         try:
             while self._thread.is_alive() and time.monotonic() < self._deadline:
-                self._thread.join(PERIOD / 10)
+                self._thread.join(DELIVERY_PERIOD / 10)
                 if time.monotonic() > notice_time:
                     limit = f"{self._patience:.0f} s without progress"
-                    self._say(f"waiting for MLflow; normlab gives up after {limit}; Ctrl-C stops now")
+                    self._say(f"waiting for MLflow; normlab gives up after {limit}; press Ctrl-C to stop now")
                     notice_time = math.inf
         finally:  # report even after a second Ctrl-C
-            is_complete = self._report()
+            is_complete = self._report_undelivered()
         return is_complete
 
-    def _report(self) -> bool:
+    def _report_undelivered(self) -> bool:
         """Report undelivered runs with reasons and the next command; return whether everything is delivered."""
-        faults = [f"{job.name}: {job.fault}" for job in self._jobs if job.fault]
+        faults = [f"{job.name}: {job.fault}" for job in self._deliveries if job.fault]
         self._say_undelivered(shorten(faults, MOST_NAMES, "{:,} more jobs"))
         if faults:
             self._say(f"  write: {self._sweep.command}")
@@ -163,16 +163,18 @@ class Tracker:
         for status, hint in HINTS.items():
             if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
                 self._say(f"  {status}: {hint}")
-        runs = list(self._open_runs)  # a copy, because the thread may still change it
+        runs = list(self._open_runs)  # a copy, because the thread may still change the list
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
         entries = [*shorten(texts, MOST_NAMES, "{:,} more jobs"), *(run.name for run in runs if run is self._sweep_run)]
         if entries:
-            cause = _short_text(reason(self._error, self._uri)) if self._error else "no answer in time"
+            cause = (
+                _short_text(error_reason(self._error, self._uri)) if self._error else "MLflow did not answer in time"
+            )
             self._say_undelivered([f"{', '.join(entries)}: {cause}"])
         if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._sweep_run is not None
-        for line in self._sweep_run.pages():
+        for line in self._sweep_run.page_lines():
             self._say(line)
         return not (entries or self._refused_runs or faults)
 

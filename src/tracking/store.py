@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from src.bad_input import BadInput, masked
+from src.bad_input import BadInput, redact
 from src.options import Tracking
-from src.runs.multirun import Multirun, identify, save_identity
-from src.tracking.address import EXAMPLES, default_uri, is_database, reason, store_uri
+from src.runs.multirun import Multirun, identify_folder, save_identity
+from src.tracking.address import EXAMPLES, default_uri, error_reason, is_database, store_uri
 from src.tracking.database import FILES_TAG, ID_TAG, PLACE_TAG, place_files, prepare_database, restore_id, update_paths
 
 URI_VARIABLE = '"$MLFLOW_TRACKING_URI"'  # messages show it instead of an address that holds a password
@@ -29,28 +29,28 @@ class Store:
     """An open store, its experiment, and the `multirun` folder that delivers to the experiment."""
 
     client: MlflowClient
-    uri: str = field(repr=False)  # may hold a password, so print only `masked(uri)`
+    uri: str = field(repr=False)  # may hold a password, so print only `redact(uri)`
     experiment_id: str
     multirun: Multirun
-    shared: bool  # whether other folders deliver to this experiment too
+    is_shared: bool  # whether other folders deliver to this experiment too
     keeps_files: bool  # whether the store keeps the runs' files itself; otherwise they stay in the folder
 
     @property
-    def command(self) -> str:
+    def address_or_command(self) -> str:
         """The address of the store's server, or the command that shows the store's database."""
         if self.uri.startswith("http"):
             return self.uri.rstrip("/")
-        if masked(self.uri) != self.uri:
+        if redact(self.uri) != self.uri:
             return f"mlflow ui --backend-store-uri {URI_VARIABLE}"
         return "mlflow ui" if self.uri == default_uri() else f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
-    def find(self, **tags: str) -> list[Run]:
+    def find_runs(self, **tags: str) -> list[Run]:
         """Return the folder's runs that have all these tags and are not superseded, newest first."""
-        return self._find({ID_TAG: self.multirun.id, **tags})
+        return self._search_runs({ID_TAG: self.multirun.id, **tags})
 
-    def find_old(self, **tags: str) -> list[Run]:
+    def find_old_runs(self, **tags: str) -> list[Run]:
         """Find runs with these tags that have no folder id, because an older version created them."""
-        return [run for run in self._find(tags) if ID_TAG not in run.data.tags]
+        return [run for run in self._search_runs(tags) if ID_TAG not in run.data.tags]
 
     def adopt(self, runs: Iterable[Run]) -> list[Run]:
         """Tag runs without a folder id with the id of this folder, and return them."""
@@ -59,7 +59,7 @@ class Store:
             self.client.set_tag(run.info.run_id, ID_TAG, self.multirun.id)
         return adopted_runs
 
-    def _find(self, tags: Mapping[str, str]) -> list[Run]:
+    def _search_runs(self, tags: Mapping[str, str]) -> list[Run]:
         query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
         runs = self.client.search_runs([self.experiment_id], query, ViewType.ACTIVE_ONLY)
         return [run for run in runs if "superseded" not in run.data.tags]
@@ -81,10 +81,10 @@ class Store:
         return self.client.get_run(run_id)
 
 
-def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experiment") -> Store:
+def open_store(settings: Tracking, folder: Path, option: str = "tracking.experiment") -> Store:
     """Open the store and the experiment, and create both if they are missing.
 
-    Creates the `multirun` folder `folder` once the store is open. `typed` is the option that names an experiment.
+    Creates the `multirun` folder `folder` once the store is open. `option` is the option that names an experiment.
     Raises BadInput if the store cannot be opened or the experiment was deleted.
     """
     uri = store_uri(settings)
@@ -96,14 +96,14 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
         prepare_database(uri)
         client = MlflowClient(tracking_uri=uri)
         client.get_experiment_by_name(name)  # creates the tables of a new database
-        multirun = identify(folder)
+        multirun = identify_folder(folder)
         if local:
             multirun = restore_id(uri, multirun)
             if not multirun.new:
-                multirun = save_identity(multirun)  # saved first: after a kill, the next command repeats the update
+                multirun = save_identity(multirun)  # saved first, so the next command repeats a killed update
                 update_paths(uri, multirun)
         experiment = _find_or_create_experiment(client, name, multirun, local=local)
-        _check_experiment(experiment, multirun, uri, typed, local=local)
+        _check_experiment(experiment, multirun, uri, option, local=local)
         if multirun.new:
             multirun = save_identity(multirun)
             if local:
@@ -112,27 +112,28 @@ def open_store(settings: Tracking, folder: Path, typed: str = "tracking.experime
     except BadInput:
         raise
     except Exception as error:  # a store, its driver or its server may raise any error
-        refuse_store(error, uri, "cannot be opened", typed)
+        refuse_store(error, uri, "cannot be opened", option)
     return Store(client, uri, experiment.experiment_id, multirun, shared, not (local and FILES_TAG in experiment.tags))
 
 
-def refuse_store(error: Exception, uri: str, problem: str, typed: str) -> NoReturn:
-    """Raise BadInput for an error of a store, without its password; `typed` is the option that names an experiment."""
+def refuse_store(error: Exception, uri: str, problem: str, option: str) -> NoReturn:
+    """Raise BadInput for an error of a store, without its password; `option` is the option that names an experiment."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     package = (error.name or "") if isinstance(error, ImportError) else ""
-    write = ["tracking=none"] if typed == "tracking.experiment" else []  # src.sync has no such option
+    fixes = ["tracking=none"] if option == "tracking.experiment" else []  # src.sync has no key `tracking`
     allowed = EXAMPLES
     if package:
-        write.insert(0, f"pip install {package}")
+        fixes.insert(0, f"pip install {package}")
     elif "mlflow db upgrade" in str(error):
-        write.insert(0, f"mlflow db upgrade {shlex.quote(uri) if masked(uri) == uri else URI_VARIABLE}")
+        fixes.insert(0, f"mlflow db upgrade {shlex.quote(uri) if redact(uri) == uri else URI_VARIABLE}")
     elif status == 401:
         allowed = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
     elif status == 403:
         allowed = "an experiment that you may write to"
-        write.insert(0, f"{typed}=NAME")
-    cause = error if masked(uri) == uri else None  # the error's traceback would show the password
-    raise BadInput(f"the store {masked(uri)} {problem}: {reason(error, uri)}", allowed, ", or ".join(write)) from cause
+        fixes.insert(0, f"{option}=NAME")
+    cause = error if redact(uri) == uri else None  # the error's traceback would show the password
+    problem = f"the store {redact(uri)} {problem}: {error_reason(error, uri)}"
+    raise BadInput(problem, allowed, ", or ".join(fixes)) from cause
 
 
 def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multirun, *, local: bool) -> Experiment:
@@ -155,7 +156,7 @@ def _find_or_create_experiment(client: MlflowClient, name: str, multirun: Multir
     return experiment
 
 
-def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, typed: str, *, local: bool) -> None:
+def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, option: str, *, local: bool) -> None:
     """Raise BadInput if an experiment was deleted, or if a server's experiment keeps its files in a user's folder."""
     if not experiment.experiment_id:
         raise OSError("the server's answer names no experiment")
@@ -163,14 +164,14 @@ def _check_experiment(experiment: Experiment, multirun: Multirun, uri: str, type
         is_default = uri in (default_uri(), os.environ.get("MLFLOW_TRACKING_URI"))
         restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise BadInput(
-            f"the experiment {experiment.name} was deleted from {masked(uri)}",
-            f"another name ({typed}=NAME), or restore it",
-            restore if is_default else f"MLFLOW_TRACKING_URI={masked(uri)} {restore}",
+            f"the experiment {experiment.name} was deleted from {redact(uri)}",
+            f"another name ({option}=NAME), or a restored experiment",
+            restore if is_default else f"MLFLOW_TRACKING_URI={redact(uri)} {restore}",
         )
     if FILES_TAG in experiment.tags and not local and experiment.artifact_location != multirun.artifacts:
         folder = unquote(experiment.artifact_location)
-        problem = f"the experiment {experiment.name} of {masked(uri)} keeps its files in {folder}, not on the server"
-        raise BadInput(problem, "another experiment", f"{typed}=NAME")
+        problem = f"the experiment {experiment.name} of {redact(uri)} keeps its files in {folder}, not on the server"
+        raise BadInput(problem, "another experiment", f"{option}=NAME")
 
 
 def _register(client: MlflowClient, experiment: Experiment, name: str, multirun: Multirun, *, local: bool) -> bool:

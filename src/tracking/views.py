@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.tracking.charts import layout
+from src.tracking.charts import chart_layout
 
 TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # only the views of normlab have it; a view that a user saves has a bare UUID as key
@@ -20,9 +20,9 @@ MOST_VIEWS = 30  # MLflow's page saves 40 views at most, and users need room for
 MOST_SWEEPS = 2  # MLflow's page shows one line of an experiment's note, with room for two sweeps
 # The endings of the views' keys: curves of all runs, mean curves of all cells (runs that differ by seed), a table.
 CURVES, CELLS, TABLE = "", "-cells", "-table"
-LAST_AND_BEST = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/errors")
+TABLE_METRICS = ("val/accuracy", "best/val_accuracy", "test/accuracy", "test/errors")
 MAX_VARIED = 12  # a table or chart shows this many keys; more are not legible and do not fit into one tag
-BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "cell"}]}
+GROUP_BY_CELL = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "cell"}]}
 
 
 def sweep_mark(sweep_id: str, multirun_id: str) -> str:
@@ -47,30 +47,30 @@ def sweep_tag(mark: str) -> str:
 
 
 def sweep_views(
-    mark: str, name: str, varied: Sequence[str], created_ms: int, seeds: int, *, penalty: bool, images: int
+    mark: str, name: str, varying_params: Sequence[str], created_ms: int, seeds: int, *, penalty: bool, images: int
 ) -> dict[str, str]:
     """Return all views of a sweep as experiment tags: curves, leaderboard, and means if there are several seeds.
 
-    Every job must log the params `varied`. `created_ms`, in milliseconds since 1970, is the time of the sweep, so the
+    Every job must log `varying_params`. `created_ms`, in milliseconds since 1970, is the time of the sweep, so the
     same sweep always gives the same views. `images` is the number of jobs with a picture of their mistakes.
     """
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
     tags = {}
     for kind in names if seeds > 1 else (CURVES, TABLE):
-        state = _compact_json(_view_state(mark, varied, kind, penalty=penalty, images=images))
+        state = _compact_json(_view_state(mark, varying_params, kind, penalty=penalty, images=images))
         view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
         tags[TAG_PREFIX + view_key(mark, kind)] = _compact_json(view)
     return tags
 
 
-def _view_state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
-    varied = list(varied)[:MAX_VARIED]
+def _view_state(mark: str, varying_params: Sequence[str], kind: str, *, penalty: bool, images: int) -> dict[str, Any]:
+    varying_params = list(varying_params)[:MAX_VARIED]
     key, grouped = view_key(mark, kind), kind == CELLS
-    sections, charts = layout(key, varied, grouped=grouped, penalty=penalty, images=images)
-    columns = [f"params.`{param}`" for param in varied if param != "seed"]
-    columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in LAST_AND_BEST)]
+    sections, charts = chart_layout(key, varying_params, grouped=grouped, penalty=penalty, images=images)
+    columns = [f"params.`{param}`" for param in varying_params if param != "seed"]
+    columns += ["tags.`seed`", *(f"metrics.`{metric}`" for metric in TABLE_METRICS)]
     # MLflow shows images of only the first ten runs, so the runs with seed 0 of all cells come first.
-    sort_key = "tags.`seed`" if "seed" in varied else "tags.`mlflow.runName`"
+    sort_key = "tags.`seed`" if "seed" in varying_params else "tags.`mlflow.runName`"
     return {
         "searchFilter": f'tags.`{sweep_tag(mark)}` = "true"',
         "orderByKey": "metrics.`val/accuracy`" if kind == TABLE else sort_key,
@@ -88,7 +88,7 @@ def _view_state(mark: str, varied: Sequence[str], kind: str, *, penalty: bool, i
         "isAccordionReordered": True,  # otherwise MLflow's page sorts the sections by name
         "useGroupedValuesInCharts": grouped,
         "hideEmptyCharts": True,
-        "groupBy": BY_CELL if grouped else None,
+        "groupBy": GROUP_BY_CELL if grouped else None,
         "groupsExpanded": {},
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
         "compareRunSections": sections,
@@ -102,17 +102,17 @@ def surplus_views(tags: Mapping[str, str]) -> list[str]:
     Only views of normlab are deleted, never views that a user saved.
     """
     total = sum(key.startswith(TAG_PREFIX) for key in tags)
-    our_tags = [TAG_PREFIX + key for key, _ in reversed(_views(tags))]
+    our_tags = [TAG_PREFIX + key for key, _ in reversed(_list_views(tags))]
     return our_tags[: max(0, total - MOST_VIEWS)]
 
 
-def note(experiment_id: str, tags: Mapping[str, str]) -> str:
+def note_text(experiment_id: str, tags: Mapping[str, str]) -> str:
     """Return an experiment's note with links to its newest views; `tags` are the experiment's tags.
 
     MLflow's page shows only the first line, which must begin with words.
     """
     sweeps: dict[str, dict[str, str]] = {}
-    for key, name in _views(tags):
+    for key, name in _list_views(tags):
         sweep, _, kind = name.rpartition(": ")
         link = f"[{_link_text(kind)}]({view_link(experiment_id, key)})"
         sweeps.setdefault(_link_text(sweep), {}).setdefault(kind, link)  # skips older views of this name
@@ -120,7 +120,7 @@ def note(experiment_id: str, tags: Mapping[str, str]) -> str:
     return "Sweeps, newest first: " + " · ".join([*links, f"[all runs]({RUNS_PAGE.format(experiment_id)})"])
 
 
-def _views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+def _list_views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the keys and names of all views that normlab saved, newest first; damaged views count as oldest."""
     dated_views = []
     for tag, value in tags.items():

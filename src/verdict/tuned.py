@@ -90,9 +90,9 @@ def _dotted_key(results: Results, key: str) -> str:
 
 
 def _budget_sentence(name: str, rows: Sequence[TunedLevel], unfinished: int) -> str:
-    budgets = [f"{counted(row.settings, 'setting')} and {counted(row.runs, 'run')}" for row in rows]
+    budgets = [f"({counted(row.settings, 'setting')}, {counted(row.runs, 'run')})" for row in rows]
     if len(set(budgets)) == 1:
-        return f"Equal budgets: every value of {name} has {budgets[0]}."
+        return f"Every value of {name} has the same budget {budgets[0]}."
     listed = joined([f"{row.level} {budget}" for row, budget in zip(rows, budgets, strict=True)], 8)
     if unfinished:
         return f"Without {counted(unfinished, 'unfinished run')}, the cells were chosen from unequal numbers: {listed}."

@@ -19,39 +19,40 @@ from src.workers.queue import Display, Outcome, Task
 class Board(Display):
     """Shows a row per running job and prints a line for each job that ends; use it in a `with` statement."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, job_count: int) -> None:
         self._console = SteadyConsole(file=sys.stderr)
         self.live = self._console.is_terminal
-        self._jobs = jobs
-        self._running: dict[Path, tuple[str, Update | None]] = {}  # by folder, because jobs may share a name
-        self._ended = 0
-        self._done_before = 0.0  # work that earlier commands did on these jobs; 1.0 is one whole job
-        self._started = time.monotonic()
+        self._job_count = job_count
+        self._rows: dict[Path, tuple[str, Update | None]] = {}  # by folder, because jobs may share a name
+        self._ended_count = 0
+        self._work_done_before = 0.0  # work that earlier commands did on these jobs; 1.0 is one whole job
+        self._start_time = time.monotonic()
         self._table = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
-    def begin(self, task: Task) -> None:
+    def show_start(self, task: Task) -> None:
         """Add a row for a job."""
-        self._running[task.folder] = task.name, None
+        self._rows[task.folder] = task.name, None
 
-    def report(self, task: Task, update: Update) -> None:
+    def show_progress(self, task: Task, update: Update) -> None:
         """Update a job's row; without a terminal, print one line per epoch."""
-        _, last = self._running[task.folder]
-        if last is None:
-            self._done_before += (update.epoch - 1) / update.epochs
-        self._running[task.folder] = task.name, update
-        if update.line and not self.live:
-            self.say(update.line)
+        _, previous_update = self._rows[task.folder]
+        if previous_update is None:
+            self._work_done_before += (update.epoch - 1) / update.epochs
+        self._rows[task.folder] = task.name, update
+        if update.epoch_line and not self.live:
+            self.say(update.epoch_line)
 
-    def end(self, outcome: Outcome) -> None:
+    def show_end(self, outcome: Outcome) -> None:
         """Replace a job's row by a line with its accuracy, or with the reason why it failed."""
-        self._running.pop(outcome.task.folder, None)
-        self._ended += 1
+        self._rows.pop(outcome.task.folder, None)
+        self._ended_count += 1
         text = f"FAILED: {outcome.error}"
         if not outcome.error:
             result = JobFolder(outcome.task.folder).result()
             assert result is not None
             metrics, duration = result["metrics"], duration_text(result["seconds"]["total"])
-            text = f"finished in {duration}  val {metrics['val/accuracy']:.2%}  test {metrics['test/accuracy']:.2%}"
+            accuracies = f"validation {metrics['val/accuracy']:.2%}, test {metrics['test/accuracy']:.2%}"
+            text = f"finished in {duration}  accuracy: {accuracies}"
         self.say(f"{outcome.task.name}  {text}")
 
     def say(self, line: str) -> None:
@@ -70,24 +71,24 @@ class Board(Display):
         number_columns = [Column(justify="right", no_wrap=True) for _ in ("epoch", "loss", "accuracy", "rate")]
         name_column = Column(no_wrap=True, overflow="ellipsis", max_width=40)
         table = Table.grid(name_column, Column(width=16), *number_columns, padding=(0, 2))
-        for name, update in list(self._running.values()):
+        for name, update in list(self._rows.values()):
             if update is None:
                 table.add_row(name, ProgressBar(1, 0, pulse=True), "starting")
             else:
                 table.add_row(
                     name,
-                    ProgressBar(1, update.done),
+                    ProgressBar(1, update.share_done),
                     f"epoch {update.epoch}/{update.epochs}",
                     f"loss {update.loss:.3f}",
                     f"acc {update.accuracy:.3f}",
-                    f"{update.rate:,.0f} img/s",
+                    f"{update.images_per_second:,.0f} img/s",
                 )
         seconds_left = self.seconds_left()
         time_left = f", about {duration_text(seconds_left)} left" if seconds_left else ""
-        return Group(table, Text(f"{self._ended} of {self._jobs} jobs ended{time_left}"))
+        return Group(table, Text(f"{self._ended_count} of {self._job_count} jobs ended{time_left}"))
 
     def seconds_left(self) -> float | None:
         """Return the seconds until all jobs end at this command's speed so far; None until enough work is done."""
-        done = self._ended + sum(update.done for _, update in self._running.values() if update is not None)
-        done_now, elapsed = done - self._done_before, time.monotonic() - self._started
-        return elapsed / done_now * (self._jobs - done) if done_now > 0.05 and elapsed > 2 else None
+        done = self._ended_count + sum(update.share_done for _, update in self._rows.values() if update is not None)
+        done_now, elapsed = done - self._work_done_before, time.monotonic() - self._start_time
+        return elapsed / done_now * (self._job_count - done) if done_now > 0.05 and elapsed > 2 else None

@@ -12,15 +12,15 @@ from types import TracebackType
 
 from src.startup import prepare_process
 
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_IGN)
+for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(signal_number, signal.SIG_IGN)
 prepare_process()
 
 
-def _print_reason(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_start_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print one line instead of a traceback, or nothing if memory ran out, because the command itself reports it."""
     if not (issubclass(kind, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
         print(f"normlab: jobs cannot start: {kind.__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 
 
-sys.excepthook = _print_reason
+sys.excepthook = _print_start_failure

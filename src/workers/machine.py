@@ -9,12 +9,12 @@ from pathlib import Path
 
 from src.bad_input import BadInput
 
-MOUNT = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
+CGROUP_MOUNT = Path("/sys/fs/cgroup")
+CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
 UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
 # Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
 TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
-NEEDED = "0.7 GB of memory for one small job, or 4 GB where `ulimit -v` sets the limit"
+NEEDED = "at least 0.7 GB of memory for one small job, or 4 GB of address space (`ulimit -v`)"
 
 
 def worker_environments(workers: int | None, threads: int, device: str) -> list[dict[str, str]]:
@@ -24,15 +24,15 @@ def worker_environments(workers: int | None, threads: int, device: str) -> list[
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
     has_one_device = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
-    worker_count = workers or len(gpus) or (1 if has_one_device else max(cores() // threads, 1))
+    worker_count = workers or len(gpus) or (1 if has_one_device else max(usable_cores() // threads, 1))
     return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(worker_count)]
 
 
-def cores() -> int:
+def usable_cores() -> int:
     """Return the number of processors that this process may use; a container's limit of 1.5 counts as 1."""
-    usable_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    core_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     core_limit = cpu_quota()
-    return usable_cores if core_limit is None else max(1, min(usable_cores, int(core_limit)))
+    return core_count if core_limit is None else max(1, min(core_count, int(core_limit)))
 
 
 def visible_gpus() -> list[str]:
@@ -43,7 +43,7 @@ def visible_gpus() -> list[str]:
     return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
 
 
-def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | None:
+def cpu_quota(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> float | None:
     """Return how many processors the control groups allow at once, or None without a limit."""
     quotas = []
     for folder in _control_groups("cpu", mount, membership):
@@ -56,7 +56,7 @@ def cpu_quota(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> float | Non
     return min((quota for quota in quotas if quota > 0), default=None)  # a quota of -1 means no limit
 
 
-def memory_limit(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int | None:
+def memory_limit(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> int | None:
     """Return how many bytes of memory the control groups allow, or None without a limit."""
     byte_limits = []
     for folder in _control_groups("memory", mount, membership):
@@ -70,20 +70,20 @@ def check_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
-        raise BadInput(f"the jobs cannot start: a control group allows {_in_gb(memory)} of memory", NEEDED)
+        raise BadInput(f"the jobs cannot start: their control group limits memory to {_in_gb(memory)}", NEEDED)
     if addresses != resource.RLIM_INFINITY and addresses <= TOO_FEW_ADDRESSES:
-        raise BadInput(f"the jobs cannot start: `ulimit -v` allows {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
+        raise BadInput(f"the jobs cannot start: `ulimit -v` is {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
 def memory_refusal(problem: str) -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
-    limit = "" if memory is None else f": a control group allows {_in_gb(memory)}"
+    limit = "" if memory is None else f"; the control group limits it to {_in_gb(memory)}"
     return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
 
 
-def _in_gb(bytes_: int) -> str:
-    return f"{bytes_ / 1e9:.2f} GB"
+def _in_gb(byte_count: int) -> str:
+    return f"{byte_count / 1e9:.2f} GB"
 
 
 def _control_groups(controller: str, mount: Path, membership: Path) -> Iterator[Path]:

@@ -32,30 +32,30 @@ from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
 # Python would warn about that.  The first optimizer of a process imports torch._dynamo, which takes 0.9 s.
-PRELOAD = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
-PRELOAD += ["torch._dynamo", "src.workers.shared"]
-CONTEXT = multiprocessing.get_context("forkserver")
-SHARED_DATA = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
-GRACE = 4.0  # seconds that a stopped job may take to end
-POLL = 0.1  # longest wait for news of the jobs, in seconds
+PRELOADED_MODULES = ["src.workers.fork_server", "src.sweep.command_line", "src.job", "src.pictures.mistakes"]
+PRELOADED_MODULES += ["torch._dynamo", "src.workers.shared"]
+FORK_SERVER_CONTEXT = multiprocessing.get_context("forkserver")
+SHARED_DATA_VARIABLE = "NORMLAB_SHARED_DATA"  # environment variable: the data configuration for shared.py, as JSON
+STOP_TIMEOUT = 4.0  # seconds that a stopped job may take to end
+MAX_WAIT = 0.1  # longest wait for news of the jobs, in seconds
 
 
 def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
-    CONTEXT.set_forkserver_preload(PRELOAD)
-    os.environ[SHARED_DATA] = json.dumps(asdict(data))
+    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES)
+    os.environ[SHARED_DATA_VARIABLE] = json.dumps(asdict(data))
     try:
         forkserver.ensure_running()
     finally:
-        del os.environ[SHARED_DATA]
+        del os.environ[SHARED_DATA_VARIABLE]
 
 
 @dataclass
 class Worker:
     """The process of one job."""
 
-    slot: int  # index of the environment variables that the process sets
+    slot: int  # position of its environment variables in `LocalEngine`'s list
     process: ForkServerProcess
     pipe: Connection  # receives the job's updates
 
@@ -71,9 +71,9 @@ class LocalEngine:
     def submit(self, task: Task, *, live: bool) -> Worker:
         """Start a process for a job; raises `BadInput` if the fork server has run out of memory."""
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
-        pipe, sender = CONTEXT.Pipe(duplex=False)
+        pipe, sender = FORK_SERVER_CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[slot], live)
-        worker = Worker(slot, CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
+        worker = Worker(slot, FORK_SERVER_CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
         self._workers.append(worker)  # added before the start, because a signal may arrive during the start
         try:
             worker.process.start()
@@ -83,30 +83,30 @@ class LocalEngine:
         return worker
 
     def wait(self, workers: Sequence[Worker]) -> None:
-        """Sleep until a process reports or ends, `POLL` seconds at most."""
-        connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], POLL)
+        """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""
+        connection.wait([event for worker in workers for event in (worker.process.sentinel, worker.pipe)], MAX_WAIT)
 
     def poll(self, worker: Worker) -> tuple[list[Update], str | None]:
         """Return the updates that a process has sent, and the cause once it has ended; see `Engine.poll`."""
-        alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing
+        is_alive, updates = worker.process.is_alive(), list[Update]()  # asked first: an ended process sends nothing
         with contextlib.suppress(EOFError, OSError):
             while worker.pipe.poll():
                 updates.append(worker.pipe.recv())
-        if alive:
+        if is_alive:
             return updates, None
         self._workers.remove(worker)
         return updates, exit_reason(worker.process.exitcode or 0)
 
-    def stop(self, workers: Sequence[Worker], number: int) -> None:
-        """Send a signal to all processes; kill them after `GRACE` seconds, or at once after a second Ctrl-C."""
-        deadline = time.monotonic() + GRACE
+    def stop(self, workers: Sequence[Worker], signal_number: int) -> None:
+        """Send a signal to all processes; kill them after `STOP_TIMEOUT` seconds, or at once after a second Ctrl-C."""
+        deadline = time.monotonic() + STOP_TIMEOUT
         # A process without an id still waits for the fork server; if it is forked later, it ends with the command.
         started_processes = [worker.process for worker in self._workers if worker.process.pid is not None]
         try:
             for process in started_processes:
                 with contextlib.suppress(ProcessLookupError):
                     if process.is_alive():
-                        os.kill(process.pid or 0, number)
+                        os.kill(process.pid or 0, signal_number)
             for process in started_processes:
                 process.join(max(deadline - time.monotonic(), 0))
         finally:
@@ -118,7 +118,7 @@ class LocalEngine:
 def _run_job_process(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
     """Train one job and end: the main function of a job's process.  Its output goes to the job's log."""
     gc.freeze()  # otherwise the collector touches, and so copies, memory that the fork server shares
-    _stop_once()
+    _stop_at_first_signal()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,16 +135,16 @@ def _run_job_process(config: Config, folder: Path, pipe: Connection, environment
     try:
         run_job(config, folder, send, live=live)
     except BaseException:
-        sys.exit(1)  # the journal and the log hold the reason
+        sys.exit(1)  # `run_job` has already written the reason to the journal and the log
 
 
-def _stop_once() -> None:
+def _stop_at_first_signal() -> None:
     """Stop this job at the first signal and ignore later ones: after Ctrl-C the command signals its jobs once more."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(signal_number: int, frame: FrameType | None) -> None:
         for stop_signal in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop_signal, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(f"signal {number}")
+        raise KeyboardInterrupt if signal_number == signal.SIGINT else Terminated(f"received signal {signal_number}")
 
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, stop)

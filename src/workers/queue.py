@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from src.config import Config, SweepLimits
 from src.progress import Update
-from src.runs.ending import failure_reason, last_record
+from src.runs.ending import failure_reason, read_last_record
 from src.runs.journal import Record
 from src.stopping import Terminated
 from src.storage.lock import is_locked
@@ -37,13 +37,13 @@ class Display:
 
     live = False  # whether jobs must send updates within an epoch
 
-    def begin(self, task: Task) -> None:
+    def show_start(self, task: Task) -> None:
         """Show that a job has started."""
 
-    def report(self, task: Task, update: Update) -> None:
+    def show_progress(self, task: Task, update: Update) -> None:
         """Show a job's progress."""
 
-    def end(self, outcome: Outcome) -> None:
+    def show_end(self, outcome: Outcome) -> None:
         """Show that a job has ended."""
 
 
@@ -63,8 +63,8 @@ class Engine(Protocol):
     def poll(self, handle: Any) -> tuple[list[Update], str | None]:
         """Return a job's new updates, and None while it runs; after its end, the cause, or "" for an unknown cause."""
 
-    def stop(self, handles: Sequence[Any], number: int) -> None:
-        """Stop jobs at their last checkpoints, as the signal `number` would."""
+    def stop(self, handles: Sequence[Any], signal_number: int) -> None:
+        """Stop jobs at their last checkpoints, as the signal `signal_number` would."""
 
 
 class FailurePolicy:
@@ -72,68 +72,68 @@ class FailurePolicy:
 
     def __init__(self, limits: SweepLimits) -> None:
         self._limits = limits
-        self._failures: dict[str, int] = {}
-        self.reason = ""  # why the sweep must not continue; empty while it may
+        self._counts: dict[str, int] = {}
+        self.stop_reason = ""  # why the sweep must not continue; empty while it may
 
-    def continues_after(self, outcome: Outcome) -> bool:
+    def may_continue_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
-        if outcome.error and not self.reason:
-            failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers are of one kind
-            self._failures[failure_kind] = self._failures.get(failure_kind, 0) + 1
+        if outcome.error and not self.stop_reason:
+            failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers count as one kind
+            self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
-                self.reason = "a job failed and sweep.on_failure=stop"
-            elif self._failures[failure_kind] >= self._limits.same_failures:
-                self.reason = f"{self._failures[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
-        return not self.reason
+                self.stop_reason = "a job failed (sweep.on_failure=stop)"
+            elif self._counts[failure_kind] >= self._limits.same_failures:
+                self.stop_reason = f"{self._counts[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
+        return not self.stop_reason
 
 
 @dataclass
 class _RunningJob:
     task: Task
-    record_before: Record | None  # the journal's last record at submission; an earlier attempt wrote it
+    earlier_record: Record | None  # the journal's last record at submission; an earlier attempt wrote it
     handle: Any = None
 
 
-def run(
-    engine: Engine, tasks: Sequence[Task], continues_after: Callable[[Outcome], bool], display: Display
+def run_tasks(
+    engine: Engine, tasks: Sequence[Task], may_continue_after: Callable[[Outcome], bool], display: Display
 ) -> Iterator[Outcome]:
-    """Run all tasks and yield an outcome when a job ends; if `continues_after(outcome)` is false, start no more jobs.
+    """Run all tasks and yield each job's outcome; start no more jobs once `may_continue_after(outcome)` is false.
 
     A Ctrl-C or SIGTERM stops the running jobs at their last checkpoints; its exception is raised again.
     """
-    waiting, running = list(tasks), list[_RunningJob]()
+    waiting_tasks, jobs = list(tasks), list[_RunningJob]()
     try:
-        while waiting or running:
-            while len(running) < max(engine.slots, 1) and (task := _next_task(waiting, idle=not running)):
-                waiting.remove(task)
-                running.append(_RunningJob(task, last_record(task.folder)))
-                running[-1].handle = engine.submit(task, live=display.live)
-                display.begin(task)
-            engine.wait([job.handle for job in running])
-            for job in list(running):
+        while waiting_tasks or jobs:
+            while len(jobs) < max(engine.slots, 1) and (task := _next_task(waiting_tasks, idle=not jobs)):
+                waiting_tasks.remove(task)
+                jobs.append(_RunningJob(task, read_last_record(task.folder)))
+                jobs[-1].handle = engine.submit(task, live=display.live)
+                display.show_start(task)
+            engine.wait([job.handle for job in jobs])
+            for job in list(jobs):
                 updates, cause = engine.poll(job.handle)
                 for update in updates:
-                    display.report(job.task, update)
+                    display.show_progress(job.task, update)
                 if cause is not None:
-                    running.remove(job)
-                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.record_before)
+                    jobs.remove(job)
+                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.earlier_record)
                     outcome = Outcome(job.task, error)
-                    display.end(outcome)
-                    if not continues_after(outcome):
-                        waiting.clear()
+                    display.show_end(outcome)
+                    if not may_continue_after(outcome):
+                        waiting_tasks.clear()
                     yield outcome
-    except BaseException as stop:
-        submitted = [job for job in running if job.handle is not None]
+    except BaseException as interruption:
+        submitted_jobs = [job for job in jobs if job.handle is not None]
         try:
-            signal_number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-            engine.stop([job.handle for job in submitted], signal_number)
+            signal_number = signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT
+            engine.stop([job.handle for job in submitted_jobs], signal_number)
         finally:
-            for job in submitted:
-                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.record_before)
+            for job in submitted_jobs:
+                failure_reason(job.task.folder, "KILLED", "the command was stopped", job.earlier_record)
         raise
 
 
-def _next_task(waiting: Sequence[Task], *, idle: bool) -> Task | None:
+def _next_task(waiting_tasks: Sequence[Task], *, idle: bool) -> Task | None:
     """Return the first task that no other command trains; if others train all tasks, an idle engine waits for one."""
-    free_task = next((task for task in waiting if not is_locked(task.folder)), None)
-    return free_task or (waiting[0] if waiting and idle else None)
+    free_task = next((task for task in waiting_tasks if not is_locked(task.folder)), None)
+    return free_task or (waiting_tasks[0] if waiting_tasks and idle else None)

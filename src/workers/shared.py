@@ -9,15 +9,15 @@ import os
 
 import torch
 
-from src.config import stored_option
+from src.config import option_from_stored
 from src.data.splits import load_splits
 from src.runs.environment import environment
 from src.runs.identity import code_digest
-from src.workers.processes import SHARED_DATA
+from src.workers.processes import SHARED_DATA_VARIABLE
 
 environment()  # takes 10 ms; the jobs inherit the cached result
-code_digest()  # of the code that the jobs run; the files may be edited while the sweep runs
-if SHARED_DATA in os.environ:
+code_digest()  # hash the jobs' code now, because a user may edit the files during the sweep
+if SHARED_DATA_VARIABLE in os.environ:
     torch.set_num_threads(1)  # a process that has computed on several threads cannot be forked
     with contextlib.suppress(Exception):
-        load_splits(stored_option("data", json.loads(os.environ.pop(SHARED_DATA))))
+        load_splits(option_from_stored("data", json.loads(os.environ.pop(SHARED_DATA_VARIABLE))))

@@ -8,9 +8,9 @@ from PIL import Image
 
 from src.bad_input import BadInput
 from src.errors.atlas import read_atlases
-from src.errors.atlas_words import cell_lines, sentences
+from src.errors.atlas_words import cell_lines, error_sentences
 from src.figures import galleries as module
-from src.figures.galleries import galleries
+from src.figures.galleries import draw_galleries
 from src.results.results import load_results
 from src.runs.predictions import Predictions, load_predictions, save_predictions
 
@@ -57,12 +57,12 @@ def listed(found):
 
 def test_images_wrong_in_all_runs_the_most_confidently_wrong_first(group):
     # 10 is wrong in every run too (each has at least one extra), the less confidently so.
-    assert group.by_all.tolist() == [7, 10]
+    assert group.wrong_in_all_runs.tolist() == [7, 10]
 
 
 def test_a_cell_is_wrong_where_most_of_its_seeds_are(trio):
-    assert listed(trio.by_cell_alone_wrong) == {"bn": [], "gn": [20, 21], "ln": []}
-    assert listed(trio.by_cell_alone_right) == {"bn": [], "gn": [], "ln": [30, 31]}
+    assert listed(trio.wrong_in_one_cell) == {"bn": [], "gn": [20, 21], "ln": []}
+    assert listed(trio.right_in_one_cell) == {"bn": [], "gn": [], "ln": [30, 31]}
 
 
 def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
@@ -72,10 +72,10 @@ def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
         world.finish(world.configuration("gn", 0), {8: 0.9}),
     ]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    assert listed(group.by_cell_alone_wrong) == {"bn": [5], "gn": [8]}
+    assert listed(group.wrong_in_one_cell) == {"bn": [5], "gn": [8]}
     cell = group.answers["bn"]
-    assert (cell.wrong[6], cell.right[6]) == (False, False)
-    assert (cell.wrong[5], cell.right[5]) == (True, False)
+    assert (cell.wrong[6], cell.correct[6]) == (False, False)
+    assert (cell.wrong[5], cell.correct[5]) == (True, False)
 
 
 def test_a_cell_predicts_its_majority_class_with_the_mean_confidence(trio):
@@ -116,7 +116,7 @@ def test_confusion_differences_are_counted_a_run(trio):
 
 
 def test_an_image_that_all_runs_confidently_misclassify_is_suspected(trio):
-    (suspect,) = trio.suspected
+    (suspect,) = trio.suspects
     assert (suspect.index, suspect.suggested) == (7, (suspect.label + 1) % 4)
     assert (suspect.share, suspect.confidence) == (1.0, pytest.approx(0.95))
 
@@ -131,7 +131,7 @@ def test_calibration_of_runs_and_cells(trio):
 
 
 def test_sentences_say_what_was_found(trio):
-    lines, label = sentences(trio), trio.labels
+    lines, label = error_sentences(trio), trio.labels
     assert lines[0] == f"All 9 runs misclassify the same 1 of the 100 test images: #7 (label {label[7]})"
     assert [line.split("ECE")[0].split() for line in list(cell_lines(trio))[1:]] == [
         ["bn", "0", "wrong", "0", "right"],
@@ -146,25 +146,25 @@ def test_thirty_cells_need_few_more_lines_than_six(world):
     for cells, most in ((6, 12), (30, 15)):
         jobs = [world.finish(world.configuration(l1=k * 1e-4 + cells), {7: 0.9, k: 0.8}) for k in range(cells)]
         (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-        assert len([*sentences(group), *cell_lines(group)]) <= most
+        assert len([*error_sentences(group), *cell_lines(group)]) <= most
 
 
 def test_a_single_run_lists_its_own_mistakes(world):
     job = world.finish(world.configuration(), {7: 0.9, 4: 0.8})
     (group,) = read_atlases(load_results([world.sweep([job])], world.multirun))
-    (line,) = sentences(group)
+    (line,) = error_sentences(group)
     (calibration,) = cell_lines(group)
     assert line.startswith("bn s0 misclassifies 2 of the 100 test images: #7 (")
-    assert calibration.startswith("bn has an expected calibration error of ")
-    assert group.suspected == ()
+    assert calibration.startswith("bn has an expected calibration error (ECE, ")
+    assert group.suspects == ()
 
 
 def test_seeds_of_one_cell_are_no_comparison_of_cells(world):
     jobs = [world.finish(world.configuration(seed=seed), {7: 0.9, seed: 0.6}) for seed in range(2)]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    assert "Two runs with different seeds disagree on 2.00 % of the images" in sentences(group)
+    assert "Two runs with different seeds disagree on 2.00 % of the images" in error_sentences(group)
     assert group.confusion_differences == ()
-    assert set(galleries(group)) == {"wrong_by_all", "suspected_labels"}
+    assert set(draw_galleries(group)) == {"wrong_by_all", "suspected_labels"}
 
 
 def test_other_datasets_are_groups_of_their_own(world):
@@ -183,7 +183,7 @@ def test_predictions_that_cannot_be_read_are_named(world, six, content):
         path.write_bytes(whole[: len(whole) // 2] if content == "cut" else content)
     (group,) = read_atlases(load_results([six], world.multirun))
     assert len(group.runs) == 5
-    assert str(path) in sentences(group)[0]
+    assert str(path) in error_sentences(group)[0]
     assert len(group.answers["bn"].runs) == 2
 
 
@@ -213,8 +213,8 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = read_atlases(load_results([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert sentences(group)[0].startswith(f"A run is left out below: {path} ")
-    assert group.by_all.tolist() == [7, 10]
+    assert error_sentences(group)[0].startswith(f"The sentences below leave out a run: {path} ")
+    assert group.wrong_in_all_runs.tolist() == [7, 10]
 
 
 def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, three):
@@ -223,15 +223,15 @@ def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, t
     (group,) = read_atlases(load_results([three], world.multirun))
     assert list(group.answers) == ["gn", "ln"]
     assert group.disagreement.shape == (2, 2)
-    assert set(galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
+    assert set(draw_galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
 
 
 def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
     for position in range(6):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_results([six], world.multirun))
-    lines = sentences(group)
-    assert lines[0] == f"A run is left out below: {predictions_of(world, six, 0)} is missing"
+    lines = error_sentences(group)
+    assert lines[0] == f"The sentences below leave out a run: {predictions_of(world, six, 0)} is missing"
     assert lines[-1] == "and 3 more"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
@@ -246,7 +246,7 @@ def test_galleries_show_every_cells_worst_own_mistakes_in_turn(trio, monkeypatch
     monkeypatch.setattr(module, "MAX_IMAGES", 3)
     found = {"a": np.array([5, 6, 7, 8]), "b": np.array([1]), "c": np.array([], dtype=np.int64)}
     assert module._take_turns(found).tolist() == [5, 6, 1]
-    drawn = galleries(trio)
+    drawn = draw_galleries(trio)
     assert set(drawn) == {"wrong_by_all", "wrong_by_one", "right_by_one", "suspected_labels"}
     assert size_of(drawn["wrong_by_all"])[1] < size_of(drawn["wrong_by_one"])[1]
 
@@ -258,14 +258,14 @@ def test_a_gallery_of_too_many_cells_keeps_those_that_stand_alone(world, monkeyp
         for norm in ("bn", "gn", "ln", "in")
     ]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    assert list(module._choose_cells(group, group.by_cell_alone_wrong["ln"])) == ["bn", "ln"]
-    assert size_of(galleries(group)["wrong_by_one"])[0] < 500
+    assert list(module._choose_cells(group, group.wrong_in_one_cell["ln"])) == ["bn", "ln"]
+    assert size_of(draw_galleries(group)["wrong_by_one"])[0] < 500
 
 
 def test_images_that_are_no_longer_the_same_are_refused(group):
     changed = replace(group, data=replace(group.data, noise=0.7))
     with pytest.raises(BadInput, match="no longer"):
-        galleries(changed)
+        draw_galleries(changed)
 
 
 def test_json_holds_the_numbers_of_the_sentences(trio):

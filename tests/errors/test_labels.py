@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from src.errors.answers import Answers, self_confidence
+from src.errors.answers import RunPredictions, self_confidence
 from src.errors.calibration import calibrate
-from src.errors.labels import suspected_labels
+from src.errors.labels import find_suspects
 
 CLASSES = 4
 
@@ -13,11 +13,11 @@ def answers(label, probabilities):
     predicted = probabilities.argmax(axis=1)
     sure = probabilities[np.arange(len(label)), predicted]
     own = self_confidence(label, probabilities)
-    return Answers(label, predicted, sure, own, calibrate(sure, predicted == label))
+    return RunPredictions(label, predicted, sure, own, calibrate(sure, predicted == label))
 
 
 def suspects(label, runs):
-    return suspected_labels([answers(label, run) for run in runs], np.mean(runs, axis=0))
+    return find_suspects([answers(label, run) for run in runs], np.mean(runs, axis=0))
 
 
 def learnt(truth, seeds, noise=1.0):

@@ -19,7 +19,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from src.runs.journal import decode
+from src.runs.journal import decode_line
 
 Row = tuple[str, int, int, float]  # key, step, time, value
 
@@ -104,7 +104,7 @@ def damage(path: Path, *, torn_line: bool = False) -> str:
 
 def _damaged_lines(path: Path, *, torn_line: bool) -> str:
     lines = path.read_bytes().splitlines(keepends=True)
-    damaged = [number for number, line in enumerate(lines, start=1) if decode(line) is None]
+    damaged = [number for number, line in enumerate(lines, start=1) if decode_line(line) is None]
     if torn_line and damaged == [len(lines)] and not lines[-1].endswith(b"\n"):
         return ""
     return f"line {damaged[0]} of {len(lines)} is damaged" if damaged else ""

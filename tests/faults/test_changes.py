@@ -204,12 +204,12 @@ def test_edited_code_retrains_unfinished_jobs_and_marks_finished_ones(forked, em
     bn, gn = only_job(empty, "bn"), only_job(empty, "gn")
     attempt = JobFolder(gn).records()[0]
     edited = code / "src" / "training" / "penalties.py"
-    edited.write_text(edited.read_text() + "# a comment\n")
+    edited.write_text(edited.read_text() + "UNUSED = 0\n")
     before = snapshot(empty / "multirun")
     running = start()
     said, _ = running.communicate(timeout=240)
     assert running.returncode == 0, said
-    assert "trained by other code than stands here now: bn" in said
+    assert "finished with other code: bn" in said
     assert kinds(gn) == ["start", "ready", *["epoch"] * 200], "from epoch 1"
     assert JobFolder(gn).records()[0]["code"] != attempt["code"]
     assert snapshot(empty / "multirun")[bn.name] == before[bn.name], "finished, so not touched"

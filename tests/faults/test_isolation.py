@@ -165,7 +165,7 @@ DEAF = """
 import sys
 if "src.train" in sys.orig_argv:
     import src.workers.processes
-    src.workers.processes.GRACE = 600.0
+    src.workers.processes.STOP_TIMEOUT = 600.0
 if any("forkserver" in word for word in sys.orig_argv):
     import signal, time
     import src.job

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from src.runs.checkpoint import save_checkpoint
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.predictions import load_predictions, save_predictions
 from src.storage.files import write_json
 from src.storage.stored import sealed
@@ -72,7 +72,7 @@ def journal(change):
 
     def plant(folder):
         path = bn(folder) / "journal.jsonl"
-        path.write_bytes(b"".join(map(encode, change(read_journal(path)))))
+        path.write_bytes(b"".join(map(encode_record, change(read_journal(path)))))
 
     return plant
 

@@ -12,15 +12,15 @@ import pytest
 from matplotlib.colors import to_hex
 from safetensors.numpy import save_file
 
-from src.errors.atlas import read_atlases, right_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.calibration import calibrate
-from src.figures.figures import drawings
-from src.figures.forest import MAX_ROWS, forest
-from src.figures.heat_map import heat_map
-from src.figures.looks import MAX_LETTERS, figure_label, line_styles
-from src.figures.reliability import reliability
-from src.figures.swept import accuracy_by, swept_number_keys, weights_by_l1
-from src.pictures.colours import colour
+from src.figures.figures import draw_figures
+from src.figures.forest import MAX_ROWS, draw_forest_plot
+from src.figures.heat_map import draw_heat_map
+from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
+from src.figures.reliability import draw_reliability
+from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_number_keys
+from src.pictures.colours import choose_colour
 from src.report.table import curves_csv
 from src.results.results import load_results
 from src.results.weights import weight_frame
@@ -63,37 +63,38 @@ def test_a_comparison_is_drawn_with_all_that_its_numbers_can_show(world, grid, r
     for folder in results.runs["folder"]:
         write_weights(folder, conv=[[0.5, 0.0]])
     groups = read_atlases(results)
-    found = drawings(results, judge([grid], results, right_by_run(groups)), groups)
+    found = draw_figures(results, judge([grid], results, correct_by_run(groups)), groups)
     names = ["curves", "differences", "accuracy_by_reg_l1", "heat_map", "weights_by_l1", "reliability"]
     assert list(found) == names
     for drawing in found.values():
         assert drawing.png[:4] == b"\x89PNG"
         assert b"<svg" in drawing.svg
         assert drawing.heading
-        assert drawing.words.endswith(".")
+        assert drawing.alt_text.endswith(".")
 
 
 def test_a_single_run_has_curves_and_a_reliability_diagram_alone(world):
     sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
     results = load_results([sweep], world.multirun)
     groups = read_atlases(results)
-    assert list(drawings(results, judge([sweep], results, right_by_run(groups)), groups)) == ["curves", "reliability"]
+    verdicts = judge([sweep], results, correct_by_run(groups))
+    assert list(draw_figures(results, verdicts, groups)) == ["curves", "reliability"]
 
 
 def test_the_forest_begins_with_the_pairs_against_the_best_cell(world, grid, results):
-    pairs = judge([grid], results, right_by_run(read_atlases(results))).pairs
-    axes = forest(results.runs, pairs).axes[0]
+    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
+    axes = draw_forest_plot(results.runs, pairs).axes[0]
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert len(rows) == len(pairs) == 15
     assert [row.endswith("vs  bn l1=0") for row in rows] == [True] * 5 + [False] * 10
 
 
 def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(world, grid, results):
-    pairs = judge([grid], results, right_by_run(read_atlases(results))).pairs
+    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
     pair = next(pair for pair in pairs if (pair.first, pair.second) == ("bn l1=0", "gn l1=0"))
-    gn = colour({"norm.name": "gn"})
+    gn = choose_colour({"norm.name": "gn"})
     for p_holm, filled in ((0.01, True), (0.2, False)):
-        axes: Any = forest(results.runs, [replace(pair, p_holm=p_holm)]).axes[0]
+        axes: Any = draw_forest_plot(results.runs, [replace(pair, p_holm=p_holm)]).axes[0]
         bar, *_, point = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
         np.testing.assert_allclose(sorted(bar.get_xdata()), [-100 * pair.high, -100 * pair.low])
         np.testing.assert_allclose(point.get_xdata(), [-100 * pair.difference])  # gn minus bn: the best one is second
@@ -102,21 +103,21 @@ def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(
 
 
 def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, results):
-    pairs = judge([grid], results, right_by_run(read_atlases(results))).pairs
-    figure = forest(results.runs, pairs * 3)
+    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
+    figure = draw_forest_plot(results.runs, pairs * 3)
     assert len(figure.axes[0].get_yticklabels()) == MAX_ROWS
     assert figure.get_supxlabel() == f"{MAX_ROWS} of 45 pairs"
 
 
 def test_accuracy_by_a_strength_has_a_line_a_norm_and_zero_apart(results):
     assert swept_number_keys(results) == ["reg.l1"]
-    axes: Any = accuracy_by(results, "reg.l1").axes[0]
+    axes: Any = draw_accuracy_by_key(results, "reg.l1").axes[0]
     for container, norm in zip(axes.containers, ("bn", "gn"), strict=True):
         values = accuracies(results, **{"norm.name": norm})
         line, caps, _ = container
         np.testing.assert_allclose(line.get_ydata(), values.mean(axis=1))
         np.testing.assert_allclose(caps[0].get_ydata(), values.min(axis=1))
-        assert line.get_color() == colour({"norm.name": norm})
+        assert line.get_color() == choose_colour({"norm.name": norm})
         zero, low, high = line.get_xdata()
         assert high - low == pytest.approx(2)  # powers of ten
         assert zero < low
@@ -131,11 +132,11 @@ def test_a_swept_number_that_is_no_strength_stands_where_it_is(world):
         config.epochs = epochs
         jobs.append(world.finish(config, {7: 0.9}))
     results = load_results([world.sweep(jobs)], world.multirun)
-    assert accuracy_by(results, "epochs").axes[0].lines[0].get_xdata().tolist() == [1, 2, 4]
+    assert draw_accuracy_by_key(results, "epochs").axes[0].lines[0].get_xdata().tolist() == [1, 2, 4]
 
 
 def test_the_heat_map_holds_the_mean_of_every_cell(results):
-    axes: Any = heat_map(results).axes[0]
+    axes: Any = draw_heat_map(results).axes[0]
     shown = np.asarray(axes.images[0].get_array())
     means = accuracies(results).mean(axis=1)
     np.testing.assert_allclose(shown.ravel(), means)
@@ -147,7 +148,7 @@ def test_two_swept_numbers_have_a_panel_a_norm_with_gaps_where_nothing_has_finis
     jobs = []
     for norm, l1, l2 in (("bn", 0.0, 0.0), ("bn", 1e-5, 1e-3), ("bn", 0.0, 1e-3), ("gn", 0.0, 0.0)):
         jobs.append(world.finish(world.configuration(norm, l1=l1, l2=l2), {7: 0.9}))
-    figure: Any = heat_map(load_results([world.sweep(jobs)], world.multirun))
+    figure: Any = draw_heat_map(load_results([world.sweep(jobs)], world.multirun))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["bn", "gn"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["99.00", "none", "99.00", "99.00"]
 
@@ -166,7 +167,7 @@ def test_the_heat_map_averages_over_settings_that_stand_in_all_its_squares_alone
         lost = (l1, l2, schedule) == (1e-5, 1e-4, "cosine")
         jobs.append(world.plan(config) if lost else world.finish(config, dict.fromkeys(range(wrong[schedule]), 0.9)))
     results = load_results([world.sweep(jobs)], world.multirun)
-    figure: Any = heat_map(results)
+    figure: Any = draw_heat_map(results)
     assert numbers_in(figure.axes[0]) == ["98.00"] * 4
     assert figure.get_suptitle() == "test accuracy, %, mean over seeds"
 
@@ -177,7 +178,7 @@ def test_the_heat_map_says_what_it_averages_over(world):
         config = world.configuration(l1=l1, l2=l2)
         config.schedule.name = schedule
         jobs.append(world.finish(config, dict.fromkeys(range(2 + 2 * (schedule == "cosine")), 0.9)))
-    figure: Any = heat_map(load_results([world.sweep(jobs)], world.multirun))
+    figure: Any = draw_heat_map(load_results([world.sweep(jobs)], world.multirun))
     assert numbers_in(figure.axes[0]) == ["97.00"] * 4
     assert figure.get_suptitle() == "test accuracy, %, mean over seeds and schedule"
 
@@ -189,7 +190,7 @@ def test_what_goes_with_a_value_of_an_axis_is_no_setting_to_average_over(world):
         config = world.configuration(l1=l1)
         config.optimizer.lr, config.optimizer.name = lr, name
         jobs.append(world.finish(config, dict.fromkeys(range(2), 0.9)))
-    figure: Any = heat_map(load_results([world.sweep(jobs)], world.multirun))
+    figure: Any = draw_heat_map(load_results([world.sweep(jobs)], world.multirun))
     assert numbers_in(figure.axes[0]) == ["98.00"] * 4
     assert figure.get_suptitle() == "test accuracy, %, mean over seeds"
 
@@ -205,7 +206,7 @@ def test_the_heat_map_keeps_datasets_apart(world):
     ]
     results = load_results([world.sweep(jobs)], world.multirun)
     results = replace(results, varies=("norm.name", "reg.l1"))  # as where only the files differ
-    figure: Any = heat_map(results)
+    figure: Any = draw_heat_map(results)
     assert [numbers_in(axes) for axes in figure.axes] == [["98.00"] * 4, ["58.00"] * 4]
     assert all("on synthetic " in axes.get_title(loc="left") for axes in figure.axes)
 
@@ -217,7 +218,7 @@ def test_a_norm_s_line_over_many_settings_keeps_those_that_stand_at_all_its_valu
         config = world.configuration(l1=l1, l2=l2)
         lost = l1 > 0 and place == 0  # the worst one
         jobs.append(world.plan(config) if lost else world.finish(config, dict.fromkeys(range(60 - 6 * place), 0.9)))
-    figure: Any = accuracy_by(load_results([world.sweep(jobs)], world.multirun), "reg.l1")
+    figure: Any = draw_accuracy_by_key(load_results([world.sweep(jobs)], world.multirun), "reg.l1")
     (line,) = figure.axes[0].containers
     means = line[0].get_ydata()
     assert means[0] == pytest.approx(means[1])
@@ -233,12 +234,12 @@ def test_a_long_label_keeps_its_norm_and_its_end():
     labels = [f"gn l1=1e-05 l2=0.0001 dropout=0.1 label_smoothing={value} lr=0.02" for value in (0.1, 0.2)]
     shown = [figure_label(label) for label in labels]
     assert shown[0] != shown[1]
-    assert all(len(words) == MAX_LETTERS and words.startswith("gn l1=1e-05") for words in shown)
+    assert all(len(words) == MAX_LABEL_LENGTH and words.startswith("gn l1=1e-05") for words in shown)
 
 
 def test_one_swept_number_alone_has_no_heat_map(world):
     jobs = [world.finish(world.configuration(l1=l1), {7: 0.9}) for l1 in STRENGTHS]
-    assert heat_map(load_results([world.sweep(jobs)], world.multirun)) is None
+    assert draw_heat_map(load_results([world.sweep(jobs)], world.multirun)) is None
 
 
 def test_weights_are_counted_without_gains_and_biases(results):
@@ -252,14 +253,14 @@ def test_weights_are_counted_without_gains_and_biases(results):
 def test_weights_that_cannot_be_read_are_left_out(results, content):
     if content is not None:
         (Path(results.runs["folder"][0]) / "weights.safetensors").write_bytes(content)
-    assert weights_by_l1(results) is None
+    assert draw_weights_by_l1(results) is None
 
 
 def test_the_weights_figure_shows_size_and_sparsity(results):
     bn = results.runs[results.runs["norm.name"] == "bn"]
     for folder, l1 in zip(bn["folder"][:4], bn["reg.l1"], strict=False):
         write_weights(folder, conv=[[1.0 + l1, 0.0]])
-    size, sparsity = weights_by_l1(results).axes[:2]
+    size, sparsity = draw_weights_by_l1(results).axes[:2]
     np.testing.assert_allclose(size.containers[0][0].get_ydata(), [1.0, 1.00001])
     np.testing.assert_allclose(sparsity.containers[0][0].get_ydata(), [50, 50])
 
@@ -268,7 +269,7 @@ def test_the_reliability_diagram_is_the_calibration(results):
     dice = np.random.default_rng(0)
     sure = dice.uniform(0.3, 1, 500)
     found = calibrate(sure, dice.uniform(size=500) < sure - 0.1)
-    axes: Any = reliability(results.runs, {"gn l1=0": found}).axes[0]
+    axes: Any = draw_reliability(results.runs, {"gn l1=0": found}).axes[0]
     full = found.count > 0
     diagonal, line = axes.lines
     assert diagonal.get_xdata().tolist() == diagonal.get_ydata().tolist()
@@ -282,7 +283,7 @@ def test_the_curves_as_csv_hold_every_number_of_the_journals(results):
     expected = [
         {
             "cell": cell,
-            "seed": str(job.leaves["seed"]),
+            "seed": str(job.settings["seed"]),
             "epoch": str(epoch["epoch"]),
             "metric": metric,
             "value": str(value),
@@ -302,7 +303,7 @@ def test_more_settings_than_can_be_told_apart_are_averaged_over_for_each_norm(wo
         for position, l2 in enumerate(strengths)
         for l1 in (0.0, 1e-5)
     ]
-    figure: Any = accuracy_by(load_results([world.sweep(jobs)], world.multirun), "reg.l1")
+    figure: Any = draw_accuracy_by_key(load_results([world.sweep(jobs)], world.multirun), "reg.l1")
     lines = figure.axes[0].containers
     assert [line.get_label() for line in lines] == ["bn", "gn"]
     np.testing.assert_allclose(lines[0][0].get_ydata(), [96.5, 96.5])  # 1 to 6 of 100 images are wrong

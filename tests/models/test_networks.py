@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from src.bad_input import BadInput
-from src.config import check
+from src.config import check_config
 from src.models import NETWORKS, Network
 from src.models.cnn import CNN
 from src.norms import NORMS
@@ -63,7 +63,7 @@ def test_images_of_another_size_are_refused(name):
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
     monkeypatch.setattr(CNN, "layout", "tokens")
     with pytest.raises(BadInput, match="norm=bn does not work with model=cnn"):
-        check(configuration("bn"))
+        check_config(configuration("bn"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -11,12 +11,12 @@ from src.norms import NORMS, Norm
 
 N, C, H, W = 6, 8, 5, 7
 EPS = 0.1  # large enough to show
-CONF = Path(__file__).parents[2] / "conf/norm"
+CONF_FOLDER = Path(__file__).parents[2] / "conf/norm"
 
 
 def build(name: str) -> Norm:
     """Return a norm with the values of its YAML file."""
-    return NORMS[name](**OmegaConf.load(CONF / f"{name}.yaml"))
+    return NORMS[name](**OmegaConf.load(CONF_FOLDER / f"{name}.yaml"))
 
 
 def activations() -> Tensor:

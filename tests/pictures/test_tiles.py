@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.pictures.tiles import GAP, TILE, mistake_grid, percent, picture_png
+from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, mistake_grid, picture_png
 from src.runs.predictions import worst_mistakes
 
 LABELS = np.arange(30) % 4
@@ -20,7 +20,7 @@ def tile_colours(picture, columns, rows):
     """The colour in the middle of each tile, row by row."""
     height = (picture.height - GAP) // rows
     return [
-        picture.getpixel((GAP + column * (TILE + GAP) + TILE // 2, GAP + row * height + TILE // 2))
+        picture.getpixel((GAP + column * (TILE_SIZE + GAP) + TILE_SIZE // 2, GAP + row * height + TILE_SIZE // 2))
         for row in range(rows)
         for column in range(columns)
     ]
@@ -36,7 +36,8 @@ def test_the_chosen_images_stand_in_the_given_order(grey, predictions):
 def test_fewer_mistakes_than_tiles_leave_paper(grey, predictions):
     picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 25)[:5], NAMES, 3)
     assert tile_colours(picture, 3, 2)[5] == (255, 255, 255)
-    assert mistake_grid(grey, predictions, worst_mistakes(predictions, 2), NAMES, 5).width == 2 * (TILE + GAP) + GAP
+    worst = worst_mistakes(predictions, 2)
+    assert mistake_grid(grey, predictions, worst, NAMES, 5).width == 2 * (TILE_SIZE + GAP) + GAP
 
 
 def test_no_mistakes_make_a_picture_that_says_so(grey, predictions):
@@ -62,12 +63,12 @@ def test_long_names_stay_inside_their_tile(grey, predictions, columns):
     picture = mistake_grid(grey, predictions, worst_mistakes(predictions, 6), names, columns)
     shown = np.asarray(picture)
     for column in range(min(columns, 5) + 1):
-        left = column * (TILE + GAP)
+        left = column * (TILE_SIZE + GAP)
         assert (shown[:, left + 2 : left + GAP - 2] == 255).all()  # the paper between tiles
 
 
 def test_confidence_is_never_rounded_up_to_certainty():
-    assert [percent(p) for p in (0.31, 0.9949, 0.9951, 0.99999, 1.0)] == ["31%", "99%", ">99%", ">99%", "100%"]
+    assert [confidence_text(p) for p in (0.31, 0.9949, 0.9951, 0.99999, 1.0)] == ["31%", "99%", ">99%", ">99%", "100%"]
 
 
 def test_a_pictures_bytes_are_a_png_of_it(grey, predictions):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from src.bad_input import BadInput
 from src.compare import default_report_folder
-from src.report.comparison import compare
+from src.report.comparison import compare_runs
 from src.runs.manifests import choose_sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, t
     out = six.folder(world.multirun)
     assert "96.33 ± 1.53" in done.stdout
     assert "All 6 runs misclassify the same 2 of the 100 test images: #7" in done.stdout
-    assert f"\nReport: {out / 'report.html'} (the folder also holds " in done.stdout
+    assert f"\nReport: {out / 'report.html'} (the folder also contains " in done.stdout
     assert "has the highest test accuracy" in done.stdout
     assert (out / "verdict.txt").read_text().splitlines() == stored_verdict(tmp_path)
     for name in ("curves.png", "differences.png", "wrong_by_all.png", "wrong_by_one.png"):
@@ -142,12 +142,12 @@ def test_files_are_written_before_printing_and_printing_needs_no_files(world, si
             raise OSError("no words")
 
     with pytest.raises(OSError, match="no words"):
-        compare([six], world.multirun, tmp_path / "out", Silent())
+        compare_runs([six], world.multirun, tmp_path / "out", Silent())
     assert (tmp_path / "out/report.html").exists()
     (tmp_path / "table.csv").mkdir()
     console = Console(file=io.StringIO(), width=200, record=True)
     with pytest.raises(BadInput, match=r"table\.csv"):
-        compare([six], world.multirun, tmp_path, console)
+        compare_runs([six], world.multirun, tmp_path, console)
     assert "96.33 ± 1.53" in (said := console.export_text(clear=False))
     assert "report.md" not in said  # which is not there
 
@@ -177,7 +177,7 @@ def test_unfinished_jobs_are_listed_with_the_command_that_trains_them(world, tmp
     folder = world.multirun / "jobs" / jobs[0].folder
     (folder / "journal.jsonl").write_bytes(b"")
     console = Console(file=io.StringIO(), width=40, record=True)
-    results, _ = compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    results, _ = compare_runs([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert len(results.unfinished) == 2
     said = console.export_text(clear=False)
     assert f"damaged: {jobs[0].label}: {folder / 'journal.jsonl'} lacks its start record\n" in said
@@ -196,7 +196,7 @@ def test_too_little_memory_is_reported_in_three_lines(world, six):
     words = [sys.executable, "-c", code, "--multirun", str(world.multirun)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "normlab: memory has run out"
+    assert done.stderr.splitlines()[0] == "normlab: memory ran out"
     assert len(done.stderr.splitlines()) == 3
 
 
@@ -244,7 +244,7 @@ def test_a_long_list_of_unfinished_jobs_is_cut_short(world, tmp_path):
     jobs = [world.fail(world.configuration(seed=seed), "FAILED", "Diverged: in epoch 1") for seed in range(12)]
     sweep = world.sweep(jobs)
     console = Console(file=io.StringIO(), width=200, record=True)
-    compare([sweep, sweep], world.multirun, tmp_path, console)
+    compare_runs([sweep, sweep], world.multirun, tmp_path, console)
     said = console.export_text().splitlines()
     assert sum(line.startswith("not finished: ") for line in said) == 10
     assert said[11:] == [
@@ -281,7 +281,7 @@ def test_two_sweeps_together_leave_the_firsts_own_table_alone(world, six):
     out = default_report_folder([six, other], world.multirun)
     assert out == six.folder(world.multirun) / f"with-{other.id[:8]}"
     console = Console(file=io.StringIO(), width=120, record=True)
-    results, _ = compare([six, other], world.multirun, out, console)
+    results, _ = compare_runs([six, other], world.multirun, out, console)
     assert results.runs["cell"].unique().tolist() == ["bn", "gn", "ln"]
     assert "All 7 runs misclassify the same 1 of the 100" in console.export_text(clear=False)
     assert not (six.folder(world.multirun) / "table.csv").exists()
@@ -293,8 +293,8 @@ def test_missing_images_cost_only_the_galleries(world, six, tmp_path, monkeypatc
 
     monkeypatch.setattr("src.data.sources.load", gone)
     console = Console(file=io.StringIO(), width=120, record=True)
-    compare([six], world.multirun, tmp_path, console)
-    assert "no galleries: normlab: the files are gone" in console.export_text(clear=False)
+    compare_runs([six], world.multirun, tmp_path, console)
+    assert "no image galleries: normlab: the files are gone" in console.export_text(clear=False)
     assert "All 6 runs misclassify the same 2" in console.export_text(clear=False)
     written = {path.name for path in tmp_path.glob("*.*")}
     assert {"curves.png", "table.csv", "report.html"} <= written
@@ -304,7 +304,7 @@ def test_missing_images_cost_only_the_galleries(world, six, tmp_path, monkeypatc
 def test_an_unchanged_report_is_not_written_again(world, six, tmp_path):
     def again():
         console = Console(file=io.StringIO(), width=120, record=True)
-        results, report = compare([six], world.multirun, tmp_path, console, changed=False)
+        results, report = compare_runs([six], world.multirun, tmp_path, console, changed=False)
         return results, report, console.export_text()
 
     _, report, first = again()
@@ -331,7 +331,7 @@ def test_two_datasets_are_reported_separately(world, tmp_path):
         for norm in ("bn", "gn")
     ]
     console = Console(file=io.StringIO(), width=120, record=True)
-    compare([world.sweep(jobs)], world.multirun, tmp_path / "out", console)
+    compare_runs([world.sweep(jobs)], world.multirun, tmp_path / "out", console)
     assert "of the 100 test images" in console.export_text(clear=False)
     assert "of the 60 test images" in console.export_text(clear=False)
     assert len(list((tmp_path / "out").glob("wrong_by_all-synthetic-*.png"))) == 2
@@ -343,5 +343,5 @@ def test_words_in_brackets_are_printed_as_they_are(world, tmp_path):
         world.fail(world.configuration("gn"), "FAILED", "IndexError: [red]"),
     ]
     console = Console(file=io.StringIO(), width=120, record=True)
-    compare([world.sweep(jobs)], world.multirun, tmp_path, console)
+    compare_runs([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert "IndexError: [red]" in console.export_text(clear=False)

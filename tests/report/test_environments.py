@@ -6,11 +6,11 @@ import json
 import pytest
 from rich.console import Console
 
-from src.errors.atlas import read_atlases, right_by_run
-from src.report.facts import facts
-from src.report.latex import latex
+from src.errors.atlas import correct_by_run, read_atlases
+from src.report.facts import collect_facts
+from src.report.latex import latex_table
 from src.report.report import Report
-from src.report.table import as_frame, json_content, notes, setting_columns
+from src.report.table import json_content, setting_columns, table_frame, table_notes
 from src.report.terminal import print_table
 from src.results.results import load_results
 from src.verdict.verdicts import judge
@@ -27,14 +27,14 @@ def load(world, six):
 
 
 def judged(six, results):
-    return judge([six], results, right_by_run(read_atlases(results)))
+    return judge([six], results, correct_by_run(read_atlases(results)))
 
 
 def test_equal_environments_are_not_mentioned(six, load):
     results = load()
-    frame = as_frame(results)
+    frame = table_frame(results)
     assert frame["other environment"].tolist() == [0, 0]
-    assert not [note for note in notes(results, frame) if "environment" in note]
+    assert not [note for note in table_notes(results, frame) if "environment" in note]
     verdicts = judged(six, results)
     assert "environment" not in " ".join(verdicts.opening)
     assert [pair.across for pair in verdicts.pairs] == [False]
@@ -42,15 +42,15 @@ def test_equal_environments_are_not_mentioned(six, load):
 
 def test_runs_from_another_environment_are_marked_in_every_form_of_the_table(load):
     results = load(torch="2.13.0")
-    frame = as_frame(results)
-    note = "† 1 of 6 runs used a different environment than most runs: torch 2.13.0 instead of 2.14.0 (1 run)."
+    frame = table_frame(results)
+    note = "† 1 of 6 runs used a different environment from most runs: torch 2.13.0 instead of 2.14.0 (1 run)."
     assert setting_columns(results, frame)[0].texts == ["bn", "gn†"]
-    assert note in notes(results, frame)
+    assert note in table_notes(results, frame)
     assert [row["other environment"] for row in json_content(frame)] == [0, 1]
     console = Console(file=io.StringIO(), width=200, record=True)
     print_table(results, frame, console)
     assert note in console.export_text()
-    assert b"{gn\\dag{}}" in latex(results, frame)
+    assert b"{gn\\dag{}}" in latex_table(results, frame)
 
 
 def test_pairs_whose_runs_of_a_seed_are_from_different_environments_are_compared_and_marked(six, load):
@@ -61,11 +61,11 @@ def test_pairs_whose_runs_of_a_seed_are_from_different_environments_are_compared
     assert pair.across
     assert (pair.difference, pair.p, pair.n) == (paired.difference, paired.p, 3)
     assert "1 pair compares runs of different environments (†)" in verdicts.opening[-1]
-    report = Report([six], results, as_frame(results), [], verdicts, {}, [])
+    report = Report([six], results, table_frame(results), [], verdicts, {}, [])
     shown = json.loads(json.dumps(report.as_json()))
     assert [row["across environments"] for row in shown["pairs"]] == [True]
 
 
 def test_the_report_counts_the_runs_without_a_variable_too(six, load):
-    found = facts([six], load(ONEDNN_MAX_CPU_ISA="AVX2")).environment
+    found = collect_facts([six], load(ONEDNN_MAX_CPU_ISA="AVX2")).environment
     assert dict(found)["ONEDNN_MAX_CPU_ISA"] == "not set (5 runs), AVX2 (1 run)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from src.report.report import html
+from src.report.report import render_html
 from src.results.results import load_results
 from tests.report.test_report import HOSTILE, rename_cell, report_of
 
@@ -45,7 +45,7 @@ def opened(browser, address, **options):
 @pytest.fixture
 def report(world, six, tmp_path):
     path = tmp_path / "report.html"
-    path.write_bytes(html(report_of(world, six)))
+    path.write_bytes(render_html(report_of(world, six)))
     return path
 
 
@@ -99,7 +99,7 @@ def test_a_cell_is_switched_off_and_on_in_all_panels(shown):
     assert visible_parts(shown) == {"0": every, "1": 0}
     box.check()
     assert visible_parts(shown) == {"0": every, "1": every}
-    shown.get_by_role("button", name="all or none").click()
+    shown.get_by_role("button", name="show all or none").click()
     assert visible_parts(shown) == {"0": 0, "1": 0}
 
 
@@ -139,7 +139,7 @@ def test_on_paper_and_without_scripts_the_curves_are_a_still_picture(browser, re
 
 def test_a_hostile_label_runs_nothing_in_a_browser(browser, world, six, tmp_path):
     path = tmp_path / "report.html"
-    path.write_bytes(html(report_of(world, six, rename_cell(world, six, HOSTILE))))
+    path.write_bytes(render_html(report_of(world, six, rename_cell(world, six, HOSTILE))))
     with opened(browser, path) as page:
         assert page.title() != "taken"
         assert page.get_by_label(HOSTILE, exact=True).is_visible()

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from src.report.table import SELECTION_RULE, as_frame, csv_content, json_content
+from src.report.table import SELECTION_RULE, csv_content, json_content, table_frame
 from src.report.terminal import print_table
 from src.results.results import load_results
 from src.runs.naming import format_value
@@ -30,7 +30,7 @@ def test_numbers_are_those_of_pandas_and_scipy(world, results):
         stored = json.loads(path.read_text())
         rows.append({**stored["metrics"], "norm": path.parent.name[:2], "train": stored["seconds"]["train"]})
     expected = pd.DataFrame(rows).groupby("norm")
-    frame = as_frame(results).set_index("norm.name")
+    frame = table_frame(results).set_index("norm.name")
     for column in ("val/accuracy", "test/accuracy", "test/loss", "test/errors"):
         pd.testing.assert_series_equal(frame[column], expected[column].mean(), check_names=False)
     for column in ("val/accuracy", "test/accuracy"):
@@ -42,7 +42,7 @@ def test_numbers_are_those_of_pandas_and_scipy(world, results):
 
 
 def test_the_printed_table_has_percent_spread_and_the_rule(results):
-    text = printed(results, as_frame(results))
+    text = printed(results, table_frame(results))
     # bn: 2, 4 and 5 errors (image 50 is one more for s1) of 100
     assert "96.33 ± 1.53" in text
     assert "± 3.79" in text
@@ -54,7 +54,7 @@ def test_the_printed_table_has_percent_spread_and_the_rule(results):
 def test_a_single_seed_comes_with_a_warning(world):
     jobs = [world.finish(world.configuration(norm), {7: 0.9}) for norm in ("none", "gn")]
     results = load_results([world.sweep(jobs)], world.multirun)
-    text = " ".join(printed(results, as_frame(results)).split())
+    text = " ".join(printed(results, table_frame(results)).split())
     interval = stats.binomtest(99, 100).proportion_ci(0.95, method="wilson")
     half_width = f"{50 * (interval.high - interval.low):.2f}"
     assert "One seed (n = 1) cannot rank methods" in text
@@ -70,7 +70,7 @@ def test_a_single_seed_comes_with_a_warning(world):
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_line_is_never_wider_than_the_console_nor_a_number_cut(results, width):
-    text = printed(results, as_frame(results), width)
+    text = printed(results, table_frame(results), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert ("too narrow" in text) == (width == 60)
@@ -92,7 +92,7 @@ def four_keys(world, seeds):
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_every_value_of_four_keys_is_whole_on_any_screen(world, width, seeds):
     results = four_keys(world, seeds)
-    frame = as_frame(results)
+    frame = table_frame(results)
     text = printed(results, frame, width)
     assert "…" not in text
     table = text[: text.index(SELECTION_RULE.split(",")[0])]
@@ -126,7 +126,7 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
             config.optimizer.lr = lr
             jobs.append(world.finish(config, {7: 0.9}, code="0" * 64))
     results = load_results([world.sweep(jobs)], world.multirun)
-    lines = printed(results, as_frame(results), 41).splitlines()
+    lines = printed(results, table_frame(results), 41).splitlines()
     assert max(map(len, lines)) <= 41
     first = [line for line in lines if "lr=" in line]
     assert [line.split("  ")[0] for line in first] == ["none lr=0.02*", "none lr=0.005*", "bn lr=0.02*", "bn lr=0.005*"]
@@ -135,21 +135,21 @@ def test_a_screen_too_narrow_for_a_key_each_shows_the_whole_label(world):
 
 def test_dropped_columns_are_named(world):
     results = four_keys(world, 1)
-    text = " ".join(printed(results, as_frame(results), 60).split())
+    text = " ".join(printed(results, table_frame(results), 60).split())
     assert "too narrow for these columns: test loss, training seconds, parameters (see table.csv)" in text
 
 
 def test_other_code_is_marked(world):
     jobs = [world.finish(world.configuration(), {}), world.finish(world.configuration("gn"), {}, code="0" * 64)]
     results = load_results([world.sweep(jobs)], world.multirun)
-    text = printed(results, as_frame(results))
+    text = printed(results, table_frame(results))
     assert "gn*" in text
     assert "bn*" not in text
     assert "1 of 2 runs" in text
 
 
 def test_csv_and_json_hold_the_same_numbers(world, results):
-    frame = as_frame(results)
+    frame = table_frame(results)
     back = pd.read_csv(io.BytesIO(csv_content(frame)))
     pd.testing.assert_frame_equal(back, frame, check_dtype=False)
     rows = json.loads(json.dumps(json_content(frame), allow_nan=False))
@@ -159,7 +159,7 @@ def test_csv_and_json_hold_the_same_numbers(world, results):
 
 def test_missing_statistics_of_one_seed_are_null(world):
     results = load_results([world.sweep([world.finish(world.configuration(), {})])], world.multirun)
-    row = json_content(as_frame(results))[0]
+    row = json_content(table_frame(results))[0]
     assert row["test/accuracy sd"] is None
     assert row["test/accuracy ci95"] is None
 
@@ -171,6 +171,6 @@ def test_an_enormous_loss_drops_no_column(world):
     stored["metrics"]["test/loss"] = 1.5539e35
     path.write_text(json.dumps(sealed(stored)))
     results = load_results([world.sweep([job])], world.multirun)
-    text = printed(results, as_frame(results), 80)
+    text = printed(results, table_frame(results), 80)
     assert "1.6e+35" in text
     assert "too narrow" not in text

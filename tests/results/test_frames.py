@@ -12,7 +12,7 @@ from src.runs.journal import read_journal
 def test_a_row_holds_the_settings_and_the_numbers_of_its_run(world, six):
     results = load_results([six], world.multirun)
     for row, job in zip(results.runs.to_dict("records"), six.jobs, strict=True):
-        folder = job.at(world.multirun).path
+        folder = job.folder_in(world.multirun).path
         stored = json.loads((folder / "result.json").read_text())
         start, ready = read_journal(folder / "journal.jsonl")[:2]
         assert {name: row[name] for name in stored["metrics"]} == stored["metrics"]
@@ -31,7 +31,7 @@ def test_an_epoch_holds_the_numbers_of_its_journal_record(world, six):
     assert epochs["run"].unique().tolist() == [f"{norm} s{seed}" for norm in ("bn", "gn") for seed in range(3)]
     rows = iter(epochs.drop(columns=["run", "cell", "seed"]).to_dict("records"))
     for job in six.jobs:
-        for record in read_journal(job.at(world.multirun).journal)[2:]:
+        for record in read_journal(job.folder_in(world.multirun).journal)[2:]:
             assert next(rows) == {"epoch": record["epoch"], **record["metrics"]}
     assert next(rows, None) is None
 

@@ -38,7 +38,7 @@ def test_all_sweeps_are_read_in_the_order_of_their_commands_and_a_shared_job_onc
 
 
 def test_one_warning_counts_the_runs_that_are_left_out(world, six):
-    (six.jobs[0].at(world.multirun).path / "result.json").write_text("{")
+    (six.jobs[0].folder_in(world.multirun).path / "result.json").write_text("{")
     world.sweep([world.plan(world.configuration("ln", seed)) for seed in range(2)], started=2)
     with pytest.warns(UserWarning, match="^3 of 8 runs left out: 1 damaged and 2 not finished$") as warnings:
         runs, _ = load_runs(world.multirun)

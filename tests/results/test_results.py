@@ -35,12 +35,12 @@ def test_the_same_configuration_on_other_data_is_another_cell_with_another_name(
     journal = next(world.multirun.glob("jobs/*/journal.jsonl"))
     other = world.configuration(seed=1)
     jobs.append(world.finish(other, {}))
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     second = next(path for path in world.multirun.glob("jobs/*/journal.jsonl") if path != journal)
     records = read_journal(second)
     records[1]["cell"] = "f" * 64  # what another digest gives
-    second.write_bytes(b"".join(map(encode, records)))
+    second.write_bytes(b"".join(map(encode_record, records)))
     found = cells(load_results([world.sweep(jobs)], world.multirun))
     assert len(found) == 2
     assert "bn ffffff" in found
@@ -139,13 +139,13 @@ def test_another_users_file_is_listed_with_its_owner_and_the_other_jobs_are_comp
         "def reasons():\n"
         "    results = load_results(choose_sweeps(multirun, []), multirun)\n"
         "    (atlas,) = read_atlases(results)\n"
-        "    return [*(f'{job.state}: {job.reason}' for job in results.unfinished), *atlas.unreadable]",
+        "    return [*(f'{job.state}: {job.reason}' for job in results.unfinished), *atlas.unreadable_reasons]",
         "sys.exit(chr(10).join(reasons()))",
     ).splitlines()
     owner = folders[0].owner()
     refused = "you may not read {0}, {1} belongs to {2}; ask {2} to run chmod -R a+rX {3}"
     assert told == [
-        f"not readable: {refused.format(folders[0] / 'result.json', f'since {folders[0]}', owner, folders[0])}",
+        f"not readable: {refused.format(folders[0] / 'result.json', f'because {folders[0]}', owner, folders[0])}",
         f"not readable: {refused.format(folders[1] / 'journal.jsonl', 'which', owner, folders[1])}",
         refused.format(folders[2] / "predictions.npz", "which", owner, folders[2]),
     ]
@@ -190,14 +190,14 @@ def test_a_renamed_folder_is_found_by_its_key(world):
 
 
 def test_a_job_from_before_a_key_was_added_is_compared_with_later_ones(world):
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     jobs = [world.finish(world.configuration(norm), {}) for norm in ("bn", "gn")]
     path = world.multirun / "jobs" / jobs[0].folder / "journal.jsonl"
     records = read_journal(path)
     del records[0]["config"]["reg"]["label_smoothing"]
     records[0]["config"]["reg"]["gone"] = 3
-    path.write_bytes(b"".join(map(encode, records)))
+    path.write_bytes(b"".join(map(encode_record, records)))
     assert load_results([world.sweep(jobs)], world.multirun).varies == ("norm.name",)
 
 
@@ -208,7 +208,7 @@ def test_manifests_are_read_as_written(world, six):
 
 def test_a_job_that_an_engine_refused_points_to_its_log(world):
     job = world.plan(world.configuration())
-    log = job.at(world.multirun).log
+    log = job.folder_in(world.multirun).log
     log.parent.mkdir(parents=True)
     log.write_text("not taken: sbatch: error\n")
     (unfinished,) = load_results([world.sweep([job])], world.multirun).unfinished

@@ -13,7 +13,7 @@ from src.runs.checkpoint import (
     FORMAT,
     HEADER,
     Checkpoints,
-    Unreadable,
+    UnreadableCheckpoint,
     attempt_digest,
     checkpoint_bytes,
     drop_checkpoints,
@@ -121,14 +121,14 @@ def test_swapped_checkpoint_files_still_give_the_newest_epoch(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
 def test_a_checkpoint_without_a_state_is_refused(tmp_path, content):
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content))
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableCheckpoint):
         load_checkpoint(tmp_path)
 
 
 def test_a_newer_format_is_refused(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
-    with pytest.raises(Unreadable, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
+    with pytest.raises(UnreadableCheckpoint, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
 
@@ -143,17 +143,17 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     torch.save({"epoch": 1, "model": Harmful()}, buffer)
     content = buffer.getvalue()
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableCheckpoint):
         load_checkpoint(tmp_path)
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(pickle.dumps(Harmful()))
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableCheckpoint):
         load_checkpoint(tmp_path)
     assert capsys.readouterr().out == ""
 
 
 def test_an_older_format_is_refused(tmp_path):
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
-    with pytest.raises(Unreadable, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
+    with pytest.raises(UnreadableCheckpoint, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
 
@@ -241,7 +241,7 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
-    with pytest.raises(Unreadable, match="resume=restart"):
+    with pytest.raises(UnreadableCheckpoint, match="resume=restart"):
         Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
 
 

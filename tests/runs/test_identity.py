@@ -13,18 +13,18 @@ from src.norms.ln import LayerNorm
 from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
-    CODE,
-    _statements,
+    CODE_PATTERNS,
+    _executable_code,
     applies,
     cell_key,
     code_digest,
-    differing,
-    is_same,
+    find_differing_keys,
+    find_varying_keys,
+    is_same_config,
     job_key,
-    job_leaves,
-    stored_leaves,
+    job_settings,
+    stored_settings,
     sweep_id,
-    varying,
 )
 
 DIGEST = "d" * 64
@@ -135,7 +135,7 @@ def test_a_sweep_is_a_set_of_jobs():
 
 def test_what_varies_is_told_norm_first_and_seed_last():
     jobs = [
-        job_leaves(configuration(change))
+        job_settings(configuration(change))
         for change in (
             lambda c: None,
             lambda c: setattr(c, "seed", 1),
@@ -144,8 +144,8 @@ def test_what_varies_is_told_norm_first_and_seed_last():
             lambda c: setattr(c.reg, "l1", 0.0),
         )
     ]
-    assert varying(jobs) == ["norm.name", "reg.l1", "epochs", "seed"]
-    assert varying(jobs[:1]) == []
+    assert find_varying_keys(jobs) == ["norm.name", "reg.l1", "epochs", "seed"]
+    assert find_varying_keys(jobs[:1]) == []
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_the_codes_digest_covers_the_code_that_decides_the_numbers(file, changes
 )
 def test_what_changes_no_statement_changes_no_digest(edit, source):
     before = code_digest.__wrapped__()
-    files = [path for pattern in CODE for path in source.glob(pattern)]
+    files = [path for pattern in CODE_PATTERNS for path in source.glob(pattern)]
     assert len(files) > 20
     assert any(edit(path.read_bytes()) != path.read_bytes() for path in files)
     for path in files:
@@ -220,7 +220,7 @@ async def g():
 
 
 def test_the_digest_is_taken_of_the_same_text_under_every_version_of_python():
-    assert _statements(WITH_WORDS.replace("\n", "\r\n").encode()) == WITHOUT_WORDS
+    assert _executable_code(WITH_WORDS.replace("\n", "\r\n").encode()) == WITHOUT_WORDS
 
 
 def test_a_process_reports_the_code_that_it_has_imported(source):
@@ -232,7 +232,7 @@ def test_a_process_reports_the_code_that_it_has_imported(source):
 
 
 def of(change: Callable[[Config], None] = lambda config: None) -> dict:
-    return job_leaves(configuration(change))
+    return job_settings(configuration(change))
 
 
 def stored(change: Callable[[Config], None] = lambda config: None) -> dict:
@@ -243,15 +243,15 @@ def test_a_stored_configuration_has_the_leaves_of_today():
     old = stored()
     del old["reg"]["label_smoothing"]
     old["reg"]["gone"] = 3
-    assert stored_leaves(old) == of()
+    assert stored_settings(old) == of()
 
 
 def test_the_same_job_is_known_again_wherever_its_data_lies():
     config = configuration()
-    assert is_same(stored(lambda config: setattr(config.data, "root", "/elsewhere")), config)
-    assert not is_same(stored(lambda config: setattr(config.reg, "l1", 1e-4)), config)
-    assert not is_same(stored(lambda config: setattr(config.reg, "l1", 0.0)), config)  # fewer that are not off
-    assert not is_same(stored(lambda config: setattr(config.reg, "l2", 1e-4)), config)  # more
+    assert is_same_config(stored(lambda config: setattr(config.data, "root", "/elsewhere")), config)
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l1", 1e-4)), config)
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l1", 0.0)), config)  # fewer that are not off
+    assert not is_same_config(stored(lambda config: setattr(config.reg, "l2", 1e-4)), config)  # more
 
 
 def other_norm(config: Config) -> None:
@@ -266,25 +266,25 @@ def test_a_key_applies_where_the_choice_reads_it():
 
 
 def test_what_only_one_of_them_reads_does_not_differ_between_two_jobs():
-    assert differing(of(), of()) == []
-    assert differing(of(), of(other_norm)) == ["norm.name"]
+    assert find_differing_keys(of(), of()) == []
+    assert find_differing_keys(of(), of(other_norm)) == ["norm.name"]
     for first, second in ((0, 1), (1, 0)):
         jobs = [
             of(lambda config, seed=seed: vars(config).update(seed=seed, epochs=3 - seed)) for seed in (first, second)
         ]
-        assert differing(*jobs) == ["epochs", "seed"]
+        assert find_differing_keys(*jobs) == ["epochs", "seed"]
 
 
 def test_what_only_some_jobs_read_varies_where_those_differ():
     four, two = of(), of(lambda config: setattr(config.norm, "groups", 2))
-    assert varying([four, of(other_norm)]) == ["norm.name"]
-    assert varying([four, two, of(other_norm)]) == ["norm.name", "norm.groups"]
-    assert varying([four, four]) == varying([four]) == varying([]) == []
+    assert find_varying_keys([four, of(other_norm)]) == ["norm.name"]
+    assert find_varying_keys([four, two, of(other_norm)]) == ["norm.name", "norm.groups"]
+    assert find_varying_keys([four, four]) == find_varying_keys([four]) == find_varying_keys([]) == []
 
 
 def test_what_no_job_reads_does_not_vary():
     bn = of(other_norm)
-    assert varying([bn, bn | {"norm.groups": 2}]) == []
+    assert find_varying_keys([bn, bn | {"norm.groups": 2}]) == []
 
 
 def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
@@ -293,7 +293,7 @@ def test_what_varies_keeps_the_schemas_order_between_norm_and_seed():
         config.reg.l1, config.data.limit, config.epochs, config.threads, config.seed = 0.0, 9, 9, 9, 9
 
     found = ["norm.name", "norm.groups", "reg.l1", "data.limit", "epochs", "threads", "seed"]
-    assert varying([of(), of(change), of(other_norm)]) == found
+    assert find_varying_keys([of(), of(change), of(other_norm)]) == found
 
 
 def test_a_number_that_is_none_names_no_job():

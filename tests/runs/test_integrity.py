@@ -11,20 +11,20 @@ import pytest
 from rich.console import Console
 
 from src.bad_input import BadInput
-from src.errors.atlas import read_atlases, right_by_run
-from src.errors.atlas_words import sentences
-from src.report.comparison import compare
-from src.report.table import as_frame, json_content
-from src.report.terminal import problems
+from src.errors.atlas import correct_by_run, read_atlases
+from src.errors.atlas_words import error_sentences
+from src.report.comparison import compare_runs
+from src.report.table import json_content, table_frame
+from src.report.terminal import problem_lines
 from src.results.results import load_results
 from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.integrity import job_fault
-from src.runs.journal import encode, read_journal
+from src.runs.journal import encode_record, read_journal
 from src.runs.manifests import choose_sweeps
 from src.runs.predictions import load_predictions
-from src.storage.stored import Damaged, read_stored
-from src.sweep.pace import timings_in
+from src.storage.stored import DamagedFile, read_stored
+from src.sweep.pace import read_timings
 from src.verdict.verdicts import judge
 from tests import damage
 
@@ -47,7 +47,7 @@ def test_fields_of_a_later_version_are_ignored(folder):
     for record in [*records, records[0]["config"], records[1]["source"]]:
         record["added later"] = {"a": [None, 1e300]}
     records.insert(2, {"kind": "a later kind", "time": 1})
-    job.journal.write_bytes(b"".join(map(encode, records)))
+    job.journal.write_bytes(b"".join(map(encode_record, records)))
     assert job_fault(job, key) == ""
 
 
@@ -64,10 +64,10 @@ def test_pipes_folders_links_and_large_files_are_refused_at_once(tmp_path):
         path = tmp_path / f"{number}"
         path.write_text("")
         damage.replace(path, random.Random(number))
-        with pytest.raises((Damaged, FileNotFoundError)):
+        with pytest.raises((DamagedFile, FileNotFoundError)):
             read_stored(path)
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(Damaged, match="has 11 bytes; at most 10 are expected"):
+    with pytest.raises(DamagedFile, match="has 11 bytes; at most 10 are expected"):
         read_stored(tmp_path / "large", 10)
 
 
@@ -75,16 +75,16 @@ def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder
     job, key = folder
     path = job.path / "predictions.npz"
     damage.lie(path, "probabilities", (10**12, 10))
-    with pytest.raises(Damaged, match="holds less of probabilities than its header says"):
+    with pytest.raises(DamagedFile, match="contains less of probabilities than its header says"):
         load_predictions(path)
-    assert "predictions.npz holds less of probabilities" in job_fault(job, key)
+    assert "predictions.npz contains less of probabilities" in job_fault(job, key)
 
 
 def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):
     job, _ = folder
     records = read_journal(job.journal)
     records[1]["source"]["test"] = 10**12
-    job.journal.write_bytes(b"".join(map(encode, records)))
+    job.journal.write_bytes(b"".join(map(encode_record, records)))
     (found,) = load_results([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
     assert (
         found.reason
@@ -99,7 +99,7 @@ def cases(world, number: int, seed: int) -> Counter[str]:
     failed = world.fail(world.configuration("in"), "FAILED", "Diverged: in epoch 1")
     sweep = world.sweep([*jobs, failed])
     (sweep.folder(world.multirun) / "verdict.txt").write_text("bn has the highest test accuracy.\n")
-    before = {job.label: numbers(job.at(world.multirun)) for job in jobs}
+    before = {job.label: numbers(job.folder_in(world.multirun)) for job in jobs}
     whole = world.multirun.with_name("whole")
     shutil.copytree(world.multirun, whole)
     counted: Counter[str] = Counter()
@@ -122,32 +122,33 @@ def outcome(multirun, jobs, before, where) -> str:
         sweeps = choose_sweeps(multirun, [])
     except BadInput as refusal:
         return "refused" if "manifest.json" in str(refusal) else f"{refusal}, {where}"
-    timings_in(multirun / "jobs", [job.folder for job in jobs])
+    read_timings(multirun / "jobs", [job.folder for job in jobs])
     records = load_results(sweeps, multirun)
     compared = records.jobs
     named = [job.label for job in records.unfinished]
     assert len(compared) + len(named) == len({job.key for job in sweeps[0].jobs}), where
     atlases = read_atlases(records)
-    unreadable = [problem for atlas in atlases for problem in atlas.unreadable]
-    said = "\n".join([*problems(records), *(line for atlas in atlases for line in sentences(atlas))])
+    unreadable = [problem for atlas in atlases for problem in atlas.unreadable_reasons]
+    said = "\n".join([*problem_lines(records), *(line for atlas in atlases for line in error_sentences(atlas))])
     said.encode()
     assert all(label in said for label in named), where
     for problem in unreadable:
         assert problem in said, where
-    faults = [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
-    [job_fault(job.at(multirun), job.key) for job in sweeps[0].jobs]
+    faults = [job_fault(job.folder_in(multirun), job.key) for job in sweeps[0].jobs if not job.label.startswith("in ")]
+    [job_fault(job.folder_in(multirun), job.key) for job in sweeps[0].jobs]
     reported = (
         len([job for job in records.unfinished if job.state == "damaged"]) + len(records.incomplete) + len(unreadable)
     )
     assert bool(reported) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not reported and len(named) == 1:
-        verdicts = judge(sweeps, records, right_by_run(atlases))
-        json_content(as_frame(records, verdicts.letters))
+        verdicts = judge(sweeps, records, correct_by_run(atlases))
+        json_content(table_frame(records, verdicts.letters))
         weight_frame(records.runs)
         for job in jobs:
             # No check detects a plausible value with a new checksum.
-            if not where.startswith("retype") and job.at(multirun) in [found.folder for found in compared.values()]:
-                assert numbers(job.at(multirun)) == before[job.label], f"{where}: other numbers without a report"
+            folder = job.folder_in(multirun)
+            if not where.startswith("retype") and folder in [found.folder for found in compared.values()]:
+                assert numbers(folder) == before[job.label], f"{where}: other numbers without a report"
         return "compared as before"
     return "reported"
 
@@ -157,7 +158,7 @@ def numbers(job: JobFolder) -> str:
     done = FinishedJob(job)
     metrics = [record["metrics"] for record in done.epochs]
     return repr(
-        (done.result["metrics"], metrics, done.leaves, load_predictions(job.path / "predictions.npz").wrong.sum())
+        (done.result["metrics"], metrics, done.settings, load_predictions(job.path / "predictions.npz").wrong.sum())
     )
 
 
@@ -184,7 +185,7 @@ def test_a_damaged_file_does_not_stop_a_whole_comparison(world, six, tmp_path):
     for case in range(12):
         path, _ = damage.plant(world.multirun / "jobs", random.Random(case))
         console = Console(file=io.StringIO(), width=500, record=True)
-        _, report = compare([six], world.multirun, tmp_path / "out", console)
+        _, report = compare_runs([six], world.multirun, tmp_path / "out", console)
         told = console.export_text()
         assert report is not None
         assert str(path) in told or "damaged" not in told, path
@@ -195,5 +196,5 @@ def test_predictions_of_another_job_are_a_fault(world, folder):
     job, key = folder
     other = world.finish(world.configuration("gn"), {1: 0.9, 2: 0.9})
     shutil.copy(world.multirun / "jobs" / other.folder / "predictions.npz", job.path)
-    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} holds 2 errors, but the result has 1"
+    assert job_fault(job, key) == f"{job.path / 'predictions.npz'} contains 2 errors, but the result has 1"
     assert np.count_nonzero(load_predictions(job.path / "predictions.npz").wrong) == 2

@@ -118,7 +118,7 @@ def test_the_journal_tells_the_whole_story(finished):
 
 def test_a_finished_job_reads_as_one(finished):
     job = FinishedJob(JobFolder(finished))
-    assert job.leaves["norm.name"] == "bn"
+    assert job.settings["norm.name"] == "bn"
     assert [epoch["epoch"] for epoch in job.epochs] == [1, 2]
     assert set(job.result) == {"metrics", "seconds", "finished"}
     assert 0 < job.result["seconds"]["train"] < job.result["seconds"]["total"]
@@ -293,14 +293,14 @@ def test_data_that_is_not_what_was_planned_is_not_trained_on(tmp_path):
 
 
 def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
-    from src.runs.journal import encode, read_journal
+    from src.runs.journal import encode_record, read_journal
 
     copy = tmp_path / "job"
     copy.mkdir()
     records = read_journal(finished / "journal.jsonl")
     elsewhere = {**records[0]["environment"], "torch": "9.9"}
     resumed = {"kind": "resume", "time": records[-1]["time"], "environment": elsewhere, "device": "cuda"}
-    (copy / "journal.jsonl").write_bytes(b"".join(map(encode, [*records, resumed])))
+    (copy / "journal.jsonl").write_bytes(b"".join(map(encode_record, [*records, resumed])))
     began, later = FinishedJob(JobFolder(copy)).environments
     assert began == {**records[0]["environment"], "device": "cpu"}
     assert later == {**elsewhere, "device": "cuda"}

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from src.runs.journal import Journal, decode, encode, first_line, read_journal, stamp
+from src.runs.journal import Journal, decode_line, encode_record, first_line, read_journal, stamp
 
 RECORDS = [
     {"kind": "start", "config": {"norm": {"name": "bn"}, "note": 'a ",crc":" of its own, é and 数'}},
@@ -39,7 +39,7 @@ def test_records_are_read_as_written(path):
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, 1.7976931348623157e308, 2**53 + 1, 1 / 3])
 def test_numbers_are_read_bit_for_bit(value):
-    record = decode(encode({"value": value}))
+    record = decode_line(encode_record({"value": value}))
     assert record is not None
     assert (record["value"], math.copysign(1, record["value"])) == (value, math.copysign(1, value))
 
@@ -72,11 +72,11 @@ def test_a_last_line_cut_at_any_byte_is_ignored(path):
 
 
 def test_any_flipped_bit_in_a_line_is_detected():
-    line = encode(RECORDS[0])
+    line = encode_record(RECORDS[0])
     for bit in range(8 * len(line)):
         damaged = bytearray(line)
         damaged[bit // 8] ^= 1 << bit % 8
-        assert decode(bytes(damaged)) is None, bit
+        assert decode_line(bytes(damaged)) is None, bit
 
 
 def test_reading_stops_before_a_line_with_a_flipped_bit(path):
@@ -94,7 +94,7 @@ def test_reading_stops_before_a_line_with_a_flipped_bit(path):
     "line", [b"", b"\n", b"{}\n", b'","crc":"00000000"}\n', b'[1],"crc":"00000000"}\n', b"\xff" * 40]
 )
 def test_other_lines_are_not_decoded(line):
-    assert decode(line) is None
+    assert decode_line(line) is None
 
 
 def test_a_new_journal_replaces_the_old_one(path):
@@ -150,7 +150,7 @@ def append_up_to(path, size):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_full_disk_leaves_no_partial_line(path):
     whole = written(path, RECORDS[:2]).read_bytes()
-    line = encode(RECORDS[2])
+    line = encode_record(RECORDS[2])
     for room in (0, 1, len(line) // 2, len(line) - 1, len(line)):
         path.write_bytes(whole)
         process = multiprocessing.get_context("fork").Process(target=append_up_to, args=(path, len(whole) + room))

@@ -4,9 +4,9 @@ import pytest
 
 from src.runs.predictions import (
     Predictions,
-    confusion,
+    class_accuracies,
+    confusion_counts,
     load_predictions,
-    per_class,
     save_predictions,
     worst_mistakes,
 )
@@ -67,22 +67,22 @@ def test_worst_mistakes_of_a_perfect_network_are_empty(world):
 
 def test_confusion_equals_pandas_crosstab(random):
     expected = pd.crosstab(random.label, random.predicted).to_numpy()
-    np.testing.assert_array_equal(confusion(random.label, random.predicted, 5), expected)
+    np.testing.assert_array_equal(confusion_counts(random.label, random.predicted, 5), expected)
 
 
 def test_confusion_has_rows_for_classes_that_never_occur(random):
-    assert confusion(random.label, random.predicted, 7).shape == (7, 7)
-    assert confusion(random.label, random.predicted, 7)[5:].sum() == 0
+    assert confusion_counts(random.label, random.predicted, 7).shape == (7, 7)
+    assert confusion_counts(random.label, random.predicted, 7)[5:].sum() == 0
 
 
 def test_confusion_of_labels_in_bytes_does_not_overflow():
     label = np.full(300, 99, dtype=np.uint8)
-    assert confusion(label, label, 100)[99, 99] == 300
+    assert confusion_counts(label, label, 100)[99, 99] == 300
 
 
 def test_per_class_equals_pandas(random):
     frame = pd.DataFrame({"label": random.label, "predicted": random.predicted})
-    rows = per_class(random, "abcde")
+    rows = class_accuracies(random, "abcde")
     for position, row in enumerate(rows):
         mine = frame[frame.label == position]
         wrong = mine[mine.predicted != position]
@@ -94,7 +94,7 @@ def test_per_class_equals_pandas(random):
 
 
 def test_a_class_without_images_or_errors_has_none(world):
-    rows = per_class(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
+    rows = class_accuracies(world.predict(np.array([0, 0, 1]), {2: 0.9}, 3), ["a", "b", "c"])
     assert rows[0] == {"class": "a", "images": 2, "errors": 0, "accuracy": 1.0, "mostly taken for": None, "times": 0}
     assert rows[1]["mostly taken for"] == "c"
     assert rows[2]["accuracy"] is None

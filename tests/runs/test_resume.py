@@ -13,7 +13,7 @@ from src.job import run_job
 from src.options import OneCycle
 from src.runs.checkpoint import CHECKPOINT_FILES, load_checkpoint
 from src.runs.folder import JobFolder
-from src.runs.journal import encode
+from src.runs.journal import encode_record
 from src.storage.lock import is_locked
 from tests.world import configuration
 
@@ -107,12 +107,12 @@ def stopped_after(folder, epochs, config=None):
 def test_damaged_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, damaged):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 3)
-    before = [encode(record) for record in folder.records() if record["kind"] == "epoch"]
+    before = [encode_record(record) for record in folder.records() if record["kind"] == "epoch"]
     checkpoints = sorted(folder.path.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in checkpoints[:damaged]:
         path.write_bytes(path.read_bytes()[:-1])
     run_job(job(), folder.path)
-    assert [encode(record) for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
+    assert [encode_record(record) for record in folder.records() if record["kind"] == "epoch"][: len(before)] == before
     assert_same(folder, whole)
     assert "is damaged" in (folder.path / "train.log").read_text()
 
@@ -120,8 +120,8 @@ def test_damaged_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, damag
 def torn(folder, kept, epoch):
     """Cut an epoch's line, the last one, to its first bytes; only the checkpoint that closes the epoch is there."""
     records = [record for record in folder.records() if record.get("epoch", 0) <= epoch]
-    line = encode(records[-1])
-    folder.journal.write_bytes(b"".join(map(encode, records[:-1])) + line[:kept])
+    line = encode_record(records[-1])
+    folder.journal.write_bytes(b"".join(map(encode_record, records[:-1])) + line[:kept])
     for path in folder.path.glob("checkpoint-*"):
         if path.name != CHECKPOINT_FILES[epoch % 2]:
             path.unlink()
@@ -207,7 +207,7 @@ def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):
     stopped_after(folder, 2)
     records = folder.records()
     records[0]["code"] = "0" * 64
-    folder.journal.write_bytes(b"".join(map(encode, records)))
+    folder.journal.write_bytes(b"".join(map(encode_record, records)))
     run_job(job(), folder.path)
     assert folder.records()[0]["time"] > records[-1]["time"]
     assert "resume" not in [record["kind"] for record in folder.records()]

@@ -14,7 +14,7 @@ import pytest
 from src.bad_input import BadInput
 from src.job import run_job
 from src.runs.ending import failure_reason
-from src.runs.folder import JobFolder, set_aside
+from src.runs.folder import JobFolder, set_aside_folder
 from src.storage.lock import folder_lock, is_locked, job_lock
 from src.storage.space import check_space
 from tests.conftest import files_below
@@ -94,7 +94,7 @@ def test_a_waiting_process_logs_it_and_gets_the_lock_next(run, tmp_path):
     waiting = run(wait_for, tmp_path, done)
     eventually(lambda: sleeps_in_flock(waiting.pid))
     assert not done.is_set()
-    assert "is being trained by another process: waiting for it" in (tmp_path / "said").read_text()
+    assert "another process is training" in (tmp_path / "said").read_text()
     owner.kill()
     assert done.wait(30)
 
@@ -134,7 +134,7 @@ def test_set_aside_moves_the_whole_folder(tmp_path):
     job = JobFolder(tmp_path / "jobs" / "bn-0")
     job.path.mkdir(parents=True)
     (job.path / "file").write_bytes(b"kept")
-    set_aside(job, tmp_path)
+    set_aside_folder(job, tmp_path)
     (there,) = (tmp_path / "superseded").iterdir()
     assert there.name.startswith("bn-0-")
     assert (there / "file").read_bytes() == b"kept"
@@ -145,7 +145,7 @@ def test_set_aside_refuses_a_held_folder(run, tmp_path):
     job = JobFolder(tmp_path / "jobs" / "bn-0")
     held_by_another(run, job.path)
     with pytest.raises(BlockingIOError):
-        set_aside(job, tmp_path)
+        set_aside_folder(job, tmp_path)
     assert job.path.exists()
 
 

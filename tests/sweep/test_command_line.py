@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from src.bad_input import BadInput
 from src.sweep.command_line import command_to_repeat, study_id
 from src.sweep.grid import Grid
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 from tests.conftest import files_below
 from tests.test_bad_input import CORRECTIONS, QUICK
 
@@ -44,8 +44,8 @@ def test_a_tilde_that_the_shell_leaves_is_expanded(typed, monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("-p norm", "--package belongs to --cfg|write: --cfg job --package norm"),
-        ("--cfg job -p nrom", "no part nrom; did you mean norm?|write: --cfg job --package norm"),
+        ("-p norm", "--package works only with --cfg|write: --cfg job --package norm"),
+        ("--cfg job -p nrom", "no part named nrom; did you mean norm?|write: --cfg job --package norm"),
         ("--cfg job -p hydra.launcher", "write: --cfg hydra --package hydra.launcher"),
         ("--cfg hydra -p norm.eps", "write: --cfg job --package norm.eps"),
         ("--cfg", "expected one argument|--help"),
@@ -55,9 +55,9 @@ def test_a_tilde_that_the_shell_leaves_is_expanded(typed, monkeypatch, tmp_path)
         ("--hydra-help norm=gn", "write: --hydra-help"),
         ("--bogus", "unrecognized arguments: --bogus"),
         ("-m -sc install=bash", "--multirun and --shell-completion cannot be combined"),
-        ("-sc", "installs nothing|install=bash, install=fish, install=zsh"),
-        ("-sc install=tcsh", "install=tcsh installs nothing"),
-        ("-sc install=bash", "completes normlab-train, not python -m"),
+        ("-sc", "is not a known request|install=bash, install=fish, install=zsh"),
+        ("-sc install=tcsh", "install=tcsh is not a known request"),
+        ("-sc install=bash", "tab completion works only for the command normlab-train"),
         ("-sc query=bash", "COMP_LINE"),
         ("-cn absent", "--config-name absent: there is no absent.yaml|write: --config-name config"),
         ("-cd /absent", "--config-dir: there is no folder /absent"),
@@ -163,7 +163,7 @@ def test_the_command_restores_its_process(run, monkeypatch, tmp_path):
     for _ in range(2):
         assert run("norm=x")[0] == 2
         status, output, _ = run("norm=bn,gn", "-m", *SMALL)
-        assert (status, "2 jobs, varying norm.name" in output) == (0, True)
+        assert (status, "2 jobs (varied keys: norm.name" in output) == (0, True)
         assert state() == before
         assert not GlobalHydra.instance().is_initialized()
 
@@ -180,7 +180,7 @@ def test_the_command_to_repeat_has_the_typed_name(monkeypatch):
 
 @pytest.fixture(scope="module")
 def grid() -> Iterator[Grid]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
@@ -206,9 +206,9 @@ def refusal(check, grid, words):
     """The refusal of some words by the command or the grid; empty if they are accepted."""
     try:
         left = [word for word in check(*words) if "=" in word and "hydra" not in word]
-        request = grid.request(left, {})
-        if request.number < 300 and not {"--cfg", "--help"} & set(words):
-            grid.configs(request)
+        request = grid.parse_request(left, {})
+        if request.combination_count < 300 and not {"--cfg", "--help"} & set(words):
+            grid.compose_all(request)
     except BadInput as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from src.bad_input import BadInput
 from src.sweep.composer import to_config
 from src.sweep.grid import Grid
-from src.sweep.overrides import CONF, option_groups
+from src.sweep.overrides import CONF_FOLDER, option_groups
 
 SIX = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 TYPED = {
@@ -38,14 +38,14 @@ sweep:
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory) -> Iterator[Grid]:
-    conf = shutil.copytree(CONF, tmp_path_factory.mktemp("grid") / "conf")
+    conf = shutil.copytree(CONF_FOLDER, tmp_path_factory.mktemp("grid") / "conf")
     (conf / "experiment/mine.yaml").write_text(MINE)
     with initialize_config_dir(str(conf), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 def combinations(grid, *words, **params):
-    return [combination for combination, _ in grid.request(words, params).combinations()]
+    return [combination for combination, _ in grid.parse_request(words, params).combinations()]
 
 
 def by_hydra(combination):
@@ -78,7 +78,7 @@ def test_a_value_in_any_notation_is_composed_as_by_hydra(grid):
 def test_a_preset_is_composed_as_by_hydra(grid, preset):
     word = f"experiment={preset}"
     params = compose("config", [word], return_hydra_config=True).hydra.sweeper.params
-    expanded = [combination for combination, _ in grid.request([word, "reg.l2=1e-4"], params).combinations()]
+    expanded = [combination for combination, _ in grid.parse_request([word, "reg.l2=1e-4"], params).combinations()]
     assert repr(grid.compose(expanded[-1])) == repr(by_hydra(expanded[-1]))
     for combination in expanded:
         assert not {"seeds", "sweep.cells"} & combination.keys()
@@ -91,7 +91,7 @@ def test_a_preset_with_references_between_keys_is_composed_as_by_hydra(grid):
 
 
 def test_a_preset_may_set_seeds_and_cells(grid):
-    _, configs = grid.configs(grid.request(["experiment=mine", "seed=0,1"], {}))
+    _, configs = grid.compose_all(grid.parse_request(["experiment=mine", "seed=0,1"], {}))
     assert [(config.norm.name, config.seed) for config in configs] == [("gn", 0), ("gn", 1), ("ln", 0), ("ln", 1)]
     assert all(config.seeds is None and config.sweep.cells == [] for config in configs)
 
@@ -120,7 +120,7 @@ def test_each_cell_is_combined_with_the_other_values(grid):
 
 def test_combinations_are_counted_without_listing_them(grid):
     cells = 'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]'
-    assert grid.request([cells, "seeds=4000000000"], {}).number == 12_000_000_000
+    assert grid.parse_request([cells, "seeds=4000000000"], {}).combination_count == 12_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -132,23 +132,23 @@ def test_combinations_are_counted_without_listing_them(grid):
         ("norm=gn norm.groups=3", ["does not divide", "norm.groups=2"]),
         ("norm=bn norm.groups=2", ["norm=bn does not read it", "norm=gn"]),
         ("norm=gn norm=ln", ["given twice"]),
-        ("norm=", ["empty value in norm"]),
+        ("norm=", ["norm cannot be empty"]),
         ("norm", ["norm is not KEY=VALUE"]),
         ("norm=gn(", ["norm=gn("]),
-        ("+norm=gn", ["norm exists already"]),
+        ("+norm=gn", ["norm already exists"]),
         ("device=cpu", ["device is not a setting of a job"]),
         ("tracking=none", ["tracking is not a setting of a job"]),
         ("experiment=norms", ["experiment is not a setting of a job"]),
         ("seeds=2", ["seeds is not a setting of a job"]),
         ("hydra.verbose=true", ["hydra.verbose is not a setting of a job"]),
         ("epochs=1 norm=gn", ["epochs is given", "and outside it, as epochs=2", "without epochs=2"]),
-        ("", ["an empty line in sweep.cells"]),
-        ("  ", ["an empty line in sweep.cells"]),
+        ("", ["contains an empty line"]),
+        ("  ", ["contains an empty line"]),
     ],
 )
 def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):
     with pytest.raises(BadInput) as refused:
-        grid.configs(grid.request([f'sweep.cells=["norm=none","{line}"]', "epochs=2"], {}))
+        grid.compose_all(grid.parse_request([f'sweep.cells=["norm=none","{line}"]', "epochs=2"], {}))
     message = str(refused.value)
     assert len(message.splitlines()) <= 3
     for word in words if not line.strip() else [*words, f"in the cell {line!r}"]:
@@ -156,9 +156,9 @@ def test_a_line_of_cells_is_refused_like_typed_words(grid, line, words):
 
 
 def test_a_repeated_line_is_trained_once(grid):
-    request = grid.request(['sweep.cells=["norm=gn","norm=gn norm.groups=4","norm=gn"]'], {})
-    assert request.number == 3
-    assert len(grid.jobs(*grid.configs(request))) == 1
+    request = grid.parse_request(['sweep.cells=["norm=gn","norm=gn norm.groups=4","norm=gn"]'], {})
+    assert request.combination_count == 3
+    assert len(grid.make_jobs(*grid.compose_all(request))) == 1
 
 
 def test_quoted_and_bracketed_words_of_a_cell_may_hold_spaces(grid):
@@ -169,8 +169,8 @@ def test_quoted_and_bracketed_words_of_a_cell_may_hold_spaces(grid):
 
 
 def test_a_job_does_not_depend_on_how_its_grid_is_written(grid):
-    (one,) = grid.jobs(*grid.configs(grid.request(["seeds=1", 'sweep.cells=["norm=gn"]'], {})))
-    (other,) = grid.jobs(*grid.configs(grid.request(["seed=0", "norm=gn"], {})))
+    (one,) = grid.make_jobs(*grid.compose_all(grid.parse_request(["seeds=1", 'sweep.cells=["norm=gn"]'], {})))
+    (other,) = grid.make_jobs(*grid.compose_all(grid.parse_request(["seed=0", "norm=gn"], {})))
     assert one.key == other.key
     assert one.config == other.config
     assert one.config.seeds is None

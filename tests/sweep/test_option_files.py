@@ -25,15 +25,18 @@ BAD = {
     "norm/type.yaml": ("name: gn\ngroups: two\n", "norm.groups=two cannot be used|an integer >= 1"),
     "norm/range.yaml": ("name: bn\nmomentum: 0\n", "norm.momentum=0 cannot be used"),
     "norm/choice.yaml": ("name: batchnorm\n", "norm.name=batchnorm cannot be used|bn, gn, in, ln"),
-    "norm/nameless.yaml": ("groups: 2\n", "does not say which norm it is"),
-    "norm/list.yaml": ("- gn\n", "holds no keys"),
-    "norm/empty.yaml": ("", "does not say which norm it is"),
+    "norm/nameless.yaml": ("groups: 2\n", "does not set the key name, which chooses the norm"),
+    "norm/list.yaml": ("- gn\n", "contains no keys"),
+    "norm/empty.yaml": ("", "does not set the key name, which chooses the norm"),
     "norm/yaml.yaml": ("name: gn\n groups: [2\n", "line 2 cannot be read"),
     "norm/header.yaml": ("# @author of this file\nname: gn\n", "cannot be read"),
-    "regularization/node.yaml": ("l1: 1e-5\n", "a first line # @package reg"),
-    "experiment/node.yaml": ("epochs: 1\n", "a first line # @package _global_"),
-    "experiment/target.yaml": ("# @package _global_\nhydra: {launcher: {_target_: os.system}}\n", "cannot be set"),
-    "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "hydra.sweep.dir cannot be set"),
+    "regularization/node.yaml": ("l1: 1e-5\n", "# @package reg as the first line"),
+    "experiment/node.yaml": ("epochs: 1\n", "# @package _global_ as the first line"),
+    "experiment/target.yaml": (
+        "# @package _global_\nhydra: {launcher: {_target_: os.system}}\n",
+        "cannot set hydra.launcher",
+    ),
+    "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "cannot set hydra.sweep.dir"),
     "experiment/swept.yaml": ("# @package _global_\nhydra: {sweeper: {params: {nrom: bn}}}\n", "no key nrom; did you"),
     "experiment/value.yaml": ("# @package _global_\nepochs: 0\n", "epochs=0 cannot be used"),
 }
@@ -60,9 +63,9 @@ def test_a_users_option_gives_the_job_of_its_values(run, mine, way):
     assert (status, output.splitlines()[:3]) == (0, ours.splitlines()[:3]), errors
     cells = 'sweep.cells=["norm=none","norm=glob(tw*) regularization=both"]'
     status, output, _ = run(there, *SMALL, "plan=true", cells, "optimizer=adam,fast")
-    assert "4 jobs, varying norm.name, " in output
+    assert "4 jobs (varied keys: norm.name, " in output
     status, output, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
-    assert "2 jobs, varying norm.name" in output
+    assert "2 jobs (varied keys: norm.name" in output
     status, output, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
     assert output.splitlines()[1:] == ["name: gn", "eps: 1.0e-05", "momentum: null", "groups: 2"]
 
@@ -141,5 +144,5 @@ def test_the_readmes_example_of_a_users_option_runs(tmp_path, plan):
     done = subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     output = done.stdout if plan == "plan=true" else done.stderr
-    assert "2 jobs, varying norm.groups" in output
+    assert "2 jobs (varied keys: norm.groups" in output
     assert " groups=2 " in output or plan == "plan=false"  # while it trains, a long name is cut

@@ -11,14 +11,14 @@ from src.config import Config
 from src.data.images import Source
 from src.data.sources import EMBEDDED_MNIST, load
 from src.options import MNIST
-from src.runs.identity import identity, job_key, sweep_id, varying
+from src.runs.identity import find_varying_keys, identity, job_key, sweep_id
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import Sweep
 from src.storage.lock import job_lock
 from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
-from src.sweep.plan import SHOWN, Plan
+from src.sweep.plan import MAX_ROWS, Plan
 from src.training.network import count_parameters, make_network
 from tests.conftest import files_below
 from tests.world import NORMS, World, configuration
@@ -29,8 +29,8 @@ def plan(world: World, configs: Sequence[Config]) -> Plan:
     jobs = []
     for config in configs:
         source = load(config.data).source
-        jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, images=30))
-    varies = varying(job.settings for job in jobs)
+        jobs.append(GridJob({}, config, job_key(identity(config, source.digest)), source, image_count=30))
+    varies = find_varying_keys(job.settings for job in jobs)
     planned = [plan_job(job.key, job.settings, varies, ["reg.l1"], known) for job in jobs]
     sweep = Sweep(sweep_id(job.key for job in jobs), "python -m src.train", 1, varies, planned)
     return Plan(sweep, jobs, world.multirun)
@@ -72,12 +72,12 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "finished with other code",
         "resumes after epoch 2 of 3",
         "failed after 1 of 3 epochs: Diverged: the loss is nan",
-        "to train: restarts, because 2 of 3 epochs were trained with other code",
+        "to train: starts again, because 2 of 3 epochs were trained with other code",
         "to train",
         "to train",
     ]
-    lines = planned.summary()
-    assert lines[0].endswith(": 7 jobs, varying norm.name, seed; 2 finished before")
+    lines = planned.summary_lines()
+    assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
     assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
@@ -88,7 +88,7 @@ def test_the_plan_shows_a_job_that_another_process_trains(world):
     folder = world.multirun / "jobs" / world.plan(configuration("bn")).folder
     with job_lock(folder):
         (row,) = plan(world, [configuration("bn")]).rows
-    assert row.status.text == "another process trains it, 1 of 3 epochs done"
+    assert row.status.text == "another process is training it: 1 of 3 epochs done"
 
 
 def test_a_job_with_an_empty_journal_is_to_train(world):
@@ -102,7 +102,7 @@ def test_a_larger_sweep_trains_only_the_new_jobs(world):
         world.finish(configuration(norm), {})
     planned = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")])
     assert [row.job.label for row in planned.rows if row.needs_training] == ["bn l1=0 s0"]
-    assert "2 finished before" in planned.summary()[0]
+    assert "2 already finished" in planned.summary_lines()[0]
 
 
 def test_a_restart_retrains_finished_jobs(world):
@@ -110,20 +110,20 @@ def test_a_restart_retrains_finished_jobs(world):
     config = dataclasses.replace(configuration("bn"), resume="restart")
     planned = plan(world, [config])
     assert [row.needs_training for row in planned.rows] == [True]
-    assert planned.table()[-1] == "resume=restart: existing folders are set aside, and every job is retrained"
-    assert "about 4 s for 1 job" in planned.costs()[0]
+    assert planned.table_lines()[-1] == "resume=restart moves existing folders away and retrains every job"
+    assert "about 4 s for 1 job" in planned.cost_lines()[0]
 
 
 def test_there_is_no_estimate_before_a_job_has_finished(world):
     advance(world, configuration("bn"), 1)
-    seconds, disk = plan(world, [configuration("bn")]).costs()
+    seconds, disk = plan(world, [configuration("bn")]).cost_lines()
     assert seconds == "time: unknown until the first job has finished"
     assert disk.startswith("disk: about 12 MB of ")
 
 
 def test_a_finished_sweep_costs_nothing(world):
     world.finish(configuration("bn"), {})
-    assert plan(world, [configuration("bn")]).costs() == ["nothing left to train"]
+    assert plan(world, [configuration("bn")]).cost_lines() == ["nothing left to train"]
 
 
 def test_time_is_estimated_from_the_most_similar_jobs(world):
@@ -131,43 +131,43 @@ def test_time_is_estimated_from_the_most_similar_jobs(world):
     world.finish(configuration("bn"), {}, seconds=2.0)
     world.finish(configuration("gn"), {}, seconds=20.0)
     world.finish(configuration("ln"), {}, seconds=4.0)
-    assert "about 3 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
-    assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).costs()[0]
-    (guess, _) = plan(world, [configuration("none")]).costs()
+    assert "about 3 s for 1 job, " in plan(world, [configuration("bn", 1)]).cost_lines()[0]
+    assert "about 21 s for 1 job, " in plan(world, [configuration("gn", 1)]).cost_lines()[0]
+    (guess, _) = plan(world, [configuration("none")]).cost_lines()
     assert "about 5 s" in guess
-    assert "1 estimate from jobs with another network" in guess
+    assert "1 estimate based on jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
-    assert "about 21 s for 1 job, " in plan(world, [longer]).costs()[0]
+    assert "about 21 s for 1 job, " in plan(world, [longer]).cost_lines()[0]
 
 
 def test_parallel_jobs_share_the_time_but_the_longest_one_is_the_minimum(world):
     world.finish(configuration("bn"), {}, seconds=20.0)
     three = [configuration("bn", seed) for seed in (1, 2, 3)]
-    assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).costs()[0]
-    assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).costs(2)[0]
-    assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).costs(8)[0]
+    assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).cost_lines()[0]
+    assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).cost_lines(2)[0]
+    assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).cost_lines(8)[0]
     longer = [*three, dataclasses.replace(configuration("bn", 4), epochs=30)]
-    assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).costs(2)[0]
+    assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).cost_lines(2)[0]
 
 
 def test_complete_epochs_cost_no_more_time(world):
     world.finish(configuration("bn"), {}, seconds=30.0)
     advance(world, configuration("bn", 1), 2)
-    assert "about 11 s for 1 job, " in plan(world, [configuration("bn", 1)]).costs()[0]
+    assert "about 11 s for 1 job, " in plan(world, [configuration("bn", 1)]).cost_lines()[0]
 
 
 @pytest.mark.parametrize("file", ["journal.jsonl", "result.json"])
 def test_a_job_with_damaged_files_gives_no_estimate(world, file):
     job = world.finish(configuration("bn"), {})
     (world.multirun / "jobs" / job.folder / file).write_bytes(b"nothing like it\n")
-    assert plan(world, [configuration("bn", 1)]).costs()[0] == "time: unknown until the first job has finished"
+    assert plan(world, [configuration("bn", 1)]).cost_lines()[0] == "time: unknown until the first job has finished"
     assert typical_seconds(world.multirun / "jobs") == 0
     world.finish(configuration("gn"), {}, seconds=5.0)
     assert typical_seconds(world.multirun / "jobs") == 6  # and a second besides
 
 
 def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world):
-    few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table()
+    few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table_lines()
     assert few == [
         "  job         parameters  status",
         "  bn l1=0 s0       3,892  to train",
@@ -175,13 +175,13 @@ def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world)
         "  ln l1=0 s0       3,892  to train",
     ]
     world.finish(configuration("bn", 1), {})
-    many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table()
+    many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table_lines()
     assert many[1:] == [
         "  bn l1=0, 30 seeds       3,892  29 to train, 1 finished",
         "  gn l1=0, 30 seeds       3,892  30 to train",
     ]
-    cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table()
-    assert len(cells) == 1 + SHOWN + 1
+    cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table_lines()
+    assert len(cells) == 1 + MAX_ROWS + 1
     assert cells[-1] == "  and 30 more lines; the sweep has 50 jobs"
 
 
@@ -195,7 +195,7 @@ def test_the_summary_names_a_few_jobs_with_changed_data(world):
         advance(world, config, 1)
     for folder in list((world.multirun / "jobs").iterdir()):
         folder.rename(folder.with_name(f"{folder.name[:-8]}00000000"))
-    summary = plan(world, configs).summary()
+    summary = plan(world, configs).summary_lines()
     assert sum("has changed since" in line for line in summary) == 5
     assert summary[-1] == "the data of 3 more jobs has changed"
 
@@ -233,6 +233,6 @@ def test_a_larger_sweep_leaves_finished_jobs_unchanged(command, tmp_path):
     assert files_below(tmp_path) == there
     done = command("src.train", "-m", "norm=bn,gn,ln", *small)
     assert done.returncode == 0, done.stderr
-    assert "3 jobs, varying norm.name; 2 finished before" in done.stderr
+    assert "3 jobs (varied keys: norm.name), 2 already finished" in done.stderr
     assert first.items() <= results().items()
     assert len(results()) == 3

@@ -16,7 +16,7 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.stopping import JobFailed
 from src.sweep.finish import StudyEnd
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 
 SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
 SMALL += ["model.width=4"]
@@ -27,7 +27,7 @@ def launcher(tmp_path, monkeypatch):
     """A launcher as Hydra sets it up, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["train", "hydra/sweeper=other"])
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
         config = compose("config", return_hydra_config=True, overrides=["hydra.job.name=train"])
         OmegaConf.set_readonly(config, False)
         config.hydra.job.config_name = "config"
@@ -106,7 +106,7 @@ def test_a_damaged_trial_is_set_aside_and_retrained(launcher, tmp_path, capsys, 
 
 @pytest.mark.parametrize("word", ["plan=true", "seeds=2", "resume=restart"])
 def test_keys_of_a_grid_are_refused(launcher, tmp_path, word):
-    with pytest.raises(BadInput, match="belong to a grid"):
+    with pytest.raises(BadInput, match="work only with the grid sweeper"):
         launcher.launch(batch("bn", more=[word]), initial_job_idx=0)
     assert not list(tmp_path.iterdir())
 
@@ -133,7 +133,7 @@ def test_a_study_is_one_sweep_in_mlflow_and_is_compared_at_its_end(launcher, tmp
     assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
     captured = capsys.readouterr()
     assert "has the highest test accuracy" in captured.out
-    assert captured.err.count("in MLflow: ") == 1  # the links are printed once
+    assert captured.err.count("to open MLflow: ") == 1  # the links are printed once
     assert len(client.search_runs([experiment.experiment_id])) == 3
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode
+from src.runs.journal import encode_record
 from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
@@ -22,7 +22,7 @@ def delivery(store, job, planned):
 
 
 def the_run(store, planned):
-    (run,) = store.find(kind="job", job_key=planned.key)
+    (run,) = store.find_runs(kind="job", job_key=planned.key)
     return run
 
 
@@ -36,7 +36,7 @@ def rows(tmp_path):
 
 
 def test_a_finished_job_is_delivered_completely(store, delivery, planned, job):
-    delivery().advance()
+    delivery().deliver_new_records()
     run = the_run(store, planned)
     assert run.info.status == "FINISHED"
     assert run.info.start_time == job.records()[0]["time"]
@@ -58,21 +58,21 @@ def test_a_finished_job_is_delivered_completely(store, delivery, planned, job):
 
 
 def test_a_second_delivery_changes_nothing(store, delivery, tmp_path):
-    delivery().advance()
+    delivery().deliver_new_records()
     once = rows(tmp_path)
     images = sorted(path.name for path in tmp_path.glob("multirun/artifacts/*/artifacts/images/*"))
-    delivery().advance()
+    delivery().deliver_new_records()
     assert rows(tmp_path) == once
     assert len(images) == 2
 
 
 def test_an_interrupted_delivery_is_completed_without_duplicates(store, delivery, planned, tmp_path):
     broken = delivery()
-    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
+    broken._end_run = lambda *_: (_ for _ in ()).throw(ConnectionError("the server is gone"))
     with pytest.raises(ConnectionError):
-        broken.advance()
+        broken.deliver_new_records()
     assert the_run(store, planned).info.status == "RUNNING"
-    delivery().advance()
+    delivery().deliver_new_records()
     run = the_run(store, planned)
     assert run.info.status == "FINISHED"
     for name in ("val/loss", "test/loss"):
@@ -88,12 +88,12 @@ def test_epochs_arrive_while_the_job_trains(store, delivery, planned, job):
     live = delivery()
     for count in range(1, len(lines) + 1):
         job.journal.write_bytes(b"".join(lines[:count]))
-        live.advance()
+        live.deliver_new_records()
         run = the_run(store, planned)
         assert run.info.status == "RUNNING"
         assert len(store.client.get_metric_history(run.info.run_id, "val/loss")) == max(count - 2, 0)
     job.result_path.write_bytes(result)
-    live.advance()
+    live.deliver_new_records()
     assert the_run(store, planned).info.status == "FINISHED"
 
 
@@ -101,8 +101,8 @@ def test_epochs_arrive_while_the_job_trains(store, delivery, planned, job):
 def test_a_stopped_job_has_its_status_reason_and_log(store, delivery, planned, job, status):
     job.result_path.unlink()
     stop = {"kind": "stop", "time": 1_795_000_000_000, "status": status, "error": "Diverged: in epoch 2"}
-    job.journal.write_bytes(job.journal.read_bytes() + encode(stop))
-    delivery().advance()
+    job.journal.write_bytes(job.journal.read_bytes() + encode_record(stop))
+    delivery().deliver_new_records()
     run = the_run(store, planned)
     assert run.info.status == status
     assert run.data.tags["error"] == "Diverged: in epoch 2"
@@ -114,18 +114,18 @@ def test_a_job_that_died_silently_fails_when_the_sweep_ends(store, delivery, pla
     delivery().close()
     run = the_run(store, planned)
     assert run.info.status == "FAILED"
-    assert "died" in run.data.tags["error"]
+    assert "ended without a message" in run.data.tags["error"]
 
 
 def test_a_new_attempt_is_a_new_run_and_supersedes_the_first(store, delivery, planned, job):
     job.result_path.unlink()
     live = delivery()
-    live.advance()
+    live.deliver_new_records()
     first = the_run(store, planned).info.run_id
     records = job.records()
     records[0]["time"] += 1000
-    job.journal.write_bytes(b"".join(map(encode, records[:1])))
-    live.advance()
+    job.journal.write_bytes(b"".join(map(encode_record, records[:1])))
+    live.deliver_new_records()
     second = the_run(store, planned)
     assert second.info.run_id != first
     old = store.client.get_run(first)
@@ -135,9 +135,9 @@ def test_a_new_attempt_is_a_new_run_and_supersedes_the_first(store, delivery, pl
 
 
 def test_a_job_in_a_second_sweep_keeps_its_run_and_gets_a_second_tag(store, planned, job, delivery):
-    delivery().advance()
+    delivery().deliver_new_records()
     parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
-    Delivery(store, "6" * 64, parent, planned, job, False).advance()
+    Delivery(store, "6" * 64, parent, planned, job, False).deliver_new_records()
     run = the_run(store, planned)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert {name for name in run.data.tags if name.startswith("sweep.")} == {f"sweep.{SWEEP}", f"sweep.{'6' * 64}"}
@@ -147,7 +147,7 @@ def test_a_job_in_a_second_sweep_keeps_its_run_and_gets_a_second_tag(store, plan
 def test_a_sweep_larger_than_one_page_mentions_load_more(store, tmp_path, jobs):
     planned = [PlannedJob(f"{seed:064x}", f"bn_s{seed}", "bn", "bn", {"seed": str(seed)}) for seed in range(jobs)]
     run = SweepRun(store, Sweep("5" * 64, "python -m src.train -m", 1, ["norm.name", "seed"], planned), tmp_path)
-    lines = run.pages()
+    lines = run.page_lines()
     assert [line.split()[0] for line in lines[1:4]] == ["curves", "leaderboard", "means"]
     assert ("Load more" in lines[-1]) == (jobs > 100)
 
@@ -169,12 +169,12 @@ def test_the_refusal_of_a_deleted_experiment_shows_how_to_restore_it(store, tmp_
 
 def test_partial_files_of_a_killed_delivery_are_removed(store, delivery, planned, tmp_path):
     broken = delivery()
-    broken._terminate = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
+    broken._end_run = lambda *_: (_ for _ in ()).throw(ConnectionError("killed"))
     with pytest.raises(ConnectionError):
-        broken.advance()
+        broken.deliver_new_records()
     (folder,) = tmp_path.glob("multirun/artifacts/*/artifacts")
     (folder / "images" / ".artifact.uploading.ek0qwdiq").write_bytes(b"par")
     (folder / ".artifact.uploading.9s8d7f").touch()
-    delivery().advance()
+    delivery().deliver_new_records()
     assert the_run(store, planned).info.status == "FINISHED"
     assert not [path.name for path in folder.rglob("*") if path.name.startswith(".")]

@@ -14,10 +14,10 @@ from mlflow.tracking._tracking_service import utils
 
 from src.bad_input import BadInput
 from src.options import Tracking
-from src.runs.journal import encode, read_journal
-from src.runs.multirun import FILE, identify, save_identity
+from src.runs.journal import encode_record, read_journal
+from src.runs.multirun import ID_FILE, identify_folder, save_identity
 from src.tracking import session
-from src.tracking.runs import supersede_others
+from src.tracking.runs import supersede_other_runs
 from src.tracking.session import Tracker
 from tests.faults.promises import check_store
 from tests.faults.stored import read_runs
@@ -26,7 +26,7 @@ from tests.unprivileged import refusal_without_privileges
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(session, "PERIOD", 0.05)
+    monkeypatch.setattr(session, "DELIVERY_PERIOD", 0.05)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def deliver(sweep, monkeypatch):
 
 
 def identity(folder):
-    return json.loads((folder / "multirun" / FILE).read_bytes())["id"]
+    return json.loads((folder / "multirun" / ID_FILE).read_bytes())["id"]
 
 
 def runs_of(folder, database, artifact_root=None):
@@ -161,39 +161,40 @@ def check_store_of(database, *folders):
 
 def test_a_folder_from_another_machine_is_a_copy(tmp_path, monkeypatch):
     folder = tmp_path / "multirun"
-    first = save_identity(identify(folder))
+    first = save_identity(identify_folder(folder))
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
-    assert identify(folder).id == first.id  # a shared folder: the same path and the same inode
+    assert identify_folder(folder).id == first.id  # a shared folder: the same path and the same inode
     folder.rename(tmp_path / "gone")
     shutil.copytree(tmp_path / "gone", folder)  # the same path, and another inode
-    copy = save_identity(identify(folder))
+    copy = save_identity(identify_folder(folder))
     assert copy.id != first.id
     assert copy.copied_from == (first.id,)
-    assert identify(folder) == replace(copy, notice="")
+    assert identify_folder(folder) == replace(copy, notice="")
 
 
 def test_each_copy_has_its_own_identity(tmp_path):
     original = tmp_path / "orig/multirun"
-    first = save_identity(identify(original))
+    first = save_identity(identify_folder(original))
     for name in ("backup", "c1", "c2"):
         shutil.copytree(tmp_path / "orig", tmp_path / name)
     (tmp_path / "orig").rename(tmp_path / "new")
-    found = {name: save_identity(identify(tmp_path / name / "multirun")).id for name in ("backup", "new", "c1", "c2")}
+    names = ("backup", "new", "c1", "c2")
+    found = {name: save_identity(identify_folder(tmp_path / name / "multirun")).id for name in names}
     assert found["new"] == first.id
     assert len(set(found.values())) == 4
     shutil.copytree(tmp_path / "backup", tmp_path / "orig")  # a copy in the place of the original
     (tmp_path / "new").rename(tmp_path / "newer")
-    assert identify(tmp_path / "newer/multirun").id == first.id
-    assert identify(tmp_path / "orig/multirun").id not in found.values()
+    assert identify_folder(tmp_path / "newer/multirun").id == first.id
+    assert identify_folder(tmp_path / "orig/multirun").id not in found.values()
 
 
 def test_anything_in_place_of_the_identity_file_is_set_aside(tmp_path):
     for number, make in enumerate([Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        make(folder / FILE)
-        made = save_identity(identify(folder))
-        assert identify(folder).id == made.id
+        make(folder / ID_FILE)
+        made = save_identity(identify_folder(folder))
+        assert identify_folder(folder).id == made.id
         assert len(list(folder.glob("superseded/*"))) == 1
 
 
@@ -202,8 +203,8 @@ def test_a_folder_with_an_unreadable_original_is_a_copy(tmp_path):
     (tmp_path / "loop").symlink_to("loop")  # like a folder without permission, but root may read those
     folder = tmp_path / "multirun"
     folder.mkdir()
-    (folder / FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
-    assert identify(folder).copied_from == ("a" * 32,)
+    (folder / ID_FILE).write_text(json.dumps({**known, "id": "a" * 32, "place": str(tmp_path / "loop/multirun")}))
+    assert identify_folder(folder).copied_from == ("a" * 32,)
 
 
 def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
@@ -212,8 +213,8 @@ def test_a_read_only_folder_has_the_same_identity_each_time(tmp_path):
     for place in (tmp_path, *tmp_path.parents):
         if place.stat().st_mode & 0o005 != 0o005:
             place.chmod(0o755)
-    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify, save_identity"
-    call = f"sys.exit(save_identity(identify(Path({str(folder)!r}))).id)"
+    imports = "import hashlib; from pathlib import Path; from src.runs.multirun import identify_folder, save_identity"
+    call = f"sys.exit(save_identity(identify_folder(Path({str(folder)!r}))).id)"
     first = refusal_without_privileges(imports, call)
     assert re.fullmatch("[0-9a-f]{32}", first.strip())
     assert refusal_without_privileges(imports, call) == first
@@ -225,7 +226,7 @@ def test_a_damaged_identity_is_restored_from_the_projects_own_database(project, 
     deliver(folder)
     before = identity(folder)
     for content in (b"", b"\xff", b"null", b"[" * 100_000, b'{"id": 5}', b'{"id": "../../x"}'):
-        (folder / "multirun" / FILE).write_bytes(content)
+        (folder / "multirun" / ID_FILE).write_bytes(content)
         deliver(folder)
         assert identity(folder) == before
     check_store(folder)
@@ -276,10 +277,10 @@ def test_a_run_is_hidden_only_after_it_has_ended(project, deliver, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(MlflowClient, broken, lambda *_: (_ for _ in ()).throw(ConnectionError("killed")))
             with pytest.raises(ConnectionError):
-                supersede_others(client, [client.get_run(run.id)], "")
+                supersede_other_runs(client, [client.get_run(run.id)], "")
         now = client.get_run(run.id)
         assert ("superseded" in now.data.tags, now.info.status) == (False, "KILLED")
-    supersede_others(client, [client.get_run(run.id)], "")
+    supersede_other_runs(client, [client.get_run(run.id)], "")
     assert client.get_run(run.id).data.tags["superseded"] == "true"
 
 
@@ -308,7 +309,7 @@ def test_runs_from_before_folders_had_an_identity_are_adopted(project, deliver):
 
 def forget_identity(folder):
     """Remove the identity from a store and a folder, as before folders had one."""
-    (folder / "multirun" / FILE).unlink()
+    (folder / "multirun" / ID_FILE).unlink()
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.execute("DELETE FROM tags WHERE key = 'multirun'")
         database.execute("DELETE FROM experiment_tags WHERE key LIKE 'normlab.%'")
@@ -319,10 +320,10 @@ def test_old_runs_on_a_server_are_adopted_by_the_folder_that_made_them(project, 
     a, b = project("a", database=False), project("b", database=False)
     journal = b / "multirun/jobs/job/journal.jsonl"
     records = read_journal(journal)
-    journal.write_bytes(b"".join(encode({**record, "time": record["time"] + 1}) for record in records))
+    journal.write_bytes(b"".join(encode_record({**record, "time": record["time"] + 1}) for record in records))
     deliver(a, server.uri)
     runs = {run.id for run in runs_of(a, server.database, server.artifacts)}
-    (a / "multirun" / FILE).unlink()
+    (a / "multirun" / ID_FILE).unlink()
     for run in runs:
         MlflowClient(server.uri).delete_tag(run, "multirun")
     deliver(b, server.uri)

@@ -21,7 +21,7 @@ from src.pictures.tiles import mistake_grid
 from src.runs.predictions import Predictions, worst_mistakes
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 from src.tracking.job_files import LOGGED_IMAGES_TAG, image_files
-from src.tracking.views import TABLE, note, sweep_tag, sweep_views, view_key, view_link
+from src.tracking.views import TABLE, note_text, sweep_tag, sweep_views, view_key, view_link
 
 pytestmark = pytest.mark.browser
 
@@ -71,7 +71,7 @@ def write_sweep(uri: str, folder: Path, jobs: Jobs, varied: Sequence[str], name:
     views = sweep_views(SWEEP, name, varied, START_MS, seeds=seeds, penalty=True, images=len(jobs))
     for tag, value in views.items():
         client.set_experiment_tag(experiment_id, tag, value)
-    client.set_experiment_tag(experiment_id, "mlflow.note.content", note(experiment_id, views))
+    client.set_experiment_tag(experiment_id, "mlflow.note.content", note_text(experiment_id, views))
     return experiment_id
 
 

@@ -41,7 +41,7 @@ PATIENCE = 1.0
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     """Shorter waits."""
-    monkeypatch.setattr(session, "PERIOD", 0.05)
+    monkeypatch.setattr(session, "DELIVERY_PERIOD", 0.05)
     monkeypatch.setattr(session, "STOPPED_PATIENCE", 0.5)
     monkeypatch.setattr(address, "ANSWER_TIMEOUT", 1)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -73,7 +73,7 @@ def said():
 
 def missing(said):
     """The printed lines before the links, which come last."""
-    places = [number for number, line in enumerate(said) if line.startswith("in MLflow: ")]
+    places = [number for number, line in enumerate(said) if line.startswith("to open MLflow: ")]
     assert said[places[-1] + 1].startswith("  curves ")
     return said[: places[-1]]
 
@@ -400,7 +400,7 @@ def test_a_run_is_not_finished_without_its_artifacts(server, proxy, tracker, del
     wait_for(lambda: sum(request.path.endswith("weights.safetensors") for request in proxy.requests) > 1)
     give_up(one)
     assert statuses(server) == [("RUNNING", False, False)]
-    assert "weights.safetensors did not arrive" in missing(said)[-2]
+    assert "MLflow did not store weights.safetensors" in missing(said)[-2]
     proxy.fault = no_fault
     assert deliver(proxy.uri)
     promised(server)

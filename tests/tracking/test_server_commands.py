@@ -111,7 +111,7 @@ def test_a_server_that_is_killed_for_good_costs_no_training(server, start, said,
     undelivered, write, *links = lines[-5:]
     assert "not delivered to MLflow: bn data=synthetic images=1500 epochs=12 s0 (" in undelivered
     assert "gn data=synthetic images=1500 epochs=12 s0 (12 epochs)" in undelivered
-    assert [line.split()[0] for line in links] == ["in", "curves", "leaderboard"]
+    assert [line.split()[0] for line in links] == ["to", "curves", "leaderboard"]
     write = write.removeprefix("  write: ")
     assert re.fullmatch(rf"python -m src\.sync --sweep [0-9a-f]{{8}} --uri {server.uri}", write)
     refused = command(*shlex.split(write)[2:])

@@ -22,10 +22,10 @@ def test_a_signal_while_the_store_opens_leaves_no_run_running(store, tracker, mo
     def interrupted(self, verdict):
         raise signal
 
-    monkeypatch.setattr(SweepRun, "_describe", interrupted)  # the run is there by then
+    monkeypatch.setattr(SweepRun, "_write_description", interrupted)  # the run is there by then
     with pytest.raises(signal):
         tracker().open()
-    (run,) = store.find(kind="sweep")
+    (run,) = store.find_runs(kind="sweep")
     assert run.info.status == "KILLED"
 
 
@@ -37,7 +37,7 @@ def delivered(store, tracker):
         one = tracker()
         one.open()
         assert one.close(**how)
-        (run,) = store.find(kind="sweep")
+        (run,) = store.find_runs(kind="sweep")
         names = [name for name in run.data.metrics if name.startswith("sweep/")]
         assert len(names) == 3
         points = {name: store.client.get_metric_history(run.info.run_id, name) for name in names}

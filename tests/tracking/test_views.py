@@ -13,7 +13,7 @@ from src.tracking.views import (
     MOST_VIEWS,
     TABLE,
     TAG_PREFIX,
-    note,
+    note_text,
     surplus_views,
     sweep_mark,
     sweep_tag,
@@ -133,7 +133,7 @@ def test_the_note_links_the_newest_sweeps_first_in_one_line():
     views: dict[str, str] = {}
     for number in range(6):
         views |= views_of(f"{number:08x}", f"sweep [{number}]", created_ms=1000 + number)
-    text = note("7", views)
+    text = note_text("7", views)
     assert "\n" not in text
     assert text.startswith(
         "Sweeps, newest first: sweep (5) [curves](#/experiments/7/runs?workflowType=machine_learning&"
@@ -147,10 +147,10 @@ def test_the_note_links_the_newest_sweeps_first_in_one_line():
 
 def test_a_note_links_the_newer_of_two_equal_views():
     old = views_of("01234567", created_ms=1000)  # from the folder that this one was copied from
-    text = note("7", old | views_of(created_ms=2000))
+    text = note_text("7", old | views_of(created_ms=2000))
     assert text.count("[curves]") == text.count("[leaderboard]") == 1
     assert view_link("7", view_key(SWEEP)) in text
 
 
 def test_a_note_without_views_links_the_runs():
-    assert note("7", {}) == "Sweeps, newest first: [all runs](#/experiments/7/runs?workflowType=machine_learning)"
+    assert note_text("7", {}) == "Sweeps, newest first: [all runs](#/experiments/7/runs?workflowType=machine_learning)"

@@ -31,13 +31,13 @@ def test_cells_are_chosen_by_validation_and_reported_on_test(results):
 
 
 def test_equal_budgets_are_reported(results):
-    assert "Equal budgets: every value of norm has 2 settings and 4 runs." in tuned(results, "norm.name").sentences
+    assert "Every value of norm has the same budget (2 settings, 4 runs)." in tuned(results, "norm.name").sentences
 
 
 def test_unequal_budgets_are_reported():
     cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1, 1))]
     (said,) = [line for line in tuned(of_cells(cells), "norm").sentences if "budgets" in line]
-    assert said.endswith("bn 2 settings and 4 runs and gn 1 setting and 2 runs.")
+    assert said.endswith("bn (2 settings, 4 runs) and gn (1 setting, 2 runs).")
 
 
 def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
@@ -45,7 +45,7 @@ def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
     results = of_cells(cells, unfinished=(JobProblem("gn s1", "FAILED"),))
     said = tuned(results, "norm").sentences[1]
     assert "budgets" not in said
-    assert said.endswith("bn 1 setting and 2 runs and gn 1 setting and 1 run.")
+    assert said.endswith("bn (1 setting, 2 runs) and gn (1 setting, 1 run).")
 
 
 def test_ties_in_validation_accuracy_are_reported():

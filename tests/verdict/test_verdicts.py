@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats import contingency_tables, power
 
 from benchmarks import verdicts as simulation
-from src.errors.atlas import read_atlases, right_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.results.results import load_results
 from src.runs.sweep import PlannedJob, Sweep
 from src.verdict.more_seeds import command_for, more_seeds
@@ -18,7 +18,7 @@ from src.verdict.verdicts import judge
 
 def judged(world, sweep):
     results = load_results([sweep], world.multirun)
-    return judge([sweep], results, right_by_run(read_atlases(results)))
+    return judge([sweep], results, correct_by_run(read_atlases(results)))
 
 
 def of_accuracies(*rows):

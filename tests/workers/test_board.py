@@ -26,18 +26,18 @@ def rows(board: Board) -> list[list[str]]:
 def test_without_a_terminal_each_epoch_is_a_line(capsys):
     with Board(1) as board:
         assert not board.live
-        board.begin(task("bn s0"))
-        board.report(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 1000))
-        board.report(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
-        board.end(Outcome(task("bn s0"), "Diverged: here"))
+        board.show_start(task("bn s0"))
+        board.show_progress(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 1000))
+        board.show_progress(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
+        board.show_end(Outcome(task("bn s0"), "Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
 
 
 def test_on_a_terminal_each_running_job_is_a_row():
     board = Board(3)
-    board.begin(task("bn s0"))
-    board.begin(task("gn s0"))
-    board.report(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    board.show_start(task("bn s0"))
+    board.show_start(task("gn s0"))
+    board.show_progress(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 12_345.6))
     bn, gn, rest = rows(board)
     assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
     assert [*gn[:2], *gn[3:]] == ["gn", "s0", "starting"]
@@ -47,8 +47,8 @@ def test_on_a_terminal_each_running_job_is_a_row():
 def test_jobs_with_the_same_name_have_a_row_each():
     board = Board(2)
     for folder in ("first", "second"):
-        board.begin(task("gn s0", folder))
-    board.report(task("gn s0", "first"), Update(0.5, 1, 2, 0.5, 0.9, 1000))
+        board.show_start(task("gn s0", folder))
+    board.show_progress(task("gn s0", "first"), Update(0.5, 1, 2, 0.5, 0.9, 1000))
     assert [row[:2] for row in rows(board)[:2]] == [["gn", "s0"]] * 2
 
 
@@ -59,14 +59,14 @@ def test_a_resumed_job_reports_its_whole_progress():
     history.append(torch.zeros(100, 10), torch.zeros(100, dtype=torch.int64), torch.zeros(()))
     progress._last_time -= 10  # seconds ago
     progress.step(4, history)
-    assert (updates[0].epoch, updates[0].done) == (4, pytest.approx(3.1 / 5))
+    assert (updates[0].epoch, updates[0].share_done) == (4, pytest.approx(3.1 / 5))
 
 
 def test_the_time_left_follows_from_this_commands_work_alone():
     board = Board(2)
-    board._started -= 10  # seconds ago
-    board.begin(task("bn s0"))
-    board.report(task("bn s0"), Update(0.9, 10, 10, 0.5, 0.9, 1000))  # a job that resumes in its last epoch
+    board._start_time -= 10  # seconds ago
+    board.show_start(task("bn s0"))
+    board.show_progress(task("bn s0"), Update(0.9, 10, 10, 0.5, 0.9, 1000))  # a job that resumes in its last epoch
     assert board.seconds_left() is None
-    board.end(Outcome(task("bn s0"), "its last epoch took ten seconds"))
+    board.show_end(Outcome(task("bn s0"), "its last epoch took ten seconds"))
     assert board.seconds_left() == pytest.approx(100, rel=0.1)

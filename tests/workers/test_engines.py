@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.runs.journal import Journal, stamp
-from src.sweep.overrides import CONF, option_groups
+from src.sweep.overrides import CONF_FOLDER, option_groups
 from src.workers.engines import RemoteJob, check_installed
 from src.workers.queue import Task
 from tests.workers.test_queue import Engine
@@ -26,8 +26,8 @@ def test_a_missing_engine_is_refused_with_the_command_that_installs_it(command, 
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['ray'] = None\n")
     done = command("src.train", "hydra/launcher=ray", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2, done.stderr
-    assert done.stderr == "normlab: hydra/launcher=ray needs: pip install 'normlab[ray]'\n"
-    with pytest.raises(BadInput, match=r"hydra/launcher=submitit_slurm needs: pip install 'normlab\[slurm\]'"):
+    assert done.stderr == "normlab: hydra/launcher=ray is not installed\n  write: pip install 'normlab[ray]'\n"
+    with pytest.raises(BadInput, match=r"submitit_slurm is not installed\n  write: pip install .normlab\[slurm\]"):
         check_installed("submitit_slurm", "no_such_package", "slurm")
 
 
@@ -62,7 +62,7 @@ def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeyp
     needs("ray")
     from hydra_plugins.normlab.ray_launcher import RayLauncher
 
-    monkeypatch.setattr("src.workers.machine.cores", lambda: 4)
+    monkeypatch.setattr("src.workers.machine.usable_cores", lambda: 4)
     here, elsewhere = (RayLauncher(address, cpus=None, gpus=0, init={}) for address in (None, "10.0.0.1:6379"))
     assert (here.slots(2, "cpu"), elsewhere.slots(2, "cpu")) == (2, 1)
 
@@ -82,13 +82,13 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    keys = OmegaConf.load(CONF / "hydra/launcher/submitit_slurm.yaml")
+    keys = OmegaConf.load(CONF_FOLDER / "hydra/launcher/submitit_slurm.yaml")
     del keys["defaults"]
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
     with SubmititLauncher(**OmegaConf.to_container(keys)).engine(threads=2, device="cpu") as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
     assert slurm.slots == 16
-    assert slurm.poll(job)[1] == "not accepted: FailedJobError: sbatch: error: none here"
+    assert slurm.poll(job)[1] == "the cluster refused the job: FailedJobError: sbatch: error: none here"
     submitted = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", (tmp_path / "submitted").read_text(), re.MULTILINE))
     assert submitted["partition"] == "gpu"
     assert submitted["cpus-per-task"] == "2"
@@ -101,7 +101,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     ("words", "problem"),
     [
         ("hydra/launcher=ray hydra.launcher.address=127.0.0.1:1", "hydra.launcher.address=127.0.0.1:1: "),
-        ("hydra/launcher=ray hydra.launcher.gpus=99", "cannot run a job with hydra.launcher.cpus=1 and gpus=99"),
+        ("hydra/launcher=ray hydra.launcher.gpus=99", "cannot provide hydra.launcher.cpus=1 and"),
         ("hydra/launcher=ray hydra.launcher.gpus=many", "hydra.launcher.gpus"),
         (
             "hydra/launcher=submitit_slurm hydra.launcher.executor=local +hydra.launcher.parameters.timeout=3",

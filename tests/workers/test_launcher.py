@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from src.sweep.overrides import CONF
+from src.sweep.overrides import CONF_FOLDER
 
 MADE_BY_HYDRA = """
 import sys
@@ -29,6 +29,6 @@ print(sweeper._uses_normlab_launcher, getattr(launcher, "_grid", None) is sweepe
 
 @pytest.mark.parametrize(("launcher", "recognised"), [("local", "True True"), ("basic", "False False")])
 def test_the_sweeper_recognises_our_launchers(launcher, recognised):
-    words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF), f"hydra/launcher={launcher}"]
-    done = subprocess.run(words, cwd=CONF.parent, check=True, capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF_FOLDER), f"hydra/launcher={launcher}"]
+    done = subprocess.run(words, cwd=CONF_FOLDER.parent, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == recognised

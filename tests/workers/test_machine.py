@@ -71,7 +71,7 @@ def test_the_smallest_memory_limit_counts(tmp_path, membership, files, limit):
 def test_the_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
-    assert machine.cores() == expected
+    assert machine.usable_cores() == expected
     assert len(worker_environments(None, 1, "cpu")) == expected
 
 
@@ -93,7 +93,7 @@ def test_the_workers_follow_the_quota_and_are_at_least_one(monkeypatch, quota, e
 def test_there_is_a_worker_per_gpu_or_else_as_many_as_the_cores_allow(
     monkeypatch, workers, threads, device, visible, expected
 ):
-    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
@@ -106,7 +106,7 @@ def refusal(code: str, **variables: str) -> list[str]:
     code = f"""
 import resource, sys
 from src.bad_input import BadInput
-from src.workers.processes import CONTEXT, LocalEngine, Task, check_memory
+from src.workers.processes import FORK_SERVER_CONTEXT, LocalEngine, Task, check_memory
 try:
     {code}
 except BadInput as error:
@@ -126,7 +126,7 @@ except BadInput as error:
 def test_too_little_address_space_is_refused_before_anything_runs():
     lines = refusal("resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000,) * 2); check_memory()")
     assert len(lines) == 3
-    assert "`ulimit -v` allows 2.00 GB" in lines[0]
+    assert "`ulimit -v` is 2.00 GB" in lines[0]
     assert "0.7 GB" in lines[1]
 
 
@@ -134,7 +134,7 @@ def test_too_little_address_space_is_refused_before_anything_runs():
 def test_a_fork_server_that_the_system_kills_is_reported_in_three_lines(tmp_path, end):
     (tmp_path / "ends.py").write_text(f"import src.workers.fork_server\n{end}\n")
     submit = "LocalEngine([{}]).submit(Task('', None, None), live=False)"
-    start = f"CONTEXT.set_forkserver_preload(['ends']); {submit}"
+    start = f"FORK_SERVER_CONTEXT.set_forkserver_preload(['ends']); {submit}"
     lines = refusal(start, PYTHONPATH=str(tmp_path))
     assert len(lines) == 3, lines
     assert "memory ran out" in lines[0]

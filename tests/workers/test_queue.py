@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.ending import exit_reason, failure_reason, last_record
+from src.runs.ending import exit_reason, failure_reason, read_last_record
 from src.runs.folder import JobFolder
 from src.runs.journal import Journal, stamp
 from src.storage.lock import job_lock
 from src.tracking.sweep_run import final_status
 from src.workers.engines import RemoteEngine
-from src.workers.queue import Display, FailurePolicy, Outcome, Task, run
+from src.workers.queue import Display, FailurePolicy, Outcome, Task, run_tasks
 from tests.world import configuration
 
 
@@ -27,29 +27,29 @@ def policy(on_failure: str = "continue", same_failures: int = 3) -> FailurePolic
 def test_a_sweep_continues_after_failures_of_different_kinds():
     errors = ["Diverged: in epoch 1", "its process was ended by SIGSEGV", "OSError: no space", "", ""]
     mixed = policy()
-    assert all(mixed.continues_after(failed(error)) for error in errors)
-    assert mixed.reason == ""
+    assert all(mixed.may_continue_after(failed(error)) for error in errors)
+    assert mixed.stop_reason == ""
 
 
 def test_a_sweep_ends_after_repeated_failures_of_one_kind_whatever_their_numbers():
     repeated = policy()
-    assert repeated.continues_after(failed("Diverged: in epoch 1, step 7"))
-    assert repeated.continues_after(failed(""))
-    assert repeated.continues_after(failed("Diverged: in epoch 2, step 12"))
-    assert not repeated.continues_after(failed("Diverged: in epoch 13, step 4"))
-    assert "3 jobs failed for the same reason" in repeated.reason
-    assert not repeated.continues_after(failed(""))
+    assert repeated.may_continue_after(failed("Diverged: in epoch 1, step 7"))
+    assert repeated.may_continue_after(failed(""))
+    assert repeated.may_continue_after(failed("Diverged: in epoch 2, step 12"))
+    assert not repeated.may_continue_after(failed("Diverged: in epoch 13, step 4"))
+    assert "3 jobs failed for the same reason" in repeated.stop_reason
+    assert not repeated.may_continue_after(failed(""))
 
 
 def test_a_sweep_ends_after_one_failure_on_request():
     strict = policy(on_failure="stop")
-    assert strict.continues_after(failed(""))
-    assert not strict.continues_after(failed("Diverged"))
+    assert strict.may_continue_after(failed(""))
+    assert not strict.may_continue_after(failed("Diverged"))
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and without"), (3, "3")],
+    [(-11, "SIGSEGV"), (-9, "SIGKILL, which the system sends if memory"), (0, "0 and left no result"), (3, "3")],
 )
 def test_the_cause_names_the_signal_or_the_exit_status(code, words):
     assert words in exit_reason(code)
@@ -60,12 +60,12 @@ def test_a_process_that_dies_silently_does_not_get_the_reason_of_an_earlier_atte
         journal.append(stamp("start"))
         journal.append(stamp("stop", status="KILLED", error="KeyboardInterrupt"))
     assert failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", None) == "KeyboardInterrupt"
-    before = last_record(tmp_path)
+    before = read_last_record(tmp_path)
     assert (
         failure_reason(tmp_path, "FAILED", "its process was ended by SIGKILL", before)
         == "its process was ended by SIGKILL"
     )
-    assert last_record(tmp_path)["status"] == "FAILED"
+    assert read_last_record(tmp_path)["status"] == "FAILED"
     assert "SIGKILL" in (tmp_path / "train.log").read_text()
 
 
@@ -83,7 +83,7 @@ class Engine(RemoteEngine):
             journal.append(stamp("start"))
         return folder
 
-    def error(self, handle):
+    def training_error(self, handle):
         if not self.end:
             raise KeyboardInterrupt
         return self.end
@@ -111,13 +111,13 @@ def tasks(tmp_path, *names: str):
 
 
 def outcomes(engine, tasks, *, continues: bool = True):
-    return [(outcome.task.name, outcome.error) for outcome in run(engine, tasks, lambda _: continues, Display())]
+    return [(outcome.task.name, outcome.error) for outcome in run_tasks(engine, tasks, lambda _: continues, Display())]
 
 
 def test_the_journal_of_a_job_says_that_its_node_died(tmp_path):
     died = "Ray: NodeDiedError"
     assert outcomes(Engine(died), tasks(tmp_path, "a", "b")) == [("a", died), ("b", died)]
-    last = last_record(tmp_path / "a")
+    last = read_last_record(tmp_path / "a")
     assert (last["kind"], last["status"], last["error"]) == ("stop", "FAILED", died)
 
 
@@ -137,7 +137,7 @@ def test_ctrl_c_cancels_the_running_jobs_and_their_journals_say_so(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         outcomes(engine, tasks(tmp_path, "a", "b"))
     assert engine.cancelled == [tmp_path / "a"]
-    assert last_record(tmp_path / "a")["status"] == "KILLED"
+    assert read_last_record(tmp_path / "a")["status"] == "KILLED"
 
 
 def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
@@ -149,6 +149,6 @@ def test_a_job_cancelled_in_an_engines_queue_has_not_failed(tmp_path):
 
 def test_a_job_that_an_engine_refuses_has_failed(tmp_path):
     ((_, error),) = outcomes(Refusing(), tasks(tmp_path, "a"))
-    assert error == "not accepted: OSError: sbatch: no such partition"
+    assert error == "the cluster refused the job: OSError: sbatch: no such partition"
     job = JobFolder(tmp_path / "a")
     assert (job.never_started, job.failed, final_status([job], started=0)) == (True, True, "FAILED")

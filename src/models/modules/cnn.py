@@ -13,7 +13,6 @@ class CNN(nn.Module):
     """A network of convolutions with norm and ReLU, then global max pooling, dropout and a linear classifier.
 
     Max pooling precedes the norm, which then has a quarter of the pixels to normalise.
-
     It takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).
     """
 
