@@ -87,7 +87,7 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
     return JobProblem(planned_job.label, fault, "damaged") if fault else job
 
 
-def _failed_settings(folder: JobFolder) -> list[Mapping[str, Any]]:
+def _failed_settings(folder: JobFolder) -> Sequence[Mapping[str, Any]]:
     """The configuration of a failed job, by dotted key; empty for another job, or if its journal has no start."""
     try:
         if not folder.failed:
