@@ -1,6 +1,6 @@
 """Arranges the test accuracies of all runs on the same images in one array: a row per cell, a column per seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -138,22 +138,10 @@ def mean_differences(test: Floats) -> tuple[Counts, Floats, Floats]:
     return n, mean, sd
 
 
-@dataclass(frozen=True)
-class CellRuns:
-    """The runs of one cell by seed: their test accuracies and the numbers of their measurements."""
-
-    test: Mapping[int, float]
-    measurements: Mapping[int, int]
-
-
-def cells_by_level(table: Accuracies, positions: Sequence[int]) -> dict[Levels, dict[Levels, CellRuns]]:
-    """Map the levels of the factors at `positions` to the cells with these levels, by setting: all other levels."""
-    by_level: dict[Levels, dict[Levels, CellRuns]] = {}
-    for levels, test, numbers in zip(table.levels, table.test, table.measurements, strict=True):
-        columns = np.flatnonzero(~np.isnan(test)).tolist()
-        runs = CellRuns(
-            {table.seeds[k]: float(test[k]) for k in columns}, {table.seeds[k]: int(numbers[k]) for k in columns}
-        )
+def rows_by_level(table: Accuracies, positions: Sequence[int]) -> dict[Levels, dict[Levels, int]]:
+    """Map the levels of the factors at `positions` to the rows with these levels, by setting: all other levels."""
+    by_level: dict[Levels, dict[Levels, int]] = {}
+    for row, levels in enumerate(table.levels):
         setting = tuple(level for k, level in enumerate(levels) if k not in positions)
-        by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = runs
+        by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = row
     return by_level

@@ -8,7 +8,7 @@ from itertools import combinations, product
 import numpy as np
 
 from src.runs.naming import format_value, short_name
-from src.verdict.accuracies import NOT_READ, Accuracies, CellRuns, Levels, cells_by_level, level_order
+from src.verdict.accuracies import NOT_READ, Accuracies, Levels, level_order, rows_by_level
 from src.verdict.points import interval_text, points_text
 from src.verdict.statistics import rounding_sd, t_interval
 from src.wording import counted, joined
@@ -181,12 +181,12 @@ def _contrasts(
         return
     if len(positions) > 1 and math.prod(map(len, pairs)) > MAX_INTERACTIONS:
         return
-    by_level = cells_by_level(table, positions)
+    by_level = rows_by_level(table, positions)
     names = [short_name(path, factors) for path in factors]
     others = tuple(name for k, name in enumerate(names) if k not in positions)
     for pair in product(*pairs):
         first, second = zip(*pair, strict=True)
-        differences, settings, identical = _differences_by_seed(by_level, first, second)
+        differences, settings, identical = _differences_by_seed(table, by_level, first, second)
         if differences:
             yield Contrast(
                 factor=" x ".join(names[k] for k in positions),
@@ -203,7 +203,7 @@ def _contrasts(
 
 
 def _differences_by_seed(
-    by_level: Mapping[Levels, Mapping[Levels, CellRuns]], first: Levels, second: Levels
+    table: Accuracies, by_level: Mapping[Levels, Mapping[Levels, int]], first: Levels, second: Levels
 ) -> tuple[tuple[float, ...], int, bool]:
     """Return one difference per seed, the number of settings, and whether all runs of a seed agree to the bit.
 
@@ -211,19 +211,16 @@ def _differences_by_seed(
     """
     corners = [by_level.get(corner, {}) for corner in product(*zip(first, second, strict=True))]
     signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(first))]
-    by_seed: dict[int, list[float]] = {}
-    used_settings, identical = 0, True
-    for setting in corners[0]:
-        cells = [corner[setting] for corner in corners if setting in corner]
-        if len(cells) < len(corners):
-            continue
-        seeds = set(cells[0].test).intersection(*(cell.test for cell in cells[1:]))
-        used_settings += bool(seeds)
-        for seed in seeds:
-            values = [sign * cell.test[seed] for sign, cell in zip(signs, cells, strict=True)]
-            by_seed.setdefault(seed, []).append(sum(values))
-            identical &= len({cell.measurements[seed] for cell in cells}) == 1
-    return tuple(sum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)), used_settings, identical
+    settings = [setting for setting in corners[0] if all(setting in corner for corner in corners)]
+    rows = np.array([[corner[setting] for setting in settings] for corner in corners], dtype=np.int64)
+    differences = np.tensordot(signs, table.test[rows], 1)  # (settings, seeds), NaN if a run is missing
+    compared = ~np.isnan(differences)
+    numbers = table.measurements[rows]
+    identical = bool((numbers == numbers[0]).all(axis=0)[compared].all())
+    per_seed = compared.sum(axis=0)
+    sums = np.where(compared, differences, 0.0).sum(axis=0)
+    found = per_seed > 0
+    return tuple((sums[found] / per_seed[found]).tolist()), int(compared.any(axis=1).sum()), identical
 
 
 def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast]:
