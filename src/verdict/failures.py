@@ -9,7 +9,7 @@ import pandas as pd
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.verdict.accuracies import level_order
-from src.verdict.statistics import accuracy_sd
+from src.verdict.statistics import accuracy_sd, fisher_exact
 from src.wording import counted, joined
 
 MAX_LEVELS = 12
@@ -77,13 +77,10 @@ def count_failures(settings: pd.DataFrame, failed: Sequence[bool], factors: Sequ
 
 def failure_differences(counts: Sequence[FailureCount], alpha: float) -> list[FailureDifference]:
     """Return the pairs of levels whose shares of failed runs differ significantly (Bonferroni over all pairs)."""
-    from scipy import stats  # takes 0.7 s to import, and most sweeps have no failed run
-
     pairs = [pair for pair in combinations(counts, 2) if pair[0].factor == pair[1].factor]
     found = []
     for first, second in pairs:
-        table = [[count.failed, count.runs - count.failed] for count in (first, second)]
-        p = float(stats.fisher_exact(table).pvalue)
+        p = fisher_exact((first.failed, first.runs), (second.failed, second.runs))
         if p < alpha / len(pairs):
             more, less = sorted((first, second), key=lambda count: -count.failed / count.runs)
             found.append(FailureDifference(more, less, p))

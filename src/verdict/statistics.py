@@ -87,6 +87,19 @@ def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
     return p
 
 
+def fisher_exact(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Fisher's exact test (1935): the two-sided p value of "both groups have the same share".
+
+    A group is the number of its members that have the property, and the number of all its members.
+    """
+    (have, members), (others_have, others) = first, second
+    total = have + others_have
+    possible = np.arange(max(0, total - others), min(total, members) + 1)  # what `have` can be
+    log_p = -sum(special.betaln(k + 1, n - k + 1) for k, n in ((possible, members), (total - possible, others)))
+    p = np.exp(log_p - special.logsumexp(log_p))
+    return min(1.0, float(p[p <= p[possible == have] * (1 + 1e-7)].sum()))
+
+
 def holm(p: Floats) -> Floats:
     """Correct p values (N,) by Holm's step-down method (1979) to limit the chance of any false positive to alpha."""
     order = np.argsort(p, kind="stable")
