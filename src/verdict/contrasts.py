@@ -46,7 +46,7 @@ class Contrast:
     @property
     def difference(self) -> float:
         """The mean difference over seeds, first minus second."""
-        return float(np.mean(self.differences))
+        return sum(self.differences) / self.n
 
     @property
     def n(self) -> int:
@@ -56,7 +56,8 @@ class Contrast:
     @property
     def sd(self) -> float:
         """The standard deviation of the differences over seeds; needs two seeds."""
-        return max(float(np.std(self.differences, ddof=1)), self.least_sd)
+        mean = self.difference
+        return max(math.sqrt(sum((value - mean) ** 2 for value in self.differences) / (self.n - 1)), self.least_sd)
 
     @property
     def outcome(self) -> str:
