@@ -8,7 +8,7 @@ from scipy import special
 
 from src.verdict.accuracies import Accuracies, mean_differences
 from src.verdict.points import points_text
-from src.verdict.statistics import rounding_sd
+from src.verdict.statistics import Bools, rounding_sd
 from src.wording import counted, joined
 
 MAX_NAMED = 4  # cells that a sentence names
@@ -104,11 +104,14 @@ def find_best(table: Accuracies, alpha: float, equal_within: float) -> Best:
     )
 
 
-def _rows_agree(table: Accuracies) -> np.ndarray:
+def _rows_agree(table: Accuracies) -> Bools:
     """Whether two cells gave bit-identical metrics with every common seed, for every two cells (cells, cells)."""
     numbers = table.measurements
-    rows = [((numbers == row) | (numbers < 0) | (row < 0)).all(axis=1) for row in numbers]
-    return np.array(rows, dtype=bool).reshape(len(numbers), len(numbers))
+    agree = np.zeros((len(numbers), len(numbers)), dtype=bool)
+    for cell, row in enumerate(numbers):
+        common = (numbers >= 0) & (row >= 0)
+        agree[cell] = common.any(axis=1) & ((numbers == row) | ~common).all(axis=1)
+    return agree
 
 
 @dataclass(frozen=True)
