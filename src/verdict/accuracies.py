@@ -60,6 +60,12 @@ class Accuracies:
         cells, levels = tuple(self.cells[row] for row in chosen), tuple(self.levels[row] for row in chosen)
         return replace(self, cells=cells, levels=levels, **arrays)
 
+    def only_varying(self, factors: Sequence[str]) -> tuple["Accuracies", list[str]]:
+        """Return the table and the factors without those that have one value, such as the dataset."""
+        kept = [k for k in range(len(factors)) if len({levels[k] for levels in self.levels}) > 1]
+        levels = tuple(tuple(of_cell[k] for k in kept) for of_cell in self.levels)
+        return replace(self, levels=levels), [factors[k] for k in kept]
+
 
 def accuracies_by_dataset(results: Results, factors: Sequence[str], runs: pd.DataFrame) -> list[Accuracies]:
     """Return the accuracies of some rows of `results.runs`, one object per dataset, ordered by the dataset's name."""

@@ -57,6 +57,7 @@ def compare_methods(
 def _compare_on_dataset(
     table: Accuracies, factors: Sequence[str], level: float, equal_within: float
 ) -> tuple[list[Contrast], list[Contrast], list[Best]]:
+    table, factors = table.only_varying(factors)
     contrasts = factor_contrasts(table, factors, equal_within)
     if not forms_grid(table, factors, contrasts) and len(table.cells) <= MAX_PAIRED_LEVELS:
         # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
