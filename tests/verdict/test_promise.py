@@ -69,7 +69,7 @@ def most_failures(counts, alpha):
     ],
 )
 def test_a_planted_mistake_makes_sweeps_false(monkeypatch, design, module, name, mistake, kind):
-    """Without Bonferroni, with the wrong sign, with intervals about too small a difference, with the best-looking cell as the best."""
+    """No correction, a wrong sign, differences that are too small, the best-looking cell as the best."""
     monkeypatch.setattr(module, name, mistake)
     assert false_sweeps(DESIGNS[design], kind) > MOST_FALSE
 

@@ -133,7 +133,7 @@ def test_the_range_of_a_standard_deviation_is_chi_squares(n):
     assert low == pytest.approx(0.5 * ((n - 1) / stats.chi2.isf(0.1, n - 1)) ** 0.5)
     assert high == pytest.approx(0.5 * ((n - 1) / stats.chi2.ppf(0.1, n - 1)) ** 0.5)
     samples = np.random.default_rng(0).standard_normal((20_000, n)).std(axis=1, ddof=1)
-    held = [low <= 1 <= high for low, high in map(lambda sd: sd_range(sd, n), samples[:4000])]
+    held = [low <= 1 <= high for low, high in (sd_range(sd, n) for sd in samples[:4000])]
     assert np.mean(held) == pytest.approx(0.8, abs=0.02)
 
 
