@@ -8,7 +8,7 @@ from scipy import special
 
 from src.verdict.accuracies import Accuracies, mean_differences
 from src.verdict.points import points_text
-from src.verdict.statistics import Bools, rounding_sd
+from src.verdict.statistics import Bools, Floats, rounding_sd
 from src.wording import counted, joined
 
 MAX_NAMED = 4  # cells that a sentence names
@@ -20,8 +20,9 @@ class Best:
 
     A cell is ruled out if another cell is better by a one-sided t test over common seeds.  With k cells each test has
     the level `alpha` / (k - 1), so the best cell is ruled out in at most `alpha` of all sweeps (Hsu 1984): only the
-    k - 1 tests against it matter, however it is found.  A single remaining cell has beaten every other cell, so no cell
-    is as good, except in at most `alpha` k / (k - 1) of sweeps in which two cells are equally good.
+    k - 1 tests against it matter, however it is found.  A cell that is better than every other cell at the level
+    `alpha` / 2 is the only candidate.  This is most often false if two cells are equally good and all others are far
+    behind, and then in `alpha` of all sweeps (Gutmann and Maymin 1987); it needs no correction for the number of cells.
     """
 
     dataset: str
@@ -70,21 +71,34 @@ def _others_text(others: int) -> str:
     return "the other cell" if others == 1 else f"all {counted(others, 'other cell')}"
 
 
-def find_best(table: Accuracies, alpha: float, equal_within: float) -> Best:
-    """Return the cells that may be the best of the cells with the same test images; every cell needs two seeds."""
+def find_best(table: Accuracies, alpha: float, equal_within: float, paired: bool = False) -> Best:
+    """Return the cells that may be the best of the cells with the same test images; every cell needs two seeds.
+
+    `paired`: contrasts compare every two cells, with the same tests; then no cell is named by the test at `alpha` / 2.
+    """
     n, mean, sd = mean_differences(table.test)
     comparable = n > 1
     np.fill_diagonal(comparable, False)
     error = np.maximum(sd, rounding_sd(table.images)) / np.sqrt(np.maximum(n, 1))
-    level = alpha / max(len(table.cells) - 1, 1)
-    margin = -special.stdtrit(np.maximum(n - 1, 1), level) * error  # the row is better than the column if mean > margin
     identical = _rows_agree(table)
-    better = comparable & (mean > margin) & ~identical
-    may_be_best = ~better.any(axis=0)
+
+    def margin(level: float) -> Floats:
+        limits: Floats = -special.stdtrit(np.maximum(n - 1, 1), level) * error
+        return limits
+
+    def better(level: float) -> Bools:
+        """Whether the row's cell is better than the column's."""
+        return comparable & ~identical & (mean > margin(level))
+
+    level = alpha / max(len(table.cells) - 1, 1)
+    may_be_best = ~better(level).any(axis=0)
+    alone = better(alpha / 2).sum(axis=1) == len(table.cells) - 1
+    if alone.any() and not paired:
+        may_be_best = alone
     if not may_be_best.any():  # possible only if the pairs of cells have different seeds
         may_be_best[:] = True
     # The best cell is a candidate, so no cell is further behind it than behind the best-looking candidate.
-    lead = np.where(comparable & ~identical, mean + margin, np.where(identical, 0.0, 1.0))
+    lead = np.where(comparable & ~identical, mean + margin(level), np.where(identical, 0.0, 1.0))
     np.fill_diagonal(lead, 0.0)
     behind = np.maximum(lead[may_be_best].max(axis=0), 0.0)
     order = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))

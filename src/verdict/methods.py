@@ -68,8 +68,10 @@ def _compare_on_dataset(
     significant = [item for item in tested if item.outcome == "better"]
     contrasts = with_intervals(contrasts, effects_share * level)
     contrasts = _split_by_interactions(contrasts, significant, table, factors)
-    best = [find_best(table, best_share * level, equal_within)] if len(table.cells) > 1 else []
-    return contrasts, significant, best
+    if len(table.cells) < 2:
+        return contrasts, significant, []
+    paired = len(factors) == 1 and len(table.cells) <= MAX_PAIRED_LEVELS
+    return contrasts, significant, [find_best(table, best_share * level, equal_within, paired)]
 
 
 def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:

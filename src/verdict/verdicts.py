@@ -74,7 +74,9 @@ def judge(
     learned, no_method_learned = _learned(results, largest_class or {})
     runs = results.runs[learned]
     failed = [*(~learned).tolist(), *([True] * len(results.failed))]
-    settings = pd.concat([results.runs, pd.DataFrame([dict(settings) for settings in results.failed])], ignore_index=True)
+    settings = pd.concat(
+        [results.runs, pd.DataFrame([dict(settings) for settings in results.failed])], ignore_index=True
+    )
     counts = count_failures(settings, failed, factors) if any(failed) else []
     tables = accuracies_by_dataset(results, factors, runs)
     verdicts = Verdicts(

@@ -6,10 +6,12 @@ from src.verdict.best import find_best, tuned_levels
 from src.verdict.methods import Promise, compare_methods
 from tests.verdict.made_up import accuracies_of
 
+STEPS = (0.0015, 0.005)  # between the means of made-up cells
 
-def grid_of(seed, cells=5, seeds=6, spread=0.002, lost=0):
+
+def grid_of(seed, cells=5, seeds=6, spread=0.002, lost=0, step=0.0015):
     generator = np.random.default_rng(seed)
-    values = 0.9 + 0.0015 * np.arange(cells)[:, None] + generator.normal(0, spread, (cells, seeds))
+    values = 0.9 + step * np.arange(cells)[:, None] + generator.normal(0, spread, (cells, seeds))
     values.ravel()[generator.choice(values.size, lost, replace=False)] = np.nan
     return {(f"m{cell}", 0.0): row for cell, row in enumerate(values)}
 
@@ -19,9 +21,8 @@ def common(first, second):
     return first[both], second[both]
 
 
-def beaten_by(grid, alpha):
-    """For each cell, the cells that are better by scipy's one-sided paired t test at `alpha` / (k - 1)."""
-    level = alpha / (len(grid) - 1)
+def beaten_by(grid, level):
+    """For each cell, the cells that are better by scipy's one-sided paired t test."""
     tests = {
         (one, other): stats.ttest_rel(*common(grid[one], grid[other]), alternative="greater").pvalue < level
         for one in grid
@@ -31,21 +32,38 @@ def beaten_by(grid, alpha):
     return {cell: [one for one, other in tests if other == cell and tests[one, other]] for cell in grid}
 
 
+def names(cells):
+    return {" ".join(map(str, levels)) for levels in cells}
+
+
+def not_ruled_out(grid, alpha):
+    return names(cell for cell, better in beaten_by(grid, alpha / (len(grid) - 1)).items() if not better)
+
+
+def better_than_all(grid, alpha):
+    better = beaten_by(grid, alpha / 2)
+    return names(cell for cell in grid if all(cell in better[other] for other in grid if other != cell))
+
+
+@pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("lost", [0, 4])
+@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("seed", range(8))
-def test_a_cell_may_be_the_best_if_no_other_is_better_by_a_one_sided_test(seed, lost):
-    grid = grid_of(seed, lost=lost)
-    best = find_best(accuracies_of(grid), 0.05, 0.001)
-    expected = {" ".join(map(str, levels)) for levels, better in beaten_by(grid, 0.05).items() if not better}
-    assert set(best.candidates) == expected
-    assert set(best.cells) == {" ".join(map(str, levels)) for levels in grid}
+def test_a_cell_may_be_the_best_if_no_other_is_better_by_a_one_sided_test(seed, step, lost, paired):
+    grid = grid_of(seed, lost=lost, step=step)
+    best = find_best(accuracies_of(grid), 0.05, 0.001, paired)
+    expected = not_ruled_out(grid, 0.05)
+    assert set(best.candidates) == (expected if paired else better_than_all(grid, 0.05) or expected)
+    assert set(best.cells) == names(grid)
 
 
-def test_the_made_up_grids_rule_out_some_cells_and_not_others():
+def test_the_made_up_grids_rule_out_some_cells_and_name_some_as_better_than_all():
     """Otherwise the test above would show nothing."""
-    remaining = [sum(not better for better in beaten_by(grid_of(seed), 0.05).values()) for seed in range(8)]
-    assert min(remaining) < 3
-    assert max(remaining) > 3
+    grids = [grid_of(seed, step=step) for seed in range(8) for step in STEPS]
+    remaining = [len(not_ruled_out(grid, 0.05)) for grid in grids]
+    alone = [len(better_than_all(grid, 0.05)) for grid in grids]
+    assert (min(remaining), max(remaining), min(alone), max(alone)) == (1, 5, 0, 1)
+    assert any(several > single == 1 for several, single in zip(remaining, alone, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(8))

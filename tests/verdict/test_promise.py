@@ -47,8 +47,8 @@ def nearer_to_zero(mean, sd, n, alpha):
     return contrasts_interval(mean / 3, sd, n, alpha)
 
 
-def highest_mean(table, alpha, equal_within):
-    found = best.find_best(table, alpha, equal_within)
+def highest_mean(table, *options):
+    found = best.find_best(table, *options)
     return replace(found, candidates=(table.cells[int(np.argmax(table.means))],))
 
 
