@@ -182,12 +182,11 @@ def _contrasts(
         return
     if len(positions) > 1 and math.prod(map(len, pairs)) > MAX_INTERACTIONS:
         return
-    by_level = rows_by_level(table, positions)
+    first_and_second = [tuple(zip(*pair, strict=True)) for pair in product(*pairs)]
+    found = zip(first_and_second, *_differences_by_seed(table, positions, first_and_second), strict=True)
     names = [short_name(path, factors) for path in factors]
     others = tuple(name for k, name in enumerate(names) if k not in positions)
-    for pair in product(*pairs):
-        first, second = zip(*pair, strict=True)
-        differences, settings, identical = _differences_by_seed(table, by_level, first, second)
+    for (first, second), differences, settings, identical in found:
         if differences:
             yield Contrast(
                 factor=" x ".join(names[k] for k in positions),
@@ -204,24 +203,36 @@ def _contrasts(
 
 
 def _differences_by_seed(
-    table: Accuracies, by_level: Mapping[Levels, Mapping[Levels, int]], first: Levels, second: Levels
-) -> tuple[tuple[float, ...], int, bool]:
-    """Return one difference per seed, the number of settings, and whether all runs of a seed agree to the bit.
+    table: Accuracies, positions: tuple[int, ...], pairs: Sequence[tuple[Levels, Levels]]
+) -> tuple[list[tuple[float, ...]], list[int], list[bool]]:
+    """Return for each pair of levels: one difference per seed, the number of settings, and whether all runs agree.
 
-    A difference adds the accuracies of all combinations of the levels, with a factor of -1 per level of `second`.
+    A difference adds the accuracies of all combinations of the levels, with a factor of -1 per level of the second.
+    Runs agree if all that are compared have bit-identical metrics.
     """
-    corners = [by_level.get(corner, {}) for corner in product(*zip(first, second, strict=True))]
-    signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(first))]
-    settings = [setting for setting in corners[0] if all(setting in corner for corner in corners)]
-    rows = np.array([[corner[setting] for setting in settings] for corner in corners], dtype=np.int64)
-    differences = np.tensordot(signs, table.test[rows], 1)  # (settings, seeds), NaN if a run is missing
+    if not pairs:
+        return [], [], []
+    by_level = rows_by_level(table, positions)
+    settings = {setting for rows in by_level.values() for setting in rows}
+    rows = np.array(  # (pairs, corners, settings), -1 if there is no such cell
+        [
+            [
+                [by_level.get(corner, {}).get(setting, -1) for setting in settings]
+                for corner in product(*zip(*pair, strict=True))
+            ]
+            for pair in pairs
+        ]
+    )
+    signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(positions))]
+    test = np.vstack([table.test, np.full(len(table.seeds), np.nan)])[rows]
+    numbers = np.vstack([table.measurements, np.full(len(table.seeds), -1)])[rows]
+    differences = np.tensordot(test, signs, (1, 0))  # (pairs, settings, seeds), NaN if a run is missing
     compared = ~np.isnan(differences)
-    numbers = table.measurements[rows]
-    identical = bool((numbers == numbers[0]).all(axis=0)[compared].all())
-    per_seed = compared.sum(axis=0)
-    sums = np.where(compared, differences, 0.0).sum(axis=0)
-    found = per_seed > 0
-    return tuple((sums[found] / per_seed[found]).tolist()), int(compared.any(axis=1).sum()), identical
+    identical = ((numbers == numbers[:, :1]).all(axis=1) | ~compared).all(axis=(1, 2))
+    per_seed = compared.sum(axis=1)
+    means = np.where(compared, differences, 0.0).sum(axis=1) / np.maximum(per_seed, 1)
+    by_pair = [tuple(row[found].tolist()) for row, found in zip(means, per_seed > 0, strict=True)]
+    return by_pair, compared.any(axis=2).sum(axis=1).tolist(), identical.tolist()
 
 
 def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast]:
