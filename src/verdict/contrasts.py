@@ -1,7 +1,7 @@
 """Compares the levels of each factor, such as the norms, averaged over the settings of all other factors."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
