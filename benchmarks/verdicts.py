@@ -10,7 +10,6 @@ python -m benchmarks.verdicts --sweeps 200 --markdown   a short run, as a table 
 
 import argparse
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,22 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.made_up_sweeps import (
-    EFFECTS,
-    SPREADS,
-    Design,
-    MadeUpSweep,
-    Statements,
-    as_results,
-    compare,
-    false_statements,
-    make_up,
-)
+from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
+from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
 from benchmarks.peers import PEERS
 from src.verdict.advice import advise
 from src.verdict.methods import Promise
 from src.verdict.statistics import ALPHA
-from src.verdict.verdicts import judge
 
 SHAPES = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
 SEEDS = (2, 3, 5, 10)
@@ -180,38 +169,35 @@ def peer_rows(sweeps: int) -> Iterator[Row]:
             yield Row("other procedures, equal methods", name, "6", str(seeds), sweeps, found, {})
 
 
-def check_against_judge(designs: Sequence[Design]) -> None:
-    """Raise AssertionError if `judge` says anything else about the runs' frames than the simulation counts."""
-    generator = np.random.default_rng(3)
-    for design in designs:
-        sweep = make_up(design, generator)
-        said, found = compare(sweep, FIXED), judge([], as_results(sweep), {})
-        for expected, actual in (
-            (said.contrasts, found.contrasts),
-            (said.interactions, found.interactions),
-            (said.best, found.best),
-            (said.failures, found.failure_differences),
-        ):
-            assert _rounded(repr([*expected])) == _rounded(repr([*actual])), (design, expected, actual)
-
-
-def _rounded(text: str) -> str:
-    """Round all numbers in a text: sums of the same numbers can differ in their last bits."""
-    return re.sub(r"\d+\.\d+(e-\d+)?", lambda number: f"{float(number[0]):.9f}", text)
-
-
 GROUPS = (null_rows, varied_rows, different_rows, look_rows, peer_rows)
 
 
-def table_of(rows: Sequence[Row]) -> list[list[str]]:
-    """Arrange the shares in percent: a line per condition and shape, a column per number of seeds."""
-    columns = list(dict.fromkeys(row.seeds for row in rows))
-    lines: dict[tuple[str, str, str], dict[str, str]] = {}
-    for row in rows:
-        mark = "*" if row.too_often else ""
-        lines.setdefault((row.group, row.condition, row.shape), {})[row.seeds] = f"{100 * row.false:.1f}{mark}"
-    head = ["", "condition", "cells", *(f"{name} seeds" if name.isdigit() else name for name in columns)]
-    return [head, *([*key, *(shares.get(name, "") for name in columns)] for key, shares in lines.items())]
+def tables_of(rows: Sequence[Row], markdown: bool) -> str:
+    """Return a table per group: a line per condition and shape, a column per number of seeds, shares in percent."""
+    tables = []
+    for group in dict.fromkeys(row.group for row in rows):
+        of_group = [row for row in rows if row.group == group]
+        columns = list(dict.fromkeys(row.seeds for row in of_group))
+        lines: dict[tuple[str, str], dict[str, str]] = {}
+        for row in of_group:
+            mark = "*" if row.too_often else ""
+            lines.setdefault((row.condition, row.shape), {})[row.seeds] = f"{100 * row.false:.1f}{mark}"
+        head = [group, "cells", *(f"{name} seeds" if name.isdigit() else name for name in columns)]
+        cells = [[*key, *(shares.get(name, "") for name in columns)] for key, shares in lines.items()]
+        tables.append(_markdown([head, *cells]) if markdown else _aligned([head, *cells]))
+    return "\n\n".join(tables)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *others = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, f"|{' --- |' * len(lines[0])}", *others])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def main() -> None:
@@ -229,11 +215,7 @@ def main() -> None:
     for group in GROUPS:
         if not arguments.groups or _group_name(group) in arguments.groups:
             rows += group(arguments.sweeps)
-    for line in table_of(rows):
-        if arguments.markdown:
-            print(f"| {' | '.join(line)} |")
-        else:
-            print(f"{line[0]:<31} {line[1]:<54} {line[2]:<10}" + "".join(f"{text:>15}" for text in line[3:]))
+    print(tables_of(rows, arguments.markdown))
     limit = 100 * (ALPHA + 2 * rows[0].error)
     minutes = (time.monotonic() - started) / 60
     print(f"\n% of {arguments.sweeps:,} sweeps with a false statement; * above {limit:.2f} %; {minutes:.0f} minutes")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import made_up_sweeps, verdicts
-from benchmarks.made_up_sweeps import Design, compare, make_up, true_accuracies, true_difference
+from benchmarks import false_statements, verdicts
+from benchmarks.false_statements import check_against_judge, compare, true_difference
+from benchmarks.made_up_sweeps import Design, make_up, true_accuracies
 from src.verdict import best, contrasts, failures, methods
 from src.verdict.methods import Promise
 
@@ -65,7 +66,7 @@ def most_failures(counts, alpha):
         ("margin", contrasts, "t_interval", nearer_to_zero, "equal"),
         ("ties", methods, "find_best", highest_mean, "best"),
         ("ties", methods, "find_best", highest_mean, "tuned"),
-        ("failed", made_up_sweeps, "failure_differences", most_failures, "failure"),
+        ("failed", false_statements, "failure_differences", most_failures, "failure"),
     ],
 )
 def test_a_planted_mistake_makes_sweeps_false(monkeypatch, design, module, name, mistake, kind):
@@ -86,7 +87,7 @@ def test_a_planted_mistake_makes_sweeps_false(monkeypatch, design, module, name,
     ],
 )
 def test_the_simulation_counts_what_judge_says(design):
-    verdicts.check_against_judge([design] * 3)
+    check_against_judge([design] * 3)
 
 
 def test_the_truth_about_a_contrast_is_the_mean_over_the_settings_that_have_a_common_seed():
