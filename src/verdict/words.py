@@ -55,12 +55,14 @@ def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
     if decided:
         texts = [item.words.rpartition(" (")[0] for item in decided]  # the line names the number of seeds once
         return "; ".join(shorten(texts, MAX_DECIDED, "{:,} more differences in the report"))
-    if verdicts.contrasts and not verdicts.open_contrasts:
-        return f"no method is better than another by more than {points_text(verdicts.promise.equal_within)} points"
-    if verdicts.contrasts:
-        names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
+    if not verdicts.contrasts:
+        return "no single setting is compared"
+    names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
+    if verdicts.open_contrasts:
         return f"no difference between levels of {names} is significant" if names != CELL else "no two cells differ"
-    return "no single setting is compared"
+    # Levels, not methods: two methods that differ in several factors may differ by more.
+    pair = "two cells" if names == CELL else f"two levels of {names}"
+    return f"no {pair} differ by more than {points_text(verdicts.promise.equal_within)} points"
 
 
 def _questions_text(contrasts: Sequence[Contrast]) -> str:

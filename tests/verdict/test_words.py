@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,16 @@ def test_the_margin_is_named_where_methods_are_called_equal():
     results = results_of({("bn", 0.0): base, ("gn", 0.0): other})
     text = " ".join(answer_lines(judge([], results, {}, Promise(equal_within=0.002))))
     assert "Equal within 0.20 points: bn vs gn" in text
+
+
+def test_equal_levels_are_not_said_to_make_all_methods_equal():
+    """Each factor makes a difference below the margin, but both together exceed it."""
+    noise = np.random.default_rng(0).normal(0, 0.0002, (4, 20))
+    effects = {("bn", 0.0): 0, ("bn", 1e-5): 8e-4, ("gn", 0.0): 8e-4, ("gn", 1e-5): 16e-4}
+    test = {levels: 0.98 + effect + row for (levels, effect), row in zip(effects.items(), noise, strict=True)}
+    margin = Promise(equal_within=0.0012)
+    verdicts = judge([], results_of(test), {}, margin)
+    verdicts = replace(verdicts, contrasts=tuple(replace(item, low=-0.001, high=0.001) for item in verdicts.contrasts))
+    first = answer_lines(verdicts)[0]
+    assert "no two levels of norm and l1 differ by more than 0.12 points" in first
+    assert "method" not in first
