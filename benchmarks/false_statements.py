@@ -84,14 +84,15 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
             continue
         if held and levels[factors.index(held[0])] != held[1]:
             continue
-        signed_rows = []
+        corners, signs = [], []
         for choice in product((0, 1), repeat=len(positions)):
             corner = list(levels)
             for k, pair, side in zip(positions, ends, choice, strict=True):
                 corner[k] = pair[side]
-            signed_rows.append((rows.get(tuple(corner)), (-1) ** sum(choice)))
-        if all(row is not None for row, _ in signed_rows) and tested[[row for row, _ in signed_rows]].all(axis=0).any():
-            differences.append(sum(sign * float(sweep.truth[row]) for row, sign in signed_rows if row is not None))
+            corners.append(rows.get(tuple(corner), -1))
+            signs.append((-1) ** sum(choice))
+        if min(corners) >= 0 and tested[corners].all(axis=0).any():
+            differences.append(float(np.dot(signs, sweep.truth[corners])))
     return float(np.mean(differences))
 
 
@@ -105,10 +106,10 @@ def _false_about_best(sweep: MadeUpSweep, best: Best) -> Iterator[str]:
         yield "equal"
     if any(truth[cell] < most - behind - 1e-9 for cell, behind in best.behind.items()):
         yield "interval"
+    of_cells = list(zip(sweep.table.cells, sweep.table.levels, strict=True))
     for position in range(len(sweep.design.shape)):
-        cells: dict[str, list[str]] = {}
-        for cell, levels in zip(sweep.table.cells, sweep.table.levels, strict=True):
-            cells.setdefault(format_value(levels[position]), []).append(cell)
+        named = [(format_value(levels[position]), cell) for cell, levels in of_cells]
+        cells = {level: [cell for other, cell in named if other == level] for level, _ in named}
         found = {row.level for row in tuned_levels(best, cells, sweep.table) if row.may_be_best}
         true = {level for level, of_level in cells.items() if leaders.intersection(of_level)}
         if not found & true or (len(found) == 1 and len(true) > 1):

@@ -53,7 +53,8 @@ def _violation(first: Floats, second: Floats) -> Floats:
     squares = difference**2
     total = squares.sum(axis=-1)
     below: Floats = np.where(difference < 0, squares, 0.0).sum(axis=-1)
-    return np.divide(below, total, out=np.full_like(total, 0.5), where=total > 0)
+    violation: Floats = np.divide(below, total, out=np.full_like(total, 0.5), where=total > 0)
+    return violation
 
 
 def _resampled(accuracies: Floats, generator: np.random.Generator) -> Floats:

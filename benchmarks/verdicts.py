@@ -25,7 +25,7 @@ from src.verdict.advice import advise
 from src.verdict.methods import Promise
 from src.verdict.statistics import ALPHA
 
-SHAPES = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
+SHAPES: tuple[tuple[int, ...], ...] = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
 SEEDS = (2, 3, 5, 10)
 FIXED = Promise()  # the first look at a fixed design
 PLANNED_LOOKS = ((5, 0.0021), (10, 0.0134), (20, 0.0408))  # seeds and levels of `seeds=auto`
@@ -119,7 +119,7 @@ def varied_rows(sweeps: int) -> Iterator[Row]:
     """Equal methods: runs that fail, a skewed spread, effects that all runs of a seed share, and validation images."""
     for seeds in SEEDS[1:]:
         base = Design(seeds=seeds)
-        for shape in ((2,), (3, 2)):
+        for shape in SHAPES[:3]:
             yield measure("equal methods", SPREADS[-1], replace(base, shape=shape, spread=SPREADS[-1]), sweeps)
         for shared_sd in (0.0, 0.003):
             condition = f"shared effect of a seed {shared_sd * 100:g} points"
@@ -129,15 +129,16 @@ def varied_rows(sweeps: int) -> Iterator[Row]:
             yield measure("equal methods", condition, replace(base, correlation=correlation), sweeps)
         for failed in (0.05, 0.2):
             for failure in ("missing", "collapsed", "by seed"):
-                for shape in ((3, 2), (3, 3, 2)):
+                for shape in SHAPES[2::2]:
                     design = replace(base, shape=shape, failed=failed, failure=failure)
                     yield measure("failed runs", f"{100 * failed:g} % {failure}", design, sweeps)
 
 
 def different_rows(sweeps: int) -> Iterator[Row]:
     """Methods that differ."""
+    shapes: tuple[tuple[int, ...], ...] = ((6,), (3, 2), (3, 3, 2))
     for effect in EFFECTS[1:]:
-        for shape in ((6,), (3, 2), (3, 3, 2)):
+        for shape in shapes:
             if len(shape) == 1 and ("crossing" in effect or "two levels" in effect):
                 continue
             for seeds in (5, 10) if len(shape) > 2 else (*SEEDS[1:], 20):

@@ -1,6 +1,6 @@
 """Finds the cells that may be the best: multiple comparisons with the best (Hsu 1984)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +88,11 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, paired: bool
 
     def better(level: float) -> Bools:
         """Whether the row's cell is better than the column's."""
-        return comparable & ~identical & (mean > margin(level))
+        decided: Bools = comparable & ~identical & (mean > margin(level))
+        return decided
 
     level = alpha / max(len(table.cells) - 1, 1)
-    may_be_best = ~better(level).any(axis=0)
+    may_be_best: Bools = np.asarray(~better(level).any(axis=0))
     alone = better(alpha / 2).sum(axis=1) == len(table.cells) - 1
     if alone.any() and not paired:
         may_be_best = alone
@@ -141,7 +142,7 @@ class TunedLevel:
     may_be_best: bool  # whether the best cell may have this level
 
 
-def tuned_levels(best: Best, cells_by_level: dict[str, Sequence[str]], table: Accuracies) -> list[TunedLevel]:
+def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table: Accuracies) -> list[TunedLevel]:
     """Return each level with its best other settings, chosen by validation.
 
     `cells_by_level` lists the cells with each level.  If all cells that may be the best have one level, this level is

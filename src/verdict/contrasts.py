@@ -182,7 +182,7 @@ def _contrasts(
         return
     if len(positions) > 1 and math.prod(map(len, pairs)) > MAX_INTERACTIONS:
         return
-    first_and_second = [tuple(zip(*pair, strict=True)) for pair in product(*pairs)]
+    first_and_second = [(tuple(one for one, _ in pair), tuple(other for _, other in pair)) for pair in product(*pairs)]
     found = zip(first_and_second, *_differences_by_seed(table, positions, first_and_second), strict=True)
     names = [short_name(path, factors) for path in factors]
     others = tuple(name for k, name in enumerate(names) if k not in positions)
