@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import contingency_tables
 
-from src.errors.atlas import read_atlases, right_by_run
+from src.errors.atlas import read_atlases, correct_by_run
 from src.results.results import load_results
 from src.runs.sweep import Sweep
 from src.verdict.methods import Promise
@@ -26,7 +26,7 @@ ORDERS = (  # how the same grid can be typed: the order of norms, of penalties, 
 
 def judged(world, sweep, **options):
     results = load_results([sweep], world.multirun)
-    return judge([sweep], results, right_by_run(read_atlases(results)), **options)
+    return judge([sweep], results, correct_by_run(read_atlases(results)), **options)
 
 
 def finish(world, norm, l1, seed, wrong, val=0.9):
@@ -242,3 +242,11 @@ def test_a_single_cell_or_no_run_leaves_nothing_to_compare():
     alone = judge([], results_of({("bn", 0.0): [0.9, 0.91]}), {})
     assert (alone.contrasts, alone.best, alone.open) == ((), (), False)
     assert answer_lines(alone) == ["There is nothing to compare."]
+
+
+def test_a_job_that_diverged_is_counted(world):
+    jobs = [finish(world, norm, 0.0, seed, 5 + seed) for norm in ("bn", "gn") for seed in range(3)]
+    jobs.append(world.fail(world.configuration("gn", 3), "FAILED", "the loss is not finite"))
+    verdicts = judged(world, world.sweep(jobs))
+    assert (verdicts.failed, verdicts.runs) == (1, 7)
+    assert any("1 of 7 runs failed (gn: 1 of 4)" in line for line in answer_lines(verdicts))
