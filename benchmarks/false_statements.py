@@ -74,7 +74,7 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
         return float(sweep.truth[first] - sweep.truth[second])
     factors = [short_name(path, sweep.design.factors) for path in sweep.design.factors]
     positions = [factors.index(name) for name in contrast.factor.split(" x ")]
-    held = contrast.setting.split("=") if contrast.setting else None
+    held = [tuple(part.split("=")) for part in contrast.setting.split(", ") if part]
     rows = {tuple(map(format_value, levels)): row for row, levels in enumerate(sweep.table.levels)}
     ends = list(zip(contrast.first.split(", "), contrast.second.split(", "), strict=True))
     tested = ~np.isnan(sweep.table.test)
@@ -82,7 +82,7 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
     for levels in rows:
         if any(levels[k] != pair[0] for k, pair in zip(positions, ends, strict=True)):
             continue
-        if held and levels[factors.index(held[0])] != held[1]:
+        if any(levels[factors.index(factor)] != level for factor, level in held):
             continue
         corners, signs = [], []
         for choice in product((0, 1), repeat=len(positions)):

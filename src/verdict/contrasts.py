@@ -30,7 +30,7 @@ class Contrast:
     factor: str  # the factor's short name, such as `norm`, or `norm x l1` for an interaction
     first: str  # a level
     second: str  # another level
-    setting: str  # the level of another factor at which the contrast is made, such as `l1=1e-05`; empty for an average
+    setting: str  # levels of other factors at which the contrast is made, such as `l1=1e-05`; empty for an average
     averaged_over: tuple[str, ...]  # short names of the other factors
     settings: int  # number of settings over which the difference is averaged
     differences: tuple[float, ...]  # first minus second, one value per seed
@@ -88,8 +88,7 @@ class Contrast:
     def question(self) -> str:
         """The contrast without its result, such as `bn vs gn at l1=1e-05`."""
         first, second = self._labels
-        setting = f" at {self.setting}" if self.setting else ""
-        return f"{first} vs {second}{setting}{self._on_dataset}"
+        return f"{first} vs {second}{self._place}"
 
     @property
     def _labels(self) -> tuple[str, str]:
@@ -98,18 +97,18 @@ class Contrast:
         return prefix + self.first, prefix + self.second
 
     @property
-    def _on_dataset(self) -> str:
-        return f" on {self.dataset}" if self.dataset else ""
+    def _place(self) -> str:
+        """The setting and the dataset, such as ` at l1=1e-05 on mnist`; empty for an average on the only dataset."""
+        setting = f" at {self.setting}" if self.setting else ""
+        return f"{setting} on {self.dataset}" if self.dataset else setting
 
     @property
     def scope(self) -> str:
         """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
-        scope = self._on_dataset
-        if self.setting:
-            return f" at {self.setting}{scope}"
         if self.settings > 1:
-            return f"{scope}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
-        return f"{scope}, at one setting of {joined(self.averaged_over)}" if self.averaged_over else scope
+            return f"{self._place}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
+        others = f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else ""
+        return self._place + others
 
     @property
     def size(self) -> str:
@@ -154,16 +153,20 @@ def interactions(table: Accuracies, factors: Sequence[str], equal_within: float)
     return [item for positions in pairs for item in _contrasts(table, factors, positions, equal_within)]
 
 
-def contrasts_by_setting(table: Accuracies, factors: Sequence[str], contrast: Contrast, other: str) -> list[Contrast]:
-    """Return a contrast again, once at each level of another factor; `other` is the short name of that factor."""
+def contrasts_by_setting(
+    table: Accuracies, factors: Sequence[str], contrast: Contrast, others: Sequence[str]
+) -> list[Contrast]:
+    """Return a contrast again, once at each combination of the levels of other factors, given by their short names."""
     names = [short_name(path, factors) for path in factors]
-    position, held = names.index(contrast.factor), names.index(other)
+    held = [names.index(other) for other in others]
+    averaged_over = tuple(name for name in contrast.averaged_over if name not in others)
     parts = []
-    for level in _levels(table, held):
-        chosen = table.select(np.array([levels[held] == level for levels in table.levels]))
-        for item in _contrasts(chosen, factors, (position,), contrast.equal_within):
+    for levels in product(*(_levels(table, position) for position in held)):
+        chosen = table.select(np.array([tuple(row[k] for k in held) == levels for row in table.levels]))
+        setting = ", ".join(f"{other}={format_value(level)}" for other, level in zip(others, levels, strict=True))
+        for item in _contrasts(chosen, factors, (names.index(contrast.factor),), contrast.equal_within):
             if (item.first, item.second) == (contrast.first, contrast.second):
-                parts.append(replace(item, setting=f"{other}={format_value(level)}"))
+                parts.append(replace(item, setting=setting, averaged_over=averaged_over))
     return parts
 
 
@@ -178,9 +181,8 @@ def _contrasts(
     """Yield the contrasts of one factor, or the interactions of two factors."""
     levels = [_levels(table, position) for position in positions]
     pairs = [list(combinations(values, 2)) for values in levels]
-    if any(len(values) > MAX_LEVELS for values in levels):
-        return
-    if len(positions) > 1 and math.prod(map(len, pairs)) > MAX_INTERACTIONS:
+    most = MAX_INTERACTIONS if len(positions) > 1 else math.comb(MAX_LEVELS, 2)
+    if not 0 < math.prod(map(len, pairs)) <= most or max(map(len, levels)) > MAX_LEVELS:
         return
     first_and_second = [(tuple(one for one, _ in pair), tuple(other for _, other in pair)) for pair in product(*pairs)]
     found = zip(first_and_second, *_differences_by_seed(table, positions, first_and_second), strict=True)
@@ -210,8 +212,6 @@ def _differences_by_seed(
     A difference adds the accuracies of all combinations of the levels, with a factor of -1 per level of the second.
     Runs agree if all that are compared have bit-identical metrics.
     """
-    if not pairs:
-        return [], [], []
     by_level = rows_by_level(table, positions)
     settings = {setting for rows in by_level.values() for setting in rows}
     rows = np.array(  # (pairs, corners, settings), -1 if there is no such cell

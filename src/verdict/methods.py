@@ -90,12 +90,12 @@ def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> t
 def _split_by_interactions(
     contrasts: Sequence[Contrast], significant: Sequence[Contrast], table: Accuracies, factors: Sequence[str]
 ) -> list[Contrast]:
-    """Replace a contrast by one contrast per level of a factor with which it interacts; an average would mislead."""
+    """Replace a contrast by one per setting of the factors with which it interacts; an average would mislead."""
     split: list[Contrast] = []
     for contrast in contrasts:
-        others = [other for item in significant if (other := _other_factor(item, contrast))]
+        others = list(dict.fromkeys(other for item in significant if (other := _other_factor(item, contrast))))
         if others:
-            split += with_intervals(contrasts_by_setting(table, factors, contrast, others[0]), contrast.alpha)
+            split += with_intervals(contrasts_by_setting(table, factors, contrast, others), contrast.alpha)
         else:
             split.append(contrast)
     return split

@@ -159,6 +159,29 @@ def test_an_interaction_replaces_the_averages_by_effects_at_each_setting():
     assert "at l1=1e-05" in part.words
 
 
+def test_a_contrast_that_interacts_with_two_factors_is_split_by_both():
+    """Bn is better than gn where l1 and l2 are both 0, and equal to it elsewhere."""
+    generator = np.random.default_rng(3)
+    grid = {
+        (norm, l1, l2, width): 0.9 + 0.01 * (norm == "bn" and l1 == l2 == 0) + generator.normal(0, 0.0004, 10)
+        for norm in ("bn", "gn")
+        for l1 in (0, 1)
+        for l2 in (0, 1)
+        for width in (8, 16)
+    }
+    factors = ["norm.name", "reg.l1", "reg.l2", "model.width"]
+    contrasts, found, _ = compare_methods([accuracies_of(grid)], factors, Promise(level=0.04))
+    assert {item.factor for item in found} == {"norm x l1", "norm x l2", "l1 x l2"}
+    parts = {item.setting: item for item in contrasts if item.factor == "norm"}
+    assert set(parts) == {f"l1={l1}, l2={l2}" for l1 in (0, 1) for l2 in (0, 1)}
+    assert [setting for setting, item in parts.items() if item.outcome == "better"] == ["l1=0, l2=0"]
+    part = parts["l1=0, l2=0"]
+    means = [(grid[norm, 0, 0, 8] + grid[norm, 0, 0, 16]) / 2 for norm in ("bn", "gn")]
+    expected = stats.ttest_rel(*means).confidence_interval(1 - 0.55 * 0.04 / 4 / 4)  # 4 contrasts, 4 settings
+    assert (part.low, part.high) == pytest.approx(tuple(expected))
+    assert part.scope == " at l1=0, l2=0, averaged over width (2 settings)"
+
+
 def test_averages_stay_if_no_interaction_is_significant():
     contrasts, found, _ = compare_methods([accuracies_of(crossing(0.0))], FACTORS, Promise())
     assert not found

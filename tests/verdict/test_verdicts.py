@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import contingency_tables
 
-from src.errors.atlas import read_atlases, correct_by_run
+from src.errors.atlas import correct_by_run, read_atlases
 from src.results.results import load_results
 from src.runs.sweep import Sweep
 from src.verdict.methods import Promise
