@@ -181,7 +181,7 @@ def _contrasts(
     """Yield the contrasts of one factor, or the interactions of two factors."""
     levels = [_levels(table, position) for position in positions]
     pairs = [list(combinations(values, 2)) for values in levels]
-    most = MAX_INTERACTIONS if len(positions) > 1 else math.comb(MAX_LEVELS, 2)
+    most = MAX_INTERACTIONS if len(positions) > 1 else math.inf
     if not 0 < math.prod(map(len, pairs)) <= most or max(map(len, levels)) > MAX_LEVELS:
         return
     first_and_second = [(tuple(one for one, _ in pair), tuple(other for _, other in pair)) for pair in product(*pairs)]
