@@ -1,134 +1,231 @@
-"""Measures the rate of false verdicts and the coverage of the intervals, on simulated sweeps with known accuracies.
+"""Measures how often a comparison says anything false, on simulated sweeps with known accuracies.
 
-python -m benchmarks.verdicts                          1,000 sweeps of each kind: a few minutes on one core
-python -m benchmarks.verdicts --sweeps 100 --json verdicts.json
+A sweep counts as false if any of its statements about methods is false: a difference that does not exist or has the
+other sign, "equal" for methods that differ by the margin or more, an interaction that does not exist, a best cell that
+is not better than all others, candidates without a best cell, and levels that do not fail more often.
+
+python -m benchmarks.verdicts                           2,000 sweeps a row: about 15 minutes on one core
+python -m benchmarks.verdicts --sweeps 200 --markdown   a short run, as a table for README
 """
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from src.results.results import Results
-from src.verdict.verdicts import Verdicts, judge
+from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
+from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
+from benchmarks.peers import PEERS
+from src.verdict.advice import advise
+from src.verdict.methods import Promise
+from src.verdict.statistics import ALPHA
 
-IMAGES = 10_000
-CELLS = 6
-SEEDS = (3, 5, 10)
-ACCURACY = 0.99
-RUN_SD = 0.0007  # of a run around its cell's mean, as measured on MNIST
-SEED_SD = 0.0005  # of the effect that a seed has on all cells: same first weights, same order of images
-STEP = 0.0004  # between the true accuracies of neighbouring cells, in sweeps with differences
+SHAPES: tuple[tuple[int, ...], ...] = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
+SEEDS = (2, 3, 5, 10)
+FIXED = Promise()  # the first look at a fixed design
+PLANNED_LOOKS = ((5, 0.0021), (10, 0.0134), (20, 0.0408))  # seeds and levels of `seeds=auto`
+MOST_SEEDS = 80  # that advice is followed to
 
-Floats = npt.NDArray[np.float64]
+Procedure = Callable[[Design, np.random.Generator], Iterator[tuple[MadeUpSweep, Statements]]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A share of sweeps or intervals, with its standard error over sweeps."""
+    """A share of sweeps."""
 
-    quantity: str
-    seeds: int
+    group: str
+    condition: str
+    shape: str
+    seeds: str  # number of seeds, or the procedure that decides about it
     sweeps: int
-    share: float
-    error: float
+    false: float  # share of sweeps with a false statement
+    kinds: dict[str, float]  # the same share for each kind of statement; `interval`: an interval misses the truth
+
+    @property
+    def error(self) -> float:
+        """The standard error of `false` for a true share of 5 %."""
+        return float((ALPHA * (1 - ALPHA) / self.sweeps) ** 0.5)
+
+    @property
+    def too_often(self) -> bool:
+        """Whether the share is above 5 % and 2 standard errors."""
+        return self.false > ALPHA + 2 * self.error
 
 
-def make_results(accuracies: Floats) -> Results:
-    """Return runs with these test accuracies (cells, seeds), in the form that normlab reads from job folders."""
-    cells, seeds = accuracies.shape
-    names = [f"m{position}" for position in range(cells)]
-    runs = pd.DataFrame(
-        {
-            "run": [f"{name} s{seed}" for name in names for seed in range(seeds)],
-            "cell": np.repeat(names, seeds),
-            "seed": np.tile(np.arange(seeds), cells),
-            "norm.name": np.repeat(names, seeds),
-            "test/accuracy": accuracies.ravel(),
-            "dataset": "0" * 64,
-            "dataset_name": "mnist 00000000",
-            "environment": "",
-        }
+def one_look(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
+    """Compare a sweep of a fixed number of seeds."""
+    sweep = make_up(design, generator)
+    yield sweep, compare(sweep, FIXED)
+
+
+def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
+    """Train 5 seeds, and then what each comparison suggests, until it suggests nothing more."""
+    every = make_up(design, generator, MOST_SEEDS)
+    seeds, left, look = 5, ALPHA, 1
+    while seeds <= MOST_SEEDS:
+        level, next_level = 0.95 * left, 0.95 * 0.05 * left
+        sweep = every.first(seeds)
+        statements = compare(sweep, Promise(level, next_level, look))
+        yield sweep, statements
+        undecided = statements.undecided
+        advice = advise([], undecided, next_level / level, look) if undecided else None
+        if advice is None or not advice.note:  # the note says how certain a feasible number of seeds is
+            return
+        seeds, left, look = advice.seeds, 0.05 * left, look + 1
+
+
+def planned_looks(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
+    """Compare after each planned number of seeds, until every question is decided."""
+    every = make_up(design, generator, PLANNED_LOOKS[-1][0])
+    for look, (seeds, level) in enumerate(PLANNED_LOOKS, 1):
+        sweep = every.first(seeds)
+        statements = compare(sweep, Promise(level, level, look))
+        yield sweep, statements
+        if not statements.undecided and all(best.decided for best in statements.best):
+            return
+
+
+def measure(group: str, condition: str, design: Design, sweeps: int, procedure: Procedure = one_look) -> Row:
+    """Return the share of sweeps about which a procedure says anything false."""
+    seeds = str(design.seeds) if procedure is one_look else procedure.__name__.replace("_", " ")
+    generator = np.random.default_rng([1, *(group + condition + seeds + str(design)).encode()])
+    counts: Counter[str] = Counter()
+    for _ in range(sweeps):
+        kinds = {kind for sweep, said in procedure(design, generator) for kind in false_statements(sweep, said)}
+        counts.update([*kinds, *(["any"] if kinds - {"interval"} else [])])
+    shares = {kind: count / sweeps for kind, count in sorted(counts.items())}
+    return Row(group, condition, _shape_text(design.shape), seeds, sweeps, shares.pop("any", 0.0), shares)
+
+
+def _shape_text(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def null_rows(sweeps: int) -> Iterator[Row]:
+    """Equal methods: every shape with every symmetric spread and number of seeds."""
+    for spread in SPREADS[:-1]:
+        for shape in SHAPES:
+            for seeds in SEEDS:
+                design = Design(shape, seeds, spread=spread, shared_sd=0.0005)
+                yield measure("equal methods", spread, design, sweeps)
+
+
+def varied_rows(sweeps: int) -> Iterator[Row]:
+    """Equal methods: runs that fail, a skewed spread, effects that all runs of a seed share, and validation images."""
+    for seeds in SEEDS[1:]:
+        base = Design(seeds=seeds)
+        for shape in SHAPES[:3]:
+            yield measure("equal methods", SPREADS[-1], replace(base, shape=shape, spread=SPREADS[-1]), sweeps)
+        for shared_sd in (0.0, 0.003):
+            condition = f"shared effect of a seed {shared_sd * 100:g} points"
+            yield measure("equal methods", condition, replace(base, shared_sd=shared_sd), sweeps)
+        for correlation in (0.0, 0.9):
+            condition = f"validation correlated {correlation:g}"
+            yield measure("equal methods", condition, replace(base, correlation=correlation), sweeps)
+        for failed in (0.05, 0.2):
+            for failure in ("missing", "collapsed", "by seed"):
+                for shape in SHAPES[2::2]:
+                    design = replace(base, shape=shape, failed=failed, failure=failure)
+                    yield measure("failed runs", f"{100 * failed:g} % {failure}", design, sweeps)
+
+
+def different_rows(sweeps: int) -> Iterator[Row]:
+    """Methods that differ."""
+    shapes: tuple[tuple[int, ...], ...] = ((6,), (3, 2), (3, 3, 2))
+    for effect in EFFECTS[1:]:
+        for shape in shapes:
+            if len(shape) == 1 and ("crossing" in effect or "two levels" in effect):
+                continue
+            for seeds in (5, 10) if len(shape) > 2 else (*SEEDS[1:], 20):
+                yield measure("different methods", effect, Design(shape, seeds, effect), sweeps)
+    for effect in ("half of the cells 0.3 points better", "crossing, 0.2 points"):
+        for seeds in (*SEEDS[1:], 20):
+            design = Design((3, 2), seeds, effect, failed=0.2)
+            yield measure("different methods", f"{effect}, 20 % of runs missing", design, sweeps)
+
+
+def look_rows(sweeps: int) -> Iterator[Row]:
+    """The advice is obeyed to its end, or `seeds=auto` adds the planned seeds."""
+    for procedure in (advice_obeyed, planned_looks):
+        for shape in SHAPES:
+            yield measure("several looks", "equal methods", Design(shape), sweeps, procedure)
+        for effect in EFFECTS[1:7]:
+            yield measure("several looks", effect, Design((3, 2), effect=effect), sweeps, procedure)
+        for spread in SPREADS[1:]:
+            yield measure("several looks", f"equal methods, {spread}", Design(spread=spread), sweeps, procedure)
+
+
+def peer_rows(sweeps: int) -> Iterator[Row]:
+    """Other procedures on six equal methods."""
+    for name, peer in PEERS.items():
+        for seeds in SEEDS[1:]:
+            generator = np.random.default_rng([2, seeds])
+            made_up = (make_up(Design((6,), seeds), generator).table.test for _ in range(sweeps))
+            found = sum(peer(accuracies, generator) for accuracies in made_up) / sweeps
+            yield Row("other procedures, equal methods", name, "6", str(seeds), sweeps, found, {})
+
+
+GROUPS = (null_rows, varied_rows, different_rows, look_rows, peer_rows)
+
+
+def tables_of(rows: Sequence[Row], markdown: bool) -> str:
+    """Return a table per group: a line per condition and shape, a column per number of seeds, shares in percent."""
+    tables = []
+    for group in dict.fromkeys(row.group for row in rows):
+        of_group = [row for row in rows if row.group == group]
+        columns = list(dict.fromkeys(row.seeds for row in of_group))
+        lines: dict[tuple[str, str], dict[str, str]] = {}
+        for row in of_group:
+            mark = "*" if row.too_often else ""
+            lines.setdefault((row.condition, row.shape), {})[row.seeds] = f"{100 * row.false:.1f}{mark}"
+        head = [group, "cells", *(f"{name} seeds" if name.isdigit() else name for name in columns)]
+        cells = [[*key, *(shares.get(name, "") for name in columns)] for key, shares in lines.items()]
+        tables.append(_markdown([head, *cells]) if markdown else _aligned([head, *cells]))
+    return "\n\n".join(tables)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *others = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, f"|{' --- |' * len(lines[0])}", *others])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
-    return Results(runs, pd.DataFrame({"run": []}), ("norm.name",), {"0" * 64: {"test": IMAGES}}, {}, ())
-
-
-def by_seed(generator: np.random.Generator, seeds: int, means: Sequence[float]) -> Verdicts:
-    """Judge a sweep with accuracies that vary normally around the true means, rounded to whole images."""
-    runs = np.array(means)[:, None] + generator.normal(0, RUN_SD, (len(means), seeds))
-    runs += generator.normal(0, SEED_SD, seeds)
-    return judge([], make_results(np.round(runs * IMAGES) / IMAGES), {})
-
-
-def by_image(generator: np.random.Generator, run_sd: float) -> Verdicts:
-    """Judge a sweep of one seed; how often a network classifies an image correctly depends on the image."""
-    ease = generator.beta(0.99 * 0.5, 0.01 * 0.5, IMAGES)  # every network classifies most images correctly
-    accuracy = ease.mean() + generator.normal(0, run_sd, CELLS) if run_sd else np.full(CELLS, ease.mean())
-    chance = np.clip(1 - (1 - ease) * (1 - accuracy[:, None]) / (1 - ease.mean()), 0, 1)
-    right = generator.random((CELLS, IMAGES)) < chance
-    results = make_results(right.mean(axis=1)[:, None])
-    return judge([], results, dict(zip(results.runs["run"], right, strict=True)))
-
-
-def share(quantity: str, seeds: int, values: Sequence[float]) -> Row:
-    """Return the mean of one value per sweep, with its standard error."""
-    return Row(quantity, seeds, len(values), float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5))
-
-
-def false_verdicts(sweeps: int) -> list[Row]:
-    """Return the share of sweeps that report a significant difference although all methods are equally good."""
-    generator = np.random.default_rng(1)
-    rows = []
-    for seeds in SEEDS:
-        found = [_any(by_seed(generator, seeds, [ACCURACY] * CELLS)) for _ in range(sweeps)]
-        rows.append(share("any false verdict, paired t", seeds, found))
-    found = [_any(by_image(generator, 0.0)) for _ in range(sweeps)]
-    rows.append(share("any false verdict, exact McNemar", 1, found))
-    found = [_any(by_image(generator, RUN_SD)) for _ in range(sweeps)]
-    rows.append(share("networks differ, methods do not", 1, found))
-    return rows
-
-
-def _any(verdicts: Verdicts) -> float:
-    return float(any(pair.decided for pair in verdicts.pairs))
-
-
-def coverage(sweeps: int) -> list[Row]:
-    """Return the share of intervals that contain the true difference; each method is better than the previous one."""
-    generator = np.random.default_rng(2)
-    means = [ACCURACY + STEP * position for position in range(CELLS)]
-    truth = {f"m{position}": mean for position, mean in enumerate(means)}
-    rows = []
-    for seeds in SEEDS:
-        judged = [by_seed(generator, seeds, means) for _ in range(sweeps)]
-        rows.append(share("coverage of the 95 % t interval", seeds, [_covered(one, truth) for one in judged]))
-    return rows
-
-
-def _covered(verdicts: Verdicts, truth: Mapping[str, float]) -> float:
-    held = [pair.low <= truth[pair.first] - truth[pair.second] <= pair.high for pair in verdicts.pairs]
-    return float(np.mean(held))
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m benchmarks.verdicts", description=__doc__)
-    parser.add_argument("--sweeps", type=int, default=1000, help="sweeps of each kind (default: %(default)s)")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--sweeps", type=int, default=2000, help="sweeps of each row (default: %(default)s)")
+    parser.add_argument("--groups", nargs="*", help="only some of: " + ", ".join(_group_name(rows) for rows in GROUPS))
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers as JSON")
     arguments = parser.parse_args()
-    rows = [*false_verdicts(arguments.sweeps), *coverage(arguments.sweeps)]
-    print(f"{CELLS} cells, {IMAGES:,} test images, {arguments.sweeps:,} sweeps each; ± standard error")
-    for row in rows:
-        print(f"{row.quantity:<36} n = {row.seeds:>2}  {100 * row.share:6.2f} ± {100 * row.error:.2f} %")
+    started = time.monotonic()
+    check_against_judge([Design(), Design((6,), 3), Design((3, 3, 2), failed=0.2, failure="collapsed")])
+    rows: list[Row] = []
+    for group in GROUPS:
+        if not arguments.groups or _group_name(group) in arguments.groups:
+            rows += group(arguments.sweeps)
+    print(tables_of(rows, arguments.markdown))
+    limit = 100 * (ALPHA + 2 * rows[0].error)
+    minutes = (time.monotonic() - started) / 60
+    print(f"\n% of {arguments.sweeps:,} sweeps with a false statement; * above {limit:.2f} %; {minutes:.0f} minutes")
     if arguments.json is not None:
-        report: dict[str, Any] = {"cells": CELLS, "images": IMAGES, "rows": [asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+def _group_name(rows: Callable[[int], Iterator[Row]]) -> str:
+    return rows.__name__.removesuffix("_rows")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def joined(names: Sequence[str], most: int = 3) -> str:
+def joined(names: Sequence[str], most: int = 3, word: str = "and") -> str:
     """Return names as `a`, `a and b` or `a, b and c`; beyond `most` names, `a, b, c and 7 others`."""
     if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} others"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+        others = len(names) - most
+        return f"{', '.join(names[:most])} {word} {others:,} other{'' if others == 1 else 's'}"
+    return f" {word} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def shorten(items: Iterable[str], most: int, rest: str = "and {:,} more") -> list[str]:

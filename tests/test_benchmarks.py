@@ -1,9 +1,15 @@
 """The benchmarks compare equal work, and their ratios are computed correctly."""
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from benchmarks import verdicts
 from benchmarks.course_loop import NORMS, Net
+from benchmarks.peers import PEERS, _violation
 from benchmarks.ratios import against_itself, in_turns, ratio
 from src.models.cnn import CNN
 
@@ -39,3 +45,40 @@ def test_contestants_take_turns_and_each_starts_a_round():
     found = in_turns({name: lambda name=name: order.append(name) or 1.0 for name in "ab"}, 3)
     assert "".join(order) == "abbaab"
     assert found == {"a": [1.0] * 3, "b": [1.0] * 3}
+
+
+def test_the_simulation_of_verdicts_counts_false_sweeps(monkeypatch, capsys, tmp_path):
+    """The command runs a few rows of each kind and prints a table of percentages."""
+    monkeypatch.setattr(verdicts, "SHAPES", ((3, 2),))
+    monkeypatch.setattr(verdicts, "SEEDS", (2, 3))
+    monkeypatch.setattr(verdicts, "EFFECTS", verdicts.EFFECTS[:2])
+    monkeypatch.setattr("sys.argv", ["verdicts", "--sweeps", "4", "--markdown", "--json", str(tmp_path / "rows.json")])
+    verdicts.main()
+    printed = capsys.readouterr().out
+    assert "| normal | 3 x 2 | " in printed
+    assert "sweeps with a false statement" in printed
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert {row["group"] for row in rows} == {
+        *("equal methods", "failed runs", "different methods", "several looks"),
+        "other procedures, equal methods",
+    }
+    assert all(0 <= row["false"] <= 1 and row["sweeps"] == 4 for row in rows)
+
+
+def test_rows_far_above_five_percent_are_marked():
+    row = verdicts.Row("group", "condition", "3 x 2", "5", 2000, 0.059, {})
+    assert not row.too_often
+    assert replace(row, false=0.0600).too_often
+
+
+@pytest.mark.parametrize(("name", "difference", "found"), [(name, gap, gap > 0) for name in PEERS for gap in (0, 0.5)])
+def test_other_procedures_find_a_large_difference_and_not_equal_rows(name, difference, found):
+    generator = np.random.default_rng(1)
+    row = 0.9 + generator.normal(0, 0.001, 9)
+    rows = np.stack([np.roll(row, shift) + shift * difference for shift in (0, 3, 6)])
+    assert PEERS[name](rows, generator) == found
+
+
+def test_the_violation_of_almost_stochastic_order_is_the_area_by_hand():
+    """The quantiles differ by -1, 1 and 2: one of six units of squared distance has the wrong order."""
+    assert _violation(np.array([0.0, 3.0, 6.0]), np.array([1.0, 2.0, 4.0])) == pytest.approx(1 / 6)

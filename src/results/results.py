@@ -11,7 +11,7 @@ from src.config import KEYS
 from src.console import progress_bar
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import find_varying_keys
+from src.runs.identity import find_varying_keys, stored_settings
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
@@ -39,6 +39,7 @@ class Results:
     jobs: Mapping[str, FinishedJob]  # the job of each run, by the run's name
     unfinished: tuple[JobProblem, ...]
     incomplete: tuple[JobProblem, ...] = ()  # jobs that are compared although a file is unusable
+    failed: tuple[Mapping[str, Any], ...] = ()  # the configuration of each job that failed, such as one that diverged
 
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
@@ -47,17 +48,22 @@ def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
     finished_jobs: list[FinishedJob] = []
     unfinished: list[JobProblem] = []
     incomplete: list[JobProblem] = []
+    failed: list[Mapping[str, Any]] = []
     for planned_job in progress_bar(list(planned_jobs.values()), "reading the runs"):
         job = _load_job(planned_job.folder_in(multirun), planned_job)
         if isinstance(job, JobProblem):
             unfinished.append(job)
+            failed += _failed_settings(planned_job.folder_in(multirun))
         else:
             finished_jobs.append(job)
             incomplete += _file_problems(job, planned_job)
     varies = _varying_keys(sweeps, finished_jobs)
     jobs = name_runs(finished_jobs, varies)
     sources = {job.start["source"]["digest"]: job.start["source"] for job in finished_jobs}
-    return Results(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs, tuple(unfinished), tuple(incomplete))
+    return Results(
+        *(run_frame(jobs), epoch_frame(jobs), varies, sources, jobs),
+        *(tuple(unfinished), tuple(incomplete), tuple(failed)),
+    )
 
 
 def _varying_keys(sweeps: Sequence[Sweep], finished_jobs: Iterable[FinishedJob]) -> tuple[str, ...]:
@@ -79,6 +85,16 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
     except OSError as error:  # for example, a failing disk
         return JobProblem(planned_job.label, f"{error.filename}: {error.strerror}", "not readable")
     return JobProblem(planned_job.label, fault, "damaged") if fault else job
+
+
+def _failed_settings(folder: JobFolder) -> Sequence[Mapping[str, Any]]:
+    """The configuration of a failed job, by dotted key; empty for another job, or if its journal has no start."""
+    try:
+        if not folder.failed:
+            return []
+        return [stored_settings(record["config"]) for record in folder.records() if record["kind"] == "start"][:1]
+    except (OSError, NoAccess):  # the job is listed as not readable
+        return []
 
 
 def _file_problems(job: FinishedJob, planned_job: PlannedJob) -> list[JobProblem]:

@@ -3,15 +3,18 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats import contingency_tables, multitest, power
+from statsmodels.stats import contingency_tables, multitest, proportion
 
 from src.verdict.statistics import (
-    accuracy_difference_interval,
     accuracy_half_width,
-    detectable,
+    accuracy_sd,
+    decidable,
+    fisher_exact,
     holm,
     mcnemar,
     rounding_sd,
+    sd_range,
+    seeds_to_decide,
     summarise,
     t_interval,
 )
@@ -51,26 +54,22 @@ def test_a_spread_below_the_least_sd_widens_only_the_interval():
 
 @pytest.mark.parametrize(("accuracy", "images"), [(0.989, 10_000), (0.5, 100), (1.0, 1000), (0.0, 50)])
 def test_the_half_width_of_an_accuracy_is_wilsons(accuracy, images):
-    z = 1.959963984540054
-    expected = z / (1 + z**2 / images) * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
-    assert accuracy_half_width(accuracy, images) == pytest.approx(expected, rel=1e-9)
+    low, high = proportion.proportion_confint(round(accuracy * images), images, method="wilson")
+    assert accuracy_half_width(accuracy, images) == pytest.approx((high - low) / 2, rel=1e-9)
 
 
 def test_ten_thousand_images_leave_an_uncertainty_of_two_tenths_of_a_point():
     assert 100 * accuracy_half_width(0.989, 10_000) == pytest.approx(0.2, abs=0.01)
 
 
-def paired(values):
-    mean, sd = np.mean(values), np.std(values, ddof=1)
-    return t_interval(np.array([mean]), np.array([sd]), np.array([len(values)]))
-
-
-def test_the_paired_interval_and_p_are_scipys():
+@pytest.mark.parametrize("alpha", [0.05, 0.001])
+def test_the_paired_interval_and_p_are_scipys(alpha):
     first, second = [0.991, 0.989, 0.993, 0.990], [0.989, 0.988, 0.990, 0.991]
-    low, high, p = paired(np.subtract(first, second))
+    differences = np.subtract(first, second)
+    low, high, p = t_interval(float(differences.mean()), float(differences.std(ddof=1)), 4, alpha)
     expected = stats.ttest_rel(first, second)
-    assert p[0] == pytest.approx(expected.pvalue)
-    assert (low[0], high[0]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert p == pytest.approx(expected.pvalue)
+    assert (low, high) == pytest.approx(tuple(expected.confidence_interval(1 - alpha)))
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (5, 0), (12, 30), (30, 12), (200, 230)])
@@ -80,16 +79,14 @@ def test_mcnemars_p_is_statsmodels(only_first, only_second):
     assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_interval_of_a_difference_on_the_same_images_covers_it():
-    generator, images = np.random.default_rng(0), 2000
-    counts = generator.multinomial(images, [0.02, 0.01, 0.97], size=4000)
-    low, high = accuracy_difference_interval(counts[:, 0], counts[:, 1], images)
-    assert np.mean((low <= 0.01) & (high >= 0.01)) == pytest.approx(0.95, abs=0.015)
-
-
-def test_two_networks_that_answer_alike_have_an_interval_about_zero():
-    low, high = accuracy_difference_interval(np.array([0]), np.array([0]), 10_000)
-    assert -0.0003 < low[0] < 0 < high[0] < 0.0003
+@pytest.mark.parametrize("seed", range(40))
+def test_fishers_p_is_scipys(seed):
+    generator = np.random.default_rng(seed)
+    members = generator.integers(1, 60, 2)
+    having = generator.integers(0, members + 1)
+    expected = stats.fisher_exact([having, members - having]).pvalue
+    found = fisher_exact(*zip(having.tolist(), members.tolist(), strict=True))
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -102,34 +99,46 @@ def test_the_smaller_ps_carry_holms_correction_of_equal_ones():
     assert holm(np.array([0.04, 0.01, 0.01])).tolist() == [0.04, 0.03, 0.03]
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.05 / 15])
-@pytest.mark.parametrize("n", [5, 14, 40])
-def test_the_detectable_difference_agrees_with_statsmodels(n, alpha):
-    (found,) = detectable(np.array([n]), alpha)
-    assert power.TTestPower().power(found, nobs=n, alpha=alpha) == pytest.approx(0.8, abs=1e-3)
+def decided_share(true, difference, sd, n, alpha, sweeps=40_000):
+    """How often a t interval of `n` seeds excludes 0, and how often it lies within +- `difference`."""
+    values = np.random.default_rng(1).normal(true, sd, (sweeps, n))
+    half_width = stats.t.isf(alpha / 2, n - 1) * values.std(axis=1, ddof=1) / n**0.5
+    mean = values.mean(axis=1)
+    return np.mean(mean > half_width), np.mean(abs(mean) + half_width <= difference)
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(2, 0.05), (3, 0.05 / 15), (5, 0.05 / 66)])
-def test_the_detectable_difference_of_few_seeds_has_the_promised_power(n, alpha):
-    # statsmodels has no answer here: the power averaged over what the sample's sd can be.
-    (found,) = detectable(np.array([n]), alpha)
-    critical = stats.t.isf(alpha / 2, n - 1)
-    shown = stats.chi(n - 1).expect(lambda s: stats.norm.sf(critical * s / (n - 1) ** 0.5 - found * n**0.5))
-    assert shown == pytest.approx(0.8, abs=1e-3)
+@pytest.mark.parametrize(("n", "alpha"), [(8, 0.05), (20, 0.01), (40, 0.001)])
+def test_a_decidable_difference_is_decided_in_four_of_five_sweeps(n, alpha):
+    size = decidable(0.7, n, alpha)
+    better, _ = decided_share(size, size, 0.7, n, alpha)
+    _, equal = decided_share(0, size, 0.7, n, alpha)
+    assert better == pytest.approx(0.87, abs=0.06)  # a little more than promised: one side only
+    assert equal == pytest.approx(0.8, abs=0.06)
 
 
-def test_two_seeds_detect_nothing_among_half_a_million_pairs():
-    found = detectable(np.arange(2, 21), 0.05 / 499_500)
-    assert np.isnan(found[0])
-    assert found[-1] > 1
+@pytest.mark.parametrize("difference", [0.0006, 0.001, 0.002])
+def test_the_number_of_seeds_is_the_smallest_that_decides(difference):
+    found = seeds_to_decide(0.001, 5, 0.01, difference, 1000)
+    assert decidable(0.001, found, 0.01) <= difference < decidable(0.001, found - 1, 0.01)
 
 
-def test_the_interval_of_a_difference_is_bonetts_and_prices_by_hand():
-    low, high = accuracy_difference_interval(np.array([9]), np.array([3]), 22)
-    first, second = 10 / 24, 4 / 24
-    half_width = 1.959963985 * math.sqrt((first + second - (first - second) ** 2) / 24)
-    assert low == pytest.approx([0.25 - half_width])
-    assert high == pytest.approx([0.25 + half_width])
+def test_no_number_of_seeds_is_found_below_a_limit_or_at_the_present_number():
+    assert seeds_to_decide(0.01, 5, 0.01, 0.001, 20) is None
+    assert seeds_to_decide(1e-6, 5, 0.01, 0.001, 20) == 6
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_the_range_of_a_standard_deviation_is_chi_squares(n):
+    low, high = sd_range(0.5, n)
+    assert low == pytest.approx(0.5 * ((n - 1) / stats.chi2.isf(0.1, n - 1)) ** 0.5)
+    assert high == pytest.approx(0.5 * ((n - 1) / stats.chi2.ppf(0.1, n - 1)) ** 0.5)
+    samples = np.random.default_rng(0).standard_normal((20_000, n)).std(axis=1, ddof=1)
+    held = [low <= 1 <= high for low, high in (sd_range(sd, n) for sd in samples[:4000])]
+    assert np.mean(held) == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_standard_deviation_of_an_accuracy_is_binomial():
+    assert accuracy_sd(0.9, 1000) == pytest.approx(stats.binom.std(1000, 0.9) / 1000)
 
 
 def test_counting_whole_images_spreads_as_rounding_does():
@@ -138,7 +147,3 @@ def test_counting_whole_images_spreads_as_rounding_does():
     rounding = np.diff(np.round(exact * 50) / 50 - exact, axis=0)
     assert rounding_sd(50) == pytest.approx(rounding.std(), rel=0.01)
     assert rounding_sd(10_000, 1) == pytest.approx(1 / 10_000 / 12**0.5)
-
-
-def test_the_detectable_difference_uses_the_usual_level():
-    assert detectable(np.array([5])) == detectable(np.array([5]), 0.05)

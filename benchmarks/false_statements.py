@@ -1,0 +1,136 @@
+"""Lists what a comparison of made-up sweeps says that is false, given the true accuracies."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from benchmarks.made_up_sweeps import Design, MadeUpSweep, as_results, make_up
+from src.runs.naming import format_value, short_name
+from src.verdict.best import Best, tuned_levels
+from src.verdict.contrasts import CELL, Contrast
+from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
+from src.verdict.methods import FAILURES, Promise, compare_methods
+from src.verdict.verdicts import judge
+
+
+@dataclass(frozen=True)
+class Statements:
+    """Everything that a comparison says about methods."""
+
+    contrasts: Sequence[Contrast] = ()
+    interactions: Sequence[Contrast] = ()
+    best: Sequence[Best] = ()
+    failures: Sequence[FailureDifference] = ()
+
+    @property
+    def undecided(self) -> list[Contrast]:
+        """The contrasts that more seeds could decide."""
+        return [contrast for contrast in self.contrasts if contrast.outcome == "open" and contrast.n > 1]
+
+
+def compare(sweep: MadeUpSweep, promise: Promise) -> Statements:
+    """Compare the methods of a sweep as `src.verdict.verdicts.judge` does, without its frames."""
+    failures = failure_differences(_failure_counts(sweep), FAILURES * promise.level) if sweep.failed.any() else []
+    table = sweep.compared().table
+    if not table.cells:
+        return Statements(failures=failures)
+    return Statements(*compare_methods([table], sweep.design.factors, promise), failures)
+
+
+def _failure_counts(sweep: MadeUpSweep) -> list[FailureCount]:
+    cells, seeds = np.nonzero(sweep.failed | ~np.isnan(sweep.table.test))
+    levels = [sweep.table.levels[cell] for cell in cells]
+    return failures_by_level(levels, seeds.tolist(), sweep.failed[cells, seeds].tolist(), sweep.design.factors)
+
+
+def false_statements(sweep: MadeUpSweep, statements: Statements) -> Iterator[str]:
+    """Yield the kind of each statement that is false; `interval` for each interval that misses the truth."""
+    compared = sweep.compared()
+    for contrast in (*statements.contrasts, *statements.interactions):
+        if contrast.low is None or contrast.high is None:
+            continue
+        true = true_difference(compared, contrast)
+        if contrast.outcome == "better" and (abs(true) < 1e-9 or (true > 0) != (contrast.low > 0)):
+            yield "interaction" if contrast.interaction else "better"
+        if contrast.outcome == "equal" and abs(true) > contrast.equal_within - 1e-9:
+            yield "equal"
+        if not contrast.low - 1e-9 <= true <= contrast.high + 1e-9:
+            yield "interval"
+    for best in statements.best:
+        yield from _false_about_best(compared, best)
+    for _ in statements.failures:  # all methods fail equally often
+        yield "failure"
+
+
+def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
+    """Return the true difference, averaged over the settings that have a common seed."""
+    if sweep.design.effect == "none":
+        return 0.0
+    if contrast.factor == CELL:
+        first, second = (sweep.table.cells.index(name) for name in (contrast.first, contrast.second))
+        return float(sweep.truth[first] - sweep.truth[second])
+    factors = [short_name(path, sweep.design.factors) for path in sweep.design.factors]
+    positions = [factors.index(name) for name in contrast.factor.split(" x ")]
+    held = [tuple(part.split("=")) for part in contrast.setting.split(", ") if part]
+    rows = {tuple(map(format_value, levels)): row for row, levels in enumerate(sweep.table.levels)}
+    ends = list(zip(contrast.first.split(", "), contrast.second.split(", "), strict=True))
+    tested = ~np.isnan(sweep.table.test)
+    differences = []
+    for levels in rows:
+        if any(levels[k] != pair[0] for k, pair in zip(positions, ends, strict=True)):
+            continue
+        if any(levels[factors.index(factor)] != level for factor, level in held):
+            continue
+        corners, signs = [], []
+        for choice in product((0, 1), repeat=len(positions)):
+            corner = list(levels)
+            for k, pair, side in zip(positions, ends, choice, strict=True):
+                corner[k] = pair[side]
+            corners.append(rows.get(tuple(corner), -1))
+            signs.append((-1) ** sum(choice))
+        if min(corners) >= 0 and tested[corners].all(axis=0).any():
+            differences.append(float(np.dot(signs, sweep.truth[corners])))
+    return float(np.mean(differences))
+
+
+def _false_about_best(sweep: MadeUpSweep, best: Best) -> Iterator[str]:
+    truth = dict(zip(sweep.table.cells, sweep.truth.tolist(), strict=True))
+    most = max(truth.values())
+    leaders = {cell for cell, value in truth.items() if value > most - 1e-9}
+    if not leaders.intersection(best.candidates) or (len(best.candidates) == 1 and len(leaders) > 1):
+        yield "best"
+    if best.candidates_equal and any(truth[cell] < most - best.equal_within - 1e-9 for cell in best.candidates):
+        yield "equal"
+    if any(truth[cell] < most - behind - 1e-9 for cell, behind in best.behind.items()):
+        yield "interval"
+    of_cells = list(zip(sweep.table.cells, sweep.table.levels, strict=True))
+    for position in range(len(sweep.design.shape)):
+        named = [(format_value(levels[position]), cell) for cell, levels in of_cells]
+        cells = {level: [cell for other, cell in named if other == level] for level, _ in named}
+        found = {row.level for row in tuned_levels(best, cells, sweep.table) if row.may_be_best}
+        true = {level for level, of_level in cells.items() if leaders.intersection(of_level)}
+        if not found & true or (len(found) == 1 and len(true) > 1):
+            yield "tuned"
+
+
+def check_against_judge(designs: Sequence[Design]) -> None:
+    """Raise AssertionError if `judge` says anything else about the runs' frames than the simulation counts."""
+    generator = np.random.default_rng(3)
+    for design in designs:
+        sweep = make_up(design, generator)
+        said, found = compare(sweep, Promise()), judge([], as_results(sweep), {})
+        for expected, actual in (
+            (said.contrasts, found.contrasts),
+            (said.interactions, found.interactions),
+            (said.best, found.best),
+            (said.failures, found.failure_differences),
+        ):
+            assert _rounded(repr([*expected])) == _rounded(repr([*actual])), (design, expected, actual)
+
+
+def _rounded(text: str) -> str:
+    """Round all numbers in a text: sums of the same numbers can differ in their last bits."""
+    return re.sub(r"\d+\.\d+(e-\d+)?", lambda number: f"{float(number[0]):.9f}", text)

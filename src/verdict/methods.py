@@ -1,0 +1,111 @@
+"""Compares methods with several seeds under one promise: all statements hold in at least 95 % of sweeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from src.verdict.accuracies import Accuracies
+from src.verdict.best import Best, find_best
+from src.verdict.contrasts import (
+    CELL,
+    Contrast,
+    contrasts_by_setting,
+    factor_contrasts,
+    forms_grid,
+    interactions,
+    with_intervals,
+)
+from src.verdict.statistics import ALPHA
+
+# How the error probability of a look is divided among the kinds of statements.
+EFFECTS, BEST, INTERACTIONS, FAILURES = 0.55, 0.35, 0.05, 0.05
+MAX_PAIRED_LEVELS = 5  # with one factor of up to this many levels, the contrasts also show which level may be the best
+EQUAL_WITHIN = 0.001  # default of `compare.equal`, as a difference of accuracies from 0 to 1
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The error probability that a comparison may spend.
+
+    All statements about methods that a comparison makes are true in at least 1 - `level` of sweeps.
+    """
+
+    level: float = 0.95 * ALPHA
+    next_level: float = 0.95 * 0.05 * ALPHA  # of the next look at the same methods
+    look: int = 1
+    last: bool = False  # no further look is planned, so no more seeds are suggested
+    equal_within: float = EQUAL_WITHIN
+
+
+def compare_methods(
+    tables: Sequence[Accuracies], factors: Sequence[str], promise: Promise
+) -> tuple[tuple[Contrast, ...], tuple[Contrast, ...], tuple[Best, ...]]:
+    """Return the contrasts of all factors, the significant interactions, and the cells that may be the best.
+
+    Every cell has at least two seeds.  All statements together are false with a probability of at most `promise.level`.
+    """
+    level = promise.level / max(len(tables), 1)
+    results = [_compare_on_dataset(table, factors, level, promise.equal_within) for table in tables]
+    names = [table.dataset if len(tables) > 1 else "" for table in tables]
+    named = list(zip(names, results, strict=True))
+    return (
+        tuple(replace(item, dataset=name) for name, (contrasts, _, _) in named for item in contrasts),
+        tuple(replace(item, dataset=name) for name, (_, significant, _) in named for item in significant),
+        tuple(best for _, (_, _, found) in named for best in found),
+    )
+
+
+def _compare_on_dataset(
+    table: Accuracies, factors: Sequence[str], level: float, equal_within: float
+) -> tuple[list[Contrast], list[Contrast], list[Best]]:
+    table, factors = table.only_varying(factors)
+    contrasts = factor_contrasts(table, factors, equal_within)
+    if not forms_grid(table, factors, contrasts) and len(table.cells) <= MAX_PAIRED_LEVELS:
+        # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
+        table, factors = replace(table, levels=tuple((cell,) for cell in table.cells)), [CELL]
+        contrasts = factor_contrasts(table, factors, equal_within)
+    effects_share, best_share, interactions_share = _shares(table, factors, bool(contrasts))
+    tested = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
+    significant = [item for item in tested if item.outcome == "better"]
+    contrasts = with_intervals(contrasts, effects_share * level)
+    contrasts = _split_by_interactions(contrasts, significant, table, factors)
+    if len(table.cells) < 2:
+        return contrasts, significant, []
+    paired = len(factors) == 1 and len(table.cells) <= MAX_PAIRED_LEVELS
+    return contrasts, significant, [find_best(table, best_share * level, equal_within, paired)]
+
+
+def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
+    """The shares of the error probability for contrasts, for the best cell, and for interactions."""
+    everything = 1 - FAILURES
+    if not has_contrasts:
+        return 0.0, everything, 0.0
+    if len(factors) > 1:
+        return EFFECTS, BEST, INTERACTIONS
+    levels = len(table.cells)
+    if levels <= MAX_PAIRED_LEVELS:  # then a test against the best cell equals the test of a contrast
+        return everything, everything / levels, 0.0
+    return EFFECTS + INTERACTIONS, BEST, 0.0
+
+
+def _split_by_interactions(
+    contrasts: Sequence[Contrast], significant: Sequence[Contrast], table: Accuracies, factors: Sequence[str]
+) -> list[Contrast]:
+    """Replace a contrast by one per setting of the factors with which it interacts; an average would mislead."""
+    split: list[Contrast] = []
+    for contrast in contrasts:
+        others = list(dict.fromkeys(other for item in significant if (other := _other_factor(item, contrast))))
+        if others:
+            split += with_intervals(contrasts_by_setting(table, factors, contrast, others), contrast.alpha)
+        else:
+            split.append(contrast)
+    return split
+
+
+def _other_factor(interaction: Contrast, contrast: Contrast) -> str | None:
+    """The factor that an interaction shows to change a contrast; None if the interaction has other levels."""
+    names = interaction.factor.split(" x ")
+    levels = zip(interaction.first.split(", "), interaction.second.split(", "), strict=True)
+    for name, other, pair in zip(names, reversed(names), levels, strict=True):
+        if name == contrast.factor and set(pair) == {contrast.first, contrast.second}:
+            return other
+    return None

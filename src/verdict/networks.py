@@ -1,0 +1,93 @@
+"""Compares trained networks image by image, which is all that one seed allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.verdict.accuracies import Accuracies
+from src.verdict.points import points_text
+from src.verdict.statistics import ALPHA, Bools, holm, mcnemar
+from src.wording import counted
+
+
+@dataclass(frozen=True)
+class NetworkPair:
+    """Two networks with the same seed, tested on the same images; accuracies go from 0 to 1."""
+
+    better: str  # the cell of the network with more correct images
+    worse: str
+    difference: float  # accuracy of `better` minus accuracy of `worse`, not negative
+    disputed: int  # images that exactly one of the networks classifies correctly
+    images: int  # number of test images
+    p: float  # exact McNemar test, for this pair alone
+    p_holm: float  # corrected by Holm's method for all pairs of the comparison
+
+    @property
+    def significant(self) -> bool:
+        """Whether the networks differ significantly."""
+        return self.p_holm < ALPHA
+
+    @property
+    def words(self) -> str:
+        """The result as a sentence."""
+        size = f"{points_text(self.difference)} points"
+        if self.significant:
+            return f"the network {self.better} is more accurate than {self.worse} by {size}"
+        return f"the networks {self.better} and {self.worse} do not differ significantly ({size})"
+
+
+def compare_networks(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> list[NetworkPair]:
+    """Return every pair of cells with readable predictions of the same seed; each cell has one seed.
+
+    `correct_by_run` maps run names to arrays (N,) that mark the test images that the run classifies correctly.
+    """
+    pairs = []
+    for column in range(table.runs.shape[1]):
+        cells = [row for row, run in enumerate(table.runs[:, column]) if run in correct_by_run]
+        if len(cells) < 2:
+            continue
+        correct = np.stack([correct_by_run[table.runs[row, column]] for row in cells]).astype(np.float32)
+        both = (correct @ correct.T).astype(np.int64)  # sums are exact below 2**24
+        alone = both.diagonal()[:, None] - both  # images that only the row's network classifies correctly
+        first, second = np.triu_indices(len(cells), 1)
+        p = mcnemar(alone[first, second], alone[second, first])
+        for i, j, value in zip(first.tolist(), second.tolist(), p.tolist(), strict=True):
+            lead = int(alone[i, j] - alone[j, i])
+            better, worse = (i, j) if lead >= 0 else (j, i)
+            names = table.cells[cells[better]], table.cells[cells[worse]]
+            disputed = int(alone[i, j] + alone[j, i])
+            pairs.append(NetworkPair(*names, abs(lead) / table.images, disputed, table.images, value, value))
+    corrected = holm(np.array([pair.p for pair in pairs])).tolist() if pairs else []
+    return [NetworkPair(**{**vars(pair), "p_holm": p}) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def networks_sentence(pairs: list[NetworkPair]) -> str:
+    """Say which networks differ, and how large a significant difference would be."""
+    largest = max(pairs, key=lambda pair: (pair.difference, -pair.p))
+    significant = [pair for pair in pairs if pair.significant]
+    gap = f"{points_text(largest.difference)} points ({largest.better} over {largest.worse})"
+    if not significant:
+        needed = significant_difference(largest.disputed, ALPHA / len(pairs)) / largest.images
+        who = "The two do" if len(pairs) == 1 else "No two"
+        verb = "not differ" if len(pairs) == 1 else "differ"
+        limit = f"; about {points_text(needed)} would be significant" if needed > largest.difference else ""
+        size = "the gap is" if len(pairs) == 1 else "the largest gap is"
+        return f"{who} {verb} significantly: {size} {gap}{limit}"
+    share = "They differ" if len(pairs) == 1 else f"{len(significant):,} of {counted(len(pairs), 'pair')} differ"
+    return f"{share} significantly; the largest gap is {gap}"
+
+
+def significant_difference(disputed: int, alpha: float) -> int:
+    """The smallest number of images between two networks that is significant, if they disagree on `disputed` images.
+
+    Networks that differ by more images also disagree on more images, so at least the difference itself is disputed.
+    """
+    lead = 1
+    while True:
+        total = max(disputed, lead)
+        total += (total - lead) % 2
+        fewer = (total - lead) // 2
+        if mcnemar(np.array([fewer]), np.array([total - fewer]))[0] < alpha:
+            return lead
+        lead += 1

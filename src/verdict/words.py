@@ -1,0 +1,80 @@
+"""Writes the lines that answer a comparison's question, for the terminal and the head of the report."""
+
+from collections.abc import Sequence
+
+from src.verdict.contrasts import CELL, Contrast
+from src.verdict.failures import failures_sentence
+from src.verdict.networks import networks_sentence
+from src.verdict.points import points_text
+from src.verdict.verdicts import Verdicts
+from src.wording import counted, joined, shorten
+
+MAX_DECIDED = 3  # differences that the first line names
+MAX_QUESTIONS = 4  # equal or open questions that a line names
+
+
+def answer_lines(verdicts: Verdicts) -> list[str]:
+    """At most four sentences: what is better, what is equal or open, which method may be the best, what failed."""
+    if verdicts.networks or verdicts.networks_best:
+        lines = _network_lines(verdicts)
+    elif verdicts.best:
+        lines = _method_lines(verdicts)
+    else:
+        lines = ["There is nothing to compare"]
+    failures = failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)
+    lines = [*verdicts.no_method_learned, *lines, failures]
+    return [f"{line}." for line in lines if line]
+
+
+def _network_lines(verdicts: Verdicts) -> list[str]:
+    cells = {cell for pair in verdicts.networks for cell in (pair.better, pair.worse)}
+    if not cells:
+        return [*verdicts.networks_best]
+    basis = f"One seed: this compares {len(cells):,} trained networks, not {len(cells):,} methods"
+    return [basis, networks_sentence(list(verdicts.networks)), *verdicts.networks_best]
+
+
+def _method_lines(verdicts: Verdicts) -> list[str]:
+    low, high = verdicts.seeds
+    seeds = counted(high, "seed") if low == high else f"{low} to {high} seeds"
+    decided = sorted((item for item in verdicts.contrasts if item.outcome == "better"), key=lambda item: item.p or 0.0)
+    equal = [item for item in verdicts.contrasts if item.outcome == "equal"]
+    lines = [f"{seeds}: {_decided_text(verdicts, decided)}"]
+    margin = points_text(verdicts.promise.equal_within)
+    parts = [f"Equal within {margin} points: {_questions_text(equal)}"] if equal else []
+    parts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
+    lines.append(".  ".join(parts))
+    for best in verdicts.best:
+        prefix = f"{best.dataset}: " if len(verdicts.best) > 1 else ""
+        choice = best.choice_words
+        lines.append(f"{prefix}{best.words}.  {choice}")
+    return lines
+
+
+def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
+    if decided:
+        texts = [item.words.rpartition(" (")[0] for item in decided]  # the line names the number of seeds once
+        return "; ".join(shorten(texts, MAX_DECIDED, "{:,} more differences in the report"))
+    if not verdicts.contrasts:
+        return "no single setting is compared"
+    names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
+    if verdicts.open_contrasts:
+        return f"no difference between levels of {names} is significant" if names != CELL else "no two cells differ"
+    # Levels, not methods: two methods that differ in several factors may differ by more.
+    pair = "two cells" if names == CELL else f"two levels of {names}"
+    return f"no {pair} differ by more than {points_text(verdicts.promise.equal_within)} points"
+
+
+def _questions_text(contrasts: Sequence[Contrast]) -> str:
+    return ", ".join(shorten([item.question for item in contrasts], MAX_QUESTIONS))
+
+
+def next_lines(verdicts: Verdicts) -> list[str]:
+    """What to train next: the number of seeds, their cost and the command; empty if nothing needs more seeds."""
+    advice = verdicts.advice
+    if advice is None:
+        return []
+    if advice.command is None:
+        return [f"{advice.reason}."]
+    first, *others = advice.command.splitlines()  # a line per sweep
+    return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first}", *(f"  {line}" for line in others)]

@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from src.runs.sweep import PlannedJob, Sweep
+from src.verdict.advice import advise, command_for, first_seeds, more_seeds
+from src.verdict.contrasts import factor_contrasts, with_intervals
+from tests.verdict.made_up import accuracies_of
+
+
+def sweep_of(command, seeds=(0, 1, 2), cells=("bn", "gn")):
+    jobs = [PlannedJob(f"{cell}{seed}", "", f"{cell} s{seed}", cell, {}) for cell in cells for seed in seeds]
+    return Sweep("0" * 64, command, 1, ["norm.name", "seed"], jobs)
+
+
+def contrasts_of(sd, seeds=5, levels=3):
+    """Contrasts of levels that hardly differ; `sd` is in percentage points."""
+    generator = np.random.default_rng(7)
+    grid = {(f"m{level}", 0.0): 0.9 + generator.normal(0, sd / 100, seeds) for level in range(levels)}
+    return with_intervals(factor_contrasts(accuracies_of(grid), ["norm.name"], 0.001), 0.04)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.05])
+def test_the_suggested_seeds_decide_the_contrast_that_needs_most(share):
+    contrasts = contrasts_of(0.05)
+    advice = advise([sweep_of("python -m src.train norm=bn,gn")], contrasts, share, 1)
+
+    def enough(contrast, n):
+        """Whether the interval of equal methods lies within the margin in 80 % of sweeps: t of 0.9 and of the level."""
+        quantiles = stats.t.ppf(0.9, n - 1) + stats.t.isf(contrast.alpha * share / 2, n - 1)
+        return quantiles * contrast.sd / n**0.5 <= contrast.equal_within
+
+    decidable = [item for item in contrasts if any(enough(item, n) for n in range(6, 21))]
+    assert decidable
+    needed = max(next(n for n in range(6, 21) if enough(item, n)) for item in decidable)
+    assert advice.seeds == needed
+    assert f"about {needed} seeds" in advice.reason
+    assert "look 2" in advice.note
+    assert advice.command == f"python -m src.train norm=bn,gn seeds={needed}"
+
+
+def test_the_advice_tells_how_uncertain_the_number_of_seeds_is():
+    (contrast,) = contrasts_of(0.08, levels=2)
+    (advice, low, high) = (
+        advise([], [replace(contrast, differences=tuple(np.array(contrast.differences) * factor))], 1.0, 1)
+        for factor in (1.0, *((4 / stats.chi2.isf(tail, 4)) ** 0.5 for tail in (0.1, 0.9)))
+    )
+    assert low.seeds < advice.seeds
+    assert f"{low.seeds} to {high.seeds}" in advice.note or f"{low.seeds} or more" in advice.note
+
+
+def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
+    contrasts = contrasts_of(2.0)
+    advice = advise([], contrasts, 1.0, 1)
+    assert advice.command is None
+    smallest = min(contrast.sd for contrast in contrasts)
+    size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * smallest / 20**0.5
+    assert "Even 20 seeds" in advice.reason
+    assert f"{100 * size:.2f} points" in advice.reason
+
+
+def test_one_seed_is_followed_by_five():
+    advice = first_seeds([sweep_of("python -m src.train norm=bn,gn", seeds=[0])])
+    assert advice.seeds == 5
+    assert advice.command == "python -m src.train norm=bn,gn seeds=5"
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("-m norm=bn,gn seeds=3", "-m norm=bn,gn seeds=8"),
+        ("-m norm=bn,gn seed=0,1,2", "-m norm=bn,gn seeds=8"),
+        ("'seed=range(0,3)' norm=bn,gn", "norm=bn,gn seeds=8"),
+        ("experiment=norms", "experiment=norms seeds=8"),
+        ("'data.root=\"a b\"' seeds=3", "'data.root=\"a b\"' seeds=8"),
+        (
+            """'sweep.cells=["norm=none seed=range(0,3)","norm=gn seed=0,1,2 norm.groups=2,4"]'""",
+            """'sweep.cells=["norm=none","norm=gn norm.groups=2,4"]' seeds=8""",
+        ),
+    ],
+)
+def test_the_command_is_the_sweeps_own_with_more_seeds(typed, expected):
+    assert more_seeds([sweep_of(f"python -m src.train {typed}")], 8) == f"python -m src.train {expected}"
+
+
+def test_seeds_that_do_not_begin_at_zero_are_kept_and_listed():
+    sweep = sweep_of("python -m src.train norm=bn,gn seed=1,42", seeds=(1, 42))
+    assert more_seeds([sweep], 4) == "python -m src.train norm=bn,gn seed=0,1,2,42"
+
+
+def test_each_sweep_gets_the_seeds_that_it_lacks():
+    first = sweep_of("python -m src.train norm=bn seeds=5", seeds=range(5), cells=["bn"])
+    second = sweep_of("python -m src.train norm=gn seeds=3", cells=["gn"])
+    assert more_seeds([first, second], 5) == "python -m src.train norm=gn seeds=5"
+    assert more_seeds([first, second], 6) == "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
+
+
+def test_requested_seeds_that_have_not_finished_need_no_new_command():
+    assert more_seeds([sweep_of("python -m src.train norm=bn,gn seeds=3")], 3) is None
+
+
+def test_the_command_allows_the_number_of_its_jobs():
+    sweep = sweep_of("python -m src.train norm=bn,gn seeds=90 sweep.max_jobs=200", seeds=range(90))
+    assert command_for(sweep, range(110)) == "python -m src.train norm=bn,gn seeds=110 sweep.max_jobs=220"
+
+
+def test_a_search_cannot_be_given_more_seeds():
+    assert more_seeds([sweep_of("python -m src.train hydra/sweeper=optuna 'optimizer.lr=interval(0.1,1)'")], 5) is None

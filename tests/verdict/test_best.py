@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from src.verdict.best import find_best, tuned_levels
+from src.verdict.methods import Promise, compare_methods
+from tests.verdict.made_up import accuracies_of
+
+STEPS = (0.0015, 0.005)  # between the means of made-up cells
+
+
+def grid_of(seed, cells=5, seeds=6, spread=0.002, lost=0, step=0.0015):
+    generator = np.random.default_rng(seed)
+    values = 0.9 + step * np.arange(cells)[:, None] + generator.normal(0, spread, (cells, seeds))
+    values.ravel()[generator.choice(values.size, lost, replace=False)] = np.nan
+    return {(f"m{cell}", 0.0): row for cell, row in enumerate(values)}
+
+
+def common(first, second):
+    both = ~np.isnan(first) & ~np.isnan(second)
+    return first[both], second[both]
+
+
+def beaten_by(grid, level):
+    """For each cell, the cells that are better by scipy's one-sided paired t test."""
+    tests = {
+        (one, other): stats.ttest_rel(*common(grid[one], grid[other]), alternative="greater").pvalue < level
+        for one in grid
+        for other in grid
+        if one != other
+    }
+    return {cell: [one for one, other in tests if other == cell and tests[one, other]] for cell in grid}
+
+
+def names(cells):
+    return {" ".join(map(str, levels)) for levels in cells}
+
+
+def not_ruled_out(grid, alpha):
+    return names(cell for cell, better in beaten_by(grid, alpha / (len(grid) - 1)).items() if not better)
+
+
+def better_than_all(grid, alpha):
+    better = beaten_by(grid, alpha / 2)
+    return names(cell for cell in grid if all(cell in better[other] for other in grid if other != cell))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("lost", [0, 4])
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cell_may_be_the_best_if_no_other_is_better_by_a_one_sided_test(seed, step, lost, paired):
+    grid = grid_of(seed, lost=lost, step=step)
+    best = find_best(accuracies_of(grid), 0.05, 0.001, paired)
+    expected = not_ruled_out(grid, 0.05)
+    assert set(best.candidates) == (expected if paired else better_than_all(grid, 0.05) or expected)
+    assert set(best.cells) == names(grid)
+
+
+def test_the_made_up_grids_rule_out_some_cells_and_name_some_as_better_than_all():
+    """Otherwise the test above would show nothing."""
+    grids = [grid_of(seed, step=step) for seed in range(8) for step in STEPS]
+    remaining = [len(not_ruled_out(grid, 0.05)) for grid in grids]
+    alone = [len(better_than_all(grid, 0.05)) for grid in grids]
+    assert (min(remaining), max(remaining), min(alone), max(alone)) == (1, 5, 0, 1)
+    assert any(several > single == 1 for several, single in zip(remaining, alone, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cell_is_behind_by_the_largest_upper_limit_against_a_candidate(seed):
+    grid = grid_of(seed)
+    best = find_best(accuracies_of(grid), 0.05, 0.001)
+    level = 0.05 / 4
+    for levels, values in grid.items():
+        limits = [
+            stats.ttest_rel(grid[other], values, alternative="less").confidence_interval(1 - level).high
+            for other in grid
+            if other != levels and " ".join(map(str, other)) in best.candidates
+        ]
+        assert best.behind[" ".join(map(str, levels))] == pytest.approx(max([0.0, *limits]))
+
+
+def test_a_single_candidate_is_better_than_all_others():
+    grid = {("a", 0.0): [0.99, 0.991, 0.99], ("b", 0.0): [0.95, 0.951, 0.95], ("c", 0.0): [0.9, 0.901, 0.9]}
+    best = find_best(accuracies_of(grid), 0.05, 0.001)
+    assert best.decided
+    assert best.words == "a 0.0 is better than all 2 other cells"
+
+
+def test_candidates_that_are_equal_to_the_best_decide_the_question():
+    base = np.array([0.9, 0.901, 0.902, 0.9, 0.901, 0.9])
+    other = base + np.array([1, -1, 1, -1, 1, -1]) / 10_000
+    grid = {("a", 0.0): base, ("b", 0.0): other, ("c", 0.0): base - 0.1 + np.array([1, 0, 0, 1, 0, 0]) / 1000}
+    close = find_best(accuracies_of(grid), 0.05, 0.001)
+    assert close.candidates == ("a 0.0", "b 0.0")
+    assert close.candidates_equal
+    assert close.decided
+    assert "all within 0.10 points of the best" in close.words
+    far = find_best(accuracies_of(grid), 0.05, 0.0001)
+    assert not far.decided
+    assert "within" not in far.words
+
+
+def test_validation_chooses_and_test_is_reported():
+    grid = {("a", 0.0): [0.97, 0.97], ("b", 0.0): [0.99, 0.99], ("c", 0.0): [0.98, 0.98]}
+    table = accuracies_of(grid, validation=[[0.96, 0.98], [0.90, 0.91], [0.97, 0.97]])
+    best = find_best(table, 0.05, 0.001)
+    assert best.chosen == ("a 0.0", "c 0.0")
+    assert best.validation == pytest.approx(0.97)
+    assert best.test == pytest.approx(0.975)
+    assert best.cells == ("a 0.0", "c 0.0", "b 0.0")  # the highest validation accuracy first
+    assert "97.00 %" in best.choice_words
+    assert "97.50 %" in best.choice_words
+
+
+def test_a_cell_with_fewer_seeds_is_not_chosen():
+    grid = {("a", 0.0): [0.97, np.nan, 0.97], ("b", 0.0): [0.95, 0.95, 0.96]}
+    table = accuracies_of(grid, validation=[[0.99, np.nan, 0.99], [0.9, 0.9, 0.9]])
+    assert find_best(table, 0.05, 0.001).chosen == ("b 0.0",)
+
+
+def test_bit_identical_cells_do_not_beat_each_other_and_are_not_behind():
+    grid = {("a", 0.0): [0.97, 0.98], ("b", 0.0): [0.97, 0.98]}
+    best = find_best(accuracies_of(grid, measurements=[[0, 1], [0, 1]]), 0.05, 0.001)
+    assert set(best.candidates) == {"a 0.0", "b 0.0"}
+    assert set(best.behind.values()) == {0.0}
+
+
+def test_cells_without_a_common_seed_are_not_called_equal():
+    nan = np.nan
+    grid = {("a", 0.0): [0.97, 0.98, nan, nan], ("b", 0.0): [nan, nan, 0.5, 0.51]}
+    best = find_best(accuracies_of(grid), 0.05, 0.001)
+    assert set(best.candidates) == {"a 0.0", "b 0.0"}
+    assert not best.decided
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_with_few_levels_of_one_factor_the_best_and_the_contrasts_use_the_same_tests(seed):
+    """So a level may be the best exactly if no contrast says that another level is better than it."""
+    table = accuracies_of(grid_of(seed, cells=4, spread=0.0015))
+    contrasts, _, (best,) = compare_methods([table], ["norm.name"], Promise())
+    worse = {item.better_first.second for item in contrasts if item.outcome == "better"}
+    assert set(best.candidates) == {f"m{cell} 0.0" for cell in range(4) if f"m{cell}" not in worse}
+
+
+def test_levels_are_tuned_by_validation_and_keep_the_limits_of_their_cells():
+    values = {(norm, l1): [0.9, 0.91, 0.92] for norm in ("bn", "gn") for l1 in (0.0, 1e-5)}
+    values["gn", 1e-5] = [0.7, 0.72, 0.71]
+    values["gn", 0.0] = [0.8, 0.81, 0.82]
+    validation = [[0.9] * 3, [0.95] * 3, [0.6] * 3, [0.7] * 3]
+    table = accuracies_of(values, validation=validation)
+    best = find_best(table, 0.05, 0.001)
+    by_level = {norm: [f"{norm} 0.0", f"{norm} 1e-05"] for norm in ("bn", "gn")}
+    bn, gn = tuned_levels(best, by_level, table)
+    assert (bn.cell, bn.settings, bn.test) == ("bn 1e-05", 2, pytest.approx(0.91))
+    assert (gn.cell, gn.settings, gn.validation) == ("gn 1e-05", 2, pytest.approx(0.7))
+    assert (bn.may_be_best, gn.may_be_best) == (True, False)
+    assert gn.behind == best.behind["gn 1e-05"] > 0.1
