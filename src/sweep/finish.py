@@ -20,7 +20,7 @@ def compare_sweep(sweep: Sweep, multirun: Path, *, changed: bool = True) -> int:
     from src.report.comparison import compare_runs
 
     try:
-        results, _ = compare_runs([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
+        results, *_ = compare_runs([sweep], multirun, sweep.folder(multirun), SteadyConsole(), changed=changed)
     except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1
