@@ -73,7 +73,7 @@ class Report:
         text, _, command = first.partition(":  ")
         return text, "\n".join([command, *(line.strip() for line in others)])
 
-    @property
+    @cached_property
     def network_pairs(self) -> list[NetworkPair]:
         """The pairs of networks, the smallest p first."""
         return sorted(self.verdicts.networks, key=lambda pair: pair.p)
@@ -85,7 +85,7 @@ class Report:
 
     @property
     def left_out(self) -> list[str]:
-        """A line for each run and pair that is left out, with the reason."""
+        """A line for each run that is left out, with the reason."""
         return shorten([*self.verdicts.left_out, *problem_lines(self.results, self.atlases)], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:

@@ -27,19 +27,13 @@ def _difference_texts(item: Contrast) -> tuple[str, ...]:
 def network_columns(pairs: Iterable[NetworkPair]) -> list[Column]:
     """The table of the pairs of networks."""
     numbers = ("difference, points", "images on which they disagree", "p", "p (Holm)")
-    rows = [
-        (
-            *(
-                pair.better,
-                pair.worse,
-                "significant" if pair.significant else "not significant",
-                points_text(pair.difference),
-            ),
-            *(f"{pair.disputed:,}", f"{pair.p:.2g}", f"{pair.p_holm:.2g}"),
-        )
-        for pair in pairs
-    ]
-    return _columns(("first", "second", "outcome"), numbers, rows)
+    return _columns(("first", "second", "outcome"), numbers, [_network_texts(pair) for pair in pairs])
+
+
+def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
+    outcome = "significant" if pair.significant else "not significant"
+    p_values = (f"{p:.2g}" for p in (pair.p, pair.p_holm))
+    return pair.better, pair.worse, outcome, points_text(pair.difference), f"{pair.disputed:,}", *p_values
 
 
 def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
