@@ -1,4 +1,4 @@
-"""Compare finished runs: which differences are significant, and which images each method gets wrong.
+"""Compare finished runs: which methods are better, and which images each method gets wrong.
 
     python -m src.compare                                   the latest sweep
     python -m src.compare --sweep 1a2b3c4d                  another sweep, by the first characters of its id
@@ -57,7 +57,7 @@ def _make_parser() -> Parser:
     parser = Parser("compare", read_docstring(__file__))
     sweep_help = "compare this sweep instead of the latest; the first characters of its id are enough; can be repeated"
     parser.add_argument("--sweep", metavar="ID", action="append", help=sweep_help)
-    parser.add_argument("--tuned", metavar="KEY", help="also compare the values of KEY at their best other settings")
+    parser.add_argument("--tuned", metavar="KEY", help="also show each value of KEY with its best other settings")
     parser.add_argument("--assignment", action="store_true", help="also write the files for a course assignment")
     parser.add_argument("--budget", metavar="N", type=int, help="largest number of parameters that the course allows")
     equal_help = "methods that differ by at most this are equal (default: as in the sweep's command, or 0.1)"
@@ -129,19 +129,13 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
 
 
 def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
-    """Compare the values of a key, each with its best other settings, and print the result."""
-    from src.errors.atlas import correct_by_run
+    """Print each value of a key with its best other settings, and return them."""
     from src.report.terminal import print_lines
     from src.verdict.tuned import tuned
 
-    comparison = tuned(report.results, key, correct_by_run(report.atlases))
-    console.print()
-    for row in comparison.rows:
-        spread = f" ± {100 * row.test.sd:.2f}" if row.test.sd is not None else ""
-        accuracies = f"validation {100 * row.validation:.2f} %, test {100 * row.test.mean:.2f}{spread} %"
-        print_lines(console, [f"best cell for {row.level}: {row.cell} ({accuracies})"], wrap=False)
-    print_lines(console, comparison.sentences)
-    return comparison
+    found = tuned(report.results, key, report.verdicts)
+    print_lines(console, ["", *found.sentences, *found.lines])
+    return found
 
 
 def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:

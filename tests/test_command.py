@@ -132,7 +132,7 @@ def test_a_failed_job_does_not_stop_the_others(command, tmp_path, store):
     failed = jobs["none data=synthetic lr=1e+30 epochs=1 s0"]
     assert failed.info.status == "FAILED"
     assert "epoch 1, step" in failed.data.tags["error"]
-    assert "not finished: none data=synthetic lr=1e+30" in done.stdout
+    assert "failed: none data=synthetic lr=1e+30" in done.stdout
     folder = next(folder for name, folder in job_folders(tmp_path).items() if "1e" in name and not folder.finished)
     assert "Traceback" in (folder.path / "train.log").read_text()
 

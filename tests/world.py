@@ -133,8 +133,12 @@ class World:
         val: float = 0.9,
         code: str | None = None,
         seconds: float = 2.0,
+        labels: npt.NDArray[Any] | None = None,
     ) -> PlannedJob:
-        """Add a finished job whose validation accuracy rises to `val` and which misclassifies `wrong`."""
+        """Add a finished job whose validation accuracy rises to `val` and which misclassifies `wrong`.
+
+        `labels` replace the test labels of its dataset.
+        """
         folder, journal = self.start(config, code=code)
         with journal:
             for epoch in range(1, config.epochs + 1):
@@ -154,7 +158,7 @@ class World:
                     )
                 )
         images = load(config.data)
-        predictions = predict(images.test_labels, wrong, len(images.source.classes))
+        predictions = predict(images.test_labels if labels is None else labels, wrong, len(images.source.classes))
         save_predictions(folder / "predictions.npz", predictions)
         accuracy = 1 - len(wrong) / len(predictions)
         metrics = {

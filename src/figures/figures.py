@@ -1,7 +1,7 @@
 """Draws all figures of a comparison."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from matplotlib.figure import Figure
@@ -41,6 +41,7 @@ class Drawing:
 def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
     numeric_keys = swept_numeric_keys(results)
+    trained = replace(results, runs=results.runs[results.runs["run"].isin(verdicts.trained)])
     figures = {
         "curves": Drawing(
             "Loss and accuracy by epoch",
@@ -49,10 +50,9 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
             draw_curves(results),
         )
     }
-    if verdicts.pairs:
-        alt_text = "Forest plot: for each pair of cells, the difference of their test accuracies and its 95 % interval."
-        plot = draw_forest_plot(results.runs, verdicts.pairs)
-        figures["differences"] = Drawing("Differences with their intervals", alt_text, plot)
+    if (differences := draw_forest_plot(verdicts.contrasts)) is not None:
+        alt_text = "Forest plot: the difference between every two values of a key, with its simultaneous interval."
+        figures["differences"] = Drawing("Differences with their intervals", alt_text, differences)
     if (variance := draw_variance(results.runs)) is not None:
         figures["variance"] = Drawing("Where the variance comes from", VARIANCE_CAPTION, variance)
     for path in numeric_keys:
@@ -61,13 +61,13 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
             "the lowest run to the highest."
         )
         name = f"accuracy_by_{path}".replace(".", "_")
-        figures[name] = Drawing(f"Accuracy by {path}", alt_text, draw_accuracy_by_key(results, path))
-    if (heat_map_figure := draw_heat_map(results)) is not None:
+        figures[name] = Drawing(f"Accuracy by {path}", alt_text, draw_accuracy_by_key(trained, path))
+    if (heat_map_figure := draw_heat_map(trained)) is not None:
         alt_text = "Heat map with numbers: the mean test accuracy over two swept keys."
         figures["heat_map"] = Drawing("Test accuracy over two swept keys", alt_text, heat_map_figure)
-    if "reg.l1" in numeric_keys and (weights_figure := draw_weights_by_l1(results)) is not None:
+    if "reg.l1" in numeric_keys and (weights := draw_weights_by_l1(results)) is not None:
         alt_text = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
-        figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights_figure)
+        figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights)
     for name, atlas in zip(reliability_file_names(atlases), atlases, strict=True):
         if atlas.calibration:
             alt_text = (

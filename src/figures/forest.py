@@ -1,73 +1,63 @@
-"""Draws a forest plot: the difference of the test accuracies of each pair of cells, with its confidence interval."""
+"""Draws a forest plot: the differences between the levels of each factor, with their simultaneous intervals."""
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.looks import INK, Settings, cell_settings, figure_label, filled_marker, style_axes
-from src.pictures.colours import choose_colour
-from src.verdict.pairs import Pair
-from src.verdict.points import percent_text
+from src.figures.looks import GRID_COLOUR, INK, figure_label, style_axes
+from src.verdict.contrasts import Contrast
+from src.verdict.points import points_text
 
-MAX_ROWS = 20  # with more pairs, the plot shows a selection
+MAX_ROWS = 24  # with more differences, the plot shows a selection
+BETTER, EQUAL = "#0072b2", "#8a949e"
 
 
-def draw_forest_plot(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
-    """Draw a row per pair of cells: the difference of test accuracies in points, with its 95 % confidence interval.
+def draw_forest_plot(contrasts: Sequence[Contrast]) -> Figure | None:
+    """Draw a row per difference, in points, grouped by factor; None without intervals, which need several seeds.
 
-    At most `MAX_ROWS` pairs are drawn: pairs with the most accurate cell first, then the largest differences.
-    A marker is filled if the difference is statistically significant after Holm's correction over all pairs.  The
-    confidence interval is not corrected, so it can exclude 0 although the marker is hollow.
+    The level with the higher mean is first, so no difference is negative.  At most `MAX_ROWS` differences are drawn:
+    significant ones first, then the largest.  A shaded band shows the differences that count as equal.
     """
-    cells = cell_settings(runs)
-    best_cell = str(runs.groupby("cell", sort=False)["test/accuracy"].mean().idxmax())
-    rows = _choose_rows(pairs, best_cell)
-    figure = Figure(figsize=(9.6, 1.5 + 0.34 * len(rows)), layout="constrained")
+    drawn = [item.better_first for item in contrasts if item.high is not None]
+    if not drawn:
+        return None
+    chosen = sorted(drawn, key=lambda item: (item.outcome != "better", -item.difference))[:MAX_ROWS]
+    rows = [item for item in drawn if item in chosen]
+    figure = Figure(figsize=(9.6, 1.6 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for row, (first, _, pair, sign) in enumerate(rows):
-        _draw_row(axes, row, cells[first], pair, sign)
+    margin = 100 * rows[0].equal_within
+    axes.axvspan(-margin, margin, color=GRID_COLOUR, linewidth=0, zorder=0.1)
     axes.axvline(0, color=INK, linewidth=1, zorder=0.9)
-    names = [f"{figure_label(first)}  vs  {figure_label(second)}" for first, second, *_ in rows]
-    axes.set_yticks(range(len(rows)), names)
+    for row, item in enumerate(rows):
+        _draw_row(axes, row, item)
+        if row and item.factor != rows[row - 1].factor:
+            axes.axhline(row - 0.5, color=INK, linewidth=0.6)
+    axes.set_yticks(range(len(rows)), [figure_label(item.question) for item in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axis = axes.secondary_yaxis("right")
-    axis.set_yticks(range(len(rows)), [_interval_text(pair, sign) for _, _, pair, sign in rows], fontfamily="monospace")
+    axis.set_yticks(range(len(rows)), [f"{_size_text(item)}  {item.outcome}" for item in rows])
     axis.tick_params(length=0, labelsize=8.5)
     axis.spines["right"].set_visible(False)
     style_axes(axes, "")
-    title = "difference of test accuracies in points, 95 % interval; filled: significant (Holm)"
-    if any(pair.n == 1 for _, _, pair, _ in rows):
-        title += "; one seed: compares networks, not methods"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # long names narrow the axes, which would cut their title
-    axes.set_xlabel("← the first is worse        the first is better →")
-    if len(rows) < len(pairs):
-        figure.supxlabel(f"{len(rows)} of {len(pairs):,} pairs", fontsize=9)
+    title = "difference of test accuracies in points, simultaneous intervals; filled: better, grey: equal, hollow: open"
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
+    axes.set_xlabel(f"the first is better →   (shaded: equal within {points_text(rows[0].equal_within)} points)")
+    if len(rows) < len(drawn):
+        figure.supxlabel(f"{len(rows)} of {len(drawn):,} differences", fontsize=9)
     return figure
 
 
-def _choose_rows(pairs: Sequence[Pair], best_cell: str) -> list[tuple[str, str, Pair, int]]:
-    """The first cell, second cell, pair and sign of the difference of each row.  The best cell is always second."""
-    sorted_pairs = sorted(pairs, key=lambda pair: (best_cell not in (pair.first, pair.second), -abs(pair.difference)))
-    return [
-        (pair.second, pair.first, pair, -1) if pair.first == best_cell else (pair.first, pair.second, pair, 1)
-        for pair in sorted_pairs[:MAX_ROWS]
-    ]
-
-
-def _draw_row(axes: Axes, row: int, settings: Settings, pair: Pair, sign: int) -> None:
-    cell_colour, marker = choose_colour(settings), filled_marker(settings["norm.name"])
-    ends = [100 * sign * pair.low, 100 * sign * pair.high]
-    axes.plot(ends, [row, row], color=cell_colour, linewidth=2.2, solid_capstyle="butt")
+def _draw_row(axes: Axes, row: int, item: Contrast) -> None:
+    line_colour = EQUAL if item.outcome == "equal" else BETTER
+    ends = [100 * (item.low or 0.0), 100 * (item.high or 0.0)]
+    axes.plot(ends, [row, row], color=line_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:
-        axes.plot([end, end], [row - 0.16, row + 0.16], color=cell_colour, linewidth=1.6)
-    (point,) = axes.plot([100 * sign * pair.difference], [row], color=cell_colour, marker=marker, markersize=7, mew=1.6)
-    point.set_markerfacecolor(cell_colour if pair.decided else "white")
+        axes.plot([end, end], [row - 0.16, row + 0.16], color=line_colour, linewidth=1.6)
+    (point,) = axes.plot([100 * item.difference], [row], color=line_colour, marker="o", markersize=7, mew=1.6)
+    point.set_markerfacecolor("white" if item.outcome == "open" else line_colour)
 
 
-def _interval_text(pair: Pair, sign: int) -> str:
-    ends = sorted((sign * pair.low, sign * pair.high))
-    difference, low, high = (percent_text(value, sign=True) for value in (sign * pair.difference, *ends))
-    return f"{difference} [{low}, {high}]"
+def _size_text(item: Contrast) -> str:
+    return item.size.replace(" points", "")

@@ -13,6 +13,7 @@ from src.pictures.rendering import render_png
 from src.pictures.tiles import draw_mistake_grid, picture_png
 from src.report.output import write_files
 from src.report.report import Report, escape_markdown
+from src.report.table import column_rows
 from src.results.results import Results
 from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
@@ -55,9 +56,9 @@ def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None)
     parts = [
         "# Normalisation and regularisation: a comparison",
         _conditions_text(report),
-        "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.verdicts.opening),
+        "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.answer),
         "## Accuracy",
-        _markdown_table([column.heading for column in report.columns], report.rows),
+        _markdown_table([column.heading for column in report.columns], column_rows(report.columns)),
         "\n".join(f"- {escape_markdown(note)}" for note in report.notes),
         "## Parameters",
         _parameter_table(report.frame, budget),

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 
 from src.config import CompareSettings
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.output import write_files
 from src.report.table import table_frame
-from src.report.terminal import next_step_lines, print_evidence, print_lines, print_table, problem_lines
+from src.report.terminal import print_lines, print_problems, print_steps, print_table
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, Sweep
-from src.verdict.verdicts import judge
+from src.verdict.methods import Promise
+from src.verdict.verdicts import Verdicts, judge
+from src.verdict.words import answer_lines, next_lines
 
 if TYPE_CHECKING:
     from src.report.report import Report
@@ -30,23 +33,30 @@ def compare_runs(
     changed: bool = True,
     planned_looks: Sequence[int] = (),
     equal: float = CompareSettings().equal,
-) -> tuple[Results, "Report | None", bool]:
+) -> tuple[Results, "Report | None", Verdicts | None]:
     """Write the report of the finished runs into `folder`, and print the comparison.
 
-    Returns the results, the report, and whether a question is open.  The report is None if no run has finished, or if
-    `changed` is false and the existing report is up to date.  `planned_looks` are the numbers of seeds at which
-    seeds=auto compares.  Methods that differ by at most `equal` percentage points are equal.  If the report cannot be
-    written, this prints the comparison, then raises the error (BadInput if `folder` is not writable).
+    Returns the results, the report and the verdicts.  Without a finished run, there are neither report nor verdicts.
+    The report is also None if `changed` is false and the existing report is up to date.  `planned_looks` are the
+    numbers of seeds at which seeds=auto compares.  Methods that differ by at most `equal` percentage points are equal.
+    If the report cannot be written, this prints the comparison, then raises the error (BadInput if `folder` is not
+    writable).
     """
     results = load_results(sweeps, multirun)
     if results.runs.empty:
-        lines = ["No run has finished yet.", *problem_lines(results), *next_step_lines(results, sweeps)]
-        print_lines(console, lines, wrap=False)
-        return results, None, False
-    _take_look(sweeps, results, multirun, planned_looks)
+        print_lines(console, ["No run has finished yet."])
+        print_problems(console, results, sweeps)
+        return results, None, None
+    look = _take_look(sweeps, results, multirun, planned_looks)
+    promise = Promise(look.level, look.next_level, look.number, bool(look.planned), equal / 100)
     atlases = read_atlases(results)
-    verdicts = judge(sweeps, results, correct_by_run(atlases))
-    frame = table_frame(results, verdicts.letters)
+    largest_class = {
+        atlas.source["digest"]: float(np.bincount(atlas.labels).max()) / len(atlas.labels)
+        for atlas in atlases
+        if atlas.runs
+    }
+    verdicts = judge(sweeps, results, correct_by_run(atlases), promise, largest_class)
+    frame = table_frame(results, verdicts)
     report, warnings, write_error = None, list[str](), None
     try:
         if changed or not _is_report_current(folder / REPORT, results):
@@ -56,16 +66,15 @@ def compare_runs(
             write_files(folder, report_files(report))
     except Exception as error:  # for example, the disk is full
         write_error = error
-    print_lines(console, [*verdicts.opening, ""])
+    print_lines(console, [*answer_lines(verdicts), ""])
     print_table(results, frame, console)
-    print_evidence(console, verdicts, atlases)
-    lines = ["", *problem_lines(results), *warnings, *next_step_lines(results, sweeps, atlases, verdicts.more)]
-    print_lines(console, lines, wrap=False)
+    print_lines(console, ["", *warnings], wrap=False)
+    print_problems(console, results, sweeps, atlases)
+    print_steps(console, next_lines(verdicts))
     if write_error is not None:
         raise write_error
-    files = "the folder also contains report.md, tables as CSV, figures and image galleries"
-    print_lines(console, [f"Report: {folder / REPORT} ({files})"], wrap=False)
-    return results, report, bool(verdicts.more)
+    print_lines(console, [f"Details: {folder / REPORT}"], wrap=False)
+    return results, report, verdicts
 
 
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:

@@ -1,10 +1,11 @@
-"""Collects the configuration, environment and commands of the compared runs, for the report."""
+"""Collects the problems, configuration, environment and commands of the compared runs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from src.config import KEYS
+from src.errors.atlas import Atlas
 from src.results.environments import UNSET
 from src.results.results import Results
 from src.runs.environment import VARIABLES
@@ -39,6 +40,13 @@ def collect_facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
     datasets = results.runs.drop_duplicates("dataset")[["dataset", "dataset_name"]]
     data = ((name, _dataset_text(results.sources[key])) for key, name in datasets.itertuples(index=False))
     return Facts(common, varies, tuple(data), _environment_rows(jobs), commands)
+
+
+def problem_lines(results: Results, atlases: Sequence[Atlas] = ()) -> list[str]:
+    """A line for each job that cannot be compared or lacks a file, with the reason."""
+    jobs = [*results.unfinished, *results.incomplete]
+    lines = [f"{job.state}: {job.label}: {' '.join(job.reason.split())}" for job in jobs]
+    return [*lines, *(f"no predictions: {reason}" for atlas in atlases for reason in atlas.unreadable_reasons)]
 
 
 def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:

@@ -5,7 +5,7 @@ import textwrap
 
 import pandas as pd
 
-from src.report.table import Column, table_columns, table_notes
+from src.report.table import Column, column_rows, table_columns, table_notes
 from src.results.results import Results
 
 HEADING_WIDTH = 10  # characters; a longer heading is broken into several lines
@@ -20,6 +20,7 @@ SPECIAL_CHARACTERS = {letter: f"\\{letter}" for letter in "{}$&#%_"} | {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    "≤": r"$\leq$",
     "†": r"\dag{}",
 }
 
@@ -36,7 +37,7 @@ def latex_table(results: Results, frame: pd.DataFrame) -> bytes:
         r"    \toprule",
         f"    {' & '.join(map(_latex_heading, columns))} \\\\",
         r"    \midrule",
-        *(_latex_row(*texts) for texts in zip(*(column.texts for column in columns), strict=True)),
+        *(_latex_row(*texts) for texts in column_rows(columns)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",

@@ -18,17 +18,20 @@ from src.errors.atlas_words import error_sentences
 from src.figures.figures import Drawing, draw_figures, reliability_file_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
-from src.report.facts import Facts, collect_facts
-from src.report.table import Column, csv_content, curves_csv, json_content, table_columns, table_notes
+from src.report.facts import Facts, collect_facts, problem_lines
+from src.report.statements import basis, difference_columns, failure_columns, network_columns
+from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
-from src.verdict.pairs import Pair, clearest
+from src.verdict.contrasts import Contrast
+from src.verdict.networks import NetworkPair
 from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
+from src.verdict.words import answer_lines, next_lines
 from src.wording import shorten
 
 MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # the report lists at most this many
-MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs
+MAX_JSON_PAIRS = 1_000  # a limit, because a thousand cells have half a million pairs of networks
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,26 @@ class Report:
         return table_columns(self.results, self.frame)
 
     @property
-    def rows(self) -> list[tuple[str, ...]]:
-        """The rows of the table as text."""
-        return list(zip(*(column.texts for column in self.columns), strict=True))
-
-    @property
     def notes(self) -> list[str]:
         """The sentences that explain how to read the table."""
         return table_notes(self.results, self.frame)
+
+    @property
+    def answer(self) -> list[str]:
+        """The sentences that answer the question of the comparison."""
+        return answer_lines(self.verdicts)
+
+    @property
+    def next_step(self) -> tuple[str, str]:
+        """What to train next, and the commands for it, one per line; empty texts if there is nothing to train."""
+        first, *others = next_lines(self.verdicts) or [""]
+        text, _, command = first.partition(":  ")
+        return text, "\n".join([command, *(line.strip() for line in others)])
+
+    @cached_property
+    def network_pairs(self) -> list[NetworkPair]:
+        """The pairs of networks, the smallest p first."""
+        return sorted(self.verdicts.networks, key=lambda pair: pair.p)
 
     @cached_property
     def facts(self) -> Facts:
@@ -70,11 +85,8 @@ class Report:
 
     @property
     def left_out(self) -> list[str]:
-        """A line for each run and pair that is left out, with the reason."""
-        problems = [*self.results.unfinished, *self.results.incomplete]
-        lines = [f"{job.state.capitalize()}: {job.label}: {job.reason}" for job in problems]
-        lines += [f"No predictions: {problem}" for atlas in self.atlases for problem in atlas.unreadable_reasons]
-        return shorten([*self.verdicts.left_out, *lines], MAX_LEFT_OUT)
+        """A line for each run that is left out, with the reason."""
+        return shorten([*self.verdicts.left_out, *problem_lines(self.results, self.atlases)], MAX_LEFT_OUT)
 
     def as_json(self) -> dict[str, Any]:
         """All numbers of the comparison as a JSON object."""
@@ -82,12 +94,17 @@ class Report:
         return {
             "sweeps": [sweep.id for sweep in self.sweeps],
             "notes": self.notes,
-            "verdict": list(verdicts.opening),
+            "verdict": self.answer,
+            "next": next_lines(verdicts),
+            "promise": asdict(verdicts.promise),
             "cells": json_content(self.frame),
-            "pairs": [_pair_json(pair) for pair in clearest(verdicts.pairs, MAX_JSON_PAIRS)],
-            "pairs in all": len(verdicts.pairs),
-            "effects": [asdict(effect) | {"words": effect.words} for effect in verdicts.effects],
-            "more": verdicts.more,
+            "contrasts": [_contrast_json(item) for item in verdicts.contrasts],
+            "interactions": [_contrast_json(item) for item in verdicts.interactions],
+            "best": [asdict(best) | {"words": f"{best.words}.  {best.choice_words}."} for best in verdicts.best],
+            "networks": [vars(pair) | {"words": pair.words} for pair in self.network_pairs[:MAX_JSON_PAIRS]],
+            "pairs of networks": len(verdicts.networks),
+            "failures": [asdict(count) for count in verdicts.failures],
+            "failure differences": [asdict(item) | {"words": item.words} for item in verdicts.failure_differences],
             "left out": list(verdicts.left_out),
             "unfinished": [vars(job) for job in self.results.unfinished],
             "incomplete": [vars(job) for job in self.results.incomplete],
@@ -95,9 +112,9 @@ class Report:
         }
 
 
-def _pair_json(pair: Pair) -> dict[str, Any]:
-    names = ("first", "second", "difference", "low", "high", "p", "p_holm", "method", "n", "superiority", "decided")
-    return {name: getattr(pair, name) for name in (*names, "words", "equal")} | {"across environments": pair.across}
+def _contrast_json(item: Contrast) -> dict[str, Any]:
+    names = ("difference", "n", "outcome", "words")
+    return asdict(item) | {name: getattr(item, name) for name in names}
 
 
 def draw_report(
@@ -131,7 +148,7 @@ def report_files(report: Report) -> dict[str, bytes]:
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in report.galleries:
         files |= {f"{name}.png": gallery.png for name, gallery in pictures.items()}
-    files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.verdicts.opening).encode()
+    files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.answer).encode()
     return files | {"report.md": render_markdown(report), REPORT: render_html(report)}
 
 
@@ -152,11 +169,16 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
     options |= {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=loader, **options)
     environment.filters |= {"percent": percent_text, "fenced": fenced, "base64": lambda png: b64encode(png).decode()}
+    environment.filters["rows"] = column_rows
     return environment.get_template(name).render(
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
-        pairs=clearest(report.verdicts.pairs, MAX_PAIRS),
+        basis=basis(report.verdicts),
+        differences=difference_columns(report.verdicts.contrasts),
+        networks=network_columns(report.network_pairs[:MAX_PAIRS]),
+        failures=failure_columns(report.verdicts.failures),
+        most_pairs=MAX_PAIRS,
         suspects_shown=MAX_SUSPECTS,
         curves=curves,
     )

@@ -1,6 +1,7 @@
 """Makes the table of a comparison, with one row per cell, as numbers and as text for a terminal, page or paper."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -10,8 +11,10 @@ import pandas as pd
 from src.results.environments import environment_differences
 from src.results.results import Results
 from src.runs.identity import code_digest
-from src.runs.naming import format_value, short_name
-from src.verdict.statistics import Summary, accuracy_half_width, rounding_sd, summarise
+from src.runs.naming import format_value, job_name, short_name
+from src.verdict.points import points_text
+from src.verdict.statistics import rounding_sd, summarise
+from src.verdict.verdicts import Verdicts
 
 SELECTION_RULE = "Networks are tested once, after the last epoch; choose settings by validation accuracy."
 
@@ -33,44 +36,56 @@ class Column:
         return self.short or self.heading
 
 
-def table_frame(results: Results, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The table as numbers: means over seeds, accuracies from 0 to 1, and no spread for cells with one seed.
+def table_frame(results: Results, verdicts: Verdicts) -> pd.DataFrame:
+    """The table as numbers: means over the seeds that trained, accuracies from 0 to 1, no spread for one seed.
 
-    `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of the mean, `seconds` the time
-    of training only.  `other code` counts runs of a different version of the code, `other environment` runs in a
-    different environment than most runs.  Cells that share a letter in `letters` do not differ significantly.
+    `sd` is the standard deviation over seeds, `ci95` the half-width of the t interval of this mean alone, `seconds` the
+    time of training only.  `failed` counts runs that failed or learned nothing, `other code` runs of a different
+    version of the code, `other environment` runs in a different environment than most runs.  With several seeds,
+    `may be best` and `behind the best` (at most, from 0 to 1) are those of `Best`; a cell with one seed has none.
     """
-    runs = results.runs
-    first_runs, cells = runs.drop_duplicates("cell"), runs.groupby("cell", sort=False)
+    failed = pd.DataFrame([{**job, "cell": job_name(job, results.varies, seed=False)} for job in results.failed])
+    settings = pd.concat([results.runs, failed], ignore_index=True).drop_duplicates("cell").set_index("cell")
+    trained = results.runs["run"].isin(verdicts.trained)
+    cells, runs = settings.index, results.runs[trained]
+    failures = Counter([*results.runs["cell"][~trained], *failed.get("cell", [])])
+    groups = runs.groupby("cell", sort=False)
+    images = groups["dataset"].first().map(lambda digest: results.sources[digest]["test"])
+    rounding = {"test/accuracy": [rounding_sd(n, 1) for n in images]}
 
-    def summaries(metric: str, least_sds: Iterable[float] = repeat(0.0)) -> list[Summary]:
-        return list(map(summarise, cells[metric].agg(list), least_sds))
+    def summaries(metric: str) -> pd.DataFrame:
+        values = map(summarise, groups[metric].agg(list), rounding.get(metric, repeat(0.0)))
+        frame: pd.DataFrame = pd.DataFrame(list(values), index=images.index).reindex(cells)
+        return frame
 
-    def count_runs(condition: "pd.Series[bool]") -> list[int]:
-        return [int(count) for count in condition.groupby(runs["cell"], sort=False).sum()]
+    def count_runs(condition: "pd.Series[bool]") -> "pd.Series[int]":
+        return condition[trained].groupby(runs["cell"]).sum().reindex(cells, fill_value=0)
 
-    val = summaries("val/accuracy")
-    test = summaries("test/accuracy", [rounding_sd(results.sources[data]["test"], 1) for data in first_runs["dataset"]])
-    frame: pd.DataFrame = pd.DataFrame(
-        {
-            "cell": first_runs["cell"].tolist(),
-            **{path: first_runs[path].tolist() for path in ["norm.name", *results.varies]},
-            "n": [cell.n for cell in test],
-            "val/accuracy": [cell.mean for cell in val],
-            "val/accuracy sd": [cell.sd for cell in val],
-            "test/accuracy": [cell.mean for cell in test],
-            "test/accuracy sd": [cell.sd for cell in test],
-            "test/accuracy ci95": [cell.half_width for cell in test],
-            **{name: [cell.mean for cell in summaries(name)] for name in ("test/loss", "test/errors")},
-            "parameters": first_runs["parameters"].tolist(),
-            "seconds": [cell.mean for cell in summaries("seconds/train")],
-            "other code": count_runs(runs["code"] != code_digest()),
-            "other environment": count_runs(runs["run"].isin(environment_differences(results)[0])),
-        }
-    )
-    if letters:
-        frame["letters"] = [letters.get(cell, "") for cell in frame["cell"]]
+    val, test = summaries("val/accuracy"), summaries("test/accuracy")
+    columns: dict[str, Any] = {path: settings[path] for path in dict.fromkeys(["norm.name", *results.varies])}
+    columns |= {"n": test["n"].fillna(0).astype(int), "val/accuracy": val["mean"], "val/accuracy sd": val["sd"]}
+    columns |= {"test/accuracy": test["mean"], "test/accuracy sd": test["sd"], "test/accuracy ci95": test["half_width"]}
+    columns |= {name: summaries(name)["mean"] for name in ("test/loss", "test/errors")}
+    columns |= {
+        "parameters": groups["parameters"].first().astype("Int64").reindex(cells),
+        "seconds": summaries("seconds/train")["mean"],
+    }
+    columns["other code"] = count_runs(results.runs["code"] != code_digest())
+    columns["other environment"] = count_runs(results.runs["run"].isin(environment_differences(results)[0]))
+    if failures:
+        columns["failed"] = cells.map(failures.__getitem__)
+    if verdicts.best:
+        behind = {cell: size for best in verdicts.best for cell, size in best.behind.items()}
+        candidates = {cell for best in verdicts.best for cell in best.candidates}
+        columns["may be best"] = [cell in candidates if cell in behind else None for cell in cells]
+        columns["behind the best"] = [behind.get(cell) for cell in cells]
+    frame: pd.DataFrame = pd.DataFrame(columns, index=cells).reset_index()
     return frame
+
+
+def column_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+    """The rows of columns as text."""
+    return list(zip(*(column.texts for column in columns), strict=True))
 
 
 def csv_content(frame: pd.DataFrame) -> bytes:
@@ -97,35 +112,26 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
 def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain how to read the table.  The first sentence says how to choose settings."""
     lines = [SELECTION_RULE]
-    total = frame["n"].sum()
-    if "letters" in frame:
-        dataset_note = ".  Cells on different datasets are not compared" if len(results.sources) > 1 else ""
-        lines.append(f"Cells that share a letter do not differ significantly{dataset_note}.")
+    if "may be best" in frame:
+        lines.append("A cell may be the best if no other is better; it is at most as far behind the best as shown.")
     if frame["parameters"].nunique() == 1:
-        lines.append(f"Each network has {frame['parameters'].iloc[0]:,} parameters.")
+        lines.append(f"Each network has {frame['parameters'].max():,} parameters.")
     if (frame["n"] > 1).any():
-        lines.append("± is the standard deviation over seeds.  95 % CI is the t interval of the mean over seeds.")
-    if (frame["n"] == 1).any():
-        width, images = _widest_interval(results)
-        lines.append(
-            f"One seed (n = 1) cannot rank methods.  With {images:,} test images, the accuracy of a single run has a "
-            f"95 % interval of up to ±{100 * width:.2f} points (Wilson).  Do not compare rows by this interval, "
-            "because all rows share the test images."
-        )
+        lines.append("± is the standard deviation over n seeds.")
+    if "failed" in frame:
+        lines.append("Failed runs, and runs that learned nothing, are counted and left out of the other columns.")
+    return [*lines, *mark_notes(results, frame)]
+
+
+def mark_notes(results: Results, frame: pd.DataFrame) -> list[str]:
+    """The sentences that explain the marks * and †; empty without marks."""
+    lines, total = [], frame["n"].sum()
     if count := frame["other code"].sum():
         lines.append(f"* {count} of {total} runs used a different version of the code than the current one.")
     if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
         lines.append(f"† {count} of {total} runs used a different environment from most runs: {differences}.")
     return lines
-
-
-def _widest_interval(results: Results) -> tuple[float, int]:
-    """The largest half-width of the interval of a single run's accuracy (0 to 1), and the number of test images."""
-    runs = results.runs
-    single = runs[runs.groupby("cell")["run"].transform("size") == 1]
-    images = [int(results.sources[digest]["test"]) for digest in single["dataset"]]
-    return max((accuracy_half_width(*run), run[1]) for run in zip(single["test/accuracy"], images, strict=True))
 
 
 def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
@@ -152,26 +158,33 @@ def cell_column(frame: pd.DataFrame) -> Column:
 
 
 def number_columns(frame: pd.DataFrame) -> list[Column]:
-    """The columns of letters, seeds, accuracies, errors and costs; columns without information are left out."""
-    errors = [f"{value:.{int(n > 1)}f}" for value, n in zip(frame["test/errors"], frame["n"], strict=True)]
+    """The columns of the best, seeds, accuracies, errors and costs; columns without information are left out."""
+    best = ["" if pd.isna(may_be) else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
+    behind = [f"≤ {points_text(size)}" if size < 1 else "" for size in frame.get("behind the best", [])]
+    decimals = int(frame["n"].max() > 1)
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
-    losses = [f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}" for loss in frame["test/loss"]]
-    intervals = ["" if pd.isna(width) else f"± {100 * width:.2f}" for width in frame["test/accuracy ci95"]]
+    losses = [
+        f"{loss:.1e}" if loss >= 1000 else text
+        for loss, text in zip(frame["test/loss"], _texts(frame["test/loss"], ".4f"), strict=True)
+    ]
     columns = [
+        Column("may be best", best, "may be\nbest", numeric=False),
         Column("n", [str(n) for n in frame["n"]]),
+        Column("failed", [str(n) for n in frame.get("failed", [])]),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
         Column("test accuracy, %", _accuracy_texts(frame, "test/accuracy"), "test\naccuracy %"),
-        Column("95 % CI", intervals, optional=1),
-        Column("test errors", errors, "test\nerrors", optional=1),
+        Column("behind the best, points", behind, "behind\nbest", optional=1),
+        Column("test errors", _texts(frame["test/errors"], f".{decimals}f"), "test\nerrors", optional=1),
         Column("test loss", losses, "test\nloss", optional=2),
-        Column("training time, s", [f"{value:.1f}" for value in frame["seconds"]], "training\nseconds", optional=2),
-        Column("parameters", [f"{value:,}" for value in frame["parameters"]], "para-\nmeters", optional=2),
+        Column("training time, s", _texts(frame["seconds"], ".1f"), "training\nseconds", optional=2),
+        Column("parameters", _texts(frame["parameters"], ","), "para-\nmeters", optional=2),
     ]
-    if "letters" in frame:
-        columns.insert(0, Column("letters", frame["letters"].tolist(), " ", numeric=False))
-    unused_headings = set() if (frame["n"] > 1).any() else {"95 % CI"}
-    unused_headings |= {"parameters"} if frame["parameters"].nunique() == 1 else set()
-    return [column for column in columns if column.heading not in unused_headings]
+    unused_headings = {"parameters"} if frame["parameters"].nunique() == 1 else set()
+    return [column for column in columns if column.heading not in unused_headings and any(column.texts)]
+
+
+def _texts(values: "pd.Series[Any]", form: str) -> list[str]:
+    return ["-" if pd.isna(value) else format(value, form) for value in values]
 
 
 def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
@@ -184,4 +197,4 @@ def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
 
 def _accuracy_texts(frame: pd.DataFrame, metric: str) -> list[str]:
     sds = ["" if pd.isna(sd) else f" ± {100 * sd:.2f}" for sd in frame[f"{metric} sd"]]
-    return [f"{100 * mean:.2f}{sd}" for mean, sd in zip(frame[metric], sds, strict=True)]
+    return [text + sd for text, sd in zip(_texts(100 * frame[metric], ".2f"), sds, strict=True)]

@@ -25,7 +25,7 @@ class JobProblem:
 
     label: str
     reason: str
-    state: str = "not finished"  # or `damaged`, or `not readable`
+    state: str = "not finished"  # or `failed`, `damaged`, `not readable`
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
     job = FinishedJob(folder)
     try:
         if not folder.finished:
-            return JobProblem(planned_job.label, _unfinished_reason(folder))
+            state = "failed" if folder.failed else "not finished"
+            return JobProblem(planned_job.label, _unfinished_reason(folder), state)
         fault = numbers_fault(job, planned_job.key)
     except NoAccess as refusal:
         return JobProblem(planned_job.label, refusal.reason, "not readable")
@@ -116,5 +117,6 @@ def _unfinished_reason(folder: JobFolder) -> str:
     last_record = records[-1]
     if last_record["kind"] == "stop":
         error = last_record["error"].encode(errors="replace").decode()  # a file name in the error may not be UTF-8
-        return f"{last_record['status']}: {error}; see {folder.log}"
+        status = "" if last_record["status"] == "FAILED" else f"{last_record['status']}: "
+        return f"{status}{error}; see {folder.log}"
     return f"no result; {progress}"

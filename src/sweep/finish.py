@@ -26,7 +26,7 @@ def compare_sweep(
     from src.report.comparison import compare_runs
 
     try:
-        results, _, is_open = compare_runs(
+        results, _, verdicts = compare_runs(
             [sweep],
             multirun,
             sweep.folder(multirun),
@@ -38,7 +38,7 @@ def compare_sweep(
     except Exception as error:  # for example a full disk; finished jobs stay valid
         say(f"the comparison failed: {type(error).__name__}: {error}".rstrip(": "))
         return 1, False
-    return int(bool(results.unfinished)), is_open
+    return int(bool(results.unfinished)), verdicts is not None and verdicts.open
 
 
 class StudyEnd(Callback):

@@ -87,11 +87,11 @@ class Contrast:
     @property
     def question(self) -> str:
         """The contrast without its result, such as `bn vs gn at l1=1e-05`."""
-        first, second = self._labels
+        first, second = self.labels
         return f"{first} vs {second}{self._place}"
 
     @property
-    def _labels(self) -> tuple[str, str]:
+    def labels(self) -> tuple[str, str]:
         """The names of both levels, such as `bn` or `l1=1e-05`."""
         prefix = "" if self.factor in ("norm", CELL) or self.interaction else f"{self.factor}="
         return prefix + self.first, prefix + self.second
@@ -120,7 +120,7 @@ class Contrast:
     def words(self) -> str:
         """The result as a sentence, in percentage points."""
         turned, seeds = self.better_first, counted(self.n, "seed")
-        first, second = turned._labels
+        first, second = turned.labels
         if self.identical:
             return f"{first} and {second} give bit-identical results with the same seed{self.scope} ({seeds})"
         if self.interaction:

@@ -18,9 +18,3 @@ def percent_text(share: float, sign: bool = False) -> str:
 def interval_text(low: float, high: float) -> str:
     """The ends of an interval in points, such as `[0.08, 0.33]`."""
     return f"[{points_text(low)}, {points_text(high)}]"
-
-
-def size_text(difference: float, low: float, high: float) -> str:
-    """A difference without its sign, and its interval: `0.21 points [0.08, 0.33]` for both 0.0021 and -0.0021."""
-    ends = interval_text(low, high) if difference >= 0 else interval_text(-high, -low)
-    return f"{points_text(abs(difference))} points {ends}"

@@ -31,6 +31,7 @@ class Verdicts:
 
     promise: Promise
     seeds: tuple[int, int]  # smallest and largest number of seeds of the compared cells
+    tables: tuple[Accuracies, ...] = ()  # one per dataset, with all runs that learned something
     contrasts: tuple[Contrast, ...] = ()  # between the levels of each factor, with simultaneous intervals
     interactions: tuple[Contrast, ...] = ()  # only significant ones
     best: tuple[Best, ...] = ()  # one per dataset
@@ -45,6 +46,11 @@ class Verdicts:
     cost: str = ""
     runs: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = field(default=())
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """The names of the runs that learned something."""
+        return frozenset(run for table in self.tables for run in table.runs.flat if run is not None)
 
     @property
     def open_contrasts(self) -> tuple[Contrast, ...]:
@@ -82,6 +88,7 @@ def judge(
     verdicts = Verdicts(
         promise,
         (0, 0),
+        tuple(tables),
         failures=tuple(counts),
         failure_differences=tuple(failure_differences(counts, FAILURES * promise.level)),
         failed=sum(failed),

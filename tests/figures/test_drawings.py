@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.calibration import calibrate
 from src.figures.figures import draw_figures
-from src.figures.forest import MAX_ROWS, draw_forest_plot
+from src.figures.forest import BETTER, EQUAL, MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
 from src.figures.reliability import draw_reliability
@@ -81,32 +81,49 @@ def test_a_single_run_has_curves_and_a_reliability_diagram_alone(world):
     assert list(draw_figures(results, verdicts, groups)) == ["curves", "reliability"]
 
 
-def test_the_forest_begins_with_the_pairs_against_the_best_cell(world, grid, results):
-    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
-    axes = draw_forest_plot(results.runs, pairs).axes[0]
+def contrasts_of(world, grid, results):
+    return judge([grid], results, correct_by_run(read_atlases(results))).contrasts
+
+
+def test_the_forest_has_a_row_for_each_difference_grouped_by_factor(world, grid, results):
+    contrasts = contrasts_of(world, grid, results)
+    axes = draw_forest_plot(contrasts).axes[0]
     rows = [label.get_text() for label in axes.get_yticklabels()]
-    assert len(rows) == len(pairs) == 15
-    assert [row.endswith("vs  bn l1=0") for row in rows] == [True] * 5 + [False] * 10
+    assert rows == [item.better_first.question for item in contrasts]
+    assert [row.startswith("l1=") for row in rows] == sorted(row.startswith("l1=") for row in rows)
+    band = axes.patches[0]
+    assert (band.get_x(), band.get_width()) == pytest.approx((-0.1, 0.2))
 
 
-def test_a_row_of_the_forest_is_the_pair_with_its_interval_filled_where_decided(world, grid, results):
-    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
-    pair = next(pair for pair in pairs if (pair.first, pair.second) == ("bn l1=0", "gn l1=0"))
-    gn = choose_colour({"norm.name": "gn"})
-    for p_holm, filled in ((0.01, True), (0.2, False)):
-        axes: Any = draw_forest_plot(results.runs, [replace(pair, p_holm=p_holm)]).axes[0]
-        bar, *_, point = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
-        np.testing.assert_allclose(sorted(bar.get_xdata()), [-100 * pair.high, -100 * pair.low])
-        np.testing.assert_allclose(point.get_xdata(), [-100 * pair.difference])  # gn minus bn: the best one is second
-        assert to_hex(point.get_color()) == gn
-        assert (to_hex(point.get_markerfacecolor()) == gn) is filled
+@pytest.mark.parametrize(
+    ("low", "high", "face"), [(0.02, 0.06, BETTER), (-0.0001, 0.0005, EQUAL), (-0.01, 0.05, "#ffffff")]
+)
+def test_a_row_of_the_forest_is_the_simultaneous_interval_and_its_outcome(world, grid, results, low, high, face):
+    contrast = contrasts_of(world, grid, results)[0]
+    middle = (low + high) / 2
+    changed = replace(contrast, differences=(-middle, -middle), low=-high, high=-low)  # the second level is better
+    axes: Any = draw_forest_plot([changed]).axes[0]
+    bar, *_, point = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
+    np.testing.assert_allclose(bar.get_xdata(), [100 * low, 100 * high])
+    np.testing.assert_allclose(point.get_xdata(), [100 * middle])
+    assert to_hex(point.get_markerfacecolor()) == face
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"{contrast.second} vs {contrast.first}"]
 
 
-def test_of_very_many_pairs_the_forest_shows_some_and_says_so(world, grid, results):
-    pairs = judge([grid], results, correct_by_run(read_atlases(results))).pairs
-    figure = draw_forest_plot(results.runs, pairs * 3)
-    assert len(figure.axes[0].get_yticklabels()) == MAX_ROWS
-    assert figure.get_supxlabel() == f"{MAX_ROWS} of 45 pairs"
+def test_the_forest_shows_significant_differences_first_if_there_are_too_many(world, grid, results):
+    contrast = contrasts_of(world, grid, results)[0]
+    small = replace(contrast, differences=(0.01, 0.01), low=0.005, high=0.015)
+    large = [replace(contrast, differences=(0.3 + k / 1000,) * 2, low=-0.1, high=0.7) for k in range(MAX_ROWS + 5)]
+    figure = draw_forest_plot([*large, small])
+    texts = [label.get_text() for label in figure.axes[0].child_axes[0].get_yticklabels()]
+    assert len(texts) == MAX_ROWS
+    assert texts[-1].endswith("better")
+    assert figure.get_supxlabel() == f"{MAX_ROWS} of {MAX_ROWS + 6} differences"
+
+
+def test_one_seed_has_no_forest(world, grid):
+    sweep = world.sweep([job for job in grid.jobs if job.label.endswith("s0")])
+    assert draw_forest_plot(contrasts_of(world, sweep, load_results([sweep], world.multirun))) is None
 
 
 def test_accuracy_by_a_strength_has_a_line_a_norm_and_zero_apart(results):

@@ -1,24 +1,28 @@
+import json
 import re
-from dataclasses import replace
+from collections import Counter
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import pytest
 
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.report import draw_report, escape_markdown, fenced, render_html, render_markdown
-from src.report.table import table_frame
+from src.report.statements import difference_columns, failure_columns
+from src.report.table import column_rows, table_frame
 from src.results.results import JobProblem, load_results
+from src.verdict.advice import Advice
 from src.verdict.verdicts import judge
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
 
 
 def report_of(world, sweep, results=None, **said):
-    """The report of a sweep; `said` stands in place of what the verdicts say of it."""
+    """The report of a sweep; `said` replaces fields of its verdicts."""
     results = results or load_results([sweep], world.multirun)
     atlases = read_atlases(results)
     verdicts = replace(judge([sweep], results, correct_by_run(atlases)), **said)
-    return draw_report([sweep], results, table_frame(results, verdicts.letters), atlases, verdicts, pytest.fail)
+    return draw_report([sweep], results, table_frame(results, verdicts), atlases, verdicts, pytest.fail)
 
 
 class Page(HTMLParser):
@@ -52,37 +56,99 @@ def rename_cell(world, six, label):
     return replace(results, runs=runs, epochs=epochs, unfinished=(JobProblem(label, label),))
 
 
-def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(world):
-    wrong = {("bn", 0.0): 1, ("bn", 1e-5): 3, ("gn", 0.0): 4, ("gn", 1e-5): 9}
+@pytest.fixture
+def grid(world):
+    """Norms bn and gn with two strengths of L1 and three seeds each, and a failed run of ln; L1 harms bn only."""
+    wrong = {("bn", 0.0): 1, ("bn", 1e-5): 21, ("gn", 0.0): 44, ("gn", 1e-5): 45}
     jobs = [
         world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count + seed), 0.9))
         for (norm, l1), count in wrong.items()
-        for seed in (0, 1)
+        for seed in (0, 1, 2)
     ]
-    grid = world.sweep([*jobs, world.fail(world.configuration("ln"), "FAILED", "no memory")])
-    more = "python -m src.train -m norm=bn,gn seeds=14"
-    report = report_of(world, grid, opening=("First.", "Second.", "Third."), more=more, left_out=("Ours.",))
+    return world.sweep([*jobs, world.fail(world.configuration("ln"), "FAILED", "no memory")])
+
+
+def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(world, grid):
+    advice = Advice("Train more seeds", 9, command="python -m src.train -m norm=bn,gn seeds=9")
+    report = report_of(world, grid, left_out=("Ours.",), advice=advice, cost="10 more runs")
+    verdicts = report.verdicts
     told = [
-        *("First.", "Second.", "Third."),
-        "Cells that share a letter do not differ significantly.",
+        *report.answer,
+        "Train more seeds (10 more runs):",
+        advice.command,
+        "A cell may be the best if no other is better",
         "Loss and accuracy by epoch",
-        report.verdicts.effects[0].words,
-        report.verdicts.pairs[0].words,
+        *verdicts.contrasts[0].better_first.labels,
+        verdicts.contrasts[0].outcome,
+        verdicts.interactions[0].words,
+        "look 1",
+        "norm",
         f"All {len(report.atlases[0].runs)} runs misclassify",
         "expected calibration error, points",
         "Ours.",
-        "Not finished: ln l1=0 s0: FAILED: no memory",
+        "failed: ln l1=0 s0: no memory",
         "bn, gn",
         "optimizer.lr",
         "hash of the training code",
         grid.command,
-        more,
     ]
     text = Page(render_html(report)).text
     place = 0
     for words in told:
         assert words in text[place:], words
         place = text.index(words, place)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_report_states_no_fact_twice(world, grid, seeds):
+    kept = [job for job in grid.jobs if int(job.label[-1]) < seeds]
+    report = report_of(world, world.sweep(kept))
+    for text in (Page(render_html(report)).text, re.sub(r"!\[.*", "", render_markdown(report).decode())):
+        sentences = [words.strip() for line in text.splitlines() for words in re.split(r"[.:;] +|[.:;]$", line)]
+        counted = Counter(words for words in sentences if len(words.split()) > 5)
+        assert len(counted) > 10
+        assert counted.most_common(1)[0][1] == 1, counted.most_common(3)
+
+
+def test_the_tables_of_statements_hold_the_numbers_of_the_verdict(world, grid):
+    report = report_of(world, grid)
+    rows = column_rows(difference_columns(report.verdicts.contrasts))
+    assert len(rows) == len(report.verdicts.contrasts) > 2
+    for row, item in zip(rows, report.verdicts.contrasts, strict=True):
+        turned = item.better_first
+        assert row[:2] == turned.labels
+        assert row[3:5] == (item.outcome, f"{100 * abs(item.difference):.2f}")
+        assert row[5] == f"[{100 * turned.low:.2f}, {100 * turned.high:.2f}]"
+        assert row[6:] == (f"{item.p:.2g}", "3")
+    assert ("norm", "ln", "1", "1") in column_rows(failure_columns(report.verdicts.failures))
+
+
+def test_one_seed_lists_the_pairs_of_networks_with_the_smallest_p_first(world, six):
+    report = report_of(world, world.sweep([job for job in six.jobs if job.label.endswith(" s0")]))
+    stored = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    assert stored["contrasts"] == stored["best"] == []
+    assert [pair["p"] for pair in stored["networks"]] == sorted(pair.p for pair in report.verdicts.networks)
+    text = Page(render_html(report)).text
+    assert "McNemar" in text
+    assert "Bonferroni" not in text
+    assert "differences" not in report.figures
+
+
+def test_json_holds_every_statement_with_its_words(world, grid):
+    report = report_of(world, grid)
+    stored = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    assert stored["verdict"] == report.answer
+    assert stored["promise"] == asdict(report.verdicts.promise)
+    for name in ("contrasts", "interactions"):
+        items = getattr(report.verdicts, name)
+        assert items
+        for found, item in zip(stored[name], items, strict=True):
+            assert found["words"] == item.words
+            assert (found["low"], found["high"], found["outcome"]) == (item.low, item.high, item.outcome)
+    (best,) = report.verdicts.best
+    assert stored["best"][0]["candidates"] == list(best.candidates)
+    assert stored["best"][0]["behind"] == best.behind
+    assert {(row["level"], row["failed"]) for row in stored["failures"]} >= {("ln", 1), ("bn", 0)}
 
 
 def test_the_page_requests_nothing_from_the_network(world, six):
@@ -105,7 +171,8 @@ def test_every_picture_has_a_description(world, six):
 
 def test_a_hostile_name_is_shown_as_text(world, six):
     plain = Page(render_html(report_of(world, six)))
-    said = {"letters": {HOSTILE: HOSTILE}, "opening": (HOSTILE,), "more": HOSTILE, "left_out": (HOSTILE,)}
+    advice = Advice(HOSTILE, 9, command=HOSTILE)
+    said = {"no_method_learned": (HOSTILE,), "advice": advice, "left_out": (HOSTILE,)}
     page = Page(render_html(report_of(world, six, rename_cell(world, six, HOSTILE), **said)))
     for tag in ("script", "b", "a"):
         assert sum(name == tag for name, _ in page.tags) == sum(name == tag for name, _ in plain.tags)
@@ -130,11 +197,14 @@ def test_markdown_links_exactly_the_pictures_in_its_folder(world, six):
 
 
 def test_markdown_opens_with_the_verdict_and_ends_with_the_commands(world, six):
-    report = report_of(world, six, opening=("First.", "Second.", "Third."), more="python -m src.train seeds=14")
-    lines = render_markdown(report).decode().splitlines()
+    command = "python -m src.train seeds=14"
+    report = report_of(world, six, advice=Advice("Train more seeds", 14, command=command), cost="1 more run")
+    lines = [line for line in render_markdown(report).decode().splitlines() if line]
     assert lines[0] == f"# {report.title}"
-    assert lines[2:5] == ["First.", "Second.", "Third."]
-    assert lines[-3:] == ["```sh", "python -m src.train seeds=14", "```"]
+    count = len(report.answer)
+    assert lines[1 : count + 1] == [escape_markdown(words) for words in report.answer]
+    assert lines[count + 1 : count + 5] == ["Train more seeds (1 more run):", "```sh", command, "```"]
+    assert lines[-3:] == [*report.facts.commands, "```"]
 
 
 def test_a_fence_is_longer_than_any_inside_it():
@@ -145,15 +215,14 @@ def test_markdown_leaves_words_and_numbers_alone():
     assert escape_markdown("gn l1=1e-05: 99.5 % ± 0.1") == "gn l1=1e-05: 99.5 % ± 0.1"
 
 
-def test_a_single_run_has_a_report_without_pairs(world):
+def test_a_single_run_has_a_report_without_differences(world):
     sweep = world.sweep([world.finish(world.configuration(), {7: 0.9})])
     report = report_of(world, sweep)
     text = Page(render_html(report)).text
-    assert "All pairs" not in text
-    assert "Effects of single settings" not in text
+    assert "Differences" not in text
     assert "Nothing: all runs have finished and are compared." in text
     assert "differences" not in report.figures
-    assert "## All pairs" not in render_markdown(report).decode()
+    assert "## Differences" not in render_markdown(report).decode()
 
 
 def test_each_dataset_has_its_own_atlas(world):

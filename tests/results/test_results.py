@@ -61,10 +61,10 @@ def test_unfinished_jobs_are_listed_with_their_reason(world):
     running = world.plan(world.configuration("in"))
     results = load_results([world.sweep([done, failed, planned, running])], world.multirun)
     log = world.multirun / "jobs" / failed.folder / "train.log"
-    assert [(job.label, job.reason) for job in results.unfinished] == [
-        (failed.label, f"FAILED: Diverged: in epoch 1; see {log}"),
-        (planned.label, "not started"),
-        (running.label, "no result; its journal has 1 epoch"),
+    assert [(job.state, job.label, job.reason) for job in results.unfinished] == [
+        ("failed", failed.label, f"Diverged: in epoch 1; see {log}"),
+        ("not finished", planned.label, "not started"),
+        ("not finished", running.label, "no result; its journal has 1 epoch"),
     ]
     assert len(results.runs) == 1
 

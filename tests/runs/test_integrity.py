@@ -14,8 +14,8 @@ from src.bad_input import BadInput
 from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.atlas_words import error_sentences
 from src.report.comparison import compare_runs
+from src.report.facts import problem_lines
 from src.report.table import json_content, table_frame
-from src.report.terminal import problem_lines
 from src.results.results import load_results
 from src.results.weights import weight_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
@@ -142,7 +142,7 @@ def outcome(multirun, jobs, before, where) -> str:
     assert bool(reported) == any(faults), f"{where}: the commands disagree: {faults}: {said}"
     if not reported and len(named) == 1:
         verdicts = judge(sweeps, records, correct_by_run(atlases))
-        json_content(table_frame(records, verdicts.letters))
+        json_content(table_frame(records, verdicts))
         weight_frame(records.runs)
         for job in jobs:
             # No check detects a plausible value with a new checksum.

@@ -1,64 +1,97 @@
 import pytest
 
 from src.bad_input import BadInput
-from src.results.results import JobProblem
+from src.results.results import load_results
 from src.verdict.tuned import tuned
-from tests.verdict.made_up import results_of
-
-
-def of_cells(cells, unfinished=()):
-    """(norm, l1, validation accuracy, images wrong on test by seed)."""
-    return results_of(*((norm, l1, None, wrong, val) for norm, l1, val, wrong in cells), unfinished=unfinished)
+from src.verdict.verdicts import judge
 
 
 @pytest.fixture
-def results():
-    return of_cells(
-        [
-            ("bn", 0.0, 0.95, (9, 8)),
-            ("bn", 1e-5, 0.90, (1, 2)),
-            ("gn", 0.0, 0.80, (3, 3)),
-            ("gn", 1e-5, 0.85, (7, 6)),
-        ],
-    )
+def found(world):
+    """`found("norm", {("bn", 0.0): (0.9, (1, 2))})`: a cell's validation accuracy, and its errors by seed."""
+
+    def tune(key, cells, groups=None):
+        jobs = []
+        for (norm, l1), (validation, errors) in cells.items():
+            for seed, count in enumerate(errors):
+                config = world.configuration(norm, seed, l1)
+                if norm == "gn" and groups:
+                    config.norm.groups = groups[l1]
+                jobs.append(world.finish(config, dict.fromkeys(range(count), 0.9), val=validation))
+        results = load_results([world.sweep(jobs)], world.multirun)
+        verdicts = judge([], results, {})
+        return tuned(results, key, verdicts), verdicts
+
+    return tune
 
 
-def test_cells_are_chosen_by_validation_and_reported_on_test(results):
-    found = tuned(results, "norm")
-    assert [(row.level, row.cell) for row in found.rows] == [("bn", "bn l1=0"), ("gn", "gn l1=1e-05")]
-    assert [row.test.mean for row in found.rows] == pytest.approx([0.915, 0.935])
-    assert [(pair.first, pair.second, pair.n) for pair in found.pairs] == [("bn l1=0", "gn l1=1e-05", 2)]
+GRID = {
+    ("bn", 0.0): (0.95, (9, 8, 9)),
+    ("bn", 1e-5): (0.90, (1, 2, 2)),
+    ("gn", 0.0): (0.80, (3, 3, 4)),
+    ("gn", 1e-5): (0.85, (7, 6, 8)),
+}
 
 
-def test_equal_budgets_are_reported(results):
-    assert "Every value of norm has the same budget (2 settings, 4 runs)." in tuned(results, "norm.name").sentences
+def test_cells_are_chosen_by_validation_and_reported_on_test(found):
+    result, verdicts = found("norm", GRID)
+    assert [(row.level, row.cell, row.settings) for row in result.levels] == [
+        ("bn", "bn l1=0", 2),
+        ("gn", "gn l1=1e-05", 2),
+    ]
+    assert [row.test for row in result.levels] == pytest.approx([1 - 0.26 / 3, 0.93])
+    (best,) = verdicts.best
+    assert [row.behind for row in result.levels] == [best.behind["bn l1=0"], best.behind["gn l1=1e-05"]]
+    assert result.lines[1].startswith("gn: gn l1=1e-05, test 93.00 %, at most ")
+    assert result.lines[1].endswith(" (validation 85.00 %, the highest of 2 cells)")
 
 
-def test_unequal_budgets_are_reported():
-    cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1, 1))]
-    (said,) = [line for line in tuned(of_cells(cells), "norm").sentences if "budgets" in line]
-    assert said.endswith("bn (2 settings, 4 runs) and gn (1 setting, 2 runs).")
+@pytest.mark.parametrize("key", ["l1", "reg.l1"])
+def test_any_varying_key_can_be_tuned(found, key):
+    assert [row.cell for row in found(key, GRID)[0].levels] == ["bn l1=0", "bn l1=1e-05"]
 
 
-def test_budgets_that_differ_by_unfinished_runs_are_not_called_unequal():
-    cells = [("bn", 0.0, 0.9, (1, 1)), ("gn", 0.0, 0.9, (1,))]
-    results = of_cells(cells, unfinished=(JobProblem("gn s1", "FAILED"),))
-    said = tuned(results, "norm").sentences[1]
-    assert "budgets" not in said
-    assert said.endswith("bn (1 setting, 2 runs) and gn (1 setting, 1 run).")
+def test_the_sentence_names_the_values_of_the_cells_that_may_be_the_best(found):
+    cells = {("bn", 0.0): (0.9, (1, 2, 1)), ("gn", 0.0): (0.9, (2, 1, 2)), ("ln", 0.0): (0.9, (60, 61, 60))}
+    result, verdicts = found("norm", cells)
+    assert verdicts.best[0].candidates == ("bn", "gn")
+    assert result.sentences == ("The best cell may have norm=bn or norm=gn.",)
+    assert [row.may_be_best for row in result.levels] == [True, True, False]
 
 
-def test_ties_in_validation_accuracy_are_reported():
-    cells = [("bn", 0.0, 0.9, (1, 1)), ("bn", 1e-5, 0.9, (2, 2)), ("gn", 0.0, 0.9, (1, 1)), ("gn", 1e-5, 0.8, (1, 1))]
-    found = tuned(of_cells(cells), "norm")
-    said = [sentence for sentence in found.sentences if "the first one is chosen" in sentence]
-    assert said == ["bn l1=0 and bn l1=1e-05 have the same mean validation accuracy; the first one is chosen."]
+def test_one_best_value_is_named(found):
+    cells = {
+        (norm, l1): (0.9, (count, count + 1, count)) for norm, count in (("bn", 1), ("gn", 40)) for l1 in (0.0, 1e-5)
+    }
+    assert found("norm", cells)[0].sentences == ("The best cell has norm=bn.",)
 
 
-def test_any_varying_key_can_be_tuned(results):
-    assert [row.cell for row in tuned(results, "l1").rows] == ["bn l1=0", "bn l1=1e-05"]
+def test_a_best_cell_may_lack_the_key(found):
+    cells = {("bn", 0.0): (0.9, (1, 2, 1)), ("gn", 0.0): (0.9, (2, 1, 2)), ("gn", 1e-5): (0.9, (60, 61, 60))}
+    result, _ = found("groups", cells, groups={0.0: 4, 1e-5: 2})
+    assert [(row.level, row.settings) for row in result.levels] == [("2", 1), ("4", 1)]
+    assert result.sentences == ("The best cell may have groups=4 or no groups.",)
 
 
-def test_a_key_that_does_not_vary_is_refused(results):
+def test_a_cell_with_one_seed_is_not_chosen_among_cells_with_several(found):
+    cells = {
+        ("bn", 0.0): (0.8, (1, 2)),
+        ("bn", 1e-5): (0.9, (1,)),
+        ("gn", 0.0): (0.8, (2, 1)),
+        ("ln", 0.0): (0.9, (0,)),
+    }
+    result, _ = found("norm", cells)
+    assert [row.cell for row in result.levels] == ["bn l1=0", "gn l1=0"]
+
+
+def test_one_seed_says_that_it_compares_networks_only(found):
+    result, _ = found("norm", {cell: (validation, errors[:1]) for cell, (validation, errors) in GRID.items()})
+    assert [row.cell for row in result.levels] == ["bn l1=0", "gn l1=1e-05"]
+    (sentence,) = result.sentences
+    assert "networks only" in sentence
+    assert not [line for line in result.lines if "behind" in line]
+
+
+def test_a_key_that_does_not_vary_is_refused(found):
     with pytest.raises(BadInput, match="does not vary"):
-        tuned(results, "lr")
+        found("lr", GRID)
