@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from src.errors.atlas import Atlas
-from src.errors.calibration import BINS
 from src.errors.chance import seeds_needed
 from src.wording import counted, joined, shorten
 
@@ -14,7 +13,6 @@ from src.wording import counted, joined, shorten
 MNIST_RATE = "; on MNIST, 17 of 54 suspects of accurate networks were label errors, and 4 of 136 of weak networks"
 MAX_IMAGES = 8  # images that one sentence names
 MAX_SUSPECTS = 3  # suspected label errors that one sentence names
-MAX_CELLS = 8  # cells that get a line of their own
 MAX_UNREADABLE = 3  # lines about runs without readable predictions
 
 
@@ -83,25 +81,6 @@ def _chance_text(atlas: Atlas) -> Iterator[str]:
     else:
         chance = "chance, that is, the differences between seeds of one method"
         yield f"No difference between the errors of cells exceeds {chance}{f'; {more}' if seeds < needed else ''}"
-
-
-def cell_lines(atlas: Atlas) -> Iterator[str]:
-    """Yield a line per cell: how many images only this cell gets wrong or right, and its calibration error."""
-    wrong, right = atlas.wrong_in_one_cell, atlas.right_in_one_cell
-    counts = {name: (len(wrong[name]), len(right[name])) for name in atlas.answers}
-    shown_cells = sorted(atlas.answers, key=lambda name: -sum(counts[name]))[:MAX_CELLS]
-    if len(atlas.answers) > 1:
-        ece_text = f"expected calibration error (ECE, {BINS} bins)"
-        yield f"Images that only one cell gets wrong or right, and each cell's {ece_text}:"
-    width = max(map(len, shown_cells), default=0)
-    for name in [name for name in atlas.answers if name in shown_cells]:
-        error_text = f"{100 * atlas.calibration[name].ece:.2f} points"
-        if len(atlas.answers) > 1:
-            yield f"  {name:<{width}}  {counts[name][0]:>3} wrong  {counts[name][1]:>3} right  ECE {error_text}"
-        else:
-            yield f"{name} has an expected calibration error (ECE, {BINS} bins) of {error_text}"
-    if len(atlas.answers) > len(shown_cells):
-        yield f"  and {len(atlas.answers) - len(shown_cells):,} more cells with at most as many such images"
 
 
 def _disagreement_finding(atlas: Atlas, limit: float) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from src.config import SOURCES
 from src.results.frames import SETTING_COLUMNS
@@ -81,8 +81,8 @@ def _series(accuracies: Mapping[Seeds, float]) -> dict[str, list[float]]:
 def _spread(accuracies: Sequence[float], together: Sequence[float] | None) -> dict[str, float]:
     """The standard deviation of a series, and its variance as a share of that of the series `together`."""
     (variance, freedom), (total, total_freedom) = _variance(accuracies), _variance(together or ())
-    sd_low, sd_high = np.sqrt(variance * freedom / stats.chi2.ppf(TAILS, freedom))
-    share_low, share_high = variance / total / stats.f.ppf(TAILS, freedom, total_freedom)
+    sd_low, sd_high = np.sqrt(variance * freedom / special.chdtri(freedom, 1 - TAILS))
+    share_low, share_high = variance / total / special.fdtri(freedom, total_freedom, TAILS)
     sd = 0.0 if np.isnan(variance) else variance**0.5
     shares = {"share": variance / total, "share_low": share_low, "share_high": share_high}
     return {"runs": len(accuracies), "sd": sd, "sd_low": sd_low, "sd_high": sd_high, **shares}

@@ -17,7 +17,7 @@ from src.verdict.contrasts import (
 from src.verdict.statistics import ALPHA
 
 # How the error probability of a look is divided among the kinds of statements.
-EFFECTS, BEST, INTERACTIONS, FAILURES = 0.55, 0.35, 0.05, 0.05
+EFFECTS, BEST, INTERACTIONS, FAILURES, FINDINGS = 0.53, 0.35, 0.04, 0.04, 0.04
 MAX_PAIRED_LEVELS = 5  # with one factor of up to this many levels, the contrasts also show which level may be the best
 EQUAL_WITHIN = 0.001  # default of `compare.equal`, as a difference of accuracies from 0 to 1
 
@@ -76,7 +76,7 @@ def _compare_on_dataset(
 
 def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
     """The shares of the error probability for contrasts, for the best cell, and for interactions."""
-    everything = 1 - FAILURES
+    everything = 1 - FAILURES - FINDINGS
     if not has_contrasts:
         return 0.0, everything, 0.0
     if len(factors) > 1:

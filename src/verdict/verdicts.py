@@ -1,12 +1,15 @@
 """Draws the conclusions of a comparison under one promise: all of them hold in at least 95 % of sweeps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from src.config import SOURCES
 from src.results.results import Results
+from src.results.variance import variance_by_source
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
 from src.verdict.advice import Advice, advise, cost_text, first_seeds
@@ -45,7 +48,8 @@ class Verdicts:
     advice: Advice | None = None
     cost: str = ""
     runs: int = 0  # runs of the compared methods, with failed ones
-    factors: tuple[str, ...] = field(default=())
+    factors: tuple[str, ...] = ()
+    spread: tuple[Mapping[Any, Any], ...] | None = None  # of `variance_by_source`; such a sweep compares no methods
 
     @property
     def trained(self) -> frozenset[str]:
@@ -76,6 +80,8 @@ def judge(
     with one seed needs it.  `largest_class` gives the share of the most frequent class (0 to 1) by dataset digest.
     """
     promise = promise or Promise()
+    if any(path in SOURCES for path in results.varies):
+        return Verdicts(promise, (0, 0), spread=tuple(variance_by_source(results.runs).to_dict("records")))
     factors = list(results.varies)
     learned, no_method_learned = _learned(results, largest_class or {})
     runs = results.runs[learned]

@@ -1,7 +1,10 @@
 """Writes the lines that answer a comparison's question, for the terminal and the head of the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from src.config import SOURCES
+from src.results.variance import ALL
 from src.verdict.contrasts import CELL, Contrast
 from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
@@ -9,13 +12,16 @@ from src.verdict.points import points_text
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined, shorten
 
+SOURCE_NAMES = {**SOURCES, ALL: "all together"}
 MAX_DECIDED = 3  # differences that the first line names
 MAX_QUESTIONS = 4  # equal or open questions that a line names
 
 
 def answer_lines(verdicts: Verdicts) -> list[str]:
     """At most four sentences: what is better, what is equal or open, which method may be the best, what failed."""
-    if verdicts.networks or verdicts.networks_best:
+    if verdicts.spread is not None:
+        lines = _spread_lines(verdicts.spread)
+    elif verdicts.networks or verdicts.networks_best:
         lines = _network_lines(verdicts)
     elif verdicts.best:
         lines = _method_lines(verdicts)
@@ -24,6 +30,16 @@ def answer_lines(verdicts: Verdicts) -> list[str]:
     failures = failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)
     lines = [*verdicts.no_method_learned, *lines, failures]
     return [f"{line}." for line in lines if line]
+
+
+def _spread_lines(spread: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how much each source of randomness moves the test accuracy of the first method."""
+    lines = ["This sweep measures where the variance comes from and compares no methods"]
+    rows = [row for row in spread if row["method"] == spread[0]["method"]]
+    if rows:
+        texts = [f"{SOURCE_NAMES[row['source']]} {row['sd']:.2f}" for row in rows]
+        lines.append(f"Standard deviation of the test accuracy of {rows[0]['method']}, in points: {'; '.join(texts)}")
+    return lines
 
 
 def _network_lines(verdicts: Verdicts) -> list[str]:
