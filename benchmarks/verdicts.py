@@ -178,7 +178,7 @@ def tables_of(rows: Sequence[Row], markdown: bool) -> str:
     tables = []
     for group in dict.fromkeys(row.group for row in rows):
         of_group = [row for row in rows if row.group == group]
-        columns = list(dict.fromkeys(row.seeds for row in of_group))
+        columns = sorted({row.seeds for row in of_group}, key=lambda name: (int(name) if name.isdigit() else 0, name))
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for row in of_group:
             mark = "*" if row.too_often else ""
