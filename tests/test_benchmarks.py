@@ -49,13 +49,13 @@ def test_contestants_take_turns_and_each_starts_a_round():
 
 def test_the_simulation_of_verdicts_counts_false_sweeps(monkeypatch, capsys, tmp_path):
     """The command runs a few rows of each kind and prints a table of percentages."""
-    monkeypatch.setattr(verdicts, "SHAPES", ((3, 2),))
+    monkeypatch.setattr(verdicts, "SHAPES", ((2,), (3,), (2, 2)))
     monkeypatch.setattr(verdicts, "SEEDS", (2, 3))
     monkeypatch.setattr(verdicts, "EFFECTS", verdicts.EFFECTS[:2])
     monkeypatch.setattr("sys.argv", ["verdicts", "--sweeps", "4", "--markdown", "--json", str(tmp_path / "rows.json")])
     verdicts.main()
     printed = capsys.readouterr().out
-    assert "| normal | 3 x 2 | " in printed
+    assert "| normal | 2 x 2 | " in printed
     assert "sweeps with a false statement" in printed
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert {row["group"] for row in rows} == {
