@@ -24,6 +24,7 @@ from src.report.table import Column, column_rows, csv_content, curves_csv, json_
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.contrasts import Contrast
+from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
 from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
@@ -103,13 +104,20 @@ class Report:
             "best": [asdict(best) | {"words": f"{best.words}.  {best.choice_words}."} for best in verdicts.best],
             "networks": [vars(pair) | {"words": pair.words} for pair in self.network_pairs[:MAX_JSON_PAIRS]],
             "pairs of networks": len(verdicts.networks),
-            "failures": [asdict(count) for count in verdicts.failures],
-            "failure differences": [asdict(item) | {"words": item.words} for item in verdicts.failure_differences],
+            "failures": [_failures_json(count) for count in verdicts.failures],
+            "failure differences": [
+                {"more": _failures_json(item.more), "less": _failures_json(item.less), "p": item.p, "words": item.words}
+                for item in verdicts.failure_differences
+            ],
             "left out": list(verdicts.left_out),
             "unfinished": [vars(job) for job in self.results.unfinished],
             "incomplete": [vars(job) for job in self.results.incomplete],
             "images": [atlas.as_json() for atlas in self.atlases],
         }
+
+
+def _failures_json(count: FailureCount) -> dict[str, Any]:
+    return {name: value for name, value in vars(count).items() if name != "settings"}
 
 
 def _contrast_json(item: Contrast) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def basis(verdicts: Verdicts) -> list[str]:
         return []
     promise, intervals = verdicts.promise, [item for item in verdicts.contrasts if item.high is not None]
     lines = [
-        "All statements about differences, interactions, the best cell and failures together are true in at least "
-        f"{100 * (1 - promise.level):.4g} % of sweeps.",
+        "All statements about differences, interactions, the best cell, failures and test errors together are true in "
+        f"at least {100 * (1 - promise.level):.4g} % of sweeps.",
         f"This is look {promise.look} at these methods, and all looks together are wrong in at most 5 % of sweeps.",
     ]
     if intervals:

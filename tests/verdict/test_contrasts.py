@@ -153,7 +153,7 @@ def test_an_interaction_replaces_the_averages_by_effects_at_each_setting():
     }
     (part,) = [item for item in contrasts if item.setting == "l1=1e-05"]
     expected = stats.ttest_rel(grid["bn", 1e-5], grid["gn", 1e-5])
-    level = 0.55 * 0.04 / 2 / 2  # the effects' share, for two contrasts, for two settings of each
+    level = 0.53 * 0.04 / 2 / 2  # the effects' share, for two contrasts, for two settings of each
     assert (part.low, part.high) == pytest.approx(tuple(expected.confidence_interval(1 - level)))
     assert part.words.startswith("gn is better than bn by 1.0")
     assert "at l1=1e-05" in part.words
@@ -177,7 +177,7 @@ def test_a_contrast_that_interacts_with_two_factors_is_split_by_both():
     assert [setting for setting, item in parts.items() if item.outcome == "better"] == ["l1=0, l2=0"]
     part = parts["l1=0, l2=0"]
     means = [(grid[norm, 0, 0, 8] + grid[norm, 0, 0, 16]) / 2 for norm in ("bn", "gn")]
-    expected = stats.ttest_rel(*means).confidence_interval(1 - 0.55 * 0.04 / 4 / 4)  # 4 contrasts, 4 settings
+    expected = stats.ttest_rel(*means).confidence_interval(1 - 0.53 * 0.04 / 4 / 4)  # 4 contrasts, 4 settings
     assert (part.low, part.high) == pytest.approx(tuple(expected))
     assert part.scope == " at l1=0, l2=0, averaged over width (2 settings)"
 
@@ -209,5 +209,5 @@ def test_cells_that_form_no_grid_are_compared_with_each_other():
     grid = {("bn", 0.0): [0.9, 0.91, 0.9], ("gn", 1e-5): [0.95, 0.97, 0.96]}
     (found,), _, _ = compare_methods([accuracies_of(grid)], FACTORS, Promise(level=0.04))
     assert (found.factor, found.first, found.second) == ("cell", "bn 0.0", "gn 1e-05")
-    expected = stats.ttest_rel(*grid.values()).confidence_interval(1 - 0.95 * 0.04)
+    expected = stats.ttest_rel(*grid.values()).confidence_interval(1 - 0.92 * 0.04)
     assert (found.low, found.high) == pytest.approx(tuple(expected))

@@ -174,7 +174,7 @@ def test_datasets_are_compared_one_by_one_and_share_the_level():
         ("bn", "gn", "data a"),
         ("bn", "gn", "data b"),
     ]
-    expected = stats.ttest_rel(*values.values()).confidence_interval(1 - 0.95 * 0.04 / 2)
+    expected = stats.ttest_rel(*values.values()).confidence_interval(1 - 0.92 * 0.04 / 2)
     for contrast in verdicts.contrasts:
         assert (contrast.low, contrast.high) == pytest.approx(tuple(expected))
         assert contrast.scope == f" on {contrast.dataset}"
