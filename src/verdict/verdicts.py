@@ -34,7 +34,8 @@ class Verdicts:
 
     promise: Promise
     seeds: tuple[int, int]  # smallest and largest number of seeds of the compared cells
-    tables: tuple[Accuracies, ...] = ()  # one per dataset, with all runs that learned something
+    trained: frozenset[str] = frozenset()  # names of the runs that learned something
+    tables: tuple[Accuracies, ...] = ()  # the accuracies of these runs, one object per dataset
     contrasts: tuple[Contrast, ...] = ()  # between the levels of each factor, with simultaneous intervals
     interactions: tuple[Contrast, ...] = ()  # only significant ones
     best: tuple[Best, ...] = ()  # one per dataset
@@ -50,11 +51,6 @@ class Verdicts:
     runs: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
     spread: tuple[Mapping[Any, Any], ...] | None = None  # of `variance_by_source`; such a sweep compares no methods
-
-    @property
-    def trained(self) -> frozenset[str]:
-        """The names of the runs that learned something."""
-        return frozenset(run for table in self.tables for run in table.runs.flat if run is not None)
 
     @property
     def open_contrasts(self) -> tuple[Contrast, ...]:
@@ -94,6 +90,7 @@ def judge(
     verdicts = Verdicts(
         promise,
         (0, 0),
+        frozenset(runs["run"]),
         tuple(tables),
         failures=tuple(counts),
         failure_differences=tuple(failure_differences(counts, FAILURES * promise.level)),
