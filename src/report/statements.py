@@ -38,8 +38,12 @@ def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
 
 def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
     """The table of the failed runs at each level of each factor."""
-    rows = [(count.factor, count.level, f"{count.failed:,}", f"{count.runs:,}") for count in counts]
-    return _columns(("key", "value"), ("failed", "runs"), rows)
+    numbers = ("failed runs", "runs", "seeds with a failed run", "seeds")
+    rows = [
+        (count.factor, count.level, *map(str, (count.failed, count.runs, count.failed_seeds, count.seeds)))
+        for count in counts
+    ]
+    return _columns(("key", "value"), numbers, rows)
 
 
 def _columns(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:

@@ -41,7 +41,7 @@ def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     `key` is a dotted key, or its last part: `norm`, `l1`.  Raises BadInput for a key that does not vary.
     """
     path = _dotted_key(results, key)
-    position, name = verdicts.factors.index(path), short_name(path, results.varies)
+    position, name = results.varies.index(path), short_name(path, results.varies)
     levels, sentences = list[TunedLevel](), list[str]()
     for table, best in _compared(verdicts):
         on = f" on {table.dataset}" if len(verdicts.tables) > 1 else ""
@@ -50,7 +50,9 @@ def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
         values = [f"{name}={row.level}" for row in rows if row.may_be_best] + [f"no {name}"] * others
         verb = "has" if len(values) == 1 else "may have"
         sentences += [f"The best cell{on} {verb} {joined(values, MAX_NAMED, 'or')}."] if verdicts.best else []
-    if not verdicts.best:
+    if not verdicts.tables:
+        sentences.append("This sweep compares no methods.")
+    elif not verdicts.best:
         sentences.append(f"One seed compares these networks only, and not the values of {name}.")
     return Tuned(path, tuple(levels), tuple(sentences))
 

@@ -77,7 +77,8 @@ def judge(
     """
     promise = promise or Promise()
     if any(path in SOURCES for path in results.varies):
-        return Verdicts(promise, (0, 0), spread=tuple(variance_by_source(results.runs).to_dict("records")))
+        spread = tuple(variance_by_source(results.runs).to_dict("records"))
+        return Verdicts(promise, (0, 0), frozenset(results.runs["run"]), spread=spread)
     factors = list(results.varies)
     learned, no_method_learned = _learned(results, largest_class or {})
     runs = results.runs[learned]

@@ -12,6 +12,7 @@ from src.report.statements import difference_columns, failure_columns
 from src.report.table import column_rows, table_frame
 from src.results.results import JobProblem, load_results
 from src.verdict.advice import Advice
+from src.verdict.tuned import tuned
 from src.verdict.verdicts import judge
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -120,7 +121,29 @@ def test_the_tables_of_statements_hold_the_numbers_of_the_verdict(world, grid):
         assert row[3:5] == (item.outcome, f"{100 * abs(item.difference):.2f}")
         assert row[5] == f"[{100 * turned.low:.2f}, {100 * turned.high:.2f}]"
         assert row[6:] == (f"{item.p:.2g}", "3")
-    assert ("norm", "ln", "1", "1") in column_rows(failure_columns(report.verdicts.failures))
+    assert ("norm", "ln", "1", "1", "1", "1") in column_rows(failure_columns(report.verdicts.failures))
+
+
+def test_a_level_that_fails_more_often_is_said_once(world):
+    jobs = [world.finish(world.configuration("bn", seed), dict.fromkeys(range(3 + seed), 0.9)) for seed in range(9)]
+    jobs += [world.fail(world.configuration("ln", seed), "FAILED", "Diverged: in epoch 1") for seed in range(9)]
+    report = report_of(world, world.sweep(jobs))
+    (difference,) = report.verdicts.failure_differences
+    for text in (Page(render_html(report)).text, render_markdown(report).decode()):
+        assert text.count(difference.words) == 1
+        assert f"{difference.more.label} vs {difference.less.label}: p = {difference.p:.2g}" in text
+
+
+def test_a_sweep_over_a_source_of_randomness_has_a_table_but_no_statements(world):
+    jobs = []
+    for init_seed in range(3):
+        config = replace(world.configuration(), init_seed=init_seed)
+        jobs.append(world.finish(config, dict.fromkeys(range(3 + init_seed), 0.9)))
+    report = report_of(world, world.sweep(jobs))
+    assert report.frame["n"].tolist() == [1, 1, 1]
+    assert "failed" not in report.frame
+    assert "Differences" not in Page(render_html(report)).text
+    assert tuned(report.results, "init_seed", report.verdicts).sentences == ("This sweep compares no methods.",)
 
 
 def test_one_seed_lists_the_pairs_of_networks_with_the_smallest_p_first(world, six):
