@@ -77,8 +77,8 @@ def basis(verdicts: Verdicts) -> list[str]:
         ]
     return [
         *lines,
-        "A cell may be the best unless a one-sided t test over seeds finds another cell better (Hsu's multiple "
-        "comparisons with the best).",
+        "A cell may be the best unless one-sided t tests over seeds find another cell better, or one cell better than "
+        "all others (Hsu's multiple comparisons with the best).",
         "All this holds for these images, this split of them and these hyperparameters: a seed changes the first "
         "weights, the order of the images, dropout and augmentation.",
     ]

@@ -29,7 +29,7 @@ class Tuned:
         """A line for each value."""
         return [
             f"{row.level}: {row.cell}, test {100 * row.test:.2f} %"
-            + (f", at most {points_text(row.behind)} points behind the best" if row.behind < 1 else "")
+            + (f", at most {points_text(row.behind)} points behind the best" if 0 < row.behind < 1 else "")
             + f" (validation {100 * row.validation:.2f} %, the highest of {counted(row.settings, 'cell')})"
             for row in self.levels
         ]
