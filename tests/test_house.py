@@ -46,6 +46,7 @@ READERS = {
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
+    "src.report.comparison": "verdict.txt",
     "src.tracking.job_files": "png.picture_fault",
     "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",

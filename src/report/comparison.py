@@ -15,7 +15,7 @@ from src.report.terminal import print_lines, print_problems, print_steps, print_
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.seeds import seed_of
-from src.runs.sweep import REPORT, Sweep
+from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.methods import FINDINGS, Promise
 from src.verdict.verdicts import Verdicts, judge
 from src.verdict.words import answer_lines, next_lines
@@ -56,17 +56,17 @@ def compare_runs(
         if atlas.runs
     }
     verdicts = judge(sweeps, results, correct_by_run(atlases), promise, largest_class)
-    frame = table_frame(results, verdicts)
+    frame, answer = table_frame(results, verdicts), answer_lines(verdicts)
     report, warnings, write_error = None, list[str](), None
     try:
-        if changed or not _is_report_current(folder / REPORT, results):
+        if changed or not _is_report_current(folder, results, answer):
             from src.report.report import draw_report, report_files  # imports matplotlib, which is slow
 
             report = draw_report(sweeps, results, frame, atlases, verdicts, warnings.append)
             write_files(folder, report_files(report))
     except Exception as error:  # for example, the disk is full
         write_error = error
-    print_lines(console, [*answer_lines(verdicts), ""])
+    print_lines(console, [*answer, ""])
     print_table(results, frame, console)
     print_lines(console, ["", *warnings], wrap=False)
     print_problems(console, results, sweeps, atlases)
@@ -86,8 +86,11 @@ def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planne
     return take_look(multirun, results.runs["cell_key"], jobs, max(map(len, seeds_by_cell.values())), planned)
 
 
-def _is_report_current(report: Path, results: Results) -> bool:
-    """Whether the report exists and is newer than all results and all code."""
+def _is_report_current(folder: Path, results: Results, answer: Sequence[str]) -> bool:
+    """Whether the folder's report gives this answer, and is newer than all results and all code."""
+    report, verdict = folder / REPORT, folder / VERDICT
+    if not report.exists() or not verdict.exists() or verdict.read_text(errors="replace").splitlines() != list(answer):
+        return False
     inputs = [job.folder.result_path for job in results.jobs.values()]
     inputs += [path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".j2", ".css", ".js")]
-    return report.exists() and report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in inputs)
+    return report.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in inputs)

@@ -49,8 +49,8 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
             by_seeds.setdefault(seeds, contrast)
     if not by_seeds:
         size = min(decidable(contrast.sd, most, contrast.alpha * next_share) for contrast in contrasts)
-        shown = f"they would show only differences from about {points_text(size)} points"
-        return Advice(f"Even {most} seeds would not decide the open questions: {shown}", most)
+        shown = f"even {most} would show only differences from about {points_text(size)} points"
+        return Advice(f"More seeds are not worth training: {shown}", most)
     total = max(by_seeds)
     contrast = by_seeds[total]
     low, high = (_enough_seeds(contrast, sd, next_share, most) for sd in sd_range(contrast.sd, contrast.n))
@@ -61,7 +61,9 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
 
 
 def _enough_seeds(contrast: Contrast, sd: float, next_share: float, most: int) -> int | None:
-    return seeds_to_decide(sd, contrast.n, contrast.alpha * next_share, contrast.equal_within, most)
+    """The seeds that decide a contrast whose true difference is as observed, or at most `equal_within`."""
+    difference = max(contrast.equal_within, abs(contrast.difference))
+    return seeds_to_decide(sd, contrast.n, contrast.alpha * next_share, difference, most)
 
 
 def cost_text(advice: Advice, results: Results) -> str:

@@ -59,6 +59,9 @@ class Best:
     @property
     def choice_words(self) -> str:
         """The choice by validation accuracy as a sentence, with its test accuracy."""
+        if len(self.cells) == 1:
+            accuracies = f"{100 * self.validation:.2f} % in validation and {100 * self.test:.2f} % in the test"
+            return f"{self.cells[0]} has an accuracy of {accuracies}"
         named, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
         tie = "" if len(self.chosen) == 1 else "equally "
         return (

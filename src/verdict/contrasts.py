@@ -117,23 +117,26 @@ class Contrast:
         return f"{points_text(self.difference)} points{ends}"
 
     @property
-    def words(self) -> str:
-        """The result as a sentence, in percentage points."""
-        turned, seeds = self.better_first, counted(self.n, "seed")
+    def result(self) -> str:
+        """The result in percentage points, without the settings and the number of seeds."""
+        turned = self.better_first
         first, second = turned.labels
         if self.identical:
-            return f"{first} and {second} give bit-identical results with the same seed{self.scope} ({seeds})"
+            return f"{first} and {second} give bit-identical results with the same seed"
         if self.interaction:
-            return (
-                f"{self.factor}: the step from {second} to {first} differs by {turned.size} from the sum of its two "
-                f"single steps ({seeds})"
-            )
+            step = f"the step from {second} to {first} differs by {turned.size}"
+            return f"{self.factor}: {step} from the sum of its two single steps"
         if self.outcome == "better":
-            return f"{first} is better than {second} by {turned.size}{self.scope} ({seeds})"
+            return f"{first} is better than {second} by {turned.size}"
         verb = "are open"
         if self.outcome == "equal":
             verb = f"are equal within {points_text(self.equal_within)} points"
-        return f"{first} and {second} {verb}: {turned.size}{self.scope} ({seeds})"
+        return f"{first} and {second} {verb}: {turned.size}"
+
+    @property
+    def words(self) -> str:
+        """The result as a sentence, in percentage points."""
+        return f"{self.result}{'' if self.interaction else self.scope} ({counted(self.n, 'seed')})"
 
 
 def factor_contrasts(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:

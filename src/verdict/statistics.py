@@ -47,16 +47,6 @@ def accuracy_sd(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def accuracy_half_width(accuracy: float, images: int) -> float:
-    """Half the width of the 95 % interval of an accuracy (0 to 1) over a number of test images (Wilson 1927).
-
-    The interval covers the random choice of the images, but not the differences between seeds.
-    """
-    z2 = float(special.ndtri((1 + LEVEL) / 2)) ** 2
-    variance = accuracy * (1 - accuracy) / images + z2 / (4 * images**2)
-    return math.sqrt(z2 * variance) / (1 + z2 / images)
-
-
 def t_interval(mean: float, sd: float, n: int, alpha: float) -> tuple[float, float, float]:
     """The ends of the t interval of a mean that misses the truth with probability `alpha`, and the p of "it is zero".
 

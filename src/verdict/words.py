@@ -69,8 +69,12 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
 
 def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
     if decided:
-        texts = [item.words.rpartition(" (")[0] for item in decided]  # the line names the number of seeds once
-        return "; ".join(shorten(texts, MAX_DECIDED, "{:,} more differences in the report"))
+        named, more = decided[:MAX_DECIDED], len(decided) - MAX_DECIDED
+        scopes = {item.scope for item in named}
+        common_scope = named[0].scope if len(scopes) == 1 else ""  # the line names it once
+        texts = [f"{item.result}{'' if common_scope else item.scope}" for item in named]
+        rest = f"; {counted(more, 'more difference')} in the report" if more > 0 else ""
+        return f"{'; '.join(texts)}{common_scope}{rest}"
     if not verdicts.contrasts:
         return "no single setting is compared"
     names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))

@@ -3,10 +3,9 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats import contingency_tables, multitest, proportion
+from statsmodels.stats import contingency_tables, multitest
 
 from src.verdict.statistics import (
-    accuracy_half_width,
     accuracy_sd,
     decidable,
     fisher_exact,
@@ -50,16 +49,6 @@ def test_a_spread_below_the_least_sd_widens_only_the_interval():
     assert equal.sd == 0
     assert equal.half_width == pytest.approx(stats.t.ppf(0.975, df=1) * 0.01 / 2**0.5)
     assert spread == summarise([0.88, 0.92])
-
-
-@pytest.mark.parametrize(("accuracy", "images"), [(0.989, 10_000), (0.5, 100), (1.0, 1000), (0.0, 50)])
-def test_the_half_width_of_an_accuracy_is_wilsons(accuracy, images):
-    low, high = proportion.proportion_confint(round(accuracy * images), images, method="wilson")
-    assert accuracy_half_width(accuracy, images) == pytest.approx((high - low) / 2, rel=1e-9)
-
-
-def test_ten_thousand_images_leave_an_uncertainty_of_two_tenths_of_a_point():
-    assert 100 * accuracy_half_width(0.989, 10_000) == pytest.approx(0.2, abs=0.01)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.001])
