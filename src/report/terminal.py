@@ -17,7 +17,7 @@ from src.results.results import Results
 from src.runs.sweep import Sweep
 from src.wording import shorten
 
-MAX_PROBLEMS = 3  # lines about unusable jobs
+MAX_PROBLEMS = 5  # lines about unusable jobs
 
 
 def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) -> None:

@@ -107,8 +107,7 @@ class Contrast:
         """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
         if self.settings > 1:
             return f"{self._place}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
-        others = f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else ""
-        return self._place + others
+        return self._place + (f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else "")
 
     @property
     def size(self) -> str:
@@ -128,9 +127,8 @@ class Contrast:
             return f"{self.factor}: {step} from the sum of its two single steps"
         if self.outcome == "better":
             return f"{first} is better than {second} by {turned.size}"
-        verb = "are open"
-        if self.outcome == "equal":
-            verb = f"are equal within {points_text(self.equal_within)} points"
+        equal = f"are equal within {points_text(self.equal_within)} points"
+        verb = equal if self.outcome == "equal" else "are open"
         return f"{first} and {second} {verb}: {turned.size}"
 
     @property
@@ -243,8 +241,7 @@ def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast
 
     Contrasts with one seed get no interval and do not count.
     """
-    tested = [contrast for contrast in contrasts if contrast.n > 1]
-    level = alpha / max(len(tested), 1)
+    level = alpha / max(sum(contrast.n > 1 for contrast in contrasts), 1)
     return [_with_interval(contrast, level) if contrast.n > 1 else contrast for contrast in contrasts]
 
 

@@ -52,13 +52,25 @@ def test_the_advice_tells_how_uncertain_the_number_of_seeds_is():
 
 
 def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
-    contrasts = contrasts_of(2.0)
+    contrasts = [
+        replace(item, differences=tuple(np.array(item.differences) - item.difference)) for item in contrasts_of(2.0)
+    ]
     advice = advise([], contrasts, 1.0, 1)
     assert advice.command is None
     smallest = min(contrast.sd for contrast in contrasts)
     size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * smallest / 20**0.5
-    assert "Even 20 seeds" in advice.reason
+    assert "even 20 would show" in advice.reason
     assert f"{100 * size:.2f} points" in advice.reason
+
+
+def test_a_large_observed_difference_needs_only_the_seeds_that_would_show_it():
+    (contrast,) = contrasts_of(2.0, levels=2)
+    clear = replace(contrast, differences=tuple(np.array(contrast.differences) - contrast.difference + 0.03))
+    quantiles = [stats.t.ppf(0.9, n - 1) + stats.t.isf(clear.alpha / 2, n - 1) for n in range(6, 21)]
+    needed = next(
+        n for n, quantile in zip(range(6, 21), quantiles, strict=True) if quantile * clear.sd / n**0.5 <= 0.03
+    )
+    assert advise([], [clear], 1.0, 1).seeds == needed
 
 
 def test_one_seed_is_followed_by_five():
