@@ -2,7 +2,8 @@
 
 - mean and standard deviation: two intervals "mean +- sd" do not overlap, as many tables are read
 - rliable (Agarwal et al. 2021): two 95 % bootstrap intervals of the means do not overlap
-- ASO (del Barrio et al. 2018, Dror et al. 2019): one method is almost stochastically better, epsilon_min < 0.5
+- ASO (del Barrio et al. 2018, Dror et al. 2019): one method is almost stochastically better, epsilon_min < 0.5, with
+  Bonferroni's correction for the pairs, as `multi_aso` of deepsig does it
 - Friedman's test and then Nemenyi's critical difference of mean ranks (Demsar 2006)
 """
 
@@ -33,16 +34,15 @@ def bootstrap_apart(accuracies: Floats, generator: np.random.Generator) -> bool:
 
 def almost_stochastically_better(accuracies: Floats, generator: np.random.Generator) -> bool:
     """Whether one cell is almost stochastically better than another: the upper limit of the violation is below 0.5."""
-    cells, seeds = accuracies.shape
+    cells = len(accuracies)
     values = np.sort(accuracies, axis=1)
     resampled = np.sort(_resampled(accuracies, generator), axis=2)
+    quantile = stats.norm.isf(ALPHA / (cells * (cells - 1) / 2))
     for first in range(cells):
         for second in range(first):
             violation = _violation(values[first], values[second])
-            spread = (seeds / 2) ** 0.5 * (_violation(resampled[first], resampled[second]) - violation)
-            # By symmetry, the violation in the other direction is 1 - violation, with the same spread.
-            margin = stats.norm.isf(ALPHA) * spread.std() / (seeds / 2) ** 0.5
-            if min(violation, 1 - violation) + margin < 0.5:
+            margin = quantile * (_violation(resampled[first], resampled[second]) - violation).std()
+            if min(violation, 1 - violation) + margin < 0.5:  # 1 - violation: of the other direction
                 return True
     return False
 
@@ -78,6 +78,6 @@ def ranks_apart(accuracies: Floats, generator: np.random.Generator) -> bool:
 PEERS: dict[str, Peer] = {
     "mean +- sd do not overlap": bars_apart,
     "rliable: bootstrap intervals do not overlap": bootstrap_apart,
-    "ASO: epsilon_min < 0.5": almost_stochastically_better,
+    "ASO with Bonferroni: epsilon_min < 0.5": almost_stochastically_better,
     "Friedman, then Nemenyi": ranks_apart,
 }
