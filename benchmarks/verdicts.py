@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
 from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
 from benchmarks.peers import PEERS
+from src.runs.looks import SHARE, planned_shares
 from src.verdict.advice import advise
 from src.verdict.methods import Promise
 from src.verdict.statistics import ALPHA
@@ -29,7 +30,7 @@ from src.verdict.statistics import ALPHA
 SHAPES: tuple[tuple[int, ...], ...] = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
 SEEDS = (2, 3, 5, 10)
 FIXED = Promise()  # the first look at a fixed design
-PLANNED_LOOKS = ((5, 0.0021), (10, 0.0134), (20, 0.0408))  # seeds and levels of `seeds=auto`
+PLANNED_SEEDS = (5, 10, 20)  # at which `seeds=auto` looks by default
 MOST_SEEDS = 80  # that advice is followed to
 
 Procedure = Callable[[Design, np.random.Generator], Iterator[tuple[MadeUpSweep, Statements]]]
@@ -69,7 +70,7 @@ def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tu
     every = make_up(design, generator, MOST_SEEDS)
     seeds, left, look = 5, ALPHA, 1
     while seeds <= MOST_SEEDS:
-        level, next_level = 0.95 * left, 0.95 * 0.05 * left
+        level, next_level = SHARE * left, SHARE * (1 - SHARE) * left
         sweep = every.first(seeds)
         statements = compare(sweep, Promise(level, next_level, look))
         yield sweep, statements
@@ -77,15 +78,15 @@ def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tu
         advice = advise([], undecided, next_level / level, look) if undecided else None
         if advice is None or not advice.note:  # the note says how certain a feasible number of seeds is
             return
-        seeds, left, look = advice.seeds, 0.05 * left, look + 1
+        seeds, left, look = advice.seeds, (1 - SHARE) * left, look + 1
 
 
 def planned_looks(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
     """Compare after each planned number of seeds, until every question is decided."""
-    every = make_up(design, generator, PLANNED_LOOKS[-1][0])
-    for look, (seeds, level) in enumerate(PLANNED_LOOKS, 1):
+    every = make_up(design, generator, PLANNED_SEEDS[-1])
+    for seeds, share in planned_shares(PLANNED_SEEDS).items():
         sweep = every.first(seeds)
-        statements = compare(sweep, Promise(level, level, look))
+        statements = compare(sweep, Promise(SHARE * ALPHA * share))
         yield sweep, statements
         if not statements.undecided and all(best.decided for best in statements.best):
             return
