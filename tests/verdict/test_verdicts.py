@@ -24,9 +24,9 @@ ORDERS = (  # how the same grid can be typed: the order of norms, of penalties, 
 )
 
 
-def judged(world, sweep, **options):
+def judged(world, sweep):
     results = load_results([sweep], world.multirun)
-    return judge([sweep], results, correct_by_run(read_atlases(results)), **options)
+    return judge([sweep], results, correct_by_run(read_atlases(results)))
 
 
 def finish(world, norm, l1, seed, wrong, val=0.9):
@@ -222,12 +222,6 @@ def test_the_last_look_suggests_no_more_seeds():
     results = results_of({(norm, 0.0): 0.98 + generator.normal(0, 0.0008, 5).round(4) for norm in ("bn", "gn")})
     assert judge([], results, {}).advice is not None
     assert judge([], results, {}, Promise(last=True)).advice is None
-
-
-def test_a_smaller_level_makes_the_intervals_wider():
-    results = results_of({("bn", 0.0): [0.98, 0.981, 0.983], ("gn", 0.0): [0.97, 0.969, 0.971]})
-    wide, narrow = (judge([], results, {}, Promise(level)).contrasts[0] for level in (0.001, 0.05))
-    assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_a_margin_of_the_users_own_decides_what_is_equal():
