@@ -5,7 +5,7 @@ other sign, "equal" for methods that differ by the margin or more, an interactio
 is not better than all others, candidates without a best cell, levels that do not fail more often, and an interval that
 misses the true difference.
 
-python -m benchmarks.verdicts                           2,000 sweeps a row: about 15 minutes on one core
+python -m benchmarks.verdicts                           2,000 sweeps a row: about 17 minutes on one core
 python -m benchmarks.verdicts --sweeps 200 --markdown   a short run, as a table for README
 """
 
