@@ -83,7 +83,11 @@ def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planne
     seeds_by_cell: dict[str, set[int]] = {}
     for job in jobs.values():
         seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
-    return take_look(multirun, results.runs["cell_key"], jobs, max(map(len, seeds_by_cell.values())), planned)
+    missing = {job.label for job in results.unfinished if job.state != "failed"}
+    ended = [key for key, job in jobs.items() if job.label not in missing]
+    cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)}
+    seeds = max(map(len, seeds_by_cell.values()))
+    return take_look(multirun, cells, ended, seeds, planned, complete=len(ended) == len(jobs))
 
 
 def _is_report_current(folder: Path, results: Results, answer: Sequence[str]) -> bool:

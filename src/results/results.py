@@ -39,7 +39,7 @@ class Results:
     jobs: Mapping[str, FinishedJob]  # the job of each run, by the run's name
     unfinished: tuple[JobProblem, ...]
     incomplete: tuple[JobProblem, ...] = ()  # jobs that are compared although a file is unusable
-    failed: tuple[Mapping[str, Any], ...] = ()  # the configuration of each job that failed, such as one that diverged
+    failed: tuple[Mapping[str, Any], ...] = ()  # for each job that failed: its configuration, and its `cell_key`
 
 
 def load_results(sweeps: Sequence[Sweep], multirun: Path) -> Results:
@@ -89,13 +89,17 @@ def _load_job(folder: JobFolder, planned_job: PlannedJob) -> FinishedJob | JobPr
 
 
 def _failed_settings(folder: JobFolder) -> Sequence[Mapping[str, Any]]:
-    """The configuration of a failed job, by dotted key; empty for another job, or if its journal has no start."""
+    """The configuration of a failed job, by dotted key, with its `cell_key`, which is empty if the job had no data yet.
+
+    Empty for another job, or if its journal has no start.
+    """
     try:
-        if not folder.failed:
-            return []
-        return [stored_settings(record["config"]) for record in folder.records() if record["kind"] == "start"][:1]
+        records = folder.records() if folder.failed else []
     except (OSError, NoAccess):  # the job is listed as not readable
         return []
+    cell_key = next((record["cell"] for record in records if record["kind"] == "ready"), "")
+    starts = [record for record in records if record["kind"] == "start"]
+    return [{**stored_settings(record["config"]), "cell_key": cell_key} for record in starts[:1]]
 
 
 def _file_problems(job: FinishedJob, planned_job: PlannedJob) -> list[JobProblem]:

@@ -44,25 +44,34 @@ class _Entry:
     planned: list[int]
     level: float
     time: int  # in milliseconds since 1970
+    complete: bool = True  # whether all jobs of the sweep had ended
 
 
 def take_look(
-    multirun: Path, cells: Iterable[str], runs: Iterable[str], seeds: int, planned: Sequence[int] = ()
+    multirun: Path,
+    cells: Iterable[str],
+    runs: Iterable[str],
+    seeds: int,
+    planned: Sequence[int] = (),
+    *,
+    complete: bool = True,
 ) -> Look:
-    """Return the look at the methods `cells` (cell keys) on the planned jobs `runs` (job keys), and store it.
+    """Return the look at the methods `cells` (cell keys) on the jobs `runs` (job keys) that have ended, and store it.
 
-    The same methods with the same planned jobs are the same look, even if some jobs have not finished.  A fixed number
-    of seeds is a design with one look, and seeds=auto is a design with a look at each number of seeds in `planned`.  If
-    the folder is not writable, the look is not stored.  Raises BadInput for a damaged ledger.
+    The same methods with the same jobs are the same look.  A fixed number of seeds is a design with one look, and
+    seeds=auto is a design with a look at each number of seeds in `planned`.  A look at a sweep that is not `complete`
+    is a design of its own.  If the folder is not writable, the look is not stored.  Raises BadInput for a damaged
+    ledger.
 
     The k-th design of the same methods spends 95 % of the chance that the earlier ones left: 4.75 %, 0.2375 %, ...,
-    which adds up to 5 % however many follow.  The looks of seeds=auto divide the share of their design
-    (`planned_shares`).  Every level is fixed before its design begins, so by Bonferroni's inequality at most 5 % of all
-    sequences of looks contain a false statement.
+    which adds up to 5 % however many follow.  The first share is kept for a complete sweep.  The looks of seeds=auto
+    divide the share of their design (`planned_shares`).  Every level is fixed before its design begins, so by
+    Bonferroni's inequality at most 5 % of all sequences of looks contain a false statement.
     """
     if seeds < 2:
         return Look(0, ALPHA, next_level=_design_level(0))
-    new = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, list(planned), 0.0, time.time_ns() // 1_000_000)
+    now, looks_planned = time.time_ns() // 1_000_000, list(planned) if complete else []
+    new = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, looks_planned, 0.0, now, complete)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, BadInput):  # this user may not open the folder, or its disk has no locks
             stack.enter_context(folder_lock(multirun))
@@ -70,7 +79,7 @@ def take_look(
         looks = [entry for entry in entries if entry.cells == new.cells]
         look = next((entry for entry in looks if entry.runs == new.runs), None)
         if look is None:
-            share = planned_shares(planned)[seeds] if planned else 1.0
+            share = planned_shares(planned)[seeds] if looks_planned else 1.0
             look = replace(new, level=_design_level(_designs([*looks, new])[-1]) * share)
             looks.append(look)
             with contextlib.suppress(OSError):  # not writable: the comparison is still worth reading
@@ -89,21 +98,23 @@ def planned_shares(planned: Sequence[int]) -> dict[int, float]:
 
 
 def _designs(looks: Sequence[_Entry]) -> list[int]:
-    """Return the number of the design of each look at the same methods; designs count from 0."""
-    designs: list[tuple[list[int], set[int]]] = []  # the planned numbers of seeds, and those that have been used
+    """Return the number of the design of each look at the same methods; 0 is the first design of a complete sweep."""
+    designs: list[tuple[int, list[int], set[int]]] = []  # number, planned numbers of seeds, and those that are used
     numbers = []
     for look in looks:
-        fitting = [k for k, (planned, used) in enumerate(designs) if planned == look.planned and look.seeds not in used]
+        fitting = [item for item in designs if item[1] == look.planned and look.seeds not in item[2]]
         if not look.planned or not fitting:
-            fitting = [len(designs)]
-            designs.append((look.planned, set()))
-        numbers.append(fitting[0])
-        designs[fitting[0]][1].add(look.seeds)
+            later = max([0, *(number for number, *_ in designs)]) + 1
+            is_first = look.complete and all(number > 0 for number, *_ in designs)
+            fitting = [(0 if is_first else later, look.planned, set())]
+            designs += fitting
+        numbers.append(fitting[0][0])
+        fitting[0][2].add(look.seeds)
     return numbers
 
 
 def _design_level(number: int) -> float:
-    return ALPHA * SHARE * (1 - SHARE) ** number
+    return float(ALPHA * SHARE * (1 - SHARE) ** number)
 
 
 def _next_level(looks: Sequence[_Entry], look: _Entry) -> float:
@@ -112,7 +123,8 @@ def _next_level(looks: Sequence[_Entry], look: _Entry) -> float:
     if later:
         shares = planned_shares(look.planned)
         return look.level * shares[later[0]] / shares[look.seeds]
-    return _design_level(max(_designs(looks)) + 1)
+    numbers = _designs(looks)
+    return _design_level(max(numbers) + 1 if 0 in numbers else 0)
 
 
 def _read(path: Path) -> list[_Entry]:

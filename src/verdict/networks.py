@@ -1,7 +1,7 @@
 """Compares trained networks image by image, which is all that one seed allows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,12 +37,17 @@ class NetworkPair:
         return f"the networks {self.better} and {self.worse} do not differ significantly ({size})"
 
 
-def compare_networks(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> list[NetworkPair]:
-    """Return every pair of cells with readable predictions of the same seed; each cell has one seed.
+def compare_networks(tables: Sequence[Accuracies], correct_by_run: Mapping[str, Bools]) -> list[NetworkPair]:
+    """Return every pair of cells on the same dataset with readable predictions of the same seed; cells have one seed.
 
     `correct_by_run` maps run names to arrays (N,) that mark the test images that the run classifies correctly.
     """
-    pairs = []
+    pairs = [pair for table in tables for pair in _pairs(table, correct_by_run)]
+    corrected = holm(np.array([pair.p for pair in pairs])).tolist() if pairs else []
+    return [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def _pairs(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> Iterator[NetworkPair]:
     for column in range(table.runs.shape[1]):
         cells = [row for row, run in enumerate(table.runs[:, column]) if run in correct_by_run]
         if len(cells) < 2:
@@ -57,9 +62,7 @@ def compare_networks(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> 
             better, worse = (i, j) if lead >= 0 else (j, i)
             names = table.cells[cells[better]], table.cells[cells[worse]]
             disputed = int(alone[i, j] + alone[j, i])
-            pairs.append(NetworkPair(*names, abs(lead) / table.images, disputed, table.images, value, value))
-    corrected = holm(np.array([pair.p for pair in pairs])).tolist() if pairs else []
-    return [NetworkPair(**{**vars(pair), "p_holm": p}) for pair, p in zip(pairs, corrected, strict=True)]
+            yield NetworkPair(*names, abs(lead) / table.images, disputed, table.images, value, value)
 
 
 def networks_sentence(pairs: list[NetworkPair]) -> str:

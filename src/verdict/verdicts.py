@@ -134,7 +134,7 @@ def _judge_networks(
     results: Results,
     correct_by_run: Mapping[str, Bools],
 ) -> Verdicts:
-    pairs = [pair for table in tables for pair in compare_networks(table, correct_by_run)]
+    pairs = compare_networks(tables, correct_by_run)
     best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in tables]
     advice = first_seeds(sweeps) if len(tables[0].cells) > 1 else None
     return replace(

@@ -111,15 +111,35 @@ def test_planned_looks_of_t_tests_find_a_false_difference_in_at_most_5_percent()
     assert 0.04 < false.mean() < 0.05  # 0.046 in 400,000 sweeps
 
 
-def test_a_sweep_that_is_compared_before_its_last_method_has_a_run_compares_fewer_methods(tmp_path):
-    everything = (BN, GN, LN)
-    look(tmp_path, 5, cells=everything)
-    early = look(tmp_path, 10, cells=everything, finished=(BN, GN))
-    assert (early.number, early.level) == (1, pytest.approx(0.0475))
-    complete = look(tmp_path, 10, cells=everything)
-    assert (complete.number, complete.level) == (2, pytest.approx(0.002375))
-    assert look(tmp_path, 10, cells=everything, finished=(BN, GN)) == early  # a run was damaged later
-    assert look(tmp_path, 5, cells=(BN, GN)).number == 2
+def part_of(multirun, ended, cells=(BN, GN), seeds=5, planned=()):
+    """A look at a sweep of which only the first `ended` jobs have ended."""
+    return take_look(multirun, cells, runs_of(cells, seeds)[:ended], seeds, planned, complete=False)
+
+
+def test_looks_at_an_unfinished_sweep_leave_its_level_untouched(tmp_path):
+    levels = [part_of(tmp_path, ended).level for ended in (6, 7, 8, 9)]
+    assert levels == pytest.approx([0.0475 * 0.05**number for number in (1, 2, 3, 4)])
+    assert part_of(tmp_path, 6).level == levels[0]  # the same jobs again
+    assert part_of(tmp_path, 6).next_level == pytest.approx(0.0475)
+    assert look(tmp_path, 5).level == pytest.approx(0.0475)
+    assert look(tmp_path, 10).level == pytest.approx(0.0475 * 0.05**5)
+
+
+def test_a_run_that_is_lost_after_the_comparison_leaves_a_small_level(tmp_path):
+    assert look(tmp_path, 5).level == pytest.approx(0.0475)
+    assert part_of(tmp_path, 9).level == pytest.approx(0.002375)
+    assert look(tmp_path, 5).level == pytest.approx(0.0475)
+
+
+def test_an_unfinished_look_of_a_plan_is_a_design_of_its_own(tmp_path):
+    assert part_of(tmp_path, 6, planned=PLANNED).level == pytest.approx(0.002375)
+    assert look(tmp_path, 5, PLANNED).level == pytest.approx(0.0475 / 16)
+
+
+def test_methods_without_a_run_give_no_fresh_level(tmp_path):
+    """A comparison before the last method has a run sees fewer methods, which it has never compared before."""
+    assert part_of(tmp_path, 4, cells=(BN, GN)).level == pytest.approx(0.002375)
+    assert look(tmp_path, 5, cells=(BN, GN, LN)).level == pytest.approx(0.0475)
 
 
 def take_many(multirun, first):

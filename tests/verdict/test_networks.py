@@ -15,7 +15,7 @@ def networks(shares, seed=0):
     table = accuracies_of(test, images=IMAGES)
     table.runs[:, 0] = [f"run {cell}" for cell in range(len(shares))]
     by_cell = dict(zip(table.cells, correct, strict=True))
-    return compare_networks(table, dict(zip(table.runs[:, 0], correct, strict=True))), by_cell
+    return compare_networks([table], dict(zip(table.runs[:, 0], correct, strict=True))), by_cell
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,7 +48,7 @@ def test_a_network_without_predictions_is_left_out():
     table = accuracies_of({(norm, 0.0): [0.9] for norm in ("bn", "gn", "ln")}, images=3)
     table.runs[:, 0] = ["bn", "gn", "ln"]
     right = np.array([True, True, False])
-    (pair,) = compare_networks(table, {"bn": right, "ln": right})
+    (pair,) = compare_networks([table], {"bn": right, "ln": right})
     assert {pair.better, pair.worse} == {"bn 0.0", "ln 0.0"}
 
 
@@ -56,7 +56,7 @@ def test_networks_of_different_seeds_are_not_compared():
     table = accuracies_of({("bn", 0.0): [0.9, np.nan], ("gn", 0.0): [np.nan, 0.9]}, images=3)
     table.runs[0, 0], table.runs[1, 1] = "bn", "gn"
     right = np.array([True, True, False])
-    assert compare_networks(table, {"bn": right, "gn": right}) == []
+    assert compare_networks([table], {"bn": right, "gn": right}) == []
 
 
 def test_the_sentence_says_which_gap_is_largest_and_what_would_be_significant():
