@@ -1,6 +1,8 @@
 """Reads the predictions of all runs on a dataset, one run at a time, and keeps only a few bytes per image and run."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,7 @@ from src.runs.integrity import PREDICTIONS, load_checked_predictions
 from src.runs.predictions import Predictions
 from src.storage.stored import DamagedFile, NoAccess
 
+AHEAD = 2  # runs that threads decompress while the main thread works on another run
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
 Labels = npt.NDArray[np.int64]
@@ -73,7 +76,7 @@ def read_cell_predictions(
     """Read the predictions of all runs on one dataset, given by its digest.
 
     Returns the predictions of each cell with a readable run, by the cell's name; the mean probabilities over all runs
-    (N, classes); and a reason for each unreadable run.  Only the probabilities of one run are in memory at a time.
+    (N, classes); and a reason for each unreadable run.  Only the probabilities of a few runs are in memory at a time.
     """
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
@@ -81,27 +84,30 @@ def read_cell_predictions(
     cells: dict[str, CellPredictions] = {}
     unreadable_reasons = []
     runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
-    for cell, run_names in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
-        runs: dict[str, RunPredictions] = {}
-        for run in run_names:
-            try:
-                predictions = _read_predictions(results.jobs[run], shape, label)
-            except DamagedFile as damaged:
-                unreadable_reasons.append(str(damaged))
-            except NoAccess as refusal:
-                unreadable_reasons.append(refusal.reason)
-            else:
-                label = predictions.label.astype(np.int64) if label is None else label
-                if not runs:  # allocate only now: the journal's size may be wrong, but this file confirms it
-                    probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
-                probabilities += predictions.probabilities
-                votes[np.arange(len(label)), predictions.predicted] += 1
-                per_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
-                predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
-                runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
-        if runs:
-            cells[str(cell)] = _combine_votes(runs, probabilities, votes)
-            total = np.add(total, probabilities, out=total) if len(total) else probabilities
+    jobs = (results.jobs[run] for run_names in runs_by_cell for run in run_names)
+    with ThreadPoolExecutor(AHEAD) as pool:
+        futures = _read_ahead(pool, jobs)
+        for cell, run_names in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
+            runs: dict[str, RunPredictions] = {}
+            for run in run_names:
+                try:
+                    predictions = _check_predictions(next(futures), results.jobs[run], shape, label)
+                except DamagedFile as damaged:
+                    unreadable_reasons.append(str(damaged))
+                except NoAccess as refusal:
+                    unreadable_reasons.append(refusal.reason)
+                else:
+                    label = predictions.label.astype(np.int64) if label is None else label
+                    if not runs:  # allocate only now: the journal's size may be wrong, but this file confirms it
+                        probabilities, votes = np.zeros(shape), np.zeros(shape, dtype=np.int16)
+                    probabilities += predictions.probabilities
+                    votes[np.arange(len(label)), predictions.predicted] += 1
+                    per_class, correct = self_confidence(label, predictions.probabilities), ~predictions.wrong
+                    predicted, confidence = predictions.predicted.astype(np.int16), predictions.confidence
+                    runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
+            if runs:
+                cells[str(cell)] = _combine_votes(runs, probabilities, votes)
+                total = np.add(total, probabilities, out=total) if len(total) else probabilities
     return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
 
 
@@ -126,14 +132,26 @@ def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> np
     return means
 
 
-def _read_predictions(job: FinishedJob, shape: tuple[int, int], label: Labels | None) -> Predictions:
-    """Read the predictions of a run, and check their shape (images, classes) and that all runs have the same labels.
+def _read_ahead(pool: ThreadPoolExecutor, jobs: Iterable[FinishedJob]) -> Iterator["Future[Predictions]"]:
+    """Yield the future predictions of each job, in order, while the pool reads those of the next jobs."""
+    futures: deque[Future[Predictions]] = deque()
+    for job in jobs:
+        futures.append(pool.submit(load_checked_predictions, job))
+        if len(futures) > AHEAD:
+            yield futures.popleft()
+    yield from futures
+
+
+def _check_predictions(
+    future: "Future[Predictions]", job: FinishedJob, shape: tuple[int, int], label: Labels | None
+) -> Predictions:
+    """Return the predictions of a run, after a check of their shape (images, classes) and their labels.
 
     Raises NoAccess or DamagedFile if the predictions cannot be used.
     """
     path = job.folder.path / PREDICTIONS
     try:
-        predictions = load_checked_predictions(job)
+        predictions = future.result()
     except FileNotFoundError as error:
         raise DamagedFile(path, "is missing") from error
     if predictions.probabilities.shape != shape:

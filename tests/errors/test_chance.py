@@ -80,7 +80,7 @@ def test_one_limit_holds_for_all_kinds_together():
         (10, 2, 0.0025, True),  # 512 do
         (2, 6, 0.0025, True),  # 720 do
         (2, 6, 0.001, False),
-        (9, 6, 0.0004, False),  # 2,000 arrangements cannot show less than 0.0005
+        (9, 6, 0.0004, False),  # 1,200 arrangements cannot show less than 0.0008
     ],
 )
 def test_limits_are_unknown_where_arrangements_are_too_few_for_the_level(seeds, cells, level, known):
