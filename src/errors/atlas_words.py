@@ -48,7 +48,7 @@ def _calibration_findings(atlas: Atlas) -> Iterator[str]:
 def error_sentences(atlas: Atlas) -> list[str]:
     """Describe the errors on one dataset: first the findings, then common errors, disagreement, and label errors."""
     lines = shorten(
-        [f"The sentences below leave out a run: {problem}" for problem in atlas.unreadable_reasons], MAX_UNREADABLE
+        [f"One run is missing from the text below: {problem}" for problem in atlas.unreadable_reasons], MAX_UNREADABLE
     )
     if not atlas.runs:
         return lines
@@ -69,13 +69,13 @@ def _chance_text(atlas: Atlas) -> Iterator[str]:
     cells, runs = len(atlas.answers), len(atlas.runs)
     if cells < 2:
         return
-    networks = f"so these numbers describe {runs:,} trained networks"
+    networks = f"these numbers describe only these {runs:,} trained networks, not the methods"
     seeds, needed = len(atlas.seed_table.present), seeds_needed(cells, atlas.level / 2)
     more = f"{needed} seeds or more can show that a single cell differs from the others"
     if runs == cells:
-        yield f"One seed shows no spread between seeds, {networks}"
+        yield f"With one seed, {networks}"
     elif atlas.limits is None:
-        yield f"With so few seeds, chance explains any difference, {networks}; {more}"
+        yield f"With so few seeds, any difference could be chance: {networks}; {more}"
     elif any(_difference_findings(atlas)):
         yield "Chance means the differences between seeds of one method"
     else:

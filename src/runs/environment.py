@@ -50,7 +50,8 @@ def _read_values(file: Path, name: str) -> list[str]:
 def _run_git(*words: str) -> str:
     """Return the output of a git command in the folder `src`, or an empty string if it fails."""
     command = ["git", "-C", str(Path(__file__).parent.parent), *words]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # git hooks set them
+    # Inside a git hook, GIT_* variables would point to another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

@@ -88,7 +88,7 @@ def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bo
         _check_override_form(override, groups)
         if name in lines:
             problem = f"{name} is given twice: {lines[name]} and {override.input_line}"
-            raise BadInput(problem, "one of them", example_override(name, groups))
+            raise BadInput(problem, "each key once", example_override(name, groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
             problem = f"{name} cannot be swept: it applies to the whole command"

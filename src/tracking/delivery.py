@@ -29,14 +29,14 @@ class Delivery:
     def __init__(
         self, store: Store, sweep_mark: str, parent_id: str, job: PlannedJob, folder: JobFolder, system_metrics: bool
     ) -> None:
-        """`sweep_mark` identifies the sweep among all users of the store; `parent_id` is the id of the sweep's run."""
+        """`sweep_mark` is unique to this sweep in the whole store; `parent_id` is the id of the sweep's MLflow run."""
         self._store, self._sweep_mark, self._parent_id = store, sweep_mark, parent_id
         self._job, self._folder, self._system_metrics = job, folder, system_metrics
         self.name = job.label
         self.fault = ""  # the reason why the folder cannot be delivered
         self._is_intact = False  # whether the job is finished and its files passed all checks
         self._run_id = ""
-        self._attempt_time = 0  # the time of the first journal record that the run shows
+        self._attempt_time = 0  # when the attempt in the MLflow run began; 0: not looked up yet
         self._delivered_count = 0  # the number of delivered journal records
         self._has_ended = False
         self._refused_files = ""  # files that the store refuses, with the reasons

@@ -49,7 +49,7 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
             by_seeds.setdefault(seeds, contrast)
     if not by_seeds:
         size = min(decidable(contrast.sd, most, contrast.alpha * next_share) for contrast in contrasts)
-        shown = f"even {most} would show only differences from about {points_text(size)} points"
+        shown = f"even {most} would detect only differences of about {points_text(size)} points or more"
         return Advice(f"More seeds are not worth training: {shown}", most)
     total = max(by_seeds)
     contrast = by_seeds[total]

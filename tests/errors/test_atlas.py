@@ -211,7 +211,7 @@ def test_predictions_that_cannot_be_those_of_the_run_are_left_out(world, six, ha
     save_predictions(path, harm(load_predictions(path)))
     (group,) = read_atlases(load_results([six], world.multirun))
     assert "gn s1" not in group.runs
-    assert error_sentences(group)[0].startswith(f"The sentences below leave out a run: {path} ")
+    assert error_sentences(group)[0].startswith(f"One run is missing from the text below: {path} ")
     assert group.wrong_in_all_runs.tolist() == [7, 10]
 
 
@@ -229,7 +229,7 @@ def test_without_readable_predictions_only_the_reasons_are_listed(world, six):
         predictions_of(world, six, position).unlink()
     (group,) = read_atlases(load_results([six], world.multirun))
     lines = error_sentences(group)
-    assert lines[0] == f"The sentences below leave out a run: {predictions_of(world, six, 0)} is missing"
+    assert lines[0] == f"One run is missing from the text below: {predictions_of(world, six, 0)} is missing"
     assert lines[-1] == "and 3 more"
     assert len(lines) == 4
     assert group.as_json()["wrong by all"] == []
@@ -312,11 +312,12 @@ def test_the_level_of_all_findings_is_shared_by_the_datasets(world):
 @pytest.mark.parametrize(
     ("seeds", "norms", "sentence"),
     [
-        (1, ("bn", "gn"), "One seed shows no spread between seeds, so these numbers describe 2 trained networks"),
+        (1, ("bn", "gn"), "With one seed, these numbers describe only these 2 trained networks, not the methods"),
         (
             2,
             ("bn", "gn"),
-            "With so few seeds, chance explains any difference, so these numbers describe 4 trained networks; "
+            "With so few seeds, any difference could be chance: these numbers describe only these 4 trained networks, not "
+            "the methods; "
             "10 seeds or more can show that a single cell differs from the others",
         ),
         (

@@ -59,7 +59,7 @@ def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
     assert advice.command is None
     smallest = min(contrast.sd for contrast in contrasts)
     size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * smallest / 20**0.5
-    assert "even 20 would show" in advice.reason
+    assert "even 20 would detect" in advice.reason
     assert f"{100 * size:.2f} points" in advice.reason
 
 
