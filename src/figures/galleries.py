@@ -27,8 +27,8 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """Draw all galleries of a dataset, and return them by their file names without extension.
 
     The names are `wrong_by_all`, `wrong_by_one` (two or more cells), `right_by_one` (three or more cells, because with
-    two it would show the same images as `wrong_by_one`), and `suspected_labels`.  A gallery without images says so.  Raises BadInput if
-    the test images are missing or have changed since the runs.
+    two it would show the same images as `wrong_by_one`), and `suspected_labels`.  A gallery without images says so.
+    Raises BadInput if the test images are missing or have changed since the runs.
     """
     images = atlas.test_images()
 

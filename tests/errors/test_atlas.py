@@ -316,8 +316,8 @@ def test_the_level_of_all_findings_is_shared_by_the_datasets(world):
         (
             2,
             ("bn", "gn"),
-            "With so few seeds, any difference could be chance: these numbers describe only these 4 trained networks, not "
-            "the methods; "
+            "With so few seeds, any difference could be chance: these numbers describe only these 4 trained networks, "
+            "not the methods; "
             "10 seeds or more can show that a single cell differs from the others",
         ),
         (
