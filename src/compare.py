@@ -83,7 +83,7 @@ def _compare_and_write(arguments: Namespace) -> int:
         example = "--assignment --budget 20000"
         raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)
     if arguments.equal is not None and not KEYS["compare.equal"].accepts(arguments.equal):
-        raise BadInput(f"--equal {arguments.equal:g} cannot be used", "a number above 0", "--equal 0.1")
+        raise BadInput(f"--equal {arguments.equal:g} cannot be used", "a number above 0, at most 100", "--equal 0.1")
     console = SteadyConsole(stderr=STDOUT in output_files)
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     equal = arguments.equal or min(map(equal_points, sweeps))

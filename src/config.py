@@ -53,7 +53,7 @@ class SweepLimits:
 class CompareSettings:
     """When two methods count as equal, and when `seeds=auto` compares; these keys do not affect a job's results."""
 
-    equal: float = key(0.1, above=0)
+    equal: float = key(0.1, above=0, at_most=100)
     looks: list[int] = key([5, 10, 20], at_least=2, example="[5,10,20]")  # noqa: RUF009  # copied per object
 
 

@@ -37,7 +37,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "sweep.same_failures": ("norm=bn", [1], [0, -1]),
     "seeds": ("norm=bn", [1, 2**32, None, "auto"], [0, -1, 2**32 + 1, "AUTO"]),
-    "compare.equal": ("norm=bn", [SMALLEST, 1e300], [0.0, -SMALLEST]),
+    "compare.equal": ("norm=bn", [SMALLEST, 100.0], [0.0, -SMALLEST, 100.1]),
     "compare.looks": (
         "norm=bn",
         [[2], [2, 3], [5, 10, 20]],

@@ -74,6 +74,8 @@ def _chance_text(atlas: Atlas) -> Iterator[str]:
     more = f"{needed} seeds or more can show that a single cell differs from the others"
     if runs == cells:
         yield f"With one seed, {networks}"
+    elif atlas.limits is None and seeds >= needed:
+        yield f"At this look, too little of the 5 % is left to compare test errors with chance: {networks}"
     elif atlas.limits is None:
         yield f"With so few seeds, any difference could be chance: {networks}; {more}"
     elif any(_difference_findings(atlas)):

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from src.errors.answers import Bools
 
-ARRANGEMENTS = 1_199  # random arrangements; with the observed one, enough for a level of 0.1 %
+ARRANGEMENTS = 1_200  # arrangements, the observed one included; enough for a level of 0.1 %
+MOST_ARRANGEMENTS = 20_000  # for a smaller level
 Order = npt.NDArray[np.int64]  # for each seed and cell, the cell that the run at this place comes from (seeds, cells)
 
 
@@ -24,9 +25,10 @@ def chance_limits(
     testing").  Their random generator is fixed.  None if there are too few arrangements, for example with one seed.
     """
     log_orders = [lgamma(runs + 1) for runs in present.sum(axis=1)]
-    if min(log(ARRANGEMENTS + 1), sum(log_orders) - max(log_orders)) < -log(level):
+    arrangements = max(ARRANGEMENTS, ceil(1 / level))
+    if arrangements > MOST_ARRANGEMENTS or sum(log_orders) - max(log_orders) < -log(level):
         return None
-    drawn = [largest(order) for order in _arrangements(present)]
+    drawn = [largest(order) for order in _arrangements(present, arrangements)]
     values = np.array([list(kinds.values()) for kinds in drawn])  # (arrangements, kinds)
     mean, sd = values.mean(axis=0), values.std(axis=0)
     sd[sd == 0] = 1
@@ -49,11 +51,11 @@ def observed_order(present: Bools) -> Order:
     return np.tile(np.arange(present.shape[1]), (len(present), 1))
 
 
-def _arrangements(present: Bools) -> Iterator[Order]:
-    """Yield the observed arrangement and `ARRANGEMENTS` random ones.  Places without a run stay empty."""
+def _arrangements(present: Bools, count: int) -> Iterator[Order]:
+    """Yield the observed arrangement and `count` - 1 random ones.  Places without a run stay empty."""
     source, order = np.random.default_rng(0), observed_order(present)
     yield order
-    for _ in range(ARRANGEMENTS):
+    for _ in range(count - 1):
         for cells, runs in zip(order, present, strict=True):
             cells[runs] = source.permutation(cells[runs])
         yield order

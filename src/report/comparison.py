@@ -48,7 +48,8 @@ def compare_runs(
         print_problems(console, results, sweeps)
         return results, None, None
     look = _take_look(sweeps, results, multirun, planned_looks)
-    promise = Promise(look.level, look.next_level, look.number, bool(look.planned), equal / 100)
+    is_last = bool(look.planned) and len(set(results.runs["seed"])) >= look.planned[-1]
+    promise = Promise(look.level, look.next_level, look.number, bool(look.planned), is_last, equal / 100)
     atlases = read_atlases(results, FINDINGS * promise.level)
     largest_class = {
         atlas.source["digest"]: float(np.bincount(atlas.labels).max()) / len(atlas.labels)
@@ -80,13 +81,14 @@ def compare_runs(
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:
     """Return the look that this comparison takes at its methods; its number of seeds is that of the largest cell."""
     jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
+    # A diverged job diverges again, so it has ended.  Another failure may be an accident that the next launch repairs.
+    missing = {job.label for job in results.unfinished if not job.has_diverged}
+    ended = {key: job for key, job in jobs.items() if job.label not in missing}
     seeds_by_cell: dict[str, set[int]] = {}
-    for job in jobs.values():
+    for job in ended.values():
         seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
-    missing = {job.label for job in results.unfinished if job.state != "failed"}
-    ended = [key for key, job in jobs.items() if job.label not in missing]
-    cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)}
-    seeds = max(map(len, seeds_by_cell.values()))
+    cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)} - {""}
+    seeds = max(map(len, seeds_by_cell.values()), default=0)
     return take_look(multirun, cells, ended, seeds, planned, complete=len(ended) == len(jobs))
 
 

@@ -70,7 +70,7 @@ def basis(verdicts: Verdicts) -> list[str]:
     if intervals:
         level, margin = 100 * (1 - max(item.alpha for item in intervals)), points_text(promise.equal_within)
         lines += [
-            f"Each interval is a t interval over seeds with a level of {level:.4g} %, so that all "
+            f"Each interval is a t interval over seeds with a level of at least {level:.4g} %, so that all "
             f"{counted(len(intervals), 'interval')} hold together (Bonferroni).",
             f"A difference counts as better if its interval excludes 0, as equal if the interval lies within ±{margin} "
             "points, and is open otherwise.",

@@ -44,7 +44,9 @@ def table_frame(results: Results, verdicts: Verdicts) -> pd.DataFrame:
     version of the code, `other environment` runs in a different environment than most runs.  With several seeds,
     `may be best` and `behind the best` (at most, from 0 to 1) are those of `Best`; a cell with one seed has none.
     """
-    failed = pd.DataFrame([{**job, "cell": job_name(job, results.varies, seed=False)} for job in results.failed])
+    failed = pd.DataFrame(
+        [{**job, "cell": job_name(job, results.varies, seed=False)} for job in results.failed], dtype=object
+    )
     settings = pd.concat([results.runs, failed], ignore_index=True).drop_duplicates("cell").set_index("cell")
     trained = results.runs["run"].isin(verdicts.trained)
     cells, runs = settings.index, results.runs[trained]

@@ -27,6 +27,11 @@ class JobProblem:
     reason: str
     state: str = "not finished"  # or `failed`, `damaged`, `not readable`
 
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the job failed because its loss became infinite or NaN."""
+        return self.state == "failed" and self.reason.startswith("Diverged")
+
 
 @dataclass(frozen=True)
 class Results:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 SEED_KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
 AUTO = "auto"  # `seeds=auto` adds seeds until every question is decided
+EMPTY_CELL = re.compile(r"""(?:""|''),|,?(?:""|'')""")
 CELL_SEED = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")  # ` seed=1` or ` seed=range(0,3)`
 
 
@@ -16,11 +17,14 @@ def seeds_word(seeds: Sequence[int]) -> str:
 
 def without_seeds(words: Iterable[str]) -> list[str]:
     """Return the words of a command without seeds; also removes the seeds in `sweep.cells`."""
-    return [
-        CELL_SEED.sub("", word) if word.startswith("sweep.cells=") else word
-        for word in words
-        if word.partition("=")[0] not in SEED_KEYS
-    ]
+    kept = []
+    for word in words:
+        if word.startswith("sweep.cells="):
+            cells = EMPTY_CELL.sub("", re.sub(r"""(["'])\s+""", r"\1", CELL_SEED.sub("", word)))
+            kept += [cells] if re.search(r"\w", cells.partition("=")[2]) else []
+        elif word.partition("=")[0] not in SEED_KEYS:
+            kept.append(word)
+    return kept
 
 
 def seed_range(seeds: int | str | None, given_keys: Collection[str]) -> str | None:

@@ -28,6 +28,7 @@ class Advice:
     seeds: int  # suggested total per cell
     note: str = ""  # how certain the number of seeds is
     command: str | None = None  # one command per line; None if no command can add these seeds
+    hopeless: bool = False  # more seeds would decide nothing
 
 
 def first_seeds(sweeps: Sequence[Sweep]) -> Advice:
@@ -50,13 +51,15 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
     if not by_seeds:
         size = min(decidable(contrast.sd, most, contrast.alpha * next_share) for contrast in contrasts)
         shown = f"even {most} would detect only differences of about {points_text(size)} points or more"
-        return Advice(f"More seeds are not worth training: {shown}", most)
+        return Advice(f"More seeds are not worth training: {shown}", most, hopeless=True)
     total = max(by_seeds)
     contrast = by_seeds[total]
     low, high = (_enough_seeds(contrast, sd, next_share, most) for sd in sd_range(contrast.sd, contrast.n))
     limits = f"{low} to {high}" if high is not None else f"{low} or more"
-    note = f"; {limits}, because {contrast.n} seeds show the spread only roughly; look {look + 1}"
-    reason = f"To decide the open questions, train about {total} seeds"
+    note = f"; between {low} and {high}; look {look + 1}" if high is not None else f"; {limits}; look {look + 1}"
+    decided = sum(_enough_seeds(item, item.sd, next_share, most) is not None for item in contrasts)
+    questions = "the open questions" if decided == len(contrasts) else f"{decided} of {len(contrasts)} open questions"
+    reason = f"To decide {questions}, train about {total} seeds"
     return Advice(reason, total, note, more_seeds(sweeps, total))
 
 
@@ -66,13 +69,14 @@ def _enough_seeds(contrast: Contrast, sd: float, next_share: float, most: int) -
     return seeds_to_decide(sd, contrast.n, contrast.alpha * next_share, difference, most)
 
 
-def cost_text(advice: Advice, results: Results) -> str:
+def cost_text(advice: Advice, sweeps: Sequence[Sweep], results: Results) -> str:
     """The number of runs that the advice adds, and how long they take at the pace of the present runs."""
-    cells = results.runs["cell"].nunique()
+    cells = len({job.cell for sweep in sweeps for job in sweep.jobs})
     runs = max(advice.seeds * cells - len(results.runs), 0)
     seconds = runs * _seconds_per_run(results)
     unit, amount = ("minute", seconds / 60) if seconds < 5400 else ("hour", seconds / 3600)
     time = f", about {counted(max(round(amount), 1), unit)}" if seconds else ""
+    time = ", less than a minute" if 0 < seconds < 45 else time
     return f"{counted(runs, 'more run')}{time}"
 
 

@@ -29,6 +29,7 @@ class Best:
     cells: tuple[str, ...]  # all compared cells, by validation accuracy, the highest first
     candidates: tuple[str, ...]  # the cells that may be the best, in the order of `cells`
     behind: dict[str, float]  # by cell: it is at most this much behind the best cell
+    choices: int  # number of cells with the most seeds; validation chooses among them
     chosen: tuple[str, ...]  # the cells with the highest mean validation accuracy; more than one if they tie
     validation: float  # mean validation accuracy of the chosen cells
     test: float  # mean test accuracy of the chosen cells
@@ -62,10 +63,12 @@ class Best:
         if len(self.cells) == 1:
             accuracies = f"{100 * self.validation:.2f} % in validation and {100 * self.test:.2f} % in the test"
             return f"{self.cells[0]} has an accuracy of {accuracies}"
+        some = len(self.cells) > self.choices  # a mean over fewer seeds varies more, so it would be chosen too often
+        subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
         named, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
         tie = "" if len(self.chosen) == 1 else "equally "
         return (
-            f"Validation {tie}prefers {named} ({100 * self.validation:.2f} %); {owner} test accuracy is "
+            f"{subject} {tie}prefers {named} ({100 * self.validation:.2f} %); {owner} test accuracy is "
             f"{100 * self.test:.2f} %"
         )
 
@@ -114,6 +117,7 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, paired: bool
         tuple(table.cells[row] for row in order),
         tuple(table.cells[row] for row in order if may_be_best[row]),
         {table.cells[row]: float(behind[row]) for row in order},
+        len(full),
         tuple(table.cells[row] for row in chosen),
         float(table.validation_means[chosen[0]]),
         float(np.mean(table.means[chosen])),
@@ -138,7 +142,7 @@ class TunedLevel:
 
     level: str
     cell: str  # the cell with the highest mean validation accuracy
-    settings: int  # number of cells with this level
+    settings: int  # number of cells with this level among which validation chooses: those with the most seeds
     validation: float
     test: float
     behind: float  # the cell is at most this much behind the best cell of all levels
@@ -162,7 +166,7 @@ def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table:
             TunedLevel(
                 level,
                 cell,
-                len(cells),
+                max(len(full), 1),
                 float(table.validation_means[row[cell]]),
                 float(table.means[row[cell]]),
                 best.behind[cell],

@@ -126,5 +126,5 @@ def failures_sentence(
         return ""
     highest_first = sorted(counts, key=lambda count: -count.failed / count.runs)
     by_level = joined([count.words for count in highest_first if count.failed], MAX_NAMED)
-    text = f"{failed:,} of {counted(runs, 'run')} failed{f' ({by_level})' if by_level else ''}"
+    text = f"{failed:,} of {counted(runs, 'run')} failed or learned nothing{f' ({by_level})' if by_level else ''}"
     return "; ".join([f"{text}, and the means leave them out", *(difference.words for difference in differences[:1])])

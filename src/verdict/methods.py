@@ -32,7 +32,8 @@ class Promise:
     level: float = 0.95 * ALPHA
     next_level: float = 0.95 * 0.05 * ALPHA  # of the next look at the same methods
     look: int = 1
-    last: bool = False  # no further look is planned, so no more seeds are suggested
+    planned: bool = False  # seeds=auto plans the looks, so no seeds are suggested
+    is_last: bool = False  # whether this is the last planned look
     equal_within: float = EQUAL_WITHIN
 
 

@@ -74,7 +74,9 @@ def networks_sentence(pairs: list[NetworkPair]) -> str:
         needed = significant_difference(largest.disputed, ALPHA / len(pairs)) / largest.images
         who = "The two do" if len(pairs) == 1 else "No two"
         verb = "not differ" if len(pairs) == 1 else "differ"
-        limit = f"; about {points_text(needed)} would be significant" if needed > largest.difference else ""
+        limit = f"; about {points_text(needed)} would be significant" if largest.difference < needed <= 1 else ""
+        if not largest.difference:
+            return "All networks have the same accuracy"
         size = "the gap is" if len(pairs) == 1 else "the largest gap is"
         return f"{who} {verb} significantly: {size} {gap}{limit}"
     share = "They differ" if len(pairs) == 1 else f"{len(significant):,} of {counted(len(pairs), 'pair')} differ"

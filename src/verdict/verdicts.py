@@ -84,7 +84,8 @@ def judge(
     runs = results.runs[learned]
     failed = [*(~learned).tolist(), *([True] * len(results.failed))]
     settings = pd.concat(
-        [results.runs, pd.DataFrame([dict(settings) for settings in results.failed])], ignore_index=True
+        [results.runs.astype(object), pd.DataFrame([dict(job) for job in results.failed], dtype=object)],
+        ignore_index=True,
     )
     counts = count_failures(settings, failed, factors) if any(failed) else []
     tables = accuracies_by_dataset(results, factors, runs)
@@ -136,15 +137,22 @@ def _judge_networks(
 ) -> Verdicts:
     pairs = compare_networks(tables, correct_by_run)
     best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in tables]
-    advice = first_seeds(sweeps) if len(tables[0].cells) > 1 else None
+    several = any(len(table.cells) > 1 for table in tables) and not _is_unfinished(results)
+    advice = first_seeds(sweeps) if several else None
+    prefixes = [f"{table.dataset}: " if len(tables) > 1 else "" for table in tables]
     return replace(
         verdicts,
         seeds=(1, 1),
         networks=tuple(pairs),
-        networks_best=tuple(item.choice_words for item in best),
+        networks_best=tuple(prefix + item.choice_words for prefix, item in zip(prefixes, best, strict=True)),
         advice=advice,
-        cost=cost_text(advice, results) if advice else "",
+        cost=cost_text(advice, sweeps, results) if advice else "",
     )
+
+
+def _is_unfinished(results: Results) -> bool:
+    """Whether jobs are missing that the same command trains; more seeds would be the second step."""
+    return any(job.state != "failed" for job in results.unfinished)
 
 
 def _judge_methods(
@@ -158,7 +166,7 @@ def _judge_methods(
     contrasts, significant, best = compare_methods(tables, factors, promise)
     undecided = [item for item in contrasts if item.outcome == "open" and item.n > 1]
     advice = None
-    if undecided and not promise.last:
+    if undecided and not promise.planned and not _is_unfinished(results):
         advice = advise(sweeps, undecided, promise.next_level / promise.level, promise.look)
     counts = np.concatenate([table.seed_counts for table in tables])
     return replace(
@@ -169,7 +177,7 @@ def _judge_methods(
         best=best,
         left_out=(*verdicts.left_out, *(left_out if single else [])),
         advice=advice,
-        cost=cost_text(advice, results) if advice else "",
+        cost=cost_text(advice, sweeps, results) if advice else "",
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from src.config import SOURCES
 from src.results.variance import ALL
+from src.verdict.accuracies import mean_differences
 from src.verdict.contrasts import CELL, Contrast
 from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
@@ -26,7 +27,7 @@ def answer_lines(verdicts: Verdicts) -> list[str]:
     elif verdicts.best:
         lines = _method_lines(verdicts)
     else:
-        lines = ["There is nothing to compare"]
+        lines = ["There is nothing to compare", *verdicts.left_out]
     failures = failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)
     lines = [*verdicts.no_method_learned, *lines, failures]
     return [f"{line}." for line in lines if line]
@@ -76,10 +77,11 @@ def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
         rest = f"; {counted(more, 'more difference')} in the report" if more > 0 else ""
         return f"{'; '.join(texts)}{common_scope}{rest}"
     if not verdicts.contrasts:
-        return "no single setting is compared"
+        return "no two cells share two seeds" if not _share_seeds(verdicts) else "no single setting is compared"
     names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
     if verdicts.open_contrasts:
-        return f"no difference between levels of {names} is significant" if names != CELL else "no two cells differ"
+        compared = "cells" if names == CELL else f"levels of {names}"
+        return f"no difference between {compared} is significant"
     # Levels, not methods: two methods that differ in several factors may differ by more.
     pair = "two cells" if names == CELL else f"two levels of {names}"
     return f"no {pair} differ by more than {points_text(verdicts.promise.equal_within)} points"
@@ -93,8 +95,14 @@ def next_lines(verdicts: Verdicts) -> list[str]:
     """What to train next: the number of seeds, their cost and the command; empty if nothing needs more seeds."""
     advice = verdicts.advice
     if advice is None:
-        return []
-    if advice.command is None:
-        return [f"{advice.reason}."]
+        last = verdicts.promise.is_last and verdicts.open
+        return ["This was the last planned look, so the open questions stay open."] if last else []
+    if advice.command is None:  # a search, or all these seeds have been requested
+        return [f"{advice.reason}."] if advice.hopeless else []
     first, *others = advice.command.splitlines()  # a line per sweep
     return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first}", *(f"  {line}" for line in others)]
+
+
+def _share_seeds(verdicts: Verdicts) -> bool:
+    """Whether two cells on the same dataset have two common seeds."""
+    return any((mean_differences(table.test)[0] > 1).sum() > (table.seed_counts > 1).sum() for table in verdicts.tables)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from src.runs.seeds import without_seeds
 from src.runs.sweep import PlannedJob, Sweep
 from src.verdict.advice import advise, command_for, first_seeds, more_seeds
 from src.verdict.contrasts import factor_contrasts, with_intervals
@@ -71,6 +72,20 @@ def test_a_large_observed_difference_needs_only_the_seeds_that_would_show_it():
         n for n, quantile in zip(range(6, 21), quantiles, strict=True) if quantile * clear.sd / n**0.5 <= 0.03
     )
     assert advise([], [clear], 1.0, 1).seeds == needed
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ('["seed=7"]', None),
+        ('["seed=0,1 norm=bn"]', '["norm=bn"]'),
+        ('["seed=7","norm=gn"]', '["norm=gn"]'),
+        ('["norm=gn","seed=7"]', '["norm=gn"]'),
+    ],
+)
+def test_seeds_leave_no_empty_cell_in_a_command(cells, expected):
+    words = without_seeds([f"sweep.cells={cells}", "epochs=2"])
+    assert words == ([f"sweep.cells={expected}"] if expected else []) + ["epochs=2"]
 
 
 def test_one_seed_is_followed_by_five():

@@ -67,7 +67,7 @@ def test_a_key_that_a_run_does_not_read_is_not_counted():
 def test_the_sentence_tells_how_many_failed_and_where():
     counts = counts_of(lambda norm, l1, seed: norm == "none" and seed < 11)
     sentence = failures_sentence(22, 48, counts, failure_differences(counts, 0.05))
-    assert sentence.startswith("22 of 48 runs failed (none: 22 of 24")
+    assert sentence.startswith("22 of 48 runs failed or learned nothing (none: 22 of 24")
     assert "none fails more often than bn" in sentence
     assert failures_sentence(0, 48, [], []) == ""
 

@@ -143,7 +143,7 @@ def test_runs_that_failed_or_did_not_learn_are_counted_and_left_out():
     }
     (contrast,) = [item for item in verdicts.contrasts if (item.first, item.second) == ("bn", "none")]
     assert contrast.differences == pytest.approx([base[1] - 0.98, base[3] - 0.981])  # seeds 1 and 3 learned
-    assert any("4 of 14 runs failed (none: 4 of 6)" in line for line in answer_lines(verdicts))
+    assert any("4 of 14 runs failed or learned nothing (none: 4 of 6)" in line for line in answer_lines(verdicts))
 
 
 def test_a_method_that_never_learns_does_not_stop_the_others():
@@ -217,11 +217,22 @@ def test_cells_without_a_common_seed_leave_the_question_open(world):
     assert verdicts.open
 
 
+def test_validation_chooses_among_the_cells_with_all_seeds_and_says_so():
+    """A mean over fewer seeds varies more, so it would be the highest too often."""
+    grid = {("bn", 0.0): [0.99, 0.991], ("gn", 0.0): [0.98, 0.981, 0.982], ("ln", 0.0): [0.97, 0.971, 0.97]}
+    lines = " ".join(answer_lines(judge([], results_of(grid), {})))
+    assert "Of the 2 cells with all seeds, validation" in lines
+    assert "prefers bn" not in lines
+
+
 def test_the_last_look_suggests_no_more_seeds():
     generator = np.random.default_rng(0)
     results = results_of({(norm, 0.0): 0.98 + generator.normal(0, 0.0008, 5).round(4) for norm in ("bn", "gn")})
     assert judge([], results, {}).advice is not None
-    assert judge([], results, {}, Promise(last=True)).advice is None
+    planned = judge([], results, {}, Promise(planned=True))
+    assert planned.advice is None
+    assert next_lines(planned) == []
+    assert "last planned look" in next_lines(judge([], results, {}, Promise(planned=True, is_last=True)))[0]
 
 
 def test_a_margin_of_the_users_own_decides_what_is_equal():
@@ -243,4 +254,4 @@ def test_a_job_that_diverged_is_counted(world):
     jobs.append(world.fail(world.configuration("gn", 3), "FAILED", "the loss is not finite"))
     verdicts = judged(world, world.sweep(jobs))
     assert (verdicts.failed, verdicts.runs) == (1, 7)
-    assert any("1 of 7 runs failed (gn: 1 of 4)" in line for line in answer_lines(verdicts))
+    assert any("1 of 7 runs failed or learned nothing (gn: 1 of 4)" in line for line in answer_lines(verdicts))
