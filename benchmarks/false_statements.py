@@ -54,7 +54,7 @@ def false_statements(sweep: MadeUpSweep, statements: Statements) -> Iterator[str
             continue
         true = true_difference(compared, contrast)
         if contrast.outcome == "better" and (abs(true) < 1e-9 or (true > 0) != (contrast.low > 0)):
-            yield "interaction" if contrast.interaction else "better"
+            yield "interaction" if contrast.is_interaction else "better"
         if contrast.outcome == "equal" and abs(true) > contrast.equal_within - 1e-9:
             yield "equal"
         if not contrast.low - 1e-9 <= true <= contrast.high + 1e-9:

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
 from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
 from benchmarks.peers import PEERS
-from src.runs.looks import SHARE, planned_shares
+from src.runs.looks import DESIGN_SHARE, planned_shares
 from src.verdict.advice import advise
 from src.verdict.methods import Promise
 from src.verdict.statistics import ALPHA
@@ -70,7 +70,7 @@ def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tu
     every = make_up(design, generator, MOST_SEEDS)
     seeds, left, look = 5, ALPHA, 1
     while seeds <= MOST_SEEDS:
-        level, next_level = SHARE * left, SHARE * (1 - SHARE) * left
+        level, next_level = DESIGN_SHARE * left, DESIGN_SHARE * (1 - DESIGN_SHARE) * left
         sweep = every.first(seeds)
         statements = compare(sweep, Promise(level, next_level, look))
         yield sweep, statements
@@ -78,7 +78,7 @@ def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tu
         advice = advise([], undecided, next_level / level, look) if undecided else None
         if advice is None or not advice.note:  # the note says how certain a feasible number of seeds is
             return
-        seeds, left, look = advice.seeds, (1 - SHARE) * left, look + 1
+        seeds, left, look = advice.seeds, (1 - DESIGN_SHARE) * left, look + 1
 
 
 def planned_looks(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
@@ -86,7 +86,7 @@ def planned_looks(design: Design, generator: np.random.Generator) -> Iterator[tu
     every = make_up(design, generator, PLANNED_SEEDS[-1])
     for seeds, share in planned_shares(PLANNED_SEEDS).items():
         sweep = every.first(seeds)
-        statements = compare(sweep, Promise(SHARE * ALPHA * share))
+        statements = compare(sweep, Promise(DESIGN_SHARE * ALPHA * share))
         yield sweep, statements
         if not statements.undecided and all(best.decided for best in statements.best):
             return

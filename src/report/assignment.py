@@ -44,7 +44,7 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         images = atlas.test_images()
     except BadInput:
         return
-    for model, cell in atlas.answers.items():
+    for model, cell in atlas.cells.items():
         job = results.jobs[next(iter(cell.runs))]
         predictions = load_predictions(job.folder.path / "predictions.npz")
         mistakes = worst_mistakes(predictions, MISTAKES)

@@ -79,15 +79,15 @@ def compare_runs(
 
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:
     """Return the look that this comparison takes at its methods; its number of seeds is that of the largest cell."""
-    jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
+    jobs_by_key = {job.key: job for sweep in sweeps for job in sweep.jobs}
     seeds_by_cell: dict[str, set[int]] = {}
-    for job in jobs.values():
+    for job in jobs_by_key.values():
         seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
-    missing = {job.label for job in results.unfinished if job.state != "failed"}
-    ended = [key for key, job in jobs.items() if job.label not in missing]
+    unfinished_labels = {job.label for job in results.unfinished if job.state != "failed"}
+    ended_keys = [key for key, job in jobs_by_key.items() if job.label not in unfinished_labels]
     cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)}
-    seeds = max(map(len, seeds_by_cell.values()))
-    return take_look(multirun, cells, ended, seeds, planned, complete=len(ended) == len(jobs))
+    max_seeds = max(map(len, seeds_by_cell.values()))
+    return take_look(multirun, cells, ended_keys, max_seeds, planned, complete=len(ended_keys) == len(jobs_by_key))
 
 
 def _is_report_current(folder: Path, results: Results, answer: Sequence[str]) -> bool:

@@ -81,7 +81,7 @@ def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(wor
         "Loss and accuracy by epoch",
         *verdicts.contrasts[0].better_first.labels,
         verdicts.contrasts[0].outcome,
-        verdicts.interactions[0].words,
+        verdicts.interactions[0].sentence,
         "look 1",
         "norm",
         f"All {len(report.atlases[0].runs)} runs misclassify",
@@ -130,7 +130,7 @@ def test_a_level_that_fails_more_often_is_said_once(world):
     report = report_of(world, world.sweep(jobs))
     (difference,) = report.verdicts.failure_differences
     for text in (Page(render_html(report)).text, render_markdown(report).decode()):
-        assert text.count(difference.words) == 1
+        assert text.count(difference.sentence) == 1
         assert f"{difference.more.label} vs {difference.less.label}: p = {difference.p:.2g}" in text
 
 
@@ -166,7 +166,7 @@ def test_json_holds_every_statement_with_its_words(world, grid):
         items = getattr(report.verdicts, name)
         assert items
         for found, item in zip(stored[name], items, strict=True):
-            assert found["words"] == item.words
+            assert found["words"] == item.sentence
             assert (found["low"], found["high"], found["outcome"]) == (item.low, item.high, item.outcome)
     (best,) = report.verdicts.best
     assert stored["best"][0]["candidates"] == list(best.candidates)
