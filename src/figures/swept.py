@@ -132,9 +132,9 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style
     if not points:
         return
     means = np.array([np.mean(values) for values in points.values()])
-    below = means - [min(values) for values in points.values()]
-    above = [max(values) for values in points.values()] - means
-    bars = np.maximum([below, above], 0)  # rounding can make the mean of equal values differ from them
+    below_mean = means - [min(values) for values in points.values()]
+    above_mean = [max(values) for values in points.values()] - means
+    bars = np.maximum([below_mean, above_mean], 0)  # rounding can make the mean of equal values differ from them
     axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **style)
     for position, values in points.items():
         if len(values) > 1:

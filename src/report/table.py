@@ -125,12 +125,12 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
 
 def mark_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain the marks * and †; empty without marks."""
-    lines, total = [], frame["n"].sum()
+    lines, run_count = [], frame["n"].sum()
     if count := frame["other code"].sum():
-        lines.append(f"* {count} of {total} runs used a different version of the code than the current one.")
+        lines.append(f"* {count} of {run_count} runs used a different version of the code than the current one.")
     if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
-        lines.append(f"† {count} of {total} runs used a different environment from most runs: {differences}.")
+        lines.append(f"† {count} of {run_count} runs used a different environment from most runs: {differences}.")
     return lines
 
 

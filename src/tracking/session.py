@@ -182,14 +182,14 @@ class Tracker:
             self._say(f"not delivered to MLflow: {text}")
 
     def _sync_command(self) -> str:
-        words = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
+        arguments = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
         if self._multirun != MULTIRUN:
-            words += ["--multirun", str(self._multirun)]
+            arguments += ["--multirun", str(self._multirun)]
         if self._settings.uri:
-            words += ["--uri", self._settings.uri]
+            arguments += ["--uri", self._settings.uri]
         if self._settings.experiment not in (None, "normlab"):
-            words += ["--experiment", self._settings.experiment]
-        return shlex.join(words)
+            arguments += ["--experiment", self._settings.experiment]
+        return shlex.join(arguments)
 
 
 def _cut_reason(text: str) -> str:

@@ -148,6 +148,6 @@ def rows_by_level(table: Accuracies, positions: Sequence[int]) -> dict[Levels, d
     """Map the levels of the factors at `positions` to the rows with these levels, by setting: all other levels."""
     by_level: dict[Levels, dict[Levels, int]] = {}
     for row, levels in enumerate(table.levels):
-        setting = tuple(level for k, level in enumerate(levels) if k not in positions)
-        by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = row
+        setting = tuple(level for position, level in enumerate(levels) if position not in positions)
+        by_level.setdefault(tuple(levels[position] for position in positions), {})[setting] = row
     return by_level

@@ -48,11 +48,11 @@ class Best:
     @property
     def sentence(self) -> str:
         """The result as a sentence."""
-        count, total = len(self.candidates), len(self.cells)
-        if count == 1:
-            return f"{self.candidates[0]} is better than {_others_text(total - 1)}"
-        all_cells = "either cell" if total == 2 else f"any of the {total:,} cells"
-        names = all_cells if count == total else joined(list(self.candidates), MAX_NAMED, "or")
+        candidate_count, cell_count = len(self.candidates), len(self.cells)
+        if candidate_count == 1:
+            return f"{self.candidates[0]} is better than {_others_text(cell_count - 1)}"
+        all_cells = "either cell" if cell_count == 2 else f"any of the {cell_count:,} cells"
+        names = all_cells if candidate_count == cell_count else joined(list(self.candidates), MAX_NAMED, "or")
         equal_text = f", all within {points_text(self.equal_within)} points of the best"
         return f"The best cell may be {names}{equal_text if self.candidates_equal else ''}"
 
@@ -108,15 +108,15 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compar
     ranked_rows = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))
     max_seeds = int(table.seed_counts.max())
     complete = [row for row in ranked_rows if table.seed_counts[row] == max_seeds]
-    chosen = [row for row in complete if table.validation_means[row] > table.validation_means[complete[0]] - 1e-12]
+    chosen_rows = [row for row in complete if table.validation_means[row] > table.validation_means[complete[0]] - 1e-12]
     return Best(
         table.dataset,
         tuple(table.cells[row] for row in ranked_rows),
         tuple(table.cells[row] for row in ranked_rows if may_be_best[row]),
         {table.cells[row]: float(behind[row]) for row in ranked_rows},
-        tuple(table.cells[row] for row in chosen),
-        float(table.validation_means[chosen[0]]),
-        float(np.mean(table.means[chosen])),
+        tuple(table.cells[row] for row in chosen_rows),
+        float(table.validation_means[chosen_rows[0]]),
+        float(np.mean(table.means[chosen_rows])),
         equal_within,
         alpha,
     )

@@ -93,8 +93,8 @@ def _split_by_interactions(
     """Replace a contrast by one per setting of the factors with which it interacts; an average would mislead."""
     result: list[Contrast] = []
     for contrast in contrasts:
-        found = (_other_factor(interaction, contrast) for interaction in significant_interactions)
-        other_factors = [factor for factor in dict.fromkeys(found) if factor]
+        changing_factors = (_other_factor(interaction, contrast) for interaction in significant_interactions)
+        other_factors = [factor for factor in dict.fromkeys(changing_factors) if factor]
         if other_factors:
             result += with_intervals(contrasts_by_setting(table, factors, contrast, other_factors), contrast.alpha)
         else:

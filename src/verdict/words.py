@@ -58,9 +58,9 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     equal_contrasts = [contrast for contrast in verdicts.contrasts if contrast.outcome == "equal"]
     lines = [f"{seeds}: {_decided_text(verdicts, decided_contrasts)}"]
     margin = points_text(verdicts.promise.equal_within)
-    parts = [f"Equal within {margin} points: {_questions_text(equal_contrasts)}"] if equal_contrasts else []
-    parts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
-    lines.append(".  ".join(parts))
+    texts = [f"Equal within {margin} points: {_questions_text(equal_contrasts)}"] if equal_contrasts else []
+    texts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
+    lines.append(".  ".join(texts))
     for best in verdicts.best:
         prefix = f"{best.dataset}: " if len(verdicts.best) > 1 else ""
         lines.append(f"{prefix}{best.sentence}.  {best.choice_sentence}")
