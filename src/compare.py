@@ -131,9 +131,9 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
 def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """Print each value of a key with its best other settings, and return them."""
     from src.report.terminal import print_lines
-    from src.verdict.tuned import tuned
+    from src.verdict.tuned import tune_values
 
-    tuned_values = tuned(report.results, key, report.verdicts)
+    tuned_values = tune_values(report.results, key, report.verdicts)
     print_lines(console, ["", *tuned_values.sentences, *tuned_values.lines])
     return tuned_values
 

@@ -85,9 +85,9 @@ def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planne
         seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
     unfinished_labels = {job.label for job in results.unfinished if job.state != "failed"}
     ended_keys = [key for key, job in jobs_by_key.items() if job.label not in unfinished_labels]
-    cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)}
+    cell_keys = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)}
     max_seeds = max(map(len, seeds_by_cell.values()))
-    return take_look(multirun, cells, ended_keys, max_seeds, planned, complete=len(ended_keys) == len(jobs_by_key))
+    return take_look(multirun, cell_keys, ended_keys, max_seeds, planned, complete=len(ended_keys) == len(jobs_by_key))
 
 
 def _is_report_current(folder: Path, results: Results, answer: Sequence[str]) -> bool:

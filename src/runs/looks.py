@@ -49,14 +49,14 @@ class _Entry:
 
 def take_look(
     multirun: Path,
-    cells: Iterable[str],
-    runs: Iterable[str],
-    seeds: int,
+    cell_keys: Iterable[str],
+    job_keys: Iterable[str],
+    seed_count: int,
     planned: Sequence[int] = (),
     *,
     complete: bool = True,
 ) -> Look:
-    """Return the look at the methods `cells` (cell keys) on the jobs `runs` (job keys) that have ended, and store it.
+    """Return the look at the methods `cell_keys` on the jobs `job_keys`, which have ended, and store it.
 
     The same methods with the same jobs are the same look.  A fixed number of seeds is a design with one look, and
     seeds=auto is a design with a look at each number of seeds in `planned`.  A look at a sweep that is not `complete`
@@ -68,10 +68,10 @@ def take_look(
     divide the share of their design (`planned_shares`).  Every level is fixed before its design begins, so by
     Bonferroni's inequality at most 5 % of all sequences of looks contain a false statement.
     """
-    if seeds < 2:
+    if seed_count < 2:
         return Look(0, ALPHA, next_level=_design_level(0))
-    time_ms, planned_counts = time.time_ns() // 1_000_000, list(planned) if complete else []
-    new_look = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, planned_counts, 0.0, time_ms, complete)
+    now, planned_counts = time.time_ns() // 1_000_000, list(planned) if complete else []
+    new_look = _Entry(sorted(set(cell_keys)), sweep_id(set(job_keys)), seed_count, planned_counts, 0.0, now, complete)
     with contextlib.ExitStack() as locks:
         with contextlib.suppress(OSError, BadInput):  # this user may not open the folder, or its disk has no locks
             locks.enter_context(folder_lock(multirun))
@@ -79,7 +79,7 @@ def take_look(
         same_methods = [entry for entry in all_looks if entry.cells == new_look.cells]
         look = next((entry for entry in same_methods if entry.runs == new_look.runs), None)
         if look is None:
-            share = planned_shares(planned)[seeds] if planned_counts else 1.0
+            share = planned_shares(planned)[seed_count] if planned_counts else 1.0
             look = replace(new_look, level=_design_level(_design_numbers([*same_methods, new_look])[-1]) * share)
             same_methods.append(look)
             with contextlib.suppress(OSError):  # not writable: the comparison is still worth reading

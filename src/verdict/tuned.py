@@ -35,7 +35,7 @@ class Tuned:
         ]
 
 
-def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
+def tune_values(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     """Return each value of a key with the cell that validation chooses for it.
 
     `key` is a dotted key, or its last part: `norm`, `l1`.  Raises BadInput for a key that does not vary.

@@ -12,7 +12,7 @@ from src.report.statements import difference_columns, failure_columns
 from src.report.table import column_rows, table_frame
 from src.results.results import JobProblem, load_results
 from src.verdict.advice import Advice
-from src.verdict.tuned import tuned
+from src.verdict.tuned import tune_values
 from src.verdict.verdicts import judge
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -143,7 +143,7 @@ def test_a_sweep_over_a_source_of_randomness_has_a_table_but_no_statements(world
     assert report.frame["n"].tolist() == [1, 1, 1]
     assert "failed" not in report.frame
     assert "Differences" not in Page(render_html(report)).text
-    assert tuned(report.results, "init_seed", report.verdicts).sentences == ("This sweep compares no methods.",)
+    assert tune_values(report.results, "init_seed", report.verdicts).sentences == ("This sweep compares no methods.",)
 
 
 def test_one_seed_lists_the_pairs_of_networks_with_the_smallest_p_first(world, six):
