@@ -12,7 +12,7 @@ from src.runs.naming import format_value, short_name
 from src.verdict.best import Best, tuned_levels
 from src.verdict.contrasts import CELL, Contrast
 from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
-from src.verdict.methods import FAILURES, Promise, compare_methods
+from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.verdicts import judge
 
 
@@ -33,7 +33,7 @@ class Statements:
 
 def compare(sweep: MadeUpSweep, promise: Promise) -> Statements:
     """Compare the methods of a sweep as `src.verdict.verdicts.judge` does, without its frames."""
-    failures = failure_differences(_failure_counts(sweep), FAILURES * promise.level) if sweep.failed.any() else []
+    failures = failure_differences(_failure_counts(sweep), FAILURES_SHARE * promise.level) if sweep.failed.any() else []
     table = sweep.compared().table
     if not table.cells:
         return Statements(failures=failures)

@@ -16,7 +16,7 @@ from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, VERDICT, Sweep
-from src.verdict.methods import FINDINGS, Promise
+from src.verdict.methods import FINDINGS_SHARE, Promise
 from src.verdict.verdicts import Verdicts, judge
 from src.verdict.words import answer_lines, next_lines
 
@@ -49,7 +49,7 @@ def compare_runs(
         return results, None, None
     look = _take_look(sweeps, results, multirun, planned_looks)
     promise = Promise(look.level, look.next_level, look.number, bool(look.planned), equal / 100)
-    atlases = read_atlases(results, FINDINGS * promise.level)
+    atlases = read_atlases(results, FINDINGS_SHARE * promise.level)
     largest_class = {
         atlas.source["digest"]: float(np.bincount(atlas.labels).max()) / len(atlas.labels)
         for atlas in atlases

@@ -17,7 +17,7 @@ from src.verdict.contrasts import (
 from src.verdict.statistics import ALPHA
 
 # How the error probability of a look is divided among the kinds of statements.
-EFFECTS, BEST, INTERACTIONS, FAILURES, FINDINGS = 0.53, 0.35, 0.04, 0.04, 0.04
+CONTRASTS_SHARE, BEST_SHARE, INTERACTIONS_SHARE, FAILURES_SHARE, FINDINGS_SHARE = 0.53, 0.35, 0.04, 0.04, 0.04
 MAX_PAIRED_LEVELS = 5  # with one factor of up to this many levels, the contrasts also show which level may be the best
 EQUAL_WITHIN = 0.001  # default of `compare.equal`, as a difference of accuracies from 0 to 1
 
@@ -63,10 +63,10 @@ def _compare_on_dataset(
         # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
         table, factors = replace(table, levels=tuple((cell,) for cell in table.cells)), [CELL]
         contrasts = factor_contrasts(table, factors, equal_within)
-    effects_share, best_share, interactions_share = _shares(table, factors, bool(contrasts))
+    contrasts_share, best_share, interactions_share = _divide_level(table, factors, bool(contrasts))
     tested_interactions = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
     significant_interactions = [interaction for interaction in tested_interactions if interaction.outcome == "better"]
-    contrasts = with_intervals(contrasts, effects_share * level)
+    contrasts = with_intervals(contrasts, contrasts_share * level)
     contrasts = _split_by_interactions(contrasts, significant_interactions, table, factors)
     if len(table.cells) < 2:
         return contrasts, significant_interactions, []
@@ -74,17 +74,17 @@ def _compare_on_dataset(
     return contrasts, significant_interactions, [find_best(table, best_share * level, equal_within, pairs_compared)]
 
 
-def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
+def _divide_level(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
     """The shares of the error probability for contrasts, for the best cell, and for interactions."""
-    whole_share = 1 - FAILURES - FINDINGS
+    whole_share = 1 - FAILURES_SHARE - FINDINGS_SHARE
     if not has_contrasts:
         return 0.0, whole_share, 0.0
     if len(factors) > 1:
-        return EFFECTS, BEST, INTERACTIONS
+        return CONTRASTS_SHARE, BEST_SHARE, INTERACTIONS_SHARE
     level_count = len(table.cells)
     if level_count <= MAX_PAIRED_LEVELS:  # then a test against the best cell equals the test of a contrast
         return whole_share, whole_share / level_count, 0.0
-    return EFFECTS + INTERACTIONS, BEST, 0.0
+    return CONTRASTS_SHARE + INTERACTIONS_SHARE, BEST_SHARE, 0.0
 
 
 def _split_by_interactions(

@@ -16,7 +16,7 @@ from src.verdict.advice import Advice, advise, advise_one_seed, cost_text
 from src.verdict.best import Best, find_best
 from src.verdict.contrasts import Contrast
 from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
-from src.verdict.methods import FAILURES, Promise, compare_methods
+from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.networks import NetworkPair, compare_networks
 from src.verdict.statistics import ALPHA, Bools
 from src.wording import counted, joined
@@ -88,7 +88,7 @@ def judge(
         frozenset(runs["run"]),
         tuple(tables),
         failures=tuple(counts),
-        failure_differences=tuple(failure_differences(counts, FAILURES * promise.level)),
+        failure_differences=tuple(failure_differences(counts, FAILURES_SHARE * promise.level)),
         failed_run_count=sum(has_failed),
         no_method_learned=tuple(no_method_learned),
         left_out=tuple(_datasets_text(tables)),
