@@ -92,7 +92,7 @@ class Atlas:
 
     @cached_property
     def chance_limits(self) -> Mapping[str, float] | None:
-        """The largest differences between cells that seeds explain (see `SeedTable.largest`); None if unknown."""
+        """The largest differences between cells that seeds explain (`SeedTable.largest_values`); None if unknown."""
         if len(self.cells) < 2:
             return None
         return chance_limits(self.seed_table.largest_values, self.seed_table.has_run, self.level / 2)
