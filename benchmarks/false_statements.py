@@ -12,7 +12,7 @@ from src.runs.naming import format_value, short_name
 from src.verdict.best import Best, tuned_levels
 from src.verdict.contrasts import CELL, Contrast
 from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
-from src.verdict.methods import FAILURES, Promise, compare_methods
+from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.verdicts import judge
 
 
@@ -33,7 +33,7 @@ class Statements:
 
 def compare(sweep: MadeUpSweep, promise: Promise) -> Statements:
     """Compare the methods of a sweep as `src.verdict.verdicts.judge` does, without its frames."""
-    failures = failure_differences(_failure_counts(sweep), FAILURES * promise.level) if sweep.failed.any() else []
+    failures = failure_differences(_failure_counts(sweep), FAILURES_SHARE * promise.level) if sweep.failed.any() else []
     table = sweep.compared().table
     if not table.cells:
         return Statements(failures=failures)
@@ -52,12 +52,12 @@ def false_statements(sweep: MadeUpSweep, statements: Statements) -> Iterator[str
     for contrast in (*statements.contrasts, *statements.interactions):
         if contrast.low is None or contrast.high is None:
             continue
-        true = true_difference(compared, contrast)
-        if contrast.outcome == "better" and (abs(true) < 1e-9 or (true > 0) != (contrast.low > 0)):
-            yield "interaction" if contrast.interaction else "better"
-        if contrast.outcome == "equal" and abs(true) > contrast.equal_within - 1e-9:
+        truth = true_difference(compared, contrast)
+        if contrast.outcome == "better" and (abs(truth) < 1e-9 or (truth > 0) != (contrast.low > 0)):
+            yield "interaction" if contrast.is_interaction else "better"
+        if contrast.outcome == "equal" and abs(truth) > contrast.equal_within - 1e-9:
             yield "equal"
-        if not contrast.low - 1e-9 <= true <= contrast.high + 1e-9:
+        if not contrast.low - 1e-9 <= truth <= contrast.high + 1e-9:
             yield "interval"
     for best in statements.best:
         yield from _false_about_best(compared, best)
@@ -74,45 +74,45 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
         return float(sweep.truth[first] - sweep.truth[second])
     factors = [short_name(path, sweep.design.factors) for path in sweep.design.factors]
     positions = [factors.index(name) for name in contrast.factor.split(" x ")]
-    held = [tuple(part.split("=")) for part in contrast.setting.split(", ") if part]
+    fixed_levels = [tuple(part.split("=")) for part in contrast.setting.split(", ") if part]
     rows = {tuple(map(format_value, levels)): row for row, levels in enumerate(sweep.table.levels)}
-    ends = list(zip(contrast.first.split(", "), contrast.second.split(", "), strict=True))
-    tested = ~np.isnan(sweep.table.test)
+    level_pairs = list(zip(contrast.first.split(", "), contrast.second.split(", "), strict=True))
+    has_accuracy = ~np.isnan(sweep.table.test)
     differences = []
     for levels in rows:
-        if any(levels[k] != pair[0] for k, pair in zip(positions, ends, strict=True)):
+        if any(levels[position] != level_pair[0] for position, level_pair in zip(positions, level_pairs, strict=True)):
             continue
-        if any(levels[factors.index(factor)] != level for factor, level in held):
+        if any(levels[factors.index(factor)] != level for factor, level in fixed_levels):
             continue
-        corners, signs = [], []
-        for choice in product((0, 1), repeat=len(positions)):
+        corners, corner_signs = [], []
+        for sides in product((0, 1), repeat=len(positions)):
             corner = list(levels)
-            for k, pair, side in zip(positions, ends, choice, strict=True):
-                corner[k] = pair[side]
+            for position, level_pair, side in zip(positions, level_pairs, sides, strict=True):
+                corner[position] = level_pair[side]
             corners.append(rows.get(tuple(corner), -1))
-            signs.append((-1) ** sum(choice))
-        if min(corners) >= 0 and tested[corners].all(axis=0).any():
-            differences.append(float(np.dot(signs, sweep.truth[corners])))
+            corner_signs.append((-1) ** sum(sides))
+        if min(corners) >= 0 and has_accuracy[corners].all(axis=0).any():
+            differences.append(float(np.dot(corner_signs, sweep.truth[corners])))
     return float(np.mean(differences))
 
 
 def _false_about_best(sweep: MadeUpSweep, best: Best) -> Iterator[str]:
     truth = dict(zip(sweep.table.cells, sweep.truth.tolist(), strict=True))
-    most = max(truth.values())
-    leaders = {cell for cell, value in truth.items() if value > most - 1e-9}
+    highest = max(truth.values())
+    leaders = {cell for cell, value in truth.items() if value > highest - 1e-9}
     if not leaders.intersection(best.candidates) or (len(best.candidates) == 1 and len(leaders) > 1):
         yield "best"
-    if best.candidates_equal and any(truth[cell] < most - best.equal_within - 1e-9 for cell in best.candidates):
+    if best.candidates_equal and any(truth[cell] < highest - best.equal_within - 1e-9 for cell in best.candidates):
         yield "equal"
-    if any(truth[cell] < most - behind - 1e-9 for cell, behind in best.behind.items()):
+    if any(truth[cell] < highest - behind - 1e-9 for cell, behind in best.behind.items()):
         yield "interval"
-    of_cells = list(zip(sweep.table.cells, sweep.table.levels, strict=True))
+    cells_and_levels = list(zip(sweep.table.cells, sweep.table.levels, strict=True))
     for position in range(len(sweep.design.shape)):
-        named = [(format_value(levels[position]), cell) for cell, levels in of_cells]
+        named = [(format_value(levels[position]), cell) for cell, levels in cells_and_levels]
         cells = {level: [cell for other, cell in named if other == level] for level, _ in named}
-        found = {row.level for row in tuned_levels(best, cells, sweep.table) if row.may_be_best}
-        true = {level for level, of_level in cells.items() if leaders.intersection(of_level)}
-        if not found & true or (len(found) == 1 and len(true) > 1):
+        found_levels = {row.level for row in tuned_levels(best, cells, sweep.table) if row.may_be_best}
+        true_levels = {level for level, level_cells in cells.items() if leaders.intersection(level_cells)}
+        if not found_levels & true_levels or (len(found_levels) == 1 and len(true_levels) > 1):
             yield "tuned"
 
 
@@ -121,12 +121,12 @@ def check_against_judge(designs: Sequence[Design]) -> None:
     generator = np.random.default_rng(3)
     for design in designs:
         sweep = make_up(design, generator)
-        said, found = compare(sweep, Promise()), judge([], as_results(sweep), {})
+        statements, verdicts = compare(sweep, Promise()), judge([], as_results(sweep), {})
         for expected, actual in (
-            (said.contrasts, found.contrasts),
-            (said.interactions, found.interactions),
-            (said.best, found.best),
-            (said.failures, found.failure_differences),
+            (statements.contrasts, verdicts.contrasts),
+            (statements.interactions, verdicts.interactions),
+            (statements.best, verdicts.best),
+            (statements.failures, verdicts.failure_differences),
         ):
             assert _rounded(repr([*expected])) == _rounded(repr([*actual])), (design, expected, actual)
 

@@ -97,11 +97,11 @@ def make_up(design: Design, generator: np.random.Generator, seeds: int | None = 
     cells = list(product(*levels))
     size = len(cells), seeds or design.seeds
     truth = true_accuracies(design.shape, design.effect)
-    own, beside = _deviations(design, generator, size), _deviations(design, generator, size)
+    test_noise, other_noise = _deviations(design, generator, size), _deviations(design, generator, size)
     seed_effects = design.shared_sd * generator.standard_normal(size[1])
-    mixed = design.correlation * own + (1 - design.correlation**2) ** 0.5 * beside
+    val_noise = design.correlation * test_noise + (1 - design.correlation**2) ** 0.5 * other_noise
     test, validation = (
-        np.round((truth[:, None] + deviations + seed_effects) * IMAGES) / IMAGES for deviations in (own, mixed)
+        np.round((truth[:, None] + noise + seed_effects) * IMAGES) / IMAGES for noise in (test_noise, val_noise)
     )
     failed = _failures(design, generator, size)
     runs = np.array([[f"{cell} s{seed}" for seed in range(size[1])] for cell in range(size[0])], dtype=object)

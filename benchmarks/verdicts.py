@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
 from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
 from benchmarks.peers import PEERS
-from src.runs.looks import SHARE, planned_shares
+from src.runs.looks import DESIGN_SHARE, planned_shares
 from src.verdict.advice import advise
 from src.verdict.methods import Promise
 from src.verdict.statistics import ALPHA
@@ -67,26 +67,26 @@ def one_look(design: Design, generator: np.random.Generator) -> Iterator[tuple[M
 
 def advice_obeyed(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
     """Train 5 seeds, and then what each comparison suggests, until it suggests nothing more."""
-    every = make_up(design, generator, MOST_SEEDS)
-    seeds, left, look = 5, ALPHA, 1
+    full_sweep = make_up(design, generator, MOST_SEEDS)
+    seeds, level_left, look = 5, ALPHA, 1
     while seeds <= MOST_SEEDS:
-        level, next_level = SHARE * left, SHARE * (1 - SHARE) * left
-        sweep = every.first(seeds)
+        level, next_level = DESIGN_SHARE * level_left, DESIGN_SHARE * (1 - DESIGN_SHARE) * level_left
+        sweep = full_sweep.first(seeds)
         statements = compare(sweep, Promise(level, next_level, look))
         yield sweep, statements
         undecided = statements.undecided
         advice = advise([], undecided, next_level / level, look) if undecided else None
         if advice is None or not advice.note:  # the note says how certain a feasible number of seeds is
             return
-        seeds, left, look = advice.seeds, (1 - SHARE) * left, look + 1
+        seeds, level_left, look = advice.seeds, (1 - DESIGN_SHARE) * level_left, look + 1
 
 
 def planned_looks(design: Design, generator: np.random.Generator) -> Iterator[tuple[MadeUpSweep, Statements]]:
     """Compare after each planned number of seeds, until every question is decided."""
-    every = make_up(design, generator, PLANNED_SEEDS[-1])
+    full_sweep = make_up(design, generator, PLANNED_SEEDS[-1])
     for seeds, share in planned_shares(PLANNED_SEEDS).items():
-        sweep = every.first(seeds)
-        statements = compare(sweep, Promise(SHARE * ALPHA * share))
+        sweep = full_sweep.first(seeds)
+        statements = compare(sweep, Promise(DESIGN_SHARE * ALPHA * share))
         yield sweep, statements
         if not statements.undecided and all(best.decided for best in statements.best):
             return
@@ -168,8 +168,8 @@ def peer_rows(sweeps: int) -> Iterator[Row]:
         for seeds in SEEDS[1:]:
             generator = np.random.default_rng([2, seeds])
             made_up = (make_up(Design((6,), seeds), generator).table.test for _ in range(sweeps))
-            found = sum(peer(accuracies, generator) for accuracies in made_up) / sweeps
-            yield Row("other procedures, equal methods", name, "6", str(seeds), sweeps, found, {})
+            false_share = sum(peer(accuracies, generator) for accuracies in made_up) / sweeps
+            yield Row("other procedures, equal methods", name, "6", str(seeds), sweeps, false_share, {})
 
 
 GROUPS = (null_rows, varied_rows, different_rows, look_rows, peer_rows)
@@ -179,21 +179,21 @@ def tables_of(rows: Sequence[Row], markdown: bool) -> str:
     """Return a table per group: a line per condition and shape, a column per number of seeds, shares in percent."""
     tables = []
     for group in dict.fromkeys(row.group for row in rows):
-        of_group = [row for row in rows if row.group == group]
-        columns = sorted({row.seeds for row in of_group}, key=lambda name: (int(name) if name.isdigit() else 0, name))
+        group_rows = [row for row in rows if row.group == group]
+        columns = sorted({row.seeds for row in group_rows}, key=lambda name: (int(name) if name.isdigit() else 0, name))
         lines: dict[tuple[str, str], dict[str, str]] = {}
-        for row in of_group:
+        for row in group_rows:
             mark = "*" if row.too_often else ""
             lines.setdefault((row.condition, row.shape), {})[row.seeds] = f"{100 * row.false:.1f}{mark}"
-        head = [group, "cells", *(f"{name} seeds" if name.isdigit() else name for name in columns)]
+        header = [group, "cells", *(f"{name} seeds" if name.isdigit() else name for name in columns)]
         cells = [[*key, *(shares.get(name, "") for name in columns)] for key, shares in lines.items()]
-        tables.append(_markdown([head, *cells]) if markdown else _aligned([head, *cells]))
+        tables.append(_markdown([header, *cells]) if markdown else _aligned([header, *cells]))
     return "\n\n".join(tables)
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    head, *others = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([head, f"|{' --- |' * len(lines[0])}", *others])
+    header, *table_rows = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([header, f"|{' --- |' * len(lines[0])}", *table_rows])
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

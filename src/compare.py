@@ -107,8 +107,8 @@ def _compare_and_write(arguments: Namespace) -> int:
 def equal_points(sweep: Sweep) -> float:
     """Return the value of `compare.equal` in the command of a sweep, or its default."""
     try:
-        words = (word for word in shlex.split(sweep.command) if word.startswith("compare.equal="))
-        return float(next(words).partition("=")[2])
+        arguments = (argument for argument in shlex.split(sweep.command) if argument.startswith("compare.equal="))
+        return float(next(arguments).partition("=")[2])
     except (StopIteration, ValueError):  # not in the command, or not as a plain number
         return CompareSettings.equal
 
@@ -131,11 +131,11 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
 def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
     """Print each value of a key with its best other settings, and return them."""
     from src.report.terminal import print_lines
-    from src.verdict.tuned import tuned
+    from src.verdict.tuned import tune_values
 
-    found = tuned(report.results, key, report.verdicts)
-    print_lines(console, ["", *found.sentences, *found.lines])
-    return found
+    tuned_values = tune_values(report.results, key, report.verdicts)
+    print_lines(console, ["", *tuned_values.sentences, *tuned_values.lines])
+    return tuned_values
 
 
 def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:

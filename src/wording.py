@@ -8,15 +8,15 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def joined(names: Sequence[str], most: int = 3, word: str = "and") -> str:
-    """Return names as `a`, `a and b` or `a, b and c`; beyond `most` names, `a, b, c and 7 others`."""
-    if len(names) > most:
-        others = len(names) - most
-        return f"{', '.join(names[:most])} {word} {others:,} other{'' if others == 1 else 's'}"
-    return f" {word} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+def joined(names: Sequence[str], max_names: int = 3, conjunction: str = "and") -> str:
+    """Return names as `a`, `a and b` or `a, b and c`; beyond `max_names` names, `a, b, c and 7 others`."""
+    if len(names) > max_names:
+        other_count = len(names) - max_names
+        return f"{', '.join(names[:max_names])} {conjunction} {other_count:,} other{'' if other_count == 1 else 's'}"
+    return f" {conjunction} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
-def shorten(items: Iterable[str], most: int, rest: str = "and {:,} more") -> list[str]:
-    """Return the first `most` items; if there are more, add the text `rest` with the number of items left out."""
+def shorten(items: Iterable[str], max_items: int, more_text: str = "and {:,} more") -> list[str]:
+    """Return the first `max_items` items; if there are more, add `more_text` with the number of items left out."""
     items = list(items)
-    return items[:most] + ([rest.format(len(items) - most)] if len(items) > most else [])
+    return items[:max_items] + ([more_text.format(len(items) - max_items)] if len(items) > max_items else [])

@@ -80,7 +80,7 @@ def read_cell_predictions(
     """
     source = results.sources[digest]
     shape = (source["test"], len(source["classes"]))
-    total, label = np.zeros((0, shape[1])), None
+    sums, label = np.zeros((0, shape[1])), None
     cells: dict[str, CellPredictions] = {}
     unreadable_reasons = []
     runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
@@ -107,28 +107,28 @@ def read_cell_predictions(
                     runs[run] = RunPredictions(label, predicted, confidence, per_class, calibrate(confidence, correct))
             if runs:
                 cells[str(cell)] = _combine_votes(runs, probabilities, votes)
-                total = np.add(total, probabilities, out=total) if len(total) else probabilities
-    return cells, total / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
+                sums = np.add(sums, probabilities, out=sums) if len(sums) else probabilities
+    return cells, sums / max(sum(len(cell.runs) for cell in cells.values()), 1), tuple(unreadable_reasons)
 
 
 def _combine_votes(
     runs: Mapping[str, RunPredictions], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
 ) -> CellPredictions:
     """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""
-    images, run_count = np.arange(len(votes)), len(runs)
+    all_images, run_count = np.arange(len(votes)), len(runs)
     # A mean probability is less than one vote, so it only breaks ties.
     predicted = (votes + probabilities / (run_count + 1)).argmax(axis=1)
-    confidence = (probabilities[images, predicted] / run_count).astype(np.float32)
+    confidence = (probabilities[all_images, predicted] / run_count).astype(np.float32)
     calibration = pool_calibrations([run.calibration for run in runs.values()])
-    return CellPredictions(runs, predicted.astype(np.int16), confidence, votes[images, predicted], calibration)
+    return CellPredictions(runs, predicted.astype(np.int16), confidence, votes[all_images, predicted], calibration)
 
 
 def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The mean probability of each class over the images with that label (classes,); 1 for a class without images."""
-    count = np.bincount(label, minlength=probabilities.shape[1])
-    total = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(count))
-    means = np.ones(len(count))
-    np.divide(total, count, out=means, where=count > 0)
+    counts = np.bincount(label, minlength=probabilities.shape[1])
+    probability_sums = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(counts))
+    means = np.ones(len(counts))
+    np.divide(probability_sums, counts, out=means, where=counts > 0)
     return means
 
 

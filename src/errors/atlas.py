@@ -31,15 +31,15 @@ class Atlas:
     dataset: str  # the dataset's name and the first digits of its digest, such as `mnist 1a2b3c4d`
     source: Mapping[str, Any]  # the stored description of the dataset
     data: Data
-    answers: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
+    cells: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
     probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
     unreadable_reasons: tuple[str, ...]  # for each run without usable predictions, the reason
-    level: float = LEVEL  # the probability of any false finding; one half for `limits`, one half for `confidence_gaps`
+    level: float = LEVEL  # the probability of any false finding; half for `chance_limits`, half for `confidence_gaps`
 
     @cached_property
     def runs(self) -> dict[str, RunPredictions]:
         """The predictions of each run by its name, in the order of the cells."""
-        return {name: run for cell in self.answers.values() for name, run in cell.runs.items()}
+        return {name: run for cell in self.cells.values() for name, run in cell.runs.items()}
 
     @property
     def labels(self) -> Labels:
@@ -58,19 +58,19 @@ class Atlas:
     @cached_property
     def wrong_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets wrong, highest confidence first; split votes come last."""
-        cells = self.answers.values()
+        cells = self.cells.values()
         return self._images_of_one_cell([cell.wrong for cell in cells], [cell.correct for cell in cells])
 
     @cached_property
     def right_in_one_cell(self) -> dict[str, Indices]:
         """For each cell, the images that only this cell gets right, the highest confidence first."""
-        cells = self.answers.values()
+        cells = self.cells.values()
         return self._images_of_one_cell([cell.correct for cell in cells], [cell.wrong for cell in cells])
 
     def _images_of_one_cell(self, marked: Sequence[Bools], opposite: Sequence[Bools]) -> dict[str, Indices]:
         images_by_cell = {}
         images = images_of_one_cell(np.array(marked), np.array(opposite))
-        for (name, cell), indices in zip(self.answers.items(), images, strict=True):
+        for (name, cell), indices in zip(self.cells.items(), images, strict=True):
             split_votes = 2 * cell.votes[indices] <= len(cell.runs)  # most runs are wrong, but disagree
             images_by_cell[name] = indices[np.lexsort((indices, -cell.confidence[indices], split_votes))]
         return images_by_cell
@@ -78,38 +78,38 @@ class Atlas:
     @cached_property
     def seed_table(self) -> SeedTable:
         """The errors of all runs by seed and cell; needs at least one run."""
-        return seed_table(self.answers, len(self.source["classes"]))
+        return seed_table(self.cells, len(self.source["classes"]))
 
     @cached_property
-    def alone_per_seed(self) -> dict[str, list[float]]:
+    def one_cell_counts(self) -> dict[str, list[float]]:
         """For each cell, the images that, among runs of one seed, only this cell gets wrong, and only it gets right."""
-        return dict(zip(self.answers, self.seed_table.means()[:, :2].tolist(), strict=True)) if self.answers else {}
+        return dict(zip(self.cells, self.seed_table.means()[:, :2].tolist(), strict=True)) if self.cells else {}
 
     @cached_property
     def disagreement(self) -> npt.NDArray[np.float64]:
         """See `SeedTable.disagreement`; empty (0, 0) without cells or with too many."""
-        return self.seed_table.disagreement() if self.answers else np.empty((0, 0))
+        return self.seed_table.disagreement() if self.cells else np.empty((0, 0))
 
     @cached_property
-    def limits(self) -> Mapping[str, float] | None:
-        """The largest differences between cells that seeds explain (see `SeedTable.largest`); None if unknown."""
-        if len(self.answers) < 2:
+    def chance_limits(self) -> Mapping[str, float] | None:
+        """The largest differences between cells that seeds explain (`SeedTable.largest_values`); None if unknown."""
+        if len(self.cells) < 2:
             return None
-        return chance_limits(self.seed_table.largest, self.seed_table.present, self.level / 2)
+        return chance_limits(self.seed_table.largest_values, self.seed_table.has_run, self.level / 2)
 
     @cached_property
     def confusion_differences(self) -> tuple[ConfusionDifference, ...]:
         """For each confusion of two classes, the cells that make it most and least often, largest difference first."""
-        if len(self.answers) < 2:
+        if len(self.cells) < 2:
             return ()
-        return confusion_differences(list(self.answers), self.seed_table.class_pairs, self.seed_table.means()[:, 2:])
+        return confusion_differences(list(self.cells), self.seed_table.class_pairs, self.seed_table.means()[:, 2:])
 
     @cached_property
     def confidence_gaps(self) -> dict[str, ConfidenceGap]:
         """The confidence gap of each cell, by the cell's name; the intervals hold for all cells together."""
-        level = self.level / 2 / max(len(self.answers), 1)
-        runs_by_cell = {name: cell.runs.values() for name, cell in self.answers.items()}
-        return {name: confidence_gap([r.calibration for r in runs], level) for name, runs in runs_by_cell.items()}
+        level = self.level / 2 / max(len(self.cells), 1)
+        runs_by_cell = {name: cell.runs.values() for name, cell in self.cells.items()}
+        return {name: confidence_gap([run.calibration for run in runs], level) for name, runs in runs_by_cell.items()}
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
@@ -119,7 +119,7 @@ class Atlas:
     @property
     def calibration(self) -> dict[str, Calibration]:
         """The calibration of each cell, by the cell's name."""
-        return {name: cell.calibration for name, cell in self.answers.items()}
+        return {name: cell.calibration for name, cell in self.cells.items()}
 
     def test_images(self) -> Bytes:
         """The test images (N, C, H, W); raises BadInput if they are missing or have changed since the runs."""
@@ -135,22 +135,22 @@ class Atlas:
         return {
             "dataset": {"name": self.data.name, "digest": self.source["digest"], "test": self.source["test"]},
             "runs": list(self.runs),
-            "cells": list(self.answers),
+            "cells": list(self.cells),
             "wrong by all": self.wrong_in_all_runs.tolist(),
             "wrong by one cell alone": {name: images.tolist() for name, images in self.wrong_in_one_cell.items()},
             "right by one cell alone": {name: images.tolist() for name, images in self.right_in_one_cell.items()},
-            "wrong and right alone per seed": self.alone_per_seed,
+            "wrong and right alone per seed": self.one_cell_counts,
             "disagreement": [
                 [None if np.isnan(share) else share for share in row] for row in self.disagreement.tolist()
             ],
-            "chance explains": self.limits,
+            "chance explains": self.chance_limits,
             "confusion differences": [asdict(difference) for difference in self.confusion_differences],
             "suspected label errors": [asdict(suspect) for suspect in self.suspects],
             "calibration": {
                 name: cell.calibration.as_json()
                 | {"confidence gap": asdict(self.confidence_gaps[name])}
-                | {"runs": {run: answers.calibration.ece for run, answers in cell.runs.items()}}
-                for name, cell in self.answers.items()
+                | {"runs": {run: predictions.calibration.ece for run, predictions in cell.runs.items()}}
+                for name, cell in self.cells.items()
             },
             "left out": list(self.unreadable_reasons),
         }
@@ -165,8 +165,8 @@ def read_atlases(results: Results, level: float = LEVEL) -> list[Atlas]:
     for digest, runs in datasets:
         first_run, source = runs.iloc[0], results.sources[str(digest)]
         data = option_from_stored("data", results.jobs[first_run["run"]].start["config"]["data"])
-        answers = read_cell_predictions(results, str(digest))
-        atlases.append(Atlas(first_run["dataset_name"], source, data, *answers, level / len(datasets)))
+        predictions = read_cell_predictions(results, str(digest))
+        atlases.append(Atlas(first_run["dataset_name"], source, data, *predictions, level / len(datasets)))
     return atlases
 
 

@@ -26,23 +26,23 @@ def findings(atlas: Atlas) -> list[str]:
 
 
 def _difference_findings(atlas: Atlas) -> Iterator[str]:
-    if atlas.limits is None:
+    if atlas.chance_limits is None:
         return
-    yield from _disagreement_finding(atlas, atlas.limits["disagreement"])
+    yield from _disagreement_finding(atlas, atlas.chance_limits["disagreement"])
     yield from _confusion_text(atlas, finding=True)
     for column, (kind, verb) in enumerate([("wrong alone", "misclassifies"), ("right alone", "classifies correctly")]):
-        limit, images_by_cell = atlas.limits[kind], atlas.alone_per_seed.items()
-        above = [f"{images[column]:.1f} for {name}" for name, images in images_by_cell if images[column] > limit]
-        if above and (column == 0 or len(atlas.answers) > 2):  # of two cells, one is wrong where the other is right
-            yield f"Images per seed that one cell alone {verb}: {joined(above)}; chance explains {limit:.1f}"
+        limit, images_by_cell = atlas.chance_limits[kind], atlas.one_cell_counts.items()
+        texts = [f"{images[column]:.1f} for {name}" for name, images in images_by_cell if images[column] > limit]
+        if texts and (column == 0 or len(atlas.cells) > 2):  # of two cells, one is wrong where the other is right
+            yield f"Images per seed that one cell alone {verb}: {joined(texts)}; chance explains {limit:.1f}"
 
 
 def _calibration_findings(atlas: Atlas) -> Iterator[str]:
-    for word in ("overconfident", "underconfident"):
-        gaps = {name: 100 * abs(gap.mean) for name, gap in atlas.confidence_gaps.items() if gap.word == word}
+    for direction in ("overconfident", "underconfident"):
+        gaps = {name: 100 * abs(gap.mean) for name, gap in atlas.confidence_gaps.items() if gap.direction == direction}
         if gaps:
-            cells = joined([f"{name} by {gap:.2f} points" for name, gap in gaps.items()])
-            yield f"{word.capitalize()} on these test images: {cells}"
+            cells_text = joined([f"{name} by {gap:.2f} points" for name, gap in gaps.items()])
+            yield f"{direction.capitalize()} on these test images: {cells_text}"
 
 
 def error_sentences(atlas: Atlas) -> list[str]:
@@ -59,56 +59,56 @@ def error_sentences(atlas: Atlas) -> list[str]:
     if len(runs) == 1:
         return [*lines, f"{runs[0]} misclassifies {count:,}{sample}" if count else f"{runs[0]} misclassifies no image"]
     lines += _chance_text(atlas)
-    common = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
-    lines.append(common if count else f"No test image is misclassified by all {len(runs):,} runs")
+    common_errors = f"All {len(runs):,} runs misclassify the same {count:,}{sample}"
+    lines.append(common_errors if count else f"No test image is misclassified by all {len(runs):,} runs")
     return [*lines, *_disagreement_text(atlas), *_confusion_text(atlas, finding=False), _suspects_text(atlas)]
 
 
 def _chance_text(atlas: Atlas) -> Iterator[str]:
     """Say what chance means in the other sentences, or why nothing can be compared with chance."""
-    cells, runs = len(atlas.answers), len(atlas.runs)
+    cells, runs = len(atlas.cells), len(atlas.runs)
     if cells < 2:
         return
-    networks = f"these numbers describe only these {runs:,} trained networks, not the methods"
-    seeds, needed = len(atlas.seed_table.present), seeds_needed(cells, atlas.level / 2)
-    more = f"{needed} seeds or more can show that a single cell differs from the others"
+    networks_text = f"these numbers describe only these {runs:,} trained networks, not the methods"
+    seeds, needed_seeds = len(atlas.seed_table.has_run), seeds_needed(cells, atlas.level / 2)
+    hint = f"{needed_seeds} seeds or more can show that a single cell differs from the others"
     if runs == cells:
-        yield f"With one seed, {networks}"
-    elif atlas.limits is None and seeds >= needed:
-        yield f"At this look, too little of the 5 % is left to compare test errors with chance: {networks}"
-    elif atlas.limits is None:
-        yield f"With so few seeds, any difference could be chance: {networks}; {more}"
+        yield f"With one seed, {networks_text}"
+    elif atlas.chance_limits is None and seeds >= needed_seeds:
+        yield f"At this look, too little of the 5 % is left to compare test errors with chance: {networks_text}"
+    elif atlas.chance_limits is None:
+        yield f"With so few seeds, any difference could be chance: {networks_text}; {hint}"
     elif any(_difference_findings(atlas)):
         yield "Chance means the differences between seeds of one method"
     else:
         chance = "chance, that is, the differences between seeds of one method"
-        yield f"No difference between the errors of cells exceeds {chance}{f'; {more}' if seeds < needed else ''}"
+        yield f"No difference between the errors of cells exceeds {chance}{f'; {hint}' if seeds < needed_seeds else ''}"
 
 
 def _disagreement_finding(atlas: Atlas, limit: float) -> Iterator[str]:
     """Name the two cells that disagree most, compared with two seeds of one cell, if this exceeds chance."""
     shares, excess = 100 * atlas.disagreement, np.triu(atlas.seed_table.excess_disagreement(), k=1)
-    above, names = np.count_nonzero(excess > limit), list(atlas.answers)
-    if above:
+    pair_count, names = np.count_nonzero(excess > limit), list(atlas.cells)
+    if pair_count:
         a, b = np.unravel_index(np.nanargmax(excess), excess.shape)
-        same, rest = (shares[a, a] + shares[b, b]) / 2, above - 1
+        within_cell, more = (shares[a, a] + shares[b, b]) / 2, pair_count - 1
         yield (
             f"{names[a]} and {names[b]} disagree on {shares[a, b]:.2f} % of the images, and two seeds of one of them "
-            f"on {same:.2f} %; chance explains {100 * limit:.2f} points of the difference"
-            + (f" ({counted(rest, 'other pair')} of cells also exceed{'s' if rest == 1 else ''} it)" if rest else "")
+            f"on {within_cell:.2f} %; chance explains {100 * limit:.2f} points of the difference"
+            + (f" ({counted(more, 'other pair')} of cells also exceed{'s' if more == 1 else ''} it)" if more else "")
         )
 
 
 def _disagreement_text(atlas: Atlas) -> Iterator[str]:
     """Say how often runs of different cells disagree and, for comparison, how often two seeds of one cell disagree."""
     shares = atlas.disagreement
-    same, between = np.diagonal(shares), shares[np.triu_indices(len(shares), k=1)]
-    same, between = same[~np.isnan(same)], between[~np.isnan(between)]
-    if len(between):
-        seeds = f", and two seeds of one cell on {_range_text(same)}" if len(same) else ""
-        yield f"Runs of two cells disagree on {_range_text(between)} of the images{seeds}"
-    elif len(same):
-        yield f"Two runs with different seeds disagree on {_range_text(same)} of the images"
+    within_cell, between_cells = np.diagonal(shares), shares[np.triu_indices(len(shares), k=1)]
+    within_cell, between_cells = within_cell[~np.isnan(within_cell)], between_cells[~np.isnan(between_cells)]
+    if len(between_cells):
+        seeds_text = f", and two seeds of one cell on {_range_text(within_cell)}" if len(within_cell) else ""
+        yield f"Runs of two cells disagree on {_range_text(between_cells)} of the images{seeds_text}"
+    elif len(within_cell):
+        yield f"Two runs with different seeds disagree on {_range_text(within_cell)} of the images"
 
 
 def _range_text(shares: npt.NDArray[np.float64]) -> str:
@@ -121,7 +121,7 @@ def _confusion_text(atlas: Atlas, *, finding: bool) -> Iterator[str]:
     if not atlas.confusion_differences:
         return
     top, classes = atlas.confusion_differences[0], atlas.source["classes"]
-    limit = np.inf if atlas.limits is None else atlas.limits["confusion"]
+    limit = np.inf if atlas.chance_limits is None else atlas.chance_limits["confusion"]
     if finding == (top.times_more - top.times_less > limit):
         yield (
             f"Per run, {top.more} predicts {classes[top.predicted]} for {top.times_more:.1f} images with label "
@@ -137,5 +137,5 @@ def _suspects_text(atlas: Atlas) -> str:
         f"{classes[suspect.suggested]})"
         for suspect in atlas.suspects
     ]
-    sample = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
-    return f"{counted(len(images), 'suspected label error')}{sample}{MNIST_RATE if images else ''}"
+    images_text = f" to check by eye: {', '.join(shorten(images, MAX_SUSPECTS))}" if images else ""
+    return f"{counted(len(images), 'suspected label error')}{images_text}{MNIST_RATE if images else ''}"

@@ -42,7 +42,7 @@ class ConfidenceGap:
     half_width: float | None  # half the width of the interval over the seeds; None for one seed
 
     @property
-    def word(self) -> str:
+    def direction(self) -> str:
         """`overconfident` or `underconfident` if the interval excludes 0, otherwise an empty string."""
         if self.half_width is None or abs(self.mean) <= self.half_width:
             return ""
@@ -51,11 +51,11 @@ class ConfidenceGap:
 
 def confidence_gap(runs: Sequence[Calibration], level: float) -> ConfidenceGap:
     """The confidence gap of a cell, with a t interval that misses the true mean with the probability `level`."""
-    gaps, images = [run.overconfidence for run in runs], int(runs[0].count.sum())
+    gaps, image_count = [run.overconfidence for run in runs], int(runs[0].count.sum())
     if len(gaps) == 1:
         return ConfidenceGap(gaps[0], None)
-    least_sd = 1 / np.sqrt(12) / images  # an accuracy is rounded to whole images
-    sd = max(float(np.std(gaps, ddof=1)), least_sd)
+    min_sd = 1 / np.sqrt(12) / image_count  # an accuracy is rounded to whole images
+    sd = max(float(np.std(gaps, ddof=1)), min_sd)
     half_width = float(stdtrit(len(gaps) - 1, 1 - level / 2)) * sd / len(gaps) ** 0.5
     return ConfidenceGap(float(np.mean(gaps)), half_width)
 
@@ -90,7 +90,7 @@ def pool_calibrations(runs: Sequence[Calibration]) -> Calibration:
     return Calibration(ece, _bin_means(confidence_sum, count), _bin_means(correct_count, count), count)
 
 
-def _bin_means(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
+def _bin_means(bin_sums: npt.NDArray[Any], image_counts: npt.NDArray[np.int64]) -> Floats:
     means: Floats = np.full(BINS, np.nan)
-    np.divide(total, count, out=means, where=count > 0)
+    np.divide(bin_sums, image_counts, out=means, where=image_counts > 0)
     return means

@@ -14,28 +14,28 @@ Order = npt.NDArray[np.int64]  # for each seed and cell, the cell that the run a
 
 
 def chance_limits(
-    largest: Callable[[Order], Mapping[str, float]], present: Bools, level: float
+    largest_values: Callable[[Order], Mapping[str, float]], has_run: Bools, level: float
 ) -> Mapping[str, float] | None:
-    """The largest values that seeds of one method explain, by name.  `present` marks existing runs (seeds, cells).
+    """The largest values that seeds of one method explain, by name.  `has_run` marks existing runs (seeds, cells).
 
     If the methods do not differ, the runs of one seed can be exchanged between cells.  An arrangement therefore
-    shuffles the runs within each seed; `largest` returns the largest value of each kind in an arrangement.  If the
-    methods do not differ, the probability that a value of any kind is above its limit is at most `level`: the limits
-    come from the largest standardised value over all kinds (Westfall and Young 1993, "Resampling-based multiple
+    shuffles the runs within each seed; `largest_values` returns the largest value of each kind in an arrangement.  If
+    the methods do not differ, the probability that a value of any kind is above its limit is at most `level`: the
+    limits come from the largest standardised value over all kinds (Westfall and Young 1993, "Resampling-based multiple
     testing").  Their random generator is fixed.  None if there are too few arrangements, for example with one seed.
     """
-    log_orders = [lgamma(runs + 1) for runs in present.sum(axis=1)]
+    log_orders = [lgamma(runs + 1) for runs in has_run.sum(axis=1)]
     arrangements = max(ARRANGEMENTS, ceil(1 / level))
     if arrangements > MOST_ARRANGEMENTS or sum(log_orders) - max(log_orders) < -log(level):
         return None
-    drawn = [largest(order) for order in _arrangements(present, arrangements)]
-    values = np.array([list(kinds.values()) for kinds in drawn])  # (arrangements, kinds)
+    by_arrangement = [largest_values(order) for order in _random_arrangements(has_run, arrangements)]
+    values = np.array([list(kinds.values()) for kinds in by_arrangement])  # (arrangements, kinds)
     mean, sd = values.mean(axis=0), values.std(axis=0)
     sd[sd == 0] = 1
-    extreme = np.sort(((values - mean) / sd).max(axis=1))
-    above = int(level * len(drawn) + 1e-9)  # this many arrangements may have a value above its limit
-    limits = mean + sd * extreme[-1 - above] + 1e-9  # the last term keeps equal values below the limit
-    return dict(zip(drawn[0], limits.tolist(), strict=True))
+    largest_scores = np.sort(((values - mean) / sd).max(axis=1))
+    allowed_count = int(level * len(by_arrangement) + 1e-9)  # this many arrangements may have a value above its limit
+    limits = mean + sd * largest_scores[-1 - allowed_count] + 1e-9  # the last term keeps equal values below the limit
+    return dict(zip(by_arrangement[0], limits.tolist(), strict=True))
 
 
 def seeds_needed(cells: int, level: float) -> int:
@@ -46,16 +46,16 @@ def seeds_needed(cells: int, level: float) -> int:
     return 1 + ceil(-log(level) / log(cells))
 
 
-def observed_order(present: Bools) -> Order:
+def observed_order(has_run: Bools) -> Order:
     """The arrangement in which each run comes from its own cell."""
-    return np.tile(np.arange(present.shape[1]), (len(present), 1))
+    return np.tile(np.arange(has_run.shape[1]), (len(has_run), 1))
 
 
-def _arrangements(present: Bools, count: int) -> Iterator[Order]:
+def _random_arrangements(has_run: Bools, count: int) -> Iterator[Order]:
     """Yield the observed arrangement and `count` - 1 random ones.  Places without a run stay empty."""
-    source, order = np.random.default_rng(0), observed_order(present)
+    generator, order = np.random.default_rng(0), observed_order(has_run)
     yield order
     for _ in range(count - 1):
-        for cells, runs in zip(order, present, strict=True):
-            cells[runs] = source.permutation(cells[runs])
+        for cells, exists in zip(order, has_run, strict=True):
+            cells[exists] = generator.permutation(cells[exists])
         yield order

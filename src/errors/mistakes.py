@@ -36,7 +36,7 @@ def confusion_differences(
         for (label, predicted), more, less, times in zip(class_pairs.tolist(), most, least, means.T, strict=True)
         if times[more] > times[less]
     ]
-    return tuple(sorted(differences, key=lambda item: (item.times_less - item.times_more, item.label, item.predicted)))
+    return tuple(sorted(differences, key=lambda pair: (pair.times_less - pair.times_more, pair.label, pair.predicted)))
 
 
 def images_of_one_cell(marked: Bools, opposite: Bools) -> list[Indices]:

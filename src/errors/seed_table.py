@@ -23,7 +23,7 @@ class SeedTable:
     Each method takes an arrangement of the runs (see `chance_limits`); None is the observed one.
     """
 
-    present: Bools  # whether there is a run (seeds, cells)
+    has_run: Bools  # whether there is a run (seeds, cells)
     class_pairs: Labels  # label and predicted class of the most frequent confusions (confusions, 2)
     counts: Floats  # for each run, the images described in `means` (seeds, cells, 2 + confusions)
     differing: Floats | None  # share of images on which cell a, and cell b with the next seed, differ (seeds, a, b)
@@ -35,7 +35,7 @@ class SeedTable:
         gets right.  The other columns count the images with each confusion in `class_pairs`.
         """
         counts = self.counts if order is None else self.counts[np.arange(len(order))[:, None], order]
-        means: Floats = counts.sum(axis=0) / self.present.sum(axis=0)[:, None]
+        means: Floats = counts.sum(axis=0) / self.has_run.sum(axis=0)[:, None]
         return means
 
     def disagreement(self, order: Order | None = None) -> Floats:
@@ -48,16 +48,16 @@ class SeedTable:
             return np.empty((0, 0))
         shares, (seeds, cells, _) = self.differing, self.differing.shape
         if order is not None:
-            row, column = order + np.arange(0, seeds * cells, cells)[:, None], np.roll(order, -1, axis=0)
-            shares = shares.take(cells * row[:, :, None] + column[:, None])
-        total = shares.sum(axis=0)
-        disagreement: Floats = (total + total.T) / self._compared_runs
+            rows, columns = order + np.arange(0, seeds * cells, cells)[:, None], np.roll(order, -1, axis=0)
+            shares = shares.take(cells * rows[:, :, None] + columns[:, None])
+        share_sums = shares.sum(axis=0)
+        disagreement: Floats = (share_sums + share_sums.T) / self._compared_runs
         return disagreement
 
     @cached_property
     def _compared_runs(self) -> Floats:
         """The number of pairs of runs in `disagreement` (cells, cells); NaN for none."""
-        runs = self.present.astype(np.float64)
+        runs = self.has_run.astype(np.float64)
         pairs = runs.T @ np.roll(runs, -1, axis=0)
         if len(runs) == 1:
             np.fill_diagonal(pairs, 0)
@@ -70,10 +70,10 @@ class SeedTable:
         NaN where it is unknown.  It is 0 on average for cells that are the same method.
         """
         shares = self.disagreement(order)
-        same = np.diagonal(shares)
-        return shares - (same[:, None] + same) / 2
+        within_cell = np.diagonal(shares)
+        return shares - (within_cell[:, None] + within_cell) / 2
 
-    def largest(self, order: Order | None = None) -> dict[str, float]:
+    def largest_values(self, order: Order | None = None) -> dict[str, float]:
         """The largest value of each kind over all cells: the values that `chance_limits` limits."""
         means = self.means(order)
         wrong, right = means[:, :2].max(axis=0).tolist()
@@ -82,56 +82,56 @@ class SeedTable:
         return {"wrong alone": wrong, "right alone": right, "confusion": float(gap), "disagreement": float(excess)}
 
 
-def seed_table(answers: Mapping[str, CellPredictions], n_classes: int) -> SeedTable:
+def seed_table(cells: Mapping[str, CellPredictions], n_classes: int) -> SeedTable:
     """Arrange the errors of at least one cell."""
-    label = next(iter(answers.values())).label
-    by_seed = [{seed_of(name): run.predicted for name, run in cell.runs.items()} for cell in answers.values()]
-    seeds = sorted(set[int]().union(*by_seed))
-    present = np.array([[seed in runs for runs in by_seed] for seed in seeds])
-    predicted = np.tile(label.astype(np.int16), (*present.shape, 1))  # a missing run makes no errors
-    for seed, cell in np.argwhere(present).tolist():
-        predicted[seed, cell] = by_seed[cell][seeds[seed]]
+    label = next(iter(cells.values())).label
+    predicted_by_seed = [{seed_of(name): run.predicted for name, run in cell.runs.items()} for cell in cells.values()]
+    seeds = sorted(set[int]().union(*predicted_by_seed))
+    has_run = np.array([[seed in runs for runs in predicted_by_seed] for seed in seeds])
+    predicted = np.tile(label.astype(np.int16), (*has_run.shape, 1))  # a missing run makes no errors
+    for seed, cell in np.argwhere(has_run).tolist():
+        predicted[seed, cell] = predicted_by_seed[cell][seeds[seed]]
     wrong = predicted != label
-    alone = np.zeros((*present.shape, 2))
-    for counts, runs, errors in zip(alone, present, wrong, strict=True):
-        for kind, chosen in enumerate((errors[runs], ~errors[runs]) if runs.sum() > 1 else ()):
-            counts[runs, kind] = (chosen & (chosen.sum(axis=0) == 1)).sum(axis=1)
+    single_counts = np.zeros((*has_run.shape, 2))
+    for counts, runs, errors in zip(single_counts, has_run, wrong, strict=True):
+        for column, marked in enumerate((errors[runs], ~errors[runs]) if runs.sum() > 1 else ()):
+            counts[runs, column] = (marked & (marked.sum(axis=0) == 1)).sum(axis=1)
     run, image = np.nonzero(wrong.reshape(-1, len(label)))  # of each error
     confusion = label[image] * n_classes + predicted.reshape(-1, len(label))[run, image]
-    frequent, confused = _frequent_confusions(run, confusion, present.size)
-    counts = np.concatenate([alone, confused.reshape(*present.shape, len(frequent))], axis=2)
-    class_pairs = np.stack(np.divmod(frequent, n_classes), axis=1)
-    differing = None if len(answers) > MAX_MATRIX_CELLS else _differing(run, image, confusion, present) / len(label)
-    return SeedTable(present, class_pairs, counts, differing)
+    frequent_confusions, confusion_counts = _frequent_confusions(run, confusion, has_run.size)
+    counts = np.concatenate([single_counts, confusion_counts.reshape(*has_run.shape, len(frequent_confusions))], axis=2)
+    class_pairs = np.stack(np.divmod(frequent_confusions, n_classes), axis=1)
+    shares = None if len(cells) > MAX_MATRIX_CELLS else _differing_images(run, image, confusion, has_run) / len(label)
+    return SeedTable(has_run, class_pairs, counts, shares)
 
 
-def _frequent_confusions(run: Labels, confusion: Labels, runs: int) -> tuple[Labels, Floats]:
+def _frequent_confusions(run: Labels, confusion: Labels, run_count: int) -> tuple[Labels, Floats]:
     """The most frequent confusions, ascending, and how often each run makes them (runs, confusions)."""
-    confusions, position, total = np.unique(confusion, return_inverse=True, return_counts=True)
-    frequent = np.sort(np.argsort(-total, kind="stable")[:MAX_CONFUSIONS])
-    column = np.full(len(confusions), -1)
-    column[frequent] = np.arange(len(frequent))
-    kept = column[position] >= 0
-    flat = np.bincount(run[kept] * len(frequent) + column[position[kept]], minlength=runs * len(frequent))
-    return confusions[frequent], flat.astype(np.float64).reshape(runs, len(frequent))
+    confusions, positions, totals = np.unique(confusion, return_inverse=True, return_counts=True)
+    frequent = np.sort(np.argsort(-totals, kind="stable")[:MAX_CONFUSIONS])
+    columns = np.full(len(confusions), -1)
+    columns[frequent] = np.arange(len(frequent))
+    kept = columns[positions] >= 0
+    counts = np.bincount(run[kept] * len(frequent) + columns[positions[kept]], minlength=run_count * len(frequent))
+    return confusions[frequent], counts.astype(np.float64).reshape(run_count, len(frequent))
 
 
-def _differing(run: Labels, image: Labels, confusion: Labels, present: Bools) -> Floats:
+def _differing_images(run: Labels, image: Labels, confusion: Labels, has_run: Bools) -> Floats:
     """The number of images on which run (seed, a) and run (next seed, b) differ (seeds, a, b); 0 if one is missing.
 
     Two runs differ where at least one is wrong, unless both predict the same wrong class.
     """
-    seeds, cells = present.shape
-    errors = np.bincount(run, minlength=present.size).reshape(seeds, cells)
-    _, same = np.unique(image * (confusion.max(initial=0) + 1) + confusion, return_inverse=True)
-    column = np.concatenate([image, same + image.max(initial=0) + 1])
-    ones, shape = np.ones(len(column), dtype=np.int32), (present.size, int(column.max(initial=0)) + 1)
-    marks = csr_array((ones, (np.tile(run, 2), column)), shape)
-    by_seed = [marks[seed * cells : (seed + 1) * cells] for seed in range(seeds)]
-    differing = np.zeros((seeds, cells, cells))
+    seeds, cells = has_run.shape
+    error_counts = np.bincount(run, minlength=has_run.size).reshape(seeds, cells)
+    _, confusion_number = np.unique(image * (confusion.max(initial=0) + 1) + confusion, return_inverse=True)
+    columns = np.concatenate([image, confusion_number + image.max(initial=0) + 1])
+    ones, shape = np.ones(len(columns), dtype=np.int32), (has_run.size, int(columns.max(initial=0)) + 1)
+    error_matrix = csr_array((ones, (np.tile(run, 2), columns)), shape)
+    errors_by_seed = [error_matrix[seed * cells : (seed + 1) * cells] for seed in range(seeds)]
+    differing_counts = np.zeros((seeds, cells, cells))
     for seed in range(seeds):
-        following = (seed + 1) % seeds
-        both = np.outer(present[seed], present[following])
-        shared = (by_seed[seed] @ by_seed[following].T).toarray()
-        differing[seed] = both * (errors[seed][:, None] + errors[following] - shared)
-    return differing
+        next_seed = (seed + 1) % seeds
+        both_present = np.outer(has_run[seed], has_run[next_seed])
+        shared = (errors_by_seed[seed] @ errors_by_seed[next_seed].T).toarray()
+        differing_counts[seed] = both_present * (error_counts[seed][:, None] + error_counts[next_seed] - shared)
+    return differing_counts

@@ -41,7 +41,7 @@ class Drawing:
 def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas]) -> dict[str, Drawing]:
     """Draw every figure for which the results have numbers, and return them by file name without ending."""
     numeric_keys = swept_numeric_keys(results)
-    trained = replace(results, runs=results.runs[results.runs["run"].isin(verdicts.trained)])
+    trained = replace(results, runs=results.runs[results.runs["run"].isin(verdicts.learned_runs)])
     figures = {
         "curves": Drawing(
             "Loss and accuracy by epoch",

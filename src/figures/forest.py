@@ -10,7 +10,7 @@ from src.verdict.contrasts import Contrast
 from src.verdict.points import points_text
 
 MAX_ROWS = 24  # with more differences, the plot shows a selection
-BETTER, EQUAL = "#0072b2", "#8a949e"
+BETTER_COLOUR, EQUAL_COLOUR = "#0072b2", "#8a949e"
 
 
 def draw_forest_plot(contrasts: Sequence[Contrast]) -> Figure | None:
@@ -19,45 +19,42 @@ def draw_forest_plot(contrasts: Sequence[Contrast]) -> Figure | None:
     The level with the higher mean is first, so no difference is negative.  At most `MAX_ROWS` differences are drawn:
     significant ones first, then the largest.  A shaded band shows the differences that count as equal.
     """
-    drawn = [item.better_first for item in contrasts if item.high is not None]
-    if not drawn:
+    drawable = [contrast.better_first for contrast in contrasts if contrast.high is not None]
+    if not drawable:
         return None
-    chosen = sorted(drawn, key=lambda item: (item.outcome != "better", -item.difference))[:MAX_ROWS]
-    rows = [item for item in drawn if item in chosen]
-    figure = Figure(figsize=(9.6, 1.6 + 0.34 * len(rows)), layout="constrained")
+    selected = sorted(drawable, key=lambda contrast: (contrast.outcome != "better", -contrast.difference))[:MAX_ROWS]
+    shown = [contrast for contrast in drawable if contrast in selected]
+    figure = Figure(figsize=(9.6, 1.6 + 0.34 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    margin = 100 * rows[0].equal_within
+    margin = 100 * shown[0].equal_within
     axes.axvspan(-margin, margin, color=GRID_COLOUR, linewidth=0, zorder=0.1)
     axes.axvline(0, color=INK, linewidth=1, zorder=0.9)
-    for row, item in enumerate(rows):
-        _draw_row(axes, row, item)
-        if row and item.factor != rows[row - 1].factor:
+    for row, contrast in enumerate(shown):
+        _draw_row(axes, row, contrast)
+        if row and contrast.factor != shown[row - 1].factor:
             axes.axhline(row - 0.5, color=INK, linewidth=0.6)
-    axes.set_yticks(range(len(rows)), [figure_label(item.question) for item in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(shown)), [figure_label(contrast.question) for contrast in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axis = axes.secondary_yaxis("right")
-    axis.set_yticks(range(len(rows)), [f"{_size_text(item)}  {item.outcome}" for item in rows])
-    axis.tick_params(length=0, labelsize=8.5)
-    axis.spines["right"].set_visible(False)
+    right_axis = axes.secondary_yaxis("right")
+    results = [f"{contrast.size_text.replace(' points', '')}  {contrast.outcome}" for contrast in shown]
+    right_axis.set_yticks(range(len(shown)), results)
+    right_axis.tick_params(length=0, labelsize=8.5)
+    right_axis.spines["right"].set_visible(False)
     style_axes(axes, "")
     title = "difference of test accuracies in points, simultaneous intervals; filled: better, grey: equal, hollow: open"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
-    axes.set_xlabel(f"the first is better →   (shaded: equal within {points_text(rows[0].equal_within)} points)")
-    if len(rows) < len(drawn):
-        figure.supxlabel(f"{len(rows)} of {len(drawn):,} differences", fontsize=9)
+    axes.set_xlabel(f"the first is better →   (shaded: equal within {points_text(shown[0].equal_within)} points)")
+    if len(shown) < len(drawable):
+        figure.supxlabel(f"{len(shown)} of {len(drawable):,} differences", fontsize=9)
     return figure
 
 
-def _draw_row(axes: Axes, row: int, item: Contrast) -> None:
-    line_colour = EQUAL if item.outcome == "equal" else BETTER
-    ends = [100 * (item.low or 0.0), 100 * (item.high or 0.0)]
+def _draw_row(axes: Axes, row: int, contrast: Contrast) -> None:
+    line_colour = EQUAL_COLOUR if contrast.outcome == "equal" else BETTER_COLOUR
+    ends = [100 * (contrast.low or 0.0), 100 * (contrast.high or 0.0)]
     axes.plot(ends, [row, row], color=line_colour, linewidth=2.2, solid_capstyle="butt")
     for end in ends:
         axes.plot([end, end], [row - 0.16, row + 0.16], color=line_colour, linewidth=1.6)
-    (point,) = axes.plot([100 * item.difference], [row], color=line_colour, marker="o", markersize=7, mew=1.6)
-    point.set_markerfacecolor("white" if item.outcome == "open" else line_colour)
-
-
-def _size_text(item: Contrast) -> str:
-    return item.size.replace(" points", "")
+    (point,) = axes.plot([100 * contrast.difference], [row], color=line_colour, marker="o", markersize=7, mew=1.6)
+    point.set_markerfacecolor("white" if contrast.outcome == "open" else line_colour)

@@ -33,18 +33,18 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     images = atlas.test_images()
 
     def gallery(description: str, heading: str, indices: Indices, suspects: tuple[Suspect, ...] = ()) -> Gallery:
-        if len(atlas.answers) > MAX_CELLS:
-            heading += f" (shows {MAX_CELLS} of {len(atlas.answers):,} cells)"
+        if len(atlas.cells) > MAX_CELLS:
+            heading += f" (shows {MAX_CELLS} of {len(atlas.cells):,} cells)"
         columns = _choose_cells(atlas, indices)
         picture = draw_predictions_side_by_side(images, columns, indices, atlas.source["classes"], heading, suspects)
         return Gallery(description, picture_png(picture))
 
     heading, indices = f"Wrong in all {len(atlas.runs)} runs", atlas.wrong_in_all_runs[:MAX_IMAGES]
     pictures = {"wrong_by_all": gallery("images that every run gets wrong", heading, indices)}
-    if len(atlas.answers) > 1:
+    if len(atlas.cells) > 1:
         indices = _choose_images_round_robin(atlas.wrong_in_one_cell)
         pictures["wrong_by_one"] = gallery("images that only one cell gets wrong", "Wrong in only one cell", indices)
-    if len(atlas.answers) > 2:
+    if len(atlas.cells) > 2:
         indices = _choose_images_round_robin(atlas.right_in_one_cell)
         pictures["right_by_one"] = gallery("images that only one cell gets right", "Right in only one cell", indices)
     suspects = atlas.suspects[:MAX_IMAGES]
@@ -57,9 +57,9 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
 def _choose_cells(atlas: Atlas, indices: Indices) -> dict[str, CellPredictions]:
     """Choose at most `MAX_CELLS` cells.  Cells that alone are right or wrong on one of the images have priority."""
     lists = [atlas.wrong_in_one_cell, atlas.right_in_one_cell]
-    names = sorted(atlas.answers, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
+    names = sorted(atlas.cells, key=lambda name: not any(np.isin(by_cell[name], indices).any() for by_cell in lists))
     kept_names = set(names[:MAX_CELLS])
-    return {name: cell for name, cell in atlas.answers.items() if name in kept_names}
+    return {name: cell for name, cell in atlas.cells.items() if name in kept_names}
 
 
 def _choose_images_round_robin(images_by_cell: Mapping[str, Indices]) -> Indices:

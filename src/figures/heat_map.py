@@ -88,10 +88,10 @@ def _draw_panels(tables: dict[str, pd.DataFrame], row_key: str, column_key: str,
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, lowest: float, highest: float) -> None:
     axes.imshow(table, cmap="cividis", vmin=lowest, vmax=max(highest, lowest + 1e-9), aspect="auto")
-    for (y, x), value in np.ndenumerate(table.to_numpy()):
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
         is_dark = not np.isnan(value) and value < (lowest + highest) / 2
         text = "none" if np.isnan(value) else f"{value:.2f}"
-        axes.text(x, y, text, ha="center", va="center", fontsize=9, color="white" if is_dark else INK)
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color="white" if is_dark else INK)
     tilted = max(map(len, table.columns)) > MAX_HORIZONTAL
     axes.set_xticks(range(len(table.columns)), table.columns, rotation=45 * tilted, ha="right" if tilted else "center")
     axes.set_yticks(range(len(table.index)), table.index)

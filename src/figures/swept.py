@@ -119,9 +119,9 @@ def _axis_positions(values: Sequence[float], path: str) -> dict[float, float]:
     is_log = bool(positive) and values[0] >= 0 and (path in LOG_KEYS or positive[-1] >= 20 * positive[0])
     if not is_log:
         return dict(zip(values, values, strict=True))
-    logs = {value: math.log10(value) for value in positive}
-    zero_gap = max(0.6, 0.15 * (logs[positive[-1]] - logs[positive[0]]))
-    return ({0.0: logs[positive[0]] - zero_gap} if values[0] == 0 else {}) | logs
+    logarithms = {value: math.log10(value) for value in positive}
+    zero_gap = max(0.6, 0.15 * (logarithms[positive[-1]] - logarithms[positive[0]]))
+    return ({0.0: logarithms[positive[0]] - zero_gap} if values[0] == 0 else {}) | logarithms
 
 
 def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style: Mapping[str, Any]) -> None:
@@ -132,9 +132,9 @@ def _draw_line(axes: Axes, name: str, points: Mapping[float, list[float]], style
     if not points:
         return
     means = np.array([np.mean(values) for values in points.values()])
-    below = means - [min(values) for values in points.values()]
-    above = [max(values) for values in points.values()] - means
-    bars = np.maximum([below, above], 0)  # rounding can make the mean of equal values differ from them
+    below_mean = means - [min(values) for values in points.values()]
+    above_mean = [max(values) for values in points.values()] - means
+    bars = np.maximum([below_mean, above_mean], 0)  # rounding can make the mean of equal values differ from them
     axes.errorbar(list(points), means, yerr=bars, label=name, markersize=6, capsize=3, linewidth=1.8, **style)
     for position, values in points.items():
         if len(values) > 1:

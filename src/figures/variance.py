@@ -16,7 +16,7 @@ from src.wording import counted
 
 MAX_METHODS = 6
 LABEL_WIDTH = 28  # letters in a line
-LABELS = SOURCES | {ALL: "all together"}
+SOURCE_LABELS = SOURCES | {ALL: "all together"}
 SD_HEADING, SHARE_HEADING = "points [95 % interval]", "share of all together [95 % interval]"
 VARIANCE_CAPTION = (
     "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one"
@@ -40,41 +40,41 @@ def draw_variance(runs: pd.DataFrame) -> Figure | None:
         return None
     settings = cell_settings(runs.assign(cell=method_names(runs)))
     methods = list(spreads["method"].unique())
-    rows = {method: spreads[spreads["method"] == method] for method in methods[:MAX_METHODS]}
-    heights = [len(panel) for panel in rows.values()]
-    size = (9.6, 1.1 + sum(0.42 * bars + 0.4 for bars in heights))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(rows), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (method, panel) in zip(panels, rows.items(), strict=True):
-        _draw_bars(axes, panel, choose_colour(settings[method]))
+    panels_by_method = {method: spreads[spreads["method"] == method] for method in methods[:MAX_METHODS]}
+    bar_counts = [len(method_rows) for method_rows in panels_by_method.values()]
+    height = 1.1 + sum(0.42 * bar_count + 0.4 for bar_count in bar_counts)
+    figure = Figure(figsize=(9.6, height), layout="constrained")
+    panels = figure.subplots(len(panels_by_method), sharex=True, squeeze=False, height_ratios=bar_counts)[:, 0]
+    for axes, (method, method_rows) in zip(panels, panels_by_method.items(), strict=True):
+        _draw_bars(axes, method_rows, choose_colour(settings[method]))
         style_axes(axes, figure_label(method))
     headings = f"{SD_HEADING}  {SHARE_HEADING}" if spreads["share"].notna().any() else SD_HEADING
     heading = panels[0].annotate(headings, (1, 1), (4, 4), "axes fraction", "offset points", fontsize=8.5)
     heading.set_fontfamily("monospace")
     panels[-1].set_xlabel("standard deviation of the test accuracy in points, with 95 % interval")
-    if len(rows) < len(methods):
-        figure.supxlabel(f"{len(rows)} of {counted(len(methods), 'method')}", fontsize=9)
+    if len(panels_by_method) < len(methods):
+        figure.supxlabel(f"{len(panels_by_method)} of {counted(len(methods), 'method')}", fontsize=9)
     return figure
 
 
-def _draw_bars(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
-    places, bars = range(len(rows)), rows.to_dict("records")
-    for place, bar in zip(places, bars, strict=True):
-        axes.barh(place, bar["sd"], height=0.6, color=shade, alpha=1.0 if bar["source"] == ALL else 0.6)
+def _draw_bars(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
+    positions, bars = range(len(rows)), rows.to_dict("records")
+    for position, bar in zip(positions, bars, strict=True):
+        axes.barh(position, bar["sd"], height=0.6, color=colour, alpha=1.0 if bar["source"] == ALL else 0.6)
     ends = [rows["sd"] - rows["sd_low"], rows["sd_high"] - rows["sd"]]
-    axes.errorbar(rows["sd"], places, xerr=ends, fmt="none", ecolor=INK, elinewidth=1.4, capsize=4)
-    labels = [f"{LABELS[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars]
-    axes.set_yticks(places, [textwrap.fill(label, LABEL_WIDTH) for label in labels])
+    axes.errorbar(rows["sd"], positions, xerr=ends, fmt="none", ecolor=INK, elinewidth=1.4, capsize=4)
+    labels = [f"{SOURCE_LABELS[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars]
+    axes.set_yticks(positions, [textwrap.fill(label, LABEL_WIDTH) for label in labels])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.tick_params(axis="y", length=0)
-    numbers = axes.secondary_yaxis("right")
-    numbers.set_yticks(places, [_numbers(bar) for bar in bars], fontfamily="monospace")
-    numbers.tick_params(length=0, labelsize=8.5)
-    numbers.spines["right"].set_visible(False)
+    right_axis = axes.secondary_yaxis("right")
+    right_axis.set_yticks(positions, [_numbers_text(bar) for bar in bars], fontfamily="monospace")
+    right_axis.tick_params(length=0, labelsize=8.5)
+    right_axis.spines["right"].set_visible(False)
 
 
-def _numbers(row: Mapping[Hashable, Any]) -> str:
+def _numbers_text(row: Mapping[Hashable, Any]) -> str:
     """The standard deviation of a bar and its share of the variance, each with its interval."""
     if row["sd"] == 0:
         return "0: all runs are equal"

@@ -24,7 +24,7 @@ def choose_colour(settings: Mapping[str, Any]) -> str:
     rgb = tuple(int(norm_rgb[start : start + 2], 16) for start in (1, 3, 5))
     rgb = _mix_colours(rgb, BLACK, _blend_share(settings.get("reg.l2") or 0.0))
     rgb = _mix_colours(rgb, WHITE, _blend_share(settings.get("reg.l1") or 0.0))
-    return "#" + "".join(f"{part:02x}" for part in rgb)
+    return "#" + "".join(f"{channel:02x}" for channel in rgb)
 
 
 def _blend_share(strength: float) -> float:
@@ -34,5 +34,5 @@ def _blend_share(strength: float) -> float:
     return min(max(0.8 + math.log10(strength) / 10, 0.2), 0.6)
 
 
-def _mix_colours(first: tuple[int, ...], second: tuple[int, ...], share: float) -> tuple[int, ...]:
-    return tuple(round(start + (end - start) * share) for start, end in zip(first, second, strict=True))
+def _mix_colours(start_rgb: tuple[int, ...], end_rgb: tuple[int, ...], share: float) -> tuple[int, ...]:
+    return tuple(round(start + (end - start) * share) for start, end in zip(start_rgb, end_rgb, strict=True))

@@ -48,8 +48,8 @@ def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> F
     axes.tick_params(length=0, labelsize=9 if class_count <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    mistakes, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{mistakes:,} of {total:,} test images misclassified", fontsize=11, pad=10)
+    mistakes, image_count = int(counts.sum() - np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{mistakes:,} of {image_count:,} test images misclassified", fontsize=11, pad=10)
     for spine in axes.spines.values():
         spine.set_color("#b5bcc4")
     return figure
@@ -74,7 +74,7 @@ def _write_numbers(axes: Axes, counts: npt.NDArray[np.int64], highest_count: int
         colour = "#5b6b7a" if row == column else "white" if count > 0.6 * highest_count else "#222222"
         weight, points = "normal" if row == column else "bold", size if count < 10_000 else size - 2
         axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=colour, fontweight=weight)
-    for row, total in enumerate(counts.sum(axis=1)):
-        if total:
-            share = f"{counts[row, row] / total:.1%}"
+    for row, image_count in enumerate(counts.sum(axis=1)):
+        if image_count:
+            share = f"{counts[row, row] / image_count:.1%}"
             axes.text(len(counts) - 0.35, row, share, ha="left", va="center", fontsize=8.5, color="#444444")

@@ -44,7 +44,7 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         images = atlas.test_images()
     except BadInput:
         return
-    for model, cell in atlas.answers.items():
+    for model, cell in atlas.cells.items():
         job = results.jobs[next(iter(cell.runs))]
         predictions = load_predictions(job.folder.path / "predictions.npz")
         mistakes = worst_mistakes(predictions, MISTAKES)
@@ -53,7 +53,7 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
 
 
 def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
-    parts = [
+    sections = [
         "# Normalisation and regularisation: a comparison",
         _conditions_text(report),
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in report.answer),
@@ -72,7 +72,7 @@ def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None)
         "## Repeat the comparison",
         "\n".join(["```sh", *report.facts.commands, "```"]),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def _conditions_text(report: Report) -> str:

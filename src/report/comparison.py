@@ -16,7 +16,7 @@ from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, VERDICT, Sweep
-from src.verdict.methods import FINDINGS, Promise
+from src.verdict.methods import FINDINGS_SHARE, Promise
 from src.verdict.verdicts import Verdicts, judge
 from src.verdict.words import answer_lines, next_lines
 
@@ -50,7 +50,7 @@ def compare_runs(
     look = _take_look(sweeps, results, multirun, planned_looks)
     is_last = bool(look.planned) and len(set(results.runs["seed"])) >= look.planned[-1]
     promise = Promise(look.level, look.next_level, look.number, bool(look.planned), is_last, equal / 100)
-    atlases = read_atlases(results, FINDINGS * promise.level)
+    atlases = read_atlases(results, FINDINGS_SHARE * promise.level)
     largest_class = {
         atlas.source["digest"]: float(np.bincount(atlas.labels).max()) / len(atlas.labels)
         for atlas in atlases
@@ -80,16 +80,17 @@ def compare_runs(
 
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:
     """Return the look that this comparison takes at its methods; its number of seeds is that of the largest cell."""
-    jobs = {job.key: job for sweep in sweeps for job in sweep.jobs}
+    jobs_by_key = {job.key: job for sweep in sweeps for job in sweep.jobs}
     # A diverged job diverges again, so it has ended.  Another failure may be an accident that the next launch repairs.
-    missing = {job.label for job in results.unfinished if not job.has_diverged}
-    ended = {key: job for key, job in jobs.items() if job.label not in missing}
+    unfinished_labels = {job.label for job in results.unfinished if not job.has_diverged}
+    ended_jobs = {key: job for key, job in jobs_by_key.items() if job.label not in unfinished_labels}
     seeds_by_cell: dict[str, set[int]] = {}
-    for job in ended.values():
+    for job in ended_jobs.values():
         seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
-    cells = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)} - {""}
-    seeds = max(map(len, seeds_by_cell.values()), default=0)
-    return take_look(multirun, cells, ended, seeds, planned, complete=len(ended) == len(jobs))
+    cell_keys = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)} - {""}
+    max_seeds = max(map(len, seeds_by_cell.values()), default=0)
+    complete = len(ended_jobs) == len(jobs_by_key)
+    return take_look(multirun, cell_keys, ended_jobs, max_seeds, planned, complete=complete)
 
 
 def _is_report_current(folder: Path, results: Results, answer: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ from src.figures.figures import Drawing, draw_figures, reliability_file_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
 from src.report.facts import Facts, collect_facts, problem_lines
-from src.report.statements import basis, difference_columns, failure_columns, network_columns
+from src.report.statements import basis_sentences, difference_columns, failure_columns, network_columns
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
@@ -70,9 +70,9 @@ class Report:
     @property
     def next_step(self) -> tuple[str, str]:
         """What to train next, and the commands for it, one per line; empty texts if there is nothing to train."""
-        first, *others = next_lines(self.verdicts) or [""]
-        text, _, command = first.partition(":  ")
-        return text, "\n".join([command, *(line.strip() for line in others)])
+        first_line, *other_commands = next_lines(self.verdicts) or [""]
+        text, _, command = first_line.partition(":  ")
+        return text, "\n".join([command, *(line.strip() for line in other_commands)])
 
     @cached_property
     def network_pairs(self) -> list[NetworkPair]:
@@ -99,15 +99,15 @@ class Report:
             "next": next_lines(verdicts),
             "promise": asdict(verdicts.promise),
             "cells": json_content(self.frame),
-            "contrasts": [_contrast_json(item) for item in verdicts.contrasts],
-            "interactions": [_contrast_json(item) for item in verdicts.interactions],
-            "best": [asdict(best) | {"words": f"{best.words}.  {best.choice_words}."} for best in verdicts.best],
-            "networks": [vars(pair) | {"words": pair.words} for pair in self.network_pairs[:MAX_JSON_PAIRS]],
+            "contrasts": [_contrast_json(contrast) for contrast in verdicts.contrasts],
+            "interactions": [_contrast_json(contrast) for contrast in verdicts.interactions],
+            "best": [asdict(best) | {"words": f"{best.sentence}.  {best.choice_sentence}."} for best in verdicts.best],
+            "networks": [vars(pair) | {"words": pair.sentence} for pair in self.network_pairs[:MAX_JSON_PAIRS]],
             "pairs of networks": len(verdicts.networks),
             "failures": [_failures_json(count) for count in verdicts.failures],
             "failure differences": [
-                {"more": _failures_json(item.more), "less": _failures_json(item.less), "p": item.p, "words": item.words}
-                for item in verdicts.failure_differences
+                {"more": _failures_json(gap.more), "less": _failures_json(gap.less), "p": gap.p, "words": gap.sentence}
+                for gap in verdicts.failure_differences
             ],
             "left out": list(verdicts.left_out),
             "unfinished": [vars(job) for job in self.results.unfinished],
@@ -117,12 +117,13 @@ class Report:
 
 
 def _failures_json(count: FailureCount) -> dict[str, Any]:
-    return {name: value for name, value in vars(count).items() if name != "settings"}
+    numbers = {"runs": count.run_count, "failed_seeds": count.failed_seed_count, "seeds": count.seed_count}
+    return {"factor": count.factor, "level": count.level, "failed": count.failed_run_count} | numbers
 
 
-def _contrast_json(item: Contrast) -> dict[str, Any]:
-    names = ("difference", "n", "outcome", "words")
-    return asdict(item) | {name: getattr(item, name) for name in names}
+def _contrast_json(contrast: Contrast) -> dict[str, Any]:
+    numbers = {"difference": contrast.difference, "n": contrast.n}
+    return asdict(contrast) | numbers | {"outcome": contrast.outcome, "words": contrast.sentence}
 
 
 def draw_report(
@@ -182,7 +183,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
-        basis=basis(report.verdicts),
+        basis=basis_sentences(report.verdicts),
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),

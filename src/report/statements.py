@@ -13,21 +13,23 @@ from src.wording import counted
 
 def difference_columns(contrasts: Iterable[Contrast]) -> list[Column]:
     """The table of the differences between the levels of each factor, each turned so that it is not negative."""
-    texts = ("first", "second", "scope")
-    numbers = ("difference, points", "simultaneous interval", "p of this difference alone", "seeds")
-    return _columns((*texts, "outcome"), numbers, [_difference_texts(item.better_first) for item in contrasts])
+    text_headings = ("first", "second", "scope", "outcome")
+    number_headings = ("difference, points", "simultaneous interval", "p of this difference alone", "seeds")
+    rows = [_difference_texts(contrast.better_first) for contrast in contrasts]
+    return _columns(text_headings, number_headings, rows)
 
 
-def _difference_texts(item: Contrast) -> tuple[str, ...]:
-    interval = "" if item.low is None or item.high is None else interval_text(item.low, item.high)
-    p = "" if item.p is None else f"{item.p:.2g}"
-    return *item.labels, item.scope.strip(", "), item.outcome, points_text(item.difference), interval, p, str(item.n)
+def _difference_texts(contrast: Contrast) -> tuple[str, ...]:
+    interval = "" if contrast.low is None or contrast.high is None else interval_text(contrast.low, contrast.high)
+    p = "" if contrast.p is None else f"{contrast.p:.2g}"
+    texts = (*contrast.labels, contrast.scope_text.strip(", "), contrast.outcome, points_text(contrast.difference))
+    return *texts, interval, p, str(contrast.n)
 
 
 def network_columns(pairs: Iterable[NetworkPair]) -> list[Column]:
     """The table of the pairs of networks."""
-    numbers = ("difference, points", "images on which they disagree", "p", "p (Holm)")
-    return _columns(("first", "second", "outcome"), numbers, [_network_texts(pair) for pair in pairs])
+    number_headings = ("difference, points", "images on which they disagree", "p", "p (Holm)")
+    return _columns(("first", "second", "outcome"), number_headings, [_network_texts(pair) for pair in pairs])
 
 
 def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
@@ -38,12 +40,12 @@ def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
 
 def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
     """The table of the failed runs at each level of each factor."""
-    numbers = ("failed runs", "runs", "seeds with a failed run", "seeds")
-    rows = [
-        (count.factor, count.level, *map(str, (count.failed, count.runs, count.failed_seeds, count.seeds)))
-        for count in counts
-    ]
-    return _columns(("key", "value"), numbers, rows)
+    number_headings = ("failed runs", "runs", "seeds with a failed run", "seeds")
+    rows = list[tuple[str, ...]]()
+    for count in counts:
+        numbers = count.failed_run_count, count.run_count, count.failed_seed_count, count.seed_count
+        rows.append((count.factor, count.level, *map(str, numbers)))
+    return _columns(("key", "value"), number_headings, rows)
 
 
 def _columns(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:
@@ -51,7 +53,7 @@ def _columns(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequen
     return [Column(heading, [row[k] for row in rows], numeric=k >= len(texts)) for k, heading in enumerate(headings)]
 
 
-def basis(verdicts: Verdicts) -> list[str]:
+def basis_sentences(verdicts: Verdicts) -> list[str]:
     """The sentences that explain how the statements were made; empty if nothing is compared."""
     if verdicts.networks:
         return [
@@ -61,17 +63,17 @@ def basis(verdicts: Verdicts) -> list[str]:
         ]
     if not verdicts.best:
         return []
-    promise, intervals = verdicts.promise, [item for item in verdicts.contrasts if item.high is not None]
+    promise, contrasts = verdicts.promise, [contrast for contrast in verdicts.contrasts if contrast.high is not None]
     lines = [
         "All statements about differences, interactions, the best cell, failures and test errors together are true in "
         f"at least {100 * (1 - promise.level):.4g} % of sweeps.",
         f"This is look {promise.look} at these methods, and all looks together are wrong in at most 5 % of sweeps.",
     ]
-    if intervals:
-        level, margin = 100 * (1 - max(item.alpha for item in intervals)), points_text(promise.equal_within)
+    if contrasts:
+        level, margin = 100 * (1 - max(contrast.alpha for contrast in contrasts)), points_text(promise.equal_within)
         lines += [
             f"Each interval is a t interval over seeds with a level of at least {level:.4g} %, so that all "
-            f"{counted(len(intervals), 'interval')} hold together (Bonferroni).",
+            f"{counted(len(contrasts), 'interval')} hold together (Bonferroni).",
             f"A difference counts as better if its interval excludes 0, as equal if the interval lies within ±{margin} "
             "points, and is open otherwise.",
         ]

@@ -26,7 +26,7 @@ class Column:
     heading: str
     texts: Sequence[str]  # one text per cell
     short: str = ""  # heading in a terminal, with line breaks; empty if it equals `heading`
-    optional: int = 0  # rank in a narrow terminal: 2 is dropped first, then 1, and 0 is never dropped
+    drop_rank: int = 0  # rank in a narrow terminal: 2 is dropped first, then 1, and 0 is never dropped
     numeric: bool = True
     wraps: bool = False  # whether a terminal may break the text between words
 
@@ -48,16 +48,16 @@ def table_frame(results: Results, verdicts: Verdicts) -> pd.DataFrame:
         [{**job, "cell": job_name(job, results.varies, seed=False)} for job in results.failed], dtype=object
     )
     settings = pd.concat([results.runs, failed], ignore_index=True).drop_duplicates("cell").set_index("cell")
-    trained = results.runs["run"].isin(verdicts.trained)
+    trained = results.runs["run"].isin(verdicts.learned_runs)
     cells, runs = settings.index, results.runs[trained]
-    failures = Counter([*results.runs["cell"][~trained], *failed.get("cell", [])])
+    failure_counts = Counter([*results.runs["cell"][~trained], *failed.get("cell", [])])
     groups = runs.groupby("cell", sort=False)
-    images = groups["dataset"].first().map(lambda digest: results.sources[digest]["test"])
-    rounding = {"test/accuracy": [rounding_sd(n, 1) for n in images]}
+    test_image_counts = groups["dataset"].first().map(lambda digest: results.sources[digest]["test"])
+    rounding_sds = {"test/accuracy": [rounding_sd(n, 1) for n in test_image_counts]}
 
     def summaries(metric: str) -> pd.DataFrame:
-        values = map(summarise, groups[metric].agg(list), rounding.get(metric, repeat(0.0)))
-        frame: pd.DataFrame = pd.DataFrame(list(values), index=images.index).reindex(cells)
+        values = map(summarise, groups[metric].agg(list), rounding_sds.get(metric, repeat(0.0)))
+        frame: pd.DataFrame = pd.DataFrame(list(values), index=test_image_counts.index).reindex(cells)
         return frame
 
     def count_runs(condition: "pd.Series[bool]") -> "pd.Series[int]":
@@ -74,8 +74,8 @@ def table_frame(results: Results, verdicts: Verdicts) -> pd.DataFrame:
     }
     columns["other code"] = count_runs(results.runs["code"] != code_digest())
     columns["other environment"] = count_runs(results.runs["run"].isin(environment_differences(results)[0]))
-    if failures:
-        columns["failed"] = cells.map(failures.__getitem__)
+    if failure_counts:
+        columns["failed"] = cells.map(failure_counts.__getitem__)
     if verdicts.best:
         behind = {cell: size for best in verdicts.best for cell, size in best.behind.items()}
         candidates = {cell for best in verdicts.best for cell in best.candidates}
@@ -127,12 +127,12 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
 
 def mark_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain the marks * and †; empty without marks."""
-    lines, total = [], frame["n"].sum()
+    lines, run_count = [], frame["n"].sum()
     if count := frame["other code"].sum():
-        lines.append(f"* {count} of {total} runs used a different version of the code than the current one.")
+        lines.append(f"* {count} of {run_count} runs used a different version of the code than the current one.")
     if count := frame["other environment"].sum():
         _, differences = environment_differences(results)
-        lines.append(f"† {count} of {total} runs used a different environment from most runs: {differences}.")
+        lines.append(f"† {count} of {run_count} runs used a different environment from most runs: {differences}.")
     return lines
 
 
@@ -161,32 +161,32 @@ def cell_column(frame: pd.DataFrame) -> Column:
 
 def number_columns(frame: pd.DataFrame) -> list[Column]:
     """The columns of the best, seeds, accuracies, errors and costs; columns without information are left out."""
-    best = ["" if pd.isna(may_be) else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
-    behind = [f"≤ {points_text(size)}" if size < 1 else "" for size in frame.get("behind the best", [])]
+    best_texts = ["" if pd.isna(may_be) else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
+    behind_texts = [f"≤ {points_text(size)}" if size < 1 else "" for size in frame.get("behind the best", [])]
     decimals = int(frame["n"].max() > 1)
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
-    losses = [
+    loss_texts = [
         f"{loss:.1e}" if loss >= 1000 else text
-        for loss, text in zip(frame["test/loss"], _texts(frame["test/loss"], ".4f"), strict=True)
+        for loss, text in zip(frame["test/loss"], _number_texts(frame["test/loss"], ".4f"), strict=True)
     ]
     columns = [
-        Column("may be best", best, "may be\nbest", numeric=False),
+        Column("may be best", best_texts, "may be\nbest", numeric=False),
         Column("n", [str(n) for n in frame["n"]]),
         Column("failed", [str(n) for n in frame.get("failed", [])]),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
         Column("test accuracy, %", _accuracy_texts(frame, "test/accuracy"), "test\naccuracy %"),
-        Column("behind the best, points", behind, "behind\nbest", optional=1),
-        Column("test errors", _texts(frame["test/errors"], f".{decimals}f"), "test\nerrors", optional=1),
-        Column("test loss", losses, "test\nloss", optional=2),
-        Column("training time, s", _texts(frame["seconds"], ".1f"), "training\nseconds", optional=2),
-        Column("parameters", _texts(frame["parameters"], ","), "para-\nmeters", optional=2),
+        Column("behind the best, points", behind_texts, "behind\nbest", drop_rank=1),
+        Column("test errors", _number_texts(frame["test/errors"], f".{decimals}f"), "test\nerrors", drop_rank=1),
+        Column("test loss", loss_texts, "test\nloss", drop_rank=2),
+        Column("training time, s", _number_texts(frame["seconds"], ".1f"), "training\nseconds", drop_rank=2),
+        Column("parameters", _number_texts(frame["parameters"], ","), "para-\nmeters", drop_rank=2),
     ]
     unused_headings = {"parameters"} if frame["parameters"].nunique() == 1 else set()
     return [column for column in columns if column.heading not in unused_headings and any(column.texts)]
 
 
-def _texts(values: "pd.Series[Any]", form: str) -> list[str]:
-    return ["-" if pd.isna(value) else format(value, form) for value in values]
+def _number_texts(values: "pd.Series[Any]", format_spec: str) -> list[str]:
+    return ["-" if pd.isna(value) else format(value, format_spec) for value in values]
 
 
 def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
@@ -198,5 +198,5 @@ def _value_texts(frame: pd.DataFrame, path: str, *, marked: bool) -> list[str]:
 
 
 def _accuracy_texts(frame: pd.DataFrame, metric: str) -> list[str]:
-    sds = ["" if pd.isna(sd) else f" ± {100 * sd:.2f}" for sd in frame[f"{metric} sd"]]
-    return [text + sd for text, sd in zip(_texts(100 * frame[metric], ".2f"), sds, strict=True)]
+    sd_texts = ["" if pd.isna(sd) else f" ± {100 * sd:.2f}" for sd in frame[f"{metric} sd"]]
+    return [text + sd for text, sd in zip(_number_texts(100 * frame[metric], ".2f"), sd_texts, strict=True)]

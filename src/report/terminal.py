@@ -44,9 +44,9 @@ def print_problems(console: Console, results: Results, sweeps: Sequence[Sweep], 
     lines = problem_lines(results, atlases)
     print_lines(console, shorten(lines, MAX_PROBLEMS, "and {:,} more in the report"), wrap=False)
     if any(not line.startswith("not readable: ") for line in lines):
-        first, *others = dict.fromkeys(sweep.command for sweep in sweeps)
+        first_command, *other_commands = dict.fromkeys(sweep.command for sweep in sweeps)
         text = "To train the missing runs, run the same command again"
-        print_steps(console, [f"{text}:  {first}", *(f"  {command}" for command in others)])
+        print_steps(console, [f"{text}:  {first_command}", *(f"  {command}" for command in other_commands)])
 
 
 def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:
@@ -55,15 +55,15 @@ def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None
     columns = _drop_columns([*setting_columns(results, frame), *numbers], 2, width)
     if _table_width(columns) > width:
         # One column with the cell's name can wrap, but a column for each key would be cut.
-        columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.optional < 2)], 1, width)
+        columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.drop_rank < 2)], 1, width)
     console.print(_make_table(columns, width), crop=False)
     print_lines(console, mark_notes(results, frame))
 
 
-def _drop_columns(columns: Sequence[Column], optional: int, width: int) -> list[Column]:
-    """Drop columns whose rank is `optional`, the rightmost first, until the table fits into `width` characters."""
+def _drop_columns(columns: Sequence[Column], drop_rank: int, width: int) -> list[Column]:
+    """Drop columns whose rank is `drop_rank`, the rightmost first, until the table fits into `width` characters."""
     kept_columns = list(columns)
-    for column in [column for column in reversed(kept_columns) if column.optional == optional]:
+    for column in [column for column in reversed(kept_columns) if column.drop_rank == drop_rank]:
         if _table_width(kept_columns) <= width:
             break
         kept_columns.remove(column)
@@ -75,8 +75,8 @@ def _table_width(columns: Sequence[Column], *, wrap: bool = True) -> int:
     widths = []
     for column in columns:
         lines = [*column.short_heading.split("\n"), *column.texts]
-        pieces = [word for line in lines for word in line.split()] if wrap and column.wraps else lines
-        widths.append(max(map(cell_len, pieces)))
+        unbreakable_texts = [word for line in lines for word in line.split()] if wrap and column.wraps else lines
+        widths.append(max(map(cell_len, unbreakable_texts)))
     return sum(widths) + 2 * (len(widths) - 1)
 
 

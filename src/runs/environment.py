@@ -47,9 +47,9 @@ def _read_values(file: Path, name: str) -> list[str]:
     return []
 
 
-def _run_git(*words: str) -> str:
+def _run_git(*arguments: str) -> str:
     """Return the output of a git command in the folder `src`, or an empty string if it fails."""
-    command = ["git", "-C", str(Path(__file__).parent.parent), *words]
+    command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
     # Inside a git hook, GIT_* variables would point to another repository.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:

@@ -20,8 +20,8 @@ from src.storage.stored import DamagedFile, read_sealed, sealed
 
 FILE = "looks.json"
 ALPHA = 0.05  # the chance that anything that is ever said about a set of methods is false
-SHARE = 0.95  # a design spends this share of the chance that earlier designs of the same methods left
-POWER = 2  # of the spending function of seeds=auto
+DESIGN_SHARE = 0.95  # a design spends this share of the chance that earlier designs of the same methods left
+SPENDING_POWER = 2  # of the spending function of seeds=auto
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class _Entry:
 
 def take_look(
     multirun: Path,
-    cells: Iterable[str],
-    runs: Iterable[str],
-    seeds: int,
+    cell_keys: Iterable[str],
+    job_keys: Iterable[str],
+    seed_count: int,
     planned: Sequence[int] = (),
     *,
     complete: bool = True,
 ) -> Look:
-    """Return the look at the methods `cells` (cell keys) on the jobs `runs` (job keys) that have ended, and store it.
+    """Return the look at the methods `cell_keys` on the jobs `job_keys`, which have ended, and store it.
 
     The same methods with the same jobs are the same look.  A fixed number of seeds is a design with one look, and
     seeds=auto is a design with a look at each number of seeds in `planned`.  A look at a sweep that is not `complete`
@@ -68,24 +68,24 @@ def take_look(
     divide the share of their design (`planned_shares`).  Every level is fixed before its design begins, so by
     Bonferroni's inequality at most 5 % of all sequences of looks contain a false statement.
     """
-    if seeds < 2:
+    if seed_count < 2:
         return Look(0, ALPHA, next_level=_design_level(0))
-    now, looks_planned = time.time_ns() // 1_000_000, list(planned) if complete else []
-    new = _Entry(sorted(set(cells)), sweep_id(set(runs)), seeds, looks_planned, 0.0, now, complete)
-    with contextlib.ExitStack() as stack:
+    now, planned_counts = time.time_ns() // 1_000_000, list(planned) if complete else []
+    new_look = _Entry(sorted(set(cell_keys)), sweep_id(set(job_keys)), seed_count, planned_counts, 0.0, now, complete)
+    with contextlib.ExitStack() as locks:
         with contextlib.suppress(OSError, BadInput):  # this user may not open the folder, or its disk has no locks
-            stack.enter_context(folder_lock(multirun))
-        entries = _read(multirun / FILE)
-        looks = [entry for entry in entries if entry.cells == new.cells]
-        look = next((entry for entry in looks if entry.runs == new.runs), None)
+            locks.enter_context(folder_lock(multirun))
+        all_looks = _read_ledger(multirun / FILE)
+        same_methods = [entry for entry in all_looks if entry.cells == new_look.cells]
+        look = next((entry for entry in same_methods if entry.runs == new_look.runs), None)
         if look is None:
-            share = planned_shares(planned)[seeds] if looks_planned else 1.0
-            look = replace(new, level=_design_level(_designs([*looks, new])[-1]) * share)
-            looks.append(look)
+            share = planned_shares(planned)[seed_count] if planned_counts else 1.0
+            look = replace(new_look, level=_design_level(_design_numbers([*same_methods, new_look])[-1]) * share)
+            same_methods.append(look)
             with contextlib.suppress(OSError):  # not writable: the comparison is still worth reading
                 remove_partial_files(multirun, shared=True)
-                write_json(multirun / FILE, sealed({"looks": [asdict(entry) for entry in [*entries, look]]}))
-    return Look(looks.index(look) + 1, look.level, tuple(look.planned), _next_level(looks, look))
+                write_json(multirun / FILE, sealed({"looks": [asdict(entry) for entry in [*all_looks, look]]}))
+    return Look(same_methods.index(look) + 1, look.level, tuple(look.planned), _next_level(same_methods, look))
 
 
 def planned_shares(planned: Sequence[int]) -> dict[int, float]:
@@ -93,41 +93,41 @@ def planned_shares(planned: Sequence[int]) -> dict[int, float]:
 
     At n seeds of at most N, the share spent so far is (n/N)^2, a power family of Kim and DeMets (1987).
     """
-    spent = [0.0, *((seeds / planned[-1]) ** POWER for seeds in planned)]
-    return {seeds: after - before for seeds, (before, after) in zip(planned, pairwise(spent), strict=True)}
+    spent_shares = [0.0, *((seeds / planned[-1]) ** SPENDING_POWER for seeds in planned)]
+    return {seeds: after - before for seeds, (before, after) in zip(planned, pairwise(spent_shares), strict=True)}
 
 
-def _designs(looks: Sequence[_Entry]) -> list[int]:
+def _design_numbers(looks: Sequence[_Entry]) -> list[int]:
     """Return the number of the design of each look at the same methods; 0 is the first design of a complete sweep."""
     designs: list[tuple[int, list[int], set[int]]] = []  # number, planned numbers of seeds, and those that are used
     numbers = []
     for look in looks:
-        fitting = [item for item in designs if item[1] == look.planned and look.seeds not in item[2]]
-        if not look.planned or not fitting:
-            later = max([0, *(number for number, *_ in designs)]) + 1
+        open_designs = [design for design in designs if design[1] == look.planned and look.seeds not in design[2]]
+        if not look.planned or not open_designs:
+            next_number = max([0, *(number for number, *_ in designs)]) + 1
             is_first = look.complete and all(number > 0 for number, *_ in designs)
-            fitting = [(0 if is_first else later, look.planned, set())]
-            designs += fitting
-        numbers.append(fitting[0][0])
-        fitting[0][2].add(look.seeds)
+            open_designs = [(0 if is_first else next_number, look.planned, set())]
+            designs += open_designs
+        numbers.append(open_designs[0][0])
+        open_designs[0][2].add(look.seeds)
     return numbers
 
 
 def _design_level(number: int) -> float:
-    return float(ALPHA * SHARE * (1 - SHARE) ** number)
+    return float(ALPHA * DESIGN_SHARE * (1 - DESIGN_SHARE) ** number)
 
 
 def _next_level(looks: Sequence[_Entry], look: _Entry) -> float:
     """Return the level of the look after `look`: the next one that seeds=auto plans, or else a new design."""
-    later = [seeds for seeds in look.planned if seeds > look.seeds]
-    if later:
+    later_counts = [seeds for seeds in look.planned if seeds > look.seeds]
+    if later_counts:
         shares = planned_shares(look.planned)
-        return look.level * shares[later[0]] / shares[look.seeds]
-    numbers = _designs(looks)
+        return look.level * shares[later_counts[0]] / shares[look.seeds]
+    numbers = _design_numbers(looks)
     return _design_level(max(numbers) + 1 if 0 in numbers else 0)
 
 
-def _read(path: Path) -> list[_Entry]:
+def _read_ledger(path: Path) -> list[_Entry]:
     """Return the looks in a ledger, the oldest first; raises BadInput if it cannot be read or is damaged."""
     try:
         stored = read_sealed(path, looks_fault)

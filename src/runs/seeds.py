@@ -9,21 +9,21 @@ EMPTY_CELL = re.compile(r"""(?:""|''),|,?(?:""|'')""")
 CELL_SEED = re.compile(r"""\s*\bseed=(?:\w+\([^()]*\)|[^\s"'\]]+)""")  # ` seed=1` or ` seed=range(0,3)`
 
 
-def seeds_word(seeds: Sequence[int]) -> str:
+def seeds_argument(seeds: Sequence[int]) -> str:
     """Return the command-line word for some seeds: `seeds=3` for 0, 1 and 2, otherwise a list such as `seed=1,4`."""
     is_range = list(seeds) == list(range(len(seeds)))
     return f"seeds={len(seeds)}" if is_range else f"seed={','.join(map(str, seeds))}"
 
 
-def without_seeds(words: Iterable[str]) -> list[str]:
+def without_seeds(arguments: Iterable[str]) -> list[str]:
     """Return the words of a command without seeds; also removes the seeds in `sweep.cells`."""
     kept = []
-    for word in words:
-        if word.startswith("sweep.cells="):
-            cells = EMPTY_CELL.sub("", re.sub(r"""(["'])\s+""", r"\1", CELL_SEED.sub("", word)))
+    for argument in arguments:
+        if argument.startswith("sweep.cells="):
+            cells = EMPTY_CELL.sub("", re.sub(r"""(["'])\s+""", r"\1", CELL_SEED.sub("", argument)))
             kept += [cells] if re.search(r"\w", cells.partition("=")[2]) else []
-        elif word.partition("=")[0] not in SEED_KEYS:
-            kept.append(word)
+        elif argument.partition("=")[0] not in SEED_KEYS:
+            kept.append(argument)
     return kept
 
 

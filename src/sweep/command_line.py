@@ -30,8 +30,8 @@ FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys who
 
 def command_to_repeat() -> str:
     """Return the typed command without its `resume=` word: to repeat resume=restart would retrain finished jobs."""
-    words = [word for word in sys.argv[1:] if not word.startswith("resume=")]
-    return f"{command_name('train')} {shlex.join(words)}".rstrip()
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
+    return f"{command_name('train')} {shlex.join(arguments)}".rstrip()
 
 
 def study_id() -> str:

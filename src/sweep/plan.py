@@ -25,7 +25,7 @@ MOST_NAMES = 5  # jobs that a line of the summary names
 class Status(NamedTuple):
     """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
 
-    word: str  # the summary counts the jobs with each word
+    kind: str  # the summary counts the jobs of each kind
     epochs: int  # finished epochs, which need no more training
     text: str  # shown to the user
 
@@ -48,7 +48,7 @@ class Row:
     @property
     def needs_training(self) -> bool:
         """Whether the job still needs training."""
-        return self.restarts or not self.status.word.startswith("finished")
+        return self.restarts or not self.status.kind.startswith("finished")
 
 
 class Plan:
@@ -80,20 +80,20 @@ class Plan:
 
     def summary_lines(self) -> list[str]:
         """Return the lines that every sweep prints first: the number of jobs, and damaged or otherwise unusual jobs."""
-        finished_rows = [row for row in self.rows if row.status.word.startswith("finished")]
+        finished_rows = [row for row in self.rows if row.status.kind.startswith("finished")]
         varied_keys = ", ".join(self._sweep.varies) or "none"
         jobs_text = (
             f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished_rows):,} already finished"
         )
         lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
-        for word in ("damaged", "interrupted", "failed", "in training"):
-            rows = [row for row in self.rows if row.status.word == word]
+        for kind in ("damaged", "interrupted", "failed", "in training"):
+            rows = [row for row in self.rows if row.status.kind == kind]
             if rows:
-                descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{word}: ')})" for row in rows]
-                lines.append(f"{word}: {joined(descriptions, MOST_NAMES)}")
-                if word == "damaged":
+                descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{kind}: ')})" for row in rows]
+                lines.append(f"{kind}: {joined(descriptions, MOST_NAMES)}")
+                if kind == "damaged":
                     lines.append(f"  normlab retrains them and moves their folders to {self._multirun / SUPERSEDED}")
-        other_code = [row.job.label for row in finished_rows if row.status.word != "finished"]
+        other_code = [row.job.label for row in finished_rows if row.status.kind != "finished"]
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
@@ -114,9 +114,9 @@ class Plan:
         for first_row, *other_rows in list(cells.values())[:MAX_ROWS]:
             name, text = first_row.job.label, first_row.status.text
             if other_rows:
-                counts = Counter(row.status.word for row in (first_row, *other_rows))
+                counts = Counter(row.status.kind for row in (first_row, *other_rows))
                 name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
-                text = ", ".join(f"{number:,} {word}" for word, number in counts.items())
+                text = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
             parameters = count_parameters(first_row.grid_job.config, first_row.grid_job.source)
             lines.append((name, f"{parameters:,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
@@ -133,15 +133,15 @@ class Plan:
         if not rows_left:
             return ["nothing left to train"]
         free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
-        of_free_space = f" of {megabytes(free_space)} free" if free_space is not None else ""
-        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{of_free_space}"]
-        total = _total_time(rows_left, at_once)
-        if not total:
+        free_text = f" of {megabytes(free_space)} free" if free_space is not None else ""
+        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{free_text}"]
+        total_time = _total_time(rows_left, at_once)
+        if not total_time:
             return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
         rough_count = sum(not row.similar for row in rows_left)
-        text = f"time: about {total} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        text = f"time: about {total_time} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if rough_count:
             text += f"; {counted(rough_count, 'estimate')} from jobs with another network, norm or number of threads"
         return [text, *lines]
@@ -149,8 +149,8 @@ class Plan:
     def workload_text(self, at_once: int = 1) -> str:
         """Return how many runs are left to train and how long they take, such as `30 more runs, about 2 min`."""
         rows_left = [row for row in self.rows if row.needs_training]
-        total = _total_time(rows_left, at_once)
-        return counted(len(rows_left), "more run") + (f", about {total}" if total else "")
+        total_time = _total_time(rows_left, at_once)
+        return counted(len(rows_left), "more run") + (f", about {total_time}" if total_time else "")
 
 
 def _total_time(rows: Sequence[Row], at_once: int) -> str:
@@ -164,8 +164,8 @@ def job_status(job: JobFolder, epochs: int, code: str) -> Status:
     records = job.records()
     same_code = bool(records) and records[0].get("code") == code
     if job.finished:
-        word = "finished" if same_code else "finished with other code"
-        return Status(word, epochs, word)
+        kind = "finished" if same_code else "finished with other code"
+        return Status(kind, epochs, kind)
     epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
     progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):

@@ -189,13 +189,13 @@ class Delivery:
         check_metrics(client, self._run_id, epoch_metrics(records) + final_metrics)
         self._end_run("FINISHED", finish_time)
 
-    def _end_failed_run(self, status: str, error: str, time: int | None) -> None:
+    def _end_failed_run(self, status: str, error: str, end_time: int | None) -> None:
         """End the run of a failed or stopped job; deliver the reason and the job's log."""
         self._store.client.set_tag(self._run_id, "error", error[:5000])
         self._refused_files = deliver_files(self._store.client, self._run_id, {"train.log": self._folder.log})
-        self._end_run(status, time)
+        self._end_run(status, end_time)
 
-    def _end_run(self, status: str, time: int | None) -> None:
+    def _end_run(self, status: str, end_time: int | None) -> None:
         self._stop_monitor()
         runs = self._find_runs()
         supersede_other_runs(self._store.client, runs, self._run_id)  # a request that timed out may have created a run
@@ -204,5 +204,5 @@ class Delivery:
             raise OSError("MLflow did not store the params")
         if status == "FINISHED" and any("error" in run_data.tags for run_data in own_data):  # set by another command
             self._store.client.delete_tag(self._run_id, "error")
-        end_run(self._store.client, self._run_id, status, time)
+        end_run(self._store.client, self._run_id, status, end_time)
         self._has_ended = True

@@ -61,9 +61,9 @@ def dataset_input(name: str, source: Mapping[str, Any]) -> DatasetInput:
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 
 
-def end_run(client: MlflowClient, run_id: str, status: str, time: int | None) -> None:
+def end_run(client: MlflowClient, run_id: str, status: str, end_time: int | None) -> None:
     """Set a run's final status; raises OSError if the run does not have it afterwards."""
-    client.set_terminated(run_id, status, time)
+    client.set_terminated(run_id, status, end_time)
     if client.get_run(run_id).info.status != status:
         raise OSError(f"MLflow did not store the status {status}")
 

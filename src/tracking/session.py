@@ -48,7 +48,7 @@ class Tracker:
         self._sweep_run: SweepRun | None = None
         self._deliveries: list[Delivery] = []
         self._open_runs: list[Delivery | SweepRun] = []  # runs that have not ended
-        self._refusals: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
+        self._refusal_by_run: dict[str, str] = {}  # the store's last refusal of each run, by the run's name
         self._refused_runs: list[str] = []  # runs that no retry can complete, with the reasons
         self._was_stopped = False  # whether Ctrl-C or a signal stopped the sweep
         self._patience, self._deadline = PATIENCE, math.inf
@@ -106,11 +106,11 @@ class Tracker:
         error = self._attempt(run.close)
         answer = final_refusal(error)
         if error is None or not answer:
-            self._refusals.pop(run.name, None)
+            self._refusal_by_run.pop(run.name, None)
             return error is None
         self._deadline = max(self._deadline, time.monotonic() + self._patience)  # the store answered, so wait longer
-        is_final = isinstance(error, UndeliverableError) or self._refusals.get(run.name) == answer
-        self._refusals[run.name] = answer
+        is_final = isinstance(error, UndeliverableError) or self._refusal_by_run.get(run.name) == answer
+        self._refusal_by_run[run.name] = answer
         if is_final:
             self._refused_runs.append(_cut_reason(f"{run.name}: {error_reason(error, self._uri)}"))
         return is_final
@@ -162,7 +162,7 @@ class Tracker:
             self._say(f"  write: {self._sweep.command}")
         self._say_undelivered(shorten(self._refused_runs, MOST_NAMES, "{:,} more runs"))
         for status, hint in HINTS.items():
-            if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusals.values()):
+            if any(answer.startswith(status) or f" {status} " in answer for answer in self._refusal_by_run.values()):
                 self._say(f"  {status}: {hint}")
         runs = list(self._open_runs)  # a copy, because the thread may still change the list
         texts = [text for run in runs if isinstance(run, Delivery) and (text := run.undelivered_text)]
@@ -173,7 +173,7 @@ class Tracker:
         if entries or self._refused_runs:
             self._say(f"  write: {self._sync_command()}")
         assert self._sweep_run is not None
-        for line in self._sweep_run.address_and_link_lines():
+        for line in self._sweep_run.lines_to_open_mlflow():
             self._say(line)
         return not (entries or self._refused_runs or faults)
 
@@ -182,14 +182,14 @@ class Tracker:
             self._say(f"not delivered to MLflow: {text}")
 
     def _sync_command(self) -> str:
-        words = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
+        arguments = ["python", "-m", "src.sync", "--sweep", self._sweep.id[:8]]
         if self._multirun != MULTIRUN:
-            words += ["--multirun", str(self._multirun)]
+            arguments += ["--multirun", str(self._multirun)]
         if self._settings.uri:
-            words += ["--uri", self._settings.uri]
+            arguments += ["--uri", self._settings.uri]
         if self._settings.experiment not in (None, "normlab"):
-            words += ["--experiment", self._settings.experiment]
-        return shlex.join(words)
+            arguments += ["--experiment", self._settings.experiment]
+        return shlex.join(arguments)
 
 
 def _cut_reason(text: str) -> str:

@@ -39,7 +39,7 @@ class SweepRun:
     def open(self) -> None:
         """Create the sweep's run, or reopen it if it exists."""
         client, sweep = self._store.client, self._sweep
-        runs, creation_error = self._find_runs() or self._adopt_runs(), None
+        runs, creation_error = self._find_runs() or self._adopt_old_runs(), None
         if runs:
             self._earlier_status = runs[0].info.status
         else:
@@ -59,7 +59,7 @@ class SweepRun:
     def _find_runs(self) -> list[Run]:
         return self._store.find_runs(kind="sweep", sweep_id=self._sweep.id)
 
-    def _adopt_runs(self) -> list[Run]:
+    def _adopt_old_runs(self) -> list[Run]:
         """Adopt and return the sweep's runs without a folder id that are parents of runs of this folder's jobs."""
         runs = self._store.find_old_runs(kind="sweep", sweep_id=self._sweep.id)
         starts = [job.folder_in(self._multirun).records()[:1] for job in self._sweep.jobs] if runs else []
@@ -91,7 +91,7 @@ class SweepRun:
         note = views.note_text(store.experiment_id, tags)
         store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
 
-    def address_and_link_lines(self) -> list[str]:
+    def lines_to_open_mlflow(self) -> list[str]:
         """Return the lines to print: the store's address or the command that opens it, and a link to each view."""
         kinds = {"curves": views.CURVES, "leaderboard": views.TABLE}
         if self._seeds > 1:

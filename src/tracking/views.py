@@ -57,8 +57,8 @@ def sweep_views(
     names = {CURVES: f"{name}: curves", TABLE: f"{name}: leaderboard", CELLS: f"{name}: mean of {seeds} seeds"}
     tags = {}
     for kind in names if seeds > 1 else (CURVES, TABLE):
-        state = _compact_json(_view_state(mark, varying_params, kind, penalty=penalty, images=images))
-        view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": state}
+        page_state = _compact_json(_view_state(mark, varying_params, kind, penalty=penalty, images=images))
+        view = {"name": names[kind], "createdAt": created_ms, "updatedAt": created_ms, "state": page_state}
         tags[TAG_PREFIX + view_key(mark, kind)] = _compact_json(view)
     return tags
 
@@ -101,9 +101,9 @@ def surplus_view_tags(tags: Mapping[str, str]) -> list[str]:
 
     Only views of normlab are deleted, never views that a user saved.
     """
-    total = sum(key.startswith(TAG_PREFIX) for key in tags)
+    view_count = sum(key.startswith(TAG_PREFIX) for key in tags)
     our_tags = [TAG_PREFIX + key for key, _ in reversed(_list_views(tags))]
-    return our_tags[: max(0, total - MOST_VIEWS)]
+    return our_tags[: max(0, view_count - MOST_VIEWS)]
 
 
 def note_text(experiment_id: str, tags: Mapping[str, str]) -> str:
@@ -132,7 +132,7 @@ def _list_views(tags: Mapping[str, str]) -> list[tuple[str, str]]:
             dated_views.append((int(view["createdAt"]), key, str(view["name"])))
         except (ValueError, TypeError, KeyError):
             dated_views.append((0, key, key))
-    dated_views.sort(key=lambda item: (-item[0], item[1]))  # a sweep's curves have the shortest key
+    dated_views.sort(key=lambda dated_view: (-dated_view[0], dated_view[1]))  # a sweep's curves have the shortest key
     return [(key, name) for _, key, name in dated_views]
 
 

@@ -53,42 +53,42 @@ class Accuracies:
         means: Floats = np.nanmean(self.validation, axis=1)
         return means
 
-    def select(self, rows: Bools) -> "Accuracies":
-        """Return only the cells that `rows` (cells,) marks."""
-        chosen = np.flatnonzero(rows)
-        arrays = {name: getattr(self, name)[chosen] for name in ("runs", "test", "validation", "measurements")}
-        cells, levels = tuple(self.cells[row] for row in chosen), tuple(self.levels[row] for row in chosen)
+    def select(self, kept_rows: Bools) -> "Accuracies":
+        """Return only the cells that `kept_rows` (cells,) marks."""
+        positions = np.flatnonzero(kept_rows)
+        arrays = {name: getattr(self, name)[positions] for name in ("runs", "test", "validation", "measurements")}
+        cells, levels = tuple(self.cells[row] for row in positions), tuple(self.levels[row] for row in positions)
         return replace(self, cells=cells, levels=levels, **arrays)
 
-    def only_varying(self, factors: Sequence[str]) -> tuple["Accuracies", list[str]]:
+    def without_constant_factors(self, factors: Sequence[str]) -> tuple["Accuracies", list[str]]:
         """Return the table and the factors without those that have one value, such as the dataset."""
-        kept = [k for k in range(len(factors)) if len({levels[k] for levels in self.levels}) > 1]
-        levels = tuple(tuple(of_cell[k] for k in kept) for of_cell in self.levels)
-        return replace(self, levels=levels), [factors[k] for k in kept]
+        positions = [k for k in range(len(factors)) if len({levels[k] for levels in self.levels}) > 1]
+        levels = tuple(tuple(cell_levels[k] for k in positions) for cell_levels in self.levels)
+        return replace(self, levels=levels), [factors[k] for k in positions]
 
 
 def accuracies_by_dataset(results: Results, factors: Sequence[str], runs: pd.DataFrame) -> list[Accuracies]:
     """Return the accuracies of some rows of `results.runs`, one object per dataset, ordered by the dataset's name."""
     tables = []
-    numbered = runs.assign(measurement=_measurement_numbers(results, runs))
-    for (name, digest), group in numbered.groupby(["dataset_name", "dataset"], sort=True):
-        tables.append(_arrange(str(name), int(results.sources[str(digest)]["test"]), group, factors))
+    numbered_runs = runs.assign(measurement=_measurement_numbers(results, runs))
+    for (name, digest), dataset_runs in numbered_runs.groupby(["dataset_name", "dataset"], sort=True):
+        tables.append(_arrange_runs(str(name), int(results.sources[str(digest)]["test"]), dataset_runs, factors))
     return tables
 
 
-def _arrange(dataset: str, images: int, runs: pd.DataFrame, factors: Sequence[str]) -> Accuracies:
-    by_cell = {cell["cell"]: cell for cell in runs.drop_duplicates("cell").to_dict("records")}
+def _arrange_runs(dataset: str, images: int, runs: pd.DataFrame, factors: Sequence[str]) -> Accuracies:
+    settings_by_cell = {settings["cell"]: settings for settings in runs.drop_duplicates("cell").to_dict("records")}
     levels = {
-        name: tuple(cell[path] if applies(path, cell) else NOT_READ for path in factors)
-        for name, cell in by_cell.items()
+        name: tuple(settings[path] if applies(path, settings) else NOT_READ for path in factors)
+        for name, settings in settings_by_cell.items()
     }
-    cells = sorted(by_cell, key=lambda name: (*map(level_order, levels[name]), name))
-    row = runs["cell"].map({name: position for position, name in enumerate(cells)}).to_numpy()
-    column, seeds = pd.factorize(runs["seed"], sort=True)
+    cells = sorted(settings_by_cell, key=lambda name: (*map(level_sort_key, levels[name]), name))
+    rows = runs["cell"].map({name: position for position, name in enumerate(cells)}).to_numpy()
+    columns, seeds = pd.factorize(runs["seed"], sort=True)
 
-    def table(name: str, missing: float | None) -> npt.NDArray[Any]:
+    def by_cell_and_seed(name: str, missing: float | None) -> npt.NDArray[Any]:
         values = np.full((len(cells), len(seeds)), missing)
-        values[row, column] = runs[name]
+        values[rows, columns] = runs[name]
         return values
 
     return Accuracies(
@@ -97,14 +97,14 @@ def _arrange(dataset: str, images: int, runs: pd.DataFrame, factors: Sequence[st
         tuple(map(str, cells)),
         tuple(levels[name] for name in cells),
         tuple(map(int, seeds)),
-        table("run", None),
-        table("test/accuracy", np.nan),
-        table("val/accuracy", np.nan),
-        table("measurement", -1).astype(np.int64),
+        by_cell_and_seed("run", None),
+        by_cell_and_seed("test/accuracy", np.nan),
+        by_cell_and_seed("val/accuracy", np.nan),
+        by_cell_and_seed("measurement", -1).astype(np.int64),
     )
 
 
-def level_order(level: Any) -> tuple[int, float, str]:
+def level_sort_key(level: Any) -> tuple[int, float, str]:
     """A sort key for the values of a factor: values that a cell does not read, null, numbers ascending, then texts."""
     if level is NOT_READ or level is None:
         return (0 if level is NOT_READ else 1), 0.0, ""
@@ -130,24 +130,24 @@ def mean_differences(test: Floats) -> tuple[Counts, Floats, Floats]:
 
     The results are arrays (cells, cells), row minus column, with 0 for cells without a common seed.
     """
-    cells = len(test)
-    n = np.zeros((cells, cells), dtype=np.int64)
-    mean, sd = np.zeros((cells, cells)), np.zeros((cells, cells))
+    cell_count = len(test)
+    seed_counts = np.zeros((cell_count, cell_count), dtype=np.int64)
+    means, sds = np.zeros((cell_count, cell_count)), np.zeros((cell_count, cell_count))
     for row, values in enumerate(test):  # a loop, because all pairs at once would need too much memory
         differences = values - test
         common = ~np.isnan(differences)
         differences = np.where(common, differences, 0.0)
-        n[row] = common.sum(axis=1)
-        mean[row] = differences.sum(axis=1) / np.maximum(n[row], 1)
-        squares = (np.where(common, differences - mean[row][:, None], 0.0) ** 2).sum(axis=1)
-        sd[row] = np.sqrt(squares / np.maximum(n[row] - 1, 1))
-    return n, mean, sd
+        seed_counts[row] = common.sum(axis=1)
+        means[row] = differences.sum(axis=1) / np.maximum(seed_counts[row], 1)
+        squares = (np.where(common, differences - means[row][:, None], 0.0) ** 2).sum(axis=1)
+        sds[row] = np.sqrt(squares / np.maximum(seed_counts[row] - 1, 1))
+    return seed_counts, means, sds
 
 
 def rows_by_level(table: Accuracies, positions: Sequence[int]) -> dict[Levels, dict[Levels, int]]:
     """Map the levels of the factors at `positions` to the rows with these levels, by setting: all other levels."""
     by_level: dict[Levels, dict[Levels, int]] = {}
     for row, levels in enumerate(table.levels):
-        setting = tuple(level for k, level in enumerate(levels) if k not in positions)
-        by_level.setdefault(tuple(levels[k] for k in positions), {})[setting] = row
+        setting = tuple(level for position, level in enumerate(levels) if position not in positions)
+        by_level.setdefault(tuple(levels[position] for position in positions), {})[setting] = row
     return by_level

@@ -47,93 +47,93 @@ class Best:
         return max(self.behind[cell] for cell in self.candidates) <= self.equal_within
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The result as a sentence."""
-        count, total = len(self.candidates), len(self.cells)
-        if count == 1:
-            return f"{self.candidates[0]} is better than {_others_text(total - 1)}"
-        everything = "either cell" if total == 2 else f"any of the {total:,} cells"
-        named = everything if count == total else joined(list(self.candidates), MAX_NAMED, "or")
-        close = f", all within {points_text(self.equal_within)} points of the best"
-        return f"The best cell may be {named}{close if self.candidates_equal else ''}"
+        candidate_count, cell_count = len(self.candidates), len(self.cells)
+        if candidate_count == 1:
+            return f"{self.candidates[0]} is better than {_others_text(cell_count - 1)}"
+        all_cells = "either cell" if cell_count == 2 else f"any of the {cell_count:,} cells"
+        names = all_cells if candidate_count == cell_count else joined(list(self.candidates), MAX_NAMED, "or")
+        equal_text = f", all within {points_text(self.equal_within)} points of the best"
+        return f"The best cell may be {names}{equal_text if self.candidates_equal else ''}"
 
     @property
-    def choice_words(self) -> str:
+    def choice_sentence(self) -> str:
         """The choice by validation accuracy as a sentence, with its test accuracy."""
         if len(self.cells) == 1:
             accuracies = f"{100 * self.validation:.2f} % in validation and {100 * self.test:.2f} % in the test"
             return f"{self.cells[0]} has an accuracy of {accuracies}"
         some = len(self.cells) > self.choices  # a mean over fewer seeds varies more, so it would be chosen too often
         subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
-        named, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
+        names, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
         tie = "" if len(self.chosen) == 1 else "equally "
         return (
-            f"{subject} {tie}prefers {named} ({100 * self.validation:.2f} %); {owner} test accuracy is "
+            f"{subject} {tie}prefers {names} ({100 * self.validation:.2f} %); {owner} test accuracy is "
             f"{100 * self.test:.2f} %"
         )
 
 
-def _others_text(others: int) -> str:
-    return "the other cell" if others == 1 else f"all {counted(others, 'other cell')}"
+def _others_text(count: int) -> str:
+    return "the other cell" if count == 1 else f"all {counted(count, 'other cell')}"
 
 
-def find_best(table: Accuracies, alpha: float, equal_within: float, paired: bool = False) -> Best:
+def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compared: bool = False) -> Best:
     """Return the cells that may be the best of the cells with the same test images; every cell needs two seeds.
 
-    `paired`: contrasts compare every two cells, with the same tests; then no cell is named by the test at `alpha` / 2.
+    `pairs_compared`: contrasts compare every two cells with the same tests, so the test at `alpha` / 2 names no cell.
     """
-    n, mean, sd = mean_differences(table.test)
-    comparable = n > 1
+    seed_counts, means, sds = mean_differences(table.test)
+    comparable = seed_counts > 1
     np.fill_diagonal(comparable, False)
-    error = np.maximum(sd, rounding_sd(table.images)) / np.sqrt(np.maximum(n, 1))
-    identical = _rows_agree(table)
+    standard_error = np.maximum(sds, rounding_sd(table.images)) / np.sqrt(np.maximum(seed_counts, 1))
+    identical = _identical_cells(table)
 
     def margin(level: float) -> Floats:
-        limits: Floats = -special.stdtrit(np.maximum(n - 1, 1), level) * error
-        return limits
+        margins: Floats = -special.stdtrit(np.maximum(seed_counts - 1, 1), level) * standard_error
+        return margins
 
     def better(level: float) -> Bools:
         """Whether the row's cell is better than the column's."""
-        decided: Bools = comparable & ~identical & (mean > margin(level))
-        return decided
+        is_better: Bools = comparable & ~identical & (means > margin(level))
+        return is_better
 
     level = alpha / max(len(table.cells) - 1, 1)
     may_be_best: Bools = np.asarray(~better(level).any(axis=0))
-    alone = better(alpha / 2).sum(axis=1) == len(table.cells) - 1
-    if alone.any() and not paired:
-        may_be_best = alone
+    beats_all_others = better(alpha / 2).sum(axis=1) == len(table.cells) - 1
+    if beats_all_others.any() and not pairs_compared:
+        may_be_best = beats_all_others
     if not may_be_best.any():  # possible only if the pairs of cells have different seeds
         may_be_best[:] = True
     # The best cell is a candidate, so no cell is further behind it than behind the best-looking candidate.
-    lead = np.where(comparable & ~identical, mean + margin(level), np.where(identical, 0.0, 1.0))
-    np.fill_diagonal(lead, 0.0)
-    behind = np.maximum(lead[may_be_best].max(axis=0), 0.0)
-    order = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))
-    most = int(table.seed_counts.max())
-    full = [row for row in order if table.seed_counts[row] == most]
-    chosen = [row for row in full if table.validation_means[row] > table.validation_means[full[0]] - 1e-12]
+    largest_lead = np.where(comparable & ~identical, means + margin(level), np.where(identical, 0.0, 1.0))
+    np.fill_diagonal(largest_lead, 0.0)
+    behind = np.maximum(largest_lead[may_be_best].max(axis=0), 0.0)
+    ranked_rows = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))
+    max_seeds = int(table.seed_counts.max())
+    complete = [row for row in ranked_rows if table.seed_counts[row] == max_seeds]
+    chosen_rows = [row for row in complete if table.validation_means[row] > table.validation_means[complete[0]] - 1e-12]
     return Best(
         table.dataset,
-        tuple(table.cells[row] for row in order),
-        tuple(table.cells[row] for row in order if may_be_best[row]),
-        {table.cells[row]: float(behind[row]) for row in order},
-        len(full),
-        tuple(table.cells[row] for row in chosen),
-        float(table.validation_means[chosen[0]]),
-        float(np.mean(table.means[chosen])),
+        tuple(table.cells[row] for row in ranked_rows),
+        tuple(table.cells[row] for row in ranked_rows if may_be_best[row]),
+        {table.cells[row]: float(behind[row]) for row in ranked_rows},
+        len(complete),
+        tuple(table.cells[row] for row in chosen_rows),
+        float(table.validation_means[chosen_rows[0]]),
+        float(np.mean(table.means[chosen_rows])),
         equal_within,
         alpha,
     )
 
 
-def _rows_agree(table: Accuracies) -> Bools:
+def _identical_cells(table: Accuracies) -> Bools:
     """Whether two cells gave bit-identical metrics with every common seed, for every two cells (cells, cells)."""
-    numbers = table.measurements
-    agree = np.zeros((len(numbers), len(numbers)), dtype=bool)
-    for cell, row in enumerate(numbers):
-        common = (numbers >= 0) & (row >= 0)
-        agree[cell] = common.any(axis=1) & ((numbers == row) | ~common).all(axis=1)
-    return agree
+    measurements = table.measurements
+    identical = np.zeros((len(measurements), len(measurements)), dtype=bool)
+    for cell, row in enumerate(measurements):
+        common = (measurements >= 0) & (row >= 0)
+        identical[cell] = common.any(axis=1) & ((measurements == row) | ~common).all(axis=1)
+    return identical
 
 
 @dataclass(frozen=True)
@@ -156,19 +156,19 @@ def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table:
     the best one when every level may choose its settings, however many settings it has to choose from: the sentence
     about cells in `best` says so already, so it needs no further test.
     """
-    row = {cell: position for position, cell in enumerate(table.cells)}
-    most = int(table.seed_counts.max())
+    row_by_cell = {cell: position for position, cell in enumerate(table.cells)}
+    max_seeds = int(table.seed_counts.max())
     tuned = []
     for level, cells in cells_by_level.items():
-        full = [cell for cell in best.cells if cell in cells and table.seed_counts[row[cell]] == most]
-        cell = next(iter(full or [cell for cell in best.cells if cell in cells]))
+        complete = [cell for cell in best.cells if cell in cells and table.seed_counts[row_by_cell[cell]] == max_seeds]
+        cell = next(iter(complete or [cell for cell in best.cells if cell in cells]))
         tuned.append(
             TunedLevel(
                 level,
                 cell,
-                max(len(full), 1),
-                float(table.validation_means[row[cell]]),
-                float(table.means[row[cell]]),
+                max(len(complete), 1),
+                float(table.validation_means[row_by_cell[cell]]),
+                float(table.means[row_by_cell[cell]]),
                 best.behind[cell],
                 any(candidate in cells for candidate in best.candidates),
             )

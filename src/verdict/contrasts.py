@@ -8,7 +8,7 @@ from itertools import combinations, product
 import numpy as np
 
 from src.runs.naming import format_value, short_name
-from src.verdict.accuracies import NOT_READ, Accuracies, Levels, level_order, rows_by_level
+from src.verdict.accuracies import NOT_READ, Accuracies, Levels, level_sort_key, rows_by_level
 from src.verdict.points import interval_text, points_text
 from src.verdict.statistics import rounding_sd, t_interval
 from src.wording import counted, joined
@@ -71,7 +71,7 @@ class Contrast:
         return "equal" if max(-self.low, self.high) <= self.equal_within else "open"
 
     @property
-    def interaction(self) -> bool:
+    def is_interaction(self) -> bool:
         """Whether this is the difference of two differences."""
         return " x " in self.factor
 
@@ -93,7 +93,7 @@ class Contrast:
     @property
     def labels(self) -> tuple[str, str]:
         """The names of both levels, such as `bn` or `l1=1e-05`."""
-        prefix = "" if self.factor in ("norm", CELL) or self.interaction else f"{self.factor}="
+        prefix = "" if self.factor in ("norm", CELL) or self.is_interaction else f"{self.factor}="
         return prefix + self.first, prefix + self.second
 
     @property
@@ -103,100 +103,100 @@ class Contrast:
         return f"{setting} on {self.dataset}" if self.dataset else setting
 
     @property
-    def scope(self) -> str:
+    def scope_text(self) -> str:
         """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
         if self.settings > 1:
             return f"{self._place}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
         return self._place + (f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else "")
 
     @property
-    def size(self) -> str:
+    def size_text(self) -> str:
         """The difference and its interval, such as `0.12 points [0.03, 0.21]`."""
         ends = "" if self.low is None or self.high is None else f" {interval_text(self.low, self.high)}"
         return f"{points_text(self.difference)} points{ends}"
 
     @property
-    def result(self) -> str:
+    def result_text(self) -> str:
         """The result in percentage points, without the settings and the number of seeds."""
         turned = self.better_first
         first, second = turned.labels
         if self.identical:
             return f"{first} and {second} give bit-identical results with the same seed"
-        if self.interaction:
-            step = f"the step from {second} to {first} differs by {turned.size}"
+        if self.is_interaction:
+            step = f"the step from {second} to {first} differs by {turned.size_text}"
             return f"{self.factor}: {step} from the sum of its two single steps"
         if self.outcome == "better":
-            return f"{first} is better than {second} by {turned.size}"
+            return f"{first} is better than {second} by {turned.size_text}"
         equal = f"are equal within {points_text(self.equal_within)} points"
         verb = equal if self.outcome == "equal" else "are open"
-        return f"{first} and {second} {verb}: {turned.size}"
+        return f"{first} and {second} {verb}: {turned.size_text}"
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The result as a sentence, in percentage points."""
-        return f"{self.result}{'' if self.interaction else self.scope} ({counted(self.n, 'seed')})"
+        return f"{self.result_text}{'' if self.is_interaction else self.scope_text} ({counted(self.n, 'seed')})"
 
 
 def factor_contrasts(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:
     """Return all contrasts between the levels of each factor, without intervals."""
     positions = range(len(factors))
-    return [item for k in positions for item in _contrasts(table, factors, (k,), equal_within)]
+    return [contrast for position in positions for contrast in _contrasts(table, factors, (position,), equal_within)]
 
 
 def forms_grid(table: Accuracies, factors: Sequence[str], contrasts: Sequence[Contrast]) -> bool:
     """Whether `contrasts` compare every two levels of every factor: all levels share a setting of the other factors."""
-    return len(contrasts) == sum(math.comb(len(_levels(table, k)), 2) for k in range(len(factors)))
+    return len(contrasts) == sum(math.comb(len(_sorted_levels(table, position)), 2) for position in range(len(factors)))
 
 
 def interactions(table: Accuracies, factors: Sequence[str], equal_within: float) -> list[Contrast]:
     """Return the interactions of every two factors: how the contrast of two levels differs between two other levels."""
     pairs = combinations(range(len(factors)), 2)
-    return [item for positions in pairs for item in _contrasts(table, factors, positions, equal_within)]
+    return [contrast for positions in pairs for contrast in _contrasts(table, factors, positions, equal_within)]
 
 
 def contrasts_by_setting(
-    table: Accuracies, factors: Sequence[str], contrast: Contrast, others: Sequence[str]
+    table: Accuracies, factors: Sequence[str], contrast: Contrast, other_factors: Sequence[str]
 ) -> list[Contrast]:
     """Return a contrast again, once at each combination of the levels of other factors, given by their short names."""
     names = [short_name(path, factors) for path in factors]
-    held = [names.index(other) for other in others]
-    averaged_over = tuple(name for name in contrast.averaged_over if name not in others)
-    parts = []
-    for levels in product(*(_levels(table, position) for position in held)):
-        chosen = table.select(np.array([tuple(row[k] for k in held) == levels for row in table.levels]))
-        setting = ", ".join(f"{other}={format_value(level)}" for other, level in zip(others, levels, strict=True))
-        for item in _contrasts(chosen, factors, (names.index(contrast.factor),), contrast.equal_within):
-            if (item.first, item.second) == (contrast.first, contrast.second):
-                parts.append(replace(item, setting=setting, averaged_over=averaged_over))
-    return parts
+    other_positions = [names.index(key) for key in other_factors]
+    averaged_over = tuple(name for name in contrast.averaged_over if name not in other_factors)
+    contrasts = []
+    for levels in product(*(_sorted_levels(table, position) for position in other_positions)):
+        selected = table.select(np.array([tuple(row[k] for k in other_positions) == levels for row in table.levels]))
+        setting = ", ".join(f"{key}={format_value(level)}" for key, level in zip(other_factors, levels, strict=True))
+        for candidate in _contrasts(selected, factors, (names.index(contrast.factor),), contrast.equal_within):
+            if (candidate.first, candidate.second) == (contrast.first, contrast.second):
+                contrasts.append(replace(candidate, setting=setting, averaged_over=averaged_over))
+    return contrasts
 
 
-def _levels(table: Accuracies, position: int) -> list[object]:
+def _sorted_levels(table: Accuracies, position: int) -> list[object]:
     values = {levels[position]: None for levels in table.levels}
-    return sorted((value for value in values if value is not NOT_READ), key=level_order)
+    return sorted((value for value in values if value is not NOT_READ), key=level_sort_key)
 
 
 def _contrasts(
     table: Accuracies, factors: Sequence[str], positions: tuple[int, ...], equal_within: float
 ) -> Iterator[Contrast]:
     """Yield the contrasts of one factor, or the interactions of two factors."""
-    levels = [_levels(table, position) for position in positions]
+    levels = [_sorted_levels(table, position) for position in positions]
     pairs = [list(combinations(values, 2)) for values in levels]
-    most = MAX_INTERACTIONS if len(positions) > 1 else math.inf
-    if not 0 < math.prod(map(len, pairs)) <= most or max(map(len, levels)) > MAX_LEVELS:
+    max_pairs = MAX_INTERACTIONS if len(positions) > 1 else math.inf
+    if not 0 < math.prod(map(len, pairs)) <= max_pairs or max(map(len, levels)) > MAX_LEVELS:
         return
-    first_and_second = [(tuple(one for one, _ in pair), tuple(other for _, other in pair)) for pair in product(*pairs)]
-    found = zip(first_and_second, *_differences_by_seed(table, positions, first_and_second), strict=True)
+    level_pairs = [(tuple(first for first, _ in pair), tuple(second for _, second in pair)) for pair in product(*pairs)]
+    rows = zip(level_pairs, *_differences_by_seed(table, positions, level_pairs), strict=True)
     names = [short_name(path, factors) for path in factors]
-    others = tuple(name for k, name in enumerate(names) if k not in positions)
-    for (first, second), differences, settings, identical in found:
+    other_factors = tuple(name for k, name in enumerate(names) if k not in positions)
+    for (first, second), differences, settings, identical in rows:
         if differences:
             yield Contrast(
                 factor=" x ".join(names[k] for k in positions),
                 first=", ".join(map(format_value, first)),
                 second=", ".join(map(format_value, second)),
                 setting="",
-                averaged_over=others,
+                averaged_over=other_factors,
                 settings=settings,
                 differences=differences,
                 least_sd=rounding_sd(table.images, 2 ** len(positions)) / math.sqrt(settings),
@@ -224,15 +224,15 @@ def _differences_by_seed(
             for pair in pairs
         ]
     )
-    signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(positions))]
-    test = np.vstack([table.test, np.full(len(table.seeds), np.nan)])[rows]
-    numbers = np.vstack([table.measurements, np.full(len(table.seeds), -1)])[rows]
-    differences = np.tensordot(test, signs, (1, 0))  # (pairs, settings, seeds), NaN if a run is missing
+    corner_signs = [(-1) ** sum(from_second) for from_second in product((0, 1), repeat=len(positions))]
+    accuracies = np.vstack([table.test, np.full(len(table.seeds), np.nan)])[rows]
+    measurements = np.vstack([table.measurements, np.full(len(table.seeds), -1)])[rows]
+    differences = np.tensordot(accuracies, corner_signs, (1, 0))  # (pairs, settings, seeds), NaN if a run is missing
     compared = ~np.isnan(differences)
-    identical = ((numbers == numbers[:, :1]).all(axis=1) | ~compared).all(axis=(1, 2))
-    per_seed = compared.sum(axis=1)
-    means = np.where(compared, differences, 0.0).sum(axis=1) / np.maximum(per_seed, 1)
-    by_pair = [tuple(row[found].tolist()) for row, found in zip(means, per_seed > 0, strict=True)]
+    identical = ((measurements == measurements[:, :1]).all(axis=1) | ~compared).all(axis=(1, 2))
+    setting_counts = compared.sum(axis=1)
+    means = np.where(compared, differences, 0.0).sum(axis=1) / np.maximum(setting_counts, 1)
+    by_pair = [tuple(row[has_value].tolist()) for row, has_value in zip(means, setting_counts > 0, strict=True)]
     return by_pair, compared.any(axis=2).sum(axis=1).tolist(), identical.tolist()
 
 
@@ -241,8 +241,8 @@ def with_intervals(contrasts: Sequence[Contrast], alpha: float) -> list[Contrast
 
     Contrasts with one seed get no interval and do not count.
     """
-    level = alpha / max(sum(contrast.n > 1 for contrast in contrasts), 1)
-    return [_with_interval(contrast, level) if contrast.n > 1 else contrast for contrast in contrasts]
+    alpha_each = alpha / max(sum(contrast.n > 1 for contrast in contrasts), 1)
+    return [_with_interval(contrast, alpha_each) if contrast.n > 1 else contrast for contrast in contrasts]
 
 
 def _with_interval(contrast: Contrast, alpha: float) -> Contrast:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
-from src.verdict.accuracies import NOT_READ, Levels, level_order
+from src.verdict.accuracies import NOT_READ, Levels, level_sort_key
 from src.verdict.statistics import accuracy_sd, fisher_exact
 from src.wording import counted, joined
 
@@ -23,10 +23,10 @@ class FailureCount:
 
     factor: str
     level: str
-    failed: int
-    runs: int
-    failed_seeds: int  # seeds in which a run failed
-    seeds: int
+    failed_run_count: int
+    run_count: int
+    failed_seed_count: int  # seeds in which a run failed
+    seed_count: int
     settings: frozenset[Levels]  # levels of the other factors
 
     @property
@@ -35,9 +35,9 @@ class FailureCount:
         return self.level if self.factor == "norm" else f"{self.factor}={self.level}"
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The count, such as `none: 4 of 10` or `lr=1: 4 of 10`."""
-        return f"{self.label}: {self.failed:,} of {self.runs:,}"
+        return f"{self.label}: {self.failed_run_count:,} of {self.run_count:,}"
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ class FailureDifference:
     p: float
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The difference as a sentence."""
-        more, less = (f"{count.failed_seeds:,} of {counted(count.seeds, 'seed')}" for count in (self.more, self.less))
-        return f"{self.more.label} fails more often than {self.less.label}: in {more} against {less}"
+        pair = self.more, self.less
+        more_text, less_text = (f"{count.failed_seed_count:,} of {counted(count.seed_count, 'seed')}" for count in pair)
+        return f"{self.more.label} fails more often than {self.less.label}: in {more_text} against {less_text}"
 
 
 def chance_level(share: float, images: int) -> float:
@@ -77,22 +78,22 @@ def failures_by_level(
     """Count the failed runs at each level of each factor; the sequences have an item per run."""
     counts = []
     for position, path in enumerate(factors):
-        by_level: dict[Any, list[int]] = {}
-        for run, of_run in enumerate(levels):
-            by_level.setdefault(of_run[position], []).append(run)
-        by_level.pop(NOT_READ, None)
-        if not 1 < len(by_level) <= MAX_LEVELS:
+        runs_by_level: dict[Any, list[int]] = {}
+        for run, run_levels in enumerate(levels):
+            runs_by_level.setdefault(run_levels[position], []).append(run)
+        runs_by_level.pop(NOT_READ, None)
+        if not 1 < len(runs_by_level) <= MAX_LEVELS:
             continue
-        for level in sorted(by_level, key=level_order):
-            runs = by_level[level]
+        for level in sorted(runs_by_level, key=level_sort_key):
+            level_runs = runs_by_level[level]
             count = FailureCount(
                 short_name(path, factors),
                 format_value(level),
-                failed=sum(failed[run] for run in runs),
-                runs=len(runs),
-                failed_seeds=len({seeds[run] for run in runs if failed[run]}),
-                seeds=len({seeds[run] for run in runs}),
-                settings=frozenset(levels[run][:position] + levels[run][position + 1 :] for run in runs),
+                failed_run_count=sum(failed[run] for run in level_runs),
+                run_count=len(level_runs),
+                failed_seed_count=len({seeds[run] for run in level_runs if failed[run]}),
+                seed_count=len({seeds[run] for run in level_runs}),
+                settings=frozenset(levels[run][:position] + levels[run][position + 1 :] for run in level_runs),
             )
             counts.append(count)
     return counts
@@ -109,22 +110,23 @@ def failure_differences(counts: Sequence[FailureCount], alpha: float) -> list[Fa
         for first, second in combinations(counts, 2)
         if (first.factor, first.settings) == (second.factor, second.settings)
     ]
-    found = []
+    differences = []
     for first, second in pairs:
-        p = fisher_exact((first.failed_seeds, first.seeds), (second.failed_seeds, second.seeds))
+        p = fisher_exact((first.failed_seed_count, first.seed_count), (second.failed_seed_count, second.seed_count))
         if p < alpha / len(pairs):
-            more, less = sorted((first, second), key=lambda count: -count.failed_seeds / count.seeds)
-            found.append(FailureDifference(more, less, p))
-    return found
+            more, less = sorted((first, second), key=lambda count: -count.failed_seed_count / count.seed_count)
+            differences.append(FailureDifference(more, less, p))
+    return differences
 
 
 def failures_sentence(
-    failed: int, runs: int, counts: Sequence[FailureCount], differences: Sequence[FailureDifference]
+    failed_run_count: int, run_count: int, counts: Sequence[FailureCount], differences: Sequence[FailureDifference]
 ) -> str:
     """Say how many of the runs failed, at which levels, and whether the levels differ; empty if no run failed."""
-    if not failed:
+    if not failed_run_count:
         return ""
-    highest_first = sorted(counts, key=lambda count: -count.failed / count.runs)
-    by_level = joined([count.words for count in highest_first if count.failed], MAX_NAMED)
-    text = f"{failed:,} of {counted(runs, 'run')} failed or learned nothing{f' ({by_level})' if by_level else ''}"
-    return "; ".join([f"{text}, and the means leave them out", *(difference.words for difference in differences[:1])])
+    highest_first = sorted(counts, key=lambda count: -count.failed_run_count / count.run_count)
+    levels_text = joined([count.sentence for count in highest_first if count.failed_run_count], MAX_NAMED)
+    levels_text = f" ({levels_text})" if levels_text else ""
+    text = f"{failed_run_count:,} of {counted(run_count, 'run')} failed or learned nothing{levels_text}"
+    return "; ".join([f"{text}, and the means leave them out", *(found.sentence for found in differences[:1])])

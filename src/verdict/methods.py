@@ -17,7 +17,7 @@ from src.verdict.contrasts import (
 from src.verdict.statistics import ALPHA
 
 # How the error probability of a look is divided among the kinds of statements.
-EFFECTS, BEST, INTERACTIONS, FAILURES, FINDINGS = 0.53, 0.35, 0.04, 0.04, 0.04
+CONTRASTS_SHARE, BEST_SHARE, INTERACTIONS_SHARE, FAILURES_SHARE, FINDINGS_SHARE = 0.53, 0.35, 0.04, 0.04, 0.04
 MAX_PAIRED_LEVELS = 5  # with one factor of up to this many levels, the contrasts also show which level may be the best
 EQUAL_WITHIN = 0.001  # default of `compare.equal`, as a difference of accuracies from 0 to 1
 
@@ -47,66 +47,67 @@ def compare_methods(
     level = promise.level / max(len(tables), 1)
     results = [_compare_on_dataset(table, factors, level, promise.equal_within) for table in tables]
     names = [table.dataset if len(tables) > 1 else "" for table in tables]
-    named = list(zip(names, results, strict=True))
+    named_results = list(zip(names, results, strict=True))
     return (
-        tuple(replace(item, dataset=name) for name, (contrasts, _, _) in named for item in contrasts),
-        tuple(replace(item, dataset=name) for name, (_, significant, _) in named for item in significant),
-        tuple(best for _, (_, _, found) in named for best in found),
+        tuple(replace(contrast, dataset=name) for name, (contrasts, _, _) in named_results for contrast in contrasts),
+        tuple(replace(contrast, dataset=name) for name, (_, found, _) in named_results for contrast in found),
+        tuple(best for _, (_, _, best_cells) in named_results for best in best_cells),
     )
 
 
 def _compare_on_dataset(
     table: Accuracies, factors: Sequence[str], level: float, equal_within: float
 ) -> tuple[list[Contrast], list[Contrast], list[Best]]:
-    table, factors = table.only_varying(factors)
+    table, factors = table.without_constant_factors(factors)
     contrasts = factor_contrasts(table, factors, equal_within)
     if not forms_grid(table, factors, contrasts) and len(table.cells) <= MAX_PAIRED_LEVELS:
         # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
         table, factors = replace(table, levels=tuple((cell,) for cell in table.cells)), [CELL]
         contrasts = factor_contrasts(table, factors, equal_within)
-    effects_share, best_share, interactions_share = _shares(table, factors, bool(contrasts))
-    tested = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
-    significant = [item for item in tested if item.outcome == "better"]
-    contrasts = with_intervals(contrasts, effects_share * level)
-    contrasts = _split_by_interactions(contrasts, significant, table, factors)
+    contrasts_share, best_share, interactions_share = _divide_level(table, factors, bool(contrasts))
+    tested_interactions = with_intervals(interactions(table, factors, equal_within), interactions_share * level)
+    significant_interactions = [interaction for interaction in tested_interactions if interaction.outcome == "better"]
+    contrasts = with_intervals(contrasts, contrasts_share * level)
+    contrasts = _split_by_interactions(contrasts, significant_interactions, table, factors)
     if len(table.cells) < 2:
-        return contrasts, significant, []
-    paired = len(factors) == 1 and len(table.cells) <= MAX_PAIRED_LEVELS
-    return contrasts, significant, [find_best(table, best_share * level, equal_within, paired)]
+        return contrasts, significant_interactions, []
+    pairs_compared = len(factors) == 1 and len(table.cells) <= MAX_PAIRED_LEVELS
+    return contrasts, significant_interactions, [find_best(table, best_share * level, equal_within, pairs_compared)]
 
 
-def _shares(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
+def _divide_level(table: Accuracies, factors: Sequence[str], has_contrasts: bool) -> tuple[float, float, float]:
     """The shares of the error probability for contrasts, for the best cell, and for interactions."""
-    everything = 1 - FAILURES - FINDINGS
+    whole_share = 1 - FAILURES_SHARE - FINDINGS_SHARE
     if not has_contrasts:
-        return 0.0, everything, 0.0
+        return 0.0, whole_share, 0.0
     if len(factors) > 1:
-        return EFFECTS, BEST, INTERACTIONS
-    levels = len(table.cells)
-    if levels <= MAX_PAIRED_LEVELS:  # then a test against the best cell equals the test of a contrast
-        return everything, everything / levels, 0.0
-    return EFFECTS + INTERACTIONS, BEST, 0.0
+        return CONTRASTS_SHARE, BEST_SHARE, INTERACTIONS_SHARE
+    level_count = len(table.cells)
+    if level_count <= MAX_PAIRED_LEVELS:  # then a test against the best cell equals the test of a contrast
+        return whole_share, whole_share / level_count, 0.0
+    return CONTRASTS_SHARE + INTERACTIONS_SHARE, BEST_SHARE, 0.0
 
 
 def _split_by_interactions(
-    contrasts: Sequence[Contrast], significant: Sequence[Contrast], table: Accuracies, factors: Sequence[str]
+    contrasts: list[Contrast], significant_interactions: list[Contrast], table: Accuracies, factors: Sequence[str]
 ) -> list[Contrast]:
     """Replace a contrast by one per setting of the factors with which it interacts; an average would mislead."""
-    split: list[Contrast] = []
+    result: list[Contrast] = []
     for contrast in contrasts:
-        others = list(dict.fromkeys(other for item in significant if (other := _other_factor(item, contrast))))
-        if others:
-            split += with_intervals(contrasts_by_setting(table, factors, contrast, others), contrast.alpha)
+        changing_factors = (_other_factor(interaction, contrast) for interaction in significant_interactions)
+        other_factors = [factor for factor in dict.fromkeys(changing_factors) if factor]
+        if other_factors:
+            result += with_intervals(contrasts_by_setting(table, factors, contrast, other_factors), contrast.alpha)
         else:
-            split.append(contrast)
-    return split
+            result.append(contrast)
+    return result
 
 
 def _other_factor(interaction: Contrast, contrast: Contrast) -> str | None:
     """The factor that an interaction shows to change a contrast; None if the interaction has other levels."""
     names = interaction.factor.split(" x ")
     levels = zip(interaction.first.split(", "), interaction.second.split(", "), strict=True)
-    for name, other, pair in zip(names, reversed(names), levels, strict=True):
-        if name == contrast.factor and set(pair) == {contrast.first, contrast.second}:
-            return other
+    for name, other_name, level_pair in zip(names, reversed(names), levels, strict=True):
+        if name == contrast.factor and set(level_pair) == {contrast.first, contrast.second}:
+            return other_name
     return None

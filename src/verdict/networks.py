@@ -29,7 +29,7 @@ class NetworkPair:
         return self.p_holm < ALPHA
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The result as a sentence."""
         size = f"{points_text(self.difference)} points"
         if self.significant:
@@ -42,45 +42,45 @@ def compare_networks(tables: Sequence[Accuracies], correct_by_run: Mapping[str, 
 
     `correct_by_run` maps run names to arrays (N,) that mark the test images that the run classifies correctly.
     """
-    pairs = [pair for table in tables for pair in _pairs(table, correct_by_run)]
+    pairs = [pair for table in tables for pair in _pairs_with_same_seed(table, correct_by_run)]
     corrected = holm(np.array([pair.p for pair in pairs])).tolist() if pairs else []
     return [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 
 
-def _pairs(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> Iterator[NetworkPair]:
+def _pairs_with_same_seed(table: Accuracies, correct_by_run: Mapping[str, Bools]) -> Iterator[NetworkPair]:
     for column in range(table.runs.shape[1]):
-        cells = [row for row, run in enumerate(table.runs[:, column]) if run in correct_by_run]
-        if len(cells) < 2:
+        rows = [row for row, run in enumerate(table.runs[:, column]) if run in correct_by_run]
+        if len(rows) < 2:
             continue
-        correct = np.stack([correct_by_run[table.runs[row, column]] for row in cells]).astype(np.float32)
-        both = (correct @ correct.T).astype(np.int64)  # sums are exact below 2**24
-        alone = both.diagonal()[:, None] - both  # images that only the row's network classifies correctly
-        first, second = np.triu_indices(len(cells), 1)
-        p = mcnemar(alone[first, second], alone[second, first])
-        for i, j, value in zip(first.tolist(), second.tolist(), p.tolist(), strict=True):
-            lead = int(alone[i, j] - alone[j, i])
-            better, worse = (i, j) if lead >= 0 else (j, i)
-            names = table.cells[cells[better]], table.cells[cells[worse]]
-            disputed = int(alone[i, j] + alone[j, i])
-            yield NetworkPair(*names, abs(lead) / table.images, disputed, table.images, value, value)
+        correct = np.stack([correct_by_run[table.runs[row, column]] for row in rows]).astype(np.float32)
+        both_right = (correct @ correct.T).astype(np.int64)  # sums are exact below 2**24
+        only_row_right = both_right.diagonal()[:, None] - both_right  # images that only the row's network gets right
+        first_rows, second_rows = np.triu_indices(len(rows), 1)
+        p_values = mcnemar(only_row_right[first_rows, second_rows], only_row_right[second_rows, first_rows])
+        for first, second, p in zip(first_rows.tolist(), second_rows.tolist(), p_values.tolist(), strict=True):
+            margin = int(only_row_right[first, second] - only_row_right[second, first])
+            better, worse = (first, second) if margin >= 0 else (second, first)
+            names = table.cells[rows[better]], table.cells[rows[worse]]
+            disputed_count = int(only_row_right[first, second] + only_row_right[second, first])
+            yield NetworkPair(*names, abs(margin) / table.images, disputed_count, table.images, p, p)
 
 
 def networks_sentence(pairs: list[NetworkPair]) -> str:
     """Say which networks differ, and how large a significant difference would be."""
     largest = max(pairs, key=lambda pair: (pair.difference, -pair.p))
     significant = [pair for pair in pairs if pair.significant]
-    gap = f"{points_text(largest.difference)} points ({largest.better} over {largest.worse})"
+    gap_text = f"{points_text(largest.difference)} points ({largest.better} over {largest.worse})"
     if not significant:
         needed = significant_difference(largest.disputed, ALPHA / len(pairs)) / largest.images
-        who = "The two do" if len(pairs) == 1 else "No two"
+        subject = "The two do" if len(pairs) == 1 else "No two"
         verb = "not differ" if len(pairs) == 1 else "differ"
-        limit = f"; about {points_text(needed)} would be significant" if largest.difference < needed <= 1 else ""
+        limit_text = f"; about {points_text(needed)} would be significant" if largest.difference < needed <= 1 else ""
         if not largest.difference:
             return "All networks have the same accuracy"
-        size = "the gap is" if len(pairs) == 1 else "the largest gap is"
-        return f"{who} {verb} significantly: {size} {gap}{limit}"
-    share = "They differ" if len(pairs) == 1 else f"{len(significant):,} of {counted(len(pairs), 'pair')} differ"
-    return f"{share} significantly; the largest gap is {gap}"
+        size_text = "the gap is" if len(pairs) == 1 else "the largest gap is"
+        return f"{subject} {verb} significantly: {size_text} {gap_text}{limit_text}"
+    subject = "They differ" if len(pairs) == 1 else f"{len(significant):,} of {counted(len(pairs), 'pair')} differ"
+    return f"{subject} significantly; the largest gap is {gap_text}"
 
 
 def significant_difference(disputed: int, alpha: float) -> int:
@@ -92,7 +92,7 @@ def significant_difference(disputed: int, alpha: float) -> int:
     while True:
         total = max(disputed, lead)
         total += (total - lead) % 2
-        fewer = (total - lead) // 2
-        if mcnemar(np.array([fewer]), np.array([total - fewer]))[0] < alpha:
+        smaller = (total - lead) // 2
+        if mcnemar(np.array([smaller]), np.array([total - smaller]))[0] < alpha:
             return lead
         lead += 1

@@ -27,10 +27,10 @@ class Summary:
     half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
 
 
-def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
+def summarise(values: Sequence[float], min_sd: float = 0.0) -> Summary:
     """The mean, the standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
 
-    The interval uses `least_sd` (see `rounding_sd`) if the standard deviation is smaller.  Raises ValueError if empty.
+    The interval uses `min_sd` (see `rounding_sd`) if the standard deviation is smaller.  Raises ValueError if empty.
     """
     if not values:
         raise ValueError("no values to summarise")
@@ -39,7 +39,7 @@ def summarise(values: Sequence[float], least_sd: float = 0.0) -> Summary:
         return Summary(1, mean, None, None)
     sd = float(np.std(values, ddof=1))
     quantile = float(special.stdtrit(len(values) - 1, (1 + LEVEL) / 2))
-    return Summary(len(values), mean, sd, quantile * max(sd, least_sd) / len(values) ** 0.5)
+    return Summary(len(values), mean, sd, quantile * max(sd, min_sd) / len(values) ** 0.5)
 
 
 def accuracy_sd(accuracy: float, images: int) -> float:
@@ -52,9 +52,9 @@ def t_interval(mean: float, sd: float, n: int, alpha: float) -> tuple[float, flo
 
     Student 1908; `sd` has n - 1 in the denominator and is above 0, n is at least 2.  The p value is two-sided.
     """
-    error = sd / n**0.5
-    half_width = -float(special.stdtrit(n - 1, alpha / 2)) * error
-    return mean - half_width, mean + half_width, float(2 * special.stdtr(n - 1, -abs(mean) / error))
+    standard_error = sd / n**0.5
+    half_width = -float(special.stdtrit(n - 1, alpha / 2)) * standard_error
+    return mean - half_width, mean + half_width, float(2 * special.stdtr(n - 1, -abs(mean) / standard_error))
 
 
 def rounding_sd(images: int, accuracies: int = 2) -> float:
@@ -66,28 +66,28 @@ def rounding_sd(images: int, accuracies: int = 2) -> float:
     return float(np.sqrt(accuracies / 12) / images)
 
 
-def mcnemar(first_alone: Counts, second_alone: Counts) -> Floats:
+def mcnemar(only_first_right: Counts, only_second_right: Counts) -> Floats:
     """McNemar's exact test (1947): the two-sided p value of "both networks are equally likely to be right alone".
 
-    `first_alone` and `second_alone` count the images that only the first or only the second network classifies
-    correctly.  Both arrays have the same shape.
+    `only_first_right` and `only_second_right` count the images that only the first or only the second network gets
+    right.  Both arrays have the same shape.
     """
-    fewer, total = np.minimum(first_alone, second_alone), first_alone + second_alone
-    p: Floats = np.minimum(1.0, 2 * special.bdtr(fewer.astype(np.float64), total, 0.5))
+    smaller, total = np.minimum(only_first_right, only_second_right), only_first_right + only_second_right
+    p: Floats = np.minimum(1.0, 2 * special.bdtr(smaller.astype(np.float64), total, 0.5))
     return p
 
 
-def fisher_exact(first: tuple[int, int], second: tuple[int, int]) -> float:
+def fisher_exact(first_group: tuple[int, int], second_group: tuple[int, int]) -> float:
     """Fisher's exact test (1935): the two-sided p value of "both groups have the same share".
 
     A group is the number of its members that have the property, and the number of all its members.
     """
-    (have, members), (others_have, others) = first, second
-    total = have + others_have
-    possible = np.arange(max(0, total - others), min(total, members) + 1)  # what `have` can be
-    log_p = -sum(special.betaln(k + 1, n - k + 1) for k, n in ((possible, members), (total - possible, others)))
+    (first_count, first_size), (second_count, second_size) = first_group, second_group
+    total = first_count + second_count
+    possible = np.arange(max(0, total - second_size), min(total, first_size) + 1)  # what `first_count` can be
+    log_p = -sum(special.betaln(k + 1, n - k + 1) for k, n in ((possible, first_size), (total - possible, second_size)))
     p = np.exp(log_p - special.logsumexp(log_p))
-    return min(1.0, float(p[p <= p[possible == have] * (1 + 1e-7)].sum()))
+    return min(1.0, float(p[p <= p[possible == first_count] * (1 + 1e-7)].sum()))
 
 
 def holm(p: Floats) -> Floats:
@@ -108,9 +108,9 @@ def decidable(sd: float, n: int, alpha: float) -> float:
     return float(quantiles) * sd / math.sqrt(n)
 
 
-def seeds_to_decide(sd: float, n: int, alpha: float, difference: float, most: int) -> int | None:
-    """The smallest number of seeds above `n` that decides a difference; None if more than `most` are needed."""
-    return next((seeds for seeds in range(n + 1, most + 1) if decidable(sd, seeds, alpha) <= difference), None)
+def seeds_to_decide(sd: float, n: int, alpha: float, difference: float, max_seeds: int) -> int | None:
+    """The smallest number of seeds above `n` that decides a difference; None if more than `max_seeds` are needed."""
+    return next((seeds for seeds in range(n + 1, max_seeds + 1) if decidable(sd, seeds, alpha) <= difference), None)
 
 
 def sd_range(sd: float, n: int) -> tuple[float, float]:

@@ -1,12 +1,12 @@
 """Shows each value of a key with the best values of all other keys, chosen by validation accuracy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from src.bad_input import BadInput
 from src.results.results import Results
 from src.runs.naming import format_value, short_name
-from src.verdict.accuracies import NOT_READ, Accuracies, level_order
+from src.verdict.accuracies import NOT_READ, Accuracies, level_sort_key
 from src.verdict.best import Best, TunedLevel, find_best, tuned_levels
 from src.verdict.points import points_text
 from src.verdict.statistics import ALPHA
@@ -35,7 +35,7 @@ class Tuned:
         ]
 
 
-def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
+def tune_values(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     """Return each value of a key with the cell that validation chooses for it.
 
     `key` is a dotted key, or its last part: `norm`, `l1`.  Raises BadInput for a key that does not vary.
@@ -43,13 +43,13 @@ def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     path = _dotted_key(results, key)
     position, name = results.varies.index(path), short_name(path, results.varies)
     levels, sentences = list[TunedLevel](), list[str]()
-    for table, best in _compared(verdicts):
-        on = f" on {table.dataset}" if len(verdicts.tables) > 1 else ""
-        rows, others = _levels(table, best, position)
-        levels += [replace(row, level=row.level + on) for row in rows]
-        values = [f"{name}={row.level}" for row in rows if row.may_be_best] + [f"no {name}"] * others
+    for table, best in _tables_with_best(verdicts):
+        dataset_text = f" on {table.dataset}" if len(verdicts.tables) > 1 else ""
+        rows, unread_may_be_best = _tuned_levels(table, best, position)
+        levels += [replace(row, level=row.level + dataset_text) for row in rows]
+        values = [f"{name}={row.level}" for row in rows if row.may_be_best] + [f"no {name}"] * unread_may_be_best
         verb = "has" if len(values) == 1 else "may have"
-        sentences += [f"The best cell{on} {verb} {joined(values, MAX_NAMED, 'or')}."] if verdicts.best else []
+        sentences += [f"The best cell{dataset_text} {verb} {joined(values, MAX_NAMED, 'or')}."] if verdicts.best else []
     if not verdicts.tables:
         sentences.append("This sweep compares no methods.")
     elif not verdicts.best:
@@ -57,7 +57,7 @@ def tuned(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     return Tuned(path, tuple(levels), tuple(sentences))
 
 
-def _compared(verdicts: Verdicts) -> Iterator[tuple[Accuracies, Best]]:
+def _tables_with_best(verdicts: Verdicts) -> Iterator[tuple[Accuracies, Best]]:
     """The accuracies on each dataset, with the cells that may be the best; with one seed, every cell may be."""
     by_dataset = {best.dataset: best for best in verdicts.best}
     for table in verdicts.tables:
@@ -67,23 +67,23 @@ def _compared(verdicts: Verdicts) -> Iterator[tuple[Accuracies, Best]]:
             yield table, find_best(table, ALPHA, verdicts.promise.equal_within)
 
 
-def _levels(table: Accuracies, best: Best, position: int) -> tuple[list[TunedLevel], bool]:
+def _tuned_levels(table: Accuracies, best: Best, position: int) -> tuple[list[TunedLevel], bool]:
     """The values of the key at `position`, ascending, and whether a cell that does not read the key may be the best."""
-    cells: dict[object, list[str]] = {}
+    cells_by_value: dict[object, list[str]] = {}
     for cell, levels in zip(table.cells, table.levels, strict=True):
         if cell in best.behind:
-            cells.setdefault(levels[position], []).append(cell)
-    others = cells.pop(NOT_READ, [])
-    by_level: dict[str, Sequence[str]] = {format_value(value): cells[value] for value in sorted(cells, key=level_order)}
-    return tuned_levels(best, by_level, table), any(cell in best.candidates for cell in others)
+            cells_by_value.setdefault(levels[position], []).append(cell)
+    cells_without_key = cells_by_value.pop(NOT_READ, [])
+    level_cells = {format_value(value): cells_by_value[value] for value in sorted(cells_by_value, key=level_sort_key)}
+    return tuned_levels(best, level_cells, table), any(cell in best.candidates for cell in cells_without_key)
 
 
 def _dotted_key(results: Results, key: str) -> str:
     varies = results.varies
-    paths = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
-    if len(paths) == 1:
-        return paths[0]
+    matches = [path for path in varies if key in (path, path.removesuffix(".name"), path.rpartition(".")[2])]
+    if len(matches) == 1:
+        return matches[0]
     names = [short_name(path, varies) for path in varies]
-    problem = f"--tuned {key} is {' or '.join(paths)}" if paths else f"--tuned {key}: this key does not vary"
+    problem = f"--tuned {key} is {' or '.join(matches)}" if matches else f"--tuned {key}: this key does not vary"
     allowed = ", ".join(names) or "a key that the sweep varies"
-    raise BadInput(problem, allowed, f"--tuned {(paths or names or ['norm'])[0]}")
+    raise BadInput(problem, allowed, f"--tuned {(matches or names or ['norm'])[0]}")

@@ -12,17 +12,11 @@ from src.results.results import Results
 from src.results.variance import variance_by_source
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
-from src.verdict.advice import Advice, advise, cost_text, first_seeds
+from src.verdict.advice import Advice, advise, advise_one_seed, cost_text
 from src.verdict.best import Best, find_best
 from src.verdict.contrasts import Contrast
-from src.verdict.failures import (
-    FailureCount,
-    FailureDifference,
-    chance_level,
-    count_failures,
-    failure_differences,
-)
-from src.verdict.methods import FAILURES, Promise, compare_methods
+from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
+from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.networks import NetworkPair, compare_networks
 from src.verdict.statistics import ALPHA, Bools
 from src.wording import counted, joined
@@ -33,24 +27,24 @@ class Verdicts:
     """All conclusions of a comparison.  Numbers go from 0 to 1; sentences use percentage points."""
 
     promise: Promise
-    seeds: tuple[int, int]  # smallest and largest number of seeds of the compared cells
-    trained: frozenset[str] = frozenset()  # names of the runs that learned something
+    seed_range: tuple[int, int]  # smallest and largest number of seeds of the compared cells
+    learned_runs: frozenset[str] = frozenset()  # names of the runs that learned something
     tables: tuple[Accuracies, ...] = ()  # the accuracies of these runs, one object per dataset
     contrasts: tuple[Contrast, ...] = ()  # between the levels of each factor, with simultaneous intervals
     interactions: tuple[Contrast, ...] = ()  # only significant ones
     best: tuple[Best, ...] = ()  # one per dataset
     networks: tuple[NetworkPair, ...] = ()  # every pair of trained networks; only if all cells have one seed
-    networks_best: tuple[str, ...] = ()  # the sentences about the choice by validation, if all cells have one seed
+    network_choices: tuple[str, ...] = ()  # the sentences about the choice by validation, if all cells have one seed
     failures: tuple[FailureCount, ...] = ()
     failure_differences: tuple[FailureDifference, ...] = ()
-    failed: int = 0  # runs that failed or did not learn
+    failed_run_count: int = 0  # runs that failed or did not learn
     no_method_learned: tuple[str, ...] = ()  # sentences about datasets on which no run learned anything
     left_out: tuple[str, ...] = ()  # sentences about the cells that are not compared
     advice: Advice | None = None
     cost: str = ""
-    runs: int = 0  # runs of the compared methods, with failed ones
+    run_count: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
-    spread: tuple[Mapping[Any, Any], ...] | None = None  # of `variance_by_source`; such a sweep compares no methods
+    variance_rows: tuple[Mapping[Any, Any], ...] | None = None  # such a sweep measures variance, compares no methods
 
     @property
     def open_contrasts(self) -> tuple[Contrast, ...]:
@@ -77,17 +71,17 @@ def judge(
     """
     promise = promise or Promise()
     if any(path in SOURCES for path in results.varies):
-        spread = tuple(variance_by_source(results.runs).to_dict("records"))
-        return Verdicts(promise, (0, 0), frozenset(results.runs["run"]), spread=spread)
+        variance_rows = tuple(variance_by_source(results.runs).to_dict("records"))
+        return Verdicts(promise, (0, 0), frozenset(results.runs["run"]), variance_rows=variance_rows)
     factors = list(results.varies)
-    learned, no_method_learned = _learned(results, largest_class or {})
+    learned, no_method_learned = _find_learned_runs(results, largest_class or {})
     runs = results.runs[learned]
-    failed = [*(~learned).tolist(), *([True] * len(results.failed))]
+    has_failed = [*(~learned).tolist(), *([True] * len(results.failed))]
     settings = pd.concat(
         [results.runs.astype(object), pd.DataFrame([dict(job) for job in results.failed], dtype=object)],
         ignore_index=True,
     )
-    counts = count_failures(settings, failed, factors) if any(failed) else []
+    counts = count_failures(settings, has_failed, factors) if any(has_failed) else []
     tables = accuracies_by_dataset(results, factors, runs)
     verdicts = Verdicts(
         promise,
@@ -95,11 +89,11 @@ def judge(
         frozenset(runs["run"]),
         tuple(tables),
         failures=tuple(counts),
-        failure_differences=tuple(failure_differences(counts, FAILURES * promise.level)),
-        failed=sum(failed),
+        failure_differences=tuple(failure_differences(counts, FAILURES_SHARE * promise.level)),
+        failed_run_count=sum(has_failed),
         no_method_learned=tuple(no_method_learned),
         left_out=tuple(_datasets_text(tables)),
-        runs=len(failed),
+        run_count=len(has_failed),
         factors=tuple(factors),
     )
     if not tables:
@@ -109,21 +103,21 @@ def judge(
     return _judge_methods(verdicts, sweeps, tables, results)
 
 
-def _learned(results: Results, largest_class: Mapping[str, float]) -> tuple["pd.Series[bool]", list[str]]:
+def _find_learned_runs(results: Results, largest_class: Mapping[str, float]) -> tuple["pd.Series[bool]", list[str]]:
     """Mark the runs that learned something; on a dataset on which none did, all count and a sentence says so."""
     learned = pd.Series(True, index=results.runs.index)
     sentences = []
     for digest, runs in results.runs.groupby("dataset", sort=False):
         source = results.sources[str(digest)]
-        share = largest_class.get(str(digest)) or 1 / len(source["classes"])
-        above = runs["test/accuracy"] > chance_level(share, int(source["test"]))
-        if above.any():
-            learned[above.index] = above
+        largest_share = largest_class.get(str(digest)) or 1 / len(source["classes"])
+        above_chance = runs["test/accuracy"] > chance_level(largest_share, int(source["test"]))
+        if above_chance.any():
+            learned[above_chance.index] = above_chance
         else:
             best = runs["test/accuracy"].max()
             sentences.append(
                 f"No method learned {runs['dataset_name'].iloc[0]}: the best run has {100 * best:.2f} %, and naming "
-                f"one class for every image reaches {100 * share:.2f} %"
+                f"one class for every image reaches {100 * largest_share:.2f} %"
             )
     return learned, sentences
 
@@ -138,13 +132,15 @@ def _judge_networks(
     pairs = compare_networks(tables, correct_by_run)
     best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in tables]
     several = any(len(table.cells) > 1 for table in tables) and not _is_unfinished(results)
-    advice = first_seeds(sweeps) if several else None
+    advice = advise_one_seed(sweeps) if several else None
     prefixes = [f"{table.dataset}: " if len(tables) > 1 else "" for table in tables]
     return replace(
         verdicts,
-        seeds=(1, 1),
+        seed_range=(1, 1),
         networks=tuple(pairs),
-        networks_best=tuple(prefix + item.choice_words for prefix, item in zip(prefixes, best, strict=True)),
+        network_choices=tuple(
+            prefix + dataset_best.choice_sentence for prefix, dataset_best in zip(prefixes, best, strict=True)
+        ),
         advice=advice,
         cost=cost_text(advice, sweeps, results) if advice else "",
     )
@@ -159,23 +155,23 @@ def _judge_methods(
     verdicts: Verdicts, sweeps: Sequence[Sweep], tables: Sequence[Accuracies], results: Results
 ) -> Verdicts:
     promise, factors = verdicts.promise, verdicts.factors
-    single = [name for table in tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
-    left_out = [f"{joined(single)} {'has' if len(single) == 1 else 'have'} one seed and cannot be compared"]
+    single_cells = [name for table in tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
+    left_out = [f"{joined(single_cells)} {'has' if len(single_cells) == 1 else 'have'} one seed and cannot be compared"]
     tables = [table.select(table.seed_counts > 1) for table in tables]
     tables = [table for table in tables if len(table.cells)]
-    contrasts, significant, best = compare_methods(tables, factors, promise)
-    undecided = [item for item in contrasts if item.outcome == "open" and item.n > 1]
+    contrasts, significant_interactions, best = compare_methods(tables, factors, promise)
+    open_contrasts = [contrast for contrast in contrasts if contrast.outcome == "open" and contrast.n > 1]
     advice = None
-    if undecided and not promise.planned and not _is_unfinished(results):
-        advice = advise(sweeps, undecided, promise.next_level / promise.level, promise.look)
-    counts = np.concatenate([table.seed_counts for table in tables])
+    if open_contrasts and not promise.planned and not _is_unfinished(results):
+        advice = advise(sweeps, open_contrasts, promise.next_level / promise.level, promise.look)
+    seed_counts = np.concatenate([table.seed_counts for table in tables])
     return replace(
         verdicts,
-        seeds=(int(counts.min()), int(counts.max())),
+        seed_range=(int(seed_counts.min()), int(seed_counts.max())),
         contrasts=contrasts,
-        interactions=significant,
+        interactions=significant_interactions,
         best=best,
-        left_out=(*verdicts.left_out, *(left_out if single else [])),
+        left_out=(*verdicts.left_out, *(left_out if single_cells else [])),
         advice=advice,
         cost=cost_text(advice, sweeps, results) if advice else "",
     )
@@ -184,5 +180,5 @@ def _judge_methods(
 def _datasets_text(tables: Sequence[Accuracies]) -> list[str]:
     if len(tables) < 2:
         return []
-    sets = [f"{table.dataset} ({counted(len(table.cells), 'cell')})" for table in tables]
-    return [f"Cells tested on different images are not compared with each other: {joined(sets, 8)}"]
+    dataset_texts = [f"{table.dataset} ({counted(len(table.cells), 'cell')})" for table in tables]
+    return [f"Cells tested on different images are not compared with each other: {joined(dataset_texts, 8)}"]

@@ -20,23 +20,23 @@ MAX_QUESTIONS = 4  # equal or open questions that a line names
 
 def answer_lines(verdicts: Verdicts) -> list[str]:
     """At most four sentences: what is better, what is equal or open, which method may be the best, what failed."""
-    if verdicts.spread is not None:
-        lines = _spread_lines(verdicts.spread)
-    elif verdicts.networks or verdicts.networks_best:
+    if verdicts.variance_rows is not None:
+        lines = _variance_lines(verdicts.variance_rows)
+    elif verdicts.networks or verdicts.network_choices:
         lines = _network_lines(verdicts)
     elif verdicts.best:
         lines = _method_lines(verdicts)
     else:
         lines = ["There is nothing to compare", *verdicts.left_out]
-    failures = failures_sentence(verdicts.failed, verdicts.runs, verdicts.failures, verdicts.failure_differences)
-    lines = [*verdicts.no_method_learned, *lines, failures]
-    return [f"{line}." for line in lines if line]
+    run_counts = verdicts.failed_run_count, verdicts.run_count
+    failures = failures_sentence(*run_counts, verdicts.failures, verdicts.failure_differences)
+    return [f"{line}." for line in [*verdicts.no_method_learned, *lines, failures] if line]
 
 
-def _spread_lines(spread: Sequence[Mapping[str, Any]]) -> list[str]:
+def _variance_lines(variance_rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say how much each source of randomness moves the test accuracy of the first method."""
     lines = ["This sweep measures where the variance comes from and compares no methods"]
-    rows = [row for row in spread if row["method"] == spread[0]["method"]]
+    rows = [row for row in variance_rows if row["method"] == variance_rows[0]["method"]]
     if rows:
         texts = [f"{SOURCE_NAMES[row['source']]} {row['sd']:.2f}" for row in rows]
         lines.append(f"Standard deviation of the test accuracy of {rows[0]['method']}, in points: {'; '.join(texts)}")
@@ -46,49 +46,49 @@ def _spread_lines(spread: Sequence[Mapping[str, Any]]) -> list[str]:
 def _network_lines(verdicts: Verdicts) -> list[str]:
     cells = {cell for pair in verdicts.networks for cell in (pair.better, pair.worse)}
     if not cells:
-        return [*verdicts.networks_best]
+        return [*verdicts.network_choices]
     basis = f"One seed: this compares {len(cells):,} trained networks, not {len(cells):,} methods"
-    return [basis, networks_sentence(list(verdicts.networks)), *verdicts.networks_best]
+    return [basis, networks_sentence(list(verdicts.networks)), *verdicts.network_choices]
 
 
 def _method_lines(verdicts: Verdicts) -> list[str]:
-    low, high = verdicts.seeds
+    low, high = verdicts.seed_range
     seeds = counted(high, "seed") if low == high else f"{low} to {high} seeds"
-    decided = sorted((item for item in verdicts.contrasts if item.outcome == "better"), key=lambda item: item.p or 0.0)
-    equal = [item for item in verdicts.contrasts if item.outcome == "equal"]
-    lines = [f"{seeds}: {_decided_text(verdicts, decided)}"]
+    decided_contrasts = [contrast for contrast in verdicts.contrasts if contrast.outcome == "better"]
+    decided_contrasts.sort(key=lambda contrast: contrast.p or 0.0)
+    equal_contrasts = [contrast for contrast in verdicts.contrasts if contrast.outcome == "equal"]
+    lines = [f"{seeds}: {_decided_text(verdicts, decided_contrasts)}"]
     margin = points_text(verdicts.promise.equal_within)
-    parts = [f"Equal within {margin} points: {_questions_text(equal)}"] if equal else []
-    parts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
-    lines.append(".  ".join(parts))
+    texts = [f"Equal within {margin} points: {_questions_text(equal_contrasts)}"] if equal_contrasts else []
+    texts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
+    lines.append(".  ".join(texts))
     for best in verdicts.best:
         prefix = f"{best.dataset}: " if len(verdicts.best) > 1 else ""
-        choice = best.choice_words
-        lines.append(f"{prefix}{best.words}.  {choice}")
+        lines.append(f"{prefix}{best.sentence}.  {best.choice_sentence}")
     return lines
 
 
-def _decided_text(verdicts: Verdicts, decided: Sequence[Contrast]) -> str:
-    if decided:
-        named, more = decided[:MAX_DECIDED], len(decided) - MAX_DECIDED
-        scopes = {item.scope for item in named}
-        common_scope = named[0].scope if len(scopes) == 1 else ""  # the line names it once
-        texts = [f"{item.result}{'' if common_scope else item.scope}" for item in named]
-        rest = f"; {counted(more, 'more difference')} in the report" if more > 0 else ""
+def _decided_text(verdicts: Verdicts, decided_contrasts: Sequence[Contrast]) -> str:
+    if decided_contrasts:
+        shown, hidden_count = decided_contrasts[:MAX_DECIDED], len(decided_contrasts) - MAX_DECIDED
+        scopes = {contrast.scope_text for contrast in shown}
+        common_scope = shown[0].scope_text if len(scopes) == 1 else ""  # the line names it once
+        texts = [f"{contrast.result_text}{'' if common_scope else contrast.scope_text}" for contrast in shown]
+        rest = f"; {counted(hidden_count, 'more difference')} in the report" if hidden_count > 0 else ""
         return f"{'; '.join(texts)}{common_scope}{rest}"
     if not verdicts.contrasts:
         return "no two cells share two seeds" if not _share_seeds(verdicts) else "no single setting is compared"
-    names = joined(list(dict.fromkeys(item.factor for item in verdicts.contrasts)))
+    names = joined(list(dict.fromkeys(contrast.factor for contrast in verdicts.contrasts)))
     if verdicts.open_contrasts:
         compared = "cells" if names == CELL else f"levels of {names}"
         return f"no difference between {compared} is significant"
     # Levels, not methods: two methods that differ in several factors may differ by more.
-    pair = "two cells" if names == CELL else f"two levels of {names}"
-    return f"no {pair} differ by more than {points_text(verdicts.promise.equal_within)} points"
+    levels_text = "two cells" if names == CELL else f"two levels of {names}"
+    return f"no {levels_text} differ by more than {points_text(verdicts.promise.equal_within)} points"
 
 
 def _questions_text(contrasts: Sequence[Contrast]) -> str:
-    return ", ".join(shorten([item.question for item in contrasts], MAX_QUESTIONS))
+    return ", ".join(shorten([contrast.question for contrast in contrasts], MAX_QUESTIONS))
 
 
 def next_lines(verdicts: Verdicts) -> list[str]:
@@ -99,8 +99,8 @@ def next_lines(verdicts: Verdicts) -> list[str]:
         return ["This was the last planned look, so the open questions stay open."] if last else []
     if advice.command is None:  # a search, or all these seeds have been requested
         return [f"{advice.reason}."] if advice.hopeless else []
-    first, *others = advice.command.splitlines()  # a line per sweep
-    return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first}", *(f"  {line}" for line in others)]
+    first_command, *others = advice.command.splitlines()  # a line per sweep
+    return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first_command}", *(f"  {line}" for line in others)]
 
 
 def _share_seeds(verdicts: Verdicts) -> bool:

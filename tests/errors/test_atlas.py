@@ -77,13 +77,13 @@ def test_a_tie_between_seeds_is_neither_wrong_nor_right(world):
     ]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
     assert listed(group.wrong_in_one_cell) == {"bn": [5], "gn": [8]}
-    cell = group.answers["bn"]
+    cell = group.cells["bn"]
     assert (cell.wrong[6], cell.correct[6]) == (False, False)
     assert (cell.wrong[5], cell.correct[5]) == (True, False)
 
 
 def test_a_cell_predicts_its_majority_class_with_the_mean_confidence(trio):
-    cell, label = trio.answers["gn"], trio.labels
+    cell, label = trio.cells["gn"], trio.labels
     assert cell.predicted[20] == (label[20] + 1) % 4
     assert cell.votes[[20, 21, 22, 50]].tolist() == [3, 2, 2, 3]
     # Two seeds say the wrong class with 0.7, the third gives it a third of the 0.1 that is left.
@@ -97,7 +97,7 @@ def test_the_mean_probability_breaks_ties(world):
         world.finish(world.configuration("bn", 1), {}),  # right with 0.9
     ]
     (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    cell, label = group.answers["bn"], group.labels
+    cell, label = group.cells["bn"], group.labels
     assert [int(cell.predicted[5]), int(cell.predicted[6])] == [(label[5] + 1) % 4, label[6]]
 
 
@@ -113,7 +113,7 @@ def test_confusion_differences_are_counted_a_run(trio):
     first = trio.confusion_differences[0]
     by_hand = {
         name: np.mean([((run.label == first.label) & (run.predicted == first.predicted)).sum() for run in of.values()])
-        for name, of in ((name, cell.runs) for name, cell in trio.answers.items())
+        for name, of in ((name, cell.runs) for name, cell in trio.cells.items())
     }
     assert first.times_more == pytest.approx(max(by_hand.values())) == pytest.approx(by_hand[first.more])
     assert first.times_less == pytest.approx(min(by_hand.values())) == pytest.approx(by_hand[first.less])
@@ -182,7 +182,7 @@ def test_predictions_that_cannot_be_read_are_named(world, six, content):
     (group,) = read_atlases(load_results([six], world.multirun))
     assert len(group.runs) == 5
     assert str(path) in error_sentences(group)[0]
-    assert len(group.answers["bn"].runs) == 2
+    assert len(group.cells["bn"].runs) == 2
 
 
 def short(found):
@@ -219,7 +219,7 @@ def test_a_cell_without_readable_runs_is_left_out_and_the_rest_compared(world, t
     for position in range(3):
         predictions_of(world, three, position).unlink()
     (group,) = read_atlases(load_results([three], world.multirun))
-    assert list(group.answers) == ["gn", "ln"]
+    assert list(group.cells) == ["gn", "ln"]
     assert group.disagreement.shape == (2, 2)
     assert set(draw_galleries(group)) == {"wrong_by_all", "wrong_by_one", "suspected_labels"}
 
@@ -289,7 +289,8 @@ def test_differences_that_exceed_chance_are_told_first(planted):
     assert " (1 other pair of cells also exceeds it)" in disagree
     assert confused.startswith("Per run, ln predicts ")
     assert wrong.startswith("Images per seed that one cell alone misclassifies: 13.0 for ln; chance explains ")
-    assert planted.alone_per_seed["ln"][0] == 13 > planted.limits["wrong alone"] > planted.alone_per_seed["bn"][0]
+    counts = planted.one_cell_counts
+    assert counts["ln"][0] == 13 > planted.chance_limits["wrong alone"] > counts["bn"][0]
 
 
 def test_a_cell_is_called_overconfident_only_beyond_the_spread_of_its_seeds(planted):
@@ -297,7 +298,7 @@ def test_a_cell_is_called_overconfident_only_beyond_the_spread_of_its_seeds(plan
         "Overconfident on these test images: ln by 4.00 points",
         "Underconfident on these test images: bn by 8.00 points and gn by 8.00 points",
     ]
-    single = replace(planted, answers={name: one_run(cell) for name, cell in planted.answers.items()})
+    single = replace(planted, cells={name: one_run(cell) for name, cell in planted.cells.items()})
     assert findings(single) == []
 
 
@@ -341,7 +342,7 @@ def test_json_holds_the_numbers_of_the_sentences(trio):
     assert stored["right by one cell alone"]["ln"] == [30, 31]
     assert stored["suspected label errors"][0]["index"] == 7
     assert stored["disagreement"][2][2] == pytest.approx(2 / 300)
-    assert stored["wrong and right alone per seed"]["gn"] == pytest.approx(trio.alone_per_seed["gn"])
+    assert stored["wrong and right alone per seed"]["gn"] == pytest.approx(trio.one_cell_counts["gn"])
     assert stored["chance explains"] is None
     assert stored["calibration"]["bn"]["confidence gap"]["mean"] == pytest.approx(-0.07, abs=0.02)
     assert set(stored["calibration"]["bn"]["runs"]) == {"bn s0", "bn s1", "bn s2"}

@@ -84,17 +84,17 @@ def test_the_interval_of_a_cells_confidence_gap_is_the_t_interval_of_its_seeds(l
     gap = confidence_gap(seeds_of(accuracies, 0.95), level)
     expected = stats.ttest_1samp([0.95 - accuracy for accuracy in accuracies], 0).confidence_interval(1 - level)
     assert (gap.mean - gap.half_width, gap.mean + gap.half_width) == pytest.approx(tuple(expected))
-    assert gap.word == ("overconfident" if expected.low > 0 else "")
+    assert gap.direction == ("overconfident" if expected.low > 0 else "")
 
 
 def test_a_cell_is_underconfident_only_if_its_interval_excludes_zero():
     accuracies = [0.90, 0.93, 0.88]
-    assert confidence_gap(seeds_of(accuracies, 0.80), 0.05).word == "underconfident"
-    assert confidence_gap(seeds_of(accuracies, 0.90), 0.05).word == ""
-    assert confidence_gap(seeds_of([0.9], 0.80), 0.05).word == ""
+    assert confidence_gap(seeds_of(accuracies, 0.80), 0.05).direction == "underconfident"
+    assert confidence_gap(seeds_of(accuracies, 0.90), 0.05).direction == ""
+    assert confidence_gap(seeds_of([0.9], 0.80), 0.05).direction == ""
 
 
 def test_equal_seeds_do_not_prove_that_the_spread_is_zero():
     gap = confidence_gap(seeds_of([0.9] * 3, 0.9001), 0.05)
     assert gap.half_width == pytest.approx(stats.t.ppf(0.975, 2) / 12**0.5 / 1000 / 3**0.5)
-    assert gap.word == ""
+    assert gap.direction == ""

@@ -44,8 +44,8 @@ def test_a_value_is_above_its_limit_where_scipys_permutation_test_is_significant
 
 
 def test_arrangements_keep_runs_in_their_seed_and_missing_runs_missing():
-    present = np.array([[True, True, True], [True, False, True], [False, True, False]])
-    orders = [order.copy() for order in chance._arrangements(present, 200)]
+    has_run = np.array([[True, True, True], [True, False, True], [False, True, False]])
+    orders = [order.copy() for order in chance._random_arrangements(has_run, 200)]
     assert orders[0].tolist() == [[0, 1, 2]] * 3
     assert {tuple(order[0]) for order in orders} == set(permutations(range(3)))
     assert {tuple(order[1]) for order in orders} == {(0, 1, 2), (2, 1, 0)}

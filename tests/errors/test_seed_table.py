@@ -99,21 +99,21 @@ def test_an_arrangement_is_as_good_as_other_predictions(case):
     order = np.array([np.random.default_rng(seed).permutation(5) for seed in range(4)])
     rearranged = seed_table(answers_of(label, predicted[np.arange(4)[:, None], order]), CLASSES)
     table = seed_table(answers_of(label, predicted), CLASSES)
-    assert table.largest(order) == rearranged.largest()
-    assert table.largest(order) != table.largest()
+    assert table.largest_values(order) == rearranged.largest_values()
+    assert table.largest_values(order) != table.largest_values()
 
 
 def test_runs_without_errors_have_no_confusions_and_never_differ():
     label = np.arange(40) % CLASSES
     table = seed_table(answers_of(label, np.tile(label, (2, 3, 1))), CLASSES)
-    assert set(table.largest().values()) == {0}
+    assert set(table.largest_values().values()) == {0}
     assert table.means().shape == (3, 2)
 
 
 def found(label, predicted, level):
     table = seed_table(answers_of(label, predicted), CLASSES)
-    limits = chance_limits(table.largest, table.present, level)
-    return {kind for kind, value in table.largest().items() if value > limits[kind]}
+    limits = chance_limits(table.largest_values, table.has_run, level)
+    return {kind for kind, value in table.largest_values().items() if value > limits[kind]}
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.8])

@@ -17,7 +17,7 @@ def answers(world, **cells):
         for seed, wrong in enumerate(seeds)
     ]
     (atlas,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
-    return dict(atlas.answers)
+    return dict(atlas.cells)
 
 
 def names_of_5(cells):

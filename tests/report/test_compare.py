@@ -295,7 +295,7 @@ def test_naming_the_largest_class_is_no_learning(world, tmp_path):
         for seed in range(2)
     ]
     _, verdicts = said_of(world, world.sweep(jobs), tmp_path)
-    assert verdicts.failed == 2
+    assert verdicts.failed_run_count == 2
 
 
 def test_the_help_survives_python_without_docstrings():

@@ -12,7 +12,7 @@ from src.report.statements import difference_columns, failure_columns
 from src.report.table import column_rows, table_frame
 from src.results.results import JobProblem, load_results
 from src.verdict.advice import Advice
-from src.verdict.tuned import tuned
+from src.verdict.tuned import tune_values
 from src.verdict.verdicts import judge
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
@@ -81,7 +81,7 @@ def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(wor
         "Loss and accuracy by epoch",
         *verdicts.contrasts[0].better_first.labels,
         verdicts.contrasts[0].outcome,
-        verdicts.interactions[0].words,
+        verdicts.interactions[0].sentence,
         "look 1",
         "norm",
         f"All {len(report.atlases[0].runs)} runs misclassify",
@@ -130,7 +130,7 @@ def test_a_level_that_fails_more_often_is_said_once(world):
     report = report_of(world, world.sweep(jobs))
     (difference,) = report.verdicts.failure_differences
     for text in (Page(render_html(report)).text, render_markdown(report).decode()):
-        assert text.count(difference.words) == 1
+        assert text.count(difference.sentence) == 1
         assert f"{difference.more.label} vs {difference.less.label}: p = {difference.p:.2g}" in text
 
 
@@ -143,7 +143,7 @@ def test_a_sweep_over_a_source_of_randomness_has_a_table_but_no_statements(world
     assert report.frame["n"].tolist() == [1, 1, 1]
     assert "failed" not in report.frame
     assert "Differences" not in Page(render_html(report)).text
-    assert tuned(report.results, "init_seed", report.verdicts).sentences == ("This sweep compares no methods.",)
+    assert tune_values(report.results, "init_seed", report.verdicts).sentences == ("This sweep compares no methods.",)
 
 
 def test_one_seed_lists_the_pairs_of_networks_with_the_smallest_p_first(world, six):
@@ -166,7 +166,7 @@ def test_json_holds_every_statement_with_its_words(world, grid):
         items = getattr(report.verdicts, name)
         assert items
         for found, item in zip(stored[name], items, strict=True):
-            assert found["words"] == item.words
+            assert found["words"] == item.sentence
             assert (found["low"], found["high"], found["outcome"]) == (item.low, item.high, item.outcome)
     (best,) = report.verdicts.best
     assert stored["best"][0]["candidates"] == list(best.candidates)

@@ -3,12 +3,12 @@ import shlex
 import pytest
 
 from src.runs.naming import job_name
-from src.runs.seeds import seed_of, seed_range, seeds_word, without_seeds
+from src.runs.seeds import seed_of, seed_range, seeds_argument, without_seeds
 
 
 @pytest.mark.parametrize(("seeds", "word"), [([0, 1, 2], "seeds=3"), ([0], "seeds=1"), ([1, 4], "seed=1,4")])
 def test_a_word_requests_the_seeds(seeds, word):
-    assert seeds_word(seeds) == word
+    assert seeds_argument(seeds) == word
 
 
 @pytest.mark.parametrize("seed", ["seed=7", "seed=0,1", "seed=range(0,5)", "seed=choice(1,2)"])

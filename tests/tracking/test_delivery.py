@@ -147,7 +147,7 @@ def test_a_job_in_a_second_sweep_keeps_its_run_and_gets_a_second_tag(store, plan
 def test_a_sweep_larger_than_one_page_mentions_load_more(store, tmp_path, jobs):
     planned = [PlannedJob(f"{seed:064x}", f"bn_s{seed}", "bn", "bn", {"seed": str(seed)}) for seed in range(jobs)]
     run = SweepRun(store, Sweep("5" * 64, "python -m src.train -m", 1, ["norm.name", "seed"], planned), tmp_path)
-    lines = run.address_and_link_lines()
+    lines = run.lines_to_open_mlflow()
     assert [line.split()[0] for line in lines[1:4]] == ["curves", "leaderboard", "means"]
     assert ("Load more" in lines[-1]) == (jobs > 100)
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from src.runs.seeds import without_seeds
 from src.runs.sweep import PlannedJob, Sweep
-from src.verdict.advice import advise, command_for, first_seeds, more_seeds
+from src.verdict.advice import advise, advise_one_seed, command_for_more_seeds, command_with_seeds
 from src.verdict.contrasts import factor_contrasts, with_intervals
 from tests.verdict.made_up import accuracies_of
 
@@ -89,7 +89,7 @@ def test_seeds_leave_no_empty_cell_in_a_command(cells, expected):
 
 
 def test_one_seed_is_followed_by_five():
-    advice = first_seeds([sweep_of("python -m src.train norm=bn,gn", seeds=[0])])
+    advice = advise_one_seed([sweep_of("python -m src.train norm=bn,gn", seeds=[0])])
     assert advice.seeds == 5
     assert advice.command == "python -m src.train norm=bn,gn seeds=5"
 
@@ -109,29 +109,31 @@ def test_one_seed_is_followed_by_five():
     ],
 )
 def test_the_command_is_the_sweeps_own_with_more_seeds(typed, expected):
-    assert more_seeds([sweep_of(f"python -m src.train {typed}")], 8) == f"python -m src.train {expected}"
+    assert command_for_more_seeds([sweep_of(f"python -m src.train {typed}")], 8) == f"python -m src.train {expected}"
 
 
 def test_seeds_that_do_not_begin_at_zero_are_kept_and_listed():
     sweep = sweep_of("python -m src.train norm=bn,gn seed=1,42", seeds=(1, 42))
-    assert more_seeds([sweep], 4) == "python -m src.train norm=bn,gn seed=0,1,2,42"
+    assert command_for_more_seeds([sweep], 4) == "python -m src.train norm=bn,gn seed=0,1,2,42"
 
 
 def test_each_sweep_gets_the_seeds_that_it_lacks():
     first = sweep_of("python -m src.train norm=bn seeds=5", seeds=range(5), cells=["bn"])
     second = sweep_of("python -m src.train norm=gn seeds=3", cells=["gn"])
-    assert more_seeds([first, second], 5) == "python -m src.train norm=gn seeds=5"
-    assert more_seeds([first, second], 6) == "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
+    assert command_for_more_seeds([first, second], 5) == "python -m src.train norm=gn seeds=5"
+    expected = "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
+    assert command_for_more_seeds([first, second], 6) == expected
 
 
 def test_requested_seeds_that_have_not_finished_need_no_new_command():
-    assert more_seeds([sweep_of("python -m src.train norm=bn,gn seeds=3")], 3) is None
+    assert command_for_more_seeds([sweep_of("python -m src.train norm=bn,gn seeds=3")], 3) is None
 
 
 def test_the_command_allows_the_number_of_its_jobs():
     sweep = sweep_of("python -m src.train norm=bn,gn seeds=90 sweep.max_jobs=200", seeds=range(90))
-    assert command_for(sweep, range(110)) == "python -m src.train norm=bn,gn seeds=110 sweep.max_jobs=220"
+    assert command_with_seeds(sweep, range(110)) == "python -m src.train norm=bn,gn seeds=110 sweep.max_jobs=220"
 
 
 def test_a_search_cannot_be_given_more_seeds():
-    assert more_seeds([sweep_of("python -m src.train hydra/sweeper=optuna 'optimizer.lr=interval(0.1,1)'")], 5) is None
+    sweep = sweep_of("python -m src.train hydra/sweeper=optuna 'optimizer.lr=interval(0.1,1)'")
+    assert command_for_more_seeds([sweep], 5) is None

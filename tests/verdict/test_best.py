@@ -84,7 +84,7 @@ def test_a_single_candidate_is_better_than_all_others():
     grid = {("a", 0.0): [0.99, 0.991, 0.99], ("b", 0.0): [0.95, 0.951, 0.95], ("c", 0.0): [0.9, 0.901, 0.9]}
     best = find_best(accuracies_of(grid), 0.05, 0.001)
     assert best.decided
-    assert best.words == "a 0.0 is better than all 2 other cells"
+    assert best.sentence == "a 0.0 is better than all 2 other cells"
 
 
 def test_candidates_that_are_equal_to_the_best_decide_the_question():
@@ -95,10 +95,10 @@ def test_candidates_that_are_equal_to_the_best_decide_the_question():
     assert close.candidates == ("a 0.0", "b 0.0")
     assert close.candidates_equal
     assert close.decided
-    assert "all within 0.10 points of the best" in close.words
+    assert "all within 0.10 points of the best" in close.sentence
     far = find_best(accuracies_of(grid), 0.05, 0.0001)
     assert not far.decided
-    assert "within" not in far.words
+    assert "within" not in far.sentence
 
 
 def test_validation_chooses_and_test_is_reported():
@@ -109,8 +109,8 @@ def test_validation_chooses_and_test_is_reported():
     assert best.validation == pytest.approx(0.97)
     assert best.test == pytest.approx(0.975)
     assert best.cells == ("a 0.0", "c 0.0", "b 0.0")  # the highest validation accuracy first
-    assert "97.00 %" in best.choice_words
-    assert "97.50 %" in best.choice_words
+    assert "97.00 %" in best.choice_sentence
+    assert "97.50 %" in best.choice_sentence
 
 
 def test_a_cell_with_fewer_seeds_is_not_chosen():

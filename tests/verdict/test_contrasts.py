@@ -128,7 +128,7 @@ def test_bit_identical_runs_are_equal_even_with_one_seed():
     table = accuracies_of({("bn", 0.0): [0.9], ("gn", 0.0): [0.9]}, measurements=[[0], [0]])
     (found,) = factor_contrasts(table, FACTORS[:1], 0.001)
     assert found.outcome == "equal"
-    assert "bit-identical" in found.words
+    assert "bit-identical" in found.sentence
 
 
 def test_equal_accuracies_of_different_runs_are_not_called_bit_identical():
@@ -155,8 +155,8 @@ def test_an_interaction_replaces_the_averages_by_effects_at_each_setting():
     expected = stats.ttest_rel(grid["bn", 1e-5], grid["gn", 1e-5])
     level = 0.53 * 0.04 / 2 / 2  # the effects' share, for two contrasts, for two settings of each
     assert (part.low, part.high) == pytest.approx(tuple(expected.confidence_interval(1 - level)))
-    assert part.words.startswith("gn is better than bn by 1.0")
-    assert "at l1=1e-05" in part.words
+    assert part.sentence.startswith("gn is better than bn by 1.0")
+    assert "at l1=1e-05" in part.sentence
 
 
 def test_a_contrast_that_interacts_with_two_factors_is_split_by_both():
@@ -179,7 +179,7 @@ def test_a_contrast_that_interacts_with_two_factors_is_split_by_both():
     means = [(grid[norm, 0, 0, 8] + grid[norm, 0, 0, 16]) / 2 for norm in ("bn", "gn")]
     expected = stats.ttest_rel(*means).confidence_interval(1 - 0.53 * 0.04 / 4 / 4)  # 4 contrasts, 4 settings
     assert (part.low, part.high) == pytest.approx(tuple(expected))
-    assert part.scope == " at l1=0, l2=0, averaged over width (2 settings)"
+    assert part.scope_text == " at l1=0, l2=0, averaged over width (2 settings)"
 
 
 def test_averages_stay_if_no_interaction_is_significant():
@@ -192,8 +192,8 @@ def test_a_contrast_reads_the_same_from_both_sides():
     grid = {("bn", 0.0): np.array([0.90, 0.91, 0.90, 0.91]), ("gn", 0.0): np.array([0.93, 0.94, 0.93, 0.94])}
     (one,) = main_contrasts(grid).values()
     (other,) = main_contrasts({("bn", 0.0): grid["gn", 0.0], ("gn", 0.0): grid["bn", 0.0]}).values()
-    assert one.words.startswith("gn is better than bn by 3.00 points [2.")
-    assert other.words == one.words.replace("gn", "?").replace("bn", "gn").replace("?", "bn")
+    assert one.sentence.startswith("gn is better than bn by 3.00 points [2.")
+    assert other.sentence == one.sentence.replace("gn", "?").replace("bn", "gn").replace("?", "bn")
     turned = one.better_first
     assert (turned.low, turned.high, turned.difference) == (-one.high, -one.low, -one.difference)
 

@@ -20,7 +20,7 @@ def counts_of(failed, seeds=12, norms=("bn", "none"), l1=(0.0, 1e-5)):
 
 def test_failed_runs_are_counted_by_level_and_by_seed():
     counts = counts_of(lambda norm, l1, seed: norm == "none" and (seed < 3 or (seed == 5 and l1 > 0)))
-    found = {(count.factor, count.level): (count.failed, count.runs, count.failed_seeds) for count in counts}
+    found = {(c.factor, c.level): (c.failed_run_count, c.run_count, c.failed_seed_count) for c in counts}
     assert found == {
         ("norm", "bn"): (0, 24, 0),
         ("norm", "none"): (7, 24, 4),
@@ -38,7 +38,7 @@ def test_levels_differ_by_fishers_test_of_their_seeds(bad):
     for difference in found:
         assert (difference.more.level, difference.less.level) == ("none", "bn")
         assert difference.p == pytest.approx(expected)
-        assert f"none fails more often than bn: in {bad} of 12 seeds against 0 of 12" in difference.words
+        assert f"none fails more often than bn: in {bad} of 12 seeds against 0 of 12" in difference.sentence
 
 
 def test_runs_that_fail_together_count_once():
@@ -58,7 +58,7 @@ def test_a_key_that_a_run_does_not_read_is_not_counted():
     rows = [{"norm.name": "none", "norm.groups": None, "seed": 0}]
     rows += [{"norm.name": "gn", "norm.groups": groups, "seed": 0} for groups in (2, 4)]
     counts = count_failures(pd.DataFrame(rows), [True, False, False], ["norm.name", "norm.groups"])
-    assert [(count.factor, count.level, count.runs) for count in counts] == [
+    assert [(count.factor, count.level, count.run_count) for count in counts] == [
         *(("norm", "gn", 2), ("norm", "none", 1)),
         *(("groups", "2", 1), ("groups", "4", 1)),
     ]

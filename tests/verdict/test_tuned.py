@@ -2,7 +2,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.results.results import load_results
-from src.verdict.tuned import tuned
+from src.verdict.tuned import tune_values
 from src.verdict.verdicts import judge
 
 
@@ -20,7 +20,7 @@ def found(world):
                 jobs.append(world.finish(config, dict.fromkeys(range(count), 0.9), val=validation))
         results = load_results([world.sweep(jobs)], world.multirun)
         verdicts = judge([], results, {})
-        return tuned(results, key, verdicts), verdicts
+        return tune_values(results, key, verdicts), verdicts
 
     return tune
 

@@ -136,8 +136,8 @@ def test_runs_that_failed_or_did_not_learn_are_counted_and_left_out():
     test = {("bn", 0.0): base, ("gn", 0.0): base, ("none", 0.0): [0.1, 0.98, 0.09, 0.981]}
     failed = [(("none", 0.0), seed) for seed in (4, 5)]
     verdicts = judge([], results_of(test, failed=failed), {})
-    assert (verdicts.failed, verdicts.runs) == (4, 14)
-    assert {(count.level, count.failed, count.runs) for count in verdicts.failures if count.factor == "norm"} == {
+    assert (verdicts.failed_run_count, verdicts.run_count) == (4, 14)
+    assert {(c.level, c.failed_run_count, c.run_count) for c in verdicts.failures if c.factor == "norm"} == {
         *(("bn", 0, 4), ("gn", 0, 4)),
         ("none", 4, 6),
     }
@@ -156,14 +156,14 @@ def test_a_method_that_never_learns_does_not_stop_the_others():
 
 def test_if_no_method_learns_the_answer_says_so():
     verdicts = judge([], results_of({("bn", 0.0): [0.1, 0.101], ("gn", 0.0): [0.1, 0.099]}), {})
-    assert verdicts.failed == 0
+    assert verdicts.failed_run_count == 0
     assert answer_lines(verdicts)[0].startswith("No method learned data a: the best run has 10.10 %")
 
 
 def test_the_largest_class_decides_what_learning_is():
     results = results_of({("bn", 0.0): [0.98, 0.981], ("gn", 0.0): [0.6, 0.61]})
-    assert judge([], results, {}).failed == 0
-    assert judge([], results, {}, largest_class={"a" * 64: 0.7}).failed == 2
+    assert judge([], results, {}).failed_run_count == 0
+    assert judge([], results, {}, largest_class={"a" * 64: 0.7}).failed_run_count == 2
 
 
 def test_datasets_are_compared_one_by_one_and_share_the_level():
@@ -177,7 +177,7 @@ def test_datasets_are_compared_one_by_one_and_share_the_level():
     expected = stats.ttest_rel(*values.values()).confidence_interval(1 - 0.92 * 0.04 / 2)
     for contrast in verdicts.contrasts:
         assert (contrast.low, contrast.high) == pytest.approx(tuple(expected))
-        assert contrast.scope == f" on {contrast.dataset}"
+        assert contrast.scope_text == f" on {contrast.dataset}"
     assert [best.dataset for best in verdicts.best] == ["data a", "data b"]
     assert "on data a" in " ".join(answer_lines(verdicts))
     assert verdicts.left_out[0].startswith("Cells tested on different images are not compared")
@@ -253,5 +253,5 @@ def test_a_job_that_diverged_is_counted(world):
     jobs = [finish(world, norm, 0.0, seed, 5 + seed) for norm in ("bn", "gn") for seed in range(3)]
     jobs.append(world.fail(world.configuration("gn", 3), "FAILED", "the loss is not finite"))
     verdicts = judged(world, world.sweep(jobs))
-    assert (verdicts.failed, verdicts.runs) == (1, 7)
+    assert (verdicts.failed_run_count, verdicts.run_count) == (1, 7)
     assert any("1 of 7 runs failed or learned nothing (gn: 1 of 4)" in line for line in answer_lines(verdicts))

@@ -42,7 +42,7 @@ def test_each_contrast_is_decided_equal_or_open_in_the_answer(design):
     assert ("Equal within 0.10 points" in text) == bool(by_outcome["equal"])
     assert ("Open: " in text) == bool(by_outcome["open"])
     decided = sorted(by_outcome["better"], key=lambda item: item.p)
-    assert all(f"by {item.better_first.size}" in text for item in decided[:3])
+    assert all(f"by {item.better_first.size_text}" in text for item in decided[:3])
 
 
 def test_a_difference_tells_who_is_ahead_whatever_its_sign():
