@@ -45,7 +45,7 @@ def test_no_values_are_refused():
 
 
 def test_a_spread_below_the_least_sd_widens_only_the_interval():
-    equal, spread = summarise([0.9, 0.9], least_sd=0.01), summarise([0.88, 0.92], least_sd=0.01)
+    equal, spread = summarise([0.9, 0.9], min_sd=0.01), summarise([0.88, 0.92], min_sd=0.01)
     assert equal.sd == 0
     assert equal.half_width == pytest.approx(stats.t.ppf(0.975, df=1) * 0.01 / 2**0.5)
     assert spread == summarise([0.88, 0.92])
