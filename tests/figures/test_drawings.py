@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from src.errors.atlas import correct_by_run, read_atlases
 from src.errors.calibration import calibrate
 from src.figures.figures import draw_figures
-from src.figures.forest import BETTER, EQUAL, MAX_ROWS, draw_forest_plot
+from src.figures.forest import BETTER_COLOUR, EQUAL_COLOUR, MAX_ROWS, draw_forest_plot
 from src.figures.heat_map import draw_heat_map
 from src.figures.looks import MAX_LABEL_LENGTH, figure_label, line_styles
 from src.figures.reliability import draw_reliability
@@ -96,7 +96,7 @@ def test_the_forest_has_a_row_for_each_difference_grouped_by_factor(world, grid,
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "face"), [(0.02, 0.06, BETTER), (-0.0001, 0.0005, EQUAL), (-0.01, 0.05, "#ffffff")]
+    ("low", "high", "face"), [(0.02, 0.06, BETTER_COLOUR), (-0.0001, 0.0005, EQUAL_COLOUR), (-0.01, 0.05, "#ffffff")]
 )
 def test_a_row_of_the_forest_is_the_simultaneous_interval_and_its_outcome(world, grid, results, low, high, face):
     contrast = contrasts_of(world, grid, results)[0]
