@@ -71,18 +71,18 @@ def _chance_text(atlas: Atlas) -> Iterator[str]:
         return
     networks_text = f"these numbers describe only these {runs:,} trained networks, not the methods"
     seeds, needed_seeds = len(atlas.seed_table.has_run), seeds_needed(cells, atlas.level / 2)
-    hint = f"{needed_seeds} seeds or more can show that a single cell differs from the others"
+    hint = f"At least {needed_seeds} seeds are needed to show that one cell differs from the others"
     if runs == cells:
         yield f"With one seed, {networks_text}"
     elif atlas.chance_limits is None and seeds >= needed_seeds:
         yield f"At this look, too little of the 5 % is left to compare test errors with chance: {networks_text}"
     elif atlas.chance_limits is None:
-        yield f"With so few seeds, any difference could be chance: {networks_text}; {hint}"
+        yield f"With so few seeds, any difference could be chance, so {networks_text}.  {hint}"
     elif any(_difference_findings(atlas)):
         yield "Chance means the differences between seeds of one method"
     else:
         chance = "chance, that is, the differences between seeds of one method"
-        yield f"No difference between the errors of cells exceeds {chance}{f'; {hint}' if seeds < needed_seeds else ''}"
+        yield f"No difference between the errors of cells exceeds {chance}{f'.  {hint}' * (seeds < needed_seeds)}"
 
 
 def _disagreement_finding(atlas: Atlas, limit: float) -> Iterator[str]:

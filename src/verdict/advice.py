@@ -56,10 +56,10 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
     contrast = contrast_by_seeds[seed_count]
     low, high = (_enough_seeds(contrast, sd, next_share, max_seeds) for sd in sd_range(contrast.sd, contrast.n))
     range_text = f"between {low} and {high}" if high is not None else f"{low} or more"
-    note = f"; {range_text}; look {look + 1}"
+    note = f"; probably {range_text} seeds; this will be look {look + 1}"
     decided = sum(_enough_seeds(item, item.sd, next_share, max_seeds) is not None for item in contrasts)
     questions = "the open questions" if decided == len(contrasts) else f"{decided} of {len(contrasts)} open questions"
-    reason = f"To decide {questions}, train about {seed_count} seeds"
+    reason = f"To decide {questions}, train about {seed_count} seeds in total"
     return Advice(reason, seed_count, note, command_for_more_seeds(sweeps, seed_count))
 
 

@@ -66,9 +66,9 @@ class Best:
         some = len(self.cells) > self.choices  # a mean over fewer seeds varies more, so it would be chosen too often
         subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
         names, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
-        tie = "" if len(self.chosen) == 1 else "equally "
+        tie = "" if len(self.chosen) == 1 else " equally"
         return (
-            f"{subject} {tie}prefers {names} ({100 * self.validation:.2f} %); {owner} test accuracy is "
+            f"{subject} prefers {names}{tie} ({100 * self.validation:.2f} %); {owner} test accuracy is "
             f"{100 * self.test:.2f} %"
         )
 

@@ -157,7 +157,7 @@ def interactions(table: Accuracies, factors: Sequence[str], equal_within: float)
 def contrasts_by_setting(
     table: Accuracies, factors: Sequence[str], contrast: Contrast, other_factors: Sequence[str]
 ) -> list[Contrast]:
-    """Return a contrast again, once at each combination of the levels of other factors, given by their short names."""
+    """Return a contrast separately for each combination of the levels of other factors, given by short names."""
     names = [short_name(path, factors) for path in factors]
     other_positions = [names.index(key) for key in other_factors]
     averaged_over = tuple(name for name in contrast.averaged_over if name not in other_factors)

@@ -61,7 +61,7 @@ def _compare_on_dataset(
     table, factors = table.without_constant_factors(factors)
     contrasts = factor_contrasts(table, factors, equal_within)
     if not forms_grid(table, factors, contrasts) and len(table.cells) <= MAX_PAIRED_LEVELS:
-        # For example, each optimizer has a learning rate of its own: then the cells themselves are the levels.
+        # If the cells form no grid, such as optimizers with different learning rates, compare the cells directly.
         table, factors = replace(table, levels=tuple((cell,) for cell in table.cells)), [CELL]
         contrasts = factor_contrasts(table, factors, equal_within)
     contrasts_share, best_share, interactions_share = _divide_level(table, factors, bool(contrasts))

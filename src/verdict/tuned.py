@@ -53,7 +53,9 @@ def tune_values(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     if not verdicts.tables:
         sentences.append("This sweep compares no methods.")
     elif not verdicts.best:
-        sentences.append(f"One seed compares these networks only, and not the values of {name}.")
+        sentences.append(
+            f"With one seed, this compares only these trained networks, and says nothing general about {name}."
+        )
     return Tuned(path, tuple(levels), tuple(sentences))
 
 

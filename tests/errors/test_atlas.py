@@ -317,15 +317,15 @@ def test_the_level_of_all_findings_is_shared_by_the_datasets(world):
         (
             2,
             ("bn", "gn"),
-            "With so few seeds, any difference could be chance: these numbers describe only these 4 trained networks, "
-            "not the methods; "
-            "10 seeds or more can show that a single cell differs from the others",
+            "With so few seeds, any difference could be chance, so these numbers describe only these 4 trained "
+            "networks, not the methods.  "
+            "At least 10 seeds are needed to show that one cell differs from the others",
         ),
         (
             5,
             ("bn", "gn", "ln"),
             "No difference between the errors of cells exceeds chance, that is, the differences between seeds of one "
-            "method; 7 seeds or more can show that a single cell differs from the others",
+            "method.  At least 7 seeds are needed to show that one cell differs from the others",
         ),
     ],
 )
