@@ -88,7 +88,7 @@ def test_one_seed_says_that_it_compares_networks_only(found):
     result, _ = found("norm", {cell: (validation, errors[:1]) for cell, (validation, errors) in GRID.items()})
     assert [row.cell for row in result.levels] == ["bn l1=0", "gn l1=1e-05"]
     (sentence,) = result.sentences
-    assert "networks only" in sentence
+    assert "only these trained networks" in sentence
     assert not [line for line in result.lines if "behind" in line]
 
 
