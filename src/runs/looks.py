@@ -39,7 +39,7 @@ class _Entry:
     """A look in the ledger."""
 
     cells: list[str]  # the sorted keys of the cells, which are the methods
-    runs: str  # a hash of the keys of the planned jobs
+    runs: str  # a hash of the keys of the jobs that had ended
     seeds: int
     planned: list[int]
     level: float

@@ -457,3 +457,26 @@ def test_words_in_brackets_are_printed_as_they_are(world, tmp_path):
     console = Console(file=io.StringIO(), width=120, record=True)
     compare_runs([world.sweep(jobs)], world.multirun, tmp_path, console)
     assert "IndexError: [red]" in console.export_text(clear=False)
+
+
+@pytest.mark.parametrize(("error", "level"), [("Diverged: in epoch 1", 0.0475), ("OSError: no space left", 0.002375)])
+def test_only_a_diverged_job_counts_as_ended(world, tmp_path, error, level):
+    """A diverged job diverges again.  The next launch may repair any other failure, so the first look waits for it."""
+    jobs = [
+        world.finish(world.configuration(norm, seed), dict.fromkeys(range(3 + seed), 0.9))
+        for norm in ("bn", "gn")
+        for seed in range(3)
+    ]
+    jobs.append(world.fail(world.configuration("gn", 3), "FAILED", error))
+    _, verdicts = said_of(world, world.sweep(jobs), tmp_path)
+    assert verdicts.promise.level == pytest.approx(level)
+
+
+def test_a_job_that_failed_before_it_had_data_leaves_a_readable_ledger(world, six, tmp_path):
+    failed = world.fail(world.configuration("ln"), "FAILED", "OSError: no space left")
+    journal = failed.folder_in(world.multirun).journal
+    journal.write_bytes(b"".join(line for line in journal.read_bytes().splitlines(True) if b'"ready"' not in line))
+    sweep = world.sweep([*six.jobs, failed])
+    for _ in range(2):
+        _, verdicts = said_of(world, sweep, tmp_path)
+        assert verdicts.contrasts
