@@ -45,11 +45,11 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "norm"), [(n, m) for n in NETWORKS for m in NORMS if NETWORKS[n].layout in NORMS[m].layouts]
+    ("name", "norm"), [(n, m) for n in NETWORKS for m in NORMS if NETWORKS[n].layout in NORMS[m].axes]
 )
 def test_a_network_trains_with_every_norm_of_its_layout(name, norm):
     network, layers = default(name), build(norm)
-    layers.check_channels(network.norm_channels())
+    layers.check_channels(network.norm_channels(), network.layout)
     model = network.build(1, network.sizes[0], 10, lambda count: layers.layer(count, network.layout), 0.1)
     network.initialise(model, torch.Generator().manual_seed(0))
     model(torch.randn(4, 1, network.sizes[0], network.sizes[0])).square().sum().backward()
@@ -82,9 +82,18 @@ def test_the_refusal_of_a_size_lists_the_allowed_sizes(monkeypatch, sizes, text,
 
 
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
-    monkeypatch.setattr(CNN, "layout", "tokens")
-    with pytest.raises(BadInput, match="norm=bn does not work with model=cnn"):
-        check_config(configuration("bn"))
+    monkeypatch.setattr(CNN, "layout", "vector")
+    check_config(configuration("bn"))
+    with pytest.raises(BadInput, match=r"norm=in does not .* model=cnn: .* one value.*\n  allowed: bn, gn, ln, none\n"):
+        check_config(configuration("in"))
+
+
+def test_batchnorm_of_vectors_refuses_a_batch_of_one_image(monkeypatch):
+    monkeypatch.setattr(CNN, "layout", "vector")
+    config = configuration("bn")
+    config.data.batch_size = 1
+    with pytest.raises(BadInput, match="cannot normalise a batch of 1 image"):
+        check_config(config)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
