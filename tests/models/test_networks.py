@@ -24,6 +24,11 @@ def default(name: str) -> Network:
     return NETWORKS[name](**OmegaConf.load(PROJECT / f"conf/model/{name}.yaml"))
 
 
+def sizes_to_try(network: Network) -> list[int]:
+    """All sizes of a tuple; of a range the smallest, the usual two and an odd one."""
+    return [size for size in network.sizes if size in (network.sizes[0], 28, 32, 45)]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
     network, channels = default(name), []
@@ -32,7 +37,7 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
         channels.append(count)
         return build("ln").layer(count, network.layout)
 
-    for size in network.sizes:
+    for size in sizes_to_try(network):
         channels.clear()
         model = network.build(3, size, 10, norm, 0.1)
         assert channels == [count for _, count in network.norm_channels()]
@@ -58,6 +63,22 @@ def test_images_of_another_size_are_refused(name):
         network.check_images(size, "folder")
     with pytest.raises(BadInput, match=rf"folder: model={name} does not accept 1 x 1 pixels"):
         network.check_images(1, "folder")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text", "refused"),
+    [
+        ((28, 32), "28 x 28 or 32 x 32 pixels", 30),
+        (range(16, 1025), "16 x 16 to 1024 x 1024 pixels", 15),
+        (range(16, 257, 4), "16 x 16 to 256 x 256 pixels, in steps of 4", 30),
+    ],
+)
+def test_the_refusal_of_a_size_lists_the_allowed_sizes(monkeypatch, sizes, text, refused):
+    monkeypatch.setattr(CNN, "sizes", sizes)
+    network = default("cnn")
+    network.check_images(28, "folder")
+    with pytest.raises(BadInput, match=f"allowed: {text}$"):
+        network.check_images(refused, "folder")
 
 
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
