@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.models import Network, NormLayer
 from src.schema import key
@@ -29,7 +29,7 @@ class Airbench(Network):
     title = "airbench94"
     sizes = range(17, 1025)
     epochs = 10
-    learning_rates = {"adam": 0.002, "adamw": 0.002, "rmsprop": 0.0005, "sgd": 0.2}
+    learning_rates: ClassVar = {"adam": 0.002, "adamw": 0.002, "rmsprop": 0.0005, "sgd": 0.2}
 
     @property
     def blocks(self) -> tuple[int, int, int]:

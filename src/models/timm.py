@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.models import Network, NormLayer
@@ -29,7 +29,7 @@ class Timm(Network):
     title = "network of timm"
     sizes = range(8, 1025)
     epochs = 30
-    learning_rates = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
 
     def check(self) -> None:
         """Raise BadInput if timm is not installed, does not know the network, or if it has no norm layers."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.models import Network, NormLayer
 from src.models.layers import Convolution
@@ -27,7 +27,7 @@ class VGG(Network):
     title = "VGG-A"
     sizes = range(32, 1025)
     epochs = 30
-    learning_rates = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the eight convolutions in order; pooling follows the norm and ReLU."""

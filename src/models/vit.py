@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.models import Network, NormLayer
@@ -33,7 +33,7 @@ class ViT(Network):
     sizes = range(8, 257, PATCH)
     layout = "tokens"
     epochs = 60
-    learning_rates = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
 
     def check(self) -> None:
         """Raise BadInput unless the number of heads divides the width."""
