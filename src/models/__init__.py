@@ -3,20 +3,24 @@
 Their torch code is in `src/models/modules`, so the command can check a network's sizes before it loads torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from src.bad_input import BadInput
-from src.norms import Layout
+from src.norms import Layout, Norm
 from src.schema import Option, options_in
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NormLayer = Callable[[int], "nn.Module"]
-"""A function from a number of channels to a new norm layer."""
+
+class NormLayer(Protocol):
+    """A function from a number of channels to a new norm layer."""
+
+    def __call__(self, channels: int, layout: Layout = ..., /) -> "nn.Module":
+        """Return a new norm layer; `layout` is the network's own, unless the layers of one network differ."""
 
 
 @dataclass
@@ -46,6 +50,12 @@ class Network(Option):
         smallest, largest, step = self.sizes[0], self.sizes[-1], self.sizes.step
         text = f"{smallest} x {smallest} to {largest} x {largest} pixels"
         return text if step == 1 else f"{text}, in steps of {step}"
+
+    def check_norm(self, norm: Norm, size: int) -> None:
+        """Raise BadInput if a norm layer cannot normalise its input for images of `size` x `size` pixels.
+
+        Networks that accept only `sizes` at which every norm works need no such check.
+        """
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
         """Return the name and the number of channels of each norm layer, in the network's order."""

@@ -1,7 +1,7 @@
 """BatchNorm normalises each channel over all images or tokens of a batch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.norms import Layout, Norm
 from src.schema import key
@@ -23,7 +23,7 @@ class BatchNorm(Norm):
     momentum: float = key(above=0, at_most=1)
 
     title = "BatchNorm"
-    axes = {
+    axes: ClassVar = {
         "map": "one channel of all images of the batch (N, H, W)",
         "tokens": "one channel of all tokens of the batch (N, T)",
         "vector": "one channel of all images of the batch (N)",

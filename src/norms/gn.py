@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
@@ -25,7 +25,7 @@ class GroupNorm(Norm):
     groups: int = key(at_least=1)
 
     title = "GroupNorm"
-    axes = {
+    axes: ClassVar = {
         "map": "a group of channels of one image (C/groups, H, W)",
         "tokens": "a group of channels of one token (C/groups)",
         "vector": "a group of channels of one image (C/groups)",

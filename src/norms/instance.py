@@ -1,7 +1,7 @@
 """InstanceNorm normalises each channel of each image on its own."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.norms import Layout, Norm
 from src.schema import key
@@ -21,8 +21,8 @@ class InstanceNorm(Norm):
     eps: float = key(above=0, at_most=1000)
 
     title = "InstanceNorm"
-    axes = {"map": "one channel of one image (H, W)", "tokens": "one channel of all tokens of one image (T)"}
-    unsupported = {"vector": "a channel of a vector has one value, and its normalised value is always 0"}
+    axes: ClassVar = {"map": "one channel of one image (H, W)", "tokens": "one channel of all tokens of one image (T)"}
+    unsupported: ClassVar = {"vector": "a channel of a vector has one value, and its normalised value is always 0"}
     colour, marker = "#b0569b", "^"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":

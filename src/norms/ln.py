@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
@@ -25,7 +25,7 @@ class LayerNorm(Norm):
     eps: float = key(above=0, at_most=1000)
 
     title = "LayerNorm"
-    axes = {
+    axes: ClassVar = {
         "map": "all channels of one image (C, H, W)",
         "tokens": "all channels of one token (C)",
         "vector": "all channels of one image (C)",

@@ -1,7 +1,7 @@
 """The option `norm=none`, which trains without normalisation."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.norms import Layout, Norm
 
@@ -16,7 +16,7 @@ class NoNorm(Norm):
     name: str = "none"
 
     title = "no norm"
-    axes = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
+    axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
     evaluation = "-"
     colour, marker = "#666666", "x"
 
