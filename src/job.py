@@ -113,7 +113,9 @@ def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: 
         optimizer,
         schedule,
         config,
-        augment=config.augmentation.build(len(images.source.classes)),
+        augment=config.augmentation.build(
+            len(images.source.classes), splits.mean.to(device), splits.deviation.to(device)
+        ),
         first_epoch=last_record["epoch"] + 1 if last_record else 1,
         after_step=progress.step,
     )
