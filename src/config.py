@@ -164,12 +164,16 @@ def check_config(config: Config) -> None:
     check_device(config.device)
     for section in OPTIONS:
         getattr(config, section).check()
-    if config.model.layout not in config.norm.layouts:
-        supported = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
-        raise BadInput(
-            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(supported), "norm=none"
-        )
-    config.norm.check_channels(config.model.norm_channels())
+    norm, network = config.norm, config.model
+    if network.layout not in norm.axes:
+        reason = norm.unsupported.get(network.layout, f"it does not support the layout {network.layout}")
+        supported = [name for name, kind in NORMS.items() if network.layout in kind.axes]
+        problem = f"norm={norm.name} does not work with model={network.name}: {reason}"
+        raise BadInput(problem, ", ".join(supported), "norm=none")
+    norm.check_channels(network.norm_channels(), network.layout)
+    if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
+        problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
+        raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:

@@ -31,6 +31,15 @@ class CropFlip(Augmentation):
             problem = f"{place}: augmentation.padding={self.padding} is too large for images of {size} x {size} pixels"
             raise BadInput(problem, f"0 to {size - 1}", f"augmentation.padding={size // 8}")
 
+    def warning(self, dataset: str, shows_characters: bool) -> str:
+        """Return a warning if the images are digits or letters and half of them are mirrored."""
+        if not (self.flip and shows_characters):
+            return ""
+        return (
+            f"augmentation={self.name} mirrors half of the characters of {dataset}, and a mirrored character is another "
+            "one or none; augmentation.flip=false prevents this"
+        )
+
     def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
         """Return the function that crops and flips the images; it returns the labels unchanged."""
         from src.augmentation.modules.crops import crop_and_flip

@@ -20,7 +20,7 @@ class CutMix(CropFlip):
     """
 
     name: str = "cutmix"
-    beta: float = key(above=0, at_most=1000)
+    beta: float = key(above=0, at_most=1000)  # named as in the authors' code
 
     title = "CutMix"
 

@@ -17,7 +17,7 @@ class Mixup(CropFlip):
     """Mixup (Zhang et al. 2018): weighted means of two images and of their labels; each image draws its own weight."""
 
     name: str = "mixup"
-    beta: float = key(above=0, at_most=1000)
+    alpha: float = key(above=0, at_most=1000)  # named as in the authors' code
 
     title = "mixup"
 
@@ -28,6 +28,6 @@ class Mixup(CropFlip):
 
         def augment(images: "Tensor", labels: "Tensor", generator: "torch.Generator") -> "tuple[Tensor, Tensor]":
             images = crop_and_flip(images, self.padding, self.flip, generator)
-            return mixup(images, labels, classes, self.beta, generator)
+            return mixup(images, labels, classes, self.alpha, generator)
 
         return augment

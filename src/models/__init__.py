@@ -25,15 +25,23 @@ class Network(Option):
 
     title: ClassVar[str]
     sizes: ClassVar[Sequence[int]]
-    """The widths in pixels of the square images that the network accepts."""
+    """The widths in pixels of the square images that the network accepts, as a tuple or as a range(16, 1025)."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
 
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
         if size not in self.sizes:
-            sizes = " or ".join(f"{side} x {side}" for side in self.sizes)
-            raise BadInput(f"{place}: model={self.name} does not accept {size} x {size} pixels", f"{sizes} pixels")
+            problem = f"{place}: model={self.name} does not accept {size} x {size} pixels"
+            raise BadInput(problem, self.sizes_text())
+
+    def sizes_text(self) -> str:
+        """Return the sizes of the images that the network accepts, such as `28 x 28 or 32 x 32 pixels`."""
+        if not isinstance(self.sizes, range):
+            return " or ".join(f"{side} x {side}" for side in self.sizes) + " pixels"
+        smallest, largest, step = self.sizes[0], self.sizes[-1], self.sizes.step
+        text = f"{smallest} x {smallest} to {largest} x {largest} pixels"
+        return text if step == 1 else f"{text}, in steps of {step}"
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
         """Return the name and the number of channels of each norm layer, in the network's order."""

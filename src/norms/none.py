@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class NoNorm(Norm):
-    """No normalisation; each convolution gets a bias instead."""
+    """No normalisation; each layer before a norm gets a bias instead."""
 
     name: str = "none"
 
     title = "no norm"
-    axes = "nothing"
+    axes = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
     evaluation = "-"
     colour, marker = "#666666", "x"
 

@@ -24,6 +24,11 @@ def default(name: str) -> Network:
     return NETWORKS[name](**OmegaConf.load(PROJECT / f"conf/model/{name}.yaml"))
 
 
+def sizes_to_try(network: Network) -> list[int]:
+    """All sizes of a tuple; of a range the smallest, the usual two and an odd one."""
+    return [size for size in network.sizes if size in (network.sizes[0], 28, 32, 45)]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
     network, channels = default(name), []
@@ -32,7 +37,7 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
         channels.append(count)
         return build("ln").layer(count, network.layout)
 
-    for size in network.sizes:
+    for size in sizes_to_try(network):
         channels.clear()
         model = network.build(3, size, 10, norm, 0.1)
         assert channels == [count for _, count in network.norm_channels()]
@@ -40,11 +45,11 @@ def test_a_network_takes_the_sizes_and_has_the_norms_that_it_says(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "norm"), [(n, m) for n in NETWORKS for m in NORMS if NETWORKS[n].layout in NORMS[m].layouts]
+    ("name", "norm"), [(n, m) for n in NETWORKS for m in NORMS if NETWORKS[n].layout in NORMS[m].axes]
 )
 def test_a_network_trains_with_every_norm_of_its_layout(name, norm):
     network, layers = default(name), build(norm)
-    layers.check_channels(network.norm_channels())
+    layers.check_channels(network.norm_channels(), network.layout)
     model = network.build(1, network.sizes[0], 10, lambda count: layers.layer(count, network.layout), 0.1)
     network.initialise(model, torch.Generator().manual_seed(0))
     model(torch.randn(4, 1, network.sizes[0], network.sizes[0])).square().sum().backward()
@@ -60,10 +65,35 @@ def test_images_of_another_size_are_refused(name):
         network.check_images(1, "folder")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "text", "refused"),
+    [
+        ((28, 32), "28 x 28 or 32 x 32 pixels", 30),
+        (range(16, 1025), "16 x 16 to 1024 x 1024 pixels", 15),
+        (range(16, 257, 4), "16 x 16 to 256 x 256 pixels, in steps of 4", 30),
+    ],
+)
+def test_the_refusal_of_a_size_lists_the_allowed_sizes(monkeypatch, sizes, text, refused):
+    monkeypatch.setattr(CNN, "sizes", sizes)
+    network = default("cnn")
+    network.check_images(28, "folder")
+    with pytest.raises(BadInput, match=f"allowed: {text}$"):
+        network.check_images(refused, "folder")
+
+
 def test_a_norm_that_does_not_fit_a_networks_layout_is_refused(monkeypatch):
-    monkeypatch.setattr(CNN, "layout", "tokens")
-    with pytest.raises(BadInput, match="norm=bn does not work with model=cnn"):
-        check_config(configuration("bn"))
+    monkeypatch.setattr(CNN, "layout", "vector")
+    check_config(configuration("bn"))
+    with pytest.raises(BadInput, match=r"norm=in does not .* model=cnn: .* one value.*\n  allowed: bn, gn, ln, none\n"):
+        check_config(configuration("in"))
+
+
+def test_batchnorm_of_vectors_refuses_a_batch_of_one_image(monkeypatch):
+    monkeypatch.setattr(CNN, "layout", "vector")
+    config = configuration("bn")
+    config.data.batch_size = 1
+    with pytest.raises(BadInput, match="cannot normalise a batch of 1 image"):
+        check_config(config)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
