@@ -146,7 +146,8 @@ class Plan:
         rough_count = sum(not row.similar for row in rows_left)
         text = f"time: about {total_time} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if rough_count:
-            text += f"; {counted(rough_count, 'estimate')} from jobs with another network, norm, augmentation or number of threads"
+            others = "another network, norm, augmentation or number of threads"
+            text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"
         return [text, *lines]
 
     def workload_text(self, at_once: int = 1) -> str:
