@@ -47,6 +47,7 @@ READERS = {
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
     "src.report.comparison": "verdict.txt",
+    "src.report.augmented": "png.picture_fault",
     "src.tracking.job_files": "png.picture_fault",
     "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",
