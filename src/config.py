@@ -71,7 +71,7 @@ class Config:
     tracking: TrackingOption = REQUIRED
     sweep: SweepLimits = field(default_factory=SweepLimits)
     compare: CompareSettings = field(default_factory=CompareSettings)
-    epochs: int = key(at_least=1)
+    epochs: int = key(at_least=1, automatic=True)
     seed: int = key(at_least=0, at_most=2**32 - 1)
     init_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
     order_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
@@ -130,6 +130,15 @@ SOURCES = {
 def affects_results(path: str) -> bool:
     """Whether the key with this dotted path affects a job's results; only such keys can be swept."""
     return path.split(".")[0] in JOB_PARTS
+
+
+def automatic_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that null stands for, by dotted key, for the network and optimizer that `settings` name."""
+    network = NETWORKS.get(settings["model.name"])
+    if network is None:
+        return {}
+    lr = network.learning_rates.get(settings.get("optimizer.name", ""))
+    return {"epochs": network.epochs} | ({} if lr is None else {"optimizer.lr": lr})
 
 
 def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from src.schema import Option, key, options_by_name
 class Optimizer(Option):
     """The optimizer, which changes the weights after each batch."""
 
-    lr: float = key(at_least=1e-12)  # a smaller rate changes no float32 weight
+    lr: float = key(at_least=1e-12, automatic=True)  # a smaller rate changes no float32 weight
     step_penalties: ClassVar[tuple[str, ...]] = ()
     """The penalties (`l1`, `l2`) that the optimizer applies itself, so the loss excludes them."""
 

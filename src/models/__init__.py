@@ -3,7 +3,7 @@
 Their torch code is in `src/models/modules`, so the command can check a network's sizes before it loads torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,6 +26,10 @@ class Network(Option):
     title: ClassVar[str]
     sizes: ClassVar[Sequence[int]]
     """The widths in pixels of the square images that the network accepts, as a tuple or as a range(16, 1025)."""
+    epochs: ClassVar[int]
+    """The number of epochs that a job trains if `epochs` is null."""
+    learning_rates: ClassVar[Mapping[str, float]]
+    """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
 

@@ -105,7 +105,7 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
     is_reference = isinstance(value, str) and "${" in value  # checked after Hydra has resolved it
     if name in groups:
         _check_option(name, value, groups)
-    elif KEYS[name].choices or not is_reference:
+    elif (KEYS[name].choices or not is_reference) and not (value is None and KEYS[name].automatic):
         KEYS[name].check(value)
         if name == "device":
             check_device(value)
