@@ -108,8 +108,8 @@ def apply_tables(pixels: Tensor, choices: Choices) -> Tensor:
     (count, channels), device = pixels.shape[:2], pixels.device
     table = torch.arange(count * channels, device=device).view(count, channels, 1, 1)
     entries = (table * 256 + pixels.long()).flatten()  # index of each pixel in all tables
-    histograms = torch.zeros(count * channels * 256, device=device)
-    histograms.scatter_add_(0, entries, torch.ones((), device=device).expand(len(entries)))
+    histograms = torch.zeros(count * channels * 256, dtype=torch.long, device=device)  # integers: the sums are exact
+    histograms.scatter_add_(0, entries, torch.ones((), dtype=torch.long, device=device).expand(len(entries)))
     histograms = histograms.view(count, channels, 256)
     values = choices.values[:, None]
     values = torch.where(_has_drawn(choices, "autocontrast"), _autocontrast(histograms), values)
@@ -128,12 +128,12 @@ def _autocontrast(histograms: Tensor) -> Tensor:
 
 def _equalize(histograms: Tensor) -> Tensor:
     """Return tables that make the values of each channel equally frequent, from histograms (N, C, 256)."""
-    values = torch.arange(256.0, device=histograms.device)
+    values = torch.arange(256, device=histograms.device)
     counts = histograms.cumsum(dim=2)
-    last = torch.where(values == torch.where(histograms > 0, values, 0).amax(dim=2, keepdim=True), histograms, 0)
-    step = ((counts[:, :, -1:] - last.sum(dim=2, keepdim=True)) / 255).floor()
-    levels = ((counts + (step / 2).floor()) / step).floor().clamp(0, 255)
-    return torch.where(step > 0, F.pad(levels[:, :, :-1], (1, 0)), values)
+    highest = torch.where(histograms > 0, values, 0).amax(dim=2, keepdim=True)
+    step = (counts[:, :, -1:] - histograms.gather(2, highest)) // 255
+    levels = ((counts + step // 2) // step.clamp(min=1)).clamp(max=255)
+    return torch.where(step > 0, F.pad(levels[:, :, :-1], (1, 0)), values).float()
 
 
 def apply_blends(pixels: Tensor, choices: Choices) -> Tensor:
@@ -142,7 +142,7 @@ def apply_blends(pixels: Tensor, choices: Choices) -> Tensor:
         red, green, blue = (weight * pixels[:, [k]] for k, weight in enumerate(GREY_WEIGHTS))
         grey, saturated = (red + green + blue).floor(), _has_drawn(choices, "color")[..., None]
     else:  # a grey image has no colour to change
-        grey, saturated = pixels, torch.tensor(False, device=pixels.device)
+        grey, saturated = pixels, torch.zeros((), dtype=torch.bool, device=pixels.device)
     sums = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
     sums = sums[..., :-2] + sums[..., 1:-1] + sums[..., 2:] + 4 * pixels[:, :, 1:-1, 1:-1]
     blurred = pixels.clone()
@@ -162,9 +162,9 @@ def take_transformed(images: Tensor, black: Tensor, choices: Choices, rows: Tens
     The nearest pixel (N, C, H, W) is taken; places outside the image are `black` (C, 1, 1).
     """
     height, width = images.shape[2:]
-    size = torch.tensor([width, height], device=images.device)
-    shift_x, shift_y = (choices.shift + choices.relative_shift * size).view(-1, 2, 1, 1).unbind(dim=1)
     x, y = columns - (width - 1) / 2, rows - (height - 1) / 2
+    shifts = (choices.shift[:, k] + choices.relative_shift[:, k] * size for k, size in enumerate((width, height)))
+    shift_x, shift_y = (shift[:, None, None] for shift in shifts)
     (xx, xy), (yx, yy) = (row.unbind(dim=1) for row in choices.matrix.view(-1, 2, 2, 1, 1).unbind(dim=1))
     source_columns = (xx * x + xy * y + shift_x + (width - 1) / 2).round().long()
     source_rows = (yx * x + yy * y + shift_y + (height - 1) / 2).round().long()
