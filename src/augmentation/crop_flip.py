@@ -36,8 +36,8 @@ class CropFlip(Augmentation):
         if not (self.flip and shows_characters):
             return ""
         return (
-            f"augmentation={self.name} mirrors half of the characters of {dataset}, and a mirrored character is "
-            "another one or none; augmentation.flip=false prevents this"
+            f"augmentation.flip=true mirrors half of the characters of {dataset}, and a mirrored character is another "
+            "one or none; augmentation.flip=false prevents this"
         )
 
     def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:

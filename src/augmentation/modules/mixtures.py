@@ -52,9 +52,9 @@ def draw_beta(count: int, beta: float, generator: torch.Generator) -> Tensor:
 
 
 def _next(images: Tensor) -> Tensor:
-    """Return the images in an order in which each one stands at the place of the one before it."""
+    """Return the next image of the batch for each image (N, C, H, W); the first image follows the last one."""
     order = torch.arange(1, len(images) + 1, device=images.device) % len(images)
-    return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)  # keeps the order in memory
+    return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)  # `roll` changes the order in memory
 
 
 def _mix_labels(labels: Tensor, classes: int, weights: Tensor) -> Tensor:
