@@ -30,11 +30,11 @@ def draw_augmented(
 
     Args:
         originals: images (N, C, H, W), grey or RGB.
-        augmented: the same images after each draw (draws, N, C, H, W); the first was drawn in epoch 1.
+        augmented: the same images after each draw (draws, N, C, H, W); the first draw is that of epoch 1.
         targets: the probabilities of the classes (1 + draws, N, classes), first of the originals.
         classes: the names of the classes.
     """
-    headings = ["original images", "in the first step of epoch 1", *["drawn again"] * (len(augmented) - 1)]
+    headings = ["original images", "augmented in epoch 1", *["augmented again"] * (len(augmented) - 1)]
     mixed = bool((targets.max(axis=2) < 1).any())
     line_count = 2 if mixed else 1
     height = HEADING_HEIGHT + TILE_SIZE + line_count * LINE_HEIGHT + GAP

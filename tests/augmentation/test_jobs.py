@@ -130,8 +130,8 @@ def test_the_picture_shows_each_image_in_its_place(words):
             place = (GAP + column * (TILE_SIZE + GAP) + 32, GAP + row * row_height + 20 + 32)
             assert picture.getpixel(place) == (value,) * 3
     assert words == [
-        *("original images", "cat", "dog", "in the first step of epoch 1", "cat", "dog"),
-        *("drawn again", "cat", "75% horse", "25% dog"),
+        *("original images", "cat", "dog", "augmented in epoch 1", "cat", "dog"),
+        *("augmented again", "cat", "75% horse", "25% dog"),
     ]
 
 

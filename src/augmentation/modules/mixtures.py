@@ -13,41 +13,42 @@ from src.augmentation.modules.squares import draw_rectangles
 
 
 def mixup(
-    images: Tensor, labels: Tensor, classes: int, beta: float, generator: torch.Generator
+    images: Tensor, labels: Tensor, classes: int, alpha: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return weighted means of two images (N, C, H, W), and the probabilities of the classes (N, classes).
 
-    Each image draws its own weight from Beta(beta, beta) (Zhang et al. 2018).
+    Each image draws its own weight from Beta(alpha, alpha) (Zhang et al. 2018).
     """
-    weights = draw_beta(len(images), beta, generator)
+    weights = draw_beta(len(images), alpha, generator)
     mixed = torch.lerp(_next(images), images, weights[:, None, None, None])
     return mixed, _mix_labels(labels, classes, weights)
 
 
 def cutmix(
-    images: Tensor, labels: Tensor, classes: int, beta: float, generator: torch.Generator
+    images: Tensor, labels: Tensor, classes: int, alpha: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return images (N, C, H, W) with a rectangle of another image, and the probabilities (N, classes).
 
-    The rectangle's sides are sqrt(1 - weight) of the image's, rounded down to an even number of pixels; the weight is
-    drawn from Beta(beta, beta).  The probability of the label is the share of the image that is left (Yun et al. 2019).
+    The rectangle's sides are sqrt(1 - weight) of the image's, rounded down to an even number of pixels.  Each image
+    draws its weight from Beta(alpha, alpha).  The probability of its label is the share of the image that is left (Yun
+    et al. 2019).
     """
-    weights = draw_beta(len(images), beta, generator)
+    weights = draw_beta(len(images), alpha, generator)
     heights, widths = (2 * (size / 2 * (1 - weights).sqrt()).long() for size in images.shape[2:])
     pasted = draw_rectangles(images, heights, widths, generator)
     mixed = torch.where(pasted, _next(images), images)
     return mixed, _mix_labels(labels, classes, 1 - pasted.float().mean(dim=(1, 2, 3)))
 
 
-def draw_beta(count: int, beta: float, generator: torch.Generator) -> Tensor:
-    """Return `count` numbers from the distribution Beta(beta, beta).
+def draw_beta(count: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """Return `count` numbers from the distribution Beta(alpha, alpha).
 
-    `torch.distributions.Beta` accepts no generator.  This draws T from Student's t distribution with 2 beta degrees of
-    freedom by Bailey's exact polar method (1994), and returns (1 + T / sqrt(2 beta + T^2)) / 2 (Devroye 1996).
+    `torch.distributions.Beta` accepts no generator.  This draws T from Student's t distribution with 2 alpha degrees of
+    freedom by Bailey's exact polar method (1994), and returns (1 + T / sqrt(2 alpha + T^2)) / 2 (Devroye 1996).
     """
     uniform, angle = torch.rand((2, count), generator=generator, device=generator.device)
     cosine = torch.cos(2 * math.pi * angle)
-    ratio = torch.expm1(-uniform.log() / beta) * cosine.square()  # T^2 / (2 beta); may be infinite
+    ratio = torch.expm1(-uniform.log() / alpha) * cosine.square()  # T^2 / (2 alpha); may be infinite
     return (1 + cosine.sign() / (1 + 1 / ratio).sqrt()) / 2
 
 

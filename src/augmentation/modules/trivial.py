@@ -28,14 +28,14 @@ GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 class Choices(NamedTuple):
-    """All combinations of operation, strength and sign, which are equally likely; each field has one row for each."""
+    """Combinations of operation, strength and sign: all of them, or those that the images of a batch have drawn."""
 
-    operation: Tensor  # index in OPERATIONS
-    values: Tensor  # the new value of each value of a pixel (choices, 256)
-    share: Tensor  # weights of the image and of the other one in a weighted sum (choices, 2)
-    matrix: Tensor  # x and y in the image for x and y in the result, both from the middle (choices, 2, 2)
-    shift: Tensor  # what is added to them, in pixels (choices, 2)
-    relative_shift: Tensor  # what is added to them, in heights or widths of the image (choices, 2)
+    operation: Tensor  # index in OPERATIONS (choices,)
+    values: Tensor  # the new value for each value of a pixel (choices, 256)
+    shares: Tensor  # weights of the image and of the other one in a weighted sum (choices, 2)
+    matrix: Tensor  # maps x and y in the result to x and y in the image; both start in the middle (choices, 2, 2)
+    shift: Tensor  # pixels to add to x and y in the image (choices, 2)
+    relative_shift: Tensor  # widths of the image to add to x, and heights to add to y (choices, 2)
 
 
 class TrivialAugment:
@@ -59,7 +59,7 @@ class TrivialAugment:
 
 
 def make_choices() -> Choices:
-    """Return all combinations of operation, strength and sign."""
+    """Return all combinations of operation, strength and sign, which are equally likely."""
     rows = [
         _choice(operation, strength, sign)
         for operation in OPERATIONS
@@ -71,7 +71,7 @@ def make_choices() -> Choices:
 
 def _choice(operation: str, strength: int, sign: int) -> Choices:
     """Return the numbers of one combination; `strength` is 0 to 30, and the signs are 1 and -1."""
-    values, share = torch.arange(256.0), (1.0, 0.0)
+    values, shares = torch.arange(256.0), (1.0, 0.0)
     matrix, shift, relative_shift = [[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], [0.0, 0.0]
     level = sign * torch.linspace(0, 0.99, STRENGTHS)[strength].item()
     match operation:
@@ -87,19 +87,19 @@ def _choice(operation: str, strength: int, sign: int) -> Choices:
         case "brightness":
             values = ((1 + level) * values).clamp(0, 255).floor()
         case "color" | "contrast" | "sharpness":
-            share = (1 + level, 1 - (1 + level))
+            shares = (1 + level, 1 - (1 + level))
         case "posterize":
             step = 2 ** round(strength / ((STRENGTHS - 1) / 6))
             values = values // step * step
         case "solarize":
             threshold = torch.linspace(255, 0, STRENGTHS)[strength]
             values = torch.where(values >= threshold, 255 - values, values)
-    numbers = (torch.tensor(numbers) for numbers in (share, matrix, shift, relative_shift))
+    numbers = (torch.tensor(numbers) for numbers in (shares, matrix, shift, relative_shift))
     return Choices(torch.tensor(OPERATIONS.index(operation)), values, *numbers)
 
 
 def _has_drawn(choices: Choices, operation: str) -> Tensor:
-    """Return whether each image has drawn this operation, (N, 1, 1) or broadcast to more."""
+    """Return whether each image has drawn this operation (N, 1, 1)."""
     return (choices.operation == OPERATIONS.index(operation))[:, None, None]
 
 
@@ -138,22 +138,30 @@ def _equalize(histograms: Tensor) -> Tensor:
 
 def apply_blends(pixels: Tensor, choices: Choices) -> Tensor:
     """Return pixels (N, C, H, W) after the operations that are weighted sums of an image and a duller one."""
-    if pixels.shape[1] == 3:
-        red, green, blue = (weight * pixels[:, [k]] for k, weight in enumerate(GREY_WEIGHTS))
-        grey, saturated = (red + green + blue).floor(), _has_drawn(choices, "color")[..., None]
-    else:  # a grey image has no colour to change
-        grey, saturated = pixels, torch.zeros((), dtype=torch.bool, device=pixels.device)
+    in_colour = pixels.shape[1] == 3
+    grey = _grey(pixels) if in_colour else pixels
+    changes_colour = _has_drawn(choices, "color")[..., None]
+    other = torch.where(changes_colour, grey, _blurred(pixels))
+    mean = grey.mean(dim=(1, 2, 3), keepdim=True)
+    other = torch.where(_has_drawn(choices, "contrast")[..., None], mean, other)
+    share, other_share = choices.shares.view(-1, 2, 1, 1, 1).unbind(dim=1)
+    blended = (share * pixels + other_share * other).clamp(0, 255).floor()
+    return blended if in_colour else torch.where(changes_colour, pixels, blended)
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """Return colour images (N, 3, H, W) as grey images (N, 1, H, W)."""
+    red, green, blue = (weight * pixels[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
+    return (red + green + blue).floor()
+
+
+def _blurred(pixels: Tensor) -> Tensor:
+    """Return means of 3 x 3 pixels, in which the middle counts five times; the pixels at the border are unchanged."""
     sums = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
     sums = sums[..., :-2] + sums[..., 1:-1] + sums[..., 2:] + 4 * pixels[:, :, 1:-1, 1:-1]
     blurred = pixels.clone()
-    blurred[:, :, 1:-1, 1:-1] = (sums / 13).round()  # the weights are 5 in the middle and 1 around it
-    other = torch.where(_has_drawn(choices, "contrast")[..., None], grey.mean(dim=(1, 2, 3), keepdim=True), blurred)
-    other = torch.where(saturated, grey, other)
-    weight, other_weight = choices.share.view(-1, 2, 1, 1, 1).unbind(dim=1)
-    sums = (weight * pixels + other_weight * other).clamp(0, 255).floor()
-    if pixels.shape[1] == 1:
-        sums = torch.where(_has_drawn(choices, "color")[..., None], pixels, sums)
-    return sums
+    blurred[:, :, 1:-1, 1:-1] = (sums / 13).round()
+    return blurred
 
 
 def take_transformed(images: Tensor, black: Tensor, choices: Choices, rows: Tensor, columns: Tensor) -> Tensor:
