@@ -47,6 +47,7 @@ READERS = {
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
     "src.report.comparison": "verdict.txt",
+    "src.report.augmented": "png.picture_fault",
     "src.tracking.job_files": "png.picture_fault",
     "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",
@@ -117,7 +118,8 @@ def test_only_tracking_imports_mlflow():
 
 def test_the_configuration_imports_nothing_but_the_standard_library():
     ours = CONFIGURATION | {name for name in MODULES if room(name) in ("norms", "models", "augmentation")}
-    ours -= {name for name in MODULES if name.startswith(("src.models.modules.", "src.norms.modules."))}
+    torch_code = ("src.models.modules.", "src.norms.modules.", "src.augmentation.modules.")
+    ours -= {name for name in MODULES if name.startswith(torch_code)}
     assert {word for name in ours for word in imports(name, at_import=True)} - sys.stdlib_module_names <= ours
 
 

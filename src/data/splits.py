@@ -35,6 +35,8 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+    mean: Tensor  # what was subtracted from the pixels (0 to 255) of each channel, (C, 1, 1)
+    deviation: Tensor  # what they were divided by, (C, 1, 1)
 
 
 def load_splits(data: Data) -> tuple[Images, Splits]:
@@ -68,6 +70,8 @@ def make_splits(data: Data, images: Images) -> Splits:
         train=normalised_split(images.train_images[train], images.train_labels[train]),
         validation=normalised_split(images.train_images[validation], images.train_labels[validation]),
         test=normalised_split(images.test_images, images.test_labels),
+        mean=mean,
+        deviation=deviation,
     )
 
 

@@ -18,6 +18,7 @@ from src.errors.atlas_words import error_sentences
 from src.figures.figures import Drawing, draw_figures, reliability_file_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
+from src.report.augmented import augmented_pictures
 from src.report.facts import Facts, collect_facts, problem_lines
 from src.report.statements import basis_sentences, difference_columns, failure_columns, network_columns
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
@@ -46,6 +47,7 @@ class Report:
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without suffix
     galleries: Sequence[Mapping[str, Gallery]]  # for each dataset, its galleries by file name without suffix
+    augmented: Mapping[str, Gallery]  # pictures of augmented images, by file name without suffix
 
     @property
     def title(self) -> str:
@@ -136,7 +138,8 @@ def draw_report(
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
     pictures = [_draw_galleries_or_warn(atlas, warn, several_datasets=len(atlases) > 1) for atlas in atlases]
-    return Report(sweeps, results, frame, atlases, verdicts, draw_figures(results, verdicts, atlases), pictures)
+    figures, augmented = draw_figures(results, verdicts, atlases), augmented_pictures(results)
+    return Report(sweeps, results, frame, atlases, verdicts, figures, pictures, augmented)
 
 
 def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, several_datasets: bool) -> dict[str, Gallery]:
@@ -155,7 +158,7 @@ def report_files(report: Report) -> dict[str, bytes]:
     files = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.results.epochs)}
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
-    for pictures in report.galleries:
+    for pictures in (*report.galleries, report.augmented):
         files |= {f"{name}.png": gallery.png for name, gallery in pictures.items()}
     files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.answer).encode()
     return files | {"report.md": render_markdown(report), REPORT: render_html(report)}
