@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from src.bad_input import BadInput
 from src.data.images import Source
+from src.data.memory import memory_needed
 from src.options import Data, Synthetic
 
 
@@ -28,6 +29,19 @@ def training_image_count(available: int, own_validation: int, validation: int | 
 def held_out_count(available: int, validation: int | None) -> int:
     """Return how many training images become validation images: `validation`, or by default a tenth, at most 5,000."""
     return min(5000, max(1, available // 10)) if validation is None else validation
+
+
+def split_text(data: Data, source: Source) -> str:
+    """Return the sizes of a dataset's splits and of its images in words, and the memory that they take."""
+    train = train_size(data, source)
+    validation = source.validation or held_out_count(source.train, data.validation)
+    images = source.train + source.validation + source.test
+    memory = memory_needed(images * source.channels * source.size**2)
+    return (
+        f"{train:,} training, {validation:,} {'own ' * bool(source.validation)}validation and {source.test:,} test "
+        f"images, {source.size} x {source.size} pixels, {'grey' if source.channels == 1 else 'colour'}, "
+        f"{len(source.classes):,} classes, {memory / 1e9:.1f} GB of memory"
+    )
 
 
 def check_sizes(data: Data, source: Source) -> None:
