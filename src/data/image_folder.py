@@ -19,7 +19,7 @@ from src.data.image_cache import Arrays, cache_name, cached
 from src.data.images import Images, LabelledImages, as_images, content_digest
 from src.data.memory import check_memory
 from src.data.refusals import COPY_AGAIN, foreign_format, root_argument, unreadable_refusal
-from src.wording import joined
+from src.wording import counted, joined
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(entry.name for entry in entries if entry.is_dir())
     loose = [entry.name for entry in entries if entry.name.lower().endswith(ENDINGS) and not entry.is_dir()]
     if loose:
-        problem = f"{folder} contains {joined(loose, 2)}, which belong to no class"
+        problem = f"{folder} contains {joined(loose, 2)} outside the folders of the classes"
         raise BadInput(problem, LAYOUT, advice="move them to a folder with the name of their class")
     unreadable = [name for name in names if not name.isprintable()]  # control characters, or not UTF-8
     if unreadable:
@@ -144,7 +144,10 @@ def _class_names(folder: Path) -> tuple[str, ...]:
             advice="rename the folder",
         )
     if folder.name == "train" and not 2 <= len(names) <= MOST_CLASSES:
-        raise BadInput(f"{folder} contains {len(names):,} classes: {joined(names)}", f"2 to {MOST_CLASSES:,} folders")
+        raise BadInput(
+            f"{folder} contains {counted(len(names), 'class folder')}: {joined(names)}",
+            f"2 to {MOST_CLASSES:,} classes",
+        )
     return names
 
 
