@@ -77,13 +77,16 @@ def read_image_folder(root: Path, size: int, channels: int | None, cache: Path) 
 
 
 def list_files(root: Path) -> Listing:
-    """Return the image files below a folder, sorted by class and path; raises BadInput for another layout."""
+    """Return the image files below a folder; raises BadInput for another layout.
+
+    The test and validation images are in ImageFolder's order, sorted by class and path.
+    """
     folders = _split_folders(root)
     classes = _class_names(folders["train"])
     hashed, files = hashlib.sha256(repr(classes).encode()), dict[str, list[tuple[str, int]]]()
     start = len(os.path.join(root, ""))  # noqa: PTH118  # a path has no final slash
     for split, folder in folders.items():
-        files[split] = []
+        files[split], ranks = [], list[int]()
         for name in _class_names(folder):
             if name not in classes:
                 raise BadInput(f"{folder / name}: {folders['train']} has no such class", joined(classes, 10))
@@ -93,12 +96,15 @@ def list_files(root: Path) -> Listing:
                     f"{folder / name} contains no images", f"files that end with {joined(ENDINGS, 20, 'or')}"
                 )
             label = classes.index(name)
+            ranks += range(len(paths))
             files[split] += [(path, label) for path, _ in paths]
             for path, status in paths:
                 stamp = (path[start:], status.st_size, status.st_mtime_ns, status.st_ctime_ns)
                 hashed.update(repr(stamp).encode(errors="surrogateescape"))
         if not files[split]:
             raise BadInput(f"{folder} contains no images", LAYOUT)
+        if split == "train":  # the classes take turns, so `data.limit` keeps images of all classes
+            files[split] = [files[split][index] for index in sorted(range(len(ranks)), key=ranks.__getitem__)]
     return Listing(classes, files, hashed.hexdigest())
 
 
