@@ -2,12 +2,19 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from src.bad_input import BadInput
 from src.data.npz import read_npz
+from src.options import NPZ
+from src.report.facts import collect_facts
+from src.results.results import load_results
+from src.runs.sweep import PlannedJob
+from src.sweep.pace import read_timings
+from tests.world import World, configuration
 
 RANDOM = np.random.default_rng(2)
 
@@ -117,6 +124,23 @@ def test_a_damaged_file_is_refused(damage, tmp_path):
             with archive.open("train_images.npy", "w") as file:
                 np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(huge))
     assert "is damaged, or not an .npz file" in refusal(path)
+
+
+def test_a_job_on_the_datasets_own_validation_images_can_be_timed_compared_and_described(world, tmp_path):
+    data = NPZ("npz", 8, None, 0, None, str(saved(tmp_path / "set.npz", arrays())))
+    config = configuration(data=data)
+    job = world.finish(config, {})
+    results = load_results([world.sweep([job])], world.multirun)
+    assert results.unfinished == ()
+    (described,) = collect_facts([world.sweep([job])], results).data
+    assert "9 images for training, 4 for validation, 5 for testing, grey, 8 x 8 pixels, 3 classes" in described[1]
+    (timing,) = read_timings(world.multirun / "jobs", [job.folder])
+    train_seconds = sum(record["metrics"]["time/train_seconds"] for record in job_epochs(world, job))
+    assert timing.rate == pytest.approx(train_seconds / (9 * config.epochs))
+
+
+def job_epochs(world: World, job: PlannedJob) -> list[dict[str, Any]]:
+    return [record for record in job.folder_in(world.multirun).records() if record["kind"] == "epoch"]
 
 
 def test_a_folder_or_a_missing_file_is_refused_with_the_files_nearby(tmp_path):

@@ -214,3 +214,5 @@ def test_empty_splits_and_epochs_without_steps_are_refused(changes, message):
 def test_train_size_is_the_size_of_the_training_split(changes):
     data = replace(DATA, **changes)
     assert train_size(data, made_up().source) == len(make_splits(data, made_up()).train)
+    own = replace(data, validation=None)
+    assert train_size(own, with_own_validation().source) == len(make_splits(own, with_own_validation()).train)
