@@ -16,7 +16,7 @@ import numpy as np
 from src.bad_input import BadInput
 from src.data.idx_folder import has_only_packed_digests, read_folder
 from src.data.idx_names import find_dataset_files, find_nearby_folder
-from src.data.image_folder import is_image_folder
+from src.data.image_files import is_image_folder
 from src.data.images import Images, as_images, content_digest
 from src.data.refusals import root_argument, unreadable_refusal
 

@@ -268,6 +268,15 @@ def test_a_folder_that_cannot_be_used_is_refused(change, message, fill, tmp_path
     assert message.format(root=root) in refusal(root, tmp_path)
 
 
+def test_all_images_that_cannot_be_used_are_counted(fill, tmp_path):
+    root = fill()
+    for path in (root / "train").glob("*/1.png"):
+        path.write_bytes(b"x")
+    message = refusal(root, tmp_path)
+    assert "3 images cannot be used: train/cat/1.png, train/dog/1.png and train/éléphant/1.png: " in message
+    assert f"{root}/train/cat/1.png is not an image" in message
+
+
 def test_hidden_files_texts_and_subfolders_are_no_hindrance(fill, read):
     root = fill()
     for place in (root, root / "train", root / "train" / "dog"):
