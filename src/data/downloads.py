@@ -72,9 +72,9 @@ def read_emnist(root: Path, split: str) -> Images:
     If its files are missing, torchvision downloads all six and compares the archive with its published MD5.  No digests
     of the unpacked files are published.
     """
-    prefix, is_letters = f"emnist-{split}", split == "letters"
+    prefix = f"emnist-{split}"
     _download_missing_idx("EMNIST", root, prefix, split=split)
-    return read_folder(root, "EMNIST", EMNIST_CLASSES[split], prefix, first_label=int(is_letters))
+    return read_folder(root, "EMNIST", EMNIST_CLASSES[split], prefix, first_label=1 if split == "letters" else 0)
 
 
 def _download_missing_idx(name: str, root: Path, prefix: str = "", *, packed: bool = False, **options: str) -> None:
@@ -115,23 +115,24 @@ def _download(name: str, root: Path, **options: Any) -> Any:
     import torchvision
 
     previous_timeout = socket.getdefaulttimeout()
-    earlier_content: set[Path] | None = None
     if os.path.lexists(root) and not root.is_dir():
         advice = root_argument(root.absolute().parent)
         raise BadInput(f"data.root={root} is not a folder", "a folder to download to and read from", advice)
-    dataset = getattr(torchvision.datasets, name)
+    dataset, is_new = getattr(torchvision.datasets, name), not root.is_dir()
+    earlier_content: set[Path] | None = None  # not known yet
     try:
+        earlier_content = set(root.iterdir()) if root.is_dir() else set()
         with contextlib.suppress(RuntimeError):  # the dataset is missing or damaged
             return dataset(root, download=False, **options)
         if is_image_folder(root):
             problem = f"data.root={root} contains image files in train/ and test/, and not {name}"
             raise BadInput(problem, write=f"data=folder {root_argument(root)}")
-        earlier_content = set(root.iterdir()) if root.is_dir() else None
         root.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
         return dataset(root, download=True, **options)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError, zipfile.BadZipFile) as error:
-        _remove_partial_download(root, earlier_content)
+        if earlier_content is not None:
+            _remove_partial_download(root, earlier_content, is_new=is_new)
         if isinstance(error, PermissionError):
             raise unreadable_refusal(Path(error.filename or root), error) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -144,10 +145,13 @@ def _download(name: str, root: Path, **options: Any) -> Any:
         socket.setdefaulttimeout(previous_timeout)
 
 
-def _remove_partial_download(root: Path, earlier_content: set[Path] | None) -> None:
-    """Remove all paths in `root` that are not in `earlier_content`; None means that `root` is new and goes too."""
-    for path in [root] if earlier_content is None else set(root.iterdir()) - earlier_content:
+def _remove_partial_download(root: Path, earlier_content: set[Path], *, is_new: bool) -> None:
+    """Remove all paths in `root` that are not in `earlier_content`, and `root` itself if it is new."""
+    for path in set(root.iterdir()) - earlier_content if root.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    if is_new:
+        with contextlib.suppress(OSError):  # it does not exist, or another process has written to it
+            root.rmdir()

@@ -329,6 +329,19 @@ def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
 
 
+def test_files_that_cannot_be_read_are_kept(tmp_path, site, monkeypatch):
+    serve_cifar(site, monkeypatch)
+    load_again("cifar10", tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+
+    def deny(dataset):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "data" / "cifar-10-batches-py"))
+
+    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", deny)
+    assert "cifar-10-batches-py cannot be read: Permission denied" in refusal("cifar10", tmp_path / "data")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_partial_download_is_refused_and_the_next_one_works(tmp_path, site, idx_set, monkeypatch):
     serve_idx(site, datasets.KMNIST, idx_set, monkeypatch)
     whole = site.files["/t10k-labels-idx1-ubyte.gz"]
