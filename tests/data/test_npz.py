@@ -109,15 +109,14 @@ def test_arrays_that_cannot_be_used_are_refused(change, message, tmp_path):
     assert message in refusal(saved(tmp_path / "set.npz", content))
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty", "header"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "flipped and packed", "text", "empty", "header"])
 def test_a_damaged_file_is_refused(damage, tmp_path):
-    path = saved(tmp_path / "set.npz", arrays())
+    path = saved(tmp_path / "set.npz", arrays(), compressed=damage == "flipped and packed")
     content = path.read_bytes()
     flipped = bytearray(content)
     flipped[content.index(b"train_images.npy") + 300] ^= 1
-    path.write_bytes(
-        {"cut": content[:-200], "flipped": bytes(flipped), "text": b"<html>", "empty": b"", "header": b""}[damage]
-    )
+    contents = {"cut": content[:-200], "text": b"<html>", "empty": b"", "header": b""}
+    path.write_bytes(contents.get(damage, bytes(flipped)))
     if damage == "header":  # claims 2**40 images
         with zipfile.ZipFile(path, "w") as archive:
             huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (2**40, 8, 8), (0, 0, 0))
