@@ -183,6 +183,9 @@ def check_config(config: Config) -> None:
     if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
+    size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
+    if size is not None:
+        network.check_images(size, f"data.size={size}")
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:

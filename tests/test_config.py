@@ -21,7 +21,7 @@ from src.sweep.suggestions import GROUP_NODES
 PROJECT = Path(__file__).parents[1]
 GROUPS = group_options()
 EVERY_OPTION = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
-MUST_GIVE = {"data=idx": ["data.root=somewhere"]}
+MUST_GIVE = {f"data={name}": ["data.root=somewhere"] for name in ("idx", "folder", "npz")}
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
 
 
@@ -62,7 +62,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "data.limit": ("data=mnist", [1, None], [0, -1]),
     "data.classes": ("data=synthetic", [2, 100], [1, 101]),
     "data.channels": ("data=synthetic", [1, 3], [0, 2, 4]),
-    "data.size": ("data=synthetic", [28, 32], [27, 29, 31, 33]),
+    "data.size": ("data=synthetic", [28, 32], [4, 7, 30, 1025, 1028]),
     "data.images": ("data=synthetic", [1], [0, -1]),
     "data.test_images": ("data=synthetic", [1], [0, -1]),
     "data.noise": ("data=synthetic", [0.0, 1e300], [-SMALLEST]),
@@ -184,7 +184,7 @@ def test_every_file_opens_by_saying_what_it_is(file):
 
 
 def test_every_key_with_a_range_is_tried_at_its_edges():
-    assert {path for path, key in KEYS.items() if key.limits or path in ("data.channels", "data.size")} == set(RANGES)
+    assert {path for path, key in KEYS.items() if key.limits or path == "data.channels"} == set(RANGES)
 
 
 @pytest.mark.parametrize("path", RANGES)
@@ -238,8 +238,9 @@ def test_a_key_that_the_option_does_not_have_is_refused(option, path):
 def test_what_an_option_reads_must_be_given(option, composed):
     section, name = option.split("=")
     config = composed(option, *MUST_GIVE.get(option, []))
+    optional = ("data.root", "tracking.uri", *(["data.channels"] if name == "folder" else []))
     for path, key in KEYS.items():
-        if path.startswith(f"{section}.") and name in key.read_by and path not in ("data.root", "tracking.uri"):
+        if path.startswith(f"{section}.") and name in key.read_by and path not in optional:
             without = copy.deepcopy(config)
             set_leaf(without, path, None)
             told = refusal(without)
@@ -299,8 +300,16 @@ def test_another_device_is_refused(device, composed):
     assert "device=" in refusal(config)
 
 
-def test_a_folder_of_idx_files_needs_its_folder(composed):
-    assert "data.root=FOLDER" in refusal(composed("data=idx"))
+@pytest.mark.parametrize("name", ["idx", "folder", "npz"])
+def test_the_users_own_dataset_needs_its_place(name, composed):
+    assert refusal(composed(f"data={name}")).endswith(f"data={name} data.root=FOLDER")
+
+
+@pytest.mark.parametrize("words", [["data=folder", "data.root=somewhere"], ["data=synthetic"]])
+def test_a_size_that_the_network_does_not_accept_is_refused_before_the_images_are_read(words, composed):
+    config = composed(*words)
+    config.data.size = 64
+    assert "data.size=64: model=cnn does not accept 64 x 64 pixels" in refusal(config)
 
 
 def test_nesterov_needs_momentum(composed):

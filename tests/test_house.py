@@ -52,11 +52,16 @@ READERS = {
     "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
+    "src.data.npz": "src/data/npz.py",
+    "src.data.decode": "src/data/decode.py",
+    "src.data.image_cache": "image_cache.cached",
+    "src.data.memory": "/sys/fs/cgroup/memory.max",
     "src.workers.machine": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
+READS |= {"gzip.GzipFile", "Image.open", "read_array"}  # the user's images
 READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
 NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
 

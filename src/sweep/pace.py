@@ -84,7 +84,8 @@ def _read_timing(job: FinishedJob) -> Timing | None:
     except (OSError, NoAccess):
         return None
     config, seconds = job.start["config"], job.result["seconds"]
-    images = training_image_count(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+    source, data = job.start["source"], config["data"]
+    images = training_image_count(source["train"], source.get("validation", 0), data["validation"], data["limit"])
     if images < 1:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import duration_text
+from src.data.sizes import split_text
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -105,6 +106,12 @@ class Plan:
         configs = [row.grid_job.config for row in self.rows]
         warnings = (config.augmentation.warning(config.data.name, config.data.shows_characters) for config in configs)
         return lines + list(dict.fromkeys(filter(None, warnings)))
+
+    def data_lines(self) -> list[str]:
+        """Return a line per dataset with the sizes of its splits and images, and the memory that it takes."""
+        jobs = {job.source.digest: job for job in (row.grid_job for row in self.rows)}
+        texts = [f"data: {job.config.data.name}, {split_text(job.config.data, job.source)}" for job in jobs.values()]
+        return shorten(texts, MOST_NAMES, "data: {:,} more datasets")
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""

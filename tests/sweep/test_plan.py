@@ -78,6 +78,8 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "to train",
         "to train",
     ]
+    (line,) = planned.data_lines()
+    assert line.startswith("data: synthetic, 30 training, 10 validation and 100 test images, 28 x 28 pixels, grey, ")
     lines = planned.summary_lines()
     assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
