@@ -14,10 +14,11 @@ from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
 from src.verdict.advice import Advice, advise, advise_one_seed, cost_text
 from src.verdict.best import Best, find_best
-from src.verdict.contrasts import Contrast
+from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.networks import NetworkPair, compare_networks
+from src.verdict.points import ACCURACY, Measure
 from src.verdict.statistics import ALPHA, Bools
 from src.wording import counted, joined
 
@@ -45,6 +46,11 @@ class Verdicts:
     run_count: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
     variance_rows: tuple[Mapping[Any, Any], ...] | None = None  # such a sweep measures variance, compares no methods
+
+    @property
+    def measure(self) -> Measure:
+        """The metric that is compared."""
+        return self.tables[0].measure if self.tables else ACCURACY
 
     @property
     def open_contrasts(self) -> tuple[Contrast, ...]:
