@@ -42,6 +42,7 @@ READERS = {
     "src.runs.checkpoint": "checkpoint.load_checkpoint",
     "src.runs.sweep": "sweep.read_sweep",
     "src.runs.looks": "looks.take_look",
+    "src.runs.external_csv": "external_csv.read_csv_runs",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",
@@ -165,7 +166,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("sweep", {"data", "training", "runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
         ("normlab", {"runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
         ("src.train", {"sweep", "src.job", *SMALL}),
-        ("src.compare", {"runs", *COMPARISON, *SMALL}),
+        ("src.compare", {"runs", "tracking", *COMPARISON, *SMALL}),
         ("src.sync", {"runs", "tracking", *SMALL}),
     ],
 )

@@ -85,6 +85,11 @@ class Report:
         return collect_facts(self.sweeps, self.results)
 
     @property
+    def basis(self) -> list[str]:
+        """The sentences that explain how the statements were made."""
+        return basis_sentences(self.verdicts)
+
+    @property
     def left_out(self) -> list[str]:
         """A line for each run that is left out, with the reason."""
         return shorten([*self.verdicts.left_out, *problem_lines(self.results, self.atlases)], MAX_LEFT_OUT)
@@ -152,7 +157,9 @@ def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, severa
 
 def report_files(report: Report) -> dict[str, bytes]:
     """The contents of all files of a report, by file name.  The HTML page comes last, after the files that it needs."""
-    files = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.results.epochs)}
+    files = {"table.csv": csv_content(report.frame)}
+    if len(report.results.epochs):
+        files["curves.csv"] = curves_csv(report.results.epochs)
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in report.galleries:
@@ -163,7 +170,7 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 def render_html(report: Report) -> bytes:
     """The report as a self-contained HTML page, which loads nothing from the network."""
-    curves = inline_curves(report.results, report.figures["curves"])
+    curves = inline_curves(report.results, report.figures["curves"]) if "curves" in report.figures else None
     return _render_template("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
@@ -183,7 +190,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
-        basis=basis_sentences(report.verdicts),
+        basis=report.basis,
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),
