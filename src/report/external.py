@@ -64,8 +64,8 @@ class ExternalReport(Report):
         look, margin = self.verdicts.promise.look, self.verdicts.promise.equal_within
         return [
             *statements,
-            "No cell is chosen, because normlab knows no validation accuracy, and the best of several test results is too "
-            "good by chance.",
+            "No cell is chosen, because normlab knows no validation accuracy, and the best of several test results is "
+            "too good by chance.",
             *([] if margin else ["No levels count as equal, because --equal gives no margin."]),
             f"normlab does not record comparisons of such runs; the command says that this is look {look}.",
             f"The runs may differ in more than {joined(self.external.factors)}; normlab knows only the values that it "
