@@ -42,6 +42,7 @@ READERS = {
     "src.runs.checkpoint": "checkpoint.load_checkpoint",
     "src.runs.sweep": "sweep.read_sweep",
     "src.runs.looks": "looks.take_look",
+    "src.runs.external_csv": "external_csv.read_csv_runs",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",
@@ -140,6 +141,7 @@ def test_storage_needs_the_standard_library_and_two_modules_of_words():
         ("src.config, src.sweep.overrides", {"torch", "mlflow", "hydra", "numpy"}),
         ("src.data.sizes, src.tracking.address", {"torch", "torchvision", "mlflow"}),
         ("src.compare", {"torch", "torchvision", "mlflow", "hydra"}),
+        ("src.compare, src.runs.external_csv, src.tracking.address", {"mlflow", "pandas", "numpy", "matplotlib"}),
     ],
 )
 def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
@@ -172,7 +174,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("sweep", {"data", "training", "runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
         ("normlab", {"runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
         ("src.train", {"sweep", "src.job", *SMALL}),
-        ("src.compare", {"runs", *COMPARISON, *SMALL}),
+        ("src.compare", {"runs", "tracking", *COMPARISON, *SMALL}),
         ("src.sync", {"runs", "tracking", *SMALL}),
     ],
 )

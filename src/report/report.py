@@ -24,7 +24,7 @@ from src.report.statements import basis_sentences, difference_columns, failure_c
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
-from src.verdict.contrasts import Contrast
+from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
 from src.verdict.points import percent_text
@@ -85,6 +85,11 @@ class Report:
     def facts(self) -> Facts:
         """The configuration, environment and commands of the compared runs."""
         return collect_facts(self.sweeps, self.results)
+
+    @property
+    def basis(self) -> list[str]:
+        """The sentences that explain how the statements were made."""
+        return basis_sentences(self.verdicts)
 
     @property
     def left_out(self) -> list[str]:
@@ -155,7 +160,9 @@ def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, severa
 
 def report_files(report: Report) -> dict[str, bytes]:
     """The contents of all files of a report, by file name.  The HTML page comes last, after the files that it needs."""
-    files = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.results.epochs)}
+    files = {"table.csv": csv_content(report.frame)}
+    if len(report.results.epochs):
+        files["curves.csv"] = curves_csv(report.results.epochs)
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in (*report.galleries, report.augmented):
@@ -166,7 +173,7 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 def render_html(report: Report) -> bytes:
     """The report as a self-contained HTML page, which loads nothing from the network."""
-    curves = inline_curves(report.results, report.figures["curves"])
+    curves = inline_curves(report.results, report.figures["curves"]) if "curves" in report.figures else None
     return _render_template("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
@@ -186,7 +193,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
-        basis=basis_sentences(report.verdicts),
+        basis=report.basis,
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),
