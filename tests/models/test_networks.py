@@ -87,6 +87,29 @@ def test_a_seed_gives_every_norm_the_same_first_weights(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_has_as_many_parameters_under_every_norm_with_a_gain_and_a_bias(name):
+    network, counts = small(name), {}
+    for norm in ("bn", "gn", "ln", "in"):
+        if network.layout in NORMS[norm].axes:
+            layers = build(norm)
+            with torch.device("meta"):
+                model = network.build(
+                    3, 64, 10, lambda count, layout=network.layout, of=layers: of.layer(count, layout), 0
+                )
+            counts[norm] = sum(parameter.numel() for parameter in model.parameters())
+    assert len(set(counts.values())) == 1, counts
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, network in NETWORKS.items() if network.layout == "map" and name != "timm"]
+)
+def test_instancenorm_sees_more_than_one_value_in_the_smallest_images(name):
+    network, size = small(name), NETWORKS[name].sizes[0]
+    model = network.build(3, size, 10, lambda count: build("in").layer(count, network.layout), 0.0)
+    model(torch.zeros(1, 3, size, size))  # torch raises ValueError for one value
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_images_of_another_size_are_refused(name):
     network = small(name)
     for size in sizes_to_try(network):
