@@ -71,6 +71,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "augmentation.alpha": ("augmentation=mixup", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "augmentation.beta": ("augmentation=cutmix", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "model.width": ("model=cnn", [1, 1024], [0, -4, 1025, 10**12]),
+    "model.heads": ("model=vit", [1, 96], [0, -4, 1025]),
     "epochs": ("model=cnn", [1, 10**6], [0, -1]),
     "seed": ("model=cnn", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
     "init_seed": ("model=cnn", [0, LARGEST_SEED, None], [-1, LARGEST_SEED + 1]),
@@ -363,7 +364,8 @@ class Readers(ast.NodeVisitor):
 
     def visit_Assert(self, node: ast.Assert) -> None:
         if isinstance(node.test, ast.Call) and ast.unparse(node.test.func) == "isinstance":
-            self._kinds[ast.unparse(node.test.args[0])] = PARTS[ast.unparse(node.test.args[1])]
+            kind = PARTS.get(ast.unparse(node.test.args[1]))
+            self._kinds |= {ast.unparse(node.test.args[0]): kind} if kind else {}
 
     def visit_Match(self, node: ast.Match) -> None:
         for case in node.cases:

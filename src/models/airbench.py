@@ -24,7 +24,7 @@ class Airbench(Network):
     """
 
     name: str = "airbench"
-    width: int = key(at_least=1, at_most=256)
+    width: int = key(at_least=1, at_most=1024)
 
     title = "airbench94"
     sizes = range(17, 1025)

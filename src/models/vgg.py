@@ -22,7 +22,7 @@ class VGG(Network):
     """
 
     name: str = "vgg"
-    width: int = key(at_least=1, at_most=128)
+    width: int = key(at_least=1, at_most=1024)
 
     title = "VGG-A"
     sizes = range(32, 1025)
