@@ -106,8 +106,6 @@ class Data(Option):
     validation: int | None = key(at_least=1)  # null: the dataset's own validation images, or a tenth of the others
     split_seed: int = key(at_least=0, at_most=2**32 - 1)
     limit: int | None = key(None, at_least=1)
-    shows_characters: ClassVar[bool] = False
-    """Whether the images show digits or letters; a mirrored digit or letter is another character or none."""
 
 
 @dataclass(unsafe_hash=True)
@@ -122,7 +120,6 @@ class MNIST(DataFiles):
     """MNIST, pictures of handwritten digits; without `root`, normlab reads the copy in its own package."""
 
     name: str = "mnist"
-    shows_characters = True
 
 
 @dataclass(unsafe_hash=True)
@@ -137,7 +134,6 @@ class KMNIST(DataFiles):
     """KMNIST, pictures of handwritten cursive Japanese characters."""
 
     name: str = "kmnist"
-    shows_characters = True
 
 
 @dataclass(unsafe_hash=True)

@@ -31,8 +31,8 @@ class Augmentation(Option):
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the keys do not suit images of `size` x `size` pixels."""
 
-    def warning(self, dataset: str, shows_characters: bool) -> str:
-        """Return a sentence about keys that are possible but unwise on a dataset, or an empty string."""
+    def warning(self, dataset: str) -> str:
+        """Return a sentence about keys that are possible but unwise on `data=dataset`, or an empty string."""
         return ""
 
     def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+CHARACTERS = ("mnist", "kmnist", "emnist", "svhn")  # the datasets of digits and letters
+
 
 @dataclass
 class CropFlip(Augmentation):
@@ -31,9 +33,9 @@ class CropFlip(Augmentation):
             problem = f"{place}: augmentation.padding={self.padding} is too large for images of {size} x {size} pixels"
             raise BadInput(problem, f"0 to {size - 1}", f"augmentation.padding={size // 8}")
 
-    def warning(self, dataset: str, shows_characters: bool) -> str:
-        """Return a warning if the images are digits or letters and half of them are mirrored."""
-        if not (self.flip and shows_characters):
+    def warning(self, dataset: str) -> str:
+        """Return a warning if half of the images are mirrored although they show digits or letters."""
+        if not (self.flip and dataset in CHARACTERS):
             return ""
         return (
             f"augmentation.flip=true mirrors half of the characters of {dataset}, and a mirrored character is another "

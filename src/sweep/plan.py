@@ -103,9 +103,9 @@ class Plan:
             if row.earlier_folder
         ]
         lines += shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
-        configs = [row.grid_job.config for row in self.rows]
-        warnings = (config.augmentation.warning(config.data.name, config.data.shows_characters) for config in configs)
-        return lines + list(dict.fromkeys(filter(None, warnings)))
+        configs = (row.grid_job.config for row in self.rows)
+        warnings = dict.fromkeys(config.augmentation.warning(config.data.name) for config in configs)
+        return lines + list(filter(None, warnings))
 
     def data_lines(self) -> list[str]:
         """Return a line per dataset with the sizes of its splits and images, and the memory that it takes."""

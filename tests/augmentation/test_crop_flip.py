@@ -3,7 +3,9 @@ import pytest
 import torch
 from scipy import stats
 
+from src.augmentation.crop_flip import CHARACTERS
 from src.bad_input import BadInput
+from src.options import DATASETS
 from tests.augmentation.reference import build, default, labels, normalised, pixels, seeded
 
 
@@ -64,3 +66,10 @@ def test_a_padding_as_large_as_the_image_is_refused():
     default("crop_flip", padding=4).check_images(5, "folder")
     with pytest.raises(BadInput, match=r"folder: augmentation.padding=4 is too large for images of 4 x 4 pixels"):
         default("crop_flip", padding=4).check_images(4, "folder")
+
+
+def test_only_mirrored_digits_and_letters_are_warned_of():
+    assert set(CHARACTERS) < set(DATASETS)
+    for dataset in DATASETS:
+        assert bool(default("crop_flip", flip=True).warning(dataset)) == (dataset in CHARACTERS)
+        assert not default("crop_flip", flip=False).warning(dataset)
