@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Timm(Network):
     """The network `model.arch` of timm (Wightman 2019), without pretrained weights and with the norm in all its layers.
 
-    Each norm layer of the network is replaced, whatever its kind.  Its convolutions keep the biases that timm gives
-    them, so they have none beside `norm=none`.
+    The norm replaces each norm layer of the network, of whatever kind.  timm decides which other layers have a bias;
+    most of its convolutions have none, also with `norm=none`.
     """
 
     name: str = "timm"

@@ -26,7 +26,7 @@ class ViT(Network):
 
     name: str = "vit"
     width: int = key(at_least=1, at_most=1024)
-    depth: int = key(at_least=1, at_most=48)
+    depth: int = key(at_least=1, at_most=128)
     heads: int = key(at_least=1, at_most=1024)
 
     title = "Vision Transformer"
