@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from src.figures.looks import GRID_COLOUR, INK, figure_label, style_axes
 from src.verdict.contrast import Contrast
+from src.verdict.points import ACCURACY
 
 MAX_ROWS = 24  # with more differences, the plot shows a selection
 BETTER_COLOUR, EQUAL_COLOUR = "#0072b2", "#8a949e"
@@ -42,8 +43,9 @@ def draw_forest_plot(contrasts: Sequence[Contrast]) -> Figure | None:
     right_axis.tick_params(length=0, labelsize=8.5)
     right_axis.spines["right"].set_visible(False)
     style_axes(axes, "")
-    metric_text = "test accuracies in points" if measure.in_points else measure.name
-    title = f"difference of {metric_text}, simultaneous intervals; filled: better, grey: equal, hollow: open"
+    metric_text = "test accuracies" if measure == ACCURACY else measure.name
+    unit_text = f" in{measure.unit}" if measure.unit else ""
+    title = f"difference of {metric_text}{unit_text}, simultaneous intervals; filled: better, grey: equal, hollow: open"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")  # not of the axes, which long names narrow
     equal_text = f"   (shaded: equal within {measure.difference_text(shown[0].equal_within)})" if margin else ""
     axes.set_xlabel(f"the first is better →{equal_text}")
