@@ -125,7 +125,8 @@ def external_steps(verdicts: Verdicts) -> list[str]:
     if advice.hopeless:
         return [f"{advice.reason}."]
     again = f"Then add --look {verdicts.promise.look + 1} to this command."
-    return [f"{advice.reason}{advice.note}.", again]
+    note = f" ({advice.note})" if advice.note else ""
+    return [f"{advice.reason}{note}.", again]
 
 
 def external_frame(external: ExternalRuns, verdicts: Verdicts) -> pd.DataFrame:
