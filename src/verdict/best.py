@@ -86,7 +86,7 @@ class Best:
             names = joined(list(self.chosen), MAX_NAMED) + " equally" * several
             return f"{subject} prefers {names} ({validation}; test {test}), but {ahead} in the test"
         choose = "For now, choose" if for_now else "Choose"
-        if len(self.candidates) == 1:
+        if len(self.candidates) == 1 and len(self.cells) > 2:
             others = _others_text(len(self.cells) - 1)
             return f"{choose} {names}, which beats {others} (validation {validation}, test {test})"
         if len(self.chosen) > 2:
@@ -97,7 +97,7 @@ class Best:
 
 
 def _others_text(count: int) -> str:
-    return "the other cell" if count == 1 else f"all {count:,} others"
+    return {1: "the other cell", 2: "both others"}.get(count, f"all {count:,} others")
 
 
 def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compared: bool = False) -> Best:

@@ -84,8 +84,8 @@ def test_a_single_candidate_is_better_than_all_others():
     grid = {("a", 0.0): [0.99, 0.991, 0.99], ("b", 0.0): [0.95, 0.951, 0.95], ("c", 0.0): [0.9, 0.901, 0.9]}
     best = find_best(accuracies_of(grid, validation=[[0.98] * 3, [0.9] * 3, [0.9] * 3]), 0.05, 0.001)
     assert best.decided
-    assert best.sentence == "a 0.0 beats all 2 others"
-    assert best.choice_sentence.startswith("Choose a 0.0, which beats all 2 others (validation 98.00 %, test 99.03 %)")
+    assert best.sentence == "a 0.0 beats both others"
+    assert best.choice_sentence.startswith("Choose a 0.0, which beats both others (validation 98.00 %, test 99.03 %)")
 
 
 def test_candidates_that_are_equal_to_the_best_decide_the_question():
