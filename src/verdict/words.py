@@ -145,7 +145,7 @@ def _open_text(verdicts: Verdicts) -> str:
     losers_by_winner: dict[tuple[str, str], list[str]] = {}
     open_contrasts = list[Contrast]()
     for contrast in verdicts.open_contrasts:
-        cells = _compared_cells(verdicts, contrast)
+        cells = _compared_cells(verdicts, contrast) if winners else []
         if cells and winners.intersection(cells):
             winner, loser = contrast.labels if cells[0] in winners else reversed(contrast.labels)
             losers_by_winner.setdefault((winner, contrast.place), []).append(loser)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from scipy import stats
 from statsmodels.stats import contingency_tables
 
@@ -10,6 +11,7 @@ from src.errors.atlas import correct_by_run, read_atlases
 from src.report.statements import basis_sentences
 from src.results.results import load_results
 from src.runs.sweep import PlannedJob, Sweep
+from src.sweep.overrides import check_overrides, group_options
 from src.verdict.commands import count_new_runs
 from src.verdict.methods import Promise
 from src.verdict.verdicts import judge
@@ -275,11 +277,13 @@ def test_after_a_search_the_best_trials_are_compared_with_new_seeds(world):
     lines = next_lines(judged(world, sweep))
     cells = ["norm=gn reg.l1=2e-06", "norm=bn reg.l1=0.0003", "norm=bn reg.l1=1e-05"]
     assert lines[0].startswith("To compare the 3 best trials, run 5 new seeds (15 more runs")
-    assert shlex.split(lines[0].partition(":  ")[2]) == [
+    arguments = shlex.split(lines[0].partition(":  ")[2])
+    assert arguments == [
         *("python", "-m", "src.train", "-m", "epochs=3"),
         "sweep.cells=[" + ",".join(f'"{cell}"' for cell in cells) + "]",
         "seed=0,2,3,4,5",
     ]
+    check_overrides(OverridesParser.create().parse_overrides(arguments[4:]), group_options())  # normlab accepts it
 
 
 def test_if_only_the_best_cell_is_open_the_advice_is_about_it():
