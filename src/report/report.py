@@ -20,7 +20,13 @@ from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
 from src.report.augmented import augmented_pictures
 from src.report.facts import Facts, collect_facts, problem_lines
-from src.report.statements import basis_sentences, difference_columns, failure_columns, network_columns
+from src.report.statements import (
+    basis_sentences,
+    best_sentences,
+    difference_columns,
+    failure_columns,
+    network_columns,
+)
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
@@ -194,6 +200,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
         basis=report.basis,
+        best=best_sentences(report.verdicts),
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),

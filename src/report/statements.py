@@ -57,40 +57,52 @@ def _columns(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequen
     return [Column(heading, [row[k] for row in rows], numeric=k >= len(texts)) for k, heading in enumerate(headings)]
 
 
+def best_sentences(verdicts: Verdicts) -> list[str]:
+    """The cells that may be the best, a sentence per dataset; empty where the answer names them already."""
+    return [
+        f"{best.dataset}: {best.sentence}." if len(verdicts.best) > 1 else f"{best.sentence}."
+        for best in verdicts.best
+        if verdicts.contrasts and len(best.candidates) > 1
+    ]
+
+
 def basis_sentences(verdicts: Verdicts) -> list[str]:
     """The sentences that explain how the statements were made; empty if nothing is compared."""
     if verdicts.networks:
         return [
-            "Two networks are compared image by image, by the exact McNemar test.",
-            "Holm's correction keeps the chance of any false difference between networks at 5 %.",
-            "Other seeds can order the methods differently, and so can other data or hyperparameters.",
+            "The exact McNemar test compares two networks by the images that only one of them classifies correctly.",
+            "Holm's correction for all pairs keeps the chance of any false difference at 5 % or less.",
+            "Other seeds, data or hyperparameters can rank the methods differently.",
         ]
     if not verdicts.best:
         return []
     promise, contrasts = verdicts.promise, [contrast for contrast in verdicts.contrasts if contrast.high is not None]
     lines = [
-        "All statements about differences, interactions, the best cell, failures and test errors together are true in "
-        f"at least {100 * (1 - promise.level):.4g} % of sweeps.",
-        f"This is look {promise.look} at these methods, and all looks together are wrong in at most 5 % of sweeps.",
+        f"In at least {100 * (1 - promise.level):.4g} % of sweeps, all statements about differences, interactions, the "
+        "best cell, failures and test errors are true.",
+        f"This comparison is look {promise.look} at these methods; a comparison on new runs is another look.  In at "
+        "least 95 % of sweeps, the statements of all looks are true.",
     ]
     if contrasts:
         level = 100 * (1 - max(contrast.alpha for contrast in contrasts))
         margin = verdicts.measure.difference_text(promise.equal_within)
-        equal_text = f", as equal if the interval lies within ±{margin}" if promise.equal_within else ""
+        equal_text = f", equal if it lies within ±{margin}" if promise.equal_within else ""
         lines += [
-            f"Each interval is a t interval over seeds with a level of at least {level:.4g} %, so that all "
-            f"{counted(len(contrasts), 'interval')} hold together (Bonferroni).",
-            f"A difference counts as better if its interval excludes 0{equal_text}, and is open otherwise.",
+            f"Each interval is a t interval over seeds.  Its level is at least {level:.4g} %, so that all "
+            f"{counted(len(contrasts), 'interval')} hold together (Bonferroni's correction).",
+            f"The outcome is better if the interval excludes 0{equal_text}, and open otherwise.",
         ]
     if any(contrast.welch for contrast in contrasts):
         lines.append(
             "Levels that share fewer than two seeds are compared by Welch's t intervals, which treat their runs as "
             "independent."
         )
+    detail = verdicts.advice.detail if verdicts.advice else ""
     return [
         *lines,
-        "A cell may be the best unless one-sided t tests over seeds find another cell better, or one cell better than "
-        "all others (Hsu's multiple comparisons with the best).",
-        "All this holds for these images, this split of them and these hyperparameters: a seed changes the first "
+        "One-sided t tests over seeds rule out each cell that another cell beats; all other cells may be the best "
+        "(Hsu's multiple comparisons with the best).",
+        *([detail] if detail else []),
+        "All this holds for these images, this split and these hyperparameters.  A seed changes only the initial "
         "weights, the order of the images, dropout and augmentation.",
     ]

@@ -115,7 +115,7 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """The sentences that explain how to read the table.  The first sentence says how to choose settings."""
     lines = [SELECTION_RULE]
     if "may be best" in frame:
-        lines.append("A cell may be the best if no other is better; it is at most as far behind the best as shown.")
+        lines.append("A cell may be the best if no other cell beats it.  The points behind the best are upper limits.")
     if frame["parameters"].nunique() == 1:
         lines.append(f"Each network has {frame['parameters'].max():,} parameters.")
     if (frame["n"] > 1).any():

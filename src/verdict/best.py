@@ -10,7 +10,7 @@ from src.verdict.accuracies import Accuracies, mean_differences
 from src.verdict.points import ACCURACY, Measure
 from src.verdict.statistics import Bools, Floats, rounding_sd
 from src.verdict.welch import MIN_SEEDS
-from src.wording import counted, joined
+from src.wording import joined
 
 MAX_NAMED = 4  # cells that a sentence names
 
@@ -50,35 +50,54 @@ class Best:
 
     @property
     def sentence(self) -> str:
-        """The result as a sentence."""
+        """Which cells may be the best, as a sentence."""
         candidate_count, cell_count = len(self.candidates), len(self.cells)
         if candidate_count == 1:
-            return f"{self.candidates[0]} is better than {_others_text(cell_count - 1)}"
-        all_cells = "either cell" if cell_count == 2 else f"any of the {cell_count:,} cells"
-        names = all_cells if candidate_count == cell_count else joined(list(self.candidates), MAX_NAMED, "or")
-        equal_text = f", all within {self.measure.difference_text(self.equal_within)} of the best"
-        return f"The best cell may be {names}{equal_text if self.candidates_equal else ''}"
+            return f"{self.candidates[0]} beats {_others_text(cell_count - 1)}"
+        margin = self.measure.difference_text(self.equal_within)
+        equal_text = f", all within {margin} of the best" if self.candidates_equal else ""
+        if candidate_count == cell_count:
+            all_cells = "either cell" if cell_count == 2 else f"any of the {cell_count:,} cells"
+            return f"The best cell may be {all_cells}{equal_text}"
+        if candidate_count > MAX_NAMED:
+            return f"{candidate_count:,} of the {cell_count:,} cells may be the best{equal_text}"
+        return f"The best cell may be {joined(list(self.candidates), MAX_NAMED, 'or')}{equal_text}"
 
     @property
     def choice_sentence(self) -> str:
         """The choice by validation accuracy as a sentence, with its test accuracy; empty without validation."""
+        return self.choice_text(for_now=not self.decided)
+
+    def choice_text(self, *, for_now: bool) -> str:
+        """Return the choice by validation accuracy, with its test accuracy; `for_now`: more seeds may change it.
+
+        Empty without validation.
+        """
         if not self.chosen:
             return ""
+        names, several = joined(list(self.chosen), MAX_NAMED, "or"), len(self.chosen) > 1
+        validation, test = f"{100 * self.validation:.2f} %", f"{100 * self.test:.2f} %"
         if len(self.cells) == 1:
-            accuracies = f"{100 * self.validation:.2f} % in validation and {100 * self.test:.2f} % in the test"
-            return f"{self.cells[0]} has an accuracy of {accuracies}"
+            return f"{names} has an accuracy of {validation} in validation and {test} in the test"
         some = len(self.cells) > self.choices  # a mean over fewer seeds varies more, so it would be chosen too often
-        subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
-        names, owner = joined(list(self.chosen), MAX_NAMED), "its" if len(self.chosen) == 1 else "their mean"
-        tie = "" if len(self.chosen) == 1 else " equally"
-        return (
-            f"{subject} prefers {names}{tie} ({100 * self.validation:.2f} %); {owner} test accuracy is "
-            f"{100 * self.test:.2f} %"
-        )
+        if not set(self.chosen) <= set(self.candidates):
+            ahead = f"{self.candidates[0]} is better" if len(self.candidates) == 1 else "other cells are better"
+            subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
+            names = joined(list(self.chosen), MAX_NAMED) + " equally" * several
+            return f"{subject} prefers {names} ({validation}; test {test}), but {ahead} in the test"
+        choose = "For now, choose" if for_now else "Choose"
+        if len(self.candidates) == 1 and len(self.cells) > 2:
+            others = _others_text(len(self.cells) - 1)
+            return f"{choose} {names}, which beats {others} (validation {validation}, test {test})"
+        if len(self.chosen) > 2:
+            return f"{len(self.chosen)} cells share the best validation accuracy ({validation}; mean test {test})"
+        reason = "equal and best validation accuracy" if several else "best validation accuracy"
+        some_text = f" of the {self.choices:,} cells with all seeds" if some else ""
+        return f"{choose} {names}: {reason}{some_text} ({validation}; {'mean ' * several}test {test})"
 
 
 def _others_text(count: int) -> str:
-    return "the other cell" if count == 1 else f"all {counted(count, 'other cell')}"
+    return {1: "the other cell", 2: "both others"}.get(count, f"all {count:,} others")
 
 
 def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compared: bool = False) -> Best:

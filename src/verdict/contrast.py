@@ -99,7 +99,7 @@ class Contrast:
     def question(self) -> str:
         """The contrast without its result, such as `bn vs gn at l1=1e-05`."""
         first, second = self.labels
-        return f"{first} vs {second}{self._place}"
+        return f"{first} vs {second}{self.place}"
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -108,7 +108,7 @@ class Contrast:
         return prefix + self.first, prefix + self.second
 
     @property
-    def _place(self) -> str:
+    def place(self) -> str:
         """The setting and the dataset, such as ` at l1=1e-05 on mnist`; empty for an average on the only dataset."""
         setting = f" at {self.setting}" if self.setting else ""
         return f"{setting} on {self.dataset}" if self.dataset else setting
@@ -117,8 +117,8 @@ class Contrast:
     def scope_text(self) -> str:
         """The settings that the contrast covers, such as `, averaged over l1 (2 settings)`."""
         if self.settings > 1:
-            return f"{self._place}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
-        return self._place + (f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else "")
+            return f"{self.place}, averaged over {joined(self.averaged_over)} ({counted(self.settings, 'setting')})"
+        return self.place + (f", at one setting of {joined(self.averaged_over)}" if self.averaged_over else "")
 
     @property
     def size_text(self) -> str:

@@ -129,4 +129,4 @@ def failures_sentence(
     levels_text = joined([count.sentence for count in highest_first if count.failed_run_count], MAX_NAMED)
     levels_text = f" ({levels_text})" if levels_text else ""
     text = f"{failed_run_count:,} of {counted(run_count, 'run')} failed or learned nothing{levels_text}"
-    return "; ".join([f"{text}, and the means leave them out", *(found.sentence for found in differences[:1])])
+    return "; ".join([f"{text}, and the means omit them", *(found.sentence for found in differences[:1])])

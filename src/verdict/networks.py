@@ -68,19 +68,18 @@ def _pairs_with_same_seed(table: Accuracies, correct_by_run: Mapping[str, Bools]
 def networks_sentence(pairs: list[NetworkPair]) -> str:
     """Say which networks differ, and how large a significant difference would be."""
     largest = max(pairs, key=lambda pair: (pair.difference, -pair.p))
-    significant = [pair for pair in pairs if pair.significant]
-    gap_text = f"{points_text(largest.difference)} points ({largest.better} over {largest.worse})"
-    if not significant:
-        needed = significant_difference(largest.disputed, ALPHA / len(pairs)) / largest.images
-        subject = "The two do" if len(pairs) == 1 else "No two"
-        verb = "not differ" if len(pairs) == 1 else "differ"
-        limit_text = f"; about {points_text(needed)} would be significant" if largest.difference < needed <= 1 else ""
-        if not largest.difference:
-            return "All networks have the same accuracy"
-        size_text = "the gap is" if len(pairs) == 1 else "the largest gap is"
-        return f"{subject} {verb} significantly: {size_text} {gap_text}{limit_text}"
-    subject = "They differ" if len(pairs) == 1 else f"{len(significant):,} of {counted(len(pairs), 'pair')} differ"
-    return f"{subject} significantly; the largest gap is {gap_text}"
+    significant_count = sum(pair.significant for pair in pairs)
+    if not largest.difference:
+        return "All networks have the same accuracy"
+    lead_text = f"{largest.better} leads {largest.worse} by {points_text(largest.difference)} points"
+    if significant_count:
+        subject = "They differ" if len(pairs) == 1 else f"{significant_count:,} of {counted(len(pairs), 'pair')} differ"
+        return f"{subject} significantly; {lead_text}"
+    needed = significant_difference(largest.disputed, ALPHA / len(pairs)) / largest.images
+    limit_text = f" (about {points_text(needed)} needed)" if largest.difference < needed <= 1 else ""
+    subject = "The two do not differ" if len(pairs) == 1 else "No two differ"
+    gap = "the gap" if len(pairs) == 1 else "the largest gap"
+    return f"{subject} significantly: {gap} is {points_text(largest.difference)} points{limit_text}"
 
 
 def significant_difference(disputed: int, alpha: float) -> int:

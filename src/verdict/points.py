@@ -47,5 +47,9 @@ class Measure:
         """The ends of an interval, such as `[0.08, 0.33]`."""
         return f"[{self.number_text(low)}, {self.number_text(high)}]"
 
+    def range_text(self, low: float, high: float) -> str:
+        """The ends of an interval without negative values, joined by an en dash, such as `0.08-0.33`."""
+        return f"{self.number_text(low)}\N{EN DASH}{self.number_text(high)}"
+
 
 ACCURACY = Measure()

@@ -12,8 +12,16 @@ from src.results.results import Results
 from src.results.variance import variance_by_source
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
-from src.verdict.advice import Advice, advise, advise_one_seed, cost_text
+from src.verdict.advice import (
+    Advice,
+    advise,
+    advise_after_search,
+    advise_one_seed,
+    advise_same_seeds,
+    best_questions,
+)
 from src.verdict.best import Best, find_best
+from src.verdict.commands import cost_text, count_new_runs, is_search, seeds_for_all
 from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
@@ -41,8 +49,9 @@ class Verdicts:
     failed_run_count: int = 0  # runs that failed or did not learn
     no_method_learned: tuple[str, ...] = ()  # sentences about datasets on which no run learned anything
     left_out: tuple[str, ...] = ()  # sentences about the cells that are not compared
+    single_seed_sentence: str = ""  # names the cells that are not compared because they have one seed, unlike others
     advice: Advice | None = None
-    cost: str = ""
+    cost: str = ""  # of the advice: the number of new runs, and how long they take
     run_count: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
     variance_rows: tuple[Mapping[Any, Any], ...] | None = None  # such a sweep measures variance, compares no methods
@@ -138,18 +147,28 @@ def _judge_networks(
     pairs = compare_networks(tables, correct_by_run)
     best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in tables]
     several = any(len(table.cells) > 1 for table in tables) and not _is_unfinished(results)
-    advice = advise_one_seed(sweeps) if several else None
     prefixes = [f"{table.dataset}: " if len(tables) > 1 else "" for table in tables]
-    return replace(
+    verdicts = replace(
         verdicts,
         seed_range=(1, 1),
         networks=tuple(pairs),
         network_choices=tuple(
             prefix + dataset_best.choice_sentence for prefix, dataset_best in zip(prefixes, best, strict=True)
         ),
-        advice=advice,
-        cost=cost_text(advice, sweeps, results) if advice else "",
     )
+    if several and [is_search(sweep) for sweep in sweeps] == [True] and len(best) == 1:
+        return _with_advice(verdicts, advise_after_search(sweeps[0], results, best[0].cells), sweeps, results)
+    return _with_advice(verdicts, advise_one_seed(sweeps) if several else None, sweeps, results)
+
+
+def _with_advice(verdicts: Verdicts, advice: Advice | None, sweeps: Sequence[Sweep], results: Results) -> Verdicts:
+    """Add the advice and its cost, if a command can follow it."""
+    if advice is None or advice.command is None:
+        return replace(verdicts, advice=advice)
+    new_runs = advice.new_runs
+    if new_runs is None:
+        new_runs = count_new_runs(sweeps, results, seeds_for_all(sweeps, advice.seeds))
+    return replace(verdicts, advice=advice, cost=cost_text(new_runs, results))
 
 
 def _is_unfinished(results: Results) -> bool:
@@ -163,23 +182,12 @@ def _judge_methods(
     verdicts = compare_tables(verdicts, tables)
     if verdicts.promise.planned or _is_unfinished(results):
         return verdicts
-    advice = advise_more_seeds(verdicts, sweeps)
-    return replace(verdicts, advice=advice, cost=cost_text(advice, sweeps, results) if advice else "")
-
-
-def advise_more_seeds(verdicts: Verdicts, sweeps: Sequence[Sweep]) -> Advice | None:
-    """Return the number of seeds that would answer the open questions; None if there are none."""
-    promise = verdicts.promise
-    open_contrasts = [contrast for contrast in verdicts.open_contrasts if contrast.n > 1]
-    if not open_contrasts:
-        return None
-    return advise(sweeps, open_contrasts, promise.next_level / promise.level, promise.look)
+    return _with_advice(verdicts, advise_more_seeds(verdicts, sweeps), sweeps, results)
 
 
 def compare_tables(verdicts: Verdicts, tables: Sequence[Accuracies]) -> Verdicts:
     """Add the conclusions about methods.  At least one cell of the tables has two seeds."""
     single_cells = [name for table in tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
-    left_out = [f"{joined(single_cells)} {'has' if len(single_cells) == 1 else 'have'} one seed and cannot be compared"]
     tables = [table.select(table.seed_counts > 1) for table in tables]
     tables = [table for table in tables if len(table.cells)]
     contrasts, significant_interactions, best = compare_methods(tables, verdicts.factors, verdicts.promise)
@@ -190,8 +198,34 @@ def compare_tables(verdicts: Verdicts, tables: Sequence[Accuracies]) -> Verdicts
         contrasts=contrasts,
         interactions=significant_interactions,
         best=best,
-        left_out=(*verdicts.left_out, *(left_out if single_cells else [])),
+        single_seed_sentence=_single_seed_text(single_cells, is_only_reason=not best),
     )
+
+
+def _single_seed_text(cells: Sequence[str], *, is_only_reason: bool) -> str:
+    """Say that cells with one seed are not compared, unlike others; empty without such cells."""
+    text = f"{joined(cells)} {'has' if len(cells) == 1 else 'have'} one seed"
+    text = f"Nothing can be compared, because {text}" if is_only_reason else f"{text} and cannot be compared"
+    return text if cells else ""
+
+
+def advise_more_seeds(verdicts: Verdicts, sweeps: Sequence[Sweep]) -> Advice | None:
+    """Return the advice about the first of these that exists: open contrasts, single seeds, an open best cell."""
+    promise, most_seeds = verdicts.promise, verdicts.seed_range[1]
+    next_share = promise.next_level / promise.level
+    open_contrasts = [contrast for contrast in verdicts.open_contrasts if contrast.n > 1]
+    if sweeps and any(contrast.welch for contrast in open_contrasts):  # pairs of runs need fewer seeds
+        return advise_same_seeds(sweeps, most_seeds)
+    if open_contrasts:
+        return advise(sweeps, open_contrasts, next_share, promise.look)
+    if verdicts.single_seed_sentence:
+        return advise_same_seeds(sweeps, most_seeds)
+    undecided = [(best, table) for best in verdicts.best for table in verdicts.tables if table.dataset == best.dataset]
+    undecided = [(best, table) for best, table in undecided if not best.decided]
+    questions = [question for best, table in undecided for question in best_questions(best, table)]
+    if questions:
+        return advise(sweeps, questions, next_share, promise.look, goal="To find the best")
+    return advise_same_seeds(sweeps, most_seeds) if undecided else None
 
 
 def _datasets_text(tables: Sequence[Accuracies]) -> list[str]:

@@ -42,7 +42,7 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
     for norm in ("BatchNorm", "GroupNorm", "LayerNorm"):
         assert norm in text
     assert "InstanceNorm" not in text  # nobody trained it
-    assert "- One seed: this compares 6 trained networks" in text
+    assert "- One seed compares 6 trained networks" in text
     assert text.count("over 15,001") == 6
     assert "python -m src.compare" in text
 

@@ -4,16 +4,19 @@ from collections import Counter
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.report import draw_report, escape_markdown, fenced, render_html, render_markdown
-from src.report.statements import difference_columns, failure_columns
+from src.report.statements import basis_sentences, best_sentences, difference_columns, failure_columns
 from src.report.table import column_rows, table_frame
 from src.results.results import JobProblem, load_results
 from src.verdict.advice import Advice
 from src.verdict.tuned import tune_values
 from src.verdict.verdicts import judge
+from src.verdict.words import answer_lines
+from tests.verdict.made_up import results_of
 
 HOSTILE = "<script>document.title='taken'</script> | `a` $x$ *b* \u202eö 漢"
 
@@ -77,7 +80,7 @@ def test_the_page_holds_everything_in_order_from_the_verdict_to_the_commands(wor
         *report.answer,
         "Train more seeds (10 more runs):",
         advice.command,
-        "A cell may be the best if no other is better",
+        "A cell may be the best if no other cell beats it",
         "Loss and accuracy by epoch",
         *verdicts.contrasts[0].better_first.labels,
         verdicts.contrasts[0].outcome,
@@ -122,6 +125,18 @@ def test_the_tables_of_statements_hold_the_numbers_of_the_verdict(world, grid):
         assert row[5] == f"[{100 * turned.low:.2f}, {100 * turned.high:.2f}]"
         assert row[6:] == (f"{item.p:.2g}", "3")
     assert ("norm", "ln", "1", "1", "1", "1") in column_rows(failure_columns(report.verdicts.failures))
+
+
+def test_the_report_keeps_what_the_answer_leaves_out():
+    noise = np.random.default_rng(0).normal(0, 0.001, (6, 5))
+    cells = [(norm, l1) for norm in ("bn", "gn", "ln") for l1 in (0.0, 1e-5)]
+    verdicts = judge([], results_of({cell: 0.98 + row for cell, row in zip(cells, noise, strict=True)}), {})
+    (sentence,) = best_sentences(verdicts)
+    assert sentence == f"{verdicts.best[0].sentence}."
+    assert sentence not in " ".join(answer_lines(verdicts))
+    assert verdicts.advice.detail in basis_sentences(verdicts)
+    scopes = {row[2] for row in column_rows(difference_columns(verdicts.contrasts))}
+    assert scopes == {"averaged over l1 (2 settings)", "averaged over norm (3 settings)"}
 
 
 def test_a_level_that_fails_more_often_is_said_once(world):

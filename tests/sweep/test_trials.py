@@ -132,7 +132,7 @@ def test_a_study_is_one_sweep_in_mlflow_and_is_compared_at_its_end(launcher, tmp
     StudyEnd().on_multirun_end(compose("config", return_hydra_config=True))
     assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
     captured = capsys.readouterr()
-    assert "One seed: this compares" in captured.out
+    assert "One seed compares" in captured.out
     assert captured.err.count("to open MLflow: ") == 1  # the links are printed once
     assert len(client.search_runs([experiment.experiment_id])) == 3
 
@@ -185,7 +185,7 @@ def test_optuna_searches(command, tmp_path, migrated):
     runs = client.search_runs([experiment])
     assert len(runs) == 4
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert "One seed: this compares" in done.stdout
+    assert "One seed compares" in done.stdout
     assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
     again = command("src.train", "-m", *words)
     assert again.returncode == 0, again.stderr

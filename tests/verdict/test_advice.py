@@ -6,7 +6,9 @@ from scipy import stats
 
 from src.runs.seeds import without_seeds
 from src.runs.sweep import PlannedJob, Sweep
-from src.verdict.advice import advise, advise_one_seed, command_for_more_seeds, command_with_seeds
+from src.verdict.advice import advise, advise_one_seed, best_questions
+from src.verdict.best import find_best
+from src.verdict.commands import command_for_more_seeds, command_with_seeds
 from src.verdict.contrasts import factor_contrasts, with_intervals
 from tests.verdict.made_up import accuracies_of
 
@@ -37,8 +39,9 @@ def test_the_suggested_seeds_decide_the_contrast_that_needs_most(share):
     assert decidable
     needed = max(next(n for n in range(6, 21) if enough(item, n)) for item in decidable)
     assert advice.seeds == needed
-    assert f"about {needed} seeds" in advice.reason
-    assert "look 2" in advice.note
+    assert advice.reason == f"To decide more, train {needed} seeds"
+    assert f"decide {len(decidable)} of {len(contrasts)} open questions" in advice.detail
+    assert advice.look == 2
     assert advice.command == f"python -m src.train norm=bn,gn seeds={needed}"
 
 
@@ -49,7 +52,7 @@ def test_the_advice_tells_how_uncertain_the_number_of_seeds_is():
         for factor in (1.0, *((4 / stats.chi2.isf(tail, 4)) ** 0.5 for tail in (0.1, 0.9)))
     )
     assert low.seeds < advice.seeds
-    assert f"{low.seeds} to {high.seeds}" in advice.note or f"{low.seeds} or more" in advice.note
+    assert f"{low.seeds} to {high.seeds}" in advice.note or advice.note == f"likely {low.seeds}+"
 
 
 def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
@@ -60,7 +63,7 @@ def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
     assert advice.command is None
     smallest = min(contrast.sd for contrast in contrasts)
     size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * smallest / 20**0.5
-    assert "even 20 would detect" in advice.reason
+    assert "even 20 detect" in advice.reason
     assert f"{100 * size:.2f} points" in advice.reason
 
 
@@ -123,6 +126,35 @@ def test_each_sweep_gets_the_seeds_that_it_lacks():
     assert command_for_more_seeds([first, second], 5) == "python -m src.train norm=gn seeds=5"
     expected = "python -m src.train norm=bn seeds=6\npython -m src.train norm=gn seeds=6"
     assert command_for_more_seeds([first, second], 6) == expected
+
+
+def test_a_sweep_with_cells_that_lack_seeds_of_others_is_completed():
+    jobs = [*sweep_of("", range(5), ["bn"]).jobs, *sweep_of("", [0], ["gn"]).jobs]
+    sweep = replace(sweep_of("""python -m src.train 'sweep.cells=["norm=bn seed=0,1,2,3,4","norm=gn"]'"""), jobs=jobs)
+    expected = """python -m src.train 'sweep.cells=["norm=bn","norm=gn"]' seeds=5"""
+    assert command_for_more_seeds([sweep], 5) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_seeds_for_the_best_cell_rule_out_or_equal_each_other_candidate(seed):
+    values = 0.9 + np.random.default_rng(seed).normal(0, 0.0006, (14, 5))
+    values[8:] -= 0.05  # six cells that are ruled out
+    grid = {(f"m{cell}", 0.0): row for cell, row in enumerate(values)}
+    table = accuracies_of(grid)
+    best = find_best(table, 0.05, 0.001)
+    questions = best_questions(best, table)
+    top = max(range(8), key=lambda row: values[row].mean())
+    assert {item.first for item in questions} == {table.cells[top]}
+    assert {item.second for item in questions} == {*best.candidates} - {table.cells[top]}
+    advice = advise([], questions, 1.0, 1)
+
+    def rules_out(item, n):
+        """Whether the one-sided interval of Hsu's test, at its level, is short enough in 80 % of sweeps."""
+        quantiles = stats.t.ppf(0.9, n - 1) + stats.t.isf(0.05 / 13, n - 1)
+        return quantiles * item.sd / n**0.5 <= max(0.001, item.difference)
+
+    needed = [next((n for n in range(6, 21) if rules_out(item, n)), None) for item in questions]
+    assert advice.seeds == max(filter(None, needed))
 
 
 def test_requested_seeds_that_have_not_finished_need_no_new_command():

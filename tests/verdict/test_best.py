@@ -82,23 +82,27 @@ def test_a_cell_is_behind_by_the_largest_upper_limit_against_a_candidate(seed):
 
 def test_a_single_candidate_is_better_than_all_others():
     grid = {("a", 0.0): [0.99, 0.991, 0.99], ("b", 0.0): [0.95, 0.951, 0.95], ("c", 0.0): [0.9, 0.901, 0.9]}
-    best = find_best(accuracies_of(grid), 0.05, 0.001)
+    best = find_best(accuracies_of(grid, validation=[[0.98] * 3, [0.9] * 3, [0.9] * 3]), 0.05, 0.001)
     assert best.decided
-    assert best.sentence == "a 0.0 is better than all 2 other cells"
+    assert best.sentence == "a 0.0 beats both others"
+    assert best.choice_sentence.startswith("Choose a 0.0, which beats both others (validation 98.00 %, test 99.03 %)")
 
 
 def test_candidates_that_are_equal_to_the_best_decide_the_question():
     base = np.array([0.9, 0.901, 0.902, 0.9, 0.901, 0.9])
     other = base + np.array([1, -1, 1, -1, 1, -1]) / 10_000
     grid = {("a", 0.0): base, ("b", 0.0): other, ("c", 0.0): base - 0.1 + np.array([1, 0, 0, 1, 0, 0]) / 1000}
-    close = find_best(accuracies_of(grid), 0.05, 0.001)
+    table = accuracies_of(grid, validation=np.repeat([[0.9], [0.8], [0.7]], 6, axis=1))
+    close = find_best(table, 0.05, 0.001)
     assert close.candidates == ("a 0.0", "b 0.0")
     assert close.candidates_equal
     assert close.decided
     assert "all within 0.10 points of the best" in close.sentence
-    far = find_best(accuracies_of(grid), 0.05, 0.0001)
+    far = find_best(table, 0.05, 0.0001)
     assert not far.decided
     assert "within" not in far.sentence
+    assert close.choice_sentence.startswith("Choose ")
+    assert far.choice_sentence.startswith("For now, choose ")
 
 
 def test_validation_chooses_and_test_is_reported():
@@ -106,11 +110,23 @@ def test_validation_chooses_and_test_is_reported():
     table = accuracies_of(grid, validation=[[0.96, 0.98], [0.90, 0.91], [0.97, 0.97]])
     best = find_best(table, 0.05, 0.001)
     assert best.chosen == ("a 0.0", "c 0.0")
+    assert best.choice_sentence.startswith("Validation prefers a 0.0 and c 0.0 equally")
     assert best.validation == pytest.approx(0.97)
     assert best.test == pytest.approx(0.975)
     assert best.cells == ("a 0.0", "c 0.0", "b 0.0")  # the highest validation accuracy first
-    assert "97.00 %" in best.choice_sentence
-    assert "97.50 %" in best.choice_sentence
+    assert "(97.00 %; test 97.50 %), but b 0.0 is better" in best.choice_sentence
+    open_best = find_best(table, 1e-6, 0.001)
+    assert open_best.choice_sentence.startswith("For now, choose a 0.0 or c 0.0: equal and best validation accuracy")
+
+
+def test_validation_is_not_followed_silently_to_a_cell_that_is_worse_in_the_test():
+    grid = {("a", 0.0): [0.97, 0.971, 0.97], ("b", 0.0): [0.99, 0.991, 0.99], ("c", 0.0): [0.99, 0.99, 0.991]}
+    validation = [[0.99] * 3, [0.9] * 3, [0.9] * 3]
+    several = find_best(accuracies_of(grid, validation=validation), 0.05, 0.001)
+    assert several.choice_sentence.startswith("Validation prefers a 0.0 (99.00 %; test 97.03 %), but other cells are")
+    two = {levels: grid[levels] for levels in [("a", 0.0), ("b", 0.0)]}
+    alone = find_best(accuracies_of(two, validation=validation[:2]), 0.05, 0.001)
+    assert alone.choice_sentence.endswith("but b 0.0 is better in the test")
 
 
 def test_a_cell_with_fewer_seeds_is_not_chosen():

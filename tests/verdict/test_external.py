@@ -46,9 +46,8 @@ def test_different_seeds_are_compared_by_welchs_interval():
     assert (contrast.low, contrast.high) == pytest.approx(tuple(expected.confidence_interval(1 - LEVEL)))
     means = CompareMeans(*map(DescrStatsW, ACCURACIES.values()))
     assert (contrast.low, contrast.high) == pytest.approx(means.tconfint_diff(LEVEL, usevar="unequal"))
-    low, high = (f"{100 * end:.2f}" for end in (contrast.low, contrast.high))
-    difference = f"{100 * (ACCURACIES['bn'].mean() - ACCURACIES['gn'].mean()):.2f}"
-    expected_line = f"bn is better than gn by {difference} points [{low}, {high}]."
+    interval = "\N{EN DASH}".join(f"{100 * end:.2f}" for end in (contrast.low, contrast.high))
+    expected_line = f"bn beats gn by {interval} points (95 % CI)."
     assert answer_lines(verdicts)[0] == f"5 seeds, not all shared (Welch's intervals): {expected_line}"
 
 
@@ -128,5 +127,5 @@ def test_the_suggested_seeds_come_without_a_command():
     verdicts = judged(external_of(close))
     assert verdicts.advice is not None
     assert verdicts.advice.command is None
-    assert "seeds in total" in verdicts.advice.reason
+    assert verdicts.advice.reason == f"To decide more, train {verdicts.advice.seeds} seeds"
     assert next_lines(replace(verdicts, advice=None, promise=Promise())) == []

@@ -65,10 +65,11 @@ def test_the_sentence_says_which_gap_is_largest_and_what_would_be_significant():
     sentence = networks_sentence(pairs)
     assert sentence.startswith("No two differ significantly")
     assert f"{100 * largest:.2f} points" in sentence
-    assert "would be significant" in sentence
+    needed = significant_difference(max(pairs, key=lambda pair: pair.difference).disputed, 0.05 / 3) / IMAGES
+    assert f"(about {100 * needed:.2f} needed)" in sentence
     different = networks_sentence(networks([0.9, 0.9, 0.97])[0])
     assert "2 of 3 pairs differ significantly" in different
-    assert "m2 0.0 over m" in different
+    assert "; m2 0.0 leads m" in different
 
 
 @pytest.mark.parametrize(("disputed", "alpha"), [(0, 0.05), (7, 0.05), (150, 0.05 / 15), (151, 0.001)])

@@ -1,14 +1,18 @@
+import shlex
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from scipy import stats
 from statsmodels.stats import contingency_tables
 
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.statements import basis_sentences
 from src.results.results import load_results
-from src.runs.sweep import Sweep
+from src.runs.sweep import PlannedJob, Sweep
+from src.sweep.overrides import check_overrides, group_options
+from src.verdict.commands import count_new_runs
 from src.verdict.methods import Promise
 from src.verdict.verdicts import judge
 from src.verdict.words import answer_lines, next_lines
@@ -69,7 +73,7 @@ def test_the_order_of_typing_changes_no_sentence(world, grid):
     said = {tuple(answer_lines(one)) + tuple(next_lines(one)) for one in verdicts}
     assert len(said) == 1
     (lines,) = said
-    assert any("is better than ln" in line for line in lines)
+    assert any("beats ln by" in line for line in lines)
     assert len({repr((one.contrasts, one.interactions, one.best, one.failures)) for one in verdicts}) == 1
 
 
@@ -90,11 +94,11 @@ def test_the_answer_names_who_is_ahead_by_how_much_and_what_to_do(world, grid):
     decided = min((item for item in verdicts.contrasts if item.outcome == "better"), key=lambda item: item.p)
     ahead = decided.better_first
     assert first.startswith("5 seeds: ")
-    assert f"{ahead.first} is better than ln by {100 * ahead.difference:.2f} points [" in first
-    assert "averaged over l1 (2 settings)" in first
+    assert f"{ahead.first} beats ln by {100 * ahead.low:.2f}\N{EN DASH}{100 * ahead.high:.2f} points" in first
     assert "bn vs gn" in second
-    assert "Validation prefers gn l1=0 (95.00 %)" in third
-    assert f"test accuracy is {100 * verdicts.best[0].test:.2f} %" in third
+    assert "averaged over other settings" in second
+    assert "hoose gn l1=0: best validation accuracy (95.00 %" in third
+    assert f"test {100 * verdicts.best[0].test:.2f} %" in third
     assert len([*answer_lines(verdicts), *next_lines(verdicts)]) <= 6
 
 
@@ -107,8 +111,8 @@ def test_one_seed_compares_networks_and_not_methods(world):
     assert pair.p == pytest.approx(contingency_tables.mcnemar([[79, 19], [1, 1]], exact=True).pvalue)
     assert (pair.better, pair.difference) == ("bn", pytest.approx(0.18))
     lines = answer_lines(verdicts)
-    assert "3 trained networks, not 3 methods" in lines[0]
-    assert "the largest gap is 18.00 points (bn over gn)" in lines[1]
+    assert "3 trained networks, not methods" in lines[0]
+    assert "bn leads gn by 18.00 points" in lines[1]
     (following,) = next_lines(verdicts)
     assert "5 seeds" in following
     assert "12 more runs" in following
@@ -128,7 +132,7 @@ def test_cells_with_one_seed_are_left_out_and_named(world):
     without = judged(world, world.sweep(jobs))
     assert repr(with_single.contrasts) == repr(without.contrasts)
     assert with_single.best[0].cells == without.best[0].cells
-    assert any("ln has one seed" in line for line in with_single.left_out)
+    assert "ln has one seed and cannot be compared." in answer_lines(with_single)
     assert with_single.networks == ()
 
 
@@ -201,7 +205,7 @@ def test_bit_identical_methods_are_equal_and_need_no_more_seeds(world):
     assert verdicts.best[0].candidates_equal
     assert verdicts.advice is None
     assert not verdicts.open
-    assert next_lines(verdicts) == []
+    assert next_lines(verdicts) == ["Every question is decided, so you need no more seeds."]
 
 
 def test_equal_accuracies_with_different_curves_are_not_bit_identical(world):
@@ -218,7 +222,9 @@ def test_cells_without_a_common_seed_are_compared_by_welch_and_the_answer_says_s
     assert contrast.welch is not None
     assert len(verdicts.best[0].candidates) == 2
     assert verdicts.open
-    assert answer_lines(verdicts)[0].startswith("3 seeds, not all shared (Welch's intervals): no difference")
+    assert answer_lines(verdicts)[0].startswith(
+        "3 seeds, not all shared (Welch's intervals): no significant differences"
+    )
     assert any("Welch's t intervals" in sentence for sentence in basis_sentences(verdicts))
 
 
@@ -226,7 +232,7 @@ def test_validation_chooses_among_the_cells_with_all_seeds_and_says_so():
     """A mean over fewer seeds varies more, so it would be the highest too often."""
     grid = {("bn", 0.0): [0.99, 0.991], ("gn", 0.0): [0.98, 0.981, 0.982], ("ln", 0.0): [0.97, 0.971, 0.97]}
     lines = " ".join(answer_lines(judge([], results_of(grid), {})))
-    assert "Of the 2 cells with all seeds, validation" in lines
+    assert "Of the 2 cells with all seeds, validation prefers a ('gn', 0.0)" in lines
     assert "prefers bn" not in lines
 
 
@@ -260,3 +266,72 @@ def test_a_job_that_diverged_is_counted(world):
     verdicts = judged(world, world.sweep(jobs))
     assert (verdicts.failed_run_count, verdicts.run_count) == (1, 7)
     assert any("1 of 7 runs failed or learned nothing (gn: 1 of 4)" in line for line in answer_lines(verdicts))
+
+
+def test_after_a_search_the_best_trials_are_compared_with_new_seeds(world):
+    """The search chose them by their results with its own seed, so this seed would flatter them."""
+    found = {("bn", 1e-5): 0.9, ("gn", 2e-6): 0.95, ("bn", 3e-4): 0.92, ("gn", 0.0): 0.85}
+    jobs = [finish(world, norm, l1, 1, 5, val) for (norm, l1), val in found.items()]
+    words = "hydra/sweeper=optuna hydra.sweeper.n_trials=4 'norm=choice(bn,gn)' 'reg.l1=interval(0,1e-3)' epochs=3"
+    sweep = replace(world.sweep(jobs), command=f"python -m src.train -m {words}", varies=["norm.name", "reg.l1"])
+    lines = next_lines(judged(world, sweep))
+    cells = ["norm=gn reg.l1=2e-06", "norm=bn reg.l1=0.0003", "norm=bn reg.l1=1e-05"]
+    assert lines[0].startswith("To compare the 3 best trials, run 5 new seeds (15 more runs")
+    arguments = shlex.split(lines[0].partition(":  ")[2])
+    assert arguments == [
+        *("python", "-m", "src.train", "-m", "epochs=3"),
+        "sweep.cells=[" + ",".join(f'"{cell}"' for cell in cells) + "]",
+        "seed=0,2,3,4,5",
+    ]
+    check_overrides(OverridesParser.create().parse_overrides(arguments[4:]), group_options())  # normlab accepts it
+
+
+def test_if_only_the_best_cell_is_open_the_advice_is_about_it():
+    generator = np.random.default_rng(0)
+    test = {(f"m{k:02}", 0.0): 0.98 + 0.01 * (k < 3) + generator.normal(0, 0.0003, 5) for k in range(14)}
+    commands = " ".join(f"m{k:02}" for k in range(14))
+    jobs = [
+        PlannedJob(f"{cell}{seed}", "", f"{cell} s{seed}", cell, {}) for cell in commands.split() for seed in range(5)
+    ]
+    sweep = Sweep("0" * 64, "python -m src.train -m norm=many seeds=5", 1, ["norm.name", "seed"], jobs)
+    results = results_of(test)
+    results = replace(results, runs=results.runs.assign(cell_key=results.runs["cell"], job=results.runs["run"]))
+    verdicts = judge([sweep], results, {})
+    assert verdicts.contrasts == ()
+    assert len(verdicts.best[0].candidates) == 3
+    (line,) = next_lines(verdicts)
+    assert line.startswith("To find the best, train ")
+    assert line.endswith(f"seeds={verdicts.advice.seeds}")
+    assert 5 < verdicts.advice.seeds <= 20
+
+
+def test_cells_with_several_seeds_beside_cells_with_one_are_told_how_to_go_on(world):
+    jobs = [finish(world, "bn", 0.0, seed, 5 + seed) for seed in range(5)]
+    jobs += [finish(world, norm, 0.0, 0, 7) for norm in ("gn", "ln")]
+    verdicts = judged(world, world.sweep(jobs))
+    assert answer_lines(verdicts) == ["Nothing can be compared, because gn and ln have one seed."]
+    (line,) = next_lines(verdicts)
+    assert line.startswith("To compare all cells, give them the same seeds (8 more runs")
+    assert line.endswith("python -m src.train seeds=5")
+
+
+def test_cells_without_a_common_seed_are_given_the_same_seeds(world):
+    jobs = [finish(world, norm, 0.0, seed, 5) for norm, seeds in (("bn", (0, 1)), ("gn", (2, 3))) for seed in seeds]
+    (line,) = next_lines(judged(world, world.sweep(jobs)))
+    assert "give them the same seeds (4 more runs" in line
+    assert line.endswith("seeds=4")
+
+
+def test_new_runs_are_counted_by_cell_and_seed_if_several_sweeps_share_a_folder(world):
+    """Both sweeps have a cell `bn`, and one has a seed that the advice does not ask for."""
+    first = world.sweep([finish(world, "bn", 0.0, seed, 5 + seed) for seed in (0, 1, 9)])
+    other = replace(world.data, noise=0.6)
+    configurations = [world.configuration("bn", seed, data=other) for seed in range(3)]
+    second = world.sweep([world.finish(item, {1: 0.9, 2: 0.9}) for item in configurations])
+    third = world.sweep([finish(world, "gn", 0.0, seed, 7) for seed in (0, 1)] + first.jobs[:2])
+    assert len({job.cell for sweep in (first, second) for job in sweep.jobs}) == 1
+    results = load_results([first, second, third], world.multirun)
+    seeds = [0, 1, 2, 9]
+    needed = {(cell, seed) for cell in ("bn", "other bn", "gn") for seed in seeds}
+    finished = {*(("bn", seed) for seed in (0, 1, 9)), *(("other bn", seed) for seed in range(3)), ("gn", 0), ("gn", 1)}
+    assert count_new_runs([first, second, third], results, seeds) == len(needed - finished) == 4
