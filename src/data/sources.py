@@ -17,7 +17,7 @@ from src.data.image_folder import read_image_folder
 from src.data.images import Images, Source, as_images, content_digest
 from src.data.npz import read_npz
 from src.data.synthetic import make_images
-from src.options import (
+from src.datasets import (
     CIFAR10,
     CIFAR100,
     EMNIST,

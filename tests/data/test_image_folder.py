@@ -18,7 +18,7 @@ from src.data import image_folder
 from src.data.image_folder import read_image_folder
 from src.data.images import Images
 from src.data.sources import load
-from src.options import Folder
+from src.datasets import Folder
 from tests.unprivileged import refusal_without_privileges
 
 CLASSES = ("cat", "dog", "éléphant")
@@ -305,7 +305,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_one_is_decoded(fi
 
 
 def test_a_folder_that_may_not_be_read_is_refused_with_its_owner(fill, tmp_path):
-    imports = "from src.options import Folder\nfrom src.data.sources import load"
+    imports = "from src.datasets import Folder\nfrom src.data.sources import load"
     with tempfile.TemporaryDirectory() as place:  # other users cannot enter pytest's folders
         Path(place).chmod(0o755)
         root = Path(shutil.copytree(fill(), f"{place}/set"))

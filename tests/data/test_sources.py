@@ -25,7 +25,7 @@ from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
-from src.options import DATASETS, Synthetic
+from src.datasets import DATASETS, Synthetic
 from tests.data.conftest import to_idx
 
 # torchvision unpacks tar files without a filter, and Python 3.12 and 3.13 warn about it.
