@@ -164,8 +164,11 @@ def test_a_damaged_cache_is_ignored_and_written_again(damage, fill, read, decode
 
 
 def test_a_cache_that_cannot_be_written_is_reported_and_does_no_harm(fill, caplog, tmp_path):
-    root = fill()
+    root, partial = fill(), tmp_path / "cache" / ".a.npz.999999999"  # a killed process left it
+    partial.parent.mkdir()
+    partial.touch()
     expected = read_image_folder(root, 10, None, tmp_path / "cache").source
+    assert not partial.exists()
     assert "kept the decoded images (0 MB) in " in caplog.text
     (tmp_path / "file").touch()
     assert read_image_folder(root, 10, None, tmp_path / "file").source == expected
