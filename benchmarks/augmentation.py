@@ -23,9 +23,10 @@ from src.augmentation.none import NoAugmentation
 from src.config import Config
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.datasets import Synthetic
 from src.models.course import Course
 from src.norms.bn import BatchNorm
-from src.options import Adam, Constant, NoTracking, Synthetic
+from src.options import Adam, Constant, NoTracking
 from src.training.loop import batches
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer

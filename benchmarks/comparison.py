@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 from src.config import Config, Regularization, check_config
 from src.data.images import Source
 from src.data.sources import describe, load
+from src.datasets import MNIST
 from src.models.cnn import CNN
 from src.norms import Norm
 from src.norms.bn import BatchNorm
@@ -35,7 +36,7 @@ from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import MNIST, Adam, Constant, NoTracking
+from src.options import Adam, Constant, NoTracking
 from src.runs import identity, naming
 from src.runs.environment import environment
 from src.runs.folder import ARTIFACTS

@@ -25,12 +25,13 @@ from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, wri
 from src.config import Config, Regularization, check_config
 from src.data.sources import load
 from src.data.splits import Split, Splits, make_splits
+from src.datasets import MNIST
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import MNIST, Adam, NoTracking, OneCycle
+from src.options import Adam, NoTracking, OneCycle
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule

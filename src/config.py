@@ -14,18 +14,10 @@ from typing import Any
 from src.augmentation import AUGMENTATIONS, Augmentation
 from src.augmentation.none import NoAugmentation
 from src.bad_input import BadInput
+from src.datasets import DATASETS, Data
 from src.models import NETWORKS, Network
 from src.norms import NORMS, Norm
-from src.options import (
-    DATASETS,
-    OPTIMIZERS,
-    SCHEDULES,
-    TRACKERS,
-    Data,
-    Optimizer,
-    Schedule,
-    TrackingOption,
-)
+from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
 from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
 
 

@@ -14,7 +14,7 @@ import pytest
 from src.bad_input import BadInput, as_one_word
 from src.data.images import Source
 from src.data.sizes import check_sizes
-from src.options import Synthetic
+from src.datasets import Synthetic
 from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
 from tests.conftest import files_below, python
 
@@ -181,7 +181,10 @@ def test_a_dry_run_imports_neither_mlflow_nor_matplotlib_and_leaves_no_files(tmp
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert "14 jobs (varied keys: norm.name, norm.groups, seed), 0 already finished" in lines[0]
-    assert [line.split() for line in lines[2:4]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
+    assert lines[1].startswith(
+        "data: mnist, 55,000 training, 5,000 validation and 10,000 test images, 28 x 28 pixels, "
+    )
+    assert [line.split() for line in lines[3:5]] == [["none", f"s{seed}", "14,810", "to", "train"] for seed in (0, 1)]
     assert lines[-1] == "dry run (plan=true): nothing was trained"
     assert files_below(tmp_path) == []
 

@@ -12,13 +12,14 @@ from safetensors.numpy import save
 
 from src.config import Config, Regularization, check_config
 from src.data.sources import load
+from src.datasets import Data, Synthetic
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
 from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
-from src.options import Adam, Constant, Data, NoTracking, Synthetic
+from src.options import Adam, Constant, NoTracking
 from src.runs.folder import artifact_names
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_settings, sweep_id
 from src.runs.integrity import PREDICTIONS

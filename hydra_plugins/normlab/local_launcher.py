@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.bad_input import BadInput
-from src.options import Data
+from src.datasets import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
 from src.sweep.grid import shared_grid

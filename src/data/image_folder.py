@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 DECODER_VERSION = 1  # increase it if images are decoded differently, because caches must not be used then
 MANY_FILES = 20_000  # reading so many images takes several seconds, so a message says why the command waits
-FILES_PER_TASK = 256  # images that a thread decodes before it takes the next task
+FILES_PER_TASK = 64  # images that a thread decodes before it takes the next task
 
 
 def read_image_folder(root: Path, size: int, channels: int | None, cache: Path) -> Images:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from src.bad_input import BadInput
 from src.data.images import Source
 from src.data.memory import memory_needed
-from src.options import Data, Synthetic
+from src.datasets import Data, Synthetic
 
 
 def train_size(data: Data, source: Source) -> int:

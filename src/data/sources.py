@@ -15,9 +15,10 @@ from src.data.downloads import (
 from src.data.idx_folder import PUBLISHED, joint_digest, read_folder
 from src.data.image_folder import read_image_folder
 from src.data.images import Images, Source, as_images, content_digest
+from src.data.memory import check_memory
 from src.data.npz import read_npz
 from src.data.synthetic import make_images
-from src.options import (
+from src.datasets import (
     CIFAR10,
     CIFAR100,
     EMNIST,
@@ -55,6 +56,7 @@ def load(data: Data) -> Images:
 @functools.lru_cache(maxsize=1)
 def _load(data: Data) -> Images:
     if isinstance(data, Synthetic):
+        check_memory(f"data.size={data.size}", (data.images + data.test_images) * data.channels * data.size**2)
         sizes = (data.classes, data.channels, data.size, data.noise)
         train = make_images(data.images, *sizes, stream="train")
         test = make_images(data.test_images, *sizes, stream="test")

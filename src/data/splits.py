@@ -12,7 +12,7 @@ from src.data.images import Images, Labels
 from src.data.memory import keeps_bytes
 from src.data.sizes import held_out_count
 from src.data.sources import load
-from src.options import Data
+from src.datasets import Data
 
 Scale = tuple[Tensor, Tensor]
 """The mean and the standard deviation of each channel, both (C, 1, 1) or (C, H, W)."""

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from src.bad_input import BadInput
 from src.config import option_from_stored
 from src.data.idx import Bytes
+from src.datasets import Data
 from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
 from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
 from src.errors.chance import chance_limits
 from src.errors.labels import Suspect, find_suspects
 from src.errors.mistakes import ConfusionDifference, confusion_differences, images_of_one_cell
 from src.errors.seed_table import SeedTable, seed_table
-from src.options import Data
 from src.results.results import Results
 from src.runs.predictions import Indices
 

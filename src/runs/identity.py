@@ -14,7 +14,7 @@ from src.schema import flatten_dataclass, flatten_mapping
 
 # The code in `src` that affects a job's numbers.
 CODE_PATTERNS = (
-    *("job.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
+    *("job.py", "datasets.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
 # The values for keys that a job lacks, because they belong to another option or a later version added them.

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from src.config import Config
-from src.options import Data
+from src.datasets import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated

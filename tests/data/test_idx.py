@@ -21,7 +21,7 @@ from src.data.idx_names import FILES, find_dataset_files
 from src.data.images import Images
 from src.data.memory import MEMORY_AS_BYTES
 from src.data.sources import EMBEDDED_MNIST, describe, load
-from src.options import DATASETS, MNIST
+from src.datasets import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
@@ -283,4 +283,6 @@ def test_missing_permission_is_refused_with_the_owner(closed, lay_out):
 def load_without_privileges(root: Path) -> str:
     """Return the refusal that a user without root's rights gets."""
     data = f"IDX(root={str(root)!r}, batch_size=1, validation=1, split_seed=0)"
-    return refusal_without_privileges("from src.options import IDX\nfrom src.data.sources import load", f"load({data})")
+    return refusal_without_privileges(
+        "from src.datasets import IDX\nfrom src.data.sources import load", f"load({data})"
+    )

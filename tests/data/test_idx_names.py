@@ -16,7 +16,7 @@ from src.bad_input import BadInput
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
-from src.options import IDX
+from src.datasets import IDX
 
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 

@@ -18,7 +18,7 @@ from src.data import image_folder
 from src.data.image_folder import read_image_folder
 from src.data.images import Images
 from src.data.sources import load
-from src.options import Folder
+from src.datasets import Folder
 from tests.unprivileged import refusal_without_privileges
 
 CLASSES = ("cat", "dog", "éléphant")
@@ -164,8 +164,11 @@ def test_a_damaged_cache_is_ignored_and_written_again(damage, fill, read, decode
 
 
 def test_a_cache_that_cannot_be_written_is_reported_and_does_no_harm(fill, caplog, tmp_path):
-    root = fill()
+    root, partial = fill(), tmp_path / "cache" / ".a.npz.999999999"  # a killed process left it
+    partial.parent.mkdir()
+    partial.touch()
     expected = read_image_folder(root, 10, None, tmp_path / "cache").source
+    assert not partial.exists()
     assert "kept the decoded images (0 MB) in " in caplog.text
     (tmp_path / "file").touch()
     assert read_image_folder(root, 10, None, tmp_path / "file").source == expected
@@ -305,7 +308,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_one_is_decoded(fi
 
 
 def test_a_folder_that_may_not_be_read_is_refused_with_its_owner(fill, tmp_path):
-    imports = "from src.options import Folder\nfrom src.data.sources import load"
+    imports = "from src.datasets import Folder\nfrom src.data.sources import load"
     with tempfile.TemporaryDirectory() as place:  # other users cannot enter pytest's folders
         Path(place).chmod(0o755)
         root = Path(shutil.copytree(fill(), f"{place}/set"))

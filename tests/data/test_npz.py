@@ -9,7 +9,7 @@ import pytest
 
 from src.bad_input import BadInput
 from src.data.npz import read_npz
-from src.options import NPZ
+from src.datasets import NPZ
 from src.report.facts import collect_facts
 from src.results.results import load_results
 from src.runs.sweep import PlannedJob

@@ -25,7 +25,7 @@ from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
-from src.options import DATASETS, Synthetic
+from src.datasets import DATASETS, Synthetic
 from tests.data.conftest import to_idx
 
 # torchvision unpacks tar files without a filter, and Python 3.12 and 3.13 warn about it.
@@ -382,6 +382,18 @@ def test_synthetic_images_are_reproducible():
     assert np.array_equal(images, again)
     assert np.array_equal(labels, labels_again)
     assert (images.shape, images.dtype) == ((20, 3, 32, 32), np.uint8)
+
+
+def test_synthetic_images_are_computed_in_blocks(monkeypatch):
+    whole = make_images(20, 4, 3, 32, 0.5, stream="train")
+    monkeypatch.setattr("src.data.synthetic.BLOCK", 7)
+    blocks = make_images(20, 4, 3, 32, 0.5, stream="train")
+    assert all(map(np.array_equal, whole, blocks))
+
+
+def test_synthetic_images_that_do_not_fit_into_memory_are_refused():
+    with pytest.raises(BadInput, match=r"data.size=1024 has 31,488\.7 GB of pixels; training takes"):
+        load(Synthetic("synthetic", 1, 1, 0, None, 2, 3, 1024, 10**7, 10**4, 0.0))
 
 
 def test_synthetic_test_images_are_new_images_of_the_same_classes():

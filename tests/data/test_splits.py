@@ -9,7 +9,7 @@ from src.data import splits
 from src.data.images import Images, Source, as_images
 from src.data.sizes import check_sizes, held_out_count, split_text, train_size
 from src.data.splits import Split, channel_statistics, load_splits, make_splits
-from src.options import IDX, Synthetic
+from src.datasets import IDX, Synthetic
 
 TRAIN, TEST = 200, 40
 DATA = IDX(batch_size=8, validation=50, split_seed=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, draw_mistake_grid, picture_png
+from src.pictures.tiles import GAP, TILE_SIZE, confidence_text, draw_mistake_grid, picture_png, tile_picture
 from src.runs.predictions import worst_mistakes
 
 LABELS = np.arange(30) % 4
@@ -50,6 +50,18 @@ def test_colours_of_an_image_are_kept(predictions):
     red[:, 0] = 200
     picture = draw_mistake_grid(red, predictions, np.array([3]), NAMES, 5)
     assert tile_colours(picture, 1, 1) == [(200, 0, 0)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_of_the_tiles_size_keeps_its_pixels_and_others_their_colour(channels):
+    image = np.random.default_rng(1).integers(0, 256, (channels, TILE_SIZE, TILE_SIZE), dtype=np.uint8)
+    assert np.array_equal(np.asarray(tile_picture(image)), np.broadcast_to(image, (3, 64, 64)).transpose(1, 2, 0))
+    for size in (8, 32, 224):
+        plain = np.broadcast_to(
+            np.array([200, 30, 90][:channels], dtype=np.uint8)[:, None, None], (channels, size, size)
+        )
+        colours = np.asarray(tile_picture(plain)).reshape(-1, 3)
+        assert (colours == ([200, 30, 90] if channels == 3 else [200, 200, 200])).all()
 
 
 def test_labels_say_true_predicted_confidence_and_index(grey, predictions, words):

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from src.config import KEYS, Config, Regularization
+from src.datasets import MNIST
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
 from src.norms.ln import LayerNorm
-from src.options import MNIST, Adam, NoTracking, OneCycle, Tracking
+from src.options import Adam, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
     CODE_PATTERNS,
@@ -167,7 +168,7 @@ def source(tmp_path, monkeypatch) -> Path:
             (f"{room}/__init__.py", True)
             for room in ("data", "norms", "models", "models/modules", "augmentation", "augmentation/modules")
         ),
-        *((name, True) for name in ("training/loop.py", "job.py", "options.py")),
+        *((name, True) for name in ("training/loop.py", "job.py", "datasets.py", "options.py")),
     ],
 )
 def test_the_codes_digest_covers_the_code_that_decides_the_numbers(file, changes, source):

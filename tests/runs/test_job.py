@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.datasets import Synthetic
 from src.job import run_job
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
-from src.options import SGD, Adam, AdamW, NoTracking, OneCycle, Synthetic
+from src.options import SGD, Adam, AdamW, NoTracking, OneCycle
 from src.report.facts import _environment_rows
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key

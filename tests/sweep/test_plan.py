@@ -12,7 +12,7 @@ from src.augmentation.trivial import Trivial
 from src.config import Config
 from src.data.images import Source
 from src.data.sources import EMBEDDED_MNIST, load
-from src.options import MNIST
+from src.datasets import MNIST
 from src.runs.identity import find_varying_keys, identity, job_key, sweep_id
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job

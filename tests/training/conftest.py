@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from src.config import Config, Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.datasets import Synthetic
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
-from src.options import SGD, Constant, NoTracking, Synthetic
+from src.options import SGD, Constant, NoTracking
 from src.training.loop import Metrics, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
