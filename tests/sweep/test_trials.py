@@ -17,14 +17,6 @@ from src.bad_input import BadInput
 from src.stopping import JobFailed
 from src.sweep.finish import StudyEnd
 from src.sweep.overrides import CONF_FOLDER
-from tests.faults.stored import read_runs
-from tests.forks import FORK_WARNING, fork_command
-
-pytestmark = [
-    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-    pytest.mark.filterwarnings(FORK_WARNING),
-]
 
 SMALL = ["data=synthetic", "data.images=400", "data.validation=100", "data.test_images=100", "epochs=1"]
 SMALL += ["model.width=4"]
@@ -125,6 +117,7 @@ def test_a_wrong_value_is_refused_before_any_job_starts(launcher, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # as below
 def test_a_study_is_one_sweep_in_mlflow_and_is_compared_at_its_end(launcher, tmp_path, migrated, capsys):
     shutil.copy(migrated, tmp_path / "mlflow.db")
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -144,6 +137,7 @@ def test_a_study_is_one_sweep_in_mlflow_and_is_compared_at_its_end(launcher, tmp
     assert len(client.search_runs([experiment.experiment_id])) == 3
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # as below
 def test_a_study_with_a_failed_job_exits_with_status_1(launcher, tmp_path, migrated, capsys):
     shutil.copy(migrated, tmp_path / "mlflow.db")
     broken = [[*SMALL, "norm=bn", "optimizer=sgd", "optimizer.lr=1e30"]]
@@ -165,7 +159,11 @@ def test_an_interval_is_accepted_by_a_search_only(command):
     assert "hydra/sweeper" in done.stderr
 
 
-def test_optuna_searches(tmp_path, migrated):
+@pytest.mark.filterwarnings(
+    # MLflow 3.17 uses a deprecated part of SQLAlchemy 2.1.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+def test_optuna_searches(command, tmp_path, migrated):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'normlab[optuna]'")
     search = ["hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.direction=maximize"]
     search += ["hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2"]
@@ -175,18 +173,21 @@ def test_optuna_searches(tmp_path, migrated):
     mine.write_text("name: gn\ngroups: 2\n")
     search += [f"hydra.searchpath=[file://{mine.parents[1]}]"]
     words = [*SMALL, *search, "norm=bn,two", "reg.l1=tag(log,interval(1e-6,1e-3))"]
-    done = fork_command(tmp_path, "src.train", "-m", *words)
+    done = command("src.train", "-m", *words)
     assert done.returncode == 0, done.stderr
     best = OmegaConf.load(tmp_path / "multirun/jobs/optimization_results.yaml")
     results = {path: (path / "result.json").read_bytes() for path in jobs(tmp_path) if path.is_dir()}
     assert len(results) == 3
     assert any("groups: 2" in (path / "config.yaml").read_text() for path in results)
     assert best.best_value == max(json.loads(result)["metrics"]["val/accuracy"] for result in results.values())
-    runs = {run.id: run.status for run in read_runs(tmp_path / "mlflow.db")}
-    assert list(runs.values()) == ["FINISHED"] * 4
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("normlab").experiment_id
+    runs = client.search_runs([experiment])
+    assert len(runs) == 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
     assert "One seed: this compares" in done.stdout
     assert len(list(tmp_path.glob("multirun/sweeps/*/report.html"))) == 1
-    again = fork_command(tmp_path, "src.train", "-m", *words)
+    again = command("src.train", "-m", *words)
     assert again.returncode == 0, again.stderr
     assert {path: (path / "result.json").read_bytes() for path in results} == results
-    assert {run.id: run.status for run in read_runs(tmp_path / "mlflow.db")} == runs
+    assert len(client.search_runs([experiment])) == 4
