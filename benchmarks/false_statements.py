@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.made_up_sweeps import Design, MadeUpSweep, as_results, make_up
 from src.runs.naming import format_value, short_name
 from src.verdict.best import Best, tuned_levels
-from src.verdict.contrasts import CELL, Contrast
+from src.verdict.contrast import CELL, Contrast
 from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.verdicts import judge
@@ -91,7 +91,11 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
                 corner[position] = level_pair[side]
             corners.append(rows.get(tuple(corner), -1))
             corner_signs.append((-1) ** sum(sides))
-        if min(corners) >= 0 and has_accuracy[corners].all(axis=0).any():
+        if min(corners) < 0:
+            continue
+        # Cells with seeds of their own share none, so their means are compared.
+        compared = has_accuracy[corners].all(axis=0).any() or sweep.design.own_seeds
+        if compared:
             differences.append(float(np.dot(corner_signs, sweep.truth[corners])))
     return float(np.mean(differences))
 

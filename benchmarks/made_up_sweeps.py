@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ class Design:
     spread: str = "normal"  # of `SPREADS`
     shared_sd: float = 0.0005  # of the effect that a seed has on all cells: same first weights, same order of images
     correlation: float = 0.5  # of a run's deviations on the validation images and on the test images
+    own_seeds: str = ""  # `cell`: each cell has seeds of its own; `level`: each level of the first factor has
     failed: float = 0.0  # share of runs that fail
     failure: str = "missing"  # `missing`: the runs do not exist; `collapsed`: at chance level; `by seed`: in all cells
     # of one level of the first factor with one seed
@@ -98,7 +100,8 @@ def make_up(design: Design, generator: np.random.Generator, seeds: int | None = 
     size = len(cells), seeds or design.seeds
     truth = true_accuracies(design.shape, design.effect)
     test_noise, other_noise = _deviations(design, generator, size), _deviations(design, generator, size)
-    seed_effects = design.shared_sd * generator.standard_normal(size[1])
+    groups = _seed_groups(design, len(cells))
+    seed_effects = design.shared_sd * generator.standard_normal((groups[-1] + 1, size[1]))[groups]
     val_noise = design.correlation * test_noise + (1 - design.correlation**2) ** 0.5 * other_noise
     test, validation = (
         np.round((truth[:, None] + noise + seed_effects) * IMAGES) / IMAGES for noise in (test_noise, val_noise)
@@ -110,8 +113,28 @@ def make_up(design: Design, generator: np.random.Generator, seeds: int | None = 
         test[failed] = validation[failed] = np.nan
         runs[failed], numbers[failed] = None, -1
     names = tuple(" ".join(map(str, cell)) for cell in cells)
-    table = Accuracies("made up", IMAGES, names, tuple(cells), tuple(range(size[1])), runs, test, validation, numbers)
-    return MadeUpSweep(design, table, truth, failed if design.failure != "missing" else np.zeros_like(failed))
+    failed = failed if design.failure != "missing" else np.zeros_like(failed)
+    arrays = (
+        _spread_over_seeds(values, groups, empty)
+        for values, empty in ((runs, None), (test, np.nan), (validation, np.nan), (numbers, -1))
+    )
+    seeds_of_all = tuple(range(size[1] * (int(groups[-1]) + 1)))
+    table = Accuracies("made up", IMAGES, names, tuple(cells), seeds_of_all, *arrays)
+    return MadeUpSweep(design, table, truth, _spread_over_seeds(failed, groups, False))
+
+
+def _seed_groups(design: Design, cells: int) -> npt.NDArray[np.int64]:
+    """The number of each cell's set of seeds (cells,), ascending; cells with the same number have the same seeds."""
+    sets = {"": 1, "cell": cells, "level": design.shape[0]}[design.own_seeds]
+    return np.repeat(np.arange(sets), cells // sets)
+
+
+def _spread_over_seeds(values: npt.NDArray[Any], groups: npt.NDArray[np.int64], empty: object) -> npt.NDArray[Any]:
+    """Move each row to the columns of its seeds, and fill the columns of other seeds with `empty`."""
+    cells, seeds = values.shape
+    spread = np.full((cells, groups[-1] + 1, seeds), empty, dtype=values.dtype)
+    spread[np.arange(cells), groups] = values
+    return spread.reshape(cells, -1)
 
 
 def _deviations(design: Design, generator: np.random.Generator, size: tuple[int, int]) -> Floats:

@@ -136,6 +136,22 @@ def varied_rows(sweeps: int) -> Iterator[Row]:
                     yield measure("failed runs", f"{100 * failed:g} % {failure}", design, sweeps)
 
 
+def own_seeds_rows(sweeps: int) -> Iterator[Row]:
+    """Methods that were trained with different seeds, which Welch's intervals compare."""
+    for seeds in SEEDS:
+        for spread in SPREADS:
+            for shape in SHAPES[:3]:
+                design = Design(shape, seeds, spread=spread, own_seeds="cell")
+                yield measure("different seeds in each cell", f"equal methods, {spread}", design, sweeps)
+        for effect in ("half of the cells 0.3 points better", "crossing, 0.2 points"):
+            design = Design((3, 2), seeds, effect, own_seeds="cell")
+            yield measure("different seeds in each cell", effect, design, sweeps)
+        for shared_sd in (0.0005, 0.003):
+            design = Design((3, 2), seeds, shared_sd=shared_sd, own_seeds="level")
+            condition = f"equal methods, shared effect of a seed {shared_sd * 100:g} points"
+            yield measure("different seeds at each level", condition, design, sweeps)
+
+
 def different_rows(sweeps: int) -> Iterator[Row]:
     """Methods that differ."""
     shapes: tuple[tuple[int, ...], ...] = ((6,), (3, 2), (3, 3, 2))
@@ -172,7 +188,7 @@ def peer_rows(sweeps: int) -> Iterator[Row]:
             yield Row("other procedures, equal methods", name, "6", str(seeds), sweeps, false_share, {})
 
 
-GROUPS = (null_rows, varied_rows, different_rows, look_rows, peer_rows)
+GROUPS = (null_rows, varied_rows, own_seeds_rows, different_rows, look_rows, peer_rows)
 
 
 def tables_of(rows: Sequence[Row], markdown: bool) -> str:

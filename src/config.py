@@ -71,7 +71,7 @@ class Config:
     tracking: TrackingOption = REQUIRED
     sweep: SweepLimits = field(default_factory=SweepLimits)
     compare: CompareSettings = field(default_factory=CompareSettings)
-    epochs: int = key(at_least=1)
+    epochs: int = key(at_least=1, automatic=True)
     seed: int = key(at_least=0, at_most=2**32 - 1)
     init_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
     order_seed: int | None = key(None, at_least=0, at_most=2**32 - 1)
@@ -132,6 +132,15 @@ def affects_results(path: str) -> bool:
     return path.split(".")[0] in JOB_PARTS
 
 
+def automatic_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that null stands for, by dotted key, for the network and optimizer that `settings` name."""
+    network = NETWORKS.get(settings["model.name"])
+    if network is None:
+        return {}
+    lr = network.learning_rates.get(settings.get("optimizer.name", ""))
+    return {"epochs": network.epochs} | ({} if lr is None else {"optimizer.lr": lr})
+
+
 def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
     """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
@@ -164,12 +173,19 @@ def check_config(config: Config) -> None:
     check_device(config.device)
     for section in OPTIONS:
         getattr(config, section).check()
-    if config.model.layout not in config.norm.layouts:
-        supported = [name for name, norm in NORMS.items() if config.model.layout in norm.layouts]
-        raise BadInput(
-            f"norm={config.norm.name} does not work with model={config.model.name}", ", ".join(supported), "norm=none"
-        )
-    config.norm.check_channels(config.model.norm_channels())
+    norm, network = config.norm, config.model
+    if network.layout not in norm.axes:
+        reason = norm.unsupported.get(network.layout, f"it does not support the layout {network.layout}")
+        supported = [name for name, kind in NORMS.items() if network.layout in kind.axes]
+        problem = f"norm={norm.name} does not work with model={network.name}: {reason}"
+        raise BadInput(problem, ", ".join(supported), "norm=none")
+    norm.check_channels(network.norm_channels(), network.layout)
+    if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
+        problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
+        raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
+    size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
+    if size is not None:
+        network.check_images(size, f"data.size={size}")
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:

@@ -35,6 +35,7 @@ from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
+from src.training.samples import augmented_samples
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,12 @@ def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: 
     last_record = checkpoints.restore()
     if last_record is not None:
         journal.append(last_record)  # a job can be killed between its checkpoint and the entry in its journal
+    classes = images.source.classes
+    augment = config.augmentation.build(len(classes), splits.mean.to(device), splits.deviation.to(device))
+    if augment:
+        from src.pictures.augmented import write_augmented  # imports Pillow, which other jobs need only at the end
+
+        write_augmented(job.path, *augmented_samples(splits, config, augment, len(classes), device), classes)
     progress = Progress(job.display_name, config.epochs, steps, config.data.batch_size, listener, live=live)
     training = train(
         model,
@@ -113,7 +120,7 @@ def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: 
         optimizer,
         schedule,
         config,
-        augment=config.augmentation.build(len(images.source.classes)),
+        augment=augment,
         first_epoch=last_record["epoch"] + 1 if last_record else 1,
         after_step=progress.step,
     )

@@ -15,7 +15,7 @@ from src.schema import Option, key, options_by_name
 class Optimizer(Option):
     """The optimizer, which changes the weights after each batch."""
 
-    lr: float = key(at_least=1e-12)  # a smaller rate changes no float32 weight
+    lr: float = key(at_least=1e-12, automatic=True)  # a smaller rate changes no float32 weight
     step_penalties: ClassVar[tuple[str, ...]] = ()
     """The penalties (`l1`, `l2`) that the optimizer applies itself, so the loss excludes them."""
 
@@ -103,9 +103,11 @@ class Data(Option):
     """The dataset, its batch size and its split into training and validation images."""
 
     batch_size: int = key(at_least=1)
-    validation: int = key(at_least=1)
+    validation: int | None = key(at_least=1)  # null: the dataset's own validation images, or a tenth of the others
     split_seed: int = key(at_least=0, at_most=2**32 - 1)
     limit: int | None = key(None, at_least=1)
+    shows_characters: ClassVar[bool] = False
+    """Whether the images show digits or letters; a mirrored digit or letter is another character or none."""
 
 
 @dataclass(unsafe_hash=True)
@@ -120,6 +122,7 @@ class MNIST(DataFiles):
     """MNIST, pictures of handwritten digits; without `root`, normlab reads the copy in its own package."""
 
     name: str = "mnist"
+    shows_characters = True
 
 
 @dataclass(unsafe_hash=True)
@@ -134,6 +137,7 @@ class KMNIST(DataFiles):
     """KMNIST, pictures of handwritten cursive Japanese characters."""
 
     name: str = "kmnist"
+    shows_characters = True
 
 
 @dataclass(unsafe_hash=True)
@@ -144,15 +148,63 @@ class CIFAR10(DataFiles):
 
 
 @dataclass(unsafe_hash=True)
-class IDX(DataFiles):
+class CIFAR100(DataFiles):
+    """CIFAR-100, colour photographs of 100 kinds of animals, plants, people and things."""
+
+    name: str = "cifar100"
+
+
+@dataclass(unsafe_hash=True)
+class SVHN(DataFiles):
+    """SVHN, colour photographs of house numbers, each cut out around one digit."""
+
+    name: str = "svhn"
+
+
+@dataclass(unsafe_hash=True)
+class EMNIST(DataFiles):
+    """EMNIST, pictures of handwritten letters and digits, in six versions."""
+
+    name: str = "emnist"
+    emnist_split: str = key(choices=("balanced", "letters", "digits", "mnist", "byclass", "bymerge"))
+
+
+@dataclass(unsafe_hash=True)
+class OwnFiles(DataFiles):
+    """A dataset of the user's, so `root` has no default."""
+
+    wanted: ClassVar[str]  # describes `root`
+
+    def check(self) -> None:
+        """Raise BadInput if `root` is missing."""
+        if self.root is None:
+            raise BadInput(f"data={self.name} needs {self.wanted}", write=f"data={self.name} data.root=FOLDER")
+
+
+@dataclass(unsafe_hash=True)
+class IDX(OwnFiles):
     """A dataset of four IDX files, which is MNIST's format."""
 
     name: str = "idx"
+    wanted = "a folder with the four IDX files"
 
-    def check(self) -> None:
-        """Raise BadInput if `root` is missing: it has no default."""
-        if self.root is None:
-            raise BadInput("data=idx needs a folder with the four IDX files", write="data=idx data.root=FOLDER")
+
+@dataclass(unsafe_hash=True)
+class Folder(OwnFiles):
+    """Image files in the folders `train/CLASS` and `test/CLASS`, which is the layout of torchvision's ImageFolder."""
+
+    name: str = "folder"
+    size: int = key(at_least=8, at_most=1024, example="32")
+    channels: int | None = key(None, choices=("1", "3"))
+    wanted = "a folder that contains train/CLASS and test/CLASS with image files"
+
+
+@dataclass(unsafe_hash=True)
+class NPZ(OwnFiles):
+    """Arrays in one .npz file with the names that MedMNIST uses."""
+
+    name: str = "npz"
+    wanted = "an .npz file with the arrays train_images, train_labels, test_images and test_labels"
 
 
 @dataclass(unsafe_hash=True)
@@ -162,10 +214,15 @@ class Synthetic(Data):
     name: str = "synthetic"
     classes: int = key(at_least=2, at_most=100)
     channels: int = key(choices=("1", "3"))
-    size: int = key(choices=("28", "32"))
+    size: int = key(at_least=8, at_most=1024, example="28")
     images: int = key(at_least=1)
     test_images: int = key(at_least=1)
     noise: float = key(at_least=0)
+
+    def check(self) -> None:
+        """Raise BadInput if the coarse patterns, which have 4 x 4 squares, do not fill the image."""
+        if self.size % 4:
+            raise BadInput(f"data.size={self.size} cannot be used", "a multiple of 4 from 8 to 1024", "data.size=28")
 
 
 @dataclass
@@ -192,5 +249,5 @@ class NoTracking(TrackingOption):
 
 OPTIMIZERS = options_by_name(SGD, Adam, AdamW, RMSprop)
 SCHEDULES = options_by_name(Constant, Step, Cosine, OneCycle)
-DATASETS = options_by_name(MNIST, FashionMNIST, KMNIST, CIFAR10, IDX, Synthetic)
+DATASETS = options_by_name(MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN, IDX, Folder, NPZ, Synthetic)
 TRACKERS = options_by_name(Tracking, NoTracking)

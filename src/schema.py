@@ -31,8 +31,9 @@ def key(
     choices: tuple[str, ...] = (),
     word: str = "",
     example: str = "",
+    automatic: bool = False,
 ) -> Any:
-    """Return a dataclass field for one key of the configuration; error messages suggest `example` as its value."""
+    """Return a dataclass field for one key of the configuration; `Key` explains the arguments."""
     limits = {">=": at_least, "above": above, "<=": at_most, "below": below}
     start: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
     return field(
@@ -42,6 +43,7 @@ def key(
             "limits": {word: limit for word, limit in limits.items() if limit is not None},
             "choices": choices,
             "word": word,
+            "automatic": automatic,
         },
     )
 
@@ -90,6 +92,7 @@ class Key:
     `word` is a text that the key accepts beside its values, such as `auto`; it is empty if there is none.
     `read_by` names the options that read the key, such as `gn` for `norm.groups`; it is empty if all options read it.
     `nullable` says whether the user may set the key to null.  The key is always null for an option that ignores it.
+    `automatic` says whether normlab replaces null by a value of its own choice.  Error messages suggest `example`.
     """
 
     path: str
@@ -101,6 +104,7 @@ class Key:
     nullable: bool
     read_by: tuple[str, ...] = ()
     word: str = ""
+    automatic: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -207,8 +211,8 @@ def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:
         path, kind = prefix + item.name, types[item.name]
         if not dataclasses.is_dataclass(kind):
             default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
-            metadata = item.metadata or {"limits": {}, "choices": (), "example": ""}
-            keys[path] = Key(path, kind, default, **metadata, nullable=isinstance(kind, UnionType))
+            extra: dict[str, Any] = {"limits": {}, "choices": (), "example": "", "automatic": False, **item.metadata}
+            keys[path] = Key(path, kind, default, **extra, nullable=isinstance(kind, UnionType) or extra["automatic"])
         elif not (isinstance(kind, type) and issubclass(kind, Option)):
             keys |= class_keys(kind, f"{path}.")
     return keys
@@ -217,15 +221,18 @@ def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:
 def group_keys(group: str, options: Options, default_option: str | None = None) -> dict[str, Key]:
     """Return the keys of all options of a configuration group by dotted path.
 
-    A key that only some options have is null for the other options.  Jobs from before a group
-    existed count as jobs with its option `default_option`, so their hash keys do not change.
+    A key that only some options have is null for the other options.  If options disagree about a key's range, the key
+    has no range here, and `check_config` checks it.  Jobs from before a group existed count as jobs with its option
+    `default_option`, so their hash keys do not change.
     """
     name = f"{group}.name"
     keys = {name: Key(name, str, default_option or REQUIRED, {}, tuple(options), "", nullable=False)}
     readers: dict[str, list[str]] = {}
     for option, kind in options.items():
         for path, item in class_keys(kind, f"{group}.").items():
-            keys.setdefault(path, item)
+            known = keys.setdefault(path, item)
+            if path != name and (known.limits, known.choices) != (item.limits, item.choices):
+                keys[path] = dataclasses.replace(known, limits={}, choices=())
             readers.setdefault(path, []).append(option)
     return {path: _with_readers(item, readers.get(path, ()), options) for path, item in keys.items()}
 

@@ -42,20 +42,27 @@ READERS = {
     "src.runs.checkpoint": "checkpoint.load_checkpoint",
     "src.runs.sweep": "sweep.read_sweep",
     "src.runs.looks": "looks.take_look",
+    "src.runs.external_csv": "external_csv.read_csv_runs",
     "src.runs.identity": "the code under `src`",
     "src.runs.environment": "/proc/cpuinfo",
     "src.results.weights": "integrity.weights_fault",
     "src.tracking.sweep_run": "verdict.txt",
     "src.report.comparison": "verdict.txt",
+    "src.report.augmented": "png.picture_fault",
     "src.tracking.job_files": "png.picture_fault",
     "src.runs.multirun": "multirun.identify_folder",
     "src.data.idx": "src/data/idx.py",
     "src.data.idx_folder": "src/data/idx_folder.py",
+    "src.data.npz": "src/data/npz.py",
+    "src.data.decode": "src/data/decode.py",
+    "src.data.image_cache": "image_cache.cached",
+    "src.data.memory": "/sys/fs/cgroup/memory.max",
     "src.workers.machine": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
+READS |= {"gzip.GzipFile", "Image.open", "read_array"}  # the user's images
 READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
 NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
 
@@ -117,7 +124,8 @@ def test_only_tracking_imports_mlflow():
 
 def test_the_configuration_imports_nothing_but_the_standard_library():
     ours = CONFIGURATION | {name for name in MODULES if room(name) in ("norms", "models", "augmentation")}
-    ours -= {name for name in MODULES if name.startswith("src.models.modules.")}
+    torch_code = ("src.models.modules.", "src.norms.modules.", "src.augmentation.modules.")
+    ours -= {name for name in MODULES if name.startswith(torch_code)}
     assert {word for name in ours for word in imports(name, at_import=True)} - sys.stdlib_module_names <= ours
 
 
@@ -133,6 +141,7 @@ def test_storage_needs_the_standard_library_and_two_modules_of_words():
         ("src.config, src.sweep.overrides", {"torch", "mlflow", "hydra", "numpy"}),
         ("src.data.sizes, src.tracking.address", {"torch", "torchvision", "mlflow"}),
         ("src.compare", {"torch", "torchvision", "mlflow", "hydra"}),
+        ("src.compare, src.runs.external_csv, src.tracking.address", {"mlflow", "pandas", "numpy", "matplotlib"}),
     ],
 )
 def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
@@ -155,14 +164,17 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(modules, refused):
         ("verdict", {"runs", "results", "verdict"}),
         ("errors", {"data", "runs", "storage", "results", "errors", "src.console"}),
         ("figures", {"norms", "data", "runs", "pictures", "results", "verdict", "errors", "figures"}),
-        ("report", {"norms", "runs", "storage", "pictures", *COMPARISON, "src.console", "src.standard_streams"}),
+        (
+            "report",
+            {"norms", "models", "runs", "storage", "pictures", *COMPARISON, "src.console", "src.standard_streams"},
+        ),
         ("tracking", {"runs", "storage", "pictures", "tracking"}),
         ("src.job", {"data", "training", "pictures", "runs", "storage", "src.progress", "src.stopping"}),
         ("workers", {"data", "runs", "storage", "workers", "src.job", *SMALL}),
         ("sweep", {"data", "training", "runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *SMALL}),
         ("normlab", {"runs", "storage", "workers", "tracking", *COMPARISON, "sweep", *COMMANDS, *SMALL}),
         ("src.train", {"sweep", "src.job", *SMALL}),
-        ("src.compare", {"runs", *COMPARISON, *SMALL}),
+        ("src.compare", {"runs", "tracking", *COMPARISON, *SMALL}),
         ("src.sync", {"runs", "tracking", *SMALL}),
     ],
 )

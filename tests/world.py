@@ -19,7 +19,7 @@ from src.norms.instance import InstanceNorm
 from src.norms.ln import LayerNorm
 from src.norms.none import NoNorm
 from src.options import Adam, Constant, Data, NoTracking, Synthetic
-from src.runs.folder import ARTIFACTS
+from src.runs.folder import artifact_names
 from src.runs.identity import cell_key, code_digest, identity, job_key, job_settings, sweep_id
 from src.runs.integrity import PREDICTIONS
 from src.runs.journal import Journal, stamp
@@ -169,7 +169,7 @@ class World:
             "val/accuracy": val,
             "best/val_accuracy": val,
         }
-        for name in ARTIFACTS:
+        for name in artifact_names(config.augmentation.name):
             if name != PREDICTIONS:
                 (folder / name).write_bytes(FILES.get(Path(name).suffix, b"made up\n"))
         seconds_ = {"train": seconds, "total": seconds + 1}

@@ -93,7 +93,8 @@ class GridSweeper(Sweeper):
         """Print the jobs with their status and costs; with seeds=auto, only the jobs of the first look."""
         first_jobs = [job for job in jobs if job.config.seed < looks[0]] if looks else jobs
         plan, console = Plan(self._make_sweep(first_jobs), first_jobs, self._multirun), SteadyConsole(soft_wrap=True)
-        lines = [*plan.summary_lines(), *plan.table_lines(), *plan.cost_lines(self._jobs_at_once(first_jobs))]
+        lines = [*plan.summary_lines(), *plan.data_lines(), *plan.table_lines()]
+        lines += plan.cost_lines(self._jobs_at_once(first_jobs))
         if looks[1:]:
             later_jobs = counted(len(jobs) - len(first_jobs), "job")
             later_looks = joined([str(seeds) for seeds in looks[1:]])

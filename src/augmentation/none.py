@@ -1,8 +1,12 @@
 """The option `augmentation=none`, which trains on unchanged images."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from src.augmentation import Augment, Augmentation
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -13,6 +17,6 @@ class NoAugmentation(Augmentation):
 
     title = "no augmentation"
 
-    def build(self, classes: int) -> Augment | None:
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
         """Return None, which means no augmentation."""
         return None

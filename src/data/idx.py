@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.bad_input import BadInput
+from src.data.memory import check_memory, memory_refusal
 from src.data.refusals import not_idx_refusal, unreadable_refusal
 
 Bytes = npt.NDArray[np.uint8]
@@ -23,7 +24,6 @@ UNSIGNED_BYTE = 8  # the type of the values in an IDX header
 GZIP_MAGIC = b"\x1f\x8b"  # the first two bytes of a gzip file
 MAX_COMPRESSION = 1032  # the highest compression ratio of gzip
 RECOGNITION_SIZE = 1024  # number of bytes at a file's start that show its format
-MEMORY_PER_PIXEL = 5  # bytes in memory while a job trains: the pixel's byte and its 32-bit float
 
 
 def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
@@ -44,7 +44,7 @@ def read_idx(path: Path, axes: int) -> tuple[bytes, Bytes]:
             with gzip.GzipFile(fileobj=raw_file) if packed else contextlib.nullcontext(raw_file) as file:
                 content = file.read(expected + 1)
     except MemoryError as error:
-        raise _memory_refusal(path, expected, "this process may not use more") from error
+        raise memory_refusal(path, math.prod(shape), "this process may not use more") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path} is damaged: {error}", "an intact gzip file", advice="copy it again") from error
     except OSError as error:
@@ -65,23 +65,9 @@ def _read_shape(first_bytes: bytes, axes: int, path: Path, file_size: int, *, pa
         size_is_possible = file_size <= 1.01 * expected + 1000 and expected <= MAX_COMPRESSION * file_size
     if not size_is_possible:
         raise _size_refusal(path, f"{file_size:,}{' packed' if packed else ''}", expected, shape)
-    memory = math.inf
-    with contextlib.suppress(OSError, ValueError):  # not every system reports its memory
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # outside containers, the file is missing or says `max`
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    if MEMORY_PER_PIXEL * expected > memory:
-        raise _memory_refusal(path, expected, f"this machine has {memory / 1e9:,.1f} GB")
+    check_memory(path, math.prod(shape))
     return shape
 
 
 def _size_refusal(path: Path, size: str, expected: int, shape: tuple[int, ...]) -> BadInput:
     return BadInput(f"{path} has {size} bytes, but its header {shape} means {expected:,} bytes", advice="copy it again")
-
-
-def _memory_refusal(path: Path, size: int, limit: str) -> BadInput:
-    return BadInput(
-        f"{path} has {size / 1e9:,.1f} GB; training takes {MEMORY_PER_PIXEL * size / 1e9:,.1f} GB of memory: {limit}",
-        "a dataset that fits into memory (data.limit does not help, because each file is read whole)",
-        "data.root=FOLDER",
-    )

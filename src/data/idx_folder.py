@@ -41,17 +41,26 @@ def joint_digest(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Images:
+def read_folder(
+    root: Path, name: str, classes: tuple[str, ...] | None, prefix: str = "", first_label: int = 0
+) -> Images:
     """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout inside it.
 
-    If `name` is not empty, this raises BadInput unless the files are the published files of that dataset.  If `classes`
-    is None, the classes are named 0, 1 and so on.
+    Args:
+        root: the folder.
+        name: torchvision's name of the dataset; an empty name accepts any dataset.
+        classes: the names of the classes; None names them 0, 1 and so on.
+        prefix: the beginning of the files' names, such as `emnist-letters`.
+        first_label: the label of the first class in the files; 1 for EMNIST's letters.
+
+    Raises:
+        BadInput: if files are missing or damaged, or differ from the published files in PUBLISHED.
     """
     arrays, digests = list[Bytes](), list[str]()
-    paths, emnist_prefix = find_dataset_files(root, name, packed=has_only_packed_digests(name))
+    paths, emnist_prefix = find_dataset_files(root, name, prefix, packed=has_only_packed_digests(name))
     for position, path in enumerate(paths):
         content, array = read_idx(path, 3 if "images" in FILES[position] else 1)
-        if name:
+        if name in PUBLISHED:
             _check_published(name, position, path, content)
         if emnist_prefix and array.ndim == 3:
             array = np.ascontiguousarray(array.transpose(0, 2, 1))  # EMNIST stores images transposed
@@ -59,7 +68,10 @@ def read_folder(root: Path, name: str, classes: tuple[str, ...] | None) -> Image
         digests.append(hashlib.sha256(content).hexdigest())
     if emnist_prefix:
         digests.append("turned upright")  # under MNIST's names, these bytes would give transposed images
+    if first_label:
+        digests.append(f"labels from {first_label}")  # without `first_label`, these bytes would give other labels
     train_images, train_labels, test_images, test_labels = arrays
+    train_labels, test_labels = train_labels - np.uint8(first_label), test_labels - np.uint8(first_label)
     class_names = classes or tuple(str(label) for label in range(max(int(train_labels.max(initial=0)), 1) + 1))
     train, test = (train_images[:, None], train_labels), (test_images[:, None], test_labels)  # (N, 1, H, W), (N,)
     return as_images(joint_digest(digests), str(root.resolve()), class_names, train, test)

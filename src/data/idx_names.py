@@ -23,35 +23,38 @@ FILE_NAME = re.compile(
 MOST_LEVELS, MOST_FOLDERS = 3, 200  # the search for a dataset below a folder stops at these limits
 
 
-def find_dataset_files(root: Path, name: str, *, packed: bool = False) -> tuple[tuple[Path, ...], str]:
+def find_dataset_files(
+    root: Path, name: str, prefix: str = "", *, packed: bool = False
+) -> tuple[tuple[Path, ...], str]:
     """Return the paths of a dataset's files in the order of FILES, and their prefix: `emnist-letters`, or empty.
 
     The search covers the folder `root` and torchvision's layout inside it.  `name` is torchvision's folder for the
-    dataset, such as `MNIST`; an empty name accepts any dataset.  With `packed`, only .gz files count.
+    dataset, such as `MNIST`, whose files start with `prefix`; an empty name accepts any dataset.  With `packed`, only
+    .gz files count.
     """
     try:
         _check_folder(root)
         for folder in (root, root / name / "raw", root / "raw"):
-            datasets = _complete_datasets(folder, name, packed=packed)
-            prefix = min(datasets, default="")
+            datasets = _complete_datasets(folder, name, prefix, packed=packed)
+            first = min(datasets, default="")
             if len(datasets) == 1 or "" in datasets:
-                return datasets[prefix], prefix
+                return datasets[first], first
             if datasets:
                 raise BadInput(
                     f"data.root={folder} contains {len(datasets)} datasets: {', '.join(sorted(datasets))}",
-                    f"one dataset per folder, such as {root_argument(folder / prefix)} after the command below",
-                    f"cd {shlex.quote(str(folder))} && mkdir {prefix} && mv {prefix}-* {prefix}",
+                    f"one dataset per folder, such as {root_argument(folder / first)} after the command below",
+                    f"cd {shlex.quote(str(folder))} && mkdir {first} && mv {first}-* {first}",
                 )
         raise _missing_refusal(root, name, packed=packed)
     except OSError as error:
         raise unreadable_refusal(root, error, f"data.root={root}") from error
 
 
-def find_nearby_folder(root: Path, name: str) -> Path | None:
+def find_nearby_folder(root: Path, name: str, prefix: str = "") -> Path | None:
     """Search below `root`, then in its parent folder, and return the first folder with all four files, or None."""
     for folder in [*_folders_below(root), root.absolute().parent]:
         with contextlib.suppress(OSError):
-            if _complete_datasets(folder, name):
+            if _complete_datasets(folder, name, prefix):
                 return folder
     return None
 
@@ -67,12 +70,14 @@ def _check_folder(root: Path) -> None:
     raise BadInput(f"data.root={root} is {_kind_of_path(root)}", wanted, advice)
 
 
-def _complete_datasets(folder: Path, name: str, *, packed: bool = False) -> dict[str, tuple[Path, ...]]:
+def _complete_datasets(
+    folder: Path, name: str, prefix: str = "", *, packed: bool = False
+) -> dict[str, tuple[Path, ...]]:
     """Return the four paths of each complete dataset in a folder, by prefix (`emnist-letters`, or an empty string)."""
     paths = _idx_files(folder, packed=packed)
-    prefixes = [""] if name else sorted({prefix for prefix, _ in paths})  # a named dataset's files have no prefix
-    complete = (prefix for prefix in prefixes if all((prefix, file) in paths for file in FILES))
-    return {prefix: tuple(paths[prefix, file][0] for file in FILES) for prefix in complete}
+    prefixes = [prefix] if name else sorted({found for found, _ in paths})
+    complete = (found for found in prefixes if all((found, file) in paths for file in FILES))
+    return {found: tuple(paths[found, file][0] for file in FILES) for found in complete}
 
 
 def _idx_files(folder: Path, *, packed: bool = False) -> dict[tuple[str, str], list[Path]]:

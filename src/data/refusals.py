@@ -21,6 +21,7 @@ IDX_RECIPE = (
     "in Python, convert an array a with "
     'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
 )
+FOLDER_RECIPE = "move the pictures to {folder}/train/CLASS and {folder}/test/CLASS, and write data=folder {root}"
 # Known formats: first bytes, description, advice.  {file} and {folder} become paths, quoted for the shell.
 SIGNATURES = (
     (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
@@ -36,16 +37,19 @@ SIGNATURES = (
     (b"PAR1", "is a Parquet file", IDX_RECIPE),
 )
 WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
-# Known formats: endings of names, description, advice.  {root} and {parent} become `data.root=FOLDER`.
+# Known formats: endings of names, description, advice.  {root}, {parent} and {file_root} become `data.root=PATH`.
 NAME_ENDINGS = (
     (("cifar-10-python.tar.gz", "cifar-10-batches-py"), "CIFAR-10 in its authors' format", "data=cifar10 {root}"),
     (("data_batch_1",), "CIFAR-10 in its authors' format", "data=cifar10 {parent}"),
+    (("cifar-100-python.tar.gz", "cifar-100-python"), "CIFAR-100 in its authors' format", "data=cifar100 {root}"),
+    (("train_32x32.mat",), "SVHN in its authors' format", "data=svhn {root}"),
     (("mnist.npz",), "MNIST in Keras's format", "data=mnist, which needs no files, or data=fashion_mnist"),
     ((".zip",), "a zip archive", "unzip {file} -d {folder}"),
     ((".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2"), "a tar archive", "tar -xf {file} -C {folder}"),
     ((".parquet", ".arrow"), "a Parquet or Arrow table (Hugging Face's format)", IDX_RECIPE),
-    ((".csv", ".npz", ".npy", ".mat", ".arff", ".pt", ".pkl", ".h5"), "a table or an array", IDX_RECIPE),
-    ((".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm"), "a picture", IDX_RECIPE),
+    ((".npz",), "a file of NumPy arrays", "data=npz {file_root}"),
+    ((".csv", ".npy", ".mat", ".arff", ".pt", ".pkl", ".h5"), "a table or an array", IDX_RECIPE),
+    ((".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm"), "a picture", FOLDER_RECIPE),
 )
 
 
@@ -92,7 +96,10 @@ def foreign_format(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
     for endings, description, advice in NAME_ENDINGS:
         for name in names:
             if name.lower().endswith(endings):
-                return f"{name} is {description}", advice.format(**paths, file=quote(str(root / name)))
+                file = root / name
+                return f"{name} is {description}", advice.format(
+                    **paths, file=quote(str(file)), file_root=root_argument(file)
+                )
     return None
 
 

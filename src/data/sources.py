@@ -1,15 +1,37 @@
 """Load the dataset that a configuration chooses."""
 
 import functools
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from src.data.downloads import download_folder, read_cifar10, read_or_download_idx
+from src.data.downloads import (
+    download_folder,
+    find_installed,
+    read_cifar,
+    read_emnist,
+    read_or_download_idx,
+    read_svhn,
+)
 from src.data.idx_folder import PUBLISHED, joint_digest, read_folder
-from src.data.images import Images, Source, as_images
+from src.data.image_folder import read_image_folder
+from src.data.images import Images, Source, as_images, content_digest
+from src.data.npz import read_npz
 from src.data.synthetic import make_images
-from src.options import CIFAR10, IDX, KMNIST, MNIST, Data, DataFiles, FashionMNIST, Synthetic
+from src.options import (
+    CIFAR10,
+    CIFAR100,
+    EMNIST,
+    IDX,
+    KMNIST,
+    MNIST,
+    NPZ,
+    SVHN,
+    Data,
+    DataFiles,
+    FashionMNIST,
+    Folder,
+    Synthetic,
+)
 
 EMBEDDED_MNIST = Path(__file__).parent / "mnist"
 DIGITS = tuple("0123456789")
@@ -36,19 +58,28 @@ def _load(data: Data) -> Images:
         sizes = (data.classes, data.channels, data.size, data.noise)
         train = make_images(data.images, *sizes, stream="train")
         test = make_images(data.test_images, *sizes, stream="test")
-        digest = hashlib.sha256(b"".join(array.tobytes() for array in (*train, *test))).hexdigest()
-        return as_images(digest, "made up", tuple(map(str, range(data.classes))), train, test)
+        return as_images(content_digest([*train, *test]), "made up", tuple(map(str, range(data.classes))), train, test)
     assert isinstance(data, DataFiles)
     folder = download_folder(data.root)
     match data:
         case MNIST():
             return read_folder(folder if data.root else EMBEDDED_MNIST, "MNIST", DIGITS)
         case FashionMNIST():
-            return read_or_download_idx("FashionMNIST", folder, CLOTHES)
+            return read_or_download_idx(
+                "FashionMNIST", folder if data.root else find_installed("FashionMNIST", folder), CLOTHES
+            )
         case KMNIST():
             return read_or_download_idx("KMNIST", folder, KANA)
-        case CIFAR10():
-            return read_cifar10(folder)
+        case EMNIST():
+            return read_emnist(folder, data.emnist_split)
+        case CIFAR10() | CIFAR100():
+            return read_cifar(type(data).__name__, folder)
+        case SVHN():
+            return read_svhn(folder)
         case IDX():
             return read_folder(folder, "", None)
+        case Folder():
+            return read_image_folder(folder, data.size, data.channels, download_folder(None) / "images")
+        case NPZ():
+            return read_npz(folder)
     raise TypeError(f"no reader for {data}")

@@ -50,9 +50,7 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
             draw_curves(results),
         )
     }
-    if (differences := draw_forest_plot(verdicts.contrasts)) is not None:
-        alt_text = "Forest plot: the difference between every two values of a key, with its simultaneous interval."
-        figures["differences"] = Drawing("Differences with their intervals", alt_text, differences)
+    figures |= draw_differences(verdicts)
     if (variance := draw_variance(results.runs)) is not None:
         figures["variance"] = Drawing("Where the variance comes from", VARIANCE_CAPTION, variance)
     for path in numeric_keys:
@@ -75,6 +73,16 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
             )
             figures[name] = Drawing("Reliability diagrams", alt_text, draw_reliability(results.runs, atlas.calibration))
     return figures
+
+
+@default_settings
+def draw_differences(verdicts: Verdicts) -> dict[str, Drawing]:
+    """Draw the forest plot, and return it by its file name without ending; empty without intervals."""
+    figure = draw_forest_plot(verdicts.contrasts)
+    if figure is None:
+        return {}
+    alt_text = "Forest plot: the difference between every two values of a key, with its simultaneous interval."
+    return {"differences": Drawing("Differences with their intervals", alt_text, figure)}
 
 
 def reliability_file_names(atlases: Sequence[Atlas]) -> list[str]:

@@ -3,20 +3,24 @@
 Their torch code is in `src/models/modules`, so the command can check a network's sizes before it loads torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from src.bad_input import BadInput
-from src.norms import Layout
+from src.norms import Layout, Norm
 from src.schema import Option, options_in
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NormLayer = Callable[[int], "nn.Module"]
-"""A function from a number of channels to a new norm layer."""
+
+class NormLayer(Protocol):
+    """A function from a number of channels to a new norm layer."""
+
+    def __call__(self, channels: int, layout: Layout = ..., /) -> "nn.Module":
+        """Return a new norm layer; `layout` is the network's own, unless the layers of one network differ."""
 
 
 @dataclass
@@ -25,15 +29,33 @@ class Network(Option):
 
     title: ClassVar[str]
     sizes: ClassVar[Sequence[int]]
-    """The widths in pixels of the square images that the network accepts."""
+    """The widths in pixels of the square images that the network accepts, as a tuple or as a range(16, 1025)."""
+    epochs: ClassVar[int]
+    """The number of epochs that a job trains if `epochs` is null."""
+    learning_rates: ClassVar[Mapping[str, float]]
+    """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
 
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
         if size not in self.sizes:
-            sizes = " or ".join(f"{side} x {side}" for side in self.sizes)
-            raise BadInput(f"{place}: model={self.name} does not accept {size} x {size} pixels", f"{sizes} pixels")
+            problem = f"{place}: model={self.name} does not accept {size} x {size} pixels"
+            raise BadInput(problem, self.sizes_text())
+
+    def sizes_text(self) -> str:
+        """Return the sizes of the images that the network accepts, such as `28 x 28 or 32 x 32 pixels`."""
+        if not isinstance(self.sizes, range):
+            return " or ".join(f"{side} x {side}" for side in self.sizes) + " pixels"
+        smallest, largest, step = self.sizes[0], self.sizes[-1], self.sizes.step
+        text = f"{smallest} x {smallest} to {largest} x {largest} pixels"
+        return text if step == 1 else f"{text}, in steps of {step}"
+
+    def check_norm(self, norm: Norm, size: int) -> None:
+        """Raise BadInput if a norm layer cannot normalise its input for images of `size` x `size` pixels.
+
+        Networks that accept only `sizes` at which every norm works need no such check.
+        """
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
         """Return the name and the number of channels of each norm layer, in the network's order."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.models import Network, NormLayer
 from src.models.layers import Convolution
@@ -21,6 +21,8 @@ class CNN(Network):
 
     title = "small CNN"
     sizes = (28, 32)
+    epochs = 4
+    learning_rates: ClassVar = {"adam": 0.02, "adamw": 0.02, "rmsprop": 0.003, "sgd": 0.1}
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the convolutions of the network in order.

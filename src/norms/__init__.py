@@ -3,7 +3,7 @@
 The modules import torch only inside `layer`, so the command can check group counts before it loads torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-Layout = Literal["map"]
-"""The shape of a norm's input: `map` means (N, C, H, W)."""
+Layout = Literal["map", "tokens", "vector"]
+"""The shape of a norm's input: `map` means (N, C, H, W), `tokens` (N, T, C) and `vector` (N, C)."""
 
 
 @dataclass
@@ -27,8 +27,10 @@ class Norm(Option):
     """
 
     title: ClassVar[str]
-    axes: ClassVar[str]
-    """A description of the values that share one mean and one variance."""
+    axes: ClassVar[Mapping[Layout, str]]
+    """A description of the values that share one mean and one variance, for each layout that the norm supports."""
+    unsupported: ClassVar[Mapping[Layout, str]] = {}
+    """Why the norm does not support a layout; error messages quote it."""
     uses_batch: ClassVar[bool] = False
     """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
@@ -37,10 +39,8 @@ class Norm(Option):
     """The colour of the norm in figures, as `#rrggbb`; people with colour blindness can distinguish all norms."""
     marker: ClassVar[str]
     """The matplotlib marker of the norm in figures."""
-    layouts: ClassVar[Sequence[Layout]] = ("map",)
-    """The shapes of input that the norm supports."""
 
-    def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
+    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
         """Check that the norm can normalise the layers of a network, given as pairs of name and number of channels.
 
         Raises:
@@ -48,7 +48,7 @@ class Norm(Option):
         """
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return a new norm layer for activations with `channels` channels."""
+        """Return a new norm layer for activations with `channels` channels and one of the layouts in `axes`."""
         raise NotImplementedError
 
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:

@@ -1,8 +1,8 @@
-"""GroupNorm normalises each group of channels of each image."""
+"""GroupNorm normalises each group of channels of each image, or of each of its tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class GroupNorm(Norm):
     """GroupNorm (Wu & He 2018) with one mean and one variance per image and group of channels.
 
-    Other images have no effect.  One group gives LayerNorm, and one channel per group gives InstanceNorm.
+    Other images have no effect.  One group gives LayerNorm, and one channel per group gives InstanceNorm.  For tokens,
+    each token has its own means and variances, so that one group gives LayerNorm there, too.
     """
 
     name: str = "gn"
@@ -24,22 +25,36 @@ class GroupNorm(Norm):
     groups: int = key(at_least=1)
 
     title = "GroupNorm"
-    axes = "a group of channels of one image (C/groups, H, W)"
+    axes: ClassVar = {
+        "map": "a group of channels of one image (C/groups, H, W)",
+        "tokens": "a group of channels of one token (C/groups)",
+        "vector": "a group of channels of one image (C/groups)",
+    }
     colour, marker = "#d55e00", "s"
 
-    def check_channels(self, channels: Sequence[tuple[str, int]]) -> None:
-        """Raise BadInput unless the number of groups divides the number of channels of every layer."""
+    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
+        """Raise BadInput unless the number of groups divides the number of channels of every layer.
+
+        Groups of tokens and vectors also need two channels or more, because one normalised value is always 0.
+        """
         for layer, count in channels:
             if count % self.groups:
-                divisors = [n for n in range(1, count + 1) if count % n == 0]
-                raise BadInput(
-                    f"norm.groups={self.groups} does not divide the {count} channels of layer {layer}",
-                    ", ".join(map(str, divisors)),
-                    f"norm=gn norm.groups={max(n for n in divisors if n < self.groups)}",
-                )
+                problem = f"norm.groups={self.groups} does not divide the {count} channels of layer {layer}"
+            elif layout != "map" and count == self.groups:
+                problem = f"norm.groups={self.groups} leaves 1 value per group in layer {layer} ({count} channels)"
+            else:
+                continue
+            divisors = [n for n in range(1, count + 1) if count % n == 0 and (layout == "map" or n < count)]
+            if not divisors:
+                raise BadInput(problem, "2 channels or more")
+            suggestion = max(n for n in divisors if n < self.groups)
+            raise BadInput(problem, ", ".join(map(str, divisors)), f"norm=gn norm.groups={suggestion}")
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return torch's GroupNorm with `norm.groups` groups."""
         from torch import nn
 
-        return nn.GroupNorm(self.groups, channels, eps=self.eps)
+        from src.norms.modules.tokens import TokenGroupNorm
+
+        kind = TokenGroupNorm if layout == "tokens" else nn.GroupNorm
+        return kind(self.groups, channels, eps=self.eps)

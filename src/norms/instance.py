@@ -1,7 +1,7 @@
 """InstanceNorm normalises each channel of each image on its own."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.norms import Layout, Norm
 from src.schema import key
@@ -12,17 +12,24 @@ if TYPE_CHECKING:
 
 @dataclass
 class InstanceNorm(Norm):
-    """InstanceNorm (Ulyanov et al. 2016) with one mean and one variance per image and channel."""
+    """InstanceNorm (Ulyanov et al. 2016) with one mean and one variance per image and channel.
+
+    For tokens, all tokens of an image share them.
+    """
 
     name: str = "in"
     eps: float = key(above=0, at_most=1000)
 
     title = "InstanceNorm"
-    axes = "one channel of one image (H, W)"
+    axes: ClassVar = {"map": "one channel of one image (H, W)", "tokens": "one channel of all tokens of one image (T)"}
+    unsupported: ClassVar = {"vector": "a channel of a vector has one value, and its normalised value is always 0"}
     colour, marker = "#b0569b", "^"
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's InstanceNorm2d with a gain and a bias for each channel."""
+        """Return torch's InstanceNorm2d for maps or InstanceNorm1d for tokens, with a gain and a bias per channel."""
         from torch import nn
 
-        return nn.InstanceNorm2d(channels, eps=self.eps, affine=True)
+        from src.norms.modules.tokens import TokenInstanceNorm
+
+        kind = TokenInstanceNorm if layout == "tokens" else nn.InstanceNorm2d
+        return kind(channels, eps=self.eps, affine=True)

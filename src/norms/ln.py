@@ -1,8 +1,10 @@
-"""LayerNorm normalises each image over all its channels."""
+"""LayerNorm normalises each image, or each of its tokens, over all channels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from src.bad_input import BadInput
 from src.norms import Layout, Norm
 from src.schema import key
 
@@ -16,17 +18,33 @@ class LayerNorm(Norm):
 
     It has one gain and one bias per channel (Wu & He 2018, section 3).  The popular `nn.LayerNorm([C, H, W])` has a
     gain and a bias for every pixel instead, so its models are far larger.
+    For tokens, each token has its own mean and variance, as in Transformers.
     """
 
     name: str = "ln"
     eps: float = key(above=0, at_most=1000)
 
     title = "LayerNorm"
-    axes = "all channels of one image (C, H, W)"
+    axes: ClassVar = {
+        "map": "all channels of one image (C, H, W)",
+        "tokens": "all channels of one token (C)",
+        "vector": "all channels of one image (C)",
+    }
     colour, marker = "#009e73", "D"
 
+    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
+        """Raise BadInput if a token or a vector has only one channel, because its normalised value is always 0."""
+        for layer, count in channels:
+            if layout != "map" and count == 1:
+                raise BadInput(f"norm=ln cannot normalise layer {layer}, which has 1 channel", "2 channels or more")
+
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
-        """Return torch's GroupNorm with one group, which is LayerNorm with a gain and a bias per channel."""
+        """Return torch's LayerNorm for tokens and vectors, or for maps its GroupNorm with one group.
+
+        Both have a gain and a bias per channel.
+        """
         from torch import nn
 
+        if layout != "map":
+            return nn.LayerNorm(channels, eps=self.eps)
         return nn.GroupNorm(1, channels, eps=self.eps)

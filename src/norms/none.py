@@ -1,7 +1,7 @@
 """The option `norm=none`, which trains without normalisation."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.norms import Layout, Norm
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class NoNorm(Norm):
-    """No normalisation; each convolution gets a bias instead."""
+    """No normalisation; each layer before a norm gets a bias instead."""
 
     name: str = "none"
 
     title = "no norm"
-    axes = "nothing"
+    axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
     evaluation = "-"
     colour, marker = "#666666", "x"
 

@@ -14,6 +14,8 @@ from src.pictures.rendering import default_settings
 from src.runs.predictions import Predictions, confusion_counts
 
 MOST_NUMBERED_CLASSES = 30  # with more classes, the squares are too small for numbers
+MOST_TILTED_CLASSES = 60  # with more classes, tilted names on the horizontal axis would overlap, so they are upright
+MOST_NAMED_CLASSES = 120  # with more classes, the axes name only every second class, or fewer
 MISTAKE_COLOURS = LinearSegmentedColormap.from_list("mistakes", ["#fff4ec", "#f5a56b", "#b03a00"])
 DIAGONAL_COLOUR = "#e9eef3"
 
@@ -40,10 +42,13 @@ def draw_confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> F
     axes.vlines(borders, -0.5, class_count - 0.5, color="#dde2e7", linewidth=0.6)
     if class_count <= MOST_NUMBERED_CLASSES:
         _write_numbers(axes, counts, highest_count)
-    labelled_classes = range(0, class_count, math.ceil(class_count / 60))
+    labelled_classes = range(0, class_count, math.ceil(class_count / MOST_NAMED_CLASSES))
     tilted = max(map(len, classes)) > 3
     names = [classes[i] for i in labelled_classes]
-    axes.set_xticks(labelled_classes, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
+    if tilted and class_count > MOST_TILTED_CLASSES:
+        axes.set_xticks(labelled_classes, names, rotation=90)
+    else:
+        axes.set_xticks(labelled_classes, names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
     axes.set_yticks(labelled_classes, names)
     axes.tick_params(length=0, labelsize=9 if class_count <= MOST_NUMBERED_CLASSES else 6)
     axes.set_xlabel("predicted")

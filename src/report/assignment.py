@@ -8,6 +8,7 @@ import pandas as pd
 from src.bad_input import BadInput
 from src.errors.atlas import Atlas
 from src.figures.curves import draw_metric
+from src.models import NETWORKS
 from src.norms import NORMS
 from src.pictures.rendering import render_png
 from src.pictures.tiles import draw_mistake_grid, picture_png
@@ -20,7 +21,7 @@ from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
 EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
-channel.  The norms differ in the values of an activation (N, C, H, W) that they average over:"""
+channel.  The norms differ in the values that they average over (N images, C channels, H x W pixels, T tokens):"""
 
 
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
@@ -68,7 +69,7 @@ def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None)
         *(f"### {escape_markdown(name)}\n\n![Ten mistakes](<{file}>)" for name, file in grid_files.items()),
         "## How the norms differ",
         EXPLANATION,
-        _norm_table(set(report.frame["norm.name"])),
+        _norm_table(report.results),
         "## Repeat the comparison",
         "\n".join(["```sh", *report.facts.commands, "```"]),
     ]
@@ -94,13 +95,17 @@ def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
     return _markdown_table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
 
 
-def _norm_table(names: set[str]) -> str:
+def _norm_table(results: Results) -> str:
+    all_settings = [job.settings for job in results.jobs.values()]
+    names = {settings["norm.name"] for settings in all_settings}
+    layouts = {NETWORKS[name].layout for settings in all_settings if (name := settings["model.name"]) in NETWORKS}
     headings = ("", "name", "averages over", "depends on other images in the batch", "in evaluation")
     norms = [norm for name, norm in NORMS.items() if name in names]
-    return _markdown_table(
-        headings,
-        [(norm.name, norm.title, norm.axes, "yes" if norm.uses_batch else "no", norm.evaluation) for norm in norms],
-    )
+    rows = []
+    for norm in norms:
+        axes = "; ".join(text for layout, text in norm.axes.items() if layout in layouts)
+        rows.append((norm.name, norm.title, axes, "yes" if norm.uses_batch else "no", norm.evaluation))
+    return _markdown_table(headings, rows)
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -63,8 +63,11 @@ def _common_and_varied_keys(jobs: Sequence[FinishedJob]) -> tuple[Rows, Rows]:
 
 def _dataset_text(source: Mapping[str, Any]) -> str:
     channels = {1: "grey", 3: "colour"}.get(source["channels"], f"{source['channels']} channels")
+    split_text = f"{source['train']:,} images for training and validation"
+    if source.get("validation"):
+        split_text = f"{source['train']:,} images for training, {source['validation']:,} for validation"
     return (
-        f"{source['train']:,} images for training and validation, {source['test']:,} for testing, {channels}, "
+        f"{split_text}, {source['test']:,} for testing, {channels}, "
         f"{source['size']} x {source['size']} pixels, {len(source['classes'])} classes"
     )
 

@@ -18,12 +18,13 @@ from src.errors.atlas_words import error_sentences
 from src.figures.figures import Drawing, draw_figures, reliability_file_names
 from src.figures.galleries import Gallery, draw_galleries
 from src.figures.inline import inline_curves
+from src.report.augmented import augmented_pictures
 from src.report.facts import Facts, collect_facts, problem_lines
 from src.report.statements import basis_sentences, difference_columns, failure_columns, network_columns
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
-from src.verdict.contrasts import Contrast
+from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
 from src.verdict.points import percent_text
@@ -46,6 +47,7 @@ class Report:
     verdicts: Verdicts
     figures: Mapping[str, Drawing]  # by file name without suffix
     galleries: Sequence[Mapping[str, Gallery]]  # for each dataset, its galleries by file name without suffix
+    augmented: Mapping[str, Gallery]  # pictures of augmented images, by file name without suffix
 
     @property
     def title(self) -> str:
@@ -83,6 +85,11 @@ class Report:
     def facts(self) -> Facts:
         """The configuration, environment and commands of the compared runs."""
         return collect_facts(self.sweeps, self.results)
+
+    @property
+    def basis(self) -> list[str]:
+        """The sentences that explain how the statements were made."""
+        return basis_sentences(self.verdicts)
 
     @property
     def left_out(self) -> list[str]:
@@ -136,7 +143,8 @@ def draw_report(
 ) -> Report:
     """Draw all figures and galleries of a report.  Calls `warn` with the reason if a gallery cannot be drawn."""
     pictures = [_draw_galleries_or_warn(atlas, warn, several_datasets=len(atlases) > 1) for atlas in atlases]
-    return Report(sweeps, results, frame, atlases, verdicts, draw_figures(results, verdicts, atlases), pictures)
+    figures, augmented = draw_figures(results, verdicts, atlases), augmented_pictures(results)
+    return Report(sweeps, results, frame, atlases, verdicts, figures, pictures, augmented)
 
 
 def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, several_datasets: bool) -> dict[str, Gallery]:
@@ -152,10 +160,12 @@ def _draw_galleries_or_warn(atlas: Atlas, warn: Callable[[str], None], *, severa
 
 def report_files(report: Report) -> dict[str, bytes]:
     """The contents of all files of a report, by file name.  The HTML page comes last, after the files that it needs."""
-    files = {"table.csv": csv_content(report.frame), "curves.csv": curves_csv(report.results.epochs)}
+    files = {"table.csv": csv_content(report.frame)}
+    if len(report.results.epochs):
+        files["curves.csv"] = curves_csv(report.results.epochs)
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
-    for pictures in report.galleries:
+    for pictures in (*report.galleries, report.augmented):
         files |= {f"{name}.png": gallery.png for name, gallery in pictures.items()}
     files[VERDICT] = "".join(f"{sentence}\n" for sentence in report.answer).encode()
     return files | {"report.md": render_markdown(report), REPORT: render_html(report)}
@@ -163,7 +173,7 @@ def report_files(report: Report) -> dict[str, bytes]:
 
 def render_html(report: Report) -> bytes:
     """The report as a self-contained HTML page, which loads nothing from the network."""
-    curves = inline_curves(report.results, report.figures["curves"])
+    curves = inline_curves(report.results, report.figures["curves"]) if "curves" in report.figures else None
     return _render_template("report.html.j2", report, autoescape=True, curves=curves).encode()
 
 
@@ -183,7 +193,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
-        basis=basis_sentences(report.verdicts),
+        basis=report.basis,
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),

@@ -3,27 +3,31 @@
 from collections.abc import Iterable, Sequence
 
 from src.report.table import Column
-from src.verdict.contrasts import Contrast
+from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
-from src.verdict.points import interval_text, points_text
+from src.verdict.points import ACCURACY, points_text
 from src.verdict.verdicts import Verdicts
 from src.wording import counted
 
 
-def difference_columns(contrasts: Iterable[Contrast]) -> list[Column]:
+def difference_columns(contrasts: Sequence[Contrast]) -> list[Column]:
     """The table of the differences between the levels of each factor, each turned so that it is not negative."""
     text_headings = ("first", "second", "scope", "outcome")
-    number_headings = ("difference, points", "simultaneous interval", "p of this difference alone", "seeds")
+    measure = contrasts[0].measure if contrasts else ACCURACY
+    difference_heading = "difference, points" if measure.in_points else "difference"
+    number_headings = (difference_heading, "simultaneous interval", "p of this difference alone", "seeds")
     rows = [_difference_texts(contrast.better_first) for contrast in contrasts]
     return _columns(text_headings, number_headings, rows)
 
 
 def _difference_texts(contrast: Contrast) -> tuple[str, ...]:
-    interval = "" if contrast.low is None or contrast.high is None else interval_text(contrast.low, contrast.high)
+    measure, has_interval = contrast.measure, contrast.low is not None and contrast.high is not None
+    interval = measure.interval_text(contrast.low or 0.0, contrast.high or 0.0) if has_interval else ""
     p = "" if contrast.p is None else f"{contrast.p:.2g}"
-    texts = (*contrast.labels, contrast.scope_text.strip(", "), contrast.outcome, points_text(contrast.difference))
-    return *texts, interval, p, str(contrast.n)
+    difference_text = measure.number_text(contrast.difference)
+    texts = (*contrast.labels, contrast.scope_text.strip(", "), contrast.outcome, difference_text)
+    return *texts, interval, p, f"{contrast.n}{' (not shared)' if contrast.welch else ''}"
 
 
 def network_columns(pairs: Iterable[NetworkPair]) -> list[Column]:
@@ -70,13 +74,19 @@ def basis_sentences(verdicts: Verdicts) -> list[str]:
         f"This is look {promise.look} at these methods, and all looks together are wrong in at most 5 % of sweeps.",
     ]
     if contrasts:
-        level, margin = 100 * (1 - max(contrast.alpha for contrast in contrasts)), points_text(promise.equal_within)
+        level = 100 * (1 - max(contrast.alpha for contrast in contrasts))
+        margin = verdicts.measure.difference_text(promise.equal_within)
+        equal_text = f", as equal if the interval lies within ±{margin}" if promise.equal_within else ""
         lines += [
             f"Each interval is a t interval over seeds with a level of at least {level:.4g} %, so that all "
             f"{counted(len(contrasts), 'interval')} hold together (Bonferroni).",
-            f"A difference counts as better if its interval excludes 0, as equal if the interval lies within ±{margin} "
-            "points, and is open otherwise.",
+            f"A difference counts as better if its interval excludes 0{equal_text}, and is open otherwise.",
         ]
+    if any(contrast.welch for contrast in contrasts):
+        lines.append(
+            "Levels that share fewer than two seeds are compared by Welch's t intervals, which treat their runs as "
+            "independent."
+        )
     return [
         *lines,
         "A cell may be the best unless one-sided t tests over seeds find another cell better, or one cell better than "

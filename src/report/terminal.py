@@ -51,13 +51,18 @@ def print_problems(console: Console, results: Results, sweeps: Sequence[Sweep], 
 
 def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:
     """Print the table and a note for each mark in it.  A narrow terminal drops columns, but never cuts a value."""
-    numbers, width = number_columns(frame), console.width
-    columns = _drop_columns([*setting_columns(results, frame), *numbers], 2, width)
+    print_columns(setting_columns(results, frame), cell_column(frame), number_columns(frame), console)
+    print_lines(console, mark_notes(results, frame))
+
+
+def print_columns(settings: Sequence[Column], cell: Column, numbers: Sequence[Column], console: Console) -> None:
+    """Print a table of settings and numbers; a narrow terminal shows the column `cell` instead of the settings."""
+    width = console.width
+    columns = _drop_columns([*settings, *numbers], 2, width)
     if _table_width(columns) > width:
         # One column with the cell's name can wrap, but a column for each key would be cut.
-        columns = _drop_columns([cell_column(frame), *(column for column in numbers if column.drop_rank < 2)], 1, width)
+        columns = _drop_columns([cell, *(column for column in numbers if column.drop_rank < 2)], 1, width)
     console.print(_make_table(columns, width), crop=False)
-    print_lines(console, mark_notes(results, frame))
 
 
 def _drop_columns(columns: Sequence[Column], drop_rank: int, width: int) -> list[Column]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from src.config import KEYS
 from src.runs.identity import stored_settings
 from src.runs.journal import Record, read_finished_journal, read_journal
 from src.runs.shapes import result_fault
@@ -18,8 +19,14 @@ MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside_folder` moves job folders
 MAX_RESULT_SIZE = 1_000_000  # bytes
 PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")
-# The files of a finished job that MLflow shows, in the order in which they are sent.
+# The files of every finished job that MLflow shows, in the order in which they are sent.
 ARTIFACTS = ("config.yaml", *PICTURES, "per_class.csv", "predictions.npz", "weights.safetensors", "train.log")
+AUGMENTED = "augmented.png"  # the picture of augmented images, which only jobs with an augmentation have
+
+
+def artifact_names(augmentation: str) -> tuple[str, ...]:
+    """Return the names of the files that a finished job with this augmentation has and MLflow shows."""
+    return ARTIFACTS if augmentation == KEYS["augmentation.name"].default else (*ARTIFACTS, AUGMENTED)
 
 
 @dataclass(unsafe_hash=True)
@@ -101,6 +108,11 @@ class FinishedJob:
     def settings(self) -> Mapping[str, Any]:
         """The configuration values that decide the job's numbers, by dotted key."""
         return stored_settings(self.start["config"])
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """The names of the job's files that MLflow shows."""
+        return artifact_names(self.settings["augmentation.name"])
 
     @cached_property
     def epochs(self) -> Sequence[Record]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config import KEYS, Config, affects_results
+from src.config import KEYS, Config, affects_results, automatic_values
 from src.schema import flatten_dataclass, flatten_mapping
 
 # The code in `src` that affects a job's numbers.
@@ -105,7 +105,13 @@ def find_varying_keys(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     jobs = list(jobs)
     paths = dict.fromkeys(path for job in jobs for path in job)
     candidates = [path for path in paths if len({repr(job.get(path)) for job in jobs}) > 1]  # a fast first test
-    return _sort_keys(path for path in candidates if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1)
+    varied = [path for path in candidates if len({repr(job[path]) for job in jobs if applies(path, job)}) > 1]
+    # A network's own learning rate and number of epochs belong to the network: they are no factors beside it.
+    return _sort_keys(
+        path
+        for path in varied
+        if not (KEYS[path].automatic and all(job[path] == automatic_values(job).get(path) for job in jobs))
+    )
 
 
 def find_differing_keys(job: Mapping[str, Any], other_job: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import safetensors
 
 from src.config import KEYS, affects_results
-from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
+from src.runs.folder import ARTIFACTS, AUGMENTED, FinishedJob, JobFolder
 from src.runs.identity import distinguishing_values, job_key
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
@@ -37,7 +37,7 @@ def job_fault(job: JobFolder, key: str) -> str:
         return ""
     if not job.path.is_dir():
         return f"{job.path} is not a folder"
-    for name in (*OTHER_FILES, *ARTIFACTS):
+    for name in (*OTHER_FILES, *ARTIFACTS, AUGMENTED):
         if is_irregular(job.path / name):
             return f"{job.path / name} is not a regular file"
     if not job.finished:
@@ -139,7 +139,7 @@ def _result_contradiction(result: Mapping[str, Any], epochs: Any, total: int) ->
 
 def files_fault(job: FinishedJob) -> str:
     """Return the fault in a finished job's pictures, weights and other files, with a path, or an empty string."""
-    for path in (job.folder.path / name for name in ARTIFACTS if name != PREDICTIONS):
+    for path in (job.folder.path / name for name in job.artifacts if name != PREDICTIONS):
         if not is_regular(path):
             return f"{path} {'is not a regular file' if exists(path) else 'is missing'}"
         if path.stat().st_size == 0:

@@ -69,7 +69,7 @@ def take_look(
     Bonferroni's inequality at most 5 % of all sequences of looks contain a false statement.
     """
     if seed_count < 2:
-        return Look(0, ALPHA, next_level=_design_level(0))
+        return Look(0, ALPHA, next_level=design_level(0))
     now, planned_counts = time.time_ns() // 1_000_000, list(planned) if complete else []
     new_look = _Entry(sorted(set(cell_keys)), sweep_id(set(job_keys)), seed_count, planned_counts, 0.0, now, complete)
     with contextlib.ExitStack() as locks:
@@ -80,7 +80,7 @@ def take_look(
         look = next((entry for entry in same_methods if entry.runs == new_look.runs), None)
         if look is None:
             share = planned_shares(planned)[seed_count] if planned_counts else 1.0
-            look = replace(new_look, level=_design_level(_design_numbers([*same_methods, new_look])[-1]) * share)
+            look = replace(new_look, level=design_level(_design_numbers([*same_methods, new_look])[-1]) * share)
             same_methods.append(look)
             with contextlib.suppress(OSError):  # not writable: the comparison is still worth reading
                 remove_partial_files(multirun, shared=True)
@@ -113,7 +113,8 @@ def _design_numbers(looks: Sequence[_Entry]) -> list[int]:
     return numbers
 
 
-def _design_level(number: int) -> float:
+def design_level(number: int) -> float:
+    """Return the error probability of design `number` of the same methods; 0 is the first one."""
     return float(ALPHA * DESIGN_SHARE * (1 - DESIGN_SHARE) ** number)
 
 
@@ -124,7 +125,7 @@ def _next_level(looks: Sequence[_Entry], look: _Entry) -> float:
         shares = planned_shares(look.planned)
         return look.level * shares[later_counts[0]] / shares[look.seeds]
     numbers = _design_numbers(looks)
-    return _design_level(max(numbers) + 1 if 0 in numbers else 0)
+    return design_level(max(numbers) + 1 if 0 in numbers else 0)
 
 
 def _read_ledger(path: Path) -> list[_Entry]:

@@ -122,6 +122,7 @@ NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
     "a JSON object whose values are strings",
 )
+OWN_VALIDATION: Shape = {"validation": integer_field(0, MOST_IMAGES)}  # older jobs have no such field in their source
 SOURCE: Shape = {
     "digest": KEY,
     "place": ANY_TEXT,
@@ -201,7 +202,8 @@ def record_fault(record: Any, *, complete: bool = False) -> str:
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    reason = fault(record.get("source", {}), SOURCE, complete=False) if record["kind"] == "ready" else ""
+    source = {**SOURCE, **OWN_VALIDATION}
+    reason = fault(record.get("source", {}), source, complete=False) if record["kind"] == "ready" else ""
     return f"has a source that {reason}" if reason else ""
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # CIFS, VirtualBox and WSL shares may raise these errors on a flush.  Files on them are then written without a flush.
 UNSUPPORTED_FLUSH_ERRORS = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -16,7 +16,14 @@ MAX_NAME_CHARACTERS = 30  # a temporary file's name holds this many characters o
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file; a crash or an OSError leaves either the old file or the complete new one.
+    """Write a file; a crash or an OSError leaves either the old file or the complete new one."""
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to write it; a crash or an error leaves either the old file or the complete new one.
 
     Flushes a temporary file in the same folder to disk, renames it to `path`, and flushes the folder.
     """
@@ -24,7 +31,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     with add_path_to_errors(path):
         try:
             with temporary.open("wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 flush_to_disk(file.fileno())
             temporary.replace(path)

@@ -18,6 +18,7 @@ from src.config import KEYS
 from src.pasted import refuse_special_characters
 from src.runs.identity import sweep_id
 from src.sweep import flags
+from src.sweep.composer import missing_automatic_values
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
 from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
@@ -68,10 +69,12 @@ def check_command_line() -> None:
             for value in override_values(override, groups) if name in groups else ():
                 check_option_file(name, str(value), loader, groups)
     _check_display_flags(arguments, overrides, groups)
-    if loader and (arguments.cfg or arguments.info or arguments.help):
+    if arguments.cfg or (loader and (arguments.info or arguments.help)):
+        loader = loader or make_loader(create_config_search_path(flags.main_config_folder(arguments)), [])
         words = [word for word in arguments.overrides if word != "experiment=null"]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
         filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
+        filled_words += [f"{path}={value}" for path, value in missing_automatic_values(tree).items()]
         _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
     null_presets = [preset.input_line for preset in presets if preset.value() is None]

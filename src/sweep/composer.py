@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import KEYS, OPTIONS, Config, UnusedKeyError, check_option_key
+from src.bad_input import BadInput
+from src.config import KEYS, OPTIONS, Config, UnusedKeyError, automatic_values, check_option_key
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, missing_values
 from src.sweep.overrides import group_options
@@ -59,9 +60,15 @@ class Composer:
             if not hasattr(option, field_name):
                 check_key_is_unset(name, self._parse_value(name, value), option.name)
                 continue
-            if value == "null" and section in OPTIONS:
-                check_option_key(option.name, section, field_name, None)
-            changes.setdefault(section, {})[field_name] = self._convert_once(option.__class__, field_name, name, value)
+            if value == "null" and KEYS[name].automatic:
+                new_value = automatic_value(
+                    name, {"model.name": config.model.name, "optimizer.name": config.optimizer.name}
+                )
+            else:
+                if value == "null" and section in OPTIONS:
+                    check_option_key(option.name, section, field_name, None)
+                new_value = self._convert_once(option.__class__, field_name, name, value)
+            changes.setdefault(section, {})[field_name] = new_value
         top_level_changes = changes.pop("", {})
         sections = {name: replace(getattr(config, name), **section) for name, section in changes.items()}
         return replace(config, **top_level_changes, **sections)
@@ -106,6 +113,8 @@ def to_config(composed_tree: DictConfig) -> Config:
                 removed_references.append(f"${{{path}}}")
                 with open_dict(composed_tree):
                     del composed_tree[section][key]
+    for path, value in missing_automatic_values(composed_tree).items():
+        OmegaConf.update(composed_tree, path, value)
     values: Any = OmegaConf.to_container(composed_tree)
     for path, value in flatten_mapping(values).items():
         if value in removed_references:  # a reference to a key that the chosen option lacks
@@ -113,6 +122,25 @@ def to_config(composed_tree: DictConfig) -> Config:
     config = OmegaConf.to_object(OmegaConf.merge(tree, composed_tree))
     assert isinstance(config, Config)
     return config
+
+
+def missing_automatic_values(composed_tree: DictConfig) -> dict[str, Any]:
+    """Return the network's own values for the automatic keys that are null in a tree that Hydra composed."""
+    tree: Any = OmegaConf.to_container(composed_tree)
+    settings = flatten_mapping(tree)
+    empty_keys = [path for path, item in KEYS.items() if item.automatic and settings.get(path, REQUIRED) is None]
+    return {path: automatic_value(path, settings) for path in empty_keys}
+
+
+def automatic_value(path: str, settings: Mapping[str, Any]) -> Any:
+    """Return the value that null stands for; raises BadInput if the chosen network has no such value."""
+    model, optimizer = settings.get("model.name"), settings.get("optimizer.name")
+    KEYS["model.name"].check(model)
+    values = automatic_values(settings)
+    if path not in values:
+        problem = f"model={model} has no {path} of its own for optimizer={optimizer}"
+        raise BadInput(problem, KEYS[path].allowed.removesuffix(" or null"), f"{path}={KEYS[path].placeholder}")
+    return values[path]
 
 
 def check_key_is_unset(path: str, value: Any, option: str) -> None:

@@ -100,6 +100,8 @@ class Grid(Composer):
                 check_sizes(config.data, sources[data])
             source = sources[data]
             config.model.check_images(source.size, source.place)
+            config.model.check_norm(config.norm, source.size)
+            config.augmentation.check_images(source.size, source.place)
             key = identity.job_key(identity.identity(config, source.digest))
             jobs.setdefault(key, GridJob(overrides, config, key, source, train_size(config.data, source)))
         return list(jobs.values())

@@ -124,5 +124,5 @@ def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
         raise BadInput(problem, ", ".join(known_keys or sorted({path.split(".")[0] for path in KEYS})))
     if is_swept or value == REQUIRED or (isinstance(value, str) and "${" in value):
         return  # `check_overrides` checks swept values later
-    if not KEYS[path].accepts(value):
+    if not KEYS[path].accepts(value) and not (value is None and KEYS[path].automatic):
         raise BadInput(f"{file}: {path}={'null' if value is None else value} cannot be used", KEYS[path].allowed)

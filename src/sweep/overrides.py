@@ -105,7 +105,7 @@ def check_value(name: str, value: Any, groups: Groups) -> None:
     is_reference = isinstance(value, str) and "${" in value  # checked after Hydra has resolved it
     if name in groups:
         _check_option(name, value, groups)
-    elif KEYS[name].choices or not is_reference:
+    elif (KEYS[name].choices or not is_reference) and not (value is None and KEYS[name].automatic):
         KEYS[name].check(value)
         if name == "device":
             check_device(value)
@@ -123,7 +123,7 @@ def is_valid_override(word: str, groups: Groups) -> bool:
 
 def _check_swept_folders(line: str, values: Sequence[Any]) -> None:
     """Raise BadInput for a sweep over missing folders: the comma may be part of one folder's name."""
-    missing = [str(value) for value in values if value is not None and not _is_folder(str(value))]
+    missing = [str(value) for value in values if value is not None and not _exists(str(value))]
     if missing:
         typed_value, folders = line.partition("=")[2], [str(value) for value in values]
         whole_name = typed_value if re.fullmatch(r"[^'\"()]*", typed_value) else ",".join(folders)
@@ -134,9 +134,9 @@ def _check_swept_folders(line: str, values: Sequence[Any]) -> None:
         )
 
 
-def _is_folder(name: str) -> bool:
+def _exists(name: str) -> bool:
     try:
-        return Path(name).expanduser().is_dir()
+        return Path(name).expanduser().exists()
     except (OSError, RuntimeError):  # the name is too long, access is denied, or ~user is unknown
         return False
 

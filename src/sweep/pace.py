@@ -14,13 +14,14 @@ from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
 MAX_TIMED_JOBS = 100  # an estimate uses only this many of the newest finished jobs
-JobKind = tuple[str, str, int]  # norm, network with its keys, threads; jobs of one kind are equally fast
+JobKind = tuple[str, str, int, str]  # norm, network with its keys, threads, augmentation; equally fast jobs
 
 
 def job_kind(config: Mapping[str, Any]) -> JobKind:
     """Return the kind of a job from its configuration as nested mappings."""
     model = {name: value for name, value in config["model"].items() if value is not None}
-    return config["norm"]["name"], repr(sorted(model.items())), config["threads"]
+    augmentation = config.get("augmentation", {"name": "none"})["name"]  # jobs of early versions have no such group
+    return config["norm"]["name"], repr(sorted(model.items())), config["threads"], augmentation
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def _read_timing(job: FinishedJob) -> Timing | None:
     except (OSError, NoAccess):
         return None
     config, seconds = job.start["config"], job.result["seconds"]
-    images = training_image_count(job.start["source"]["train"], config["data"]["validation"], config["data"]["limit"])
+    source, data = job.start["source"], config["data"]
+    images = training_image_count(source["train"], source.get("validation", 0), data["validation"], data["limit"])
     if images < 1:
         return None
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)

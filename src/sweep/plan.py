@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import duration_text
+from src.data.sizes import split_text
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -101,7 +102,16 @@ class Plan:
             for row in self.rows
             if row.earlier_folder
         ]
-        return lines + shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
+        lines += shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
+        configs = [row.grid_job.config for row in self.rows]
+        warnings = (config.augmentation.warning(config.data.name, config.data.shows_characters) for config in configs)
+        return lines + list(dict.fromkeys(filter(None, warnings)))
+
+    def data_lines(self) -> list[str]:
+        """Return a line per dataset with the sizes of its splits and images, and the memory that it takes."""
+        jobs = {job.source.digest: job for job in (row.grid_job for row in self.rows)}
+        texts = [f"data: {job.config.data.name}, {split_text(job.config.data, job.source)}" for job in jobs.values()]
+        return shorten(texts, MOST_NAMES, "data: {:,} more datasets")
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
@@ -143,7 +153,8 @@ class Plan:
         rough_count = sum(not row.similar for row in rows_left)
         text = f"time: about {total_time} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
         if rough_count:
-            text += f"; {counted(rough_count, 'estimate')} from jobs with another network, norm or number of threads"
+            others = "another network, norm, augmentation or number of threads"
+            text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"
         return [text, *lines]
 
     def workload_text(self, at_once: int = 1) -> str:

@@ -56,9 +56,10 @@ def similar_keys(name: str, groups: Groups) -> list[str]:
     section, _, last_part = name.rpartition(".")
     paths = [path for path in KEYS if not path.endswith(".name")]
     section_keys = [path for path in paths if path.rpartition(".")[0] == GROUP_NODES.get(section, section)]
-    if section and (near_part := closest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)):
-        return [path for path in section_keys if path.endswith(f".{near_part}")]
     last_parts = [path.rpartition(".")[2] for path in paths]
+    near_part = closest(last_part, [path.rpartition(".")[2] for path in section_keys], cutoff=0.5)
+    if section and near_part and last_part not in last_parts:  # `dropout` belongs to another section: it is no typo
+        return [path for path in section_keys if path.endswith(f".{near_part}")]
     near_part = closest(last_part, [*({} if section else groups), *last_parts, *paths])
     return [path for path in [*groups, *paths] if near_part and near_part in (path, path.rpartition(".")[2])]
 

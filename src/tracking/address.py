@@ -142,6 +142,15 @@ def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
         _check_port(uri_parts, address, "the address of a running database", write)
 
 
+def check_readable(settings: Tracking, option: str) -> None:
+    """Raise BadInput as `check_address` does, and if the store is a SQLite file that does not exist."""
+    check_address(settings, option)
+    uri = store_uri(settings)
+    file = sqlite_file(uri)
+    if file is not None and not file.exists():  # MLflow would create it
+        raise BadInput(f"{redact(uri)}: there is no such file", "the store that holds the runs", f"{option} ADDRESS")
+
+
 def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
     uri_parts, allowed = urlsplit(uri), "the address of a running MLflow server"

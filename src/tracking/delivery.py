@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.folder import FinishedJob, JobFolder
 from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
@@ -156,7 +156,7 @@ class Delivery:
         if result is None:
             return True
         images = dict.fromkeys(image_paths(self._job.key, result["finished"]))
-        sizes = {name: (self._folder.path / name).stat().st_size for name in ARTIFACTS}
+        sizes = {name: (self._folder.path / name).stat().st_size for name in FinishedJob(self._folder).artifacts}
         return not missing_files(self._store.client, run.info.run_id, {**images, **sizes})
 
     def _stop_monitor(self) -> None:

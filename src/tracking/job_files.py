@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from PIL import Image
 
-from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.folder import FinishedJob, JobFolder
 from src.storage.stored import read_stored
 from src.tracking.charts import IMAGE_KEY, IMAGE_STEP
 
@@ -30,7 +30,7 @@ def job_files(job: JobFolder, job_key: str, finished: int) -> Iterator[dict[str,
 
     The picture of the worst mistakes and its thumbnail exist only inside the context.
     """
-    files = {name: job.path / name for name in ARTIFACTS}
+    files = {name: job.path / name for name in FinishedJob(job).artifacts}
     images: dict[str, bytes] = {}
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # no picture, or a damaged PNG
         images = image_files(read_stored(files["misclassified.png"]), job_key, finished)

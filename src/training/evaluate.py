@@ -13,7 +13,7 @@ BATCH = 250  # so many images fit into the CPU's cache; in evaluation, the batch
 def predict(model: nn.Module, split: Split, device: torch.device) -> Tensor:
     """Return the log-probabilities (N, classes) of a split's images, in the split's order, on the CPU."""
     model.eval()
-    batches = [model(images.to(device)).float() for images in split.images.split(BATCH)]
+    batches = [model(split.normalise(images).to(device)).float() for images in split.images.split(BATCH)]
     return F.log_softmax(torch.cat(batches), dim=1).cpu()
 
 

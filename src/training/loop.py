@@ -80,10 +80,8 @@ def train(
 
 def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images (batch, C, H, W) and labels (batch,) in the order of `order`, without an incomplete last batch."""
-    rows = split.images.permute(0, 2, 3, 1)  # (N, H, W, C), as in memory, because index_select is fastest on it
     for start in range(0, len(order) - batch_size + 1, batch_size):
-        indices = order[start : start + batch_size]
-        yield rows.index_select(0, indices).permute(0, 3, 1, 2), split.labels.index_select(0, indices)
+        yield split.batch(order[start : start + batch_size])
 
 
 def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:

@@ -27,6 +27,6 @@ def _build_network(config: Config, source: Source) -> nn.Module:
         source.channels,
         source.size,
         len(source.classes),
-        lambda channels: norm.layer(channels, network.layout),
+        lambda channels, layout=network.layout: norm.layer(channels, layout),
         config.reg.dropout,
     )

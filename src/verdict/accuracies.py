@@ -11,6 +11,7 @@ import pandas as pd
 
 from src.results.results import Results
 from src.runs.identity import applies
+from src.verdict.points import ACCURACY, Measure
 from src.verdict.statistics import Bools, Counts, Floats
 
 Levels = tuple[Any, ...]
@@ -26,7 +27,7 @@ class Accuracies:
     """
 
     dataset: str  # the dataset's name, such as `mnist 1a2b3c4d`
-    images: int  # number of test images
+    images: float  # number of test images; accuracies are multiples of 1 / images
     cells: tuple[str, ...]  # names of the cells
     levels: tuple[Levels, ...]  # for each cell, its value of each factor
     seeds: tuple[int, ...]  # the seeds, ascending
@@ -34,6 +35,8 @@ class Accuracies:
     test: Floats  # test accuracies (cells, seeds), NaN where a seed has no run
     validation: Floats  # validation accuracies of the same runs (cells, seeds)
     measurements: Counts  # a number per run (cells, seeds), equal for runs with bit-identical metrics; -1 without a run
+    measure: Measure = ACCURACY
+    has_validation: bool = True  # if not, `validation` equals `test`, and validation chooses no cell
 
     @cached_property
     def seed_counts(self) -> Counts:

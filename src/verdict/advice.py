@@ -11,8 +11,7 @@ from src.config import SweepLimits
 from src.results.results import Results
 from src.runs.seeds import seed_of, seeds_argument, without_seeds
 from src.runs.sweep import Sweep
-from src.verdict.contrasts import Contrast
-from src.verdict.points import points_text
+from src.verdict.contrast import Contrast
 from src.verdict.statistics import decidable, sd_range, seeds_to_decide
 from src.wording import counted
 
@@ -50,7 +49,8 @@ def advise(sweeps: Sequence[Sweep], contrasts: Sequence[Contrast], next_share: f
             contrast_by_seeds.setdefault(seeds, contrast)
     if not contrast_by_seeds:
         smallest = min(decidable(contrast.sd, max_seeds, contrast.alpha * next_share) for contrast in contrasts)
-        limit_text = f"even {max_seeds} would detect only differences of about {points_text(smallest)} points or more"
+        size_text = contrasts[0].measure.difference_text(smallest)
+        limit_text = f"even {max_seeds} would detect only differences of about {size_text} or more"
         return Advice(f"More seeds are not worth training: {limit_text}", max_seeds, hopeless=True)
     seed_count = max(contrast_by_seeds)
     contrast = contrast_by_seeds[seed_count]

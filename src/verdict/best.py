@@ -7,8 +7,9 @@ import numpy as np
 from scipy import special
 
 from src.verdict.accuracies import Accuracies, mean_differences
-from src.verdict.points import points_text
+from src.verdict.points import ACCURACY, Measure
 from src.verdict.statistics import Bools, Floats, rounding_sd
+from src.verdict.welch import MIN_SEEDS
 from src.wording import counted, joined
 
 MAX_NAMED = 4  # cells that a sentence names
@@ -30,11 +31,12 @@ class Best:
     candidates: tuple[str, ...]  # the cells that may be the best, in the order of `cells`
     behind: dict[str, float]  # by cell: it is at most this much behind the best cell
     choices: int  # number of cells with the most seeds; validation chooses among them
-    chosen: tuple[str, ...]  # the cells with the highest mean validation accuracy; more than one if they tie
+    chosen: tuple[str, ...]  # the cells with the highest mean validation accuracy; empty without validation
     validation: float  # mean validation accuracy of the chosen cells
     test: float  # mean test accuracy of the chosen cells
     equal_within: float  # differences up to this size count as equal
     alpha: float  # chance that the best cell is ruled out
+    measure: Measure = ACCURACY
 
     @property
     def decided(self) -> bool:
@@ -54,12 +56,14 @@ class Best:
             return f"{self.candidates[0]} is better than {_others_text(cell_count - 1)}"
         all_cells = "either cell" if cell_count == 2 else f"any of the {cell_count:,} cells"
         names = all_cells if candidate_count == cell_count else joined(list(self.candidates), MAX_NAMED, "or")
-        equal_text = f", all within {points_text(self.equal_within)} points of the best"
+        equal_text = f", all within {self.measure.difference_text(self.equal_within)} of the best"
         return f"The best cell may be {names}{equal_text if self.candidates_equal else ''}"
 
     @property
     def choice_sentence(self) -> str:
-        """The choice by validation accuracy as a sentence, with its test accuracy."""
+        """The choice by validation accuracy as a sentence, with its test accuracy; empty without validation."""
+        if not self.chosen:
+            return ""
         if len(self.cells) == 1:
             accuracies = f"{100 * self.validation:.2f} % in validation and {100 * self.test:.2f} % in the test"
             return f"{self.cells[0]} has an accuracy of {accuracies}"
@@ -82,14 +86,12 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compar
 
     `pairs_compared`: contrasts compare every two cells with the same tests, so the test at `alpha` / 2 names no cell.
     """
-    seed_counts, means, sds = mean_differences(table.test)
-    comparable = seed_counts > 1
-    np.fill_diagonal(comparable, False)
-    standard_error = np.maximum(sds, rounding_sd(table.images)) / np.sqrt(np.maximum(seed_counts, 1))
+    means, standard_error, degrees = _pairwise_differences(table)
+    comparable = np.multiply.outer(table.seed_counts > 1, table.seed_counts > 1)
     identical = _identical_cells(table)
 
     def margin(level: float) -> Floats:
-        margins: Floats = -special.stdtrit(np.maximum(seed_counts - 1, 1), level) * standard_error
+        margins: Floats = -special.stdtrit(degrees, level) * standard_error
         return margins
 
     def better(level: float) -> Bools:
@@ -118,12 +120,37 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compar
         tuple(table.cells[row] for row in ranked_rows if may_be_best[row]),
         {table.cells[row]: float(behind[row]) for row in ranked_rows},
         len(complete),
-        tuple(table.cells[row] for row in chosen_rows),
+        tuple(table.cells[row] for row in chosen_rows) if table.has_validation else (),
         float(table.validation_means[chosen_rows[0]]),
         float(np.mean(table.means[chosen_rows])),
         equal_within,
         alpha,
+        table.measure,
     )
+
+
+def _pairwise_differences(table: Accuracies) -> tuple[Floats, Floats, Floats]:
+    """For every two cells: the mean difference, row minus column, its standard error and its degrees of freedom.
+
+    Cells that share fewer than two seeds are independent samples (Welch 1947).  The results are arrays (cells, cells);
+    those of a cell with one seed mean nothing.
+    """
+    seed_counts, means, sds = mean_differences(table.test)
+    standard_error = np.maximum(sds, rounding_sd(table.images)) / np.sqrt(np.maximum(seed_counts, 1))
+    degrees = np.maximum(seed_counts - 1.0, 1.0)
+    unpaired = seed_counts < 2
+    if unpaired.any():
+        freedom = np.maximum(table.seed_counts - 1, 1)
+        sd = np.sqrt(np.nansum((table.test - table.means[:, None]) ** 2, axis=1) / freedom)
+        variance = np.maximum(sd, rounding_sd(table.images, 1)) ** 2 / table.seed_counts
+        both = variance[:, None] + variance
+        squares = variance**2 / freedom
+        means = np.where(unpaired, table.means[:, None] - table.means, means)
+        standard_error = np.where(unpaired, np.sqrt(both), standard_error)
+        has_few = np.minimum.outer(table.seed_counts, table.seed_counts) <= MIN_SEEDS
+        satterthwaite = np.where(has_few, 1.0, both**2 / (squares[:, None] + squares))
+        degrees = np.where(unpaired, satterthwaite, degrees)
+    return means, standard_error, degrees
 
 
 def _identical_cells(table: Accuracies) -> Bools:

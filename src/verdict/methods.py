@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from src.verdict.accuracies import Accuracies
 from src.verdict.best import Best, find_best
+from src.verdict.contrast import CELL, Contrast
 from src.verdict.contrasts import (
-    CELL,
-    Contrast,
     contrasts_by_setting,
     factor_contrasts,
     forms_grid,

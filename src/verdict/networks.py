@@ -62,7 +62,7 @@ def _pairs_with_same_seed(table: Accuracies, correct_by_run: Mapping[str, Bools]
             better, worse = (first, second) if margin >= 0 else (second, first)
             names = table.cells[rows[better]], table.cells[rows[worse]]
             disputed_count = int(only_row_right[first, second] + only_row_right[second, first])
-            yield NetworkPair(*names, abs(margin) / table.images, disputed_count, table.images, p, p)
+            yield NetworkPair(*names, abs(margin) / table.images, disputed_count, int(table.images), p, p)
 
 
 def networks_sentence(pairs: list[NetworkPair]) -> str:

@@ -1,4 +1,6 @@
-"""Writes differences of accuracies (0 to 1) in percentage points."""
+"""Writes accuracies (0 to 1) and their differences in percentage points, and other metrics in their own unit."""
+
+from dataclasses import dataclass
 
 
 def points_text(difference: float) -> str:
@@ -15,6 +17,35 @@ def percent_text(share: float, sign: bool = False) -> str:
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-def interval_text(low: float, high: float) -> str:
-    """The ends of an interval in points, such as `[0.08, 0.33]`."""
-    return f"[{points_text(low)}, {points_text(high)}]"
+@dataclass(frozen=True)
+class Measure:
+    """The metric that a comparison compares, and how sentences write it."""
+
+    name: str = "test accuracy"
+    in_points: bool = True  # values go from 0 to 1, and differences are written in percentage points
+    lower_is_better: bool = False  # then the compared values are those of the metric with the other sign
+
+    @property
+    def unit(self) -> str:
+        """The unit of a difference, such as ` points`; empty for a metric in its own unit."""
+        return " points" if self.in_points else ""
+
+    @property
+    def scale(self) -> float:
+        """The factor from a difference to its number in sentences and figures."""
+        return 100.0 if self.in_points else 1.0
+
+    def number_text(self, difference: float) -> str:
+        """A difference without its unit: points with two decimals, or three significant digits in the own unit."""
+        return points_text(difference) if self.in_points else f"{difference:.3g}"
+
+    def difference_text(self, difference: float) -> str:
+        """A difference, such as `0.12 points`."""
+        return f"{self.number_text(difference)}{self.unit}"
+
+    def interval_text(self, low: float, high: float) -> str:
+        """The ends of an interval, such as `[0.08, 0.33]`."""
+        return f"[{self.number_text(low)}, {self.number_text(high)}]"
+
+
+ACCURACY = Measure()

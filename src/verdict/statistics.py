@@ -47,17 +47,16 @@ def accuracy_sd(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def t_interval(mean: float, sd: float, n: int, alpha: float) -> tuple[float, float, float]:
+def t_interval(mean: float, standard_error: float, degrees: float, alpha: float) -> tuple[float, float, float]:
     """The ends of the t interval of a mean that misses the truth with probability `alpha`, and the p of "it is zero".
 
-    Student 1908; `sd` has n - 1 in the denominator and is above 0, n is at least 2.  The p value is two-sided.
+    Student 1908; `standard_error` is above 0 and has `degrees` degrees of freedom.  The p value is two-sided.
     """
-    standard_error = sd / n**0.5
-    half_width = -float(special.stdtrit(n - 1, alpha / 2)) * standard_error
-    return mean - half_width, mean + half_width, float(2 * special.stdtr(n - 1, -abs(mean) / standard_error))
+    half_width = -float(special.stdtrit(degrees, alpha / 2)) * standard_error
+    return mean - half_width, mean + half_width, float(2 * special.stdtr(degrees, -abs(mean) / standard_error))
 
 
-def rounding_sd(images: int, accuracies: int = 2) -> float:
+def rounding_sd(images: float, accuracies: int = 2) -> float:
     """The standard deviation of a sum of accuracies (0 to 1) due to rounding to whole images (Sheppard 1898).
 
     An accuracy is a multiple of 1 / images, which hides a spread of 1 / (images sqrt(12)).  Seeds with equal

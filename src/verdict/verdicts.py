@@ -14,10 +14,11 @@ from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
 from src.verdict.advice import Advice, advise, advise_one_seed, cost_text
 from src.verdict.best import Best, find_best
-from src.verdict.contrasts import Contrast
+from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.networks import NetworkPair, compare_networks
+from src.verdict.points import ACCURACY, Measure
 from src.verdict.statistics import ALPHA, Bools
 from src.wording import counted, joined
 
@@ -45,6 +46,11 @@ class Verdicts:
     run_count: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
     variance_rows: tuple[Mapping[Any, Any], ...] | None = None  # such a sweep measures variance, compares no methods
+
+    @property
+    def measure(self) -> Measure:
+        """The metric that is compared."""
+        return self.tables[0].measure if self.tables else ACCURACY
 
     @property
     def open_contrasts(self) -> tuple[Contrast, ...]:
@@ -154,16 +160,29 @@ def _is_unfinished(results: Results) -> bool:
 def _judge_methods(
     verdicts: Verdicts, sweeps: Sequence[Sweep], tables: Sequence[Accuracies], results: Results
 ) -> Verdicts:
-    promise, factors = verdicts.promise, verdicts.factors
+    verdicts = compare_tables(verdicts, tables)
+    if verdicts.promise.planned or _is_unfinished(results):
+        return verdicts
+    advice = advise_more_seeds(verdicts, sweeps)
+    return replace(verdicts, advice=advice, cost=cost_text(advice, sweeps, results) if advice else "")
+
+
+def advise_more_seeds(verdicts: Verdicts, sweeps: Sequence[Sweep]) -> Advice | None:
+    """Return the number of seeds that would answer the open questions; None if there are none."""
+    promise = verdicts.promise
+    open_contrasts = [contrast for contrast in verdicts.open_contrasts if contrast.n > 1]
+    if not open_contrasts:
+        return None
+    return advise(sweeps, open_contrasts, promise.next_level / promise.level, promise.look)
+
+
+def compare_tables(verdicts: Verdicts, tables: Sequence[Accuracies]) -> Verdicts:
+    """Add the conclusions about methods.  At least one cell of the tables has two seeds."""
     single_cells = [name for table in tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
     left_out = [f"{joined(single_cells)} {'has' if len(single_cells) == 1 else 'have'} one seed and cannot be compared"]
     tables = [table.select(table.seed_counts > 1) for table in tables]
     tables = [table for table in tables if len(table.cells)]
-    contrasts, significant_interactions, best = compare_methods(tables, factors, promise)
-    open_contrasts = [contrast for contrast in contrasts if contrast.outcome == "open" and contrast.n > 1]
-    advice = None
-    if open_contrasts and not promise.planned and not _is_unfinished(results):
-        advice = advise(sweeps, open_contrasts, promise.next_level / promise.level, promise.look)
+    contrasts, significant_interactions, best = compare_methods(tables, verdicts.factors, verdicts.promise)
     seed_counts = np.concatenate([table.seed_counts for table in tables])
     return replace(
         verdicts,
@@ -172,8 +191,6 @@ def _judge_methods(
         interactions=significant_interactions,
         best=best,
         left_out=(*verdicts.left_out, *(left_out if single_cells else [])),
-        advice=advice,
-        cost=cost_text(advice, sweeps, results) if advice else "",
     )
 
 

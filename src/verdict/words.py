@@ -5,11 +5,9 @@ from typing import Any
 
 from src.config import SOURCES
 from src.results.variance import ALL
-from src.verdict.accuracies import mean_differences
-from src.verdict.contrasts import CELL, Contrast
+from src.verdict.contrast import CELL, Contrast
 from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
-from src.verdict.points import points_text
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined, shorten
 
@@ -57,14 +55,16 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     decided_contrasts = [contrast for contrast in verdicts.contrasts if contrast.outcome == "better"]
     decided_contrasts.sort(key=lambda contrast: contrast.p or 0.0)
     equal_contrasts = [contrast for contrast in verdicts.contrasts if contrast.outcome == "equal"]
+    if any(contrast.welch for contrast in verdicts.contrasts):
+        seeds += ", not all shared (Welch's intervals)"
     lines = [f"{seeds}: {_decided_text(verdicts, decided_contrasts)}"]
-    margin = points_text(verdicts.promise.equal_within)
-    texts = [f"Equal within {margin} points: {_questions_text(equal_contrasts)}"] if equal_contrasts else []
+    margin = verdicts.measure.difference_text(verdicts.promise.equal_within)
+    texts = [f"Equal within {margin}: {_questions_text(equal_contrasts)}"] if equal_contrasts else []
     texts += [f"Open: {_questions_text(verdicts.open_contrasts)}"] if verdicts.open_contrasts else []
     lines.append(".  ".join(texts))
     for best in verdicts.best:
         prefix = f"{best.dataset}: " if len(verdicts.best) > 1 else ""
-        lines.append(f"{prefix}{best.sentence}.  {best.choice_sentence}")
+        lines.append(f"{prefix}{'.  '.join(filter(None, [best.sentence, best.choice_sentence]))}")
     return lines
 
 
@@ -77,14 +77,14 @@ def _decided_text(verdicts: Verdicts, decided_contrasts: Sequence[Contrast]) -> 
         rest = f"; {counted(hidden_count, 'more difference')} in the report" if hidden_count > 0 else ""
         return f"{'; '.join(texts)}{common_scope}{rest}"
     if not verdicts.contrasts:
-        return "no two cells share two seeds" if not _share_seeds(verdicts) else "no single setting is compared"
+        return "no single setting is compared"
     names = joined(list(dict.fromkeys(contrast.factor for contrast in verdicts.contrasts)))
     if verdicts.open_contrasts:
         compared = "cells" if names == CELL else f"levels of {names}"
         return f"no difference between {compared} is significant"
     # Levels, not methods: two methods that differ in several factors may differ by more.
     levels_text = "two cells" if names == CELL else f"two levels of {names}"
-    return f"no {levels_text} differ by more than {points_text(verdicts.promise.equal_within)} points"
+    return f"no {levels_text} differ by more than {verdicts.measure.difference_text(verdicts.promise.equal_within)}"
 
 
 def _questions_text(contrasts: Sequence[Contrast]) -> str:
@@ -101,8 +101,3 @@ def next_lines(verdicts: Verdicts) -> list[str]:
         return [f"{advice.reason}."] if advice.hopeless else []
     first_command, *others = advice.command.splitlines()  # a line per sweep
     return [f"{advice.reason} ({verdicts.cost}{advice.note}):  {first_command}", *(f"  {line}" for line in others)]
-
-
-def _share_seeds(verdicts: Verdicts) -> bool:
-    """Whether two cells on the same dataset have two common seeds."""
-    return any((mean_differences(table.test)[0] > 1).sum() > (table.seed_counts > 1).sum() for table in verdicts.tables)

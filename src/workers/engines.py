@@ -75,7 +75,8 @@ class RemoteEngine(ABC):
         updates = list[Update]()
         progress = Progress(job.task.name, config.epochs, 1, config.data.batch_size, updates.append)
         for source in [record["source"] for record in records if record["kind"] == "ready"][:1]:
-            images = training_image_count(source["train"], config.data.validation, config.data.limit)
+            own_validation, data = source.get("validation", 0), config.data
+            images = training_image_count(source["train"], own_validation, data.validation, data.limit)
             for record in epochs[job.shown_epochs :]:
                 progress.epoch(record["epoch"], record["metrics"], images)
             job.shown_epochs = len(epochs)

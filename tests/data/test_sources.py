@@ -8,21 +8,25 @@ import pickle
 import socket
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from torchvision import datasets
 
 from src.bad_input import BadInput
+from src.data.downloads import EMNIST_CLASSES, SYSTEM_FOLDERS
 from src.data.idx_folder import PUBLISHED
 from src.data.idx_names import FILES
 from src.data.images import Images
 from src.data.sources import load
 from src.data.synthetic import make_images
 from src.options import DATASETS, Synthetic
+from tests.data.conftest import to_idx
 
 # torchvision unpacks tar files without a filter, and Python 3.12 and 3.13 warn about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
@@ -85,42 +89,75 @@ def serve_idx(site: Site, dataset: type, idx_set: dict[str, bytes], monkeypatch)
     monkeypatch.setitem(PUBLISHED, dataset.__name__, tuple(md5(packed[f"{name}.gz"]) for name in FILES))
 
 
-def serve_cifar(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
+def serve_cifar(site: Site, monkeypatch, dataset: type = datasets.CIFAR10) -> tuple[np.ndarray, np.ndarray]:
     """Serve six training images in two batches and two test images; return images (N, 3, 32, 32) and labels."""
+    labels_name = "labels" if dataset is datasets.CIFAR10 else "fine_labels"
     pixels = np.random.default_rng(1).integers(0, 256, (8, 3, 32, 32)).astype(np.uint8)
     labels = np.arange(8) % 2
     parts = {"data_batch_1": slice(0, 3), "data_batch_2": slice(3, 6), "test_batch": slice(6, 8)}
     members = {
-        name: pickle.dumps({"data": pixels[part].reshape(-1, 3072), "labels": labels[part].tolist()})
+        name: pickle.dumps({"data": pixels[part].reshape(-1, 3072), labels_name: labels[part].tolist()})
         for name, part in parts.items()
-    } | {"batches.meta": pickle.dumps({"label_names": CLASSES})}
+    } | {"batches.meta": pickle.dumps({dataset.meta["key"]: CLASSES})}
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for name, content in members.items():
-            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry = tarfile.TarInfo(f"{dataset.base_folder}/{name}")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     site.files = {"/cifar.tar.gz": archive.getvalue()}
     hashed = [[name, md5(content)] for name, content in members.items()]
-    monkeypatch.setattr(datasets.CIFAR10, "url", f"{site.address}cifar.tar.gz")
-    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive.getvalue()))
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", hashed[:2])
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", hashed[2:3])
-    monkeypatch.setattr(
-        datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": hashed[3][1]}
-    )
+    monkeypatch.setattr(dataset, "url", f"{site.address}cifar.tar.gz")
+    monkeypatch.setattr(dataset, "tgz_md5", md5(archive.getvalue()))
+    monkeypatch.setattr(dataset, "train_list", hashed[:2])
+    monkeypatch.setattr(dataset, "test_list", hashed[2:3])
+    monkeypatch.setattr(dataset, "meta", dataset.meta | {"filename": "batches.meta", "md5": hashed[3][1]})
     return pixels, labels
 
 
-def load_again(name: str, root: Path | None) -> Images:
+def serve_svhn(site: Site, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
+    """Serve six training images and four test images; return images (N, 3, 32, 32) and digits."""
+    pixels = np.random.default_rng(1).integers(0, 256, (10, 3, 32, 32)).astype(np.uint8)
+    digits = np.array([0, 1, 9, 5, 0, 3, 0, 2, 4, 8])
+    split_list = {}
+    for split, part in (("train", slice(0, 6)), ("test", slice(6, 10))):
+        file, name = io.BytesIO(), f"{split}_32x32.mat"
+        labels = np.where(digits[part] == 0, 10, digits[part])[:, None]  # SVHN gives the digit 0 the label 10
+        scipy.io.savemat(file, {"X": pixels[part].transpose(2, 3, 1, 0), "y": labels.astype(np.uint8)})
+        site.files[f"/{name}"] = file.getvalue()
+        split_list[split] = [f"{site.address}{name}", name, md5(file.getvalue())]
+    monkeypatch.setattr(datasets.SVHN, "split_list", split_list)
+    return pixels, digits
+
+
+def serve_emnist(site: Site, monkeypatch) -> dict[str, dict[str, np.ndarray]]:
+    """Serve EMNIST's archive of six small datasets; return the arrays of each dataset by file name."""
+    random, sets = np.random.default_rng(1), {}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for split, classes in EMNIST_CLASSES.items():
+            first = int(split == "letters")
+            sets[split] = {}
+            for part, count in (("train", len(classes)), ("test", 5)):
+                images = random.integers(0, 256, (count, 28, 28)).astype(np.uint8)
+                sets[split] |= {f"{part}-images-idx3": images, f"{part}-labels-idx1": np.arange(count) + first}
+            for name, array in sets[split].items():
+                zipped.writestr(f"gzip/emnist-{split}-{name}-ubyte.gz", gzip.compress(to_idx(array), mtime=0))
+    site.files = {"/gzip.zip": archive.getvalue()}
+    monkeypatch.setattr(datasets.EMNIST, "url", f"{site.address}gzip.zip")
+    monkeypatch.setattr(datasets.EMNIST, "md5", md5(archive.getvalue()))
+    return sets
+
+
+def load_again(name: str, root: Path | None, **keys: str) -> Images:
     """Read a dataset again: loading another one first removes it from memory."""
     load(Synthetic("synthetic", 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
-    return load(DATASETS[name](root=root and str(root), batch_size=1, validation=1, split_seed=0))
+    return load(DATASETS[name](root=root and str(root), batch_size=1, validation=1, split_seed=0, **keys))
 
 
 def refusal(name: str, root: Path | None) -> str:
     with pytest.raises(BadInput) as refused:
-        load_again(name, root)
+        load_again(name, root, **({"emnist_split": "letters"} if name == "emnist" else {}))
     assert len(str(refused.value).splitlines()) <= 3
     return str(refused.value)
 
@@ -167,6 +204,26 @@ def test_debians_fashion_mnist_is_the_published_one(tmp_path):
     assert load_again("fashion_mnist", tmp_path).source.digest == source.digest
 
 
+def test_debians_fashion_mnist_is_found_without_a_root(tmp_path, lay_out, idx_set, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(SYSTEM_FOLDERS, "FashionMNIST", lay_out(tmp_path / "system", packed=True))
+    digests = tuple(hashlib.sha256(idx_set[name]).hexdigest() for name in FILES)
+    monkeypatch.setitem(PUBLISHED, "FashionMNIST", digests)
+    installed = load_again("fashion_mnist", None).source
+    assert installed.place == str(tmp_path / "system")
+    lay_out(tmp_path / "cache" / "normlab" / "FashionMNIST" / "raw")
+    downloaded = load_again("fashion_mnist", None).source
+    assert downloaded == replace(installed, place=str(tmp_path / "cache" / "normlab"))
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn"])
+def test_a_folder_of_images_is_not_downloaded_into(name, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+    assert refusal(name, tmp_path).endswith(f"write: data=folder data.root={tmp_path}")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
 def test_a_file_in_place_of_the_download_folder_is_refused(name, tmp_path, closed_address, monkeypatch):
     for dataset in (datasets.FashionMNIST, datasets.KMNIST):
@@ -194,9 +251,10 @@ def test_a_folder_name_that_is_not_utf8_is_refused(name, tmp_path, monkeypatch):
     assert "its name is not UTF-8" in refusal(name, Path("set"))
 
 
-def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
-    pixels, labels = serve_cifar(site, monkeypatch)
-    first = load_again("cifar10", tmp_path / "data")
+@pytest.mark.parametrize(("name", "dataset"), [("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)])
+def test_cifar_is_downloaded_once(name, dataset, tmp_path, site, monkeypatch):
+    pixels, labels = serve_cifar(site, monkeypatch, dataset)
+    first = load_again(name, tmp_path / "data")
     assert np.array_equal(first.train_images, pixels[:6])
     assert np.array_equal(first.test_images, pixels[6:])
     assert first.train_labels.tolist() == labels[:6].tolist()
@@ -204,8 +262,43 @@ def test_cifar10_is_downloaded_once(tmp_path, site, monkeypatch):
     assert (first.source.channels, first.source.size, first.source.train, first.source.test) == (3, 32, 6, 2)
 
     site.requested.clear()
-    assert load_again("cifar10", tmp_path / "data").source == first.source
+    assert load_again(name, tmp_path / "data").source == first.source
     assert not site.requested
+
+
+def test_svhn_is_downloaded_once_with_the_label_0_for_the_digit_0(tmp_path, site, monkeypatch):
+    pixels, digits = serve_svhn(site, monkeypatch)
+    first = load_again("svhn", tmp_path / "data")
+    assert np.array_equal(first.train_images, pixels[:6])
+    assert np.array_equal(first.test_images, pixels[6:])
+    assert [*first.train_labels, *first.test_labels] == digits.tolist()
+    assert first.source.classes == tuple("0123456789")
+    site.requested.clear()
+    assert load_again("svhn", tmp_path / "data").source == first.source
+    assert not site.requested
+    damaged = tmp_path / "data" / "test_32x32.mat"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert load_again("svhn", tmp_path / "data").source == first.source
+    assert set(site.requested) == {"/test_32x32.mat"}
+
+
+def test_emnists_six_datasets_are_upright_and_their_labels_start_at_0(tmp_path, site, monkeypatch):
+    sets = serve_emnist(site, monkeypatch)
+    assert set(EMNIST_CLASSES) == set(datasets.EMNIST.splits)
+    for split, arrays in sets.items():
+        images = load_again("emnist", tmp_path / "data", emnist_split=split)
+        assert np.array_equal(images.train_images[:, 0], arrays["train-images-idx3"].transpose(0, 2, 1))
+        assert np.array_equal(images.test_images[:, 0], arrays["test-images-idx3"].transpose(0, 2, 1))
+        assert images.train_labels.tolist() == list(range(len(images.source.classes)))
+        published = datasets.EMNIST.classes_split_dict[split]
+        assert images.source.classes == tuple(name for name in published if name != "N/A")
+    assert site.requested == ["/gzip.zip"] * 2  # torchvision first asks for redirections
+
+
+def test_a_changed_archive_of_emnist_is_refused(tmp_path, site, monkeypatch):
+    serve_emnist(site, monkeypatch)
+    site.files["/gzip.zip"] += b"?"
+    assert "corrupted" in refusal("emnist", tmp_path / "data")
 
 
 def test_the_default_folder_is_in_the_users_cache(tmp_path, site, idx_set, monkeypatch):
@@ -214,7 +307,7 @@ def test_the_default_folder_is_in_the_users_cache(tmp_path, site, idx_set, monke
     assert load_again("kmnist", None).source.place == str(tmp_path / "cache" / "normlab")
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "cifar10"])
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn"])
 @pytest.mark.parametrize("there_before", [False, True])
 def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     there_before, name, tmp_path, closed_address, monkeypatch
@@ -223,6 +316,10 @@ def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     for dataset in (datasets.FashionMNIST, datasets.KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [closed_address])
     monkeypatch.setattr(datasets.CIFAR10, "url", f"{closed_address}cifar.tar.gz")
+    monkeypatch.setattr(datasets.CIFAR100, "url", f"{closed_address}cifar.tar.gz")
+    monkeypatch.setattr(datasets.EMNIST, "url", f"{closed_address}gzip.zip")
+    unreachable = {split: [closed_address, *file[1:]] for split, file in datasets.SVHN.split_list.items()}
+    monkeypatch.setattr(datasets.SVHN, "split_list", unreachable)
     root = tmp_path / "data"
     if there_before:
         root.mkdir()
@@ -230,6 +327,19 @@ def test_without_a_network_the_refusal_is_short_and_nothing_is_left(
     assert "could not be downloaded" in message
     assert "Connection refused" in message
     assert sorted(tmp_path.rglob("*")) == ([root] if there_before else [])
+
+
+def test_files_that_cannot_be_read_are_kept(tmp_path, site, monkeypatch):
+    serve_cifar(site, monkeypatch)
+    load_again("cifar10", tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+
+    def deny(dataset):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "data" / "cifar-10-batches-py"))
+
+    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", deny)
+    assert "cifar-10-batches-py cannot be read: Permission denied" in refusal("cifar10", tmp_path / "data")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_partial_download_is_refused_and_the_next_one_works(tmp_path, site, idx_set, monkeypatch):

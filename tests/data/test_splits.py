@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from src.bad_input import BadInput
-from src.data.images import Images, Source
-from src.data.sizes import check_sizes, train_size
-from src.data.splits import Split, channel_statistics, make_splits
-from src.options import IDX
+from src.data import splits
+from src.data.images import Images, Source, as_images
+from src.data.sizes import check_sizes, held_out_count, split_text, train_size
+from src.data.splits import Split, channel_statistics, load_splits, make_splits
+from src.options import IDX, Synthetic
 
 TRAIN, TEST = 200, 40
 DATA = IDX(batch_size=8, validation=50, split_seed=0)
@@ -121,6 +122,72 @@ def test_tensors_have_the_networks_types_and_layout():
     assert train.images.is_contiguous(memory_format=torch.channels_last)
 
 
+def with_own_validation(channels: int = 3) -> Images:
+    """The last 30 training images become the dataset's own validation images."""
+    images = made_up(channels)
+    return as_images(
+        *("", "", images.source.classes),
+        (images.train_images[:-30], images.train_labels[:-30]),
+        (images.test_images, images.test_labels),
+        (images.train_images[-30:], images.train_labels[-30:]),
+    )
+
+
+def test_a_datasets_own_validation_images_are_used():
+    splits = make_splits(replace(DATA, validation=None, limit=100), with_own_validation())
+    assert positions(splits.validation) == list(range(TRAIN - 30, TRAIN))
+    assert positions(splits.train) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"validation": 10}, "validation=10"), ({"split_seed": 1}, "split_seed=1")]
+)
+def test_another_split_is_refused_if_the_dataset_has_its_own(changes, named):
+    data, source = replace(DATA, validation=None), with_own_validation().source
+    named = "=".join(str(part) for part in next(iter(changes.items())))
+    check_sizes(data, source)
+    assert "170 training, 30 own validation and 40 test images, 28 x 28 pixels, colour" in split_text(data, source)
+    with pytest.raises(BadInput, match=rf"has 30 validation images of its own, so data\.{named} has no effect"):
+        check_sizes(replace(data, **changes), source)
+
+
+def test_without_a_number_a_tenth_of_the_training_images_is_for_validation():
+    data = replace(DATA, validation=None)
+    check_sizes(data, made_up().source)
+    splits = make_splits(data, made_up())
+    assert (len(splits.train), len(splits.validation)) == (180, 20)
+    assert (held_out_count(60_000, None), held_out_count(5, None)) == (5000, 1)
+
+
+@pytest.mark.parametrize("own_validation", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bytes_give_the_same_bits_and_layout_as_floats(channels, own_validation):
+    images = with_own_validation(channels) if own_validation else made_up(channels)
+    data = replace(DATA, validation=None if own_validation else 50)
+    as_floats, as_bytes = make_splits(data, images), make_splits(data, images, as_bytes=True)
+    indices = torch.randperm(100)[:7]
+    for name in ("train", "validation", "test"):
+        floats, kept = getattr(as_floats, name), getattr(as_bytes, name)
+        assert kept.images.dtype == torch.uint8
+        for split in (kept, kept.to(torch.device("cpu"))):
+            pairs = [(split.batch(indices % len(split)), floats.batch(indices % len(split)))]
+            pairs += [((split.normalise(split.images[:9]), split.labels), (floats.images[:9], floats.labels))]
+            for (pixels, labels), (expected, expected_labels) in pairs:
+                assert torch.equal(pixels, expected)
+                assert pixels.stride() == expected.stride()  # the strides choose the convolution's algorithm
+                assert torch.equal(labels, expected_labels)
+
+
+@pytest.mark.parametrize(("images", "kind"), [(85_598, torch.float32), (85_600, torch.uint8)])
+def test_large_datasets_stay_bytes(images, kind, monkeypatch):
+    data = Synthetic("synthetic", 1, 1, 0, 5, 2, 1, 28, images - 2, 2, 0.0)
+    blank = np.zeros((images, 1, 28, 28), dtype=np.uint8)
+    labels = np.zeros(images, dtype=np.uint8)
+    blanks = as_images("", "", ("0",), (blank[2:], labels[2:]), (blank[:2], labels[:2]))
+    monkeypatch.setattr(splits, "load", lambda _: blanks)
+    assert load_splits(data)[1].train.images.dtype == kind
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -147,3 +214,5 @@ def test_empty_splits_and_epochs_without_steps_are_refused(changes, message):
 def test_train_size_is_the_size_of_the_training_split(changes):
     data = replace(DATA, **changes)
     assert train_size(data, made_up().source) == len(make_splits(data, made_up()).train)
+    own = replace(data, validation=None)
+    assert train_size(own, with_own_validation().source) == len(make_splits(own, with_own_validation()).train)

@@ -7,9 +7,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from src.norms import NORMS, Norm
+from src.norms import NORMS, Layout, Norm
 
-N, C, H, W = 6, 8, 5, 7
+N, C, H, W, T = 6, 8, 5, 7, 5
 EPS = 0.1  # large enough to show
 CONF_FOLDER = Path(__file__).parents[2] / "conf/norm"
 
@@ -26,9 +26,19 @@ def activations() -> Tensor:
     return scales * (noise + torch.arange(N)[:, None, None, None])
 
 
-def layer(norm: Norm) -> nn.Module:
+def tokens() -> Tensor:
+    """Return tokens (N, T, C) with another scale in each channel and another mean in each image and token."""
+    return activations().flatten(2)[:, :, :T].transpose(1, 2) + torch.arange(T)[:, None]
+
+
+def vectors() -> Tensor:
+    """Return vectors (N, C) with another scale in each channel and another mean in each image."""
+    return activations()[:, :, 0, 0]
+
+
+def layer(norm: Norm, layout: Layout = "map") -> nn.Module:
     """Return the norm's layer for C channels with gains other than 1 and biases other than 0."""
-    found = norm.layer(C, "map").double()
+    found = norm.layer(C, layout).double()
     with torch.no_grad():
         for position, parameter in enumerate(found.parameters()):
             parameter.copy_(torch.linspace(0.5, 2, C) * (-1) ** position)
@@ -42,3 +52,12 @@ def by_hand(images: Tensor, norm: nn.Module, groups: int, axes: Sequence[int]) -
     mean = parts.mean(dim=axes, keepdim=True)
     variance = ((parts - mean) ** 2).mean(dim=axes, keepdim=True)
     return ((parts - mean) / (variance + EPS).sqrt()).reshape(N, C, H, W) * gain + bias
+
+
+def by_hand_last(values: Tensor, norm: nn.Module, groups: int, axes: Sequence[int]) -> Tensor:
+    """Normalise over `axes` of (N, T, groups, C / groups) or (N, groups, C / groups), then apply gain and bias."""
+    gain, bias = norm.parameters()
+    parts = values.unflatten(-1, (groups, C // groups))
+    mean = parts.mean(dim=axes, keepdim=True)
+    variance = ((parts - mean) ** 2).mean(dim=axes, keepdim=True)
+    return ((parts - mean) / (variance + EPS).sqrt()).flatten(-2) * gain + bias

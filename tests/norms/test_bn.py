@@ -1,12 +1,24 @@
 import torch
 
 from src.norms.bn import BatchNorm
-from tests.norms.reference import EPS, C, activations, by_hand, layer
+from tests.norms.reference import EPS, C, activations, by_hand, by_hand_last, layer, tokens, vectors
 
 
 def test_training_uses_each_channels_mean_and_variance_over_the_batch():
     norm, images = layer(BatchNorm(eps=EPS, momentum=0.3)), activations()
     torch.testing.assert_close(norm(images), by_hand(images, norm, groups=C, axes=(0, 2, 3, 4)))
+
+
+def test_tokens_share_each_channels_mean_and_variance_over_the_batch():
+    norm, values = layer(BatchNorm(eps=EPS, momentum=0.3), "tokens"), tokens()
+    torch.testing.assert_close(norm(values), by_hand_last(values, norm, groups=C, axes=(0, 1, 3)))
+    torch.testing.assert_close(norm.running_mean, 0.3 * values.mean(dim=(0, 1)))
+    torch.testing.assert_close(norm.eval()(values[:, :1]), norm(values)[:, :1])
+
+
+def test_vectors_share_each_channels_mean_and_variance_over_the_batch():
+    norm, values = layer(BatchNorm(eps=EPS, momentum=0.3), "vector"), vectors()
+    torch.testing.assert_close(norm(values), by_hand_last(values, norm, groups=C, axes=(0, 2)))
 
 
 def test_evaluation_uses_running_statistics():

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from src.models.cnn import CNN
 from src.norms import NORMS, Norm
-from tests.norms.reference import C, N, build
+from tests.norms.reference import C, activations, build, tokens, vectors
 
 PROJECT = Path(__file__).parents[2]
+INPUTS = {"map": activations, "tokens": tokens, "vector": vectors}
 WITH_STATISTICS = [name for name in NORMS if name != "none"]
 
 
@@ -45,16 +46,26 @@ def test_only_a_norm_that_uses_the_batch_depends_on_its_other_images(name):
 
 @pytest.mark.parametrize("name", NORMS)
 def test_evaluation_equals_training_unless_the_norm_says_otherwise(name):
-    layer = build(name).layer(C, "map").double()
-    images = torch.randn(N, C, 5, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    training = layer(images)
     same = NORMS[name].evaluation in (Norm.evaluation, "-")
-    assert torch.equal(layer.eval()(images), training) == same
+    for layout in NORMS[name].axes:
+        layer, values = build(name).layer(C, layout).double(), INPUTS[layout]()
+        training = layer(values)
+        assert torch.equal(layer.eval()(values), training) == same
 
 
-@pytest.mark.parametrize("name", WITH_STATISTICS)
-def test_every_norm_has_a_gain_of_1_and_a_bias_of_0_for_each_channel(name):
-    gain, bias = build(name).layer(C, "map").parameters()
+@pytest.mark.parametrize("name", NORMS)
+def test_in_each_layout_only_a_norm_that_uses_the_batch_depends_on_its_other_images(name):
+    for layout in NORMS[name].axes:
+        layer, values = build(name).layer(C, layout).double(), INPUTS[layout]()
+        changed = torch.cat([values[:1], 3 * values[1:] + 1])
+        assert torch.equal(layer(values)[0], layer(changed)[0]) != NORMS[name].uses_batch
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [(name, layout) for name in WITH_STATISTICS for layout in NORMS[name].axes]
+)
+def test_every_norm_has_a_gain_of_1_and_a_bias_of_0_for_each_channel(name, layout):
+    gain, bias = build(name).layer(C, layout).parameters()
     assert torch.equal(gain, torch.ones(C))
     assert torch.equal(bias, torch.zeros(C))
 
@@ -85,7 +96,7 @@ def test_a_norm_has_all_its_parts(name):
         what
         for what, there in {
             "title": hasattr(norm, "title"),
-            "axes": hasattr(norm, "axes"),
+            "axes": getattr(norm, "axes", None),
             "colour, as #rrggbb": re.fullmatch("#[0-9a-f]{6}", getattr(norm, "colour", "")),
             "marker": hasattr(norm, "marker"),
             "docstring with a source": re.search(r"\d{4}|No norm", norm.__doc__ or ""),

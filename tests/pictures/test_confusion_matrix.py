@@ -1,4 +1,5 @@
 import io
+import itertools
 import re
 from typing import Any
 
@@ -36,7 +37,13 @@ def test_a_perfect_run_and_a_hundred_classes_can_be_drawn(world):
     assert render_png(draw_confusion_matrix(perfect, ["a", "b", "c", "d"]))[:4] == b"\x89PNG"
     label = np.arange(1000) % 100
     many = Predictions(label, label[::-1].copy(), np.full((1000, 100), 0.01, dtype=np.float32))
-    assert render_png(draw_confusion_matrix(many, [str(k) for k in range(100)]))[:4] == b"\x89PNG"
+    names = [f"class {k}" for k in range(100)]
+    figure = draw_confusion_matrix(many, names)
+    assert render_png(figure)[:4] == b"\x89PNG"
+    for labels in (figure.axes[0].get_xticklabels(), figure.axes[0].get_yticklabels()):
+        boxes = [label.get_window_extent() for label in labels]
+        assert [label.get_text() for label in labels] == names
+        assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
 
 
 def test_equal_figures_are_equal_bytes_without_date_or_version(predictions):

@@ -163,7 +163,10 @@ def source(tmp_path, monkeypatch) -> Path:
     ("file", "changes"),
     [
         ("figures/figures.py", False),
-        *((f"{room}/__init__.py", True) for room in ("data", "norms", "models", "models/modules", "augmentation")),
+        *(
+            (f"{room}/__init__.py", True)
+            for room in ("data", "norms", "models", "models/modules", "augmentation", "augmentation/modules")
+        ),
         *((name, True) for name in ("training/loop.py", "job.py", "options.py")),
     ],
 )

@@ -80,15 +80,16 @@ def test_an_array_that_claims_terabytes_is_refused_before_memory_is_taken(folder
     assert "predictions.npz contains less data for probabilities" in job_fault(job, key)
 
 
-def test_a_job_with_an_impossible_number_of_images_is_not_compared(world, folder):
+@pytest.mark.parametrize(("field", "count", "least"), [("test", 10**12, 1), ("validation", -1, 0)])
+def test_a_job_with_an_impossible_number_of_images_is_not_compared(field, count, least, world, folder):
     job, _ = folder
     records = read_journal(job.journal)
-    records[1]["source"]["test"] = 10**12
+    records[1]["source"][field] = count
     job.journal.write_bytes(b"".join(map(encode_record, records)))
     (found,) = load_results([world.sweep([world.plan(world.configuration())])], world.multirun).unfinished
     assert (
         found.reason
-        == f"{job.journal} line 2 has a source that has test=1000000000000, not an integer from 1 to 100000000"
+        == f"{job.journal} line 2 has a source that has {field}={count}, not an integer from {least} to 100000000"
     )
 
 

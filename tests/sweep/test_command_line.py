@@ -25,7 +25,10 @@ SMALL = ("data=synthetic", "data.images=1000", "data.validation=200", "epochs=1"
     ("words", "ordered"),
     [
         ("norm=bn,gn -m reg.l1=0,1e-5", "-m norm=bn,gn reg.l1=0,1e-5"),
-        ("norm=bn --cfg job reg.l1=0 -p norm seed=1", "--cfg job -p norm norm=bn reg.l1=0 seed=1"),
+        (
+            "epochs=2 --cfg job reg.l1=0 -p norm optimizer.lr=0.1",
+            "--cfg job -p norm epochs=2 reg.l1=0 optimizer.lr=0.1",
+        ),
         ("norm=bn,gn reg.l1=0 -m", "norm=bn,gn reg.l1=0 -m"),
         ("norm=bn --config-dir=. epochs=1", "--config-dir=. norm=bn epochs=1"),
         ("-m norm=bn,gn", "-m norm=bn,gn"),

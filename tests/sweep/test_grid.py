@@ -200,3 +200,11 @@ def test_a_job_does_not_depend_on_how_its_grid_is_written(grid):
     assert one.config == other.config
     assert one.config.seeds is None
     assert one.config.sweep.cells == []
+
+
+def test_a_norm_that_one_layer_cannot_use_is_refused_before_any_job_starts(grid):
+    pytest.importorskip("timm", reason="pip install 'normlab[timm]'")
+    words = ["model=timm", "model.arch=test_resnet", "data=synthetic", "data.size=32", "norm=bn,in"]
+    found = combinations(grid, *words)
+    with pytest.raises(BadInput, match=r"norm=in does not work with layer layer4\.0\.bn1"):
+        grid.make_jobs(found, [grid.compose(combination) for combination in found])

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from src.augmentation.crop_flip import CropFlip
+from src.augmentation.trivial import Trivial
 from src.config import Config
 from src.data.images import Source
 from src.data.sources import EMBEDDED_MNIST, load
@@ -76,6 +78,8 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "to train",
         "to train",
     ]
+    (line,) = planned.data_lines()
+    assert line.startswith("data: synthetic, 30 training, 10 validation and 100 test images, 28 x 28 pixels, grey, ")
     lines = planned.summary_lines()
     assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
     assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
@@ -138,6 +142,27 @@ def test_time_is_estimated_from_the_most_similar_jobs(world):
     assert "1 estimate from jobs with another network" in guess
     longer = dataclasses.replace(configuration("bn", 1), epochs=30)
     assert "about 21 s for 1 job, " in plan(world, [longer]).cost_lines()[0]
+
+
+def test_the_plan_warns_once_of_mirrored_characters(world):
+    def warnings(data, flip):
+        config = configuration(data=data)
+        augmentations = CropFlip(padding=4, flip=flip), Trivial(padding=4, flip=flip)
+        configs = [dataclasses.replace(config, augmentation=augmentation) for augmentation in augmentations]
+        return [line for line in plan(world, configs).summary_lines() if "mirrors half of the characters" in line]
+
+    digits = MNIST(batch_size=8, validation=10, split_seed=0)
+    (warning,) = warnings(digits, flip=True)
+    assert "of mnist" in warning
+    assert "augmentation.flip=false" in warning
+    assert not warnings(digits, flip=False)
+    assert not warnings(configuration().data, flip=True)
+
+
+def test_an_estimate_for_another_augmentation_is_rough(world):
+    world.finish(configuration("bn"), {}, seconds=2.0)
+    augmented = dataclasses.replace(configuration("bn", 1), augmentation=CropFlip(padding=4, flip=True))
+    assert "1 estimate from jobs with another network" in plan(world, [augmented]).cost_lines()[0]
 
 
 def test_parallel_jobs_share_the_time_but_the_longest_one_is_the_minimum(world):

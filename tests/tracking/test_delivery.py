@@ -1,9 +1,12 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
+from src.augmentation.crop_flip import CropFlip
 from src.bad_input import BadInput
 from src.options import Tracking
+from src.runs.folder import ARTIFACTS, AUGMENTED, JobFolder
 from src.runs.journal import encode_record
 from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
@@ -55,6 +58,17 @@ def test_a_finished_job_is_delivered_completely(store, delivery, planned, job):
         for name, value in record["metrics"].items():
             history = store.client.get_metric_history(run.info.run_id, name)
             assert (record["epoch"], record["time"], value) in [(m.step, m.timestamp, m.value) for m in history]
+
+
+def test_a_run_with_augmentation_gets_the_picture_of_what_the_network_saw(store, world):
+    planned = world.finish(replace(world.configuration(), augmentation=CropFlip(padding=4, flip=True)), {7: 0.9})
+    parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
+    job = JobFolder(world.multirun / "jobs" / planned.folder)
+    Delivery(store, SWEEP, parent, planned, job, False).deliver_new_records()
+    run = the_run(store, planned)
+    assert run.info.status == "FINISHED"
+    names = {item.path for item in store.client.list_artifacts(run.info.run_id)}
+    assert names == {*ARTIFACTS, AUGMENTED, "images"}
 
 
 def test_a_second_delivery_changes_nothing(store, delivery, tmp_path):

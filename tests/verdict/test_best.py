@@ -126,9 +126,37 @@ def test_bit_identical_cells_do_not_beat_each_other_and_are_not_behind():
     assert set(best.behind.values()) == {0.0}
 
 
-def test_cells_without_a_common_seed_are_not_called_equal():
+def apart(grid):
+    """The same accuracies, with seeds of its own for each cell."""
+    width = len(next(iter(grid.values())))
+    spread = np.full((len(grid), len(grid), width), np.nan)
+    for row, values in enumerate(grid.values()):
+        spread[row, row] = values
+    return dict(zip(grid, spread.reshape(len(grid), -1), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cells_without_common_seeds_are_compared_by_welch(seed):
+    grid = grid_of(seed, lost=4, step=0.005)
+    runs = [values[~np.isnan(values)] for values in grid.values()]
+    assert min(map(len, runs)) > 2
+    best = find_best(accuracies_of(apart(grid)), 0.05, 0.001, True)
+    wins = [
+        [stats.ttest_ind(one, other, equal_var=False, alternative="greater").pvalue < 0.05 / 4 for other in runs]
+        for one in runs
+    ]
+    assert set(best.candidates) == {f"m{cell} 0.0" for cell in range(5) if not any(row[cell] for row in wins)}
+    limits = [
+        stats.ttest_ind(runs[0], other, equal_var=False).confidence_interval(1 - 2 * 0.05 / 4).low
+        for cell, other in enumerate(runs)
+        if f"m{cell} 0.0" in best.candidates
+    ]
+    assert best.behind["m0 0.0"] == pytest.approx(max(0.0, *(-limit for limit in limits)))
+
+
+def test_cells_with_one_seed_beat_no_cell_and_are_not_called_equal():
     nan = np.nan
-    grid = {("a", 0.0): [0.97, 0.98, nan, nan], ("b", 0.0): [nan, nan, 0.5, 0.51]}
+    grid = {("a", 0.0): [0.97, 0.98, nan, nan], ("b", 0.0): [nan, nan, 0.5, nan]}
     best = find_best(accuracies_of(grid), 0.05, 0.001)
     assert set(best.candidates) == {"a 0.0", "b 0.0"}
     assert not best.decided

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from src.verdict.accuracies import NOT_READ
 from src.verdict.contrasts import factor_contrasts, interactions, with_intervals
@@ -75,9 +76,9 @@ def test_a_setting_that_one_level_lacks_does_not_count():
     assert contrast.differences == pytest.approx(GRID["bn", 0.0] - GRID["gn", 0.0])
 
 
-def test_a_single_common_seed_gives_no_interval_and_spends_nothing():
+def test_a_single_seed_gives_no_interval_and_spends_nothing():
     nan = np.nan
-    grid = {("bn", 0.0): [0.9, 0.91, nan], ("gn", 0.0): [0.92, 0.9, nan], ("ln", 0.0): [nan, 0.9, 0.93]}
+    grid = {("bn", 0.0): [0.9, 0.91, nan], ("gn", 0.0): [0.92, 0.9, nan], ("ln", 0.0): [nan, 0.9, nan]}
     found = main_contrasts(grid)
     single = found["norm", "bn", "ln"]
     assert (single.n, single.low, single.p, single.outcome) == (1, None, None, "open")
@@ -86,8 +87,79 @@ def test_a_single_common_seed_gives_no_interval_and_spends_nothing():
     assert (contrast.low, contrast.high) == pytest.approx(tuple(expected))
 
 
-def test_cells_without_a_common_seed_are_not_compared():
+def test_cells_with_one_seed_each_that_they_do_not_share_are_not_compared():
     assert not main_contrasts({("bn", 0.0): [0.9, np.nan], ("gn", 0.0): [np.nan, 0.9]})
+
+
+def with_own_seeds(grid, seeds_of):
+    """Move the accuracies of each cell to the seeds that `seeds_of` gives for its levels."""
+    last = max(max(seeds_of(levels)) for levels in grid)
+    moved = {levels: np.full(last + 1, np.nan) for levels in grid}
+    for levels, values in grid.items():
+        moved[levels][seeds_of(levels)] = values
+    return moved
+
+
+@pytest.mark.parametrize("common", [0, 1])
+def test_cells_that_share_fewer_than_two_seeds_are_compared_by_welch(common):
+    first, second = GRID["bn", 0.0][:4], GRID["gn", 0.0]
+    grid = {("bn", 0.0): [*first, *[np.nan] * (6 - common)]}
+    grid["gn", 0.0] = [*[np.nan] * (4 - common), *second]
+    (found,) = main_contrasts(grid, alpha=0.03).values()
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.97)))
+    statsmodels = CompareMeans(DescrStatsW(first), DescrStatsW(second)).tconfint_diff(0.03, usevar="unequal")
+    assert (found.low, found.high) == pytest.approx(statsmodels)
+    assert (found.p, found.n) == (pytest.approx(expected.pvalue), 4)
+    assert found.sentence.endswith("(4 seeds, not shared)")
+    (turned,) = main_contrasts({("bn", 0.0): grid["gn", 0.0], ("gn", 0.0): grid["bn", 0.0]}, alpha=0.03).values()
+    assert found.difference > 0 > turned.difference
+    assert (turned.better_first.low, turned.better_first.high) == pytest.approx((found.low, found.high))
+    assert turned.better_first.difference == pytest.approx(found.difference)
+
+
+def test_two_seeds_that_are_not_shared_have_one_degree_of_freedom():
+    first, second = [0.9, 0.93], [0.91, 0.99, 0.95]
+    nan = np.nan
+    (found,) = main_contrasts({("bn", 0.0): [*first, nan, nan, nan], ("gn", 0.0): [nan, nan, *second]}).values()
+    standard_error = (np.var(first, ddof=1) / 2 + np.var(second, ddof=1) / 3) ** 0.5
+    half_width = stats.t.isf(0.025, 1) * standard_error
+    assert found.high - found.difference == pytest.approx(half_width)
+
+
+def test_levels_whose_settings_share_seeds_are_compared_by_the_means_of_each_seed():
+    """The runs of one seed at several settings are one observation, as in the paired comparison."""
+    grid = with_own_seeds(GRID, lambda levels: np.arange(6) + 6 * ["bn", "gn", "ln"].index(levels[0]))
+    found = main_contrasts(grid, alpha=0.04)["norm", "bn", "ln"]
+    bn, ln = ((GRID[norm, 0.0] + GRID[norm, 1e-5]) / 2 for norm in ("bn", "ln"))
+    expected = stats.ttest_ind(bn, ln, equal_var=False)
+    assert (found.settings, found.p) == (2, pytest.approx(expected.pvalue))
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(1 - 0.04 / 4)))
+    paired = main_contrasts(grid)["l1", "0", "1e-05"]  # each norm has its seeds at both l1
+    assert (paired.n, paired.welch) == (18, None)
+
+
+def test_settings_with_seeds_of_their_own_are_independent_samples():
+    cells = list(GRID)
+    found = main_contrasts(with_own_seeds(GRID, lambda levels: np.arange(6) + 6 * cells.index(levels)))
+    contrast = found["norm", "bn", "gn"]
+    squares = [GRID[levels].var(ddof=1) / 6 / 4 for levels in cells if levels[0] != "ln"]
+    degrees = sum(squares) ** 2 / sum(square**2 / 5 for square in squares)
+    assert contrast.degrees == pytest.approx(degrees)
+    half_width = stats.t.isf(0.05 / 4 / 2, degrees) * sum(squares) ** 0.5
+    assert contrast.high - contrast.difference == pytest.approx(half_width)
+    interaction = by_question(interactions(accuracies_of(GRID), FACTORS, 0.001))["norm x l1", "bn, 0", "ln, 1e-05"]
+    grid = with_own_seeds(GRID, lambda levels: np.arange(6) + 6 * cells.index(levels))
+    apart = by_question(interactions(accuracies_of(grid), FACTORS, 0.001))["norm x l1", "bn, 0", "ln, 1e-05"]
+    assert apart.difference == pytest.approx(interaction.difference)
+
+
+def test_unpaired_accuracies_without_spread_use_the_rounding_to_whole_images():
+    nan = np.nan
+    (found,) = main_contrasts(
+        {("bn", 0.0): [*[0.6] * 3, nan, nan, nan], ("gn", 0.0): [nan, nan, nan, *[0.61] * 3]}
+    ).values()
+    assert found.standard_error == pytest.approx(rounding_sd(10_000) / 3**0.5)
 
 
 def test_a_cell_that_does_not_read_a_factor_has_no_level_of_it():

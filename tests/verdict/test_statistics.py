@@ -55,7 +55,7 @@ def test_a_spread_below_the_least_sd_widens_only_the_interval():
 def test_the_paired_interval_and_p_are_scipys(alpha):
     first, second = [0.991, 0.989, 0.993, 0.990], [0.989, 0.988, 0.990, 0.991]
     differences = np.subtract(first, second)
-    low, high, p = t_interval(float(differences.mean()), float(differences.std(ddof=1)), 4, alpha)
+    low, high, p = t_interval(float(differences.mean()), float(stats.sem(differences)), 3, alpha)
     expected = stats.ttest_rel(first, second)
     assert p == pytest.approx(expected.pvalue)
     assert (low, high) == pytest.approx(tuple(expected.confidence_interval(1 - alpha)))

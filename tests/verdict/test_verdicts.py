@@ -6,6 +6,7 @@ from scipy import stats
 from statsmodels.stats import contingency_tables
 
 from src.errors.atlas import correct_by_run, read_atlases
+from src.report.statements import basis_sentences
 from src.results.results import load_results
 from src.runs.sweep import Sweep
 from src.verdict.methods import Promise
@@ -209,12 +210,16 @@ def test_equal_accuracies_with_different_curves_are_not_bit_identical(world):
     assert not judged(world, world.sweep(jobs)).contrasts[0].identical
 
 
-def test_cells_without_a_common_seed_leave_the_question_open(world):
-    jobs = [finish(world, norm, 0.0, seed, 5) for norm, seeds in (("bn", (0, 1)), ("gn", (2, 3))) for seed in seeds]
+def test_cells_without_a_common_seed_are_compared_by_welch_and_the_answer_says_so(world):
+    seeds = {"bn": range(3), "gn": range(3, 6)}
+    jobs = [finish(world, norm, 0.0, seed, 5 + seed % 2) for norm in seeds for seed in seeds[norm]]
     verdicts = judged(world, world.sweep(jobs))
-    assert verdicts.contrasts == ()
+    (contrast,) = verdicts.contrasts
+    assert contrast.welch is not None
     assert len(verdicts.best[0].candidates) == 2
     assert verdicts.open
+    assert answer_lines(verdicts)[0].startswith("3 seeds, not all shared (Welch's intervals): no difference")
+    assert any("Welch's t intervals" in sentence for sentence in basis_sentences(verdicts))
 
 
 def test_validation_chooses_among_the_cells_with_all_seeds_and_says_so():

@@ -1,6 +1,7 @@
-"""The torch module of the small convolutional network."""
+"""The torch module of the plain convolutional networks `cnn` and `course`."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,10 +11,10 @@ from src.models.layers import Convolution
 
 
 class CNN(nn.Module):
-    """A network of convolutions with norm and ReLU, then global max pooling, dropout and a linear classifier.
+    """A network of convolutions with norm and ReLU, then global pooling, dropout and a linear classifier.
 
     Max pooling precedes the norm, which then has a quarter of the pixels to normalise.
-    It takes images (N, channels, 28, 28) or (N, channels, 32, 32) and returns logits (N, classes).
+    It takes images (N, channels, H, W) and returns logits (N, classes).
     """
 
     def __init__(
@@ -23,8 +24,10 @@ class CNN(nn.Module):
         convolutions: Sequence[Convolution],
         norm: NormLayer,
         dropout: float,
+        global_pooling: Literal["max", "average"] = "max",
     ) -> None:
         super().__init__()
+        self.global_pooling = global_pooling
         self.blocks = nn.Sequential()
         for layer in convolutions:
             block = nn.Sequential()
@@ -44,7 +47,8 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, C, H, W)."""
-        features: Tensor = self.blocks(images)  # (N, 2 * width, 4, 4) for images of 28 x 28 pixels
-        pooled = F.max_pool2d(features, features.shape[2:]).flatten(1)  # (N, 2 * width)
+        features: Tensor = self.blocks(images)  # (N, C, H, W)
+        pool = F.max_pool2d if self.global_pooling == "max" else F.avg_pool2d
+        pooled = pool(features, features.shape[2:]).flatten(1)  # (N, C)
         logits: Tensor = self.classifier(self.dropout(pooled))  # (N, classes)
         return logits

@@ -1,0 +1,33 @@
+"""The option `augmentation=mixup`, which crops and flips the images, and then averages each with another one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from src.augmentation import Augment
+from src.augmentation.crop_flip import CropFlip
+from src.schema import key
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class Mixup(CropFlip):
+    """Mixup (Zhang et al. 2018): weighted means of two images and of their labels; each image draws its own weight."""
+
+    name: str = "mixup"
+    alpha: float = key(above=0, at_most=1000)  # named as in the authors' code
+
+    title = "mixup"
+
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
+        """Return the function that crops, flips and mixes the images; its target is probabilities (N, classes)."""
+        from src.augmentation.modules.crops import crop_and_flip
+        from src.augmentation.modules.mixtures import mixup
+
+        def augment(images: "Tensor", labels: "Tensor", generator: "torch.Generator") -> "tuple[Tensor, Tensor]":
+            images = crop_and_flip(images, self.padding, self.flip, generator)
+            return mixup(images, labels, classes, self.alpha, generator)
+
+        return augment

@@ -1,0 +1,35 @@
+"""The torch module of the multilayer perceptron."""
+
+from torch import Tensor, nn
+
+from src.models import NormLayer
+
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+
+
+class MLP(nn.Module):
+    """Hidden layers with norm and activation, then dropout and a linear classifier.
+
+    It takes images (N, C, H, W), flattens each to a vector of `pixels` = C * H * W values, and returns logits
+    (N, classes).
+    """
+
+    def __init__(
+        self, pixels: int, classes: int, depth: int, width: int, activation: str, norm: NormLayer, dropout: float
+    ) -> None:
+        super().__init__()
+        self.hidden, inputs = nn.Sequential(), pixels
+        for layer in range(1, depth + 1):
+            normalised = norm(width)
+            # A layer before a norm needs no bias: the norm subtracts it and adds its own bias.
+            linear = nn.Linear(inputs, width, bias=isinstance(normalised, nn.Identity))
+            self.hidden.add_module(f"hidden{layer}", nn.Sequential(linear, normalised, ACTIVATIONS[activation]()))
+            inputs = width
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(inputs, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, classes) of images (N, C, H, W)."""
+        features: Tensor = self.hidden(images.flatten(1))  # (N, width)
+        logits: Tensor = self.classifier(self.dropout(features))  # (N, classes)
+        return logits
