@@ -6,6 +6,7 @@ This module imports only the standard library, so the command can reject a typo 
 import dataclasses
 import importlib
 import math
+import operator
 import pkgutil
 import shlex
 import typing
@@ -16,6 +17,7 @@ from typing import Any
 
 from src.bad_input import BadInput
 
+COMPARISONS = {">=": operator.ge, "above": operator.gt, "<=": operator.le, "below": operator.lt}  # of a key's limits
 REQUIRED: Any = "???"  # OmegaConf marks a missing value with this text
 
 
@@ -153,25 +155,19 @@ class Key:
             has_right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:
             has_right_type = isinstance(value, bool)
-        elif kind == list[str]:
-            has_right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        elif kind == list[int]:
-            has_right_type = isinstance(value, list) and value != [] and all(type(item) is int for item in value)
-            return has_right_type and value == sorted(set(value)) and all(map(self._in_range, value))
         elif kind is int:
             has_right_type = isinstance(value, int) and not isinstance(value, bool)
-        else:
+        elif kind is float:
             has_right_type = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+        elif kind == list[str]:
+            has_right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else:  # list[int]
+            has_right_type = isinstance(value, list) and value != [] and all(type(item) is int for item in value)
+            return has_right_type and value == sorted(set(value)) and all(map(self._in_range, value))
         return has_right_type and (not self.choices or str(value) in self.choices) and self._in_range(value)
 
     def _in_range(self, value: Any) -> bool:
-        comparisons = {
-            ">=": lambda limit: value >= limit,
-            "above": lambda limit: value > limit,
-            "<=": lambda limit: value <= limit,
-            "below": lambda limit: value < limit,
-        }
-        return all(comparisons[word](limit) for word, limit in self.limits.items())
+        return all(COMPARISONS[word](value, limit) for word, limit in self.limits.items())
 
     def check(self, value: Any) -> None:
         """Raise BadInput, with the key and its valid values, if a value has a wrong type or is out of range."""

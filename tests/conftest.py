@@ -1,6 +1,8 @@
 """Runs the real command in a folder of the test's own."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from src.runs.sweep import Sweep
+from tests.forks import clean_environment, quick_commands
 from tests.world import World, configuration
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -23,15 +26,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-seed", type=int, default=1, help="what decides where")
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills; the workers of pytest-xdist share it, so no test may change it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, made = root / name, root / f"{name}.made"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory) -> Path:
     """An empty store's file: the first use of a new one takes seconds."""
-    from src.options import Tracking
-    from src.tracking.store import open_store  # imports mlflow, which most tests do without
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_store(Tracking(uri=f"sqlite:///{path}", experiment="other"), path.parent / "multirun")
-    return path
+    def make(folder: Path) -> None:
+        from src.options import Tracking
+        from src.tracking.store import open_store  # imports mlflow, which most tests do without
+
+        open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="other"), folder / "multirun")
+
+    return made_once(tmp_path_factory, "empty-store", make) / "mlflow.db"
 
 
 @pytest.fixture
@@ -56,14 +77,16 @@ def python(folder: Path, *words: str, **variables: str) -> "subprocess.Completed
     )
 
 
-def clean_environment() -> dict[str, str]:
-    """The machine's environment without what would lead a command elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_"))}
-
-
 def files_below(folder: Path) -> list[str]:
     """Every file and folder below `folder`, as relative paths."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.fixture(scope="session")
+def quick_command():
+    """`quick_command(folder, "src.train", "norm=x")`, for commands that end before they import a slow module."""
+    with quick_commands() as run:
+        yield run
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from src.data.sizes import check_sizes
 from src.datasets import Synthetic
 from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
 from tests.conftest import files_below, python
+from tests.forks import FORK_WARNING, fork_command
 
 # MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated", FORK_WARNING)
 
 MNIST = Path(__file__).parents[1] / "src" / "data" / "mnist"
 SYNTHETIC = ("data=synthetic", "data.images=200", "data.validation=50", "data.batch_size=16", "epochs=1")
@@ -163,8 +164,8 @@ QUICK = [
 
 
 @pytest.mark.parametrize(("typed", "words"), QUICK, ids=[typed[:60] for typed, _ in QUICK])
-def test_bad_input_is_refused_before_slow_imports(tmp_path, typed, words):
-    done = python(tmp_path, "-c", WITHOUT_SLOW_IMPORTS, *typed.split())
+def test_bad_input_is_refused_before_slow_imports(quick_command, tmp_path, typed, words):
+    done = quick_command(tmp_path, "src.train", *typed.split())
     assert done.returncode == 2, done.stderr
     assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
     assert done.stdout == ""
@@ -256,6 +257,12 @@ def test_a_quoted_correction_keeps_the_value(name):
     assert override_values(override, group_options()) == [name]
 
 
+def test_the_commands_of_the_test_above_cannot_import_a_slow_module(quick_command, tmp_path):
+    done = quick_command(tmp_path, "src.train", "device=cuda:7")  # torch lists the devices
+    assert done.returncode == 1
+    assert "import of torch halted" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [
@@ -269,8 +276,8 @@ def test_a_quoted_correction_keeps_the_value(name):
         ("databricks", ["databricks", "tracking=none"]),
     ],
 )
-def test_a_wrong_store_in_an_environment_variable_is_refused(command, tmp_path, address, words):
-    check_refused(command("src.train", MLFLOW_TRACKING_URI=address), words)
+def test_a_wrong_store_in_an_environment_variable_is_refused(tmp_path, address, words):
+    check_refused(fork_command(tmp_path, "src.train", MLFLOW_TRACKING_URI=address), words)
     assert files_below(tmp_path) == []
 
 
@@ -295,22 +302,22 @@ def test_an_empty_experiment_variable_means_the_default(command):
         ("UPDATE alembic_version SET version_num = '0584bdc529eb'", ["mlflow db upgrade sqlite:///"]),
     ],
 )
-def test_a_store_of_another_mlflow_is_refused_and_unchanged(command, tmp_path, migrated, harm, words):
+def test_a_store_of_another_mlflow_is_refused_and_unchanged(tmp_path, migrated, harm, words):
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     with closing(sqlite3.connect(path)) as database:
         database.executescript(harm)
     before = path.read_bytes()
-    check_refused(command("src.train", *SYNTHETIC), words)
+    check_refused(fork_command(tmp_path, "src.train", *SYNTHETIC), words)
     assert files_below(tmp_path) == ["mlflow.db"]
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0 and then nothing like it", "half"])
-def test_a_damaged_store_is_refused_and_unchanged(command, tmp_path, migrated, content):
+def test_a_damaged_store_is_refused_and_unchanged(tmp_path, migrated, content):
     path = tmp_path / "mlflow.db"
     path.write_bytes(migrated.read_bytes()[:100_000] if content == "half" else content * 500)
     before = path.read_bytes()
-    check_refused(command("src.train", *SYNTHETIC), [str(path), "cannot be opened", "tracking=none"])
+    check_refused(fork_command(tmp_path, "src.train", *SYNTHETIC), [str(path), "cannot be opened", "tracking=none"])
     assert files_below(tmp_path) == ["mlflow.db"]
     assert path.read_bytes() == before
 
@@ -321,11 +328,11 @@ def test_a_folder_in_place_of_the_store_is_refused(command, tmp_path):
     assert files_below(tmp_path) == ["mlflow.db"]
 
 
-def test_a_locked_store_is_refused(command, tmp_path, migrated):
+def test_a_locked_store_is_refused(tmp_path, migrated):
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
-        check_refused(command("src.train", *SYNTHETIC), ["database is locked", "tracking=none"])
+        check_refused(fork_command(tmp_path, "src.train", *SYNTHETIC), ["database is locked", "tracking=none"])
     assert files_below(tmp_path) == ["mlflow.db"]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -123,7 +124,8 @@ def test_foreign_settings_and_lost_output_cost_no_result(tmp_path, store):
     assert list(tmp_path.glob("multirun/sweeps/*/report.html"))
 
 
-def test_a_failed_job_does_not_stop_the_others(command, tmp_path, store):
+def test_a_failed_job_does_not_stop_the_others(command, tmp_path, store, migrated):
+    shutil.copy(migrated, tmp_path)
     done = command("src.train", "-m", "optimizer.lr=1e30,0.01", "data=synthetic", "epochs=1", "norm=none")
     assert done.returncode == 1
     _, sweeps, jobs = store()
@@ -152,7 +154,8 @@ def test_a_failed_job_does_not_stop_the_others(command, tmp_path, store):
         pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_sweep_resumes_in_the_same_runs(command, tmp_path, store, number, status):
+def test_a_stopped_sweep_resumes_in_the_same_runs(command, tmp_path, store, migrated, number, status):
+    shutil.copy(migrated, tmp_path)
     words = ["-m", "norm=bn,gn", "epochs=12", "data=synthetic", "data.images=1500", "hydra.launcher.workers=1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],

@@ -233,8 +233,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
-def test_a_password_on_the_command_line_is_refused_and_not_repeated(words, command, tmp_path):
-    done = command("src.train", *words, STORE=f"postgresql://{WITH_PASSWORD}/db")
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(words, quick_command, tmp_path):
+    done = quick_command(tmp_path, "src.train", *words, STORE=f"postgresql://{WITH_PASSWORD}/db")
     assert done.returncode == 2, done.stderr
     assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
     assert traces(tmp_path, done.stdout, done.stderr) == []

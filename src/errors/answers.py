@@ -16,7 +16,8 @@ from src.runs.integrity import PREDICTIONS, load_checked_predictions
 from src.runs.predictions import Predictions
 from src.storage.stored import DamagedFile, NoAccess
 
-AHEAD = 2  # runs that threads decompress while the main thread works on another run
+THREADS = 2  # they decompress the next runs while the main thread works on a run
+AHEAD = 8  # runs that wait for the main thread, at most
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
 Labels = npt.NDArray[np.int64]
@@ -85,7 +86,7 @@ def read_cell_predictions(
     unreadable_reasons = []
     runs_by_cell = results.runs[results.runs["dataset"] == digest].groupby("cell", sort=False)["run"].agg(list)
     jobs = (results.jobs[run] for run_names in runs_by_cell for run in run_names)
-    with ThreadPoolExecutor(AHEAD) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         futures = _read_ahead(pool, jobs)
         for cell, run_names in progress_bar(list(runs_by_cell.items()), "reading the predictions"):
             runs: dict[str, RunPredictions] = {}

@@ -46,11 +46,12 @@ class SeedTable:
         """
         if self.differing is None:
             return np.empty((0, 0))
-        shares, (seeds, cells, _) = self.differing, self.differing.shape
-        if order is not None:
-            rows, columns = order + np.arange(0, seeds * cells, cells)[:, None], np.roll(order, -1, axis=0)
-            shares = shares.take(cells * rows[:, :, None] + columns[:, None])
-        share_sums = shares.sum(axis=0)
+        if order is None:
+            share_sums = self.differing.sum(axis=0)
+        else:  # seed by seed, so the numbers fit into the processor's cache
+            share_sums = np.zeros(self.differing.shape[1:])
+            for shares, rows, columns in zip(self.differing, order, np.roll(order, -1, axis=0), strict=True):
+                share_sums += shares.take(rows, axis=0).take(columns, axis=1)
         disagreement: Floats = (share_sums + share_sums.T) / self._compared_runs
         return disagreement
 

@@ -75,7 +75,9 @@ def legend_column_count(labels: Iterable[str]) -> int:
 
 def style_axes(axes: Axes, title: str) -> None:
     """Set a title on the left, draw a pale grid behind the data, and remove the frame above and on the right."""
-    axes.set_title(title, fontsize=11, loc="left")
+    # Without a position, matplotlib measures all tick labels again for each title, and for each empty label of an axis.
+    axes.set_title(title, fontsize=11, loc="left", y=1)
+    axes.yaxis.set_label_coords(0, 0.5)
     axes.grid(color=GRID_COLOUR, linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

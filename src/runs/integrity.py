@@ -140,10 +140,8 @@ def _result_contradiction(result: Mapping[str, Any], epochs: Any, total: int) ->
 def files_fault(job: FinishedJob) -> str:
     """Return the fault in a finished job's pictures, weights and other files, with a path, or an empty string."""
     for path in (job.folder.path / name for name in job.artifacts if name != PREDICTIONS):
-        if not exists(path):
-            return f"{path} is missing"
         if not is_regular(path):
-            return f"{path} is not a regular file"
+            return f"{path} {'is not a regular file' if exists(path) else 'is missing'}"
         if path.stat().st_size == 0:
             return f"{path} is empty"
         if path.suffix == ".png" and (reason := picture_fault(path)):

@@ -1,11 +1,13 @@
 """Saves, loads and counts a trained network's predictions for all test images."""
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from src.storage.files import write_atomic
 from src.storage.stored import DamagedFile, read_stored
 
+ARRAYS = ("label", "predicted", "probabilities")
 LARGEST_RATIO = 1040  # deflate's best ratio is 1032 (https://zlib.net/zlib_tech.html)
 Classes = npt.NDArray[np.integer[Any]]  # one class number per image (N,)
 Indices = npt.NDArray[np.int64]  # positions of images in the test file (n,)
@@ -58,8 +61,7 @@ def load_predictions(path: Path, shape: tuple[int, int] | None = None) -> Predic
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if reason := _header_fault(archive, shape):
                 raise DamagedFile(path, reason)
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            predictions = Predictions(stored["label"], stored["predicted"], stored["probabilities"])
+            predictions = Predictions(*(_unpack(content, archive.getinfo(f"{name}.npy")) for name in ARRAYS))
     except DamagedFile:
         raise
     except Exception as error:  # zipfile and numpy raise many kinds of errors for damaged files
@@ -79,16 +81,14 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
     if len(members) < len(archive.infolist()):
         return "contains an array twice"
     shapes = {}
-    for name in ("label", "predicted", "probabilities"):
+    for name in ARRAYS:
         member = members.get(f"{name}.npy")
         if member is None:
             return f"lacks the array {name}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
             return f"stores {name} encrypted or with an unknown compression"
         with archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shapes[name], _, dtype = parse(file)
+            shapes[name], _, dtype = _read_array_header(file)
             size = file.tell() + int(np.prod([float(n) for n in shapes[name]])) * dtype.itemsize
         if dtype.kind not in ("f" if name == "probabilities" else "iu"):
             return f"stores {name} as {dtype}"
@@ -98,6 +98,33 @@ def _header_fault(archive: zipfile.ZipFile, shape: tuple[int, int] | None) -> st
     if len(classes) != 1 or any(shapes[name] != (images,) for name in ("label", "predicted")):
         return "contains arrays of the wrong shapes"
     return "does not have a prediction for each test image and class" if shape not in (None, (images, *classes)) else ""
+
+
+def _unpack(content: bytes, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """Return an array of an archive whose headers are checked.
+
+    Decompresses in one piece, which takes two thirds of the time of `ZipFile.read`.  Raises BadZipFile if the data has
+    the wrong size or checksum.
+    """
+    name_length, extra_length = struct.unpack_from("<2H", content, member.header_offset + 26)
+    start = member.header_offset + 30 + name_length + extra_length  # a local header has 30 bytes and these two parts
+    data: bytes | memoryview = memoryview(content)[start : start + member.compress_size]
+    if member.compress_type == zipfile.ZIP_DEFLATED:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.file_size + 1)
+    if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
+        raise zipfile.BadZipFile
+    file = io.BytesIO(data)
+    array_shape, is_fortran, dtype = _read_array_header(file)
+    array: npt.NDArray[Any] = np.ndarray(array_shape, dtype, data, file.tell(), order="F" if is_fortran else "C")
+    return array
+
+
+def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return an array's shape, whether it is in Fortran order, and its type."""
+    version = np.lib.format.read_magic(file)
+    parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = parse(file)
+    return header
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> Indices:

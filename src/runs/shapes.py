@@ -45,7 +45,7 @@ def text_field(pattern: str, description: str) -> Field:
 
 def is_text(value: Any) -> bool:
     """Whether a value is a string that UTF-8 can encode; it cannot encode half a surrogate pair."""
-    return isinstance(value, str) and value.encode(errors="replace").decode() == value
+    return isinstance(value, str) and (value.isascii() or value.encode(errors="replace").decode() == value)
 
 
 def is_text_list(value: Any) -> bool:

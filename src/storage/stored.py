@@ -57,7 +57,7 @@ def read_stored(path: Path, at_most: int = MAX_FILE_SIZE) -> bytes:
         if file_status.st_size > at_most:
             raise DamagedFile(path, f"has {file_status.st_size:,} bytes; at most {at_most:,} are expected")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(at_most)
+            return file.read(file_status.st_size)  # a larger number would reserve as many bytes first
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.conftest import made_once
 from tests.faults.commands import SWEEP
 from tests.faults.conftest import SMALL
 from tests.faults.forked import Forked
@@ -16,40 +17,33 @@ def forked():
         yield server
 
 
-@pytest.fixture(scope="session")
-def tables(forked, tmp_path_factory):
-    """A store with empty tables."""
-    folder = tmp_path_factory.mktemp("tables")
-    done = forked.run(folder, module="tests.faults.forked")
-    assert done.status == 0, done.said
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
-def empty(tables, tmp_path):
+def empty(migrated, tmp_path):
     """A folder with an empty store."""
     folder = tmp_path / "here"
     folder.mkdir()
-    shutil.copy(tables, folder)
+    shutil.copy(migrated, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def reference(forked, tables, tmp_path_factory):
+def reference(forked, migrated, tmp_path_factory):
     """The folder of an uninterrupted `SWEEP`; tests must not change it."""
-    folder = tmp_path_factory.mktemp("reference")
-    shutil.copy(tables, folder)
-    done = forked.run(folder, *SWEEP)
-    assert done.status == 0, done.said
-    check_store(folder)
-    return folder
+
+    def make(folder):
+        shutil.copy(migrated, folder)
+        done = forked.run(folder, *SWEEP)
+        assert done.status == 0, done.said
+        check_store(folder)
+
+    return made_once(tmp_path_factory, "reference", make)
 
 
 @pytest.fixture(scope="session")
-def finished_sweep(forked, tables, tmp_path_factory):
+def finished_sweep(forked, migrated, tmp_path_factory):
     """The folder of a real sweep of two small jobs; tests must not change it."""
     folder = tmp_path_factory.mktemp("finished_sweep")
-    shutil.copy(tables, folder)
+    shutil.copy(migrated, folder)
     done = forked.run(folder, *SMALL, "hydra/launcher=basic")
     assert done.status == 0, done.said
     return folder

@@ -172,13 +172,5 @@ def become(
     importlib.import_module(module).main()
 
 
-def main() -> None:
-    """Create a store with empty tables, which takes seconds."""
-    from src.options import Tracking
-    from src.tracking.store import open_store
-
-    open_store(Tracking(experiment="other"), Path("artifacts"))
-
-
 if __name__ == "__main__":
     serve(sys.stdin, sys.stdout)

@@ -161,19 +161,19 @@ def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
 
 
 @contextlib.contextmanager
-def store_on_small_disk(tmp_path, tables, room):
+def store_on_small_disk(tmp_path, migrated, room):
     """Yield a folder whose `mlflow.db` is on a small disk with some free pages, and a function that enlarges it."""
     folder = tmp_path / "here"
     folder.mkdir()
-    with small_disk(tmp_path / "disk", -(-tables.stat().st_size // PAGE) + room) as make_room:
-        shutil.copy(tables, tmp_path / "disk")
+    with small_disk(tmp_path / "disk", -(-migrated.stat().st_size // PAGE) + room) as make_room:
+        shutil.copy(migrated, tmp_path / "disk")
         (folder / "mlflow.db").symlink_to(tmp_path / "disk" / "mlflow.db")
         yield folder, make_room
 
 
-def store_filled_at(room, forked, tmp_path, tables, reference):
+def store_filled_at(room, forked, tmp_path, migrated, reference):
     """Return the exit status of a command whose store ran full."""
-    with store_on_small_disk(tmp_path, tables, room) as (folder, make_room):
+    with store_on_small_disk(tmp_path, migrated, room) as (folder, make_room):
         done = forked.run(folder, *SWEEP, patience=1)
         assert "Traceback" not in done.said
         assert "disk is full" in done.said or "disk I/O error" in done.said, done.said
@@ -191,11 +191,11 @@ def store_filled_at(room, forked, tmp_path, tables, reference):
     return done.status
 
 
-def test_a_store_on_a_full_disk_delays_no_job_and_gets_everything_later(forked, tmp_path, tables, reference):
-    assert store_filled_at(12, forked, tmp_path, tables, reference) == 3
+def test_a_store_on_a_full_disk_delays_no_job_and_gets_everything_later(forked, tmp_path, migrated, reference):
+    assert store_filled_at(12, forked, tmp_path, migrated, reference) == 3
 
 
 @pytest.mark.slow
-def test_a_store_full_at_any_page_gets_everything_later(forked, tmp_path, tables, reference):
-    seen = [store_filled_at(room, forked, tmp_path, tables, reference) for room in range(0, 60, 3)]
+def test_a_store_full_at_any_page_gets_everything_later(forked, tmp_path, migrated, reference):
+    seen = [store_filled_at(room, forked, tmp_path, migrated, reference) for room in range(0, 60, 3)]
     assert set(seen) == {2, 3}

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ if any("forkserver" in word for word in sys.orig_argv):
 CAUSES = {"1e-05": "SIGSEGV", "2e-05": "SystemExit: 0", "3e-05": "SIGKILL", "4e-05": "Diverged: in epoch 1, step 1"}
 
 
-def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path):
+def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path, migrated):
+    shutil.copy(migrated, tmp_path)
     (tmp_path / "deaths").mkdir()
     (tmp_path / "deaths/sitecustomize.py").write_text(DEATHS)
     path = os.pathsep.join([str(tmp_path / "deaths"), os.environ.get("PYTHONPATH", "")])

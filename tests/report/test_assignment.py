@@ -2,14 +2,15 @@
 
 import io
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.forks import FORK_WARNING, fork_command
 from tests.world import configuration
+
+pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,8 +25,7 @@ def models(world):
 
 
 def hand_in(world, *words):
-    command = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), "--assignment", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = fork_command(ROOT, "src.compare", "--multirun", str(world.multirun), "--assignment", *words)
     assert done.returncode == 0, done.stderr
     return next(world.multirun.glob("sweeps/*/assignment"))
 
@@ -57,8 +57,7 @@ def test_ten_mistakes_fill_two_rows_of_five(world, models):
 
 @pytest.mark.parametrize("words", [["--budget", "0", "--assignment"], ["--budget", "20000"]])
 def test_an_impossible_budget_is_refused(world, models, words):
-    command = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun), *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = fork_command(ROOT, "src.compare", "--multirun", str(world.multirun), *words)
     assert done.returncode == 2
     assert "--assignment --budget 20000" in done.stderr
     assert len(done.stderr.splitlines()) <= 3

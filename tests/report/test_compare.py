@@ -20,16 +20,19 @@ from src.bad_input import BadInput
 from src.compare import default_report_folder, equal_points
 from src.data.sources import load
 from src.report.comparison import compare_runs
+from src.report.report import Report  # noqa: F401  # a forked child then need not import it
 from src.runs.manifests import choose_sweeps
 from src.verdict.words import answer_lines
+from tests.conftest import python
+from tests.forks import FORK_WARNING, fork_command
+
+pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*words, **named):
-    return subprocess.run(
-        [sys.executable, "-m", "src.compare", *map(str, words)], cwd=ROOT, capture_output=True, text=True, **named
-    )
+def run(*words):
+    return fork_command(ROOT, "src.compare", *map(str, words))
 
 
 def refused(done):
@@ -43,7 +46,8 @@ def refused(done):
 
 def test_the_command_prints_the_latest_sweep_and_writes_everything(world, six, tmp_path):
     world.sweep(six.jobs[:1], started=0)
-    done = run("--multirun", world.multirun, "--csv", tmp_path / "a/t.csv", "--json", tmp_path / "all.json")
+    words = ("--multirun", world.multirun, "--csv", tmp_path / "a/t.csv", "--json", tmp_path / "all.json")
+    done = python(ROOT, "-m", "src.compare", *map(str, words))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     out = six.folder(world.multirun)
@@ -117,7 +121,7 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path):
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # first, or the writer would wait for it
     try:
-        done = run("--multirun", world.multirun, "--csv", pipe, timeout=120)
+        done = run("--multirun", world.multirun, "--csv", pipe)
         content = os.read(reader, 1 << 20)
     finally:
         os.close(reader)

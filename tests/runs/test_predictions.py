@@ -1,3 +1,7 @@
+import tracemalloc
+import zipfile
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +14,7 @@ from src.runs.predictions import (
     save_predictions,
     worst_mistakes,
 )
+from src.storage.stored import DamagedFile
 
 
 def test_predictions_are_read_as_written(tmp_path):
@@ -30,6 +35,65 @@ def test_the_file_holds_an_index_and_opens_without_pickle(tmp_path):
     with np.load(tmp_path / "predictions.npz", allow_pickle=False) as stored:
         assert set(stored) == {"index", "label", "predicted", "probabilities"}
         assert stored["index"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_files_without_compression_and_in_fortran_order_are_read(random, tmp_path, save):
+    arrays = vars(random) | {"probabilities": np.asfortranarray(random.probabilities)}
+    save(tmp_path / "predictions.npz", **arrays)
+    found = load_predictions(tmp_path / "predictions.npz", (1000, 5))
+    assert all(np.array_equal(getattr(found, name), array) for name, array in arrays.items())
+
+
+@pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def archive(random, tmp_path, request):
+    """The path of a file, the entry of its probabilities in the directory, and a function that replaces their bytes."""
+    path, name = tmp_path / "predictions.npz", "probabilities.npy"
+    with zipfile.ZipFile(path, "w", request.param) as made:
+        for array in ("label", "predicted", "probabilities"):
+            with made.open(f"{array}.npy", "w") as file:
+                np.save(file, getattr(random, array))
+    load_predictions(path, (1000, 5))
+    with zipfile.ZipFile(path) as made:
+        member = made.getinfo(name)
+    content = bytearray(path.read_bytes())
+    start = content.index(name.encode()) + len(name) + content[member.header_offset + 28]
+
+    def replace(change):
+        packed = bytes(content[start : start + member.compress_size])
+        content[start : start + member.compress_size] = change(packed).ljust(len(packed))
+        path.write_bytes(content)
+
+    return path, member, replace
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:], lambda data: data[:5000], lambda _: b""],
+    ids=["a bit flipped", "cut off", "empty"],
+)
+def test_an_array_with_another_checksum_is_refused(archive, harm):
+    path, _, replace = archive
+    replace(harm)
+    with pytest.raises(DamagedFile):
+        load_predictions(path, (1000, 5))
+
+
+@pytest.mark.parametrize("archive", [zipfile.ZIP_DEFLATED], indirect=True)
+def test_an_array_that_unpacks_to_more_than_it_claims_takes_no_memory(archive):
+    path, member, replace = archive
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+
+    def bomb(data):
+        header = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, 128)
+        return packer.compress(header + bytes(10_000_000)) + packer.flush()
+
+    replace(bomb)
+    tracemalloc.start()
+    with pytest.raises(DamagedFile):
+        load_predictions(path, (1000, 5))
+    assert tracemalloc.get_traced_memory()[1] < 20 * member.file_size
+    tracemalloc.stop()
 
 
 def test_wrong_and_confidence_use_the_predicted_class():
