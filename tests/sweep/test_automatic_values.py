@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
-from src.config import Config, check_config
+from src.config import KEYS, Config
 from src.models import NETWORKS
 from src.models.cnn import CNN
 from src.options import OPTIMIZERS
@@ -45,9 +45,8 @@ def key(config: Config) -> str:
 def test_every_network_has_epochs_and_a_learning_rate_for_every_optimizer(grid, optimizer):
     for model in NETWORKS:
         config = grid.compose({"model": model, "optimizer": optimizer})
-        check_config(config)
-        assert type(config.epochs) is int
-        assert type(config.optimizer.lr) is float
+        for path, value in (("epochs", config.epochs), ("optimizer.lr", config.optimizer.lr)):
+            KEYS[path].check(value)
         assert repr(config) == repr(to_config(compose("config", [f"model={model}", f"optimizer={optimizer}"])))
 
 
