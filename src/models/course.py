@@ -25,7 +25,7 @@ class Course(Network):
     title = "course network"
     sizes = range(16, 1025)
     epochs = 20
-    learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.1}
+    learning_rates: ClassVar = {"adam": 0.02, "adamw": 0.02, "rmsprop": 0.005, "sgd": 0.15}
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the convolutions of the network in order.  Images of 32 x 32 pixels shrink to 16, 8 and 4 pixels."""

@@ -28,7 +28,7 @@ class MLP(Network):
     title = "multilayer perceptron"
     sizes = range(8, 257)
     epochs = 10
-    learning_rates: ClassVar = {"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.1}
+    learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.2}
     layout = "vector"
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:

@@ -29,7 +29,7 @@ class ResNet(Network):
     title = "residual network"
     sizes = range(16, 1025)
     epochs = 30
-    learning_rates: ClassVar = {"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.1}
+    learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.4}
     stages = (16, 32, 64)
     """The number of channels of each stage."""
 

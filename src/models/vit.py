@@ -33,7 +33,7 @@ class ViT(Network):
     sizes = range(8, 257, PATCH)
     layout = "tokens"
     epochs = 60
-    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.05}
 
     def check(self) -> None:
         """Raise BadInput unless the number of heads divides the width."""
