@@ -4,6 +4,7 @@ For a small network, launching the kernels one by one takes Python 3 ms a step, 
 same kernels on the same memory, so it computes the same bits.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -96,8 +97,14 @@ class GraphedSteps:
                     for group, rate in zip(groups, step_rates, strict=True):
                         group["lr"] = rate
                     outputs.append(self._train_batch(batch))  # launches nothing: CUDA only notes the kernels
-            finally:
-                graph.capture_end()
+            except Exception as error:
+                with contextlib.suppress(Exception):  # the recording is already invalid
+                    graph.capture_end()
+                reason = str(error).partition("\n")[0]
+                raise RuntimeError(
+                    f"a step cannot run as a CUDA graph, but does with execution=eager: {reason}"
+                ) from error
+            graph.capture_end()
         for group, rate in zip(groups, own_rates, strict=True):
             group["lr"] = rate
         return Recording(graph, indices, rates, outputs)

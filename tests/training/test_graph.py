@@ -62,12 +62,12 @@ class Job:
         for part, state in zip((self.model, self.optimizer, self.schedule), states, strict=True):
             part.load_state_dict(state)
 
-    def train(self, first_epoch=1, last_epoch=None):
+    def train(self, first_epoch=1, last_epoch=None, augment=add_noise):
         """Train, and return each epoch's metrics and the weights after the last one, as bytes."""
         curves = {}
         with own_stream(self.device):
             parts = (self.model, self.splits, self.optimizer, self.schedule, self.config)
-            for epoch, metrics in train(*parts, augment=add_noise, first_epoch=first_epoch):
+            for epoch, metrics in train(*parts, augment=augment, first_epoch=first_epoch):
                 curves[epoch] = {name: value for name, value in metrics.items() if "time" not in name}
                 if epoch == last_epoch:
                     break
@@ -141,3 +141,15 @@ def test_jobs_on_streams_of_their_own_give_the_bits_of_a_job_alone(config):
     for thread in threads:
         thread.join()
     assert found == dict.fromkeys(range(4), expected)
+
+
+def test_a_step_that_cannot_be_recorded_is_reported_with_the_way_out(config):
+    config.execution = "graph"
+    job = Job(config)
+
+    def read_a_value(images, target, generator):
+        return images * images.max().item(), target
+
+    with pytest.raises(RuntimeError, match="cannot run as a CUDA graph, but does with execution=eager"):
+        job.train(augment=read_a_value)
+    assert Job(config).train() == trained(config, "eager")  # the process can still record graphs
