@@ -41,7 +41,7 @@ def train(
     """Train the network on its device, and yield each epoch's number and metrics.
 
     Args:
-        model: the network to train, on the device to train on.
+        model: the network, on the device to train on; for an NVIDIA GPU, call `train` inside `own_stream(device)`.
         splits: the dataset; training does not use the test split.
         optimizer: changes the model's parameters after each batch.
         schedule: changes the learning rate of `optimizer` after each batch.

@@ -16,7 +16,10 @@ from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from tests import world
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs an NVIDIA GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs an NVIDIA GPU; pytest -m gpu"),
+]
 GPU = torch.device("cuda")
 OPTIMIZERS = {
     "sgd": SGD(lr=0.05, momentum=0.9, nesterov=True),
