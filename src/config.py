@@ -71,7 +71,9 @@ class Config:
     seeds: int | str | None = key(None, at_least=1, at_most=2**32, word="auto")
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
-    deterministic: bool = key(False)
+    deterministic: bool = key(False)  # has no effect any more; it is part of the job keys of earlier versions
+    nondeterministic: bool = key(False)
+    execution: str = key("auto", choices=("auto", "eager", "graph"))
     device: str = key("auto", example="auto")
     resume: str = key("auto", choices=("auto", "restart"))
     plan: bool = key(False)
@@ -109,7 +111,7 @@ _OPTION_KEYS = {
 # The parts of the configuration that decide a job's results; only these can be swept.
 JOB_PARTS = (
     *("norm", "reg", "optimizer", "schedule", "data", "augmentation", "model"),
-    *("epochs", "seed", "init_seed", "order_seed", "threads", "precision", "deterministic"),
+    *("epochs", "seed", "init_seed", "order_seed", "threads", "precision", "deterministic", "nondeterministic"),
 )
 SOURCES = {
     "init_seed": "initial weights",
@@ -163,6 +165,9 @@ def check_config(config: Config) -> None:
         problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
         raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
     check_device(config.device)
+    if config.execution == "graph" and config.device in ("cpu", "mps"):
+        problem = f"execution=graph needs an NVIDIA GPU, but device={config.device}"
+        raise BadInput(problem, "auto, eager", "execution=auto")
     for section in OPTIONS:
         getattr(config, section).check()
     norm, network = config.norm, config.model

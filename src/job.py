@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-import os
 import re
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import save
 
 from src.config import Config
-from src.data.images import Images
 from src.data.splits import Splits, load_splits
+from src.datasets import Data
 from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
 from src.runs.environment import environment
@@ -30,7 +30,7 @@ from src.storage.files import remove_partial_files, write_atomic, write_json
 from src.storage.lock import job_lock
 from src.storage.log import job_log
 from src.storage.stored import sealed
-from src.training.device import pick_device
+from src.training.device import images_on, own_stream, pick_device, use_algorithms
 from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.network import make_network
@@ -39,11 +39,29 @@ from src.training.samples import augmented_samples
 
 log = logging.getLogger(__name__)
 
+DrawMistakes = Callable[[Path, Predictions, Data], None]
+"""A function that writes pictures of a job's mistakes into its folder, given its predictions and the data's keys."""
 
-def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, live: bool = False) -> float:
+
+def draw_mistakes(folder: Path, predictions: Predictions, data: Data) -> None:
+    """Write the pictures and the table of a job's mistakes into its folder."""
+    from src.pictures.mistakes import write_mistakes  # imports matplotlib, which training does not need
+
+    write_mistakes(folder, predictions, load_splits(data)[0])
+
+
+def run_job(
+    config: Config,
+    folder: Path,
+    listener: Listener = print_epochs,
+    *,
+    live: bool = False,
+    draw: DrawMistakes = draw_mistakes,
+) -> float:
     """Train and test one job, save everything in its folder, and return its last validation accuracy (0 to 1).
 
     A finished job is not trained again.  The listener gets the progress each epoch and, if `live`, every half second.
+    `draw` draws the pictures of the job's mistakes, by default in this process.
     """
     job = JobFolder(folder)
     try:
@@ -59,7 +77,9 @@ def run_job(config: Config, folder: Path, listener: Listener = print_epochs, *, 
                 drop_checkpoints(folder)  # checkpoints of an earlier attempt must be gone before the new journal exists
             with job_log(folder / "train.log", resume), Journal(job.journal, resume=resume) as journal:
                 try:
-                    return _train_and_test(config, job, journal, listener, live)
+                    device = _start(config, journal)
+                    with own_stream(device):
+                        return _train_and_test(config, job, journal, device, listener, live, draw)
                 except BaseException as error:
                     log.error("%s", traceback.format_exc())
                     status, reason = outcome(error)
@@ -77,19 +97,32 @@ def outcome(error: BaseException) -> tuple[str, str]:
     return status, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: Listener, live: bool) -> float:
-    start_time = time.perf_counter()
+def _start(config: Config, journal: Journal) -> torch.device:
+    """Record the start of a job or of its continuation, prepare this process for it, and return its device."""
     if journal.has("start"):
         journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
     else:
         journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
     torch.set_num_threads(config.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
-    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # skips a call that takes 1 s
-        torch.use_deterministic_algorithms(config.deterministic)
     device = pick_device(config.device)
+    use_algorithms(
+        device, deterministic=config.deterministic or (device.type == "cuda" and not config.nondeterministic)
+    )
+    return device
+
+
+def _train_and_test(
+    config: Config,
+    job: JobFolder,
+    journal: Journal,
+    device: torch.device,
+    listener: Listener,
+    live: bool,
+    draw: DrawMistakes,
+) -> float:
+    start_time = time.perf_counter()
     images, splits = load_splits(config.data)
+    splits = images_on(splits, device)
     model = make_network(config, images.source).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config.optimizer, config.reg)
     steps = len(splits.train) // config.data.batch_size
@@ -129,24 +162,22 @@ def _train_and_test(config: Config, job: JobFolder, journal: Journal, listener: 
         checkpoints.save(record)
         journal.append(record)
         progress.epoch(epoch, metrics, images=steps * config.data.batch_size)
-    return finish(job, model, splits, images, device, start_time)
+    return finish(config, job, model, splits, start_time, draw)
 
 
 def finish(
-    job: JobFolder, model: torch.nn.Module, splits: Splits, images: Images, device: torch.device, start_time: float
+    config: Config, job: JobFolder, model: torch.nn.Module, splits: Splits, start_time: float, draw: DrawMistakes
 ) -> float:
     """Test the network, save its predictions and weights, then the result, and return the last validation accuracy.
 
     The result is saved last because a job with a result counts as finished.  `start_time` is from `time.perf_counter`.
     """
-    from src.pictures.mistakes import write_mistakes  # imports matplotlib, which training does not need
-
     epochs = [record["metrics"] for record in job.records() if record["kind"] == "epoch"]
-    log_probabilities = predict(model, splits.test, device)
+    log_probabilities = predict(model, splits.test, next(model.parameters()).device)
     loss, accuracy = score(log_probabilities, splits.test.labels)
     predicted, probabilities = log_probabilities.argmax(dim=1).numpy(), log_probabilities.exp().numpy()
     predictions = Predictions(splits.test.labels.numpy(), predicted, probabilities)
-    write_mistakes(job.path, predictions, images)
+    draw(job.path, predictions, config.data)
     save_predictions(job.path / "predictions.npz", predictions)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomic(job.path / "weights.safetensors", save(weights))

@@ -26,6 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-seed", type=int, default=1, help="what decides where")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the machine's GPUs from all tests but those with the marker `gpu`, so they train on the CPU everywhere."""
+    if "gpu" not in config.option.markexpr:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that `make` fills; the workers of pytest-xdist share it, so no test may change it."""
     root = tmp_path_factory.getbasetemp()

@@ -106,6 +106,8 @@ QUICK = [
     ("-m sweep.max_jobs=1,2", ["sweep.max_jobs cannot be swept"]),
     ("resume=maybe", ["resume=maybe", "auto, restart"]),
     ("hydra.launcher.workers=0", ["normlab: hydra.launcher.workers=0", "an integer >= 1"]),
+    ("hydra.launcher.jobs_per_gpu=33", ["normlab: hydra.launcher.jobs_per_gpu=33", "an integer from 1 to 32"]),
+    ("execution=graph device=cpu", ["execution=graph needs an NVIDIA GPU", "auto, eager"]),
     ("threads=999999999", ["threads=999999999", "<= 1024"]),
     ("seed=range(5,0)", ["seed=range(5,0)", "an empty range"]),
     ("seed=range(0)", ["seed=range(0)", "an empty range"]),

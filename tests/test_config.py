@@ -269,8 +269,8 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 # What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
 OFF = {
     **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
-    **dict.fromkeys(("deterministic", "plan", "tracking.system_metrics"), False),
-    **{"augmentation.name": "none", "precision": "float32", "device": "auto", "resume": "auto"},
+    **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
+    **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
     **{"compare.equal": 0.1, "compare.looks": [5, 10, 20]},
 }
@@ -282,7 +282,9 @@ def test_what_is_off_stays_what_it_is():
 
 def test_a_job_is_what_it_computes_and_not_where_or_how_it_is_asked_for():
     assert all(map(affects_results, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
-    assert not any(map(affects_results, ("tracking.uri", "tracking.name", "sweep.cells", "device", "resume", "plan")))
+    assert not any(
+        map(affects_results, ("tracking.uri", "tracking.name", "sweep.cells", "device", "execution", "resume", "plan"))
+    )
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])

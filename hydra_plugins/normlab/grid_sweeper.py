@@ -214,7 +214,7 @@ class GridSweeper(Sweeper):
         """Return how many jobs run at once; Hydra's own launcher runs one at a time."""
         if not self._uses_normlab_launcher:
             return 1
-        slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config.device)
+        slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config)
         return slots
 
     def _folder(self, job: PlannedJob) -> JobFolder:

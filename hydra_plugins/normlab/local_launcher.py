@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.bad_input import BadInput
+from src.config import Config
 from src.datasets import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
@@ -19,7 +20,8 @@ from src.sweep.grid import shared_grid
 from src.sweep.trials import Trials, make_task
 from src.wording import counted
 from src.workers.board import Board
-from src.workers.machine import worker_environments
+from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
+from src.workers.machine import shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
@@ -28,10 +30,14 @@ SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normla
 
 @dataclass
 class LocalLauncherConf:
-    """The keys of `hydra.launcher`; by default one worker per GPU, or as many as the cores allow at `threads` each."""
+    """The keys of `hydra.launcher`; by default one worker per GPU, or as many as the cores allow at `threads` each.
+
+    A worker on a GPU trains `jobs_per_gpu` jobs at once.
+    """
 
     _target_: str = "hydra_plugins.normlab.local_launcher.LocalLauncher"
     workers: int | None = None
+    jobs_per_gpu: int = 8
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="normlab")
@@ -42,11 +48,14 @@ class LocalLauncher(Launcher):
 
     is_local = True  # whether the jobs are child processes of this command
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, jobs_per_gpu: int = 8) -> None:
         if workers is not None and workers < 1:
             problem = f"hydra.launcher.workers={workers} cannot be used"
             raise BadInput(problem, "an integer >= 1", "hydra.launcher.workers=1")
-        self._workers = workers
+        if not 1 <= jobs_per_gpu <= MAX_JOBS_PER_GPU:
+            problem = f"hydra.launcher.jobs_per_gpu={jobs_per_gpu} cannot be used"
+            raise BadInput(problem, f"an integer from 1 to {MAX_JOBS_PER_GPU}", "hydra.launcher.jobs_per_gpu=8")
+        self._workers, self._jobs_per_gpu = workers, jobs_per_gpu
         self._policy: FailurePolicy | None = None  # shared by all batches of a search
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -61,14 +70,23 @@ class LocalLauncher(Launcher):
         if self.is_local:
             start_fork_server(data)
 
-    def slots(self, threads: int, device: str) -> int:
-        """Return how many jobs of `threads` threads run at once."""
-        return len(worker_environments(self._workers, threads, device))
+    def slots(self, threads: int, config: Config) -> int:
+        """Return how many jobs of `threads` threads run at once, given the configuration of one of them."""
+        workers = len(worker_environments(self._workers, threads, config.device))
+        return workers * self._jobs_per_gpu if self.is_local and shares_gpus(config) else workers
 
     @contextlib.contextmanager
-    def start_engine(self, threads: int, device: str) -> Iterator[Engine]:
-        """Yield the engine for a batch of jobs with `threads` threads each."""
-        yield LocalEngine(worker_environments(self._workers, threads, device))
+    def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
+        """Yield the engine for a batch of jobs with `threads` threads each, given the configuration of one of them."""
+        environments = worker_environments(self._workers, threads, config.device)
+        if shares_gpus(config):
+            engine = GpuEngine(environments, self._jobs_per_gpu)
+            try:
+                yield engine
+            finally:
+                engine.stop()
+        else:
+            yield LocalEngine(environments)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
@@ -96,7 +114,7 @@ class LocalLauncher(Launcher):
             return []
         self.prepare(config.data)
         threads = max(task.config.threads for task in tasks)
-        with Board(len(tasks)) as board, self.start_engine(threads, config.device) as engine:
+        with Board(len(tasks)) as board, self.start_engine(threads, config) as engine:
             outcomes = list(run_tasks(engine, tasks, policy.may_continue_after, board))
         if policy.stop_reason:
             board.say(f"{policy.stop_reason}; {counted(len(tasks) - len(outcomes), 'job')} did not start")

@@ -42,12 +42,12 @@ class RayLauncher(LocalLauncher):
         super().__init__()
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
-    def slots(self, threads: int, device: str) -> int:
+    def slots(self, threads: int, config: Config) -> int:
         """Return how many jobs run at once, but 1 for an existing cluster, because a dry run does not connect to it."""
-        return 1 if self._address else super().slots(threads, device)
+        return 1 if self._address else super().slots(threads, config)
 
     @contextlib.contextmanager
-    def start_engine(self, threads: int, device: str) -> Iterator[Engine]:
+    def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
         """Yield the cluster at `address`, or one on this machine that ends with the sweep.  Raises `BadInput`."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray

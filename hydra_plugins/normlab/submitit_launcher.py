@@ -45,7 +45,7 @@ class SubmititLauncher(LocalLauncher):
         self._timeouts, self._parameters = timeouts, dict(parameters)
 
     @contextlib.contextmanager
-    def start_engine(self, threads: int, device: str) -> Iterator[Engine]:
+    def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
         """Yield the engine.  Raises `BadInput` if submitit's executor cannot be used or does not know a parameter."""
         import submitit
 

@@ -2,15 +2,18 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def job_log(path: Path, resume: bool) -> Iterator[None]:
-    """Write log records and warnings to a job's `train.log` while the context is open."""
+    """Write this thread's log records and warnings to a job's `train.log` while the context is open."""
     handler = LogFile(path, mode="a" if resume else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)  # other threads may train other jobs
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

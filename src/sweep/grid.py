@@ -155,10 +155,10 @@ def shared_grid(loader: ConfigLoader, config_name: str, searchpath: tuple[str, .
 
 def check_device_and_store(config: Config) -> None:
     """Raise BadInput if the device or the MLflow store's address, which all jobs share, cannot be used."""
-    if config.device not in ("auto", "cpu"):
-        from src.training.device import pick_device  # imports torch, which is slow
+    if config.device not in ("auto", "cpu") or config.execution == "graph":
+        from src.training.device import pick_device, pick_execution  # imports torch, which is slow
 
-        pick_device(config.device)
+        pick_execution(config.execution, pick_device(config.device))
     if isinstance(config.tracking, Tracking):
         check_address(config.tracking)
 

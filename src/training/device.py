@@ -1,8 +1,18 @@
-"""Choose the device that a job trains on."""
+"""Choose the device that a job trains on, and how it runs training steps there."""
+
+import contextlib
+import functools
+import os
+import threading
+from dataclasses import replace
 
 import torch
 
 from src.bad_input import BadInput
+from src.data.splits import Split, Splits
+
+_this_thread = threading.local()
+_copying = threading.Lock()
 
 
 def pick_device(name: str) -> torch.device:
@@ -19,3 +29,53 @@ def pick_device(name: str) -> torch.device:
     if device.type not in available or (device.index or 0) >= max(torch.accelerator.device_count(), 1):
         raise BadInput(f"device={name}: this machine has no such device", ", ".join(available), "device=auto")
     return device
+
+
+def pick_execution(name: str, device: torch.device) -> str:
+    """Return how training steps run: `eager`, or `graph` for a CUDA graph; `auto` means a graph on an NVIDIA GPU.
+
+    Raises:
+        BadInput: if a graph is required on a device that has none.
+    """
+    if name == "auto":
+        return "graph" if device.type == "cuda" else "eager"
+    if name == "graph" and device.type != "cuda":
+        raise BadInput(f"execution=graph needs an NVIDIA GPU, but device={device}", "auto, eager", "execution=auto")
+    return name
+
+
+def use_algorithms(device: torch.device, *, deterministic: bool) -> None:
+    """Choose the algorithms of this process; with deterministic ones, the same job gives the same bits on a GPU."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # skips a call that takes 1 s
+        torch.use_deterministic_algorithms(deterministic)
+    if device.type == "cuda":
+        # Filling new tensors with NaN costs a kernel per tensor, and no step reads a tensor before it writes it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
+
+
+def own_stream(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return a context in which this thread's kernels run on a CUDA stream of its own; no effect on other devices."""
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    if not hasattr(_this_thread, "stream"):  # torch has 32 streams; a new one per job could belong to a running job
+        _this_thread.stream = torch.cuda.Stream(device)
+    return torch.cuda.stream(_this_thread.stream)
+
+
+def images_on(splits: Splits, device: torch.device) -> Splits:
+    """Return splits with their images in a GPU's memory, where all jobs of this process share them."""
+    if device.type != "cuda":
+        return splits
+    with _copying:
+        return _copy_images(splits, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _copy_images(splits: Splits, device: torch.device) -> Splits:
+    def copied(split: Split) -> Split:
+        return replace(split.to(device), labels=split.labels)  # the labels are compared with predictions on the CPU
+
+    train, validation, test = splits.train.to(device), copied(splits.validation), copied(splits.test)
+    return replace(splits, train=train, validation=validation, test=test)

@@ -6,14 +6,16 @@ from torch import Tensor, nn
 
 from src.data.splits import Split
 
-BATCH = 250  # so many images fit into the CPU's cache; in evaluation, the batch does not affect a prediction
+# In evaluation, the batch does not affect a prediction.  So many images fit into a CPU's cache, or keep a GPU busy.
+BATCH, GPU_BATCH = 250, 2500
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, split: Split, device: torch.device) -> Tensor:
     """Return the log-probabilities (N, classes) of a split's images, in the split's order, on the CPU."""
     model.eval()
-    batches = [model(split.normalise(images).to(device)).float() for images in split.images.split(BATCH)]
+    batch = BATCH if device.type == "cpu" else GPU_BATCH
+    batches = [model(split.normalise(images).to(device)).float() for images in split.images.split(batch)]
     return F.log_softmax(torch.cat(batches), dim=1).cpu()
 
 

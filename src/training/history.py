@@ -1,5 +1,7 @@
 """Store the outputs of an epoch's steps, and compute metrics from them."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,14 +23,26 @@ class History:
     def append(self, logits: Tensor, target: Tensor, penalty: Tensor) -> None:
         """Add a copy of one step's logits (batch, classes), target (labels or probabilities) and penalty."""
         if self._count == 0:
-            self._logits, self._targets, self._penalties = (
-                torch.empty((self._steps, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
-                for tensor in (logits, target, penalty)
-            )
+            self._make_room(logits, target, penalty)
         self._logits[self._count] = logits
         self._targets[self._count] = target
         self._penalties[self._count] = penalty
         self._count += 1
+
+    def extend(self, outputs: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Add copies of the logits, target and penalty of several steps with three copies on the device."""
+        if self._count == 0:
+            self._make_room(*outputs[0])
+        rows = slice(self._count, self._count + len(outputs))
+        stored = (self._logits, self._targets, self._penalties)
+        for tensor, parts in zip(stored, zip(*outputs, strict=True), strict=True):
+            torch.stack(parts, out=tensor[rows])
+        self._count += len(outputs)
+
+    def _make_room(self, *outputs: Tensor) -> None:
+        self._logits, self._targets, self._penalties = (
+            torch.empty((self._steps, *tensor.shape), dtype=tensor.dtype, device=tensor.device) for tensor in outputs
+        )
 
     def steps(self, last: int = 0) -> Tensor:
         """Return the loss, penalty and correct images (hits) of all or the `last` steps: (steps, 3) on the CPU.

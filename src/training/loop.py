@@ -3,19 +3,22 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from src.augmentation import Augment
 from src.config import Config
 from src.data.splits import Split, Splits
+from src.training.device import pick_execution
 from src.training.evaluate import predict, score
+from src.training.graph import GraphedSteps
 from src.training.history import History
+from src.training.optimizers import Schedule
 from src.training.step import make_step
-from src.training.streams import generator, order_seed, stream_seed
+from src.training.streams import DropoutStream, generator, order_seed, stream_seed
 
 Metrics = dict[str, float]
 
@@ -28,7 +31,7 @@ def train(
     model: nn.Module,
     splits: Splits,
     optimizer: Optimizer,
-    schedule: LRScheduler,
+    schedule: Schedule,
     config: Config,
     *,
     augment: Augment | None = None,
@@ -38,7 +41,7 @@ def train(
     """Train the network on its device, and yield each epoch's number and metrics.
 
     Args:
-        model: the network to train, on the device to train on.
+        model: the network, on the device to train on; for an NVIDIA GPU, call `train` inside `own_stream(device)`.
         splits: the dataset; training does not use the test split.
         optimizer: changes the model's parameters after each batch.
         schedule: changes the learning rate of `optimizer` after each batch.
@@ -52,36 +55,44 @@ def train(
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
-    steps = len(train_split) // batch_size
     step, seed = make_step(model, optimizer, config), order_seed(config)
+    dropout, augment_generator = DropoutStream(device), torch.Generator(device)
+
+    def train_batch(indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        images, target = train_split.batch(indices)
+        if augment:
+            images, target = augment(images, target, augment_generator)
+        with dropout.active():
+            logits, penalty = step(images, target)
+        return logits, target, penalty
+
+    uses_graphs = pick_execution(config.execution, device) == "graph"
+    graphs = GraphedSteps(train_batch, optimizer, dropout, augment_generator) if uses_graphs else None
     for epoch in range(first_epoch, config.epochs + 1):
-        torch.manual_seed(stream_seed(seed, "dropout", epoch))
-        augment_generator = generator(seed, "augment", epoch, device=device)
-        order = torch.randperm(len(train_split), generator=generator(seed, "order", epoch)).to(device)
-        history = History(steps)
+        dropout.seed(stream_seed(seed, "dropout", epoch))
+        augment_generator.manual_seed(stream_seed(seed, "augment", epoch))
+        batches = draw_batches(len(train_split), batch_size, seed, epoch).to(device)
+        history = History(len(batches))
         started = time.perf_counter()
         model.train()
-        for images, target in batches(train_split, order, batch_size):  # (N, C, H, W), (N,)
-            if augment:
-                images, target = augment(images, target, augment_generator)
-            logits, penalty = step(images, target)
-            schedule.step()
-            history.append(logits, target, penalty)
-            after_step(epoch, history)
+        if graphs:
+            graphs.run(batches, history, schedule, partial(after_step, epoch, history))
+        else:
+            for indices in batches:  # (batch,)
+                history.append(*train_batch(indices))
+                schedule.step()
+                after_step(epoch, history)
         metrics = epoch_metrics(history.steps(), epoch, batch_size)
         seconds = time.perf_counter() - started  # epoch_metrics has waited for the device to finish
-        config.norm.settle(model, (images for images, _ in batches(train_split, order, batch_size)))
-        val_loss, val_accuracy = score(predict(model, splits.validation, device), splits.validation.labels)
-        if not math.isfinite(val_loss):
-            raise Diverged(f"after epoch {epoch} the validation loss was {val_loss:g}")
-        metrics |= {"val/loss": val_loss, "val/accuracy": val_accuracy, "time/train_seconds": seconds}
-        yield epoch, metrics
+        config.norm.settle(model, (train_split.batch(indices)[0] for indices in batches))
+        yield epoch, metrics | validate(model, splits.validation, epoch) | {"time/train_seconds": seconds}
 
 
-def batches(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (batch, C, H, W) and labels (batch,) in the order of `order`, without an incomplete last batch."""
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        yield split.batch(order[start : start + batch_size])
+def draw_batches(images: int, batch_size: int, seed: int, epoch: int) -> Tensor:
+    """Return the indices of each step's images (steps, batch), in random order and without an incomplete batch."""
+    steps = images // batch_size
+    order = torch.randperm(images, generator=generator(seed, "order", epoch))
+    return order[: steps * batch_size].view(steps, batch_size)
 
 
 def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
@@ -97,3 +108,15 @@ def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
         raise Diverged(f"in epoch {epoch}, step {step + 1}, the loss was {loss:g} and the penalty {penalty:g}")
     loss, penalty, hits = steps.mean(dim=0).tolist()
     return {"train/loss": loss, "train/penalty": penalty, "train/accuracy": hits / batch_size}
+
+
+def validate(model: nn.Module, split: Split, epoch: int) -> Metrics:
+    """Return a network's loss and accuracy on the validation images.
+
+    Raises:
+        Diverged: if the loss is infinite or NaN.
+    """
+    loss, accuracy = score(predict(model, split, next(model.parameters()).device), split.labels)
+    if not math.isfinite(loss):
+        raise Diverged(f"after epoch {epoch} the validation loss was {loss:g}")
+    return {"val/loss": loss, "val/accuracy": accuracy}

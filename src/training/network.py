@@ -5,12 +5,13 @@ from torch import nn
 
 from src.config import Config
 from src.data.images import Source
-from src.training.streams import generator, init_seed
+from src.training.streams import DropoutStream, generator, init_seed
 
 
 def make_network(config: Config, source: Source) -> nn.Module:
     """Return a job's network for the images of a dataset; its initial weights depend only on `init_seed(config)`."""
-    model = _build_network(config, source)
+    with DropoutStream(torch.device("cpu")).active():  # layers draw initial values, which `initialise` replaces
+        model = _build_network(config, source)
     config.model.initialise(model, generator(init_seed(config), "weights"))
     return model
 

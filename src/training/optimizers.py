@@ -5,9 +5,10 @@ needs the methods of torch's optimizers: `step(closure)`, `state_dict()` and `lo
 """
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
@@ -24,6 +25,15 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
     Raises:
         TypeError: if `settings` are of an unknown class.
     """
+    optimizer = _make_optimizer(model, settings, reg)
+    for group in optimizer.param_groups:
+        if "capturable" in group:  # SGD is always capturable
+            group["capturable"] = _is_on_gpu(group)
+    optimizer.register_load_state_dict_pre_hook(_keep_device_settings)
+    return optimizer
+
+
+def _make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
     parameters, lr = model.parameters(), settings.lr
     match settings:
         case options.SGD():
@@ -43,11 +53,54 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
     raise TypeError(f"no optimizer for {settings}")
 
 
+class Schedule(LambdaLR):
+    """A learning-rate schedule; call its `step` after every batch, or `skip` after several."""
+
+    def next_rates(self, steps: int) -> Tensor:
+        """Return the learning rates of the next steps: (parameter groups, steps)."""
+        return torch.tensor(
+            [
+                [lr * factor(self.last_epoch + step) for step in range(steps)]
+                for lr, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
+            ]
+        )
+
+    def skip(self, steps: int) -> None:
+        """Move on by several steps at once."""
+        self.last_epoch += steps - 1
+        self.step()
+
+
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: options.Schedule, epochs: int, steps_per_epoch: int
-) -> LambdaLR:
-    """Return the learning-rate schedule that `settings` choose; call its `step` after every batch."""
-    return LambdaLR(optimizer, lambda step: lr_factor(settings, step, epochs * steps_per_epoch, steps_per_epoch))
+) -> Schedule:
+    """Return the learning-rate schedule that `settings` choose; call its `step` after every batch.
+
+    On an NVIDIA GPU the optimizer's learning rate becomes a tensor there, because a CUDA graph cannot read a Python
+    number that changes.
+    """
+    schedule = Schedule(optimizer, lambda step: lr_factor(settings, step, epochs * steps_per_epoch, steps_per_epoch))
+    for group in optimizer.param_groups:
+        group["lr"] = _as_lr(group["lr"], group)
+    return schedule
+
+
+def _is_on_gpu(group: dict[str, Any]) -> bool:
+    return bool(group["params"][0].is_cuda)
+
+
+def _as_lr(lr: float | Tensor, group: dict[str, Any]) -> float | Tensor:
+    """Return a learning rate in the form that the device of a group's parameters needs."""
+    return torch.tensor(float(lr), device=group["params"][0].device) if _is_on_gpu(group) else float(lr)
+
+
+def _keep_device_settings(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Adapt a loaded state to the optimizer's device, because it may have been saved on another device."""
+    groups = [
+        {**saved, "lr": _as_lr(saved["lr"], own)} | ({"capturable": own["capturable"]} if "capturable" in own else {})
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    return {**state, "param_groups": groups}
 
 
 def lr_factor(settings: options.Schedule, step: int, total: int, steps_per_epoch: int) -> float:

@@ -10,7 +10,7 @@ from src.augmentation import Augment
 from src.config import Config
 from src.data.idx import Bytes
 from src.data.splits import Splits
-from src.training.loop import batches
+from src.training.loop import draw_batches
 from src.training.streams import generator, order_seed
 
 COUNT, DRAWS = 8, 3  # images, and how often each one is augmented
@@ -29,9 +29,8 @@ def augmented_samples(splits: Splits, config: Config, augment: Augment, classes:
 
     The first draw is what the network sees in the first step of epoch 1.  The other draws come from the same stream.
     """
-    seed = order_seed(config)
-    order = torch.randperm(len(splits.train), generator=generator(seed, "order", 1))
-    batch, labels = (tensor.to(device) for tensor in next(batches(splits.train, order, config.data.batch_size)))
+    seed, train = order_seed(config), splits.train.to(device)
+    batch, labels = train.batch(draw_batches(len(train), config.data.batch_size, seed, 1)[0].to(device))
     augment_generator = generator(seed, "augment", 1, device=device)
     draws = [augment(batch, labels, augment_generator) for _ in range(DRAWS)]
     mean, deviation = splits.mean.to(device), splits.deviation.to(device)

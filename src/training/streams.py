@@ -4,7 +4,10 @@ With one seed, all norms and penalties get the same initial weights and batches:
 Each epoch has its own streams, so a resumed job draws the same numbers as an uninterrupted one.
 """
 
+import contextlib
 import hashlib
+import threading
+from collections.abc import Iterator
 
 import torch
 
@@ -30,3 +33,48 @@ def stream_seed(seed: int, *stream: str | int) -> int:
 def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a generator of random numbers for one stream of a job's seed."""
     return torch.Generator(device).manual_seed(stream_seed(seed, *stream))
+
+
+class DropoutStream:
+    """The random numbers of a job's dropout, which torch draws from its default generator.
+
+    A job that runs in the main thread has the default generator to itself.  In other threads, other jobs use it too, so
+    the job has a generator of its own, which replaces the default generator during the job's steps.
+    """
+
+    _default_generator_in_use = threading.RLock()
+
+    def __init__(self, device: torch.device) -> None:
+        is_alone = threading.current_thread() is threading.main_thread()
+        self._generator = None if is_alone else torch.Generator(device)
+
+    def seed(self, seed: int) -> None:
+        """Start the random numbers of an epoch."""
+        if self._generator is None:
+            torch.manual_seed(seed)
+        else:
+            self._generator.manual_seed(seed)
+
+    def active(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which torch draws this job's random numbers; other jobs' contexts wait for its end."""
+        return contextlib.nullcontext() if self._generator is None else self._replace_default(self._generator)
+
+    @contextlib.contextmanager
+    def _replace_default(self, generator: torch.Generator) -> Iterator[None]:
+        with self._default_generator_in_use:
+            if generator.device.type == "cuda":
+                default = torch.cuda.default_generators[generator.device.index or 0]
+                other = default.graphsafe_get_state()
+                default.graphsafe_set_state(generator.graphsafe_get_state())  # shares the state, does not copy it
+                try:
+                    yield
+                finally:
+                    default.graphsafe_set_state(other)
+            else:
+                default, state = torch.default_generator, torch.get_rng_state()
+                default.set_state(generator.get_state())
+                try:
+                    yield
+                finally:
+                    generator.set_state(default.get_state())
+                    default.set_state(state)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.bad_input import BadInput
+from src.config import Config
 
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
@@ -26,6 +27,13 @@ def worker_environments(workers: int | None, threads: int, device: str) -> list[
     has_one_device = device.startswith(("cuda", "mps")) or (device == "auto" and sys.platform == "darwin")
     worker_count = workers or len(gpus) or (1 if has_one_device else max(usable_cores() // threads, 1))
     return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(worker_count)]
+
+
+def shares_gpus(config: Config) -> bool:
+    """Whether several jobs train on one GPU at once: on NVIDIA GPUs, unless each job must run its steps one by one."""
+    return config.execution != "eager" and (
+        config.device.startswith("cuda") or (config.device == "auto" and bool(visible_gpus()))
+    )
 
 
 def usable_cores() -> int:

@@ -27,7 +27,7 @@ from src.datasets import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.workers.machine import check_memory, memory_refusal
+from src.workers.machine import check_memory, memory_refusal, visible_gpus
 from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
@@ -43,7 +43,9 @@ MAX_WAIT = 0.1  # longest wait for news of the jobs, in seconds
 def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
-    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES)
+    # Deterministic algorithms, which are the default on GPUs, import torch._inductor.config, which takes a second.
+    gpu_modules = ["torch._inductor.config"] if visible_gpus() else []
+    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES + gpu_modules)
     os.environ[SHARED_DATA_VARIABLE] = json.dumps(asdict(data))
     try:
         forkserver.ensure_running()
@@ -119,7 +121,7 @@ def _run_job_process(config: Config, folder: Path, pipe: Connection, environment
     """Train one job and end: the main function of a job's process.  Its output goes to the job's log."""
     gc.freeze()  # otherwise the collector touches, and so copies, memory that the fork server shares
     _stop_at_first_signal()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.update(environment)
     folder.mkdir(parents=True, exist_ok=True)
     log = os.open(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -150,7 +152,8 @@ def _stop_at_first_signal() -> None:
         signal.signal(stop_signal, stop)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Kill this process when the process that started it has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -106,6 +106,7 @@ CHANGES = {
     "threads": 2,
     "precision": "bfloat16",
     "deterministic": True,
+    "nondeterministic": True,
 }
 
 

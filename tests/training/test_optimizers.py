@@ -149,3 +149,33 @@ def test_onecycle_spends_its_warmup_share_rising():
     assert found.index(max(found)) == 24
     assert max(found) == pytest.approx(0.1)
     assert found[-1] == pytest.approx(0.1 / 250_000)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_rates_of_the_next_steps_are_those_that_the_steps_have(name):
+    singly, at_once = (
+        make_schedule(torch.optim.SGD(network().parameters(), 0.1), SCHEDULES[name], 3, 7) for _ in range(2)
+    )
+    for schedule in (singly, at_once):
+        schedule.optimizer.step()
+        schedule.step()
+    expected = rates(singly, 8)
+    assert at_once.next_rates(8).tolist() == torch.tensor([expected]).tolist()  # as 32-bit floats
+    at_once.skip(7)
+    assert at_once.optimizer.param_groups[0]["lr"] == expected[-1]
+    assert at_once.last_epoch == singly.last_epoch
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_from_a_gpu_can_be_loaded_on_the_cpu(name):
+    """On a GPU the learning rate is a tensor, and the optimizer is capturable."""
+    optimizer = make_optimizer(network(), OPTIMIZERS[name], Regularization())
+    state, lr = optimizer.state_dict(), optimizer.param_groups[0]["lr"]
+    for group in state["param_groups"]:
+        group.update(lr=torch.tensor(0.5), capturable=True)
+    optimizer.load_state_dict(state)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], type(group["lr"])) == (0.5, float)
+    assert not group.get("capturable") or name == "sgd"
+    assert lr != 0.5
+    moved(optimizer, network())

@@ -64,7 +64,7 @@ def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeyp
 
     monkeypatch.setattr("src.workers.machine.usable_cores", lambda: 4)
     here, elsewhere = (RayLauncher(address, cpus=None, gpus=0, init={}) for address in (None, "10.0.0.1:6379"))
-    assert (here.slots(2, "cpu"), elsewhere.slots(2, "cpu")) == (2, 1)
+    assert (here.slots(2, configuration()), elsewhere.slots(2, configuration())) == (2, 1)
 
 
 SBATCH = """#!/bin/sh
@@ -85,7 +85,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     keys = OmegaConf.load(CONF_FOLDER / "hydra/launcher/submitit_slurm.yaml")
     del keys["defaults"]
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
-    with SubmititLauncher(**OmegaConf.to_container(keys)).start_engine(threads=2, device="cpu") as slurm:
+    with SubmititLauncher(**OmegaConf.to_container(keys)).start_engine(2, configuration()) as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
     assert slurm.slots == 16
     assert slurm.poll(job)[1] == "the cluster refused the job: FailedJobError: sbatch: error: none here"

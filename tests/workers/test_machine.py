@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.workers import machine
-from src.workers.machine import cpu_quota, memory_limit, worker_environments
+from src.workers.machine import cpu_quota, memory_limit, shares_gpus, worker_environments
+from tests.world import configuration
 
 PROJECT = Path(__file__).parents[2]
 
@@ -99,6 +101,25 @@ def test_there_is_a_worker_per_gpu_or_else_as_many_as_the_cores_allow(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert worker_environments(workers, threads, device) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "execution", "visible", "expected"),
+    [
+        ("auto", "auto", "0", True),
+        ("auto", "auto", "", False),
+        ("cuda:1", "graph", "0,1", True),
+        ("cuda", "eager", "0", False),
+        ("cpu", "auto", "0", False),
+    ],
+)
+def test_jobs_share_a_gpu_unless_their_steps_are_eager(monkeypatch, device, execution, visible, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    config = configuration()
+    config.device, config.execution = device, execution
+    assert shares_gpus(config) == expected
+    places = LocalLauncher(jobs_per_gpu=5).slots(64, config)
+    assert places == (5 if expected else 1)
 
 
 def refusal(code: str, **variables: str) -> list[str]:
