@@ -48,8 +48,8 @@ def use_algorithms(device: torch.device, *, deterministic: bool) -> None:
     """Choose the algorithms of this process; with deterministic ones, the same job gives the same bits on a GPU."""
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic results with cuBLAS
-    if torch.are_deterministic_algorithms_enabled() != deterministic:  # skips a call that takes 1 s
-        torch.use_deterministic_algorithms(deterministic)
+    # This does the same as `torch.use_deterministic_algorithms`, which also imports torch's compiler for 1 to 6 s.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     if device.type == "cuda":
         # Filling new tensors with NaN costs a kernel per tensor, and no step reads a tensor before it writes it.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module

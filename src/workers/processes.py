@@ -27,7 +27,7 @@ from src.datasets import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.workers.machine import check_memory, memory_refusal, visible_gpus
+from src.workers.machine import check_memory, memory_refusal
 from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
@@ -43,9 +43,7 @@ MAX_WAIT = 0.1  # longest wait for news of the jobs, in seconds
 def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
     check_memory()
-    # Deterministic algorithms, which are the default on GPUs, import torch._inductor.config, which takes a second.
-    gpu_modules = ["torch._inductor.config"] if visible_gpus() else []
-    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES + gpu_modules)
+    FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES)
     os.environ[SHARED_DATA_VARIABLE] = json.dumps(asdict(data))
     try:
         forkserver.ensure_running()
