@@ -16,7 +16,7 @@ from src.console import say
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, paint, train_jobs
-from src.workers.machine import usable_cores
+from src.workers.machine import memory_refusal, usable_cores
 from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
 from src.workers.queue import Task
 
@@ -101,13 +101,15 @@ class Gpu:
     def _start(self, kind: tuple[bool, bool]) -> GpuProcess:
         pipe, worker_end = FORK_SERVER_CONTEXT.Pipe()
         painters = [FORK_SERVER_CONTEXT.Pipe() for _ in range(max(1, min(MAX_PAINTERS, usable_cores() // 2)))]
-        for _, painter_end in painters:
-            FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)).start()
-            painter_end.close()
         arguments = (worker_end, [end for end, _ in painters], self._environment, self.places, self.live)
         process = FORK_SERVER_CONTEXT.Process(target=train_jobs, args=arguments)
-        process.start()
-        for end in (worker_end, *(end for end, _ in painters)):
+        try:
+            process.start()
+            for _, painter_end in painters:
+                FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)).start()
+        except (EOFError, ConnectionError) as error:
+            raise memory_refusal("the process that starts the jobs has ended") from error
+        for end in (worker_end, *(end for pair in painters for end in pair)):
             end.close()  # so that each process notices the end of the others
         return GpuProcess(process, pipe, kind)
 

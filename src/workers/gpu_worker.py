@@ -5,7 +5,6 @@ work at a signal: job folders survive that, and the command records how its jobs
 """
 
 import contextlib
-import faulthandler
 import gc
 import logging
 import os
@@ -42,7 +41,9 @@ def train_jobs(
         signal.signal(signal_number, lambda number, frame: os._exit(128 + number))
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.update(environment)
-    faulthandler.enable()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)  # what a job prints is in its log too, and would disturb the command's table
+    os.dup2(null, 2)
     logging.getLogger().setLevel(logging.INFO)  # each job's log sets and restores the level, which others still need
     free_painters = SimpleQueue[Connection]()
     for painter in painters:
