@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -173,12 +173,12 @@ def variants(bench: Bench, **changes: Any) -> dict[str, Config]:
     }
 
 
-def compare(text: str, reference: Trained, other: Trained, *, names: Mapping[str, Any]) -> Claim:
+def compare(text: str, reference: Trained, other: Trained, *, names: Iterable[str]) -> Claim:
     """Return the claim that the named jobs of two trainings have equal bits."""
     ends = {name: other.ends.get(name) or reference.ends.get(name) for name in names}
     failed = [f"{name}: {end}" for name, end in ends.items() if end]
-    different = [name for name in names if not ends[name] and reference.bits(name) != other.bits(name)]
-    measured = f"{len(names) - len(failed) - len(different)} of {len(names)} jobs equal"
+    different = [name for name in ends if not ends[name] and reference.bits(name) != other.bits(name)]
+    measured = f"{len(ends) - len(failed) - len(different)} of {len(ends)} jobs equal"
     measured += f", different: {', '.join(different)}" if different else ""
     return Claim(text, "; ".join([measured, *failed]), not different and not failed)
 

@@ -1,13 +1,14 @@
 """The benchmarks compare equal work, and their ratios are computed correctly."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import verdicts
+from benchmarks import gpu, verdicts
 from benchmarks.course_loop import NORMS, Net
 from benchmarks.peers import PEERS, _violation
 from benchmarks.ratios import against_itself, in_turns, ratio
@@ -82,3 +83,28 @@ def test_other_procedures_find_a_large_difference_and_not_equal_rows(name, diffe
 def test_the_violation_of_almost_stochastic_order_is_the_area_by_hand():
     """The quantiles differ by -1, 1 and 2: one of six units of squared distance has the wrong order."""
     assert _violation(np.array([0.0, 3.0, 6.0]), np.array([1.0, 2.0, 4.0])) == pytest.approx(1 / 6)
+
+
+def test_a_claim_of_equal_bits_fails_for_other_weights_and_for_a_failed_job(world, tmp_path):
+    name = world.finish(world.configuration("bn"), {7: 0.9}).folder
+    jobs = world.multirun / "jobs"
+    reference = gpu.Trained(jobs, {name: ""}, 1.0, 1.0)
+    assert gpu.compare("bits", reference, reference, names=[name]).holds
+    shutil.copytree(jobs, tmp_path / "other")
+    weights = tmp_path / "other" / name / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    other = gpu.Trained(tmp_path / "other", {name: ""}, 1.0, 1.0)
+    assert gpu.compare("bits", reference, other, names=[name]) == gpu.Claim(
+        "bits", f"0 of 1 jobs equal, different: {name}", holds=False
+    )
+    failed = gpu.Trained(jobs, {name: "Diverged"}, 1.0, 1.0)
+    claim = gpu.compare("bits", reference, failed, names=[name])
+    assert (claim.measured, claim.holds) == (f"0 of 1 jobs equal; {name}: Diverged", False)
+
+
+def test_the_timeline_of_a_command_counts_from_its_beginning():
+    journals = [
+        [{"kind": "start", "time": 3000 + offset}, {"kind": "epoch", "epoch": 1, "time": 5000}] for offset in (0, 500)
+    ]
+    text = gpu.timeline(journals, [{"finished": 9000}], began=2.0)
+    assert text == "start: 1.0 to 1.5 s, epoch 1: 3.0 to 3.0 s, finished: 7.0 to 7.0 s"
