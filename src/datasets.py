@@ -106,8 +106,8 @@ class Folder(OwnFiles):
     """Image files in the folders `train/CLASS` and `test/CLASS`, which is the layout of torchvision's ImageFolder."""
 
     name: str = "folder"
-    size: int = key(at_least=8, at_most=1024, example="32")
     channels: int | None = key(None, choices=("1", "3"))
+    size: int = key(at_least=8, at_most=1024, example="32")
     wanted = "a folder that contains train/CLASS and test/CLASS with image files"
 
 
@@ -137,4 +137,4 @@ class Synthetic(Data):
             raise BadInput(f"data.size={self.size} cannot be used", "a multiple of 4 from 8 to 1024", "data.size=28")
 
 
-DATASETS = options_by_name(MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN, IDX, Folder, NPZ, Synthetic)
+DATASETS = options_by_name(MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN, IDX, NPZ, Synthetic, Folder)

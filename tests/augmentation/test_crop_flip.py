@@ -5,7 +5,7 @@ from scipy import stats
 
 from src.augmentation.crop_flip import CHARACTERS
 from src.bad_input import BadInput
-from src.options import DATASETS
+from src.datasets import DATASETS
 from tests.augmentation.reference import build, default, labels, normalised, pixels, seeded
 
 

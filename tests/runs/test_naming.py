@@ -3,11 +3,57 @@ import re
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from src.config import KEYS
 from src.runs.naming import folder_name, format_value, job_name, short_name
 
 JOB = {"norm.name": "gn", "norm.groups": 4, "reg.l1": 1e-5, "optimizer.name": "adam", "seed": 0}
 KEY = "d" * 64
 
+
+NAMED_IN_ORDER = [
+    "norm.name",
+    "norm.eps",
+    "norm.momentum",
+    "norm.groups",
+    "reg.l1",
+    "reg.l2",
+    "reg.dropout",
+    "reg.label_smoothing",
+    "optimizer.name",
+    "optimizer.lr",
+    "optimizer.momentum",
+    "optimizer.nesterov",
+    "optimizer.beta1",
+    "optimizer.beta2",
+    "optimizer.eps",
+    "optimizer.alpha",
+    "schedule.name",
+    "schedule.step_epochs",
+    "schedule.gamma",
+    "schedule.warmup",
+    "data.name",
+    "data.batch_size",
+    "data.validation",
+    "data.split_seed",
+    "data.limit",
+    "data.root",
+    "data.classes",
+    "data.channels",
+    "data.size",
+    "data.images",
+    "data.test_images",
+    "data.noise",
+    "augmentation.name",
+    "model.name",
+    "model.width",
+    "epochs",
+    "seed",
+    "init_seed",
+    "order_seed",
+    "threads",
+    "precision",
+    "deterministic",
+]
 
 NASTY = [
     "gn l1=1e-05 s0",
@@ -89,3 +135,8 @@ def test_the_readable_part_of_a_folder_name_has_up_to_sixty_characters():
     assert folder_name(f"{'n' * 99} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
     assert folder_name(f"{'n' * 58} s0", KEY) == f"{'n' * 58}_s0-dddddddd"
     assert folder_name(f"n {'s' * 99}", KEY) == f"{'s' * 60}-dddddddd"
+
+
+def test_new_keys_do_not_rename_the_folders_of_earlier_jobs():
+    # A folder's name lists the keys that differ from their defaults, in the order of KEYS.
+    assert [path for path in KEYS if path in NAMED_IN_ORDER] == NAMED_IN_ORDER
