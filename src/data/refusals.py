@@ -21,7 +21,7 @@ IDX_RECIPE = (
     "in Python, convert an array a with "
     'bytes([0, 0, 8, a.ndim]) + numpy.array(a.shape, ">u4").tobytes() + a.astype("u1").tobytes()'
 )
-FOLDER_RECIPE = "move the pictures to {folder}/train/CLASS and {folder}/test/CLASS, and write data=folder {root}"
+FOLDER_RECIPE = "move the pictures to train/CLASS and test/CLASS in this folder, and write data=folder {root}"
 # Known formats: first bytes, description, advice.  {file} and {folder} become paths, quoted for the shell.
 SIGNATURES = (
     (b"PK\x03\x04", "is a zip archive", "unzip {file} -d {folder}"),
