@@ -151,7 +151,7 @@ def apply_blends(pixels: Tensor, choices: Choices) -> Tensor:
 
 def _grey(pixels: Tensor) -> Tensor:
     """Return colour images (N, 3, H, W) as grey images (N, 1, H, W)."""
-    red, green, blue = (weight * pixels[:, [channel]] for channel, weight in enumerate(GREY_WEIGHTS))
+    red, green, blue = (weight * pixels[:, i : i + 1] for i, weight in enumerate(GREY_WEIGHTS))
     return (red + green + blue).floor()
 
 
