@@ -14,6 +14,7 @@ from src.verdict.contrast import CELL, Contrast
 from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.verdicts import judge
+from src.verdict.welch import MIN_SEEDS
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
             corner_signs.append((-1) ** sum(sides))
         if min(corners) < 0:
             continue
-        # Cells with seeds of their own share none, so their means are compared.
-        compared = has_accuracy[corners].all(axis=0).any() or sweep.design.own_seeds
-        if compared:
+        runs = has_accuracy[corners]  # (corners, seeds)
+        # Welch's intervals compare the means of cells with two runs or more, which need not share a seed.
+        if (runs.sum(axis=1) >= MIN_SEEDS).all() if contrast.welch else runs.all(axis=0).any():
             differences.append(float(np.dot(corner_signs, sweep.truth[corners])))
     return float(np.mean(differences))
 
