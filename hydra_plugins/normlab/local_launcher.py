@@ -15,9 +15,11 @@ from src.bad_input import BadInput
 from src.config import Config
 from src.datasets import Data
 from src.runs.folder import JobFolder
+from src.runs.identity import job_settings
+from src.runs.naming import job_name
 from src.stopping import JobFailed
 from src.sweep.grid import shared_grid
-from src.sweep.trials import Trials, make_task
+from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
@@ -97,7 +99,11 @@ class LocalLauncher(Launcher):
         else:
             # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
             folders = [self._jobs_folder / words.pop(SUBDIR_KEY) for words in combinations]
-            tasks = list(map(make_task, folders, map(self._grid.compose, combinations)))
+            configs = map(self._grid.compose, combinations)
+            tasks = [
+                Task(job_name(job_settings(config), self._grid.varying_keys), config, folder)
+                for folder, config in zip(folders, configs, strict=True)
+            ]
             outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [

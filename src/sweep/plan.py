@@ -12,6 +12,7 @@ from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
+from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
@@ -45,6 +46,10 @@ class Row:
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
     earlier_folder: JobFolder | None  # the folder of this job on an earlier version of its data
+
+    def name(self, varying_keys: Sequence[str], *, seed: bool = True) -> str:
+        """Return the job's name among the jobs of its sweep, which differ in `varying_keys`."""
+        return job_name(self.grid_job.settings, varying_keys, seed=seed)
 
     @property
     def needs_training(self) -> bool:
@@ -87,14 +92,18 @@ class Plan:
             f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished_rows):,} already finished"
         )
         lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
+        if settings := shared_settings(self._sweep):
+            lines.append(f"all jobs: {settings}" if len(self.rows) > 1 else f"the job: {settings}")
         for kind in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.kind == kind]
             if rows:
-                descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{kind}: ')})" for row in rows]
+                descriptions = [
+                    f"{row.name(self._sweep.varies)} ({row.status.text.removeprefix(f'{kind}: ')})" for row in rows
+                ]
                 lines.append(f"{kind}: {joined(descriptions, MOST_NAMES)}")
                 if kind == "damaged":
                     lines.append(f"  normlab retrains them and moves their folders to {self._multirun / SUPERSEDED}")
-        other_code = [row.job.label for row in finished_rows if row.status.kind != "finished"]
+        other_code = [row.name(self._sweep.varies) for row in finished_rows if row.status.kind != "finished"]
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
@@ -122,10 +131,10 @@ class Plan:
             cells.setdefault(row.job.key if len(self.rows) <= MAX_ROWS else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
         for first_row, *other_rows in list(cells.values())[:MAX_ROWS]:
-            name, text = first_row.job.label, first_row.status.text
+            name, text = first_row.name(self._sweep.varies), first_row.status.text
             if other_rows:
                 counts = Counter(row.status.kind for row in (first_row, *other_rows))
-                name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
+                name = f"{first_row.name(self._sweep.varies, seed=False)}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
             parameters = count_parameters(first_row.grid_job.config, first_row.grid_job.source)
             lines.append((name, f"{parameters:,}", text))
@@ -162,6 +171,17 @@ class Plan:
         rows_left = [row for row in self.rows if row.needs_training]
         total_time = _total_time(rows_left, at_once)
         return counted(len(rows_left), "more run") + (f", about {total_time}" if total_time else "")
+
+
+def shared_settings(sweep: Sweep) -> str:
+    """Return the values that differ from the defaults in the same way in all jobs, such as `model=resnet epochs=2`."""
+    first_job, *other_jobs = (job.params.items() for job in sweep.jobs)
+    shared = [path for path, value in first_job if all((path, value) in other for other in other_jobs)]
+    return " ".join(
+        f"{short_name(path, shared)}={first_job.mapping[path]}"
+        for path in shared
+        if path not in ("norm.name", "seed", *sweep.varies)
+    )
 
 
 def _total_time(rows: Sequence[Row], at_once: int) -> str:

@@ -40,7 +40,7 @@ class Board(Display):
             self._work_done_before += (update.epoch - 1) / update.epochs
         self._rows[task.folder] = task.name, update
         if update.epoch_line and not self.live:
-            self.say(update.epoch_line)
+            self.say(f"{task.name}  {update.epoch_line}")
 
     def show_end(self, outcome: Outcome) -> None:
         """Replace a job's row by a line with its accuracy, or with the reason why it failed."""

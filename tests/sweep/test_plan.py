@@ -82,8 +82,9 @@ def test_the_plan_shows_the_status_of_each_job(world):
     assert line.startswith("data: synthetic, 30 training, 10 validation and 100 test images, 28 x 28 pixels, grey, ")
     lines = planned.summary_lines()
     assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
-    assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
-    assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
+    assert lines[1] == "all jobs: l1=0"  # all have it, so the jobs' names omit it
+    assert "interrupted: ln s0 (resumes after epoch 2 of 3)" in lines
+    assert "finished with other code: gn s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
 
 
@@ -194,16 +195,16 @@ def test_a_job_with_damaged_files_gives_no_estimate(world, file):
 def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world):
     few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table_lines()
     assert few == [
-        "  job         parameters  status",
-        "  bn l1=0 s0       3,892  to train",
-        "  gn l1=0 s0       3,892  to train",
-        "  ln l1=0 s0       3,892  to train",
+        "  job    parameters  status",
+        "  bn s0       3,892  to train",
+        "  gn s0       3,892  to train",
+        "  ln s0       3,892  to train",
     ]
     world.finish(configuration("bn", 1), {})
     many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table_lines()
     assert many[1:] == [
-        "  bn l1=0, 30 seeds       3,892  29 to train, 1 finished",
-        "  gn l1=0, 30 seeds       3,892  30 to train",
+        "  bn, 30 seeds       3,892  29 to train, 1 finished",
+        "  gn, 30 seeds       3,892  30 to train",
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table_lines()
     assert len(cells) == 1 + MAX_ROWS + 1

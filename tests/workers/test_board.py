@@ -28,7 +28,7 @@ def test_without_a_terminal_each_epoch_is_a_line(capsys):
         assert not board.live
         board.show_start(task("bn s0"))
         board.show_progress(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 1000))
-        board.show_progress(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
+        board.show_progress(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "epoch 1/2"))
         board.show_end(Outcome(task("bn s0"), "Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
 
