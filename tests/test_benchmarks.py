@@ -13,11 +13,12 @@ from benchmarks.course_loop import NORMS, Net
 from benchmarks.peers import PEERS, _violation
 from benchmarks.ratios import against_itself, in_turns, ratio
 from src.models.cnn import CNN
+from tests.norms.reference import build
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_baselines_train_the_same_network(norm):
-    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 28, 10, NORMS[norm], 0.0)
+    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 28, 10, CNN(width=16).norm_layer(build(norm)), 0.0)
     with torch.no_grad():
         for target, source in zip(theirs.parameters(), ours.parameters(), strict=True):
             target.copy_(source)
