@@ -27,6 +27,7 @@ class Timm(Network):
     arch: str = key(example="resnet18")
 
     title = "network of timm"
+    packages = ("timm",)
     sizes = range(8, 1025)
     epochs = 30
     learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
