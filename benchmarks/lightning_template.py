@@ -21,7 +21,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, random_split
 from torchmetrics import MaxMetric, MeanMetric
@@ -130,6 +130,22 @@ class Classifier(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def fit_and_test(model: Classifier, data: Digits, name: str, epochs: int, batches: int | None = None) -> dict[str, Any]:
+    """Train and test one run; return its test accuracy, and the validation accuracy at the end of each epoch."""
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        limit_train_batches=batches,
+        limit_val_batches=batches,
+        limit_test_batches=batches,
+        logger=MLFlowLogger("six", run_name=name, tracking_uri="sqlite:///mlflow.db"),
+        callbacks=[ModelCheckpoint(Path("checkpoints", name), monitor="val/acc", mode="max", save_last=True)],
+    )
+    trainer.fit(model, datamodule=data)
+    (tested,) = trainer.test(model, datamodule=data)
+    return {"accuracy": tested["test/acc"], "reached": model.reached}
+
+
 def main() -> None:
     """Train the six runs; the last printed line has their accuracies as JSON."""
     parser = argparse.ArgumentParser("python -m benchmarks.lightning_template")
@@ -141,19 +157,9 @@ def main() -> None:
     for norm in NORMS:
         for l1 in STRENGTHS:
             lightning.seed_everything(0, workers=True)
-            model: nn.Module = Classifier(norm, l1)
-            logger = MLFlowLogger("six", run_name=f"{norm} l1={l1:g}", tracking_uri="sqlite:///mlflow.db")
-            place = Path("checkpoints") / f"{norm}-{l1:g}"
-            trainer = lightning.Trainer(
-                accelerator="cpu",
-                max_epochs=arguments.epochs,
-                logger=logger,
-                callbacks=[ModelCheckpoint(place, monitor="val/acc", mode="max", save_last=True)],
-            )
+            name = f"{norm} l1={l1:g}"
             data = Digits(Path("data"), arguments.workers)
-            trainer.fit(model, datamodule=data)
-            (tested,) = trainer.test(model, datamodule=data)
-            runs[f"{norm} l1={l1:g}"] = {"accuracy": tested["test/acc"], "reached": model.reached}
+            runs[name] = fit_and_test(Classifier(norm, l1), data, name, arguments.epochs)
     print(json.dumps(runs))
 
 

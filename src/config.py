@@ -152,6 +152,11 @@ class UnusedKeyError(BadInput):
         super().__init__(f"{self.section}={option} does not use {key.path}={value}", reading_options, suggestion)
 
 
+def optional_packages(config: Config) -> list[str]:
+    """Return the optional packages that compute results for this configuration, such as timm."""
+    return [package for section in OPTIONS for package in getattr(config, section).packages]
+
+
 def check_config(config: Config) -> None:
     """Raise BadInput, with the key, its valid values and an example, if a job cannot use this configuration."""
     for path, value in flatten_dataclass(config).items():

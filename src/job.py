@@ -14,12 +14,12 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save
 
-from src.config import Config
+from src.config import Config, optional_packages
 from src.data.splits import Splits, load_splits
 from src.datasets import Data
 from src.progress import Listener, Progress, print_epochs
 from src.runs.checkpoint import Checkpoints, drop_checkpoints
-from src.runs.environment import environment
+from src.runs.environment import environment, package_versions
 from src.runs.folder import JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
@@ -99,10 +99,11 @@ def outcome(error: BaseException) -> tuple[str, str]:
 
 def _start(config: Config, journal: Journal) -> torch.device:
     """Record the start of a job or of its continuation, prepare this process for it, and return its device."""
+    facts = environment() | package_versions(optional_packages(config))
     if journal.has("start"):
-        journal.append(stamp("resume", environment=environment(), device=str(pick_device(config.device))))
+        journal.append(stamp("resume", environment=facts, device=str(pick_device(config.device))))
     else:
-        journal.append(stamp("start", config=asdict(config), environment=environment(), code=code_digest()))
+        journal.append(stamp("start", config=asdict(config), environment=facts, code=code_digest()))
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
     use_algorithms(

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any
+from typing import Any, ClassVar
 
 from src.bad_input import BadInput
 
@@ -53,6 +53,9 @@ class Option:
     """One option of a configuration group, such as `norm=gn`; its fields are the keys that it reads."""
 
     name: str = REQUIRED
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Optional packages that compute results for this option; its jobs record their versions."""
 
     def check(self) -> None:
         """Check that the values of all keys fit together; each value alone has already been checked.

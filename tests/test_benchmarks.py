@@ -10,20 +10,25 @@ import torch
 
 from benchmarks import gpu, verdicts
 from benchmarks.course_loop import NORMS, Net
+from benchmarks.course_net import CourseNet
 from benchmarks.peers import PEERS, _violation
 from benchmarks.ratios import against_itself, in_turns, ratio
 from src.models.cnn import CNN
+from src.models.course import Course
 from tests.norms.reference import build
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_baselines_train_the_same_network(norm):
-    theirs, ours = Net(NORMS[norm]), CNN(width=16).build(1, 28, 10, CNN(width=16).norm_layer(build(norm)), 0.0)
+@pytest.mark.parametrize(
+    ("baseline", "network", "channels", "size"), [(Net, CNN(width=16), 1, 28), (CourseNet, Course(), 3, 32)]
+)
+def test_the_baselines_train_the_same_network(baseline, network, channels, size, norm):
+    theirs, ours = baseline(NORMS[norm]), network.build(channels, size, 10, network.norm_layer(build(norm)), 0.0)
     with torch.no_grad():
         for target, source in zip(theirs.parameters(), ours.parameters(), strict=True):
             target.copy_(source)
-    images = torch.randn(5, 1, 28, 28)
-    assert torch.equal(theirs(images), ours(images))
+    images = torch.randn(5, channels, size, size)
+    torch.testing.assert_close(theirs(images), ours(images))
 
 
 def test_a_ratio_is_the_median_of_pairs_with_the_interval_of_the_sign_test():

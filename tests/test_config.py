@@ -12,11 +12,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, SOURCES, Config, UnusedKeyError, affects_results, check_config
+from src.config import KEYS, OPTIONS, SOURCES, Config, UnusedKeyError, affects_results, check_config, optional_packages
+from src.models.timm import Timm
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import GROUP_NODES
+from tests.world import configuration
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = group_options()
@@ -453,3 +455,10 @@ def test_a_configuration_holds_the_keys_of_its_options_alone(composed):
         path for path, key in KEYS.items() if not key.read_by or getattr(config, path.split(".")[0]).name in key.read_by
     }
     assert set(flatten_mapping(dataclasses.asdict(config))) == set(flatten_dataclass(config)) == expected
+
+
+def test_only_options_that_compute_with_an_optional_package_name_it():
+    config = configuration("bn")
+    assert optional_packages(config) == []
+    config.model = Timm(arch="resnet18")
+    assert optional_packages(config) == ["timm"]

@@ -149,11 +149,14 @@ class GridSweeper(Sweeper):
             raise _restart_refusal(locked_labels)
         kept = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume != "restart"]
         faults = job_faults(replace(sweep, jobs=kept), self._multirun)
-        jobs_left = len(restarted) + sum(job.key in faults or not self._folder(job).finished for job in kept)
-        check_space(
-            self._multirun, jobs_left, [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
-        )
-        if jobs_left and self._uses_normlab_launcher:
+        left = [
+            item
+            for job, item in zip(sweep.jobs, jobs, strict=True)
+            if job in restarted or job.key in faults or not self._folder(job).finished
+        ]
+        folders = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
+        check_space(self._multirun, [item.least_bytes for item in left], folders)
+        if left and self._uses_normlab_launcher:
             self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
         tracker, exit_status, is_open, is_delivered = None, 1, False, True
         if isinstance(config.tracking, Tracking):
@@ -167,13 +170,13 @@ class GridSweeper(Sweeper):
             self._set_aside_folders(restarted)
             plan, at_once = Plan(sweep, jobs, self._multirun, faults), self._jobs_at_once(jobs)
             heading = [f"{title}, {plan.workload_text(at_once)}"] if title else []
-            for line in [*heading, *plan.summary_lines(), *plan.cost_lines(at_once)]:
+            for line in [*heading, *plan.summary_lines(), plan.time_line(at_once)]:
                 say(line)
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
-            if jobs_left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
+            if left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON_MODULE,), daemon=True).start()
             self._launch_unfinished_jobs(jobs, sweep)
-            equal, changed = config.compare.equal, jobs_left > 0
+            equal, changed = config.compare.equal, bool(left)
             exit_status, is_open = compare_sweep(sweep, self._multirun, equal, changed=changed, planned_looks=looks)
         except (KeyboardInterrupt, Terminated) as stop:
             exit_status = 143 if isinstance(stop, Terminated) else 130

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import logging
+import os
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from src.storage.lock import file_lock
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, Bytes]
+MOST_BYTES = 4 * 10**9  # of all caches together
+MOST_DAYS = 60  # since the last use of a cache
 FINGERPRINT = "fingerprint"  # the name of the array that identifies the files that the images were decoded from
 
 
@@ -27,7 +31,8 @@ def cached(path: Path, fingerprint: str, decode: Callable[[], Arrays]) -> Arrays
     """Return the arrays that `decode` returns, from the file `path` if it was written with the same fingerprint.
 
     If two processes need the same images, one decodes them and the other waits.  A damaged cache is written again.  If
-    the cache cannot be written, for example because the disk is full, a warning says so.
+    the cache cannot be written, for example because the disk is full, a warning says so.  Writing a cache removes the
+    caches that were not used for `MOST_DAYS`, and the least recently used ones if all together exceed `MOST_BYTES`.
     """
     arrays = _read(path, fingerprint)
     if arrays is not None:
@@ -55,7 +60,10 @@ def _read(path: Path, fingerprint: str) -> Arrays | None:
                 return None
             if FINGERPRINT not in headers or read_array(archive, FINGERPRINT).tobytes().hex() != fingerprint:
                 return None
-            return {name: read_array(archive, name) for name in headers if name != FINGERPRINT}
+            arrays = {name: read_array(archive, name) for name in headers if name != FINGERPRINT}
+        with contextlib.suppress(OSError):  # for example, on a read-only disk
+            os.utime(path)  # the time of the last use
+        return arrays
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError):
         return None
 
@@ -68,8 +76,26 @@ def _write(path: Path, fingerprint: str, arrays: Arrays) -> None:
         with open_atomic(path) as file:
             np.savez(file, **content)
         log.warning("kept the decoded images (%s MB) in %s; the next command reads them at once", size // 10**6, path)
+        with contextlib.suppress(OSError):  # for example, another process removes them
+            _remove_old_caches(path)
     except OSError as error:
         log.warning("decoded images are not kept (%s MB): %s", size // 10**6, error)
+
+
+def _remove_old_caches(newest: Path) -> None:
+    """Remove caches until the bounds hold, but not the cache `newest`; a process that uses a cache has it in memory."""
+    others = [(path, path.stat()) for path in newest.parent.glob("*.npz") if path != newest]
+    total = newest.stat().st_size
+    for path, status in sorted(others, key=lambda other: -other[1].st_mtime):
+        total += status.st_size
+        if total > MOST_BYTES or status.st_mtime < time.time() - MOST_DAYS * 86400:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def cache_bytes(folder: Path) -> int:
+    """Return the size of all caches in a folder."""
+    return sum(path.stat().st_size for path in folder.glob("*.npz"))
 
 
 def cache_name(*parts: object) -> str:

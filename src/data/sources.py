@@ -40,6 +40,11 @@ CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
+def image_cache_folder() -> Path:
+    """Return the folder that keeps the decoded images of `data=folder`."""
+    return download_folder(None) / "images"
+
+
 def describe(data: Data) -> Source:
     """Return a dataset's description.  This reads the files, except for the embedded MNIST, which never changes."""
     if isinstance(data, MNIST) and data.root is None:
@@ -81,7 +86,7 @@ def _load(data: Data) -> Images:
         case IDX():
             return read_folder(folder, "", None)
         case Folder():
-            return read_image_folder(folder, data.size, data.channels, download_folder(None) / "images")
+            return read_image_folder(folder, data.size, data.channels, image_cache_folder())
         case NPZ():
             return read_npz(folder)
     raise TypeError(f"no reader for {data}")

@@ -10,8 +10,8 @@ from torch import Tensor
 from src.data.idx import Bytes
 from src.data.images import Images, Labels
 from src.data.memory import keeps_bytes
-from src.data.sizes import held_out_count
 from src.data.sources import load
+from src.data.split_indices import split_indices
 from src.datasets import Data
 
 Scale = tuple[Tensor, Tensor]
@@ -75,16 +75,11 @@ def _load_splits(data: Data) -> tuple[Images, Splits]:
 def make_splits(data: Data, images: Images, *, as_bytes: bool = False) -> Splits:
     """Split a dataset into training, validation and test images, and normalise each channel.
 
-    The validation images are the dataset's own.  If it has none, `data.split_seed` alone decides which
-    `data.validation` images of the training file they are.  The first `data.limit` other images are for training.
-    Their mean and standard deviation normalise all splits.  With `as_bytes`, each batch is normalised when it is used.
+    `split_indices` chooses the training images, and the validation images if the dataset has none of its own.  The mean
+    and standard deviation of the training images normalise all splits.  With `as_bytes`, each batch is normalised when
+    it is used.
     """
-    count = images.source.train
-    held_out = np.empty(0, dtype=np.int64)
-    if images.validation is None:
-        drawn_indices = np.random.default_rng(data.split_seed).permutation(count)
-        held_out = np.sort(drawn_indices[: held_out_count(count, data.validation)])
-    train = np.setdiff1d(np.arange(count), held_out, assume_unique=True)[: data.limit]
+    train, held_out = split_indices(data, images)
     validation = images.validation or (images.train_images[held_out], images.train_labels[held_out])
     train_images = images.train_images[train]
     scale = channel_statistics(train_images)

@@ -15,7 +15,7 @@ from src.datasets import Data
 from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
 from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
 from src.errors.chance import chance_limits
-from src.errors.labels import Suspect, find_suspects
+from src.errors.labels import MOST_ERRORS, Suspect, find_suspects
 from src.errors.mistakes import ConfusionDifference, confusion_differences, images_of_one_cell
 from src.errors.seed_table import SeedTable, seed_table
 from src.results.results import Results
@@ -112,9 +112,19 @@ class Atlas:
         return {name: confidence_gap([run.calibration for run in runs], level) for name, runs in runs_by_cell.items()}
 
     @cached_property
+    def joint_error_share(self) -> float:
+        """The share of the images that the mean probabilities of all runs misclassify, 0 to 1; needs a run."""
+        return float((self.probabilities.argmax(axis=1) != self.labels).mean())
+
+    @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """The test images with suspected label errors, the most suspicious first; empty for a single run."""
-        return find_suspects(list(self.runs.values()), self.probabilities) if len(self.runs) > 1 else ()
+        """The test images with suspected label errors, the most suspicious first.
+
+        Empty for a single run, and if `joint_error_share` is above `MOST_ERRORS`.
+        """
+        if len(self.runs) < 2 or self.joint_error_share > MOST_ERRORS:
+            return ()
+        return find_suspects(list(self.runs.values()), self.probabilities)
 
     @property
     def calibration(self) -> dict[str, Calibration]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from src.errors.atlas import Atlas
 from src.errors.chance import seeds_needed
+from src.errors.labels import MOST_ERRORS
 from src.wording import counted, joined, shorten
 
 # The docstring of `find_suspects` gives the source.
@@ -131,6 +132,12 @@ def _confusion_text(atlas: Atlas, *, finding: bool) -> Iterator[str]:
 
 
 def _suspects_text(atlas: Atlas) -> str:
+    if atlas.joint_error_share > MOST_ERRORS:
+        share, most = 100 * atlas.joint_error_share, 100 * MOST_ERRORS
+        return (
+            f"The runs together misclassify {share:.1f} % of the images, so suspected label errors would be almost all "
+            f"their own mistakes; normlab looks for label errors if this share is at most {most:.0f} %"
+        )
     classes, runs = atlas.source["classes"], len(atlas.runs)
     images = [
         f"#{suspect.index} (label {classes[suspect.label]}, but {round(suspect.share * runs)} of {runs} runs predict "

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.errors.answers import CellPredictions
 from src.errors.atlas import Atlas
-from src.errors.labels import Suspect
+from src.errors.labels import MOST_ERRORS, Suspect
 from src.figures.side_by_side import draw_predictions_side_by_side
 from src.pictures.tiles import picture_png
 from src.runs.predictions import Indices
@@ -27,8 +27,8 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     """Draw all galleries of a dataset, and return them by their file names without extension.
 
     The names are `wrong_by_all`, `wrong_by_one` (two or more cells), `right_by_one` (three or more cells, because with
-    two it would show the same images as `wrong_by_one`), and `suspected_labels`.  A gallery without images says so.
-    Raises BadInput if the test images are missing or have changed since the runs.
+    two it would show the same images as `wrong_by_one`), and `suspected_labels` (unless the runs are too weak for it).
+    A gallery without images says so.  Raises BadInput if the test images are missing or have changed since the runs.
     """
     images = atlas.test_images()
 
@@ -47,10 +47,11 @@ def draw_galleries(atlas: Atlas) -> dict[str, Gallery]:
     if len(atlas.cells) > 2:
         indices = _choose_images_round_robin(atlas.right_in_one_cell)
         pictures["right_by_one"] = gallery("images that only one cell gets right", "Right in only one cell", indices)
-    suspects = atlas.suspects[:MAX_IMAGES]
-    indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
-    heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."
-    pictures["suspected_labels"] = gallery("images with a label that may be wrong", heading, indices, suspects)
+    if atlas.joint_error_share <= MOST_ERRORS:
+        suspects = atlas.suspects[:MAX_IMAGES]
+        indices = np.array([suspect.index for suspect in suspects], dtype=np.int64)
+        heading = "Suspected label errors: most runs predict another class.  Check the labels by eye."
+        pictures["suspected_labels"] = gallery("images with a label that may be wrong", heading, indices, suspects)
     return pictures
 
 

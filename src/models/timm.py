@@ -27,6 +27,7 @@ class Timm(Network):
     arch: str = key(example="resnet18")
 
     title = "network of timm"
+    packages = ("timm",)
     sizes = range(8, 1025)
     relu = False
     epochs = 30

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.config import KEYS, affects_results
+from src.config import KEYS, OPTIONS, affects_results
 from src.runs.environment import VARIABLES
 from src.runs.folder import FinishedJob
 from src.runs.naming import job_name
@@ -17,6 +17,7 @@ NAME_COLUMNS = ["run", "cell", "seed"]
 RESULT_COLUMNS = [*RESULT_METRICS, "seconds/train", "seconds/total", "parameters"]
 ORIGIN_COLUMNS = ["dataset", "dataset_name", "job", "cell_key", "folder", "code", "environment"]
 HARDWARE = ("torch", "device", "cpu", "gpu", "cpu capability")
+OPTIONAL_PACKAGES = {package for options in OPTIONS.values() for kind in options.values() for package in kind.packages}
 Environment = tuple[tuple[str, str], ...]
 """Sorted pairs of a name and its value, such as `torch` and `2.14.0`.  A resumed run can have two values for a name."""
 
@@ -85,9 +86,11 @@ def _run_row(run: str, job: FinishedJob, environment: Environment) -> dict[str, 
 def bit_changing_environments(jobs: Sequence[FinishedJob]) -> list[Environment]:
     """The environment of each job, reduced to the names that can change the last bits of a result.
 
-    A name in `HARDWARE` counts only if every job recorded it, because older versions recorded fewer names.
+    A name in `HARDWARE` counts only if every job recorded it, because older versions recorded fewer names.  An optional
+    package also counts only then, because a job records it only if it uses it.
     """
-    all_recorded = [name for name in HARDWARE if all(name in env for job in jobs for env in job.environments)]
+    candidates = (*HARDWARE, *OPTIONAL_PACKAGES)
+    all_recorded = [name for name in candidates if all(name in env for job in jobs for env in job.environments)]
     names = {*all_recorded, *VARIABLES}
     return [
         tuple(sorted({(key, str(value)) for env in job.environments for key, value in env.items() if key in names}))

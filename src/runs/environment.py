@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "mlflow")
@@ -38,6 +39,15 @@ def environment() -> dict[str, str]:
     if commit:
         facts["commit"] = commit + ("+" if _run_git("status", "--porcelain", "--", ".") else "")
     return facts
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the installed packages among `names`, by their name."""
+    versions = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _read_values(file: Path, name: str) -> list[str]:

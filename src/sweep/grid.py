@@ -14,11 +14,13 @@ from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config
+from src.datasets import OwnFiles
 from src.options import Tracking
 from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.seeds import AUTO, SEED_KEYS, seed_range
 from src.runs.sweep import PlannedJob
+from src.storage.space import job_bytes
 from src.sweep.composer import Composer
 from src.sweep.option_files import make_loader
 from src.sweep.overrides import check_overrides
@@ -38,6 +40,11 @@ class GridJob:
     key: str
     source: "Source"
     image_count: int  # the number of training images
+
+    @property
+    def least_bytes(self) -> int:
+        """The bytes that the job needs on the disk without its weights, which only torch can count."""
+        return job_bytes(self.source.test, len(self.source.classes))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -90,7 +97,8 @@ class Grid(Composer):
     def make_jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
         """Return the distinct jobs of the combinations. Raises BadInput for an unreadable or too small dataset."""
         from src.data.sizes import check_sizes, train_size
-        from src.data.sources import describe
+        from src.data.sources import describe, load
+        from src.data.split_indices import check_limit
 
         sources: dict[str, Source] = {}  # described once per dataset, because `describe` may download the dataset
         jobs: dict[str, GridJob] = {}
@@ -99,6 +107,8 @@ class Grid(Composer):
             if data not in sources:
                 sources[data] = describe(config.data)
                 check_sizes(config.data, sources[data])
+                if isinstance(config.data, OwnFiles):  # the other files are not sorted by class
+                    check_limit(config.data, load(config.data))
             source = sources[data]
             config.model.check_images(source.size, source.place)
             config.model.check_norm(config.norm, source.size)

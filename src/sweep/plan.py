@@ -1,5 +1,6 @@
 """The plan of a sweep: the status of its jobs, and the time and disk that unfinished jobs need. It changes nothing."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 from src.console import duration_text
 from src.data.sizes import split_text
+from src.datasets import Folder
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -15,7 +17,7 @@ from src.runs.known_folders import KnownFolders
 from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
-from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, free_bytes, megabytes, nearest_folder
+from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.wording import counted, joined, shorten
@@ -65,6 +67,7 @@ class Plan:
     ) -> None:
         """Read the status of all jobs. `faults` maps the keys of damaged jobs to reasons; None checks every folder."""
         self._sweep, self._multirun = sweep, multirun
+        self._counts: dict[str, int] = {}  # the parameters of each network, by what determines them
         self._faults = job_faults(sweep, multirun) if faults is None else faults
         self._folders, self._code_digest = KnownFolders(multirun), code_digest()
         self._folder_names = set(self._folders.folder_names)
@@ -117,15 +120,24 @@ class Plan:
         return lines + list(filter(None, warnings))
 
     def data_lines(self) -> list[str]:
-        """Return a line per dataset with the sizes of its splits and images, and the memory that it takes."""
+        """Return a line per dataset with the sizes of its splits and images, and the memory that it takes.
+
+        For folders of images, another line says where their decoded images are.
+        """
         jobs = {job.source.digest: job for job in (row.grid_job for row in self.rows)}
         texts = [f"data: {job.config.data.name}, {split_text(job.config.data, job.source)}" for job in jobs.values()]
-        return shorten(texts, MOST_NAMES, "data: {:,} more datasets")
+        lines = shorten(texts, MOST_NAMES, "data: {:,} more datasets")
+        if any(isinstance(job.config.data, Folder) for job in jobs.values()):
+            from src.data.image_cache import cache_bytes  # with the line below, imports Pillow
+            from src.data.sources import image_cache_folder
+
+            cache = image_cache_folder()
+            delete = f"rm -r {shlex.quote(str(cache))}"
+            lines.append(f"decoded images: {megabytes(cache_bytes(cache))} in {cache}; to delete them: {delete}")
+        return lines
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
-        from src.training.network import count_parameters  # imports torch, which is slow
-
         cells: dict[str, list[Row]] = {}
         for row in self.rows:
             cells.setdefault(row.job.key if len(self.rows) <= MAX_ROWS else row.job.cell, []).append(row)
@@ -136,8 +148,7 @@ class Plan:
                 counts = Counter(row.status.kind for row in (first_row, *other_rows))
                 name = f"{first_row.name(self._sweep.varies, seed=False)}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-            parameters = count_parameters(first_row.grid_job.config, first_row.grid_job.source)
-            lines.append((name, f"{parameters:,}", text))
+            lines.append((name, f"{self._count_parameters(first_row):,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
         table = [f"  {name:<{name_width}}  {size:>{size_width}}  {text}".rstrip() for name, size, text in lines]
         if len(cells) > MAX_ROWS:
@@ -149,14 +160,16 @@ class Plan:
     def cost_lines(self, at_once: int = 1) -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
         rows_left = [row for row in self.rows if row.needs_training]
+        return [self.time_line(at_once), *([self._disk_line(rows_left, at_once)] if rows_left else [])]
+
+    def time_line(self, at_once: int = 1) -> str:
+        """Return the time that unfinished jobs need, if `at_once` jobs train at the same time."""
+        rows_left = [row for row in self.rows if row.needs_training]
         if not rows_left:
-            return ["nothing left to train"]
-        free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
-        free_text = f" of {megabytes(free_space)} free" if free_space is not None else ""
-        lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{free_text}"]
+            return "nothing left to train"
         total_time = _total_time(rows_left, at_once)
         if not total_time:
-            return ["time: unknown until the first job has finished", *lines]
+            return "time: unknown until the first job has finished"
         at_once = min(at_once, len(rows_left))
         order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
         rough_count = sum(not row.similar for row in rows_left)
@@ -164,7 +177,30 @@ class Plan:
         if rough_count:
             others = "another network, norm, augmentation or number of threads"
             text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"
-        return [text, *lines]
+        return text
+
+    def _disk_line(self, rows_left: Sequence[Row], at_once: int) -> str:
+        """Return the disk that the files of these jobs need, with the checkpoints of `at_once` jobs."""
+        sizes = [self._count_parameters(row) for row in rows_left]
+        sources = [row.grid_job.source for row in rows_left]
+        needed = BYTES_PER_SWEEP + sum(map(checkpoint_bytes, sorted(sizes)[-at_once:]))
+        needed += sum(
+            job_bytes(source.test, len(source.classes), size) for source, size in zip(sources, sizes, strict=True)
+        )
+        free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
+        return f"disk: about {megabytes(needed)}" + (
+            f" of {megabytes(free_space)} free" if free_space is not None else ""
+        )
+
+    def _count_parameters(self, row: Row) -> int:
+        """Return the number of parameters of a job's network; jobs with equal networks share one count."""
+        from src.training.network import count_parameters  # imports torch, which is slow
+
+        config, source = row.grid_job.config, row.grid_job.source
+        key = repr((config.model, config.norm, source.channels, source.size, len(source.classes)))
+        if key not in self._counts:
+            self._counts[key] = count_parameters(config, source)
+        return self._counts[key]
 
     def workload_text(self, at_once: int = 1) -> str:
         """Return how many runs are left to train and how long they take, such as `30 more runs, about 2 min`."""

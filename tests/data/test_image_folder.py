@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from src.bad_input import BadInput
-from src.data import image_folder
+from src.data import image_cache, image_folder
 from src.data.image_folder import read_image_folder
 from src.data.images import Images
 from src.data.sources import load
@@ -174,6 +174,29 @@ def test_a_cache_that_cannot_be_written_is_reported_and_does_no_harm(fill, caplo
     assert read_image_folder(root, 10, None, tmp_path / "file").source == expected
     assert f"decoded images are not kept, because {tmp_path}/file cannot be locked" in caplog.text
     assert read_image_folder(root, 10, None, Path("/dev/full/cache")).source == expected
+
+
+def test_caches_that_nobody_used_for_long_are_removed(fill, tmp_path, monkeypatch):
+    """Beyond the bound, the least recently used cache goes first; the newest one stays in any case."""
+    root, folder = fill(), tmp_path / "cache"
+
+    def caches_after_reading(size):
+        read_image_folder(root, size, None, folder)
+        return {path.name for path in folder.glob("*.npz")}
+
+    first = caches_after_reading(8)
+    both = caches_after_reading(9)
+    for name in both:
+        os.utime(folder / name, (0, 0))  # last used in 1970
+    assert caches_after_reading(8) == both  # reading a cache removes nothing
+    left = caches_after_reading(10)
+    assert len(left) == 2
+    assert left & both == first
+    monkeypatch.setattr(image_cache, "MOST_BYTES", 1)
+    (last,) = caches_after_reading(11) - left
+    assert [path.name for path in folder.glob("*.npz")] == [last]
+    assert len(list(folder.glob("*.lock"))) == 1
+    assert image_cache.cache_bytes(folder) == (folder / last).stat().st_size
 
 
 def test_a_full_disk_leaves_no_partial_cache(fill, caplog, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from src.bad_input import BadInput
 from src.data import splits
 from src.data.images import Images, Source, as_images
 from src.data.sizes import check_sizes, held_out_count, split_text, train_size
+from src.data.split_indices import check_limit
 from src.data.splits import Split, channel_statistics, load_splits, make_splits
 from src.datasets import IDX, Synthetic
 
@@ -208,6 +209,19 @@ def test_empty_splits_and_epochs_without_steps_are_refused(changes, message):
     with pytest.raises(BadInput, match=message) as refused:
         check_sizes(data, made_up().source)
     assert len(str(refused.value).splitlines()) <= 3
+
+
+def test_a_limit_that_leaves_out_a_class_is_refused():
+    """In a file sorted by class, the first images have one class."""
+    labels = np.repeat(np.arange(4, dtype=np.uint8), TRAIN // 4)
+    images = replace(made_up(), train_labels=labels)
+    smallest = 1 + positions(make_splits(DATA, images).train).index(3)
+    with pytest.raises(BadInput, match=f"data.limit={smallest - 1} keeps .* none of 1 of the 4 classes") as refused:
+        check_limit(replace(DATA, limit=smallest - 1), images)
+    assert str(refused.value).endswith(f"write: data.limit={smallest}")
+    for limit in (smallest, 999, None):
+        check_limit(replace(DATA, limit=limit), images)
+    assert set(positions(make_splits(replace(DATA, limit=smallest), images).train)) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("changes", [{}, {"limit": 10}, {"limit": 150}, {"limit": 999}, {"validation": 1}])

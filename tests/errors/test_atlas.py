@@ -125,6 +125,18 @@ def test_an_image_that_all_runs_confidently_misclassify_is_suspected(trio):
     assert (suspect.share, suspect.confidence) == (1.0, pytest.approx(0.95))
 
 
+@pytest.mark.parametrize(("errors", "suspects"), [(5, 5), (6, 0)])
+def test_runs_that_often_err_suspect_no_labels(world, errors, suspects):
+    """Two runs confidently misclassify the same 5 or 6 of 100 images; from 6, these are taken for their mistakes."""
+    jobs = [world.finish(world.configuration(norm), dict.fromkeys(range(errors), 0.95)) for norm in ("bn", "gn")]
+    (group,) = read_atlases(load_results([world.sweep(jobs)], world.multirun))
+    assert group.joint_error_share == pytest.approx(errors / 100)
+    assert len(group.suspects) == suspects
+    last = error_sentences(group)[-1]
+    assert last.startswith("5 suspected label errors" if suspects else "The runs together misclassify 6.0 % of the im")
+    assert ("suspected_labels" in draw_galleries(group)) == (suspects > 0)
+
+
 def test_calibration_of_runs_and_cells(trio):
     # bn s2: 98 answers right at 0.9, one wrong at 0.95, one wrong at 0.8.
     own = trio.runs["bn s2"].calibration

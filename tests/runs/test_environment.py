@@ -47,6 +47,10 @@ def test_versions_and_machine_are_recorded(project):
     assert all(recorded[name] for name in ("system", "cpu", "cores"))
 
 
+def test_optional_packages_are_recorded_if_they_are_installed():
+    assert module.package_versions(["numpy", "no-such-package"]) == {"numpy": version("numpy")}
+
+
 def test_every_set_variable_that_changes_results_is_recorded(project, monkeypatch):
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")

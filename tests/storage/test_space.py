@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from src.bad_input import BadInput
-from src.storage.space import BYTES_PER_JOB, BYTES_PER_SWEEP, FOLDERS, check_space, free_bytes
+from src.storage.space import BYTES_PER_SWEEP, FOLDERS, check_space, free_bytes, job_bytes
 from tests.conftest import files_below, python
 from tests.unprivileged import refusal_without_privileges
 
 PROJECT = Path(__file__).parents[2]
 SMALL = 4 * 2**20  # bytes
+JOB = job_bytes(test_images=10_000, classes=10)
 
 Mount = Callable[[str], Path]
 
@@ -46,8 +47,8 @@ def mount(tmp_path) -> Iterator[Mount]:
 
 
 def test_checking_a_folder_with_room_changes_nothing(tmp_path):
-    check_space(tmp_path, 3)
-    check_space(tmp_path / "not" / "yet", 3)
+    check_space(tmp_path, [JOB] * 3)
+    check_space(tmp_path / "not" / "yet", [JOB] * 3)
     assert files_below(tmp_path) == []
 
 
@@ -55,7 +56,7 @@ def test_a_file_in_the_way_is_refused_with_its_path(tmp_path):
     (tmp_path / "multirun").touch()
     for folder in (tmp_path / "multirun", tmp_path / "multirun" / "jobs"):
         with pytest.raises(BadInput, match="multirun is in the way"):
-            check_space(folder, 1)
+            check_space(folder, [JOB])
 
 
 @pytest.mark.parametrize("name", ["multirun", *(f"multirun/{name}" for name in FOLDERS), "multirun/jobs/a-job"])
@@ -71,11 +72,11 @@ def test_the_refusal_of_anything_in_the_way_has_a_command_that_helps(name, tmp_p
         (place.parent / "a file").touch()
         make()
         with pytest.raises(BadInput) as refused:
-            check_space(tmp_path / "multirun", 1, inside)
+            check_space(tmp_path / "multirun", [JOB], inside)
         message, _, write = str(refused.value).splitlines()
         assert message.startswith(f"normlab: {place} is in the way: {what}")
         subprocess.run(write.removeprefix("  write: "), shell=True, check=True)
-        check_space(tmp_path / "multirun", 1, inside)
+        check_space(tmp_path / "multirun", [JOB], inside)
         place.unlink(missing_ok=True)
 
 
@@ -86,26 +87,26 @@ def test_a_folder_on_another_disk_is_checked_there(mount):
         other.mkdir(parents=True)
         (other / name).symlink_to(mount("ro"))
         with pytest.raises(BadInput, match=r"multirun/\w+ is not writable: Read-only"):
-            check_space(other, 0)
+            check_space(other, [])
     full = disk.parent / "full"
     full.mkdir()
     (full / "jobs").symlink_to(disk)
     with pytest.raises(BadInput, match="has 4 MB free"):
-        check_space(full, 1)
+        check_space(full, [JOB])
 
 
 def test_unknown_free_space_is_not_refused(tmp_path, monkeypatch):
     """Some FUSE file systems report 0 of 0 bytes, or do not support the call."""
     unknown = shutil.disk_usage(tmp_path)._replace(total=0, used=0, free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: unknown)
-    check_space(tmp_path, 5)
+    check_space(tmp_path, [JOB] * 5)
     assert free_bytes(tmp_path) is None
 
     def fail(place):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(shutil, "disk_usage", fail)
-    check_space(tmp_path, 5)
+    check_space(tmp_path, [JOB] * 5)
 
 
 def test_a_deleted_current_folder_is_refused(tmp_path, monkeypatch):
@@ -113,7 +114,7 @@ def test_a_deleted_current_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     with pytest.raises(BadInput, match="the current folder was deleted"):
-        check_space(Path("multirun"), 1)
+        check_space(Path("multirun"), [JOB])
 
 
 @pytest.fixture(scope="module")
@@ -174,32 +175,32 @@ def test_a_dangling_link_is_refused_before_the_database_is_created(tmp_path):
 
 def test_a_small_disk_is_refused_from_one_job_too_many(mount):
     disk = mount(f"size={SMALL}")
-    check_space(disk, 0)  # all jobs are finished: the comparison needs little room
+    check_space(disk, [])  # all jobs are finished: the comparison needs little room
     with pytest.raises(BadInput) as refused:
-        check_space(disk / "multirun", 1)
+        check_space(disk / "multirun", [JOB])
     assert str(refused.value).splitlines()[0] == f"normlab: {disk} has 4 MB free, but 1 job may need 12 MB"
     assert files_below(disk) == []
 
-    disk = mount(f"size={BYTES_PER_SWEEP + 10 * BYTES_PER_JOB + 2**20}")
-    check_space(disk, 10)
-    with pytest.raises(BadInput, match="11 jobs may need 32 MB"):
-        check_space(disk, 11)
+    disk = mount(f"size={BYTES_PER_SWEEP + 10 * JOB + 2**20}")
+    check_space(disk, [JOB] * 10)
+    with pytest.raises(BadInput, match="11 jobs may need 31 MB"):
+        check_space(disk, [JOB] * 11)
 
 
 def test_a_full_disk_is_refused(mount):
     disk = mount(f"size={SMALL}")
     (disk / "filler").write_bytes(bytes(SMALL - os.statvfs(disk).f_frsize))
     with pytest.raises(BadInput, match=r"MB free|is not writable"):
-        check_space(disk, 1)
+        check_space(disk, [JOB])
     with (disk / "filler").open("ab") as filler:
         filler.write(bytes(os.statvfs(disk).f_bfree * os.statvfs(disk).f_frsize))
     with pytest.raises(BadInput, match="is not writable"):
-        check_space(disk, 0)
+        check_space(disk, [])
 
 
 def test_a_read_only_disk_is_refused(mount):
     with pytest.raises(BadInput, match="Read-only file system"):
-        check_space(mount("ro") / "multirun", 1)
+        check_space(mount("ro") / "multirun", [JOB])
 
 
 @pytest.mark.parametrize("tracking", ["sqlite", "none"])

@@ -123,7 +123,22 @@ def test_there_is_no_estimate_before_a_job_has_finished(world):
     advance(world, configuration("bn"), 1)
     seconds, disk = plan(world, [configuration("bn")]).cost_lines()
     assert seconds == "time: unknown until the first job has finished"
-    assert disk.startswith("disk: about 12 MB of ")
+    assert disk.startswith("disk: about 11 MB of ")
+
+
+def test_the_disk_has_room_for_the_weights_and_for_the_checkpoints_of_the_jobs_in_training(world):
+    """A network of 128 channels per block has 0.9 million weights of 4 bytes.
+
+    The job's folder and MLflow each keep them; each of a job's two checkpoints has them and two moments of Adam.
+    """
+    configs = [configuration("bn", seed) for seed in range(3)]
+    for config in configs:
+        config.model.width = 128
+    planned = plan(world, configs)
+    weights = 4 * count_parameters(configs[0], planned.rows[0].grid_job.source) / 1e6  # MB
+    for at_once in (1, 2):
+        words = planned.cost_lines(at_once)[1].split()
+        assert int(words[2]) == pytest.approx(10 + 3 * 1 + 3 * 2 * weights + at_once * 6 * weights, abs=1)
 
 
 def test_a_finished_sweep_costs_nothing(world):
