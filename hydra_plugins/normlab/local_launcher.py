@@ -21,7 +21,7 @@ from src.sweep.trials import Trials, make_task
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
-from src.workers.machine import shares_gpus, worker_environments
+from src.workers.machine import gpus_text, shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
@@ -74,6 +74,10 @@ class LocalLauncher(Launcher):
         """Return how many jobs of `threads` threads run at once, given the configuration of one of them."""
         workers = len(worker_environments(self._workers, threads, config.device))
         return workers * self._jobs_per_gpu if self.is_local and shares_gpus(config) else workers
+
+    def gpus(self, threads: int, config: Config) -> str:
+        """Return the GPUs of this machine that jobs use, such as `1 GPU (NVIDIA H200)`, or an empty string."""
+        return gpus_text(worker_environments(self._workers, threads, config.device), config) if self.is_local else ""
 
     @contextlib.contextmanager
     def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:

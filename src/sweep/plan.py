@@ -137,8 +137,11 @@ class Plan:
             table.append("resume=restart moves the old folders away and retrains every job")
         return table
 
-    def cost_lines(self, at_once: int = 1) -> list[str]:
-        """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
+    def cost_lines(self, at_once: int = 1, gpus: str = "") -> list[str]:
+        """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time.
+
+        `gpus` names the GPUs, such as `1 GPU (NVIDIA H200)`; it is empty if jobs run on the CPU.
+        """
         rows_left = [row for row in self.rows if row.needs_training]
         if not rows_left:
             return ["nothing left to train"]
@@ -146,12 +149,14 @@ class Plan:
         free_text = f" of {megabytes(free_space)} free" if free_space is not None else ""
         lines = [f"disk: about {megabytes(BYTES_PER_SWEEP + len(rows_left) * BYTES_PER_JOB)}{free_text}"]
         total_time = _total_time(rows_left, at_once)
-        if not total_time:
-            return ["time: unknown until the first job has finished", *lines]
         at_once = min(at_once, len(rows_left))
-        order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
+        jobs_text = counted(len(rows_left), "job") + (f" on {gpus}" if gpus else "")
+        if len(rows_left) > 1:
+            jobs_text += f", {at_once} at once" if at_once > 1 else ", one after another"
+        if not total_time:
+            return [f"time: unknown until the first job has finished{f'; {jobs_text}' if gpus else ''}", *lines]
         rough_count = sum(not row.similar for row in rows_left)
-        text = f"time: about {total_time} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        text = f"time: about {total_time} for {jobs_text}, estimated from finished jobs"
         if rough_count:
             others = "another network, norm, augmentation or number of threads"
             text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"

@@ -61,6 +61,10 @@ class RemoteEngine(ABC):
             job.refusal = f"the cluster refused the job: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return job
 
+    def gpu_name(self, job: RemoteJob) -> str:
+        """Return an empty string, because the engine chooses the GPU later."""
+        return ""
+
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
         """Sleep for `POLL_INTERVAL` seconds, because a job on another machine cannot wake this process."""
         time.sleep(POLL_INTERVAL)

@@ -16,7 +16,7 @@ from src.console import say
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, paint, train_jobs
-from src.workers.machine import memory_refusal, usable_cores
+from src.workers.machine import gpu_names, memory_refusal, usable_cores
 from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
 from src.workers.queue import Task
 
@@ -31,6 +31,7 @@ class GpuJob:
     task: Task
     updates: list[Update] = field(default_factory=list)
     cause: str | None = None  # None until the job has ended; see `Engine.poll`
+    gpu_name: str = ""  # see `Engine.gpu_name`
     is_suspect: bool = False  # whether a process died that trained this job and others
     places_before: int = 0  # the GPU's places before its memory ran out for this job
 
@@ -55,9 +56,9 @@ class Gpu:
 
     live = False  # whether jobs send updates within an epoch
 
-    def __init__(self, environment: dict[str, str], places: int) -> None:
+    def __init__(self, environment: dict[str, str], name: str, places: int) -> None:
         """Train up to `places` jobs at once in a process with these environment variables."""
-        self._environment, self.places = environment, places
+        self._environment, self.name, self.places = environment, name, places
         self._process: GpuProcess | None = None
         self.waiting: list[GpuJob] = []
 
@@ -166,7 +167,8 @@ class GpuEngine:
 
     def __init__(self, environments: Sequence[dict[str, str]], jobs_per_gpu: int) -> None:
         """Use one process for each of `environments`, the environment variables that let a process see its GPU."""
-        self._gpus = [Gpu(environment, jobs_per_gpu) for environment in environments]
+        names = gpu_names(environments)
+        self._gpus = [Gpu(*gpu, jobs_per_gpu) for gpu in zip(environments, names, strict=True)]
 
     @property
     def slots(self) -> int:
@@ -175,10 +177,15 @@ class GpuEngine:
 
     def submit(self, task: Task, *, live: bool) -> GpuJob:
         """Give a job to the GPU with the fewest jobs."""
-        job, gpu = GpuJob(task), min(self._gpus, key=lambda gpu: gpu.jobs / gpu.places)
+        gpu = min(self._gpus, key=lambda gpu: gpu.jobs / gpu.places)
+        job = GpuJob(task, gpu_name=gpu.name)
         gpu.live = live
         gpu.waiting.append(job)
         return job
+
+    def gpu_name(self, job: GpuJob) -> str:
+        """Return the name of a job's GPU; see `Engine.gpu_name`."""
+        return job.gpu_name
 
     def wait(self, jobs: Sequence[GpuJob]) -> None:
         """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""
