@@ -8,6 +8,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Sequence
@@ -66,7 +67,10 @@ def train_jobs(
             raise RuntimeError(error)
 
     def train(config: Config, folder: Path) -> None:
-        send(folder, _ended(config, folder, lambda update: send(folder, update), live=live, draw=draw))
+        end = _ended(config, folder, lambda update: send(folder, update), live=live, draw=draw)
+        if end == OUT_OF_MEMORY:
+            gc.collect()  # other jobs need the memory of this job's network, which its exception kept until now
+        send(folder, end)
 
     with ThreadPoolExecutor(places) as threads, contextlib.suppress(EOFError):
         while True:
@@ -82,9 +86,10 @@ def _ended(config: Config, folder: Path, *arguments: Any, **settings: Any) -> st
 
     try:
         run_job(config, folder, *arguments, **settings)
-    except torch.OutOfMemoryError:
-        return OUT_OF_MEMORY
-    except BaseException:  # `run_job` has already written the reason to the journal and the log
+    except BaseException as error:  # `run_job` has already written the reason to the journal and the log
+        # cuBLAS, cuDNN and the creation of a CUDA graph raise other errors than torch's allocator.
+        if isinstance(error, torch.OutOfMemoryError) or re.search("out of memory|_ALLOC_FAILED", str(error)):
+            return OUT_OF_MEMORY
         if torch.cuda.is_initialized():
             try:
                 torch.cuda.current_stream().synchronize()

@@ -87,6 +87,17 @@ def test_an_error_ends_only_its_own_job_and_changes_no_bits_of_the_others(train,
     assert "hungry: the GPU's memory ran out with 3 jobs; now at most 1 at once" in capsys.readouterr().err
 
 
+def test_a_job_without_memory_waits_for_a_smaller_number_of_jobs_and_resumes(train, alone, tmp_path, capsys):
+    second_epoch, marker = (DATA.images - DATA.validation) // DATA.batch_size, str(tmp_path / "marker")
+    once = TooMuchMemory(first_step=second_epoch, marker=marker, message="CUDA error: out of memory")  # not torch's
+    ends = train({"0": job(0, augmentation=once), "1": job(1), "2": job(2)})
+    assert ends == {"0": "", "1": "", "2": ""}
+    assert "0: the GPU's memory ran out with 3 jobs; now at most 1 at once" in capsys.readouterr().err
+    kinds = [record["kind"] for record in JobFolder(tmp_path / "0").records()]
+    assert kinds == ["start", "ready", "epoch", "stop", "resume", "epoch", "epoch"]
+    assert {seed: traces(tmp_path / str(seed)) for seed in SEEDS} == alone
+
+
 def test_only_the_job_that_kills_its_process_fails_and_the_others_resume_to_the_same_bits(train, alone, tmp_path):
     killers = []
 
