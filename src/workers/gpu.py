@@ -1,10 +1,12 @@
 """The engine for jobs on GPUs: one process per GPU trains several jobs at once.
 
-An error ends only its own job.  If a whole process dies, its jobs resume one to a process, so only the job that is to
+An error ends only its own job.  If a signal stops a process, it stops
+its jobs.  If a whole process dies otherwise, its jobs resume one to a process, so only the job that is to
 blame dies again.  If the GPU's memory runs out, the engine trains half as many jobs at once.
 """
 
 import contextlib
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -15,7 +17,7 @@ from pathlib import Path
 from src.console import say
 from src.progress import Update
 from src.runs.ending import exit_reason
-from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, paint, train_jobs
+from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, paint, train_jobs
 from src.workers.machine import gpu_names, memory_refusal, usable_cores
 from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
 from src.workers.queue import Task
@@ -137,8 +139,15 @@ class Gpu:
     def _note_death(self, process: GpuProcess) -> None:
         """Blame a job that was alone for the death of its process; let several jobs resume one to a process."""
         self._process, jobs = None, list(process.jobs.values())
-        reason = exit_reason(process.process.exitcode or 0)
-        if len(jobs) == 1:
+        code = process.process.exitcode or 0
+        reason = exit_reason(code)
+        if code in (
+            SIGNALLED + signal.SIGINT,
+            SIGNALLED + signal.SIGTERM,
+        ):  # for example, Slurm has announced a preemption
+            for job in jobs:
+                job.cause = f"Terminated: received signal {code - SIGNALLED}"
+        elif len(jobs) == 1:
             jobs[0].cause = reason
             for job in self.waiting:  # the job to blame is found
                 job.is_suspect = False

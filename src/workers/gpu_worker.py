@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from src.runs.predictions import Predictions
 
 FINISHED, FAILED, OUT_OF_MEMORY = "finished", "failed", "out of memory"
+SIGNALLED = 128  # exit status of a process that SIGINT or SIGTERM has stopped, minus the signal's number
 BROKEN_GPU = 70  # exit status: a job has broken the process's access to the GPU for all of its jobs
 
 
@@ -39,7 +40,7 @@ def train_jobs(
     """
     gc.freeze()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda number, frame: os._exit(128 + number))
+        signal.signal(signal_number, lambda number, frame: os._exit(SIGNALLED + number))
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.update(environment)
     null = os.open(os.devnull, os.O_WRONLY)

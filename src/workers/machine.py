@@ -31,11 +31,14 @@ def worker_environments(workers: int | None, threads: int, device: str) -> list[
     return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(worker_count)]
 
 
+def can_share_gpus(config: Config) -> bool:
+    """Whether several jobs train on one GPU at once if a machine has one: unless their steps must run one by one."""
+    return config.execution != "eager" and (config.device == "auto" or config.device.startswith("cuda"))
+
+
 def shares_gpus(config: Config) -> bool:
-    """Whether several jobs train on one GPU at once: on NVIDIA GPUs, unless each job must run its steps one by one."""
-    return config.execution != "eager" and (
-        config.device.startswith("cuda") or (config.device == "auto" and bool(visible_gpus()))
-    )
+    """Whether several jobs train on one GPU of this machine at once."""
+    return can_share_gpus(config) and (config.device != "auto" or bool(visible_gpus()))
 
 
 def gpus_text(environments: Sequence[Mapping[str, str]], config: Config) -> str:

@@ -119,7 +119,8 @@ def run_tasks(
                     display.show_progress(job.task, update)
                 if cause is not None:
                     jobs.remove(job)
-                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.earlier_record)
+                    status = "KILLED" if cause.startswith("Terminated") else "FAILED"
+                    error = failure_reason(job.task.folder, status, cause or "it left no result", job.earlier_record)
                     outcome = Outcome(job.task, error)
                     display.show_end(outcome)
                     if not may_continue_after(outcome):

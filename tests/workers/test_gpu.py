@@ -10,6 +10,7 @@ from src.config import Regularization
 from src.job import run_job
 from src.runs.folder import JobFolder
 from src.runs.journal import read_journal
+from src.workers.engines import train_here
 from src.workers.gpu import GpuEngine
 from src.workers.processes import start_fork_server
 from src.workers.queue import Display, Task, run_tasks
@@ -125,3 +126,36 @@ def test_ctrl_c_ends_the_process_and_the_journals_say_so(train, alone, tmp_path)
     assert set(statuses) == {"KILLED"}
     assert train({"0": job(0), "2": job(2)}) == {"0": "", "2": ""}
     assert all(traces(tmp_path / str(seed)) == alone[seed] for seed in (0, 2))
+
+
+def test_jobs_that_an_engine_sends_to_a_gpu_share_a_process(tmp_path, monkeypatch):
+    """Without a GPU, the process trains them on the CPU."""
+    start_fork_server(DATA)
+    engines = []
+
+    def engine(*arguments):
+        engines.append(arguments)
+        return GpuEngine(*arguments)
+
+    monkeypatch.setattr("src.workers.engines.GpuEngine", engine)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.chdir(tmp_path)
+    fine = configuration("bn", data=DATA)
+    wrong = replace(fine, norm=NORMS["none"], optimizer=replace(fine.optimizer, lr=1e20))
+    ends = train_here([(fine, tmp_path / "0"), (wrong, tmp_path / "1")], tmp_path, jobs_per_gpu=2)
+    assert engines == [([{"CUDA_VISIBLE_DEVICES": "0"}], 2)]
+    assert [end.partition(":")[0] for end in ends] == ["", "Diverged"]
+
+
+def test_a_signal_to_the_process_stops_its_jobs_and_blames_none(train, tmp_path):
+    """As a signal does that Slurm sends before it preempts a job."""
+
+    class Preempt(Display):
+        def show_progress(self, task, update):
+            if process := engines[0]._gpus[0]._process:
+                process.process.terminate()
+
+    engines = []
+    ends = train({"0": job(0), "1": job(1)}, lambda engine: engines.append(engine) or Preempt())
+    assert set(ends.values()) == {"Terminated: received signal 15"}
+    assert {JobFolder(tmp_path / name).records()[-1]["status"] for name in ends} == {"KILLED"}
