@@ -23,7 +23,7 @@ from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
-from src.workers.machine import shares_gpus, worker_environments
+from src.workers.machine import gpus_text, shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
@@ -46,7 +46,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Trains jobs on the local engine; launchers for other engines override `start_engine`, `slots` and `is_local`."""
+    """Trains jobs on the local engine; launchers for other engines override `start_engine`, `places` and `is_local`."""
 
     is_local = True  # whether the jobs are child processes of this command
 
@@ -74,8 +74,15 @@ class LocalLauncher(Launcher):
 
     def slots(self, threads: int, config: Config) -> int:
         """Return how many jobs of `threads` threads run at once, given the configuration of one of them."""
-        workers = len(worker_environments(self._workers, threads, config.device))
-        return workers * self._jobs_per_gpu if self.is_local and shares_gpus(config) else workers
+        return len(worker_environments(self._workers, threads, config.device)) * self.places(config)
+
+    def places(self, config: Config) -> int:
+        """Return how many jobs a worker trains at once."""
+        return self._jobs_per_gpu if shares_gpus(config) else 1
+
+    def gpus(self, threads: int, config: Config) -> str:
+        """Return the GPUs of this machine that jobs use, such as `1 GPU (NVIDIA H200)`, or an empty string."""
+        return gpus_text(worker_environments(self._workers, threads, config.device), config) if self.is_local else ""
 
     @contextlib.contextmanager
     def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:

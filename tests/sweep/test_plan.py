@@ -124,6 +124,8 @@ def test_there_is_no_estimate_before_a_job_has_finished(world):
     seconds, disk = plan(world, [configuration("bn")]).cost_lines()
     assert seconds == "time: unknown until the first job has finished"
     assert disk.startswith("disk: about 11 MB of ")
+    planned = plan(world, [configuration("bn"), configuration("gn")])
+    assert planned.cost_lines(8, "2 GPUs")[0] == f"{seconds}; 2 jobs on 2 GPUs, 2 at once"
 
 
 def test_the_disk_has_room_for_the_weights_and_for_the_checkpoints_of_the_jobs_in_training(world):
@@ -187,6 +189,7 @@ def test_parallel_jobs_share_the_time_but_the_longest_one_is_the_minimum(world):
     assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).cost_lines()[0]
     assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).cost_lines(2)[0]
     assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).cost_lines(8)[0]
+    assert "for 3 jobs on 1 GPU (H200), 3 at once, " in plan(world, three).cost_lines(8, "1 GPU (H200)")[0]
     longer = [*three, dataclasses.replace(configuration("bn", 4), epochs=30)]
     assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).cost_lines(2)[0]
 

@@ -44,6 +44,14 @@ def test_on_a_terminal_each_running_job_is_a_row():
     assert " ".join(rest) == "0 of 3 jobs ended"
 
 
+def test_a_row_names_its_gpu_if_there_are_several():
+    board = Board(2)
+    board.show_start(task("bn s0"), "GPU 0")
+    board.show_start(task("gn s0"), "GPU 1")
+    board.show_progress(task("gn s0"), Update(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    assert [row[:4] for row in rows(board)[:2]] == [["bn", "s0", "GPU", "0"], ["gn", "s0", "GPU", "1"]]
+
+
 def test_jobs_with_the_same_name_have_a_row_each():
     board = Board(2)
     for folder in ("first", "second"):
