@@ -25,7 +25,7 @@ ENGINES = [SLURM, "hydra/launcher=ray"]
 # Several jobs share a GPU.  Without one, the engines only pretend that there is one, and the jobs share the CPU.
 SHARED_GPU = [
     f"{SLURM} hydra.launcher.parameters.gpus_per_node=1 hydra.launcher.jobs_per_gpu=2",
-    "hydra/launcher=ray hydra.launcher.gpus=0.25 hydra.launcher.init={num_gpus:1}",
+    "hydra/launcher=ray hydra.launcher.gpus=0.25 +hydra.launcher.init.num_gpus=1",
 ]
 SMALL = "data=synthetic data.images=900 data.validation=100 epochs=3"
 SIX = f"-m norm=bn,gn,ln reg.l1=0,1e-5 {SMALL}"
