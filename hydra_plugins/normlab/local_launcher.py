@@ -22,7 +22,8 @@ from src.sweep.grid import shared_grid
 from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
-from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
+from src.workers.gpu import GpuEngine
+from src.workers.gpu_worker import MAX_JOBS_PER_GPU
 from src.workers.machine import gpus_text, shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks

@@ -15,7 +15,7 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
 from src.workers.engines import RemoteEngine, check_installed, train_here
-from src.workers.gpu import MAX_JOBS_PER_GPU
+from src.workers.gpu_worker import MAX_JOBS_PER_GPU
 from src.workers.machine import can_share_gpus
 from src.workers.queue import Engine
 

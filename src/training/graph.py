@@ -87,6 +87,8 @@ class GraphedSteps:
     def _record(self, indices: Tensor, rates: Tensor) -> Recording:
         groups = self._optimizer.param_groups
         own_rates = [group["lr"] for group in groups]
+        # Each graph has its own memory pool.  Graphs may share one only if they never run at the same time, and the
+        # graphs of several jobs do (torch's notes on CUDA, "Sharing memory across captures").
         graph, outputs = torch.cuda.CUDAGraph(), []
         graph.register_generator_state(self._augment_generator)
         with self._dropout.active():  # also because a process can record only one graph at a time

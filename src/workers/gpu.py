@@ -17,12 +17,11 @@ from pathlib import Path
 from src.console import say
 from src.progress import Update
 from src.runs.ending import exit_reason
-from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, paint, train_jobs
+from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, TRAINED, paint, train_jobs
 from src.workers.machine import gpu_names, memory_refusal, usable_cores
 from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
 from src.workers.queue import Task
 
-MAX_JOBS_PER_GPU = 32  # the number of CUDA streams that torch has
 MAX_PAINTERS = 4  # processes that draw pictures for each GPU
 
 
@@ -34,6 +33,7 @@ class GpuJob:
     updates: list[Update] = field(default_factory=list)
     cause: str | None = None  # None until the job has ended; see `Engine.poll`
     gpu_name: str = ""  # see `Engine.gpu_name`
+    has_trained: bool = False  # whether the job only draws and writes files now, and gives up its place
     is_suspect: bool = False  # whether a process died that trained this job and others
     places_before: int = 0  # the GPU's places before its memory ran out for this job
 
@@ -52,6 +52,11 @@ class GpuProcess:
     kind: tuple[bool, bool]
     jobs: dict[Path, GpuJob] = field(default_factory=dict)
 
+    @property
+    def training(self) -> int:
+        """The number of jobs that still train."""
+        return sum(not job.has_trained for job in self.jobs.values())
+
 
 class Gpu:
     """One GPU: starts its process, gives it jobs, and finds out how they end."""
@@ -67,7 +72,12 @@ class Gpu:
     @property
     def jobs(self) -> int:
         """The number of jobs that this GPU trains or will train next."""
-        return len(self.waiting) + (len(self._process.jobs) if self._process else 0)
+        return len(self.waiting) + (self._process.training if self._process else 0)
+
+    @property
+    def slots(self) -> int:
+        """How many jobs this GPU accepts at once; more than its places while some have trained."""
+        return self.places + (len(self._process.jobs) - self._process.training if self._process else 0)
 
     @property
     def events(self) -> list[int | Connection]:
@@ -87,16 +97,15 @@ class Gpu:
     def _has_place(self, job: GpuJob) -> bool:
         if self._process is None or not self._process.jobs:
             return True
-        others = self._process.jobs.values()
-        is_alone = job.is_suspect or any(other.is_suspect for other in others)
-        return not is_alone and len(others) < self.places and self._process.kind == job.kind
+        is_alone = job.is_suspect or any(other.is_suspect for other in self._process.jobs.values())
+        return not is_alone and self._process.training < self.places and self._process.kind == job.kind
 
     def _send(self, job: GpuJob) -> None:
         if self._process and self._process.kind != job.kind:
             self.stop()
         if self._process is None:
             self._process = self._start(job.kind)
-        self._process.jobs[job.task.folder] = job
+        self._process.jobs[job.task.folder], job.has_trained = job, False
         self.waiting.remove(job)
         with contextlib.suppress(OSError):  # the process has just died; `advance` will notice
             self._process.pipe.send((job.task.config, job.task.folder))
@@ -122,6 +131,8 @@ class Gpu:
                 folder, news = process.pipe.recv()
                 if isinstance(news, Update):
                     process.jobs[folder].updates.append(news)
+                elif news == TRAINED:
+                    process.jobs[folder].has_trained = True
                 else:
                     self._note_end(process.jobs.pop(folder), news, others=len(process.jobs))
 
@@ -181,8 +192,8 @@ class GpuEngine:
 
     @property
     def slots(self) -> int:
-        """How many jobs run at once; fewer after a GPU's memory has run out."""
-        return sum(gpu.places for gpu in self._gpus)
+        """How many jobs run at once; fewer after a GPU's memory has run out, and more while some only draw."""
+        return sum(gpu.slots for gpu in self._gpus)
 
     def submit(self, task: Task, *, live: bool) -> GpuJob:
         """Give a job to the GPU with the fewest jobs."""

@@ -26,7 +26,9 @@ from src.workers.processes import end_with_parent
 if TYPE_CHECKING:
     from src.runs.predictions import Predictions
 
+TRAINED = "trained"  # the job only draws and writes files now, so another one can train in its place
 FINISHED, FAILED, OUT_OF_MEMORY = "finished", "failed", "out of memory"
+MAX_JOBS_PER_GPU = 32  # the number of CUDA streams that torch has
 SIGNALLED = 128  # exit status of a process that SIGINT or SIGTERM has stopped, minus the signal's number
 BROKEN_GPU = 70  # exit status: a job has broken the process's access to the GPU for all of its jobs
 
@@ -36,7 +38,7 @@ def train_jobs(
 ) -> None:
     """Train each job that the pipe brings, up to `places` at once, until it closes: the main function of the process.
 
-    The pipe brings a `Config` and a folder.  It takes back a folder with an `Update` or with how the job has ended.
+    The pipe brings a `Config` and a folder.  It takes back a folder with an `Update`, `TRAINED` or how the job ended.
     """
     gc.freeze()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -58,6 +60,7 @@ def train_jobs(
 
     def draw(folder: Path, predictions: "Predictions", data: Data) -> None:
         """Let another process draw a job's pictures: Python draws for 0.3 s, and one thread runs Python at a time."""
+        send(folder, TRAINED)
         painter = free_painters.get()
         try:
             painter.send((folder, predictions, data))
@@ -73,7 +76,8 @@ def train_jobs(
             gc.collect()  # other jobs need the memory of this job's network, which its exception kept until now
         send(folder, end)
 
-    with ThreadPoolExecutor(places) as threads, contextlib.suppress(EOFError):
+    thread_count = min(places + len(painters), MAX_JOBS_PER_GPU)
+    with ThreadPoolExecutor(thread_count) as threads, contextlib.suppress(EOFError):
         while True:
             threads.submit(train, *pipe.recv())
     os._exit(0)  # at once: CUDA's own clean-up takes a second

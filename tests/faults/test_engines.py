@@ -71,6 +71,11 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+def pretended_gpu(engine: str) -> dict[str, str]:
+    """Return the variable that makes Ray believe that there is a GPU."""
+    return {"CUDA_VISIBLE_DEVICES": "0"} if engine in SHARED_GPU else {}
+
+
 def skip_without(engine: str) -> None:
     needs(engine.split()[0].partition("=")[2])
 
@@ -100,7 +105,7 @@ def basic(tmp_path_factory) -> Path:
 def test_the_results_are_bit_identical_on_every_engine(basic, tmp_path, engine):
     if engine:
         skip_without(engine)
-    done = train(tmp_path, f"{SIX} {engine}")
+    done = train(tmp_path, f"{SIX} {engine}", **pretended_gpu(engine))
     assert done.returncode == 0, done.stderr
     assert bytes_of(tmp_path) == bytes_of(basic)
     assert len(bytes_of(basic)) == 12
@@ -114,7 +119,7 @@ def test_a_job_that_dies_is_reported_with_its_cause_and_the_others_finish(tmp_pa
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(DEATHS)
     path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
-    done = train(tmp_path, words, PYTHONPATH=path)
+    done = train(tmp_path, words, PYTHONPATH=path, **pretended_gpu(engine))
     assert done.returncode == 1, done.stderr
     runs = {run.params["reg.l1"]: run for run in read_runs(tmp_path / "mlflow.db") if run.tags["kind"] == "job"}
     assert {strength for strength, run in runs.items() if run.status == "FINISHED"} == {"0", "1e-06"}
@@ -123,7 +128,7 @@ def test_a_job_that_dies_is_reported_with_its_cause_and_the_others_finish(tmp_pa
         assert cause in runs[strength].tags["error"]
         assert cause in done.stdout  # the comparison names it
     check_store(tmp_path)
-    again = train(tmp_path, words)
+    again = train(tmp_path, words, **pretended_gpu(engine))
     assert again.returncode == 0, again.stderr
     check_store(tmp_path)
 

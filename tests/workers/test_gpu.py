@@ -115,6 +115,24 @@ def test_only_the_job_that_kills_its_process_fails_and_the_others_resume_to_the_
     assert any(record["kind"] == "resume" for name in ends for record in JobFolder(tmp_path / name).records())
 
 
+def test_the_next_job_trains_while_pictures_of_the_last_one_are_drawn(train, alone, tmp_path):
+    class Slots(Display):
+        def __init__(self, engine):
+            self.engine = engine
+
+        def show_start(self, task, gpu=""):
+            started.append((task.name, self.engine.slots))
+
+    started = []
+    assert train({str(seed): job(seed) for seed in SEEDS}, Slots, places=1) == dict.fromkeys(map(str, SEEDS), "")
+    assert [name for name, _ in started] == ["0", "1", "2"]
+    starts = [JobFolder(tmp_path / name).records()[0]["time"] for name in ("1", "2")]
+    ends = [JobFolder(tmp_path / name).result()["finished"] for name in ("0", "1")]
+    assert any(start < end for start, end in zip(starts, ends, strict=True))
+    assert {slots for _, slots in started} == {1, 2}
+    assert {seed: traces(tmp_path / str(seed)) for seed in SEEDS} == alone
+
+
 def test_ctrl_c_ends_the_process_and_the_journals_say_so(train, alone, tmp_path):
     class Interrupt(Display):
         def show_progress(self, task, update):
