@@ -5,6 +5,7 @@ Before the first step, a job calls its augmentation `DRAWS` times to draw sample
 
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ class TooMuchMemory(Augmentation):
     """A tensor that fits into no GPU's memory; the CPU raises the same error without trying."""
 
     name: str = "too_much_memory"
+    first_step: int = 0  # the number of steps without the error
+    marker: str = ""  # the path of a file that the error creates; while it exists, there is no error
+    message: str = "a tensor of 1 TB"  # of the error on the CPU
 
     title = "a tensor of 1 TB"
 
@@ -40,10 +44,13 @@ class TooMuchMemory(Augmentation):
         calls = count(-DRAWS)
 
         def fill_memory(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            if next(calls) < 0:
+            if next(calls) < self.first_step or (self.marker and Path(self.marker).exists()):
                 return images, labels
+            if self.marker:
+                Path(self.marker).touch()
             if images.device.type == "cpu":
-                raise torch.OutOfMemoryError("a tensor of 1 TB")
+                kind = torch.OutOfMemoryError if self.message == TooMuchMemory.message else RuntimeError
+                raise kind(self.message)
             return images + torch.empty(2**38, device=images.device)[0], labels
 
         return fill_memory

@@ -176,9 +176,8 @@ def check_config(config: Config) -> None:
     for section in OPTIONS:
         getattr(config, section).check()
     norm, network = config.norm, config.model
-    if network.layout not in norm.axes:
-        reason = norm.unsupported.get(network.layout, f"it does not support the layout {network.layout}")
-        supported = [name for name, kind in NORMS.items() if network.layout in kind.axes]
+    if reason := norm_mismatch(norm, network):
+        supported = [name for name, kind in NORMS.items() if not norm_mismatch(kind, network)]
         problem = f"norm={norm.name} does not work with model={network.name}: {reason}"
         raise BadInput(problem, ", ".join(supported), "norm=none")
     norm.check_channels(network.norm_channels(), network.layout)
@@ -188,6 +187,15 @@ def check_config(config: Config) -> None:
     size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
     if size is not None:
         network.check_images(size, f"data.size={size}")
+
+
+def norm_mismatch(norm: Norm | type[Norm], network: Network | type[Network]) -> str:
+    """Return the reason why a norm does not work with a network; an empty text if it does."""
+    if network.layout not in norm.axes:
+        return norm.unsupported.get(network.layout, f"it does not support the layout {network.layout}")
+    if norm.replaces_relu and not network.relu:
+        return "it replaces the ReLU after each norm, and this network has another activation"
+    return ""
 
 
 def check_option_key(option: str, section: str, name: str, value: Any) -> None:

@@ -30,7 +30,7 @@ from src.storage.files import remove_partial_files, write_atomic, write_json
 from src.storage.lock import job_lock
 from src.storage.log import job_log
 from src.storage.stored import sealed
-from src.training.device import images_on, own_stream, pick_device, use_algorithms
+from src.training.device import device_facts, images_on, own_stream, pick_device, use_algorithms
 from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.network import make_network
@@ -101,7 +101,8 @@ def _start(config: Config, journal: Journal) -> torch.device:
     """Record the start of a job or of its continuation, prepare this process for it, and return its device."""
     facts = environment() | package_versions(optional_packages(config))
     if journal.has("start"):
-        journal.append(stamp("resume", environment=facts, device=str(pick_device(config.device))))
+        device_record = device_facts(config, pick_device(config.device))
+        journal.append(stamp("resume", environment=facts, **device_record))
     else:
         journal.append(stamp("start", config=asdict(config), environment=facts, code=code_digest()))
     torch.set_num_threads(config.threads)
@@ -135,8 +136,8 @@ def _train_and_test(
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
         parameter_count, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
-        keys = {"job": key, "cell": cell_key(identity_keys)}
-        journal.append(stamp("ready", **keys, source=source, parameters=parameter_count, device=str(device)))
+        keys = {"job": key, "cell": cell_key(identity_keys), **device_facts(config, device)}
+        journal.append(stamp("ready", **keys, source=source, parameters=parameter_count))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last_record = checkpoints.restore()
     if last_record is not None:

@@ -67,9 +67,9 @@ class Progress:
         self._last_time, self._last_step = time.perf_counter(), 0  # the rate must not include validation
         rate = images / metrics["time/train_seconds"]
         line = (
-            f"{self._name}  epoch {epoch}/{self._epochs}  loss {metrics['train/loss']:.4f}"
+            f"epoch {epoch}/{self._epochs}  loss {metrics['train/loss']:.4f}"
             f"  val loss {metrics['val/loss']:.4f}  val acc {metrics['val/accuracy']:.4f}  {rate:,.0f} img/s"
         )
-        log.info(line)
+        log.info("%s  %s", self._name, line)
         loss, accuracy = metrics["train/loss"], metrics["train/accuracy"]
         self._listener(Update(epoch / self._epochs, epoch, self._epochs, loss, accuracy, rate, line))

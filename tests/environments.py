@@ -11,6 +11,6 @@ def write_environments(world, sweep, changes):
         path = world.multirun / "jobs" / job.folder / "journal.jsonl"
         records = read_journal(path)
         found = {"device": "cpu"} | USUAL | changes.get(position, {})
-        records[1]["device"] = found.pop("device")
+        records[1] |= {name: found.pop(name) for name in ("device", "execution", "gpu") if name in found}
         records[0]["environment"] = {name: value for name, value in found.items() if value is not None}
         path.write_bytes(b"".join(map(encode_record, records)))

@@ -1,6 +1,7 @@
 """The benchmarks compare equal work, and their ratios are computed correctly."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, verdicts
+from benchmarks import gpu, gpu_steps, verdicts
 from benchmarks.course_loop import NORMS, Net
 from benchmarks.course_net import CourseNet
 from benchmarks.peers import PEERS, _violation
 from benchmarks.ratios import against_itself, in_turns, ratio
 from src.models.cnn import CNN
 from src.models.course import Course
+from tests.norms.reference import build
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -22,7 +24,7 @@ from src.models.course import Course
     ("baseline", "network", "channels", "size"), [(Net, CNN(width=16), 1, 28), (CourseNet, Course(), 3, 32)]
 )
 def test_the_baselines_train_the_same_network(baseline, network, channels, size, norm):
-    theirs, ours = baseline(NORMS[norm]), network.build(channels, size, 10, NORMS[norm], 0.0)
+    theirs, ours = baseline(NORMS[norm]), network.build(channels, size, 10, network.norm_layer(build(norm)), 0.0)
     with torch.no_grad():
         for target, source in zip(theirs.parameters(), ours.parameters(), strict=True):
             target.copy_(source)
@@ -105,6 +107,20 @@ def test_a_claim_of_equal_bits_fails_for_other_weights_and_for_a_failed_job(worl
     failed = gpu.Trained(jobs, {name: "Diverged"}, 1.0, 1.0)
     claim = gpu.compare("bits", reference, failed, names=[name])
     assert (claim.measured, claim.holds) == (f"0 of 1 jobs equal; {name}: Diverged", False)
+
+
+def test_a_time_of_small_jobs_neither_supports_nor_refutes_a_claim(tmp_path):
+    small, large = (gpu.Bench(tmp_path, small=small) for small in (True, False))
+    assert [gpu.timed(bench, "fast", "9 s", holds=False).holds for bench in (small, large)] == [None, False]
+
+
+def test_steps_are_measured_in_each_precision_and_for_several_jobs_at_once(monkeypatch):
+    monkeypatch.setattr(gpu_steps, "NETWORKS", ("cnn",))
+    rows = [*gpu_steps.precision_rows(small=True), *gpu_steps.graph_rows(small=True)]
+    names = [f"cnn in {precision}" for precision in gpu_steps.PRECISIONS]
+    assert [name for name, _ in rows] == [*names, "1 steps per graph", "2 steps per graph"]
+    assert all(float(ms) > 0 for _, text in rows for ms in re.findall(r"([0-9.]+) ms", text))
+    assert torch.backends.cudnn.allow_tf32  # as before
 
 
 def test_the_timeline_of_a_command_counts_from_its_beginning():

@@ -34,6 +34,7 @@ def just_below(number: float) -> float:
 # Each key's values at the edges of its range: those that are taken and those that are not.
 RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.eps": ("norm=bn", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
+    "norm.alpha": ("norm=dyt", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.momentum": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST, math.nextafter(1, 2)]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),

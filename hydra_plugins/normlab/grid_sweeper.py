@@ -94,7 +94,7 @@ class GridSweeper(Sweeper):
         first_jobs = [job for job in jobs if job.config.seed < looks[0]] if looks else jobs
         plan, console = Plan(self._make_sweep(first_jobs), first_jobs, self._multirun), SteadyConsole(soft_wrap=True)
         lines = [*plan.summary_lines(), *plan.data_lines(), *plan.table_lines()]
-        lines += plan.cost_lines(self._jobs_at_once(first_jobs))
+        lines += plan.cost_lines(*self._places(first_jobs))
         if looks[1:]:
             later_jobs = counted(len(jobs) - len(first_jobs), "job")
             later_looks = joined([str(seeds) for seeds in looks[1:]])
@@ -168,9 +168,9 @@ class GridSweeper(Sweeper):
                 tracker.open()
             sweep.write(self._multirun)
             self._set_aside_folders(restarted)
-            plan, at_once = Plan(sweep, jobs, self._multirun, faults), self._jobs_at_once(jobs)
+            plan, (at_once, gpus) = Plan(sweep, jobs, self._multirun, faults), self._places(jobs)
             heading = [f"{title}, {plan.workload_text(at_once)}"] if title else []
-            for line in [*heading, *plan.summary_lines(), plan.time_line(at_once)]:
+            for line in [*heading, *plan.summary_lines(), plan.time_line(at_once, gpus)]:
                 say(line)
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
             if left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
@@ -213,12 +213,12 @@ class GridSweeper(Sweeper):
         if folders:
             say(f"moved {counted(len(folders), 'earlier attempt')} to {self._multirun / SUPERSEDED}")
 
-    def _jobs_at_once(self, jobs: Sequence[GridJob]) -> int:
-        """Return how many jobs run at once; Hydra's own launcher runs one at a time."""
+    def _places(self, jobs: Sequence[GridJob]) -> tuple[int, str]:
+        """Return how many jobs run at once, and on which GPUs; Hydra's own launcher runs one at a time."""
         if not self._uses_normlab_launcher:
-            return 1
-        slots: int = self._launcher.slots(max(job.config.threads for job in jobs), jobs[0].config)
-        return slots
+            return 1, ""
+        request = max(job.config.threads for job in jobs), jobs[0].config
+        return self._launcher.slots(*request), self._launcher.gpus(*request)
 
     def _folder(self, job: PlannedJob) -> JobFolder:
         return job.folder_in(self._multirun)

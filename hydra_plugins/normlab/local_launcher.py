@@ -15,13 +15,15 @@ from src.bad_input import BadInput
 from src.config import Config
 from src.datasets import Data
 from src.runs.folder import JobFolder
+from src.runs.identity import job_settings
+from src.runs.naming import job_name
 from src.stopping import JobFailed
 from src.sweep.grid import shared_grid
-from src.sweep.trials import Trials, make_task
+from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
 from src.workers.gpu import MAX_JOBS_PER_GPU, GpuEngine
-from src.workers.machine import shares_gpus, worker_environments
+from src.workers.machine import gpus_text, shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
 
@@ -44,7 +46,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Trains jobs on the local engine; launchers for other engines override `start_engine`, `slots` and `is_local`."""
+    """Trains jobs on the local engine; launchers for other engines override `start_engine`, `places` and `is_local`."""
 
     is_local = True  # whether the jobs are child processes of this command
 
@@ -72,8 +74,15 @@ class LocalLauncher(Launcher):
 
     def slots(self, threads: int, config: Config) -> int:
         """Return how many jobs of `threads` threads run at once, given the configuration of one of them."""
-        workers = len(worker_environments(self._workers, threads, config.device))
-        return workers * self._jobs_per_gpu if self.is_local and shares_gpus(config) else workers
+        return len(worker_environments(self._workers, threads, config.device)) * self.places(config)
+
+    def places(self, config: Config) -> int:
+        """Return how many jobs a worker trains at once."""
+        return self._jobs_per_gpu if shares_gpus(config) else 1
+
+    def gpus(self, threads: int, config: Config) -> str:
+        """Return the GPUs of this machine that jobs use, such as `1 GPU (NVIDIA H200)`, or an empty string."""
+        return gpus_text(worker_environments(self._workers, threads, config.device), config) if self.is_local else ""
 
     @contextlib.contextmanager
     def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
@@ -97,7 +106,11 @@ class LocalLauncher(Launcher):
         else:
             # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
             folders = [self._jobs_folder / words.pop(SUBDIR_KEY) for words in combinations]
-            tasks = list(map(make_task, folders, map(self._grid.compose, combinations)))
+            configs = map(self._grid.compose, combinations)
+            tasks = [
+                Task(job_name(job_settings(config), self._grid.varying_keys), config, folder)
+                for folder, config in zip(folders, configs, strict=True)
+            ]
             outcomes = self._train_tasks(tasks)
         errors = {outcome.task.folder: outcome.error for outcome in outcomes}
         return [

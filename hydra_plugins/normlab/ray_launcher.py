@@ -1,10 +1,10 @@
-"""A Hydra launcher that trains jobs on a Ray cluster: one Ray task per job."""
+"""A Hydra launcher that trains jobs on a Ray cluster: one Ray task per job, or for several jobs that share a GPU."""
 
 import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.config import Config
 from src.workers.engines import RemoteEngine, check_installed, train_here
+from src.workers.gpu import MAX_JOBS_PER_GPU
+from src.workers.machine import can_share_gpus
 from src.workers.queue import Engine
 
 
@@ -26,6 +28,7 @@ class RayLauncherConf:
     address: str | None = None
     cpus: float | None = None
     gpus: float = 0.0
+    jobs_per_gpu: int = 8
     init: dict[str, Any] = field(default_factory=dict)
 
 
@@ -37,14 +40,24 @@ class RayLauncher(LocalLauncher):
 
     is_local = False
 
-    def __init__(self, address: str | None, cpus: float | None, gpus: float, init: Mapping[str, Any]) -> None:
+    def __init__(
+        self, address: str | None, cpus: float | None, gpus: float, init: Mapping[str, Any], jobs_per_gpu: int = 8
+    ) -> None:
         check_installed("ray", "ray", "ray")
-        super().__init__()
+        super().__init__(jobs_per_gpu=jobs_per_gpu)
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
     def slots(self, threads: int, config: Config) -> int:
-        """Return how many jobs run at once, but 1 for an existing cluster, because a dry run does not connect to it."""
-        return 1 if self._address else super().slots(threads, config)
+        """Return how many jobs run at once; on an existing cluster, which a dry run does not ask, those of one task."""
+        return self.places(config) if self._address else super().slots(threads, config)
+
+    def places(self, config: Config) -> int:
+        """Return how many jobs a Ray task trains at once; a fraction of a GPU is a place in a task with a whole GPU."""
+        if not (self._gpus and can_share_gpus(config)):
+            return 1
+        if self._gpus < 1:
+            return min(int(1 / self._gpus + 1e-9), MAX_JOBS_PER_GPU)
+        return int(self._gpus) * self._jobs_per_gpu
 
     @contextlib.contextmanager
     def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
@@ -62,7 +75,9 @@ class RayLauncher(LocalLauncher):
         finally:
             signal.signal(signal.SIGTERM, sigterm_handler)  # ray.init replaces the handler
         try:
-            engine = _Cluster(self._cpus or threads, self._gpus)
+            places = self.places(config)
+            gpus = max(self._gpus, 1) if places > 1 else self._gpus
+            engine = _Cluster(self._cpus or threads, gpus, places, places // max(int(gpus), 1))
             if self._address is None and not engine.slots:  # an existing cluster may still grow
                 required = f"hydra.launcher.cpus={self._cpus or threads:g} and hydra.launcher.gpus={self._gpus:g}"
                 raise BadInput(f"this machine cannot provide {required}", "at most the machine's CPUs and GPUs")
@@ -72,10 +87,15 @@ class RayLauncher(LocalLauncher):
 
 
 class _Cluster(RemoteEngine):
-    def __init__(self, cpus: float, gpus: float) -> None:
+    def __init__(self, cpus: float, gpus: float, places: int, jobs_per_gpu: int) -> None:
         import ray
 
-        self._ray, self._required = ray, {"CPU": cpus, "GPU": gpus}
+        self._ray, self._required, self.places, self._jobs_per_gpu = (
+            ray,
+            {"CPU": cpus, "GPU": gpus},
+            places,
+            jobs_per_gpu,
+        )
         # Ray must not retry: it would train a failed job again, and the command would not know.
         self._train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(train_here)
 
@@ -83,20 +103,21 @@ class _Cluster(RemoteEngine):
     def slots(self) -> int:  # type: ignore[override]  # a property, because nodes come and go
         """How many jobs the cluster's current nodes can run at once."""
         resources = self._ray.cluster_resources()
-        return min(int(resources.get(name, 0) // required) for name, required in self._required.items() if required)
+        tasks = min(int(resources.get(name, 0) // required) for name, required in self._required.items() if required)
+        return tasks * self.places
 
-    def start_training(self, config: Config, folder: Path) -> Any:
-        return self._train.remote(config, folder, Path.cwd())
+    def start_training(self, jobs: Sequence[tuple[Config, Path]]) -> Any:
+        return self._train.remote(jobs, Path.cwd(), self._jobs_per_gpu)
 
-    def training_error(self, reference: Any) -> str | None:
+    def training_errors(self, reference: Any) -> list[str] | str | None:
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:
-            error: str = self._ray.get(reference)
+            errors: list[str] = self._ray.get(reference)
         except Exception as ray_error:
             reason = str(getattr(ray_error, "cause", None) or ray_error).strip()
             return f"Ray: {type(ray_error).__name__}: {reason.partition(chr(10))[0]}"
-        return error
+        return errors
 
     def cancel(self, reference: Any) -> None:
         self._ray.cancel(reference)

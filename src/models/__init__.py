@@ -5,7 +5,7 @@ Their torch code is in `src/models/modules`, so the command can check a network'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
@@ -16,11 +16,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class NormLayer(Protocol):
-    """A function from a number of channels to a new norm layer."""
+@dataclass(frozen=True)
+class NormLayer:
+    """Makes the norm layers of a network, and the activations after them; a network knows nothing else of its norm."""
 
-    def __call__(self, channels: int, layout: Layout = ..., /) -> "nn.Module":
+    norm: Norm
+    layout: Layout
+
+    def __call__(self, channels: int, layout: Layout | None = None) -> "nn.Module":
         """Return a new norm layer; `layout` is the network's own, unless the layers of one network differ."""
+        return self.norm.layer(channels, layout or self.layout)
+
+    def activation(self, channels: int) -> "nn.Module":
+        """Return a new activation for the output of a norm layer: ReLU, unless the norm brings its own."""
+        return self.norm.activation(channels)
 
 
 @dataclass
@@ -36,6 +45,8 @@ class Network(Option):
     """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
+    relu: ClassVar[bool] = True
+    """Whether a ReLU follows each norm layer; a norm may replace it."""
 
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
@@ -56,6 +67,10 @@ class Network(Option):
 
         Networks that accept only `sizes` at which every norm works need no such check.
         """
+
+    def norm_layer(self, norm: Norm) -> NormLayer:
+        """Return the function that makes the network's norm layers, for `build`."""
+        return NormLayer(norm, self.layout)
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:
         """Return the name and the number of channels of each norm layer, in the network's order."""

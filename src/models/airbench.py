@@ -28,6 +28,7 @@ class Airbench(Network):
 
     title = "airbench94"
     sizes = range(17, 1025)
+    relu = False
     epochs = 10
     learning_rates: ClassVar = {"adam": 0.002, "adamw": 0.002, "rmsprop": 0.0005, "sgd": 0.2}
 

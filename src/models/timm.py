@@ -29,6 +29,7 @@ class Timm(Network):
     title = "network of timm"
     packages = ("timm",)
     sizes = range(8, 1025)
+    relu = False
     epochs = 30
     learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
 
@@ -64,7 +65,9 @@ class Timm(Network):
             if layout not in norm.axes:
                 reason = norm.unsupported.get(layout, f"it does not support the layout {layout}")
                 problem = f"norm={norm.name} does not work with layer {channels[0][0]} of model.arch={self.arch}"
-                supported = ", ".join(name for name, kind in NORMS.items() if layers.keys() <= kind.axes.keys())
+                supported = ", ".join(
+                    name for name, kind in NORMS.items() if layers.keys() <= kind.axes.keys() and not kind.replaces_relu
+                )
                 raise BadInput(f"{problem} on {size} x {size} pixels: {reason}", supported, "norm=none")
             norm.check_channels(channels, layout)
 

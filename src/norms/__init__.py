@@ -1,6 +1,7 @@
 """The normalisation methods, one module per method; ARCHITECTURE.md explains how to add a method.
 
-The modules import torch only inside `layer`, so the command can check group counts before it loads torch.
+The modules import torch only inside `layer` and `activation`, so the command can check group counts before it loads
+torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,21 +23,28 @@ Layout = Literal["map", "tokens", "vector"]
 class Norm(Option):
     """One normalisation method, with the configuration keys that it reads.
 
-    Every norm except `none` subtracts a mean, divides by the square root of a variance plus `eps`, then applies a gain
-    and a bias per channel.  All of these have 2 C parameters per layer, so norms differ only in their statistics.
+    A layer computes `formula` for each value x of its input.  The statistics are those of the values that `axes` names,
+    and the gain and the bias belong to the value's channel.  Gains start at 1 and biases at 0.
+    A layer without a mean does not cancel a bias before it, but networks drop that bias before every norm.
     """
 
     title: ClassVar[str]
     axes: ClassVar[Mapping[Layout, str]]
     """A description of the values that share one mean and one variance, for each layout that the norm supports."""
+    formula: ClassVar[str] = "(x - mean) / sqrt(variance + eps) * gain + bias"
+    """What a layer computes."""
+    parameters: ClassVar[str] = "2 C"
+    """The number of parameters of a layer for C channels, with those of the activation that the norm brings."""
     unsupported: ClassVar[Mapping[Layout, str]] = {}
     """Why the norm does not support a layout; error messages quote it."""
+    replaces_relu: ClassVar[bool] = False
+    """Whether `activation` is not ReLU; only networks with a ReLU after each norm can use such a norm."""
     uses_batch: ClassVar[bool] = False
     """Whether the output for an image depends on the other images of its batch."""
     evaluation: ClassVar[str] = "the same as in training"
     """A description of the statistics that evaluation uses."""
     colour: ClassVar[str]
-    """The colour of the norm in figures, as `#rrggbb`; people with colour blindness can distinguish all norms."""
+    """The colour of the norm in figures, as `#rrggbb`; tests/norms/test_looks.py says which colours are distinct."""
     marker: ClassVar[str]
     """The matplotlib marker of the norm in figures."""
 
@@ -50,6 +58,12 @@ class Norm(Option):
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return a new norm layer for activations with `channels` channels and one of the layouts in `axes`."""
         raise NotImplementedError
+
+    def activation(self, channels: int) -> "nn.Module":
+        """Return a new activation for the output of a layer with `channels` channels, in place of a network's ReLU."""
+        from torch import nn
+
+        return nn.ReLU(inplace=True)
 
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
         """Recompute, after an epoch, the statistics that evaluation uses, from batches of training images (N, C, H, W).

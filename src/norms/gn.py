@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 class GroupNorm(Norm):
     """GroupNorm (Wu & He 2018) with one mean and one variance per image and group of channels.
 
-    Other images have no effect.  One group gives LayerNorm, and one channel per group gives InstanceNorm.  For tokens,
-    each token has its own means and variances, so that one group gives LayerNorm there, too.
+    (x - mean) / sqrt(variance + eps) * gain + bias, the same in training and evaluation (arXiv 1803.08494).  One group
+    gives LayerNorm, and one channel per group gives InstanceNorm.  For tokens, each token has its own means and
+    variances, so one group gives LayerNorm there, too.
+    The paper uses 32 groups, or 16 channels per group, in networks with 64 to 2048 channels.  Large batches often
+    favour BatchNorm.
     """
 
     name: str = "gn"

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class LayerNorm(Norm):
     """LayerNorm (Ba, Kiros & Hinton 2016) with one mean and one variance per image, over channels and both image axes.
 
-    It has one gain and one bias per channel (Wu & He 2018, section 3).  The popular `nn.LayerNorm([C, H, W])` has a
-    gain and a bias for every pixel instead, so its models are far larger.
-    For tokens, each token has its own mean and variance, as in Transformers.
+    (x - mean) / sqrt(variance + eps) * gain + bias, the same in training and evaluation (arXiv 1607.06450).  It has one
+    gain and one bias per channel (Wu & He 2018, section 3).  The popular `nn.LayerNorm([C, H, W])` has a gain and a
+    bias for every pixel instead, so its models are far larger.  ConvNeXt's LayerNorm, with one mean per position, is
+    `norm=ln2d`.  For tokens, each token has its own mean and variance, as in Transformers.
+    In networks for images, all channels share one scale, so a channel with large values hides the others.
     """
 
     name: str = "ln"

@@ -11,12 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class NoNorm(Norm):
-    """No normalisation; each layer before a norm gets a bias instead."""
+    """No normalisation; each layer before a norm gets a bias instead.
+
+    It needs lower learning rates than a norm.  Residual networks start with their branches at 0 (De & Smith 2020).
+    """
 
     name: str = "none"
 
     title = "no norm"
     axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
+    formula = "x"
+    parameters = "0"
     evaluation = "-"
     colour, marker = "#666666", "x"
 

@@ -20,8 +20,8 @@ from src.runs.naming import folder_name
 from src.runs.predictions import load_predictions, worst_mistakes
 
 MISTAKES, COLUMNS = 10, 5  # a grid of mistakes shows 10 images in 5 columns
-EXPLANATION = """Each norm subtracts a mean, divides by a standard deviation, and then applies a gain and a bias per
-channel.  The norms differ in the values that they average over (N images, C channels, H x W pixels, T tokens):"""
+EXPLANATION = """A norm computes its formula for every value x.  Each channel has its own gain and bias.  The norms also
+differ in the values that share a mean and a variance (N images, C channels, H x W pixels, T tokens):"""
 
 
 def write_assignment(report: Report, folder: Path, budget: int | None = None) -> None:
@@ -100,12 +100,14 @@ def _norm_table(results: Results) -> str:
     all_settings = [job.settings for job in results.jobs.values()]
     names = {settings["norm.name"] for settings in all_settings}
     layouts = {NETWORKS[name].layout for settings in all_settings if (name := settings["model.name"]) in NETWORKS}
-    headings = ("", "name", "averages over", "depends on other images in the batch", "in evaluation")
+    batch_heading = "depends on other images in the batch"
+    headings = ("", "name", "formula", "averages over", "parameters per layer", batch_heading, "in evaluation")
     norms = [norm for name, norm in NORMS.items() if name in names]
     rows = []
     for norm in norms:
         axes = "; ".join(text for layout, text in norm.axes.items() if layout in layouts)
-        rows.append((norm.name, norm.title, axes, "yes" if norm.uses_batch else "no", norm.evaluation))
+        batch = "yes" if norm.uses_batch else "no"
+        rows.append((norm.name, norm.title, norm.formula, axes, norm.parameters, batch, norm.evaluation))
     return _markdown_table(headings, rows)
 
 

@@ -118,6 +118,9 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
         lines.append("A cell may be the best if no other cell beats it.  The points behind the best are upper limits.")
     if frame["parameters"].nunique() == 1:
         lines.append(f"Each network has {frame['parameters'].max():,} parameters.")
+    elif frame["parameters"].nunique() > 1:
+        smallest, largest = frame["parameters"].min(), frame["parameters"].max()
+        lines.append(f"The networks differ in size: they have {smallest:,} to {largest:,} parameters.")
     if (frame["n"] > 1).any():
         lines.append("± is the standard deviation over n seeds.")
     if "failed" in frame:
@@ -177,9 +180,9 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
         Column("test accuracy, %", _accuracy_texts(frame, "test/accuracy"), "test\naccuracy %"),
         Column("behind the best, points", behind_texts, "behind\nbest", drop_rank=1),
         Column("test errors", _number_texts(frame["test/errors"], f".{decimals}f"), "test\nerrors", drop_rank=1),
+        Column("parameters", _number_texts(frame["parameters"], ","), "para-\nmeters", drop_rank=2),
         Column("test loss", loss_texts, "test\nloss", drop_rank=2),
         Column("training time, s", _number_texts(frame["seconds"], ".1f"), "training\nseconds", drop_rank=2),
-        Column("parameters", _number_texts(frame["parameters"], ","), "para-\nmeters", drop_rank=2),
     ]
     unused_headings = {"parameters"} if frame["parameters"].nunique() == 1 else set()
     return [column for column in columns if column.heading not in unused_headings and any(column.texts)]

@@ -87,15 +87,22 @@ def bit_changing_environments(jobs: Sequence[FinishedJob]) -> list[Environment]:
     """The environment of each job, reduced to the names that can change the last bits of a result.
 
     A name in `HARDWARE` counts only if every job recorded it, because older versions recorded fewer names.  An optional
-    package also counts only then, because a job records it only if it uses it.
+    package also counts only then, because a job records it only if it uses it.  A CUDA graph gives the bits of eager
+    steps with deterministic algorithms, so `execution` counts only with others.
     """
-    candidates = (*HARDWARE, *OPTIONAL_PACKAGES)
+    any_order = any(job.settings["nondeterministic"] for job in jobs)
+    candidates = (*HARDWARE, *OPTIONAL_PACKAGES, *(["execution"] if any_order else []))
     all_recorded = [name for name in candidates if all(name in env for job in jobs for env in job.environments)]
     names = {*all_recorded, *VARIABLES}
     return [
-        tuple(sorted({(key, str(value)) for env in job.environments for key, value in env.items() if key in names}))
+        tuple(sorted({(key, _value_text(key, env[key])) for env in job.environments for key in names & env.keys()}))
         for job in jobs
     ]
+
+
+def _value_text(name: str, value: Any) -> str:
+    """A value as text; of the device only its kind, because GPU 1 gives the bits of GPU 0 if it is the same model."""
+    return str(value).partition(":")[0] if name == "device" else str(value)
 
 
 def _column_names(rows: Iterable[Mapping[str, Any]], known: Sequence[str]) -> list[str]:

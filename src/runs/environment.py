@@ -30,9 +30,8 @@ def environment() -> dict[str, str]:
     facts |= {"system": f"{platform.system()} {platform.release()}", "cpu": processors[0], "cores": str(os.cpu_count())}
     if torch := sys.modules.get("torch"):  # the compare command must not wait for torch to load
         facts["cpu capability"] = torch.backends.cpu.get_cpu_capability()
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))  # calling CUDA would prevent a fork
-    if gpus := dict.fromkeys(model for file in files for model in _read_values(file, "Model:")):
-        facts["gpu"] = ", ".join(gpus)
+    if models := gpu_models():
+        facts["gpu"] = ", ".join(models)
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
     # Skip the commit of another project's repository, for example if normlab is installed inside its folder.
     commit = _run_git("rev-parse", "HEAD") if _run_git("ls-files", "--", "runs") else ""
@@ -48,6 +47,12 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
+
+
+def gpu_models(folder: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+    """Return the models of this machine's NVIDIA GPUs, each once, without calling CUDA, which would prevent a fork."""
+    files = sorted(folder.glob("*/information"))
+    return list(dict.fromkeys(model for file in files for model in _read_values(file, "Model:")))
 
 
 def _read_values(file: Path, name: str) -> list[str]:

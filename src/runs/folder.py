@@ -10,7 +10,7 @@ from typing import Any
 from src.config import KEYS
 from src.runs.identity import stored_settings
 from src.runs.journal import Record, read_finished_journal, read_journal
-from src.runs.shapes import result_fault
+from src.runs.shapes import DEVICE_FACTS, result_fault
 from src.storage.files import move_aside
 from src.storage.lock import job_lock
 from src.storage.stored import DamagedFile, exists, is_regular, read_sealed
@@ -27,6 +27,11 @@ AUGMENTED = "augmented.png"  # the picture of augmented images, which only jobs 
 def artifact_names(augmentation: str) -> tuple[str, ...]:
     """Return the names of the files that a finished job with this augmentation has and MLflow shows."""
     return ARTIFACTS if augmentation == KEYS["augmentation.name"].default else (*ARTIFACTS, AUGMENTED)
+
+
+def recorded_device(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a `ready` or `resume` record says about the device: its name, the execution and the GPU's model."""
+    return {name: record[name] for name in DEVICE_FACTS if name in record}
 
 
 @dataclass(unsafe_hash=True)
@@ -99,10 +104,10 @@ class FinishedJob:
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
-        """The versions, machine, commit and device at the job's start, then at each resume."""
-        device = self.start["device"]
-        resumes = [record for record in self.records if record["kind"] == "resume"]  # older records lack the device
-        return [{**record["environment"], "device": record.get("device", device)} for record in (self.start, *resumes)]
+        """The versions, machine, commit, device and execution at the job's start, then at each resume."""
+        device = {"device": self.start["device"]}  # older resume records lack it
+        records = [self.start, *(record for record in self.records if record["kind"] == "resume")]
+        return [{**record["environment"], **device, **recorded_device(record)} for record in records]
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     """Appends records to `journal.jsonl`.
 
     Each record has a `kind` and a `time` in milliseconds since 1970.  A `start` record holds the configuration, the
-    environment and the code, `ready` the dataset, `epoch` metrics, `stop` an error, and `resume` the environment.
+    environment and the code, `ready` the dataset and the device, `epoch` metrics, `stop` an error, and `resume` the
+    environment and the device.
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:

@@ -122,6 +122,7 @@ NAMED_TEXTS: Field = (
     lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])),
     "a JSON object whose values are strings",
 )
+DEVICE_FACTS: Shape = {"device": TEXT, "execution": TEXT, "gpu": TEXT}  # older jobs lack the last two; a CPU has no GPU
 OWN_VALIDATION: Shape = {"validation": integer_field(0, MOST_IMAGES)}  # older jobs have no such field in their source
 SOURCE: Shape = {
     "digest": KEY,
@@ -196,6 +197,8 @@ def record_fault(record: Any, *, complete: bool = False) -> str:
     if reason or record["kind"] not in RECORDS:  # a later version may have added this kind
         return reason
     if reason := fault(record, RECORDS[record["kind"]], complete=complete or record["kind"] in ("epoch", "stop")):
+        return reason
+    if reason := fault(record, DEVICE_FACTS, complete=False):
         return reason
     if record["kind"] == "epoch":
         metrics = record["metrics"]

@@ -57,6 +57,7 @@ class Grid(Composer):
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         super().__init__(loader, config_name)
+        self.varying_keys: list[str] = []  # of the jobs that `plan_jobs` planned last
         self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
     def parse_request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
@@ -150,7 +151,8 @@ class Grid(Composer):
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        keys, folders = identity.find_varying_keys(job.settings for job in jobs), KnownFolders(multirun)
+        self.varying_keys = keys = identity.find_varying_keys(job.settings for job in jobs)
+        folders = KnownFolders(multirun)
         return keys, [plan_job(job.key, job.settings, keys, self.non_default_keys(job), folders) for job in jobs]
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from src.console import duration_text
 from src.data.sizes import split_text
@@ -14,26 +13,16 @@ from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
 from src.runs.known_folders import KnownFolders
+from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
-from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.pace import job_kind, pace_estimator, read_timings
+from src.sweep.status import TO_TRAIN, Status, job_status
 from src.wording import counted, joined, shorten
 
 MAX_ROWS = 20  # jobs or cells that the table lists
 MOST_NAMES = 5  # jobs that a line of the summary names
-
-
-class Status(NamedTuple):
-    """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
-
-    kind: str  # the summary counts the jobs of each kind
-    epochs: int  # finished epochs, which need no more training
-    text: str  # shown to the user
-
-
-TO_TRAIN = Status("to train", 0, "to train")
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,10 @@ class Row:
     seconds: float | None  # expected training time for the remaining epochs; None if unknown
     similar: bool  # whether the estimate comes from similar jobs
     earlier_folder: JobFolder | None  # the folder of this job on an earlier version of its data
+
+    def name(self, varying_keys: Sequence[str], *, seed: bool = True) -> str:
+        """Return the job's name among the jobs of its sweep, which differ in `varying_keys`."""
+        return job_name(self.grid_job.settings, varying_keys, seed=seed)
 
     @property
     def needs_training(self) -> bool:
@@ -90,14 +83,18 @@ class Plan:
             f"{counted(len(self.rows), 'job')} (varied keys: {varied_keys}), {len(finished_rows):,} already finished"
         )
         lines = [f"sweep {self._sweep.id[:8]}: {jobs_text}"]
+        if settings := shared_settings(self._sweep):
+            lines.append(f"{'all jobs' if len(self.rows) > 1 else 'the job'}: {settings}")
         for kind in ("damaged", "interrupted", "failed", "in training"):
             rows = [row for row in self.rows if row.status.kind == kind]
             if rows:
-                descriptions = [f"{row.job.label} ({row.status.text.removeprefix(f'{kind}: ')})" for row in rows]
+                descriptions = [
+                    f"{row.name(self._sweep.varies)} ({row.status.text.removeprefix(f'{kind}: ')})" for row in rows
+                ]
                 lines.append(f"{kind}: {joined(descriptions, MOST_NAMES)}")
                 if kind == "damaged":
                     lines.append(f"  normlab retrains them and moves their folders to {self._multirun / SUPERSEDED}")
-        other_code = [row.job.label for row in finished_rows if row.status.kind != "finished"]
+        other_code = [row.name(self._sweep.varies) for row in finished_rows if row.status.kind != "finished"]
         if other_code:
             lines.append(f"finished with other code: {joined(other_code, MOST_NAMES)}; resume=restart retrains them")
         changed_data_lines = [
@@ -134,10 +131,10 @@ class Plan:
             cells.setdefault(row.job.key if len(self.rows) <= MAX_ROWS else row.job.cell, []).append(row)
         lines = [("job", "parameters", "status")]
         for first_row, *other_rows in list(cells.values())[:MAX_ROWS]:
-            name, text = first_row.job.label, first_row.status.text
+            name, text = first_row.name(self._sweep.varies), first_row.status.text
             if other_rows:
                 counts = Counter(row.status.kind for row in (first_row, *other_rows))
-                name = f"{first_row.job.cell}, {len(other_rows) + 1:,} seeds"
+                name = f"{first_row.name(self._sweep.varies, seed=False)}, {len(other_rows) + 1:,} seeds"
                 text = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
             lines.append((name, f"{self._count_parameters(first_row):,}", text))
         name_width, size_width = (max(len(line[column]) for line in lines) for column in (0, 1))
@@ -148,23 +145,28 @@ class Plan:
             table.append("resume=restart moves the old folders away and retrains every job")
         return table
 
-    def cost_lines(self, at_once: int = 1) -> list[str]:
+    def cost_lines(self, at_once: int = 1, gpus: str = "") -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
         rows_left = [row for row in self.rows if row.needs_training]
-        return [self.time_line(at_once), *([self._disk_line(rows_left, at_once)] if rows_left else [])]
+        return [self.time_line(at_once, gpus), *([self._disk_line(rows_left, at_once)] if rows_left else [])]
 
-    def time_line(self, at_once: int = 1) -> str:
-        """Return the time that unfinished jobs need, if `at_once` jobs train at the same time."""
+    def time_line(self, at_once: int = 1, gpus: str = "") -> str:
+        """Return the time that unfinished jobs need, if `at_once` jobs train at the same time.
+
+        `gpus` names the GPUs, such as `1 GPU (NVIDIA H200)`; it is empty if jobs run on the CPU.
+        """
         rows_left = [row for row in self.rows if row.needs_training]
         if not rows_left:
             return "nothing left to train"
         total_time = _total_time(rows_left, at_once)
-        if not total_time:
-            return "time: unknown until the first job has finished"
         at_once = min(at_once, len(rows_left))
-        order = f", {f'{at_once} at once' if at_once > 1 else 'one after another'}" if len(rows_left) > 1 else ""
+        jobs_text = counted(len(rows_left), "job") + (f" on {gpus}" if gpus else "")
+        if len(rows_left) > 1:
+            jobs_text += f", {at_once} at once" if at_once > 1 else ", one after another"
+        if not total_time:
+            return f"time: unknown until the first job has finished{f'; {jobs_text}' if gpus else ''}"
         rough_count = sum(not row.similar for row in rows_left)
-        text = f"time: about {total_time} for {counted(len(rows_left), 'job')}{order}, estimated from finished jobs"
+        text = f"time: about {total_time} for {jobs_text}, estimated from finished jobs"
         if rough_count:
             others = "another network, norm, augmentation or number of threads"
             text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"
@@ -200,27 +202,18 @@ class Plan:
         return counted(len(rows_left), "more run") + (f", about {total_time}" if total_time else "")
 
 
+def shared_settings(sweep: Sweep) -> str:
+    """Return the values that differ from the defaults in the same way in all jobs, such as `model=resnet epochs=2`."""
+    first_job, *other_jobs = (job.params.items() for job in sweep.jobs)
+    shared = [path for path, value in first_job if all((path, value) in other for other in other_jobs)]
+    return " ".join(
+        f"{short_name(path, shared)}={first_job.mapping[path]}"
+        for path in shared
+        if path not in ("norm.name", "seed", *sweep.varies)
+    )
+
+
 def _total_time(rows: Sequence[Row], at_once: int) -> str:
     """Return the expected time of jobs of which `at_once` train at the same time; an empty string if unknown."""
     seconds = [row.seconds for row in rows if row.seconds is not None]
     return duration_text(max(sum(seconds) / min(at_once, len(rows)), *seconds)) if seconds else ""
-
-
-def job_status(job: JobFolder, epochs: int, code: str) -> Status:
-    """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
-    records = job.records()
-    same_code = bool(records) and records[0].get("code") == code
-    if job.finished:
-        kind = "finished" if same_code else "finished with other code"
-        return Status(kind, epochs, kind)
-    epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
-    progress = f"{epoch} of {epochs} epochs"
-    if is_locked(job.path):
-        return Status("in training", epoch, f"another process is training it ({progress} done)")
-    if same_code and records[-1].get("status") == "FAILED":
-        return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
-    if not epoch:
-        return TO_TRAIN
-    if same_code:
-        return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
-    return Status("to train", 0, f"to train: starts again, because other code trained {progress}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from src.bad_input import BadInput
-from src.config import Config, check_config
+from src.config import check_config
 from src.console import say
 from src.options import Tracking
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
@@ -18,11 +18,6 @@ from src.storage.space import check_space
 from src.sweep.command_line import command_to_repeat, study_id
 from src.sweep.grid import Grid, GridJob, check_device_and_store
 from src.workers.queue import Task
-
-
-def make_task(folder: Path, config: Config) -> Task:
-    """Return the task that trains a job in a folder."""
-    return Task(JobFolder(folder).display_name, config, folder)
 
 
 class Trials:
@@ -47,7 +42,7 @@ class Trials:
             if fault := job_fault(JobFolder(folders[key]), key):
                 set_aside_folder(JobFolder(folders[key]), self._multirun)
                 say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
-        tasks = [make_task(folders[job.key], job.config) for job in batch]
+        tasks = [Task(JobFolder(folders[job.key]).display_name, job.config, folders[job.key]) for job in batch]
         left = [job for job, task in zip(batch, tasks, strict=True) if not JobFolder(task.folder).finished]
         check_space(self._multirun, [job.least_bytes for job in left])
         sweep.write(self._multirun)

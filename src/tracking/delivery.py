@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from src.runs.folder import FinishedJob, JobFolder
+from src.runs.folder import FinishedJob, JobFolder, recorded_device
 from src.runs.integrity import unusable_reason
 from src.runs.journal import Record
 from src.runs.sweep import PlannedJob
@@ -174,7 +174,8 @@ class Delivery:
         for record in new_records:
             if record["kind"] == "ready":
                 client.log_inputs(self._run_id, [dataset_input(records[0]["config"]["data"]["name"], record["source"])])
-                tags = [RunTag("parameters", str(record["parameters"])), RunTag("env.device", record["device"])]
+                tags = [RunTag("parameters", str(record["parameters"]))]
+                tags += [RunTag(f"env.{name}", value) for name, value in recorded_device(record).items()]
                 client.log_batch(self._run_id, tags=tags)
         self._delivered_count = len(records)
 

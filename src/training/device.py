@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from src.bad_input import BadInput
+from src.config import Config
 from src.data.splits import Split, Splits
 
 _this_thread = threading.local()
@@ -42,6 +43,12 @@ def pick_execution(name: str, device: torch.device) -> str:
     if name == "graph" and device.type != "cuda":
         raise BadInput(f"execution=graph needs an NVIDIA GPU, but device={device}", "auto, eager", "execution=auto")
     return name
+
+
+def device_facts(config: Config, device: torch.device) -> dict[str, str]:
+    """Return what a job's journal records: the device's name, how steps run there, and the model of an NVIDIA GPU."""
+    facts = {"device": str(device), "execution": pick_execution(config.execution, device)}
+    return facts | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 
 def use_algorithms(device: torch.device, *, deterministic: bool) -> None:

@@ -100,6 +100,8 @@ class GraphedSteps:
             except Exception as error:
                 with contextlib.suppress(Exception):  # the recording is already invalid
                     graph.capture_end()
+                if isinstance(error, torch.OutOfMemoryError):  # the job can continue once other jobs have ended
+                    raise
                 reason = str(error).partition("\n")[0]
                 raise RuntimeError(
                     f"a step cannot run as a CUDA graph, but does with execution=eager: {reason}"

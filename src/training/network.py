@@ -23,11 +23,5 @@ def count_parameters(config: Config, source: Source) -> int:
 
 
 def _build_network(config: Config, source: Source) -> nn.Module:
-    norm, network = config.norm, config.model
-    return network.build(
-        source.channels,
-        source.size,
-        len(source.classes),
-        lambda channels, layout=network.layout: norm.layer(channels, layout),
-        config.reg.dropout,
-    )
+    network, norm = config.model, config.model.norm_layer(config.norm)
+    return network.build(source.channels, source.size, len(source.classes), norm, config.reg.dropout)

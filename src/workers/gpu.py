@@ -1,10 +1,12 @@
 """The engine for jobs on GPUs: one process per GPU trains several jobs at once.
 
-An error ends only its own job.  If a whole process dies, its jobs resume one to a process, so only the job that is to
+An error ends only its own job.  If a signal stops a process, it stops
+its jobs.  If a whole process dies otherwise, its jobs resume one to a process, so only the job that is to
 blame dies again.  If the GPU's memory runs out, the engine trains half as many jobs at once.
 """
 
 import contextlib
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -15,8 +17,8 @@ from pathlib import Path
 from src.console import say
 from src.progress import Update
 from src.runs.ending import exit_reason
-from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, paint, train_jobs
-from src.workers.machine import memory_refusal, usable_cores
+from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, paint, train_jobs
+from src.workers.machine import gpu_names, memory_refusal, usable_cores
 from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
 from src.workers.queue import Task
 
@@ -31,6 +33,7 @@ class GpuJob:
     task: Task
     updates: list[Update] = field(default_factory=list)
     cause: str | None = None  # None until the job has ended; see `Engine.poll`
+    gpu_name: str = ""  # see `Engine.gpu_name`
     is_suspect: bool = False  # whether a process died that trained this job and others
     places_before: int = 0  # the GPU's places before its memory ran out for this job
 
@@ -55,9 +58,9 @@ class Gpu:
 
     live = False  # whether jobs send updates within an epoch
 
-    def __init__(self, environment: dict[str, str], places: int) -> None:
+    def __init__(self, environment: dict[str, str], name: str, places: int) -> None:
         """Train up to `places` jobs at once in a process with these environment variables."""
-        self._environment, self.places = environment, places
+        self._environment, self.name, self.places = environment, name, places
         self._process: GpuProcess | None = None
         self.waiting: list[GpuJob] = []
 
@@ -136,8 +139,15 @@ class Gpu:
     def _note_death(self, process: GpuProcess) -> None:
         """Blame a job that was alone for the death of its process; let several jobs resume one to a process."""
         self._process, jobs = None, list(process.jobs.values())
-        reason = exit_reason(process.process.exitcode or 0)
-        if len(jobs) == 1:
+        code = process.process.exitcode or 0
+        reason = exit_reason(code)
+        if code in (
+            SIGNALLED + signal.SIGINT,
+            SIGNALLED + signal.SIGTERM,
+        ):  # for example, Slurm has announced a preemption
+            for job in jobs:
+                job.cause = f"Terminated: received signal {code - SIGNALLED}"
+        elif len(jobs) == 1:
             jobs[0].cause = reason
             for job in self.waiting:  # the job to blame is found
                 job.is_suspect = False
@@ -166,7 +176,8 @@ class GpuEngine:
 
     def __init__(self, environments: Sequence[dict[str, str]], jobs_per_gpu: int) -> None:
         """Use one process for each of `environments`, the environment variables that let a process see its GPU."""
-        self._gpus = [Gpu(environment, jobs_per_gpu) for environment in environments]
+        names = gpu_names(environments)
+        self._gpus = [Gpu(*gpu, jobs_per_gpu) for gpu in zip(environments, names, strict=True)]
 
     @property
     def slots(self) -> int:
@@ -175,10 +186,15 @@ class GpuEngine:
 
     def submit(self, task: Task, *, live: bool) -> GpuJob:
         """Give a job to the GPU with the fewest jobs."""
-        job, gpu = GpuJob(task), min(self._gpus, key=lambda gpu: gpu.jobs / gpu.places)
+        gpu = min(self._gpus, key=lambda gpu: gpu.jobs / gpu.places)
+        job = GpuJob(task, gpu_name=gpu.name)
         gpu.live = live
         gpu.waiting.append(job)
         return job
+
+    def gpu_name(self, job: GpuJob) -> str:
+        """Return the name of a job's GPU; see `Engine.gpu_name`."""
+        return job.gpu_name
 
     def wait(self, jobs: Sequence[GpuJob]) -> None:
         """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from src.runs.predictions import Predictions
 
 FINISHED, FAILED, OUT_OF_MEMORY = "finished", "failed", "out of memory"
+SIGNALLED = 128  # exit status of a process that SIGINT or SIGTERM has stopped, minus the signal's number
 BROKEN_GPU = 70  # exit status: a job has broken the process's access to the GPU for all of its jobs
 
 
@@ -38,7 +40,7 @@ def train_jobs(
     """
     gc.freeze()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda number, frame: os._exit(128 + number))
+        signal.signal(signal_number, lambda number, frame: os._exit(SIGNALLED + number))
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.update(environment)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -66,7 +68,10 @@ def train_jobs(
             raise RuntimeError(error)
 
     def train(config: Config, folder: Path) -> None:
-        send(folder, _ended(config, folder, lambda update: send(folder, update), live=live, draw=draw))
+        end = _ended(config, folder, lambda update: send(folder, update), live=live, draw=draw)
+        if end == OUT_OF_MEMORY:
+            gc.collect()  # other jobs need the memory of this job's network, which its exception kept until now
+        send(folder, end)
 
     with ThreadPoolExecutor(places) as threads, contextlib.suppress(EOFError):
         while True:
@@ -82,9 +87,10 @@ def _ended(config: Config, folder: Path, *arguments: Any, **settings: Any) -> st
 
     try:
         run_job(config, folder, *arguments, **settings)
-    except torch.OutOfMemoryError:
-        return OUT_OF_MEMORY
-    except BaseException:  # `run_job` has already written the reason to the journal and the log
+    except BaseException as error:  # `run_job` has already written the reason to the journal and the log
+        # cuBLAS, cuDNN and the creation of a CUDA graph raise other errors than torch's allocator.
+        if isinstance(error, torch.OutOfMemoryError) or re.search("out of memory|_ALLOC_FAILED", str(error)):
+            return OUT_OF_MEMORY
         if torch.cuda.is_initialized():
             try:
                 torch.cuda.current_stream().synchronize()

@@ -4,11 +4,13 @@ import contextlib
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.config import Config
+from src.runs.environment import gpu_models
+from src.wording import counted
 
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
@@ -29,11 +31,36 @@ def worker_environments(workers: int | None, threads: int, device: str) -> list[
     return [{"CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else {} for worker in range(worker_count)]
 
 
+def can_share_gpus(config: Config) -> bool:
+    """Whether several jobs train on one GPU at once if a machine has one: unless their steps must run one by one."""
+    return config.execution != "eager" and (config.device == "auto" or config.device.startswith("cuda"))
+
+
 def shares_gpus(config: Config) -> bool:
-    """Whether several jobs train on one GPU at once: on NVIDIA GPUs, unless each job must run its steps one by one."""
-    return config.execution != "eager" and (
-        config.device.startswith("cuda") or (config.device == "auto" and bool(visible_gpus()))
-    )
+    """Whether several jobs train on one GPU of this machine at once."""
+    return can_share_gpus(config) and (config.device != "auto" or bool(visible_gpus()))
+
+
+def gpus_text(environments: Sequence[Mapping[str, str]], config: Config) -> str:
+    """Return the GPUs of these workers, such as `2 GPUs (NVIDIA H200)`; an empty string if their jobs use none.
+
+    If the machine has GPUs of several models, the text names no model.
+    """
+    gpus = {gpu for environment in environments for gpu in environment.values()}
+    count, models = len(gpus) or int(config.device.startswith("cuda")), gpu_models()
+    if not count:
+        return ""
+    return counted(count, "GPU") + (f" ({models[0]})" if len(models) == 1 else "")
+
+
+def gpu_names(environments: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a short name of each worker's GPU, such as `GPU 0`; empty names if the workers share one GPU or use none.
+
+    A GPU's UUID or the name of a MIG slice keeps its first 12 characters.
+    """
+    names = [environment.get("CUDA_VISIBLE_DEVICES", "") for environment in environments]
+    several = len(set(names)) > 1
+    return [(f"GPU {name}" if name.isdecimal() else name[:12]) if several else "" for name in names]
 
 
 def usable_cores() -> int:

@@ -27,7 +27,7 @@ from src.datasets import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.workers.machine import check_memory, memory_refusal
+from src.workers.machine import check_memory, gpu_names, memory_refusal
 from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
@@ -66,6 +66,7 @@ class LocalEngine:
     def __init__(self, environments: Sequence[dict[str, str]]) -> None:
         """Create one slot for each of `environments`, the environment variables that the slot's processes set."""
         self._environments, self.slots = environments, len(environments)
+        self._gpu_names = gpu_names(environments)
         self._workers: list[Worker] = []
 
     def submit(self, task: Task, *, live: bool) -> Worker:
@@ -81,6 +82,10 @@ class LocalEngine:
             raise memory_refusal("the process that starts the jobs has ended") from error
         sender.close()
         return worker
+
+    def gpu_name(self, worker: Worker) -> str:
+        """Return the name of a process's GPU; see `Engine.gpu_name`."""
+        return self._gpu_names[worker.slot]
 
     def wait(self, workers: Sequence[Worker]) -> None:
         """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""

@@ -37,8 +37,8 @@ class Display:
 
     live = False  # whether jobs must send updates within an epoch
 
-    def show_start(self, task: Task) -> None:
-        """Show that a job has started."""
+    def show_start(self, task: Task, gpu: str = "") -> None:
+        """Show that a job has started, and on which GPU if there are several."""
 
     def show_progress(self, task: Task, update: Update) -> None:
         """Show a job's progress."""
@@ -56,6 +56,9 @@ class Engine(Protocol):
 
     def submit(self, task: Task, *, live: bool) -> Any:
         """Start or queue a job and return its handle."""
+
+    def gpu_name(self, handle: Any) -> str:
+        """Return the name of the GPU that trains a job, or an empty string if jobs do not choose between GPUs."""
 
     def wait(self, handles: Sequence[Any]) -> None:
         """Sleep until a job reports or ends, a fraction of a second at most."""
@@ -108,7 +111,7 @@ def run_tasks(
                 waiting_tasks.remove(task)
                 jobs.append(_RunningJob(task, read_last_record(task.folder)))
                 jobs[-1].handle = engine.submit(task, live=display.live)
-                display.show_start(task)
+                display.show_start(task, engine.gpu_name(jobs[-1].handle))
             engine.wait([job.handle for job in jobs])
             for job in list(jobs):
                 updates, cause = engine.poll(job.handle)
@@ -116,7 +119,8 @@ def run_tasks(
                     display.show_progress(job.task, update)
                 if cause is not None:
                     jobs.remove(job)
-                    error = failure_reason(job.task.folder, "FAILED", cause or "it left no result", job.earlier_record)
+                    status = "KILLED" if cause.startswith("Terminated") else "FAILED"
+                    error = failure_reason(job.task.folder, status, cause or "it left no result", job.earlier_record)
                     outcome = Outcome(job.task, error)
                     display.show_end(outcome)
                     if not may_continue_after(outcome):

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.slow
 
 SLURM = "hydra/launcher=submitit_slurm hydra.launcher.executor=local hydra.launcher.workers=2"
 ENGINES = [SLURM, "hydra/launcher=ray"]
+# Several jobs share a GPU.  Without one, the engines only pretend that there is one, and the jobs share the CPU.
+SHARED_GPU = [
+    f"{SLURM} hydra.launcher.parameters.gpus_per_node=1 hydra.launcher.jobs_per_gpu=2",
+    "hydra/launcher=ray hydra.launcher.gpus=0.25 hydra.launcher.init={num_gpus:1}",
+]
 SMALL = "data=synthetic data.images=900 data.validation=100 epochs=3"
 SIX = f"-m norm=bn,gn,ln reg.l1=0,1e-5 {SMALL}"
 DYING = f"-m norm=bn reg.l1=0,1e-6,1e-5,2e-5,3e-5,4e-5 {SMALL}"
@@ -91,7 +96,7 @@ def basic(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("engine", ["", *ENGINES])
+@pytest.mark.parametrize("engine", ["", *ENGINES, *SHARED_GPU])
 def test_the_results_are_bit_identical_on_every_engine(basic, tmp_path, engine):
     if engine:
         skip_without(engine)
@@ -102,7 +107,7 @@ def test_the_results_are_bit_identical_on_every_engine(basic, tmp_path, engine):
     check_store(tmp_path, basic)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [*ENGINES, *SHARED_GPU])
 def test_a_job_that_dies_is_reported_with_its_cause_and_the_others_finish(tmp_path, engine):
     skip_without(engine)
     words = f"{DYING} {engine}"

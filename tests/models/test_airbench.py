@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from src.models import NormLayer
 from src.models.airbench import Airbench
 from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
@@ -13,7 +14,7 @@ NORMS = {"bn": BatchNorm(eps=EPS, momentum=0.1), "none": NoNorm()}
 
 def network(name: str = "bn", *, width: int = 4, channels: int = 3) -> nn.Module:
     settings = Airbench(width=width)
-    model = settings.build(channels, 32, 10, lambda count: NORMS[name].layer(count, "map"), 0.0)
+    model = settings.build(channels, 32, 10, NormLayer(NORMS[name], "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 

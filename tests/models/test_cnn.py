@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.models import NormLayer
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
@@ -23,7 +24,7 @@ def network(
     name: str = "bn", *, channels: int = 1, width: int = WIDTH, seed: int = 0, dropout: float = 0.0
 ) -> nn.Module:
     norm, settings = NORMS[name][0], CNN(width=width)
-    model = settings.build(channels, 28, 10, lambda count: norm.layer(count, "map"), dropout)
+    model = settings.build(channels, 28, 10, NormLayer(norm, "map"), dropout)
     settings.initialise(model, torch.Generator().manual_seed(seed))
     return model
 

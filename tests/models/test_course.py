@@ -2,12 +2,13 @@ import pytest
 import torch
 from torch import nn
 
+from src.models import NormLayer
 from src.models.course import Course
 from tests.norms.reference import build
 
 
 def network(norm: str) -> nn.Module:
-    return Course().build(3, 32, 10, lambda channels: build(norm).layer(channels, "map"), 0.0)
+    return Course().build(3, 32, 10, NormLayer(build(norm), "map"), 0.0)
 
 
 @pytest.mark.parametrize("norm", ["bn", "gn", "ln"])

@@ -5,13 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from src.models import NormLayer
 from src.models.mlp import MLP
 from tests.norms.reference import build
 
 
 def network(norm: str, *, depth: int = 3, width: int = 100, activation: str = "relu", size: int = 28) -> nn.Module:
     settings = MLP(depth=depth, width=width, activation=activation)
-    model = settings.build(1, size, 10, lambda units: build(norm).layer(units, "vector"), 0.0)
+    model = settings.build(1, size, 10, NormLayer(build(norm), "vector"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from src.bad_input import BadInput
 from src.config import check_config
+from src.models import NormLayer
 from src.models.resnet import ResNet
 from tests.norms.reference import build
 from tests.world import configuration
@@ -20,7 +21,7 @@ PAPER = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
 
 def network(depth: int, norm: str, seed: int = 0) -> nn.Module:
     settings = ResNet(depth=depth)
-    model = settings.build(3, 32, 10, lambda channels: build(norm).layer(channels, "map"), 0.0)
+    model = settings.build(3, 32, 10, NormLayer(build(norm), "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(seed))
     return model
 
@@ -28,7 +29,7 @@ def network(depth: int, norm: str, seed: int = 0) -> nn.Module:
 @pytest.mark.parametrize("depth", PAPER)
 def test_the_number_of_parameters_is_the_papers(depth):
     with torch.device("meta"):
-        model = ResNet(depth=depth).build(3, 32, 10, lambda channels: build("bn").layer(channels, "map"), 0.0)
+        model = ResNet(depth=depth).build(3, 32, 10, NormLayer(build("bn"), "map"), 0.0)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert round(parameters / 1e6, 2 if depth < 110 else 1) == PAPER[depth]
     assert re.search(rf"\b{parameters:,} \((?:depth )?{depth}\)", " ".join((ResNet.__doc__ or "").split()))
@@ -44,20 +45,28 @@ def test_another_depth_is_refused(depth):
 
 
 def plain_resnet(w: dict[str, Tensor], images: Tensor, blocks_per_stage: int, normalise: Callable) -> Tensor:
-    """Compute the logits in training mode from the weights `w`, by their names in the network."""
+    """Compute the logits in training mode from the weights `w`, by their names in the network.
+
+    An activation is ReLU, or the maximum of its input and its thresholds if it has some.
+    """
+
+    def activate(features: Tensor, name: str) -> Tensor:
+        threshold = w.get(f"{name}.threshold")
+        return features.clamp(min=0) if threshold is None else features.maximum(threshold[:, None, None])
 
     def convolution(features: Tensor, name: str, stride: int = 1) -> Tensor:
         return F.conv2d(features, w[f"{name}.weight"], w.get(f"{name}.bias"), stride, padding=1)
 
-    features = normalise(w, convolution(images, "stem.0"), "stem.1").clamp(min=0)
+    features = activate(normalise(w, convolution(images, "stem.0"), "stem.1"), "stem.2")
     for block in range(3 * blocks_per_stage):
         name, stride = f"blocks.{block}", 2 if block in (blocks_per_stage, 2 * blocks_per_stage) else 1
-        inside = normalise(w, convolution(features, f"{name}.conv1", stride), f"{name}.norm1").clamp(min=0)
+        inside = normalise(w, convolution(features, f"{name}.conv1", stride), f"{name}.norm1")
+        inside = activate(inside, f"{name}.activation1")
         inside = normalise(w, convolution(inside, f"{name}.conv2"), f"{name}.norm2") * w.get(f"{name}.scale", 1)
         if stride == 2:
             features = features[:, :, ::2, ::2]
             features = torch.cat([features, torch.zeros_like(features)], dim=1)
-        features = (features + inside).clamp(min=0)
+        features = activate(features + inside, f"{name}.activation2")
     return features.mean(dim=(2, 3)) @ w["classifier.weight"].T + w["classifier.bias"]
 
 
@@ -68,11 +77,18 @@ def normalise_batch(w: dict[str, Tensor], features: Tensor, name: str) -> Tensor
     return (features - mean) / (variance + 1e-5).sqrt() * gain + bias
 
 
+def normalise_filter_responses(w: dict[str, Tensor], features: Tensor, name: str) -> Tensor:
+    root_mean_square = ((features**2).mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
+    return features / root_mean_square * w[f"{name}.weight"][:, None, None] + w[f"{name}.bias"][:, None, None]
+
+
 def normalise_nothing(w: dict[str, Tensor], features: Tensor, name: str) -> Tensor:
     return features
 
 
-@pytest.mark.parametrize(("norm", "normalise"), [("bn", normalise_batch), ("none", normalise_nothing)])
+@pytest.mark.parametrize(
+    ("norm", "normalise"), [("bn", normalise_batch), ("frn", normalise_filter_responses), ("none", normalise_nothing)]
+)
 @pytest.mark.parametrize("size", [16, 21])
 def test_outputs_and_gradients_equal_the_papers_formula(norm, normalise, size):
     model = network(20, norm).double()

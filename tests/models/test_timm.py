@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from src.bad_input import BadInput
+from src.models import NormLayer
 from src.models.timm import Timm
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
@@ -33,7 +34,7 @@ KINDS = {
 
 def network(arch: str, norm: str, *, size: int = 64, seed: int = 0) -> nn.Module:
     settings = Timm(arch=arch)
-    model = settings.build(3, size, 10, NORMS[norm].layer, 0.0)
+    model = settings.build(3, size, 10, NormLayer(NORMS[norm], "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(seed))
     return model
 
@@ -129,7 +130,7 @@ def test_a_norm_of_one_pixel_is_refused():
     Timm(arch=MAPS).check_norm(NORMS["gn"], 32)
     text = refusal(Timm(arch=MAPS).check_norm, NORMS["in"], 32)
     assert "norm=in does not work with layer layer4.0.bn1 of model.arch=test_resnet on 32 x 32 pixels" in text
-    assert "allowed: bn, gn, ln, none\n" in text
+    assert "allowed: bn, derf, dyt, gn, ln, ln2d, none, rms\n" in text
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused():

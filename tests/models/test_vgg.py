@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg11, vgg11_bn
 
+from src.models import NormLayer
 from src.models.vgg import VGG
 from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
@@ -14,7 +15,7 @@ NORMS = {"bn": BatchNorm(eps=EPS, momentum=0.1), "none": NoNorm()}
 
 def network(name: str, *, width: int = 2, channels: int = 3, dropout: float = 0.0) -> nn.Module:
     settings = VGG(width=width)
-    model = settings.build(channels, 32, 10, lambda count: NORMS[name].layer(count, "map"), dropout)
+    model = settings.build(channels, 32, 10, NormLayer(NORMS[name], "map"), dropout)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from src.bad_input import BadInput
+from src.models import NormLayer
 from src.models.vit import ViT
 from src.norms.bn import BatchNorm
 from src.norms.ln import LayerNorm
@@ -21,7 +22,7 @@ def network(
     dropout: float = 0.0,
 ) -> nn.Module:
     settings = ViT(width=width, depth=depth, heads=heads)
-    model = settings.build(3, size, 10, lambda count: NORMS[name].layer(count, "tokens"), dropout)
+    model = settings.build(3, size, 10, NormLayer(NORMS[name], "tokens"), dropout)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 

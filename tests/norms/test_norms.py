@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from src.models import NormLayer
 from src.models.cnn import CNN
 from src.norms import NORMS, Norm
 from tests.norms.reference import C, activations, build, tokens, vectors
 
 PROJECT = Path(__file__).parents[2]
 INPUTS = {"map": activations, "tokens": tokens, "vector": vectors}
-WITH_STATISTICS = [name for name in NORMS if name != "none"]
 
 
 def network(name: str) -> nn.Module:
     norm = build(name)
     settings = CNN(width=8)
-    model = settings.build(1, 28, 10, lambda n: norm.layer(n, "map"), 0.0)
+    model = settings.build(1, 28, 10, NormLayer(norm, "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     model.double()
     with torch.no_grad():
@@ -61,17 +61,29 @@ def test_in_each_layout_only_a_norm_that_uses_the_batch_depends_on_its_other_ima
         assert torch.equal(layer(values)[0], layer(changed)[0]) != NORMS[name].uses_batch
 
 
-@pytest.mark.parametrize(
-    ("name", "layout"), [(name, layout) for name in WITH_STATISTICS for layout in NORMS[name].axes]
-)
-def test_every_norm_has_a_gain_of_1_and_a_bias_of_0_for_each_channel(name, layout):
-    gain, bias = build(name).layer(C, layout).parameters()
-    assert torch.equal(gain, torch.ones(C))
-    assert torch.equal(bias, torch.zeros(C))
+@pytest.mark.parametrize(("name", "layout"), [(name, layout) for name in NORMS for layout in NORMS[name].axes])
+def test_gains_start_at_1_and_biases_at_0_for_each_channel_as_the_formula_says(name, layout):
+    found, formula = build(name).layer(C, layout).state_dict(), NORMS[name].formula
+    assert ("weight" in found, "bias" in found) == ("gain" in formula, "bias" in formula)
+    assert torch.equal(found.get("weight", torch.ones(C)), torch.ones(C))
+    assert torch.equal(found.get("bias", torch.zeros(C)), torch.zeros(C))
 
 
-def test_networks_have_equally_many_parameters_under_every_norm():
-    assert len({sum(parameter.numel() for parameter in network(name).parameters()) for name in WITH_STATISTICS}) == 1
+@pytest.mark.parametrize(("name", "layout"), [(name, layout) for name in NORMS for layout in NORMS[name].axes])
+@pytest.mark.parametrize("channels", [4, 12])
+def test_a_layer_and_its_activation_have_as_many_parameters_as_the_norm_says(name, layout, channels):
+    norm = build(name)
+    parts = (norm.layer(channels, layout), norm.activation(channels))
+    per_channel, constant = re.fullmatch(r"(?:(\d*) ?C)?(?: \+ )?(\d*)", norm.parameters).groups()
+    expected = int(per_channel or 1) * channels if "C" in norm.parameters else 0
+    assert sum(parameter.numel() for part in parts for parameter in part.parameters()) == expected + int(constant or 0)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_only_a_norm_that_says_so_replaces_relu(name):
+    model, activation = network(name), build(name).activation(C)
+    assert (type(activation) is nn.ReLU) != NORMS[name].replaces_relu
+    assert [type(block[-1]) for block in model.blocks] == [type(activation)] * 3
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -107,12 +119,3 @@ def test_a_norm_has_all_its_parts(name):
         if not there
     ]
     assert not lacking, f"norm={name} lacks {', '.join(lacking)}"
-
-
-@pytest.mark.parametrize("attribute", ["colour", "marker"])
-def test_no_two_norms_look_alike_in_figures(attribute):
-    users: dict[str, list[str]] = {}
-    for name, norm in NORMS.items():
-        users.setdefault(getattr(norm, attribute), []).append(name)
-    alike = {value: names for value, names in users.items() if len(names) > 1}
-    assert not alike, f"these norms have the same {attribute}: {alike}; taken are {sorted(users)}"

@@ -64,6 +64,7 @@ def test_a_single_seed_has_neither_spread_nor_a_best(world):
     frame = frame_of(results)
     text = printed(results, frame)
     assert "15,004" in text  # the parameters differ, so they have a column
+    assert "The networks differ in size: they have 15,002 to 15,004 parameters." in table_notes(results, frame)
     assert "99.00" in text
     for word in ("±", "best", "failed"):
         assert word not in text

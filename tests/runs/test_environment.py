@@ -67,6 +67,14 @@ def test_the_instruction_set_of_torch_is_recorded():
     assert module.environment()["cpu capability"] == torch.backends.cpu.get_cpu_capability()
 
 
+def test_the_gpus_of_a_machine_are_named_once_each(tmp_path):
+    for place, model in enumerate(["NVIDIA H200", "NVIDIA L4", "NVIDIA H200"]):
+        (tmp_path / f"0000:0{place}:00.0").mkdir()
+        (tmp_path / f"0000:0{place}:00.0" / "information").write_text(f"Model: \t\t {model}\nIRQ:   \t\t 5\n")
+    assert module.gpu_models(tmp_path) == ["NVIDIA H200", "NVIDIA L4"]
+    assert module.gpu_models(tmp_path / "missing") == []
+
+
 def test_without_a_repository_there_is_no_commit(project):
     assert "commit" not in found(project)
 

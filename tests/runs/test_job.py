@@ -303,7 +303,7 @@ def test_where_a_job_went_on_is_told_beside_where_it_began(finished, tmp_path):
     resumed = {"kind": "resume", "time": records[-1]["time"], "environment": elsewhere, "device": "cuda"}
     (copy / "journal.jsonl").write_bytes(b"".join(map(encode_record, [*records, resumed])))
     began, later = FinishedJob(JobFolder(copy)).environments
-    assert began == {**records[0]["environment"], "device": "cpu"}
+    assert began == {**records[0]["environment"], "device": "cpu", "execution": "eager"}
     assert later == {**elsewhere, "device": "cuda"}
     assert dict(_environment_rows([FinishedJob(JobFolder(finished)), FinishedJob(JobFolder(copy))]))["torch"] == (
         f"{began['torch']} (2 runs), 9.9 (1 run)"

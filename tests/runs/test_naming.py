@@ -14,6 +14,7 @@ NAMED_IN_ORDER = [
     "norm.name",
     "norm.eps",
     "norm.momentum",
+    "norm.alpha",
     "norm.groups",
     "reg.l1",
     "reg.l2",

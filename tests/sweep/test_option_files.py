@@ -24,7 +24,7 @@ BAD = {
     "norm/key.yaml": ("name: gn\ngruops: 2\n", "no key norm.gruops; did you mean norm.groups?"),
     "norm/type.yaml": ("name: gn\ngroups: two\n", "norm.groups=two cannot be used|an integer >= 1"),
     "norm/range.yaml": ("name: bn\nmomentum: 0\n", "norm.momentum=0 cannot be used"),
-    "norm/choice.yaml": ("name: batchnorm\n", "norm.name=batchnorm cannot be used|bn, gn, in, ln"),
+    "norm/choice.yaml": ("name: batchnorm\n", "norm.name=batchnorm cannot be used|bn, derf, dyt"),
     "norm/nameless.yaml": ("groups: 2\n", "does not set the key name, which chooses the norm"),
     "norm/list.yaml": ("- gn\n", "contains no keys"),
     "norm/empty.yaml": ("", "does not set the key name, which chooses the norm"),
@@ -67,7 +67,8 @@ def test_a_users_option_gives_the_job_of_its_values(run, mine, way):
     status, output, _ = run(there, *SMALL, "plan=true", "experiment=pairs")
     assert "2 jobs (varied keys: norm.name" in output
     status, output, _ = run(there, "--cfg", "job", "norm=two", "-p", "norm")
-    assert output.splitlines()[1:] == ["name: gn", "eps: 1.0e-05", "momentum: null", "groups: 2"]
+    values = [line for line in output.splitlines()[1:] if not line.endswith(": null")]  # null: keys of other norms
+    assert values == ["name: gn", "eps: 1.0e-05", "groups: 2"]
 
 
 def test_a_users_primary_configuration_is_used(run, mine):

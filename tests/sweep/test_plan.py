@@ -82,8 +82,9 @@ def test_the_plan_shows_the_status_of_each_job(world):
     assert line.startswith("data: synthetic, 30 training, 10 validation and 100 test images, 28 x 28 pixels, grey, ")
     lines = planned.summary_lines()
     assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
-    assert "interrupted: ln l1=0 s0 (resumes after epoch 2 of 3)" in lines
-    assert "finished with other code: gn l1=0 s0; resume=restart retrains them" in lines
+    assert lines[1] == "all jobs: l1=0"  # all have it, so the jobs' names omit it
+    assert "interrupted: ln s0 (resumes after epoch 2 of 3)" in lines
+    assert "finished with other code: gn s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
 
 
@@ -123,6 +124,8 @@ def test_there_is_no_estimate_before_a_job_has_finished(world):
     seconds, disk = plan(world, [configuration("bn")]).cost_lines()
     assert seconds == "time: unknown until the first job has finished"
     assert disk.startswith("disk: about 11 MB of ")
+    planned = plan(world, [configuration("bn"), configuration("gn")])
+    assert planned.cost_lines(8, "2 GPUs")[0] == f"{seconds}; 2 jobs on 2 GPUs, 2 at once"
 
 
 def test_the_disk_has_room_for_the_weights_and_for_the_checkpoints_of_the_jobs_in_training(world):
@@ -186,6 +189,7 @@ def test_parallel_jobs_share_the_time_but_the_longest_one_is_the_minimum(world):
     assert "about 1 min 3 s for 3 jobs, one after another, " in plan(world, three).cost_lines()[0]
     assert "about 32 s for 3 jobs, 2 at once, " in plan(world, three).cost_lines(2)[0]
     assert "about 21 s for 3 jobs, 3 at once, " in plan(world, three).cost_lines(8)[0]
+    assert "for 3 jobs on 1 GPU (H200), 3 at once, " in plan(world, three).cost_lines(8, "1 GPU (H200)")[0]
     longer = [*three, dataclasses.replace(configuration("bn", 4), epochs=30)]
     assert "about 3 min 21 s for 4 jobs, 2 at once, " in plan(world, longer).cost_lines(2)[0]
 
@@ -209,16 +213,16 @@ def test_a_job_with_damaged_files_gives_no_estimate(world, file):
 def test_few_jobs_have_one_line_each_and_many_jobs_one_line_for_each_cell(world):
     few = plan(world, [configuration(norm) for norm in ("bn", "gn", "ln")]).table_lines()
     assert few == [
-        "  job         parameters  status",
-        "  bn l1=0 s0       3,892  to train",
-        "  gn l1=0 s0       3,892  to train",
-        "  ln l1=0 s0       3,892  to train",
+        "  job    parameters  status",
+        "  bn s0       3,892  to train",
+        "  gn s0       3,892  to train",
+        "  ln s0       3,892  to train",
     ]
     world.finish(configuration("bn", 1), {})
     many = plan(world, [configuration(norm, seed) for norm in ("bn", "gn") for seed in range(30)]).table_lines()
     assert many[1:] == [
-        "  bn l1=0, 30 seeds       3,892  29 to train, 1 finished",
-        "  gn l1=0, 30 seeds       3,892  30 to train",
+        "  bn, 30 seeds       3,892  29 to train, 1 finished",
+        "  gn, 30 seeds       3,892  30 to train",
     ]
     cells = plan(world, [configuration("bn", 0, l1) for l1 in range(50)]).table_lines()
     assert len(cells) == 1 + MAX_ROWS + 1

@@ -48,6 +48,7 @@ def test_a_finished_job_is_delivered_completely(store, delivery, planned, job):
     assert run.data.params == planned.params
     assert run.data.tags["cell"] == "gn l1=0.0001"
     assert run.data.tags["env.torch"] == job.records()[0]["environment"]["torch"]
+    assert (run.data.tags["env.device"], run.data.tags["env.execution"]) == ("cpu", "eager")
     dataset = run.inputs.dataset_inputs[0].dataset
     assert dataset.name == "synthetic"
     assert job.records()[1]["source"]["digest"].startswith(dataset.digest)

@@ -9,12 +9,13 @@ import torch
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.norms import NORMS
 from src.options import SGD, Adam, AdamW, OneCycle, RMSprop
 from src.training.device import own_stream, use_algorithms
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
-from tests import world
+from tests.norms.reference import build
 
 pytestmark = [
     pytest.mark.gpu,
@@ -86,9 +87,9 @@ def trained(config, execution):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("norm", world.NORMS)
+@pytest.mark.parametrize("norm", NORMS)
 def test_a_graph_gives_the_bits_of_eager_steps(norm, optimizer, config):
-    config.norm, config.optimizer = world.NORMS[norm], OPTIMIZERS[optimizer]
+    config.norm, config.optimizer = build(norm), OPTIMIZERS[optimizer]
     assert trained(config, "graph") == trained(config, "eager")
 
 

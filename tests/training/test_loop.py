@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from src import norms
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
@@ -18,8 +19,10 @@ from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised_weights
 from src.training.streams import generator, stream_seed
 from tests import world
+from tests.norms.reference import build
 
 NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
+ALL_NORMS = {name: build(name) for name in norms.NORMS} | NORMS
 ADAM = Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
 STILL = SGD(lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
 STEPS = 130 // 16
@@ -42,9 +45,9 @@ def identical(one, other):
     )
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ALL_NORMS)
 def test_the_same_job_gives_the_same_bits(norm, config, fit):
-    config.norm, config.optimizer = NORMS[norm], ADAM
+    config.norm, config.optimizer = ALL_NORMS[norm], ADAM
     config.reg = Regularization(l1=1e-4, l2=1e-3, dropout=0.2, label_smoothing=0.1)
     first = fit(config)
     torch.manual_seed(99)
@@ -308,9 +311,9 @@ def test_the_schedule_moves_once_a_step(config, fit):
     assert all(torch.equal(weights[name], one_epoch[name]) for name in learned)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ALL_NORMS)
 def test_it_learns(norm, config, fit):
-    config.norm, config.optimizer, config.epochs = NORMS[norm], ADAM, 6
+    config.norm, config.optimizer, config.epochs = ALL_NORMS[norm], ADAM, 6
     trained = fit(config)
     assert trained.metrics[-1]["val/accuracy"] >= 0.8  # by chance 0.25
     assert trained.metrics[-1]["train/loss"] < 0.5 * trained.metrics[0]["train/loss"]

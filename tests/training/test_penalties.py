@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from src.config import Regularization
+from src.models import NormLayer
 from src.models.cnn import CNN
 from src.norms.gn import GroupNorm
 from src.options import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
@@ -18,7 +19,7 @@ NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 
 def network(norm: str = "bn") -> nn.Module:
     settings = CNN(width=4)
-    model = settings.build(1, 28, 4, lambda n: NORMS[norm].layer(n, "map"), 0.0)
+    model = settings.build(1, 28, 4, NormLayer(NORMS[norm], "map"), 0.0)
     settings.initialise(model, torch.Generator().manual_seed(0))
     return model
 

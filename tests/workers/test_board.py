@@ -28,7 +28,7 @@ def test_without_a_terminal_each_epoch_is_a_line(capsys):
         assert not board.live
         board.show_start(task("bn s0"))
         board.show_progress(task("bn s0"), Update(0.25, 1, 2, 0.5, 0.9, 1000))
-        board.show_progress(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "bn s0  epoch 1/2"))
+        board.show_progress(task("bn s0"), Update(0.5, 1, 2, 0.5, 0.9, 1000, "epoch 1/2"))
         board.show_end(Outcome(task("bn s0"), "Diverged: here"))
     assert capsys.readouterr().err.splitlines() == ["bn s0  epoch 1/2", "bn s0  FAILED: Diverged: here"]
 
@@ -42,6 +42,14 @@ def test_on_a_terminal_each_running_job_is_a_row():
     assert [*bn[:2], *bn[3:]] == ["bn", "s0", "epoch", "1/2", "loss", "0.500", "acc", "0.900", "12,346", "img/s"]
     assert [*gn[:2], *gn[3:]] == ["gn", "s0", "starting"]
     assert " ".join(rest) == "0 of 3 jobs ended"
+
+
+def test_a_row_names_its_gpu_if_there_are_several():
+    board = Board(2)
+    board.show_start(task("bn s0"), "GPU 0")
+    board.show_start(task("gn s0"), "GPU 1")
+    board.show_progress(task("gn s0"), Update(0.25, 1, 2, 0.5, 0.9, 12_345.6))
+    assert [row[:4] for row in rows(board)[:2]] == [["bn", "s0", "GPU", "0"], ["gn", "s0", "GPU", "1"]]
 
 
 def test_jobs_with_the_same_name_have_a_row_each():

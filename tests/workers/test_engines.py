@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from src.bad_input import BadInput
 from src.runs.journal import Journal, stamp
 from src.sweep.overrides import CONF_FOLDER, group_options
-from src.workers.engines import RemoteJob, check_installed
+from src.workers.engines import RemoteEngine, RemoteJob, check_installed
 from src.workers.queue import Task
 from tests.workers.test_queue import Engine
 from tests.world import configuration
@@ -67,6 +67,70 @@ def test_a_dry_run_counts_the_places_of_this_machine_and_asks_no_cluster(monkeyp
     assert (here.slots(2, configuration()), elsewhere.slots(2, configuration())) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "execution", "device", "places"),
+    [
+        (0, "auto", "auto", 1),
+        (0.1, "auto", "cuda", 10),
+        (0.01, "graph", "auto", 32),
+        (1, "auto", "auto", 5),
+        (2, "auto", "auto", 10),
+        (0.5, "eager", "auto", 1),
+        (0.5, "auto", "cpu", 1),
+    ],
+)
+def test_a_fraction_of_a_gpu_is_a_place_in_a_task_of_ray_that_holds_a_gpu(gpus, execution, device, places):
+    needs("ray")
+    from hydra_plugins.normlab.ray_launcher import RayLauncher
+
+    config = configuration()
+    config.execution, config.device = execution, device
+    launcher = RayLauncher("10.0.0.1:6379", cpus=None, gpus=gpus, init={}, jobs_per_gpu=5)
+    assert launcher.places(config) == launcher.slots(1, config) == places
+
+
+class Recording(RemoteEngine):
+    """Notes the jobs of each request; a request ends once its errors are known."""
+
+    slots, places = 8, 4
+
+    def __init__(self):
+        self.requests, self.ends, self.cancelled = [], {}, []
+
+    def start_training(self, jobs):
+        self.requests.append([folder.name for _, folder in jobs])
+        return len(self.requests) - 1
+
+    def training_errors(self, handle):
+        return self.ends.get(handle)
+
+    def cancel(self, handle):
+        self.cancelled.append(handle)
+
+
+def test_jobs_are_divided_evenly_among_requests_and_the_next_ones_wait_for_a_free_request(world, monkeypatch):
+    monkeypatch.setattr("src.workers.engines.POLL_INTERVAL", 0)
+    engine = Recording()
+    folders = [world.multirun / "jobs" / name for name in "abcdefgh"]
+    planned = world.finish(configuration(), {})
+    folders[1] = world.multirun / "jobs" / planned.folder  # finished before its request ends
+    jobs = [engine.submit(Task("", configuration(), folder), live=False) for folder in folders]
+    engine.wait(jobs[:6])
+    assert engine.requests == [["a", planned.folder, "c"], ["d", "e", "f"]]
+    assert [engine.poll(job)[1] for job in jobs] == [None, "", *[None] * 6]
+    engine.wait([jobs[0], *jobs[2:]])
+    assert len(engine.requests) == 2  # both are busy
+    engine.ends[1] = ["", "Diverged", "Terminated"]
+    assert [engine.poll(job)[1] for job in jobs[3:6]] == ["", "Diverged", "Terminated"]
+    running = [jobs[0], jobs[2], *jobs[6:]]
+    engine.wait(running)
+    assert engine.requests[2:] == [["g", "h"]]
+    engine.ends[2] = "Ray: NodeDiedError"
+    assert {engine.poll(job)[1] for job in jobs[6:]} == {"Ray: NodeDiedError"}
+    engine.stop(running, 2)
+    assert engine.cancelled == [0]  # once, although two of its jobs run
+
+
 SBATCH = """#!/bin/sh
 cp "$1" {copy}
 echo sbatch: error: none here >&2
@@ -87,6 +151,7 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     keys.folder, keys.parameters.slurm_partition = str(tmp_path), "gpu"
     with SubmititLauncher(**OmegaConf.to_container(keys)).start_engine(2, configuration()) as slurm:
         job = slurm.submit(Task("a", configuration(), tmp_path / "a"), live=False)
+        slurm.wait([job])
     assert slurm.slots == 16
     assert slurm.poll(job)[1] == "the cluster refused the job: FailedJobError: sbatch: error: none here"
     submitted = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", (tmp_path / "submitted").read_text(), re.MULTILINE))
@@ -95,6 +160,17 @@ def test_slurm_gets_the_parameters_of_the_configuration(tmp_path, monkeypatch):
     assert submitted["time"] == "60"
     assert submitted["signal"] == "USR2@120"
     assert submitted["mem"] == "4GB"
+
+
+def test_a_slurm_job_trains_several_jobs_on_each_of_its_gpus():
+    needs("submitit_slurm")
+    from hydra_plugins.normlab.submitit_launcher import SubmititLauncher
+
+    keys = {"executor": "local", "workers": 3, "folder": "slurm", "timeouts": 1}
+    launcher = SubmititLauncher(**keys, parameters={"gpus_per_node": 2}, jobs_per_gpu=4)
+    with launcher.start_engine(1, configuration()) as slurm:
+        assert (launcher.slots(1, configuration()), slurm.slots, slurm.places) == (24, 24, 8)
+    assert SubmititLauncher(**keys, parameters={"gpus_per_node": 0}).slots(1, configuration()) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from src.config import Regularization
 from src.job import run_job
 from src.runs.folder import JobFolder
 from src.runs.journal import read_journal
+from src.workers.engines import train_here
 from src.workers.gpu import GpuEngine
 from src.workers.processes import start_fork_server
 from src.workers.queue import Display, Task, run_tasks
@@ -87,6 +88,17 @@ def test_an_error_ends_only_its_own_job_and_changes_no_bits_of_the_others(train,
     assert "hungry: the GPU's memory ran out with 3 jobs; now at most 1 at once" in capsys.readouterr().err
 
 
+def test_a_job_without_memory_waits_for_a_smaller_number_of_jobs_and_resumes(train, alone, tmp_path, capsys):
+    second_epoch, marker = (DATA.images - DATA.validation) // DATA.batch_size, str(tmp_path / "marker")
+    once = TooMuchMemory(first_step=second_epoch, marker=marker, message="CUDA error: out of memory")  # not torch's
+    ends = train({"0": job(0, augmentation=once), "1": job(1), "2": job(2)})
+    assert ends == {"0": "", "1": "", "2": ""}
+    assert "0: the GPU's memory ran out with 3 jobs; now at most 1 at once" in capsys.readouterr().err
+    kinds = [record["kind"] for record in JobFolder(tmp_path / "0").records()]
+    assert kinds == ["start", "ready", "epoch", "stop", "resume", "epoch", "epoch"]
+    assert {seed: traces(tmp_path / str(seed)) for seed in SEEDS} == alone
+
+
 def test_only_the_job_that_kills_its_process_fails_and_the_others_resume_to_the_same_bits(train, alone, tmp_path):
     killers = []
 
@@ -114,3 +126,36 @@ def test_ctrl_c_ends_the_process_and_the_journals_say_so(train, alone, tmp_path)
     assert set(statuses) == {"KILLED"}
     assert train({"0": job(0), "2": job(2)}) == {"0": "", "2": ""}
     assert all(traces(tmp_path / str(seed)) == alone[seed] for seed in (0, 2))
+
+
+def test_jobs_that_an_engine_sends_to_a_gpu_share_a_process(tmp_path, monkeypatch):
+    """Without a GPU, the process trains them on the CPU."""
+    start_fork_server(DATA)
+    engines = []
+
+    def engine(*arguments):
+        engines.append(arguments)
+        return GpuEngine(*arguments)
+
+    monkeypatch.setattr("src.workers.engines.GpuEngine", engine)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.chdir(tmp_path)
+    fine = configuration("bn", data=DATA)
+    wrong = replace(fine, norm=NORMS["none"], optimizer=replace(fine.optimizer, lr=1e20))
+    ends = train_here([(fine, tmp_path / "0"), (wrong, tmp_path / "1")], tmp_path, jobs_per_gpu=2)
+    assert engines == [([{"CUDA_VISIBLE_DEVICES": "0"}], 2)]
+    assert [end.partition(":")[0] for end in ends] == ["", "Diverged"]
+
+
+def test_a_signal_to_the_process_stops_its_jobs_and_blames_none(train, tmp_path):
+    """As a signal does that Slurm sends before it preempts a job."""
+
+    class Preempt(Display):
+        def show_progress(self, task, update):
+            if process := engines[0]._gpus[0]._process:
+                process.process.terminate()
+
+    engines = []
+    ends = train({"0": job(0), "1": job(1)}, lambda engine: engines.append(engine) or Preempt())
+    assert set(ends.values()) == {"Terminated: received signal 15"}
+    assert {JobFolder(tmp_path / name).records()[-1]["status"] for name in ends} == {"KILLED"}

@@ -122,6 +122,27 @@ def test_jobs_share_a_gpu_unless_their_steps_are_eager(monkeypatch, device, exec
     assert places == (5 if expected else 1)
 
 
+@pytest.mark.parametrize(
+    ("visible", "device", "workers", "models", "text", "names"),
+    [
+        ("0,1", "auto", None, ["NVIDIA H200"], "2 GPUs (NVIDIA H200)", ["GPU 0", "GPU 1"]),
+        ("0,1", "auto", 1, ["NVIDIA H200"], "1 GPU (NVIDIA H200)", [""]),
+        ("4", "cuda", 2, ["L4", "H200"], "1 GPU", ["", ""]),  # nobody knows which of the two it is
+        ("0,1", "cuda:1", None, ["L4"], "1 GPU (L4)", [""]),
+        ("GPU-8f3c2a10-77aa,MIG-51", "auto", None, [], "2 GPUs", ["GPU-8f3c2a10", "MIG-51"]),
+        ("0,1", "cpu", 2, ["L4"], "", ["", ""]),
+        ("", "auto", 2, [], "", ["", ""]),
+    ],
+)
+def test_the_plan_and_the_table_name_gpus(monkeypatch, visible, device, workers, models, text, names):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(machine, "gpu_models", lambda: models)
+    config = configuration()
+    config.device = device
+    assert LocalLauncher(workers).gpus(1, config) == text
+    assert machine.gpu_names(worker_environments(workers, 1, device)) == names
+
+
 def refusal(code: str, **variables: str) -> list[str]:
     """The lines of the `BadInput` that some code raises in a new process."""
     code = f"""

@@ -77,13 +77,14 @@ class Engine(RemoteEngine):
     def __init__(self, end: str = "") -> None:
         self.end, self.cancelled = end, list[Path]()
 
-    def start_training(self, config, folder):
+    def start_training(self, jobs):
+        ((_, folder),) = jobs
         folder.mkdir()
         with Journal(folder / "journal.jsonl") as journal:
             journal.append(stamp("start"))
         return folder
 
-    def training_error(self, handle):
+    def training_errors(self, handle):
         if not self.end:
             raise KeyboardInterrupt
         return self.end
@@ -95,14 +96,14 @@ class Engine(RemoteEngine):
 class FullCluster(Engine):
     """Queues jobs and starts none."""
 
-    def start_training(self, config, folder):
-        return folder
+    def start_training(self, jobs):
+        return jobs[0][1]
 
 
 class Refusing(Engine):
     """Accepts no job."""
 
-    def start_training(self, config, folder):
+    def start_training(self, jobs):
         raise OSError("sbatch: no such partition")
 
 

@@ -17,7 +17,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: NormLayer) -> None:
         super().__init__()
         norm1, norm2 = norm(outputs), norm(outputs)
-        # A convolution before a norm needs no bias: the norm subtracts it and adds its own bias.
+        # A convolution before a norm has no bias, because most norms subtract it and add their own.
         bias = isinstance(norm1, nn.Identity)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
         self.norm1 = norm1

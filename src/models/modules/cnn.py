@@ -11,7 +11,7 @@ from src.models.layers import Convolution
 
 
 class CNN(nn.Module):
-    """A network of convolutions with norm and ReLU, then global pooling, dropout and a linear classifier.
+    """A network of convolutions with norm and activation, then global pooling, dropout and a linear classifier.
 
     Max pooling precedes the norm, which then has a quarter of the pixels to normalise.
     It takes images (N, channels, H, W) and returns logits (N, classes).
@@ -32,14 +32,14 @@ class CNN(nn.Module):
         for layer in convolutions:
             block = nn.Sequential()
             normalised = norm(layer.channels)
-            # A convolution before a norm needs no bias: the norm subtracts it and adds its own bias.
+            # A convolution before a norm has no bias, because most norms subtract it and add their own.
             bias = isinstance(normalised, nn.Identity)
             sizes = (layer.kernel, layer.stride, layer.padding)
             block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=bias))
             if layer.pool:
                 block.append(nn.MaxPool2d(2))
             block.append(normalised)
-            block.append(nn.ReLU(inplace=True))
+            block.append(norm.activation(layer.channels))
             self.blocks.add_module(layer.name, block)
             channels = layer.channels
         self.dropout = nn.Dropout(dropout)

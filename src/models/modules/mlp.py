@@ -4,8 +4,6 @@ from torch import Tensor, nn
 
 from src.models import NormLayer
 
-ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
-
 
 class MLP(nn.Module):
     """Hidden layers with norm and activation, then dropout and a linear classifier.
@@ -21,9 +19,10 @@ class MLP(nn.Module):
         self.hidden, inputs = nn.Sequential(), pixels
         for layer in range(1, depth + 1):
             normalised = norm(width)
-            # A layer before a norm needs no bias: the norm subtracts it and adds its own bias.
+            # A layer before a norm has no bias, because most norms subtract it and add their own.
             linear = nn.Linear(inputs, width, bias=isinstance(normalised, nn.Identity))
-            self.hidden.add_module(f"hidden{layer}", nn.Sequential(linear, normalised, ACTIVATIONS[activation]()))
+            function = norm.activation(width) if activation == "relu" else nn.Sigmoid()
+            self.hidden.add_module(f"hidden{layer}", nn.Sequential(linear, normalised, function))
             inputs = width
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(inputs, classes)

@@ -24,15 +24,17 @@ class Block(nn.Module):
         self.norm1 = norm1
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=without_norm)
         self.norm2 = norm2
+        self.activation1, self.activation2 = norm.activation(outputs), norm.activation(outputs)
         self.scale = nn.Parameter(torch.zeros(())) if without_norm else None  # SkipInit (De & Smith 2020)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, outputs, H / stride, W / stride) of features (N, inputs, H, W)."""
-        branch = F.relu(self.norm1(self.conv1(images)), inplace=True)
+        branch = self.activation1(self.norm1(self.conv1(images)))
         branch = self.norm2(self.conv2(branch))
         if self.scale is not None:
             branch = self.scale * branch
-        return F.relu(branch + self.shortcut(images), inplace=True)
+        features: Tensor = self.activation2(branch + self.shortcut(images))
+        return features
 
     def shortcut(self, images: Tensor) -> Tensor:
         """Return the features with the shape of the block's output."""
@@ -59,7 +61,8 @@ class ResNet(nn.Module):
         super().__init__()
         stem_norm = norm(stages[0])
         bias = isinstance(stem_norm, nn.Identity)
-        self.stem = nn.Sequential(nn.Conv2d(channels, stages[0], 3, padding=1, bias=bias), stem_norm, nn.ReLU())
+        convolution = nn.Conv2d(channels, stages[0], 3, padding=1, bias=bias)
+        self.stem = nn.Sequential(convolution, stem_norm, norm.activation(stages[0]))
         self.blocks, inputs = nn.Sequential(), stages[0]
         for outputs in stages:
             for _ in range(blocks_per_stage):

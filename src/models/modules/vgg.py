@@ -9,7 +9,7 @@ from src.models.layers import Convolution
 
 
 class VGG(nn.Module):
-    """Convolutions with norm, ReLU and pooling, global average pooling, and three linear layers with dropout between.
+    """Convolutions with norm, activation and pooling, global average pooling, and three linear layers with dropout.
 
     It takes images (N, channels, H, W) of at least 32 x 32 pixels and returns logits (N, classes).
     """
@@ -21,10 +21,10 @@ class VGG(nn.Module):
         self.features = nn.Sequential()
         for layer in convolutions:
             normalised = norm(layer.channels)
-            # A convolution before a norm needs no bias: the norm subtracts it and adds its own bias.
+            # A convolution before a norm has no bias, because most norms subtract it and add their own.
             bias = isinstance(normalised, nn.Identity)
             convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=bias)
-            block = nn.Sequential(convolution, normalised, nn.ReLU(inplace=True))
+            block = nn.Sequential(convolution, normalised, norm.activation(layer.channels))
             if layer.pool:
                 block.append(nn.MaxPool2d(2))
             self.features.add_module(layer.name, block)
