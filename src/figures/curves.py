@@ -49,7 +49,9 @@ def draw_curves(results: Results) -> Figure:
         style_axes(axes, title)
         if metric.endswith("loss") and all((line.get_ydata() > 0).all() for line in axes.lines):
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+            low, high = axes.get_ylim()
+            narrow = high < 4 * low  # powers of ten and their multiples would label one or two values
+            axes.yaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 3, 5, 7)))
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:

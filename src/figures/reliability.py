@@ -27,7 +27,7 @@ def draw_reliability(runs: pd.DataFrame, calibration: Mapping[str, Calibration])
     cells = best_cell_settings(calibrated, MAX_CELLS)
     columns = min(COLUMNS, len(cells))
     rows = math.ceil(len(cells) / columns)
-    figure = Figure(figsize=(3.2 * columns + 0.3, 3.3 * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns + 0.3, 3.45 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (cell, settings) in zip(panels.flat, cells.items(), strict=False):
         _draw_panel(axes, cell, settings, calibration[cell])

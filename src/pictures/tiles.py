@@ -30,14 +30,18 @@ def draw_mistake_grid(
     columns = min(columns, len(indices))
     rows = math.ceil(len(indices) / columns)
     pairs = [(classes[predictions.label[index]], classes[predictions.predicted[index]]) for index in indices]
-    font_size = common_font_size([f"{true} > {predicted}" for true, predicted in pairs], TILE_SIZE)
-    caption_height = font_size + DETAIL_SIZE + 4
+    lines = [f"{true} > {predicted}" for true, predicted in pairs]
+    stacked = max(text_width(line, SMALLEST_SIZE) for line in lines) > TILE_SIZE
+    if stacked:  # the names do not fit on one line
+        lines = [line for true, predicted in pairs for line in (true, f"> {predicted}")]
+    font_size = common_font_size(lines, TILE_SIZE)
+    caption_height = (2 if stacked else 1) * (font_size + 2) + DETAIL_SIZE + 2
     picture, draw = blank_picture(columns * (TILE_SIZE + GAP) + GAP, rows * (TILE_SIZE + caption_height + GAP) + GAP)
     for position, (index, (true, predicted)) in enumerate(zip(indices, pairs, strict=True)):
         left = GAP + position % columns * (TILE_SIZE + GAP)
         top = GAP + position // columns * (TILE_SIZE + caption_height + GAP)
         picture.paste(tile_picture(test_images[index]), (left, top))
-        _draw_class_names(draw, (left, top + TILE_SIZE + 1), (true, predicted), font_size)
+        _draw_class_names(draw, (left, top + TILE_SIZE + 1), (true, predicted), font_size, stacked=stacked)
         bottom = top + TILE_SIZE + caption_height
         draw.text((left, bottom), confidence_text(predictions.confidence[index]), INK, font(DETAIL_SIZE), anchor="ld")
         draw.text((left + TILE_SIZE, bottom), f"#{index}", GREY, font(DETAIL_SIZE), anchor="rd")
@@ -56,17 +60,23 @@ def confidence_text(confidence: float) -> str:
     return ">99%" if 0.995 <= confidence < 1 else f"{confidence:.0%}"
 
 
-def _draw_class_names(draw: ImageDraw.ImageDraw, position: tuple[int, int], names: tuple[str, str], size: int) -> None:
-    """Write `true > predicted` centred below a tile, with the predicted class in red.  `position` is (left, top)."""
-    typeface, arrow = font(size), " > "
-    free_width = int(TILE_SIZE - text_width(arrow, size))
-    # A short class name leaves its free space to the other name.
-    widths = [free_width - min(int(text_width(name, size)) + 1, free_width // 2) for name in reversed(names)]
-    true, predicted = (cut_text(name, width, size) for name, width in zip(names, widths, strict=True))
-    start = position[0] + (TILE_SIZE - text_width(true + arrow + predicted, size)) / 2
-    draw.text((start, position[1]), true, INK, typeface)
-    draw.text((start + text_width(true, size), position[1]), arrow, GREY, typeface)
-    draw.text((start + text_width(true + arrow, size), position[1]), predicted, RED, typeface)
+def _draw_class_names(
+    draw: ImageDraw.ImageDraw, position: tuple[int, int], names: tuple[str, str], size: int, *, stacked: bool
+) -> None:
+    """Write `true > predicted` centred below a tile, on two lines if `stacked`, with the predicted class in red.
+
+    `position` is (left, top).  On two lines, a name that is wider than the tile is shortened.
+    """
+    (left, top), (true, predicted) = position, names
+    lines = [[(true, INK), (" > ", GREY), (predicted, RED)]]
+    if stacked:
+        predicted = cut_text(predicted, TILE_SIZE - text_width("> ", size), size)
+        lines = [[(cut_text(true, TILE_SIZE, size), INK)], [("> ", GREY), (predicted, RED)]]
+    for row, parts in enumerate(lines):
+        start = left + (TILE_SIZE - text_width("".join(text for text, _ in parts), size)) / 2
+        for text, colour in parts:
+            draw.text((start, top + row * (size + 2)), text, colour, font(size))
+            start += text_width(text, size)
 
 
 def tile_picture(image: Bytes) -> Image.Image:

@@ -80,9 +80,10 @@ def _conditions_text(report: Report) -> str:
     common = dict(report.facts.common)
     keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
+    held_out = f"{held_back} images of the training file" if held_back.isdigit() else "which are not used for training"
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "
-        f"The curves are measured on the validation images ({held_back}, held out of training).  The test images "
+        f"The curves are measured on the validation images ({held_out}).  The test images "
         "are used once, after the last epoch."
     )
 

@@ -27,6 +27,16 @@ def values_of(results, cell, metric):
     return table.to_numpy() * (1 if metric.endswith("loss") else 100)
 
 
+@pytest.mark.parametrize("loss", [[1.7, 1.1, 0.75], [2.0, 0.2, 0.02]])
+def test_a_loss_axis_has_three_labels_or_more(world, six, loss):
+    results = load_results([six], world.multirun)
+    table = results.epochs.assign(**{"val/loss": [loss[epoch - 1] for epoch in results.epochs["epoch"]]})
+    axes: Any = draw_curves(replace(results, epochs=table)).axes[1]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log"
+    assert sum(low <= tick <= high for tick in axes.yaxis.get_majorticklocs()) >= 3
+
+
 def test_curves_are_the_means_over_seeds_with_a_band(world, six):
     results = load_results([six], world.multirun)
     figure: Any = draw_curves(results)

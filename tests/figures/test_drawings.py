@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from safetensors.numpy import save_file
 
@@ -293,6 +294,22 @@ def test_the_reliability_diagram_is_the_calibration(results):
     np.testing.assert_allclose(line.get_xdata(), 100 * found.confidence[full])
     np.testing.assert_allclose(line.get_ydata(), 100 * found.accuracy[full])
     assert f"{100 * found.ece:.2f} points" in axes.get_title(loc="left")
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 4])
+def test_the_titles_and_labels_of_the_reliability_diagram_are_inside_it(results, cells):
+    sure = np.linspace(0.3, 1, 50)
+    found = calibrate(sure, sure > 0.5)
+    figure: Any = draw_reliability(results.runs, dict.fromkeys(results.runs["cell"].unique()[:cells], found))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert len(panels) == cells
+    for axes in panels:
+        assert axes._left_title.get_window_extent(canvas.get_renderer()).y1 <= figure.bbox.y1
+    ticks = [label.get_window_extent().y0 for axes in panels for label in axes.get_xticklabels() if label.get_text()]
+    label = figure._supxlabel.get_window_extent()
+    assert figure.bbox.y0 <= label.y0 < label.y1 < min(ticks)
 
 
 def test_the_curves_as_csv_hold_every_number_of_the_journals(results):

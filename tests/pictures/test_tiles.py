@@ -69,6 +69,11 @@ def test_labels_say_true_predicted_confidence_and_index(grey, predictions, words
     assert words == ["b", " > ", "c", "81%", "#21"]
 
 
+def test_names_that_do_not_fit_on_one_line_stand_on_two_and_are_not_cut(grey, predictions, words):
+    draw_mistake_grid(grey, predictions, np.array([21]), ("airplane", "automobile", "airplane", "automobile"), 5)
+    assert words == ["automobile", "> ", "airplane", "81%", "#21"]
+
+
 @pytest.mark.parametrize("columns", [1, 5])
 def test_long_names_stay_inside_their_tile(grey, predictions, columns):
     names = ("an extraordinarily long name", "W" * 40, "automobile", "airplane")

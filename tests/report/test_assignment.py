@@ -44,6 +44,7 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
     assert "InstanceNorm" not in text  # nobody trained it
     assert "- One seed compares 6 trained networks" in text
     assert text.count("over 15,001") == 6
+    assert "validation images (10 images of the training file)" in text
     assert "python -m src.compare" in text
 
 
