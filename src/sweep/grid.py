@@ -22,6 +22,7 @@ from src.runs.sweep import PlannedJob
 from src.sweep.composer import Composer
 from src.sweep.option_files import make_loader
 from src.sweep.overrides import check_overrides
+from src.sweep.papers import preset_params
 from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
 
@@ -53,10 +54,17 @@ class Grid(Composer):
         self.varying_keys: list[str] = []  # of the jobs that `plan_jobs` planned last
         self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
-    def parse_request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
-        """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
+    def parse_request(
+        self, arguments: Sequence[str], params: Mapping[str, Any], full: Mapping[str, Any] | None = None
+    ) -> RequestedGrid:
+        """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`.
+
+        With `scale=full`, the overrides in `full` replace those in `params`.
+        """
         typed_overrides = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed_overrides}
+        scales = [override.value() for override in typed_overrides if override.key_or_group == "scale"]
+        params = preset_params(params, full, str(scales[0]) if scales else "small")
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
         preset_overrides = self._parser.parse_overrides(
             [f"{name}={_as_override_value(value)}" for name, value in params.items() if name not in names]
@@ -166,5 +174,7 @@ def check_device_and_store(config: Config) -> None:
 
 
 def _as_override_value(value: Any) -> Any:
-    """Return a preset's list as JSON, which Hydra's parser reads; return other values unchanged."""
+    """Return a preset's list as JSON, which Hydra's parser reads, and None as null; return other values unchanged."""
+    if value is None:
+        return "null"
     return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value
