@@ -16,11 +16,14 @@ from src.config import KEYS, OPTIONS, SOURCES, Config, UnusedKeyError, affects_r
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, group_options
-from src.sweep.suggestions import GROUP_NODES
+from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = group_options()
-EVERY_OPTION = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
+PRESETS = [f"{group}={option}" for group in PRESET_GROUPS for option in GROUPS[group]]
+EVERY_OPTION = [
+    f"{group}={option}" for group, options in GROUPS.items() if group not in PRESET_GROUPS for option in options
+]
 MUST_GIVE = {f"data={name}": ["data.root=somewhere"] for name in ("idx", "folder", "npz")}
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
 
@@ -120,9 +123,9 @@ def test_every_option_composes_over_the_schema_and_can_be_trained(option, compos
     check_config(composed(option, *MUST_GIVE.get(option, [])))
 
 
-@pytest.mark.parametrize("preset", GROUPS["experiment"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_composes_and_varies_what_exists(preset):
-    params = compose("config", [f"experiment={preset}"], return_hydra_config=True).hydra.sweeper.params
+    params = compose("config", [preset], return_hydra_config=True).hydra.sweeper.params
     assert params
     assert all(name in KEYS or name in GROUPS for name in params)
 

@@ -23,8 +23,8 @@ SCALES: Mapping[str, Callable[[float], float]] = {"linear": float, "log2": math.
 MAX_LINES = 8
 TITLE_WIDTH = 46  # characters of a line in a panel's title
 PAPER_CAPTION = (
-    "The runs of this sweep.  Bars are 95 % t intervals of means over seeds.  Published values stand in a panel of their "
-    "own.  The paper used another network and another dataset, so compare only the shapes of the lines."
+    "The runs of this sweep.  Bars are 95 % t intervals of means over seeds.  A second panel shows the values that the "
+    "paper published.  The paper used another network and another dataset, so compare only the shapes of the lines."
 )
 SPREAD_CAPTION = (
     "Histogram of the runs of this sweep.  The curve is the normal distribution with the same mean and the standard "
@@ -78,11 +78,11 @@ def figure_title(text: str, width: int = TITLE_WIDTH) -> str:
 def _draw_sweep(axes: Axes, paper: Paper, x: str, runs: pd.DataFrame) -> dict[str, Look]:
     """Draw the lines of the sweep, and return the look of each line."""
     names = runs[paper.lines].map(format_value) if paper.lines else pd.Series("all runs", index=runs.index)
-    groups = [(str(name), group, group.iloc[0]) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
+    groups = [(str(name), group, _settings(group)) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
     looks: dict[str, Look] = {}
     styles = line_styles(str(settings["norm.name"]) for _, _, settings in groups)
     for (name, group, settings), style in zip(groups, styles, strict=True):
-        colour = choose_colour(settings.to_dict())
+        colour = choose_colour(settings)
         looks[name] = {"color": colour, "marker": marker(str(settings["norm.name"])), **style}
         label = figure_label(f"{name} (n = {group['seed'].nunique()})")
         values = group[x].astype(float)
@@ -95,6 +95,10 @@ def _draw_sweep(axes: Axes, paper: Paper, x: str, runs: pd.DataFrame) -> dict[st
         places = [SCALES[paper.x_scale](value) for value in shown]
         axes.errorbar(places, means, yerr=bars, label=label, capsize=3, linewidth=1.8, markersize=6, **looks[name])
     return looks
+
+
+def _settings(runs: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): value for name, value in runs.iloc[0].items()}
 
 
 def _draw_published(axes: Axes, paper: Paper, name: str, values: tuple[float | None, ...] | float, look: Look) -> None:
