@@ -275,7 +275,7 @@ OFF = {
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
-    **{"compare.equal": 0.1, "compare.looks": [5, 10, 20]},
+    **{"compare.equal": 0.1, "compare.looks": [5, 10, 20], "scale": "small"},
 }
 
 
@@ -286,7 +286,10 @@ def test_what_is_off_stays_what_it_is():
 def test_a_job_is_what_it_computes_and_not_where_or_how_it_is_asked_for():
     assert all(map(affects_results, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
     assert not any(
-        map(affects_results, ("tracking.uri", "tracking.name", "sweep.cells", "device", "execution", "resume", "plan"))
+        map(
+            affects_results,
+            ("tracking.uri", "tracking.name", "sweep.cells", "device", "execution", "resume", "plan", "scale"),
+        )
     )
 
 

@@ -63,15 +63,17 @@ class Grid(Composer):
         """
         typed_overrides = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed_overrides}
-        scales = [override.value() for override in typed_overrides if override.key_or_group == "scale"]
-        params = preset_params(params, full, str(scales[0]) if scales else "small")
+        scale = next((str(item.value()) for item in typed_overrides if item.key_or_group == "scale"), "small")
+        params = preset_params(params, full, scale)
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
         preset_overrides = self._parser.parse_overrides(
             [f"{name}={_as_override_value(value)}" for name, value in params.items() if name not in names]
         )
         overrides = [*preset_overrides, *typed_overrides]
         check_overrides(overrides, self._groups)
-        config = self._config_of_single_values(overrides)
+        config: Config = self._config_of_single_values(overrides)
+        if config.scale != scale:  # a file cannot choose the preset's overrides, which are already chosen
+            raise BadInput(f"scale={config.scale} in a file has no effect", write=f"scale={config.scale}")
         typed_lines = {override.key_or_group: override.input_line for override in overrides}
         if "seed" in typed_lines and "seeds" in typed_lines and config.seeds is not None:
             problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
