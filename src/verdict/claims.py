@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
 from src.results.results import Results
@@ -143,7 +144,7 @@ def ratio_interval(top: Floats, bottom: Floats, least_sds: tuple[float, float], 
     return a / b, float(middle - root) / leading, float(middle + root) / leading
 
 
-def _judge_variance(claim: Claim, runs: Any, correct_by_run: Mapping[str, Bools], alpha: float) -> JudgedClaim:
+def _judge_variance(claim: Claim, runs: pd.DataFrame, correct_by_run: Mapping[str, Bools], alpha: float) -> JudgedClaim:
     """Compare the variance of the test accuracy between seeds with that of independent errors (Jordan 2023).
 
     If a seed changes the error of one image independently of the errors of all others, the accuracy has the variance
