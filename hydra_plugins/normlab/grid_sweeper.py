@@ -23,7 +23,7 @@ from src.options import Tracking
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_faults
-from src.runs.paper import parse_paper
+from src.runs.paper_schema import parse_paper
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
 from src.storage.lock import is_locked

@@ -15,7 +15,8 @@ from src.report.table import table_frame
 from src.report.terminal import print_lines, print_problems, print_steps, print_table
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
-from src.runs.paper import Paper, stored_paper
+from src.runs.paper import Paper
+from src.runs.paper_schema import stored_paper
 from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.claims import judge_claims

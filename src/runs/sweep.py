@@ -7,7 +7,7 @@ from typing import Any
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
-from src.runs.paper import paper_fault
+from src.runs.paper_schema import paper_fault
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
 from src.storage.stored import DamagedFile, read_sealed, sealed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.runs.paper import parse_paper
+from src.runs.paper_schema import parse_paper
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import PRESET_GROUPS
 

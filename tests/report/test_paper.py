@@ -8,7 +8,7 @@ from rich.console import Console
 
 from src.figures.paper import draw_paper
 from src.report.comparison import _common_paper, compare_runs
-from src.runs.paper import parse_paper
+from src.runs.paper_schema import parse_paper
 from src.verdict.claims import judge_claims
 from tests.verdict.test_claims import BATCHES, batches, correct_of, noise, results_of, shipped
 

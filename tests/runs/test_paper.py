@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from src.bad_input import BadInput
-from src.runs.paper import parse_paper, stored_paper
+from src.runs.paper_schema import parse_paper, stored_paper
 from src.runs.sweep import PlannedJob, Sweep, read_sweep
 
 CLAIM = {"claim": "bn is worse", "slope": {"norm": "bn"}, "minus": {"norm": ["gn", "ln"]}, "at_most": 0}

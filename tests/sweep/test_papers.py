@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from src.runs.identity import job_settings
-from src.runs.paper import parse_paper
+from src.runs.paper_schema import parse_paper
 from src.runs.sweep import read_sweep
 from src.schema import flatten_mapping
 from src.sweep.grid import Grid

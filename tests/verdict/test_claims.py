@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from scipy import optimize, stats
 
 from src.results.results import Results
-from src.runs.paper import parse_paper
+from src.runs.paper_schema import parse_paper
 from src.sweep.overrides import CONF_FOLDER
 from src.verdict.claim_words import basis_lines, claim_lines
 from src.verdict.claims import judge_claims, mean_interval, ratio_interval
