@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
 from src.runs.paper_schema import parse_paper
@@ -31,8 +33,12 @@ def check_presets(overrides: Sequence["Override"]) -> None:
     name = values["paper"]
     file = CONF_FOLDER / "paper" / f"{name}.yaml"
     if file.is_file():  # the sweeper checks a user's own file, which may lie in another folder
-        tree: Any = OmegaConf.to_container(OmegaConf.load(file))
-        parse_paper(name, tree.get("hydra", {}).get("sweeper", {}).get("paper"))
+        try:
+            stated = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.paper")
+        except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise BadInput(f"{file} cannot be read: {reason}", "YAML with one KEY: VALUE per line") from error
+        parse_paper(name, OmegaConf.to_container(stated) if OmegaConf.is_config(stated) else stated)
 
 
 def preset_params(params: Mapping[str, Any], full: Mapping[str, Any] | None, scale: str) -> dict[str, Any]:

@@ -87,14 +87,21 @@ def test_a_paper_can_be_switched_off(typed):
     assert typed("paper=null", "norm=gn") == ["norm=gn"]
 
 
-def test_a_mistake_in_a_preset_is_refused_before_hydra_composes(refused, monkeypatch, tmp_path):
-    preset_file = (CONF_FOLDER / "paper/gn_groups.yaml").read_text().replace("at_least: 0.1", "at_leas: 0.1", 1)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("at_leas: 0.1", "paper=mine, claim 1 has no key at_leas; did you mean at_least?"),
+        ("at_least: [", "mine.yaml cannot be read: while parsing a flow node"),
+    ],
+)
+def test_a_mistake_in_a_preset_is_refused_before_hydra_composes(refused, monkeypatch, tmp_path, wrong, message):
+    preset_file = (CONF_FOLDER / "paper/gn_groups.yaml").read_text().replace("at_least: 0.1", wrong, 1)
     for group in group_options():
         (tmp_path / group).mkdir()
     (tmp_path / "paper/mine.yaml").write_text(preset_file)
     monkeypatch.setattr("src.sweep.papers.CONF_FOLDER", tmp_path)
     monkeypatch.setattr("src.sweep.overrides.CONF_FOLDER", tmp_path)
-    assert "paper=mine, claim 1 has no key at_leas; did you mean at_least?" in refused("paper=mine")
+    assert message in refused("paper=mine")
 
 
 TINY = """# @package _global_
