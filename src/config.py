@@ -77,6 +77,9 @@ class Config:
     device: str = key("auto", example="auto")
     resume: str = key("auto", choices=("auto", "restart"))
     plan: bool = key(False)
+    scale: str = key(
+        "small", choices=("small", "full")
+    )  # of a paper's preset; full is the paper's own network and data
 
 
 OPTIONS: Mapping[str, Options] = {

@@ -17,12 +17,15 @@ from src.models.timm import Timm
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, group_options
-from src.sweep.suggestions import GROUP_NODES
+from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS
 from tests.world import configuration
 
 PROJECT = Path(__file__).parents[1]
 GROUPS = group_options()
-EVERY_OPTION = [f"{group}={option}" for group, options in GROUPS.items() if group != "experiment" for option in options]
+PRESETS = [f"{group}={option}" for group in PRESET_GROUPS for option in GROUPS[group]]
+EVERY_OPTION = [
+    f"{group}={option}" for group, options in GROUPS.items() if group not in PRESET_GROUPS for option in options
+]
 MUST_GIVE = {f"data={name}": ["data.root=somewhere"] for name in ("idx", "folder", "npz")}
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
 
@@ -123,9 +126,9 @@ def test_every_option_composes_over_the_schema_and_can_be_trained(option, compos
     check_config(composed(option, *MUST_GIVE.get(option, [])))
 
 
-@pytest.mark.parametrize("preset", GROUPS["experiment"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_composes_and_varies_what_exists(preset):
-    params = compose("config", [f"experiment={preset}"], return_hydra_config=True).hydra.sweeper.params
+    params = compose("config", [preset], return_hydra_config=True).hydra.sweeper.params
     assert params
     assert all(name in KEYS or name in GROUPS for name in params)
 
@@ -275,7 +278,7 @@ OFF = {
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
-    **{"compare.equal": 0.1, "compare.looks": [5, 10, 20]},
+    **{"compare.equal": 0.1, "compare.looks": [5, 10, 20], "scale": "small"},
 }
 
 
@@ -286,7 +289,10 @@ def test_what_is_off_stays_what_it_is():
 def test_a_job_is_what_it_computes_and_not_where_or_how_it_is_asked_for():
     assert all(map(affects_results, ("norm.name", "reg.l1", "data.limit", "model.width", "epochs", "seed", "threads")))
     assert not any(
-        map(affects_results, ("tracking.uri", "tracking.name", "sweep.cells", "device", "execution", "resume", "plan"))
+        map(
+            affects_results,
+            ("tracking.uri", "tracking.name", "sweep.cells", "device", "execution", "resume", "plan", "scale"),
+        )
     )
 
 

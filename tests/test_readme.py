@@ -26,6 +26,7 @@ TEXTS = [
     "src/compare.py",
     "conf/config.yaml",  # the examples of --help
     *sorted((CONF_FOLDER / "experiment").glob("*.yaml")),
+    *sorted((CONF_FOLDER / "paper").glob("*.yaml")),
 ]
 ON_A_LINE = r"^[ #$]*python -m src\.(train|compare)\b ?(.*)$"
 IN_A_SENTENCE = r"`python -m src\.(train|compare)\b ?([^`]*)`"

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.bad_input import BadInput
 from src.config import Config
@@ -23,6 +23,7 @@ from src.options import Tracking
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_faults
+from src.runs.paper_schema import parse_paper
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
 from src.storage.lock import is_locked
@@ -41,10 +42,15 @@ COMPARISON_MODULE = "src.report.report"  # importing this module imports everyth
 
 @dataclass
 class GridSweeperConf:
-    """The keys of `hydra.sweeper`; `params` holds a preset's overrides, which typed words replace."""
+    """The keys of `hydra.sweeper`; `params` holds a preset's overrides, which typed words replace.
+
+    A preset of a paper also has the overrides `full` for `scale=full`, and its figure and claims in `paper`.
+    """
 
     _target_: str = "hydra_plugins.normlab.grid_sweeper.GridSweeper"
     params: dict[str, Any] | None = None
+    full: dict[str, Any] | None = None
+    paper: dict[str, Any] | None = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="normlab")
@@ -53,9 +59,15 @@ ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweepe
 class GridSweeper(Sweeper):
     """Trains every requested combination once."""
 
-    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        params: Mapping[str, Any] | None = None,
+        full: Mapping[str, Any] | None = None,
+        paper: DictConfig | None = None,
+    ) -> None:
         super().__init__()
-        self._params = dict(params or {})
+        self._params, self._full = dict(params or {}), dict(full or {})
+        self._stated_paper: Any = OmegaConf.to_container(paper) if paper is not None else None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `sweep`; Hydra calls this method first."""
@@ -71,10 +83,15 @@ class GridSweeper(Sweeper):
         # Hydra imports plugin modules twice, so `isinstance` fails; the methods show whether the launcher is normlab's.
         self._uses_normlab_launcher = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "slots")
         self._multirun = Path(config.hydra.sweep.dir).parent
+        self._paper = None
+        if self._stated_paper is not None:
+            name = config.hydra.runtime.choices.get("paper") or "the preset"
+            parse_paper(name, self._stated_paper)
+            self._paper = {"name": name, **self._stated_paper}
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
-        request = self._grid.parse_request(arguments, self._params)
+        request = self._grid.parse_request(arguments, self._params, self._full)
         jobs = self._requested_jobs(request)
         if request.looks and len(jobs) == request.looks[-1]:
             problem = "seeds=auto trains more seeds until it can compare the methods, but the command has one method"
@@ -87,7 +104,7 @@ class GridSweeper(Sweeper):
     def _make_sweep(self, jobs: Sequence[GridJob]) -> Sweep:
         varying_keys, planned_jobs = self._grid.plan_jobs(jobs, self._multirun)
         sweep_id, launch_time = identity.sweep_id(job.key for job in jobs), time.time_ns() // 1_000_000
-        return Sweep(sweep_id, command_to_repeat(), launch_time, varying_keys, planned_jobs)
+        return Sweep(sweep_id, command_to_repeat(), launch_time, varying_keys, planned_jobs, self._paper)
 
     def _print_plan(self, jobs: Sequence[GridJob], looks: Sequence[int]) -> None:
         """Print the jobs with their status and costs; with seeds=auto, only the jobs of the first look."""

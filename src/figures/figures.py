@@ -10,6 +10,7 @@ from src.errors.atlas import Atlas
 from src.figures.curves import draw_curves
 from src.figures.forest import draw_forest_plot
 from src.figures.heat_map import draw_heat_map
+from src.figures.paper import PAPER_CAPTION, SPREAD_CAPTION, draw_paper
 from src.figures.reliability import draw_reliability
 from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_numeric_keys
 from src.figures.variance import VARIANCE_CAPTION, draw_variance
@@ -51,6 +52,8 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         )
     }
     figures |= draw_differences(verdicts)
+    if (paper := verdicts.paper) and (figure := draw_paper(paper, results, verdicts.claims)) is not None:
+        figures["paper"] = Drawing("Figure of the paper", PAPER_CAPTION if paper.x else SPREAD_CAPTION, figure)
     if (variance := draw_variance(results.runs)) is not None:
         figures["variance"] = Drawing("Where the variance comes from", VARIANCE_CAPTION, variance)
     for path in numeric_keys:

@@ -1,6 +1,7 @@
 """Reads the finished runs of sweeps, compares them, writes the report, and prints the result."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ from src.report.table import table_frame
 from src.report.terminal import print_lines, print_problems, print_steps, print_table
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
+from src.runs.paper import Paper
+from src.runs.paper_schema import stored_paper
 from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, VERDICT, Sweep
+from src.verdict.claims import judge_claims
 from src.verdict.methods import FINDINGS_SHARE, Promise
 from src.verdict.verdicts import Verdicts, judge
 from src.verdict.words import answer_lines, next_lines
@@ -56,7 +60,10 @@ def compare_runs(
         for atlas in atlases
         if atlas.runs
     }
-    verdicts = judge(sweeps, results, correct_by_run(atlases), promise, largest_class)
+    correct = correct_by_run(atlases)
+    verdicts = judge(sweeps, results, correct, promise, largest_class)
+    if (paper := _common_paper(sweeps)) is not None:
+        verdicts = replace(verdicts, paper=paper, claims=judge_claims(paper, results, correct, promise.level))
     frame, answer = table_frame(results, verdicts), answer_lines(verdicts)
     report, warnings, write_error = None, list[str](), None
     try:
@@ -76,6 +83,12 @@ def compare_runs(
         raise write_error
     print_lines(console, [f"Details: {folder / REPORT}"], wrap=False)
     return results, report, verdicts
+
+
+def _common_paper(sweeps: Sequence[Sweep]) -> Paper | None:
+    """Return the paper whose claims all sweeps test, or None."""
+    papers = [sweep.paper for sweep in sweeps]
+    return stored_paper(papers[0]) if papers[0] is not None and all(paper == papers[0] for paper in papers) else None
 
 
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:

@@ -23,6 +23,7 @@ from src.report.facts import Facts, collect_facts, problem_lines
 from src.report.statements import (
     basis_sentences,
     best_sentences,
+    claim_columns,
     difference_columns,
     failure_columns,
     network_columns,
@@ -30,6 +31,7 @@ from src.report.statements import (
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
 from src.runs.sweep import REPORT, VERDICT, Sweep
+from src.verdict.claim_words import basis_lines
 from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
@@ -112,6 +114,8 @@ class Report:
             "next": next_lines(verdicts),
             "promise": asdict(verdicts.promise),
             "cells": json_content(self.frame),
+            "paper": verdicts.paper and verdicts.paper.name,
+            "claims": [claim.as_json() for claim in verdicts.claims],
             "contrasts": [_contrast_json(contrast) for contrast in verdicts.contrasts],
             "interactions": [_contrast_json(contrast) for contrast in verdicts.interactions],
             "best": [asdict(best) | {"words": f"{best.sentence}.  {best.choice_sentence}."} for best in verdicts.best],
@@ -204,6 +208,8 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
         differences=difference_columns(report.verdicts.contrasts),
         networks=network_columns(report.network_pairs[:MAX_PAIRS]),
         failures=failure_columns(report.verdicts.failures),
+        claims=claim_columns(report.verdicts),
+        claim_basis=basis_lines(report.verdicts.claims) if report.verdicts.claims else [],
         most_pairs=MAX_PAIRS,
         suspects_shown=MAX_SUSPECTS,
         curves=curves,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from src.report.table import Column
+from src.verdict.claim_words import bound_text, estimate_text, name_text, seeds_text, unit_text
 from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
@@ -50,6 +51,25 @@ def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
         numbers = count.failed_run_count, count.run_count, count.failed_seed_count, count.seed_count
         rows.append((count.factor, count.level, *map(str, numbers)))
     return _columns(("key", "value"), number_headings, rows)
+
+
+def claim_columns(verdicts: Verdicts) -> list[Column]:
+    """The table of a paper's claims; empty without a paper."""
+    paper = verdicts.paper
+    if paper is None:
+        return []
+    rows = [
+        (
+            item.claim.text,
+            item.outcome,
+            name_text(item.claim) + unit_text(paper, item.claim).replace(" ", ", ", 1),
+            bound_text(item.claim),
+            estimate_text(item) or item.reason,
+            seeds_text(item),
+        )
+        for item in verdicts.claims
+    ]
+    return _columns(("claim", "outcome", "quantity", "claimed"), ("estimate and interval", "seeds"), rows)
 
 
 def _columns(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:

@@ -7,6 +7,7 @@ from typing import Any
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.naming import short_name
+from src.runs.paper_schema import paper_fault
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
 from src.storage.stored import DamagedFile, read_sealed, sealed
@@ -39,6 +40,7 @@ class Sweep:
     started: int  # the time of the latest launch, in milliseconds since 1970
     varies: list[str]  # the dotted keys that differ between its jobs, with the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
+    paper: dict[str, Any] | None = None  # the figure and the claims of `paper=NAME`, with its name; see `Paper`
 
     @property
     def title(self) -> str:
@@ -56,13 +58,15 @@ class Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder, shared=True)  # another command may run the same sweep
         jobs = [vars(job) for job in self.jobs]
-        write_json(folder / "manifest.json", sealed({**vars(self), "jobs": jobs}))
+        paper = {} if self.paper is None else {"paper": self.paper}
+        stored = {name: value for name, value in vars(self).items() if name != "paper"}
+        write_json(folder / "manifest.json", sealed({**stored, **paper, "jobs": jobs}))
 
 
 def read_sweep(manifest: Path) -> Sweep:
     """Return the sweep in a manifest; raises BadInput if the manifest cannot be read or is damaged."""
     try:
-        stored = read_sealed(manifest, sweep_fault)
+        stored = read_sealed(manifest, lambda sweep: sweep_fault(sweep) or paper_fault(sweep.get("paper")))
     except (DamagedFile, OSError) as error:
         reason = error.reason if isinstance(error, DamagedFile) else f"cannot be read: {error.strerror}"
         raise BadInput(

@@ -22,7 +22,8 @@ from src.sweep.composer import missing_automatic_values
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
 from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
-from src.sweep.suggestions import Groups
+from src.sweep.papers import check_presets
+from src.sweep.suggestions import PRESET_GROUPS, Groups
 from src.tracking.address import refuse_secrets
 
 KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugins that add no folder to Hydra's search path
@@ -52,7 +53,7 @@ def check_command_line() -> None:
         return
     check_override_words(arguments.overrides, groups)
     overrides = [parse_override(word, groups) for word in arguments.overrides]
-    presets = [override for override in overrides if override.key_or_group == "experiment"]
+    presets = [override for override in overrides if override.key_or_group in PRESET_GROUPS]
     has_preset = any(preset.value() for preset in presets)
     for override in overrides:
         if is_hydra_key(override.key_or_group):
@@ -61,6 +62,7 @@ def check_command_line() -> None:
     groups = group_options(loader)
     is_grid = all(override.key_or_group != "hydra/sweeper" or override.value() == "grid" for override in overrides)
     check_overrides(overrides, groups, grid=is_grid)
+    check_presets(overrides)
     if loader:
         for override in overrides:
             name = override.key_or_group
@@ -71,12 +73,12 @@ def check_command_line() -> None:
     _check_display_flags(arguments, overrides, groups)
     if arguments.cfg or (loader and (arguments.info or arguments.help)):
         loader = loader or make_loader(create_config_search_path(flags.main_config_folder(arguments)), [])
-        words = [word for word in arguments.overrides if word != "experiment=null"]
+        words = [word for word in arguments.overrides if word not in ("experiment=null", "paper=null")]
         tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
         filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
         filled_words += [f"{path}={value}" for path, value in missing_automatic_values(tree).items()]
         _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
-    # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop the word here.
+    # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop such words here.
     null_presets = [preset.input_line for preset in presets if preset.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
 

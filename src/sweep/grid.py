@@ -24,6 +24,7 @@ from src.storage.space import job_bytes
 from src.sweep.composer import Composer
 from src.sweep.option_files import make_loader
 from src.sweep.overrides import check_overrides
+from src.sweep.papers import preset_params
 from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
 
@@ -60,17 +61,26 @@ class Grid(Composer):
         self.varying_keys: list[str] = []  # of the jobs that `plan_jobs` planned last
         self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
-    def parse_request(self, arguments: Sequence[str], params: Mapping[str, Any]) -> RequestedGrid:
-        """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`."""
+    def parse_request(
+        self, arguments: Sequence[str], params: Mapping[str, Any], full: Mapping[str, Any] | None = None
+    ) -> RequestedGrid:
+        """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`.
+
+        With `scale=full`, the overrides in `full` replace those in `params`.
+        """
         typed_overrides = self._parser.parse_overrides(list(arguments))
         names = {override.key_or_group for override in typed_overrides}
+        scale = next((str(item.value()) for item in typed_overrides if item.key_or_group == "scale"), "small")
+        params = preset_params(params, full, scale)
         names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
         preset_overrides = self._parser.parse_overrides(
             [f"{name}={_as_override_value(value)}" for name, value in params.items() if name not in names]
         )
         overrides = [*preset_overrides, *typed_overrides]
         check_overrides(overrides, self._groups)
-        config = self._config_of_single_values(overrides)
+        config: Config = self._config_of_single_values(overrides)
+        if config.scale != scale:  # a file cannot choose the preset's overrides, which are already chosen
+            raise BadInput(f"scale={config.scale} in a file has no effect", write=f"scale={config.scale}")
         typed_lines = {override.key_or_group: override.input_line for override in overrides}
         if "seed" in typed_lines and "seeds" in typed_lines and config.seeds is not None:
             problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
@@ -176,5 +186,7 @@ def check_device_and_store(config: Config) -> None:
 
 
 def _as_override_value(value: Any) -> Any:
-    """Return a preset's list as JSON, which Hydra's parser reads; return other values unchanged."""
+    """Return a preset's list as JSON, which Hydra's parser reads, and None as null; return other values unchanged."""
+    if value is None:
+        return "null"
     return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value

@@ -43,7 +43,9 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
     advice = f"the command without {line}"
     key, values = name.removeprefix("hydra.sweeper.params."), line.partition("=")[2]
     if key != name and not has_preset:  # `params` is empty, and Hydra cannot set a key inside it
-        raise BadInput(f"{name} changes a preset, but this command chooses none", "experiment=...", f"{key}={values}")
+        raise BadInput(
+            f"{name} changes a preset, but this command chooses none", "experiment=..., paper=...", f"{key}={values}"
+        )
     if name == "hydra/sweeper" and (override.is_delete() or (name, override.value()) == BASIC_SWEEPER):
         raise BadInput(f"{line} cannot be used: {NO_FOLDERS}", "grid, or a plugin's sweeper", "hydra/sweeper=grid")
     for fixed_key, reason in FIXED_KEYS.items():

@@ -20,7 +20,7 @@ from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.hydra_keys import ALLOWED_KEYS, USER_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
-from src.sweep.suggestions import GROUP_NODES, Groups, did_you_mean, similar_keys
+from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS, Groups, did_you_mean, similar_keys
 
 SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
 
@@ -67,7 +67,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         return
     source, file = sources[0], files[0]
     package, tree = _read_option(source, name, file)
-    expected_package = "_global_" if group == "experiment" else GROUP_NODES.get(group, group)
+    expected_package = "_global_" if group in PRESET_GROUPS else GROUP_NODES.get(group, group)
     package = package or group
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", expected_package):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
 from src.sweep.suggestions import (
+    PRESET_GROUPS,
     Groups,
     can_be_swept,
     closest,
@@ -150,7 +151,7 @@ def _check_override_form(override: "Override", groups: Groups) -> None:
         problem = f"{line}: {name} cannot be moved to another package"
         raise BadInput(problem, write=line.replace(f"@{override.package}", "", 1))
     if override.is_delete():
-        off_value = "none" if "none" in groups.get(name, ()) else "null" if name == "experiment" else "VALUE"
+        off_value = "none" if "none" in groups.get(name, ()) else "null" if name in PRESET_GROUPS else "VALUE"
         raise BadInput(f"{line}: a key cannot be removed from the configuration", write=f"{name}={off_value}")
     if override.is_add() or override.is_force_add():
         raise BadInput(f"{line}: the + is wrong, because the key {name} already exists", write=line.lstrip("+"))
@@ -209,7 +210,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     allowed = ", ".join(options)
     if isinstance(value, list | dict):
         raise BadInput(f"{group} takes the name of one option", allowed, example_override(group, groups))
-    if value == "" or (value is None and group != "experiment"):
+    if value == "" or (value is None and group not in PRESET_GROUPS):
         suggestion = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, suggestion)
     if value is not None and str(value) not in options:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from src.bad_input import BadInput
 from src.config import KEYS, affects_results
 
-UNSWEPT_GROUPS = ("experiment", "tracking")  # groups that contain no settings of a job
+PRESET_GROUPS = ("experiment", "paper")  # groups of presets, which set keys of other groups
+UNSWEPT_GROUPS = (*PRESET_GROUPS, "tracking")  # groups that contain no settings of a job
 # Groups that have another name in the configuration.
 GROUP_NODES = {"regularization": "reg"}
 # Words that a user may type, each with the option or key that it probably means.

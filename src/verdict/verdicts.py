@@ -10,6 +10,7 @@ import pandas as pd
 from src.config import SOURCES
 from src.results.results import Results
 from src.results.variance import variance_by_source
+from src.runs.paper import Paper
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies, accuracies_by_dataset
 from src.verdict.advice import (
@@ -21,6 +22,7 @@ from src.verdict.advice import (
     best_questions,
 )
 from src.verdict.best import Best, find_best
+from src.verdict.claims import JudgedClaim
 from src.verdict.commands import cost_text, count_new_runs, is_search, seeds_for_all
 from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount, FailureDifference, chance_level, count_failures, failure_differences
@@ -55,6 +57,8 @@ class Verdicts:
     run_count: int = 0  # runs of the compared methods, with failed ones
     factors: tuple[str, ...] = ()
     variance_rows: tuple[Mapping[Any, Any], ...] | None = None  # such a sweep measures variance, compares no methods
+    paper: Paper | None = None  # the paper whose claims the sweep tests
+    claims: tuple[JudgedClaim, ...] = ()
 
     @property
     def measure(self) -> Measure:

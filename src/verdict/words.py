@@ -7,6 +7,7 @@ from typing import Any
 from src.config import SOURCES
 from src.results.variance import ALL
 from src.runs.naming import format_value, short_name
+from src.verdict.claim_words import claim_lines
 from src.verdict.contrast import Contrast
 from src.verdict.failures import failures_sentence
 from src.verdict.networks import networks_sentence
@@ -21,7 +22,10 @@ TERMINAL_WIDTH = 80  # characters; the lines about six methods fit into a termin
 
 
 def answer_lines(verdicts: Verdicts) -> list[str]:
-    """At most five lines: what is better, what is equal or open, which method to choose, what is missing or failed."""
+    """At most five lines: what is better, what is equal or open, which method to choose, what is missing or failed.
+
+    The outcomes of a paper's claims come before them.
+    """
     if verdicts.variance_rows is not None:
         lines = _variance_lines(verdicts.variance_rows)
     elif verdicts.networks or verdicts.network_choices:
@@ -32,7 +36,8 @@ def answer_lines(verdicts: Verdicts) -> list[str]:
         lines = [] if verdicts.single_seed_sentence else ["There is nothing to compare"]
     run_counts = verdicts.failed_run_count, verdicts.run_count
     failures = failures_sentence(*run_counts, verdicts.failures, verdicts.failure_differences)
-    lines = [*verdicts.no_method_learned, *lines, verdicts.single_seed_sentence, failures]
+    claims = claim_lines(verdicts.paper, verdicts.claims) if verdicts.paper else []
+    lines = [*claims, *verdicts.no_method_learned, *lines, verdicts.single_seed_sentence, failures]
     return [f"{line}." for line in lines if line]
 
 

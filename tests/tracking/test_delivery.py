@@ -167,6 +167,16 @@ def test_a_sweep_larger_than_one_page_mentions_load_more(store, tmp_path, jobs):
     assert ("Load more" in lines[-1]) == (jobs > 100)
 
 
+def test_the_run_of_a_papers_sweep_has_its_name_and_its_outcome_as_tags(store, sweep, tmp_path):
+    run = SweepRun(store, replace(sweep, paper={"name": "gn_groups"}), tmp_path / "multirun")
+    run.open()
+    tags = store.client.get_run(run.id).data.tags
+    assert (tags["paper"], "claims" in tags) == ("gn_groups", False)
+    (sweep.folder(tmp_path / "multirun") / "verdict.txt").write_text("of 3 claims, 3 hold.\nHolds: x.\n")
+    run.close()
+    assert store.client.get_run(run.id).data.tags["claims"] == "of 3 claims, 3 hold."
+
+
 def test_the_configured_store_replaces_that_of_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
