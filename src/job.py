@@ -32,7 +32,7 @@ from src.storage.log import job_log
 from src.storage.stored import sealed
 from src.training.device import device_facts, images_on, own_stream, pick_device, use_algorithms
 from src.training.evaluate import predict, score
-from src.training.loop import train
+from src.training.loop import evaluation_state, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.samples import augmented_samples
@@ -164,7 +164,8 @@ def _train_and_test(
         checkpoints.save(record)
         journal.append(record)
         progress.epoch(epoch, metrics, images=steps * config.data.batch_size)
-    return finish(config, job, model, splits, start_time, draw)
+    with evaluation_state(model, optimizer, splits.train.to(device), config, config.epochs):
+        return finish(config, job, model, splits, start_time, draw)
 
 
 def finish(
