@@ -23,12 +23,36 @@ from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, gr
 
 @dataclass
 class Regularization:
-    """The regularisation of a job: penalties on the weights, dropout and label smoothing."""
+    """The regularisation of a job: what changes the loss, the network in training, or the optimizer's step."""
 
     l1: float = key(0.0, at_least=0)
+    l1_method: str = key("subgradient", choices=("subgradient", "proximal"))
     l2: float = key(0.0, at_least=0)
+    weight_decay: float = key(0.0, at_least=0)
     dropout: float = key(0.0, at_least=0, at_most=0.999)
     label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
+    clip: float = key(0.0, at_least=0)
+    ema: float = key(0.0, at_least=0, below=1)
+    sam: float = key(0.0, at_least=0)
+
+    def check(self, optimizer: str) -> None:
+        """Raise BadInput for values that contradict each other or the optimizer."""
+        if self.l1_method == "proximal" and not self.l1:
+            raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=1e-5")
+        if optimizer == "schedulefree" and self.ema:
+            problem = (
+                f"reg.ema={self.ema:g} does not work with optimizer=schedulefree, which averages the weights itself"
+            )
+            raise BadInput(problem, "reg.ema=0, or another optimizer", "reg.ema=0")
+        if optimizer == "schedulefree" and self.l1_method == "proximal":
+            problem = "reg.l1_method=proximal does not work with optimizer=schedulefree: averages have no zeros"
+            raise BadInput(problem, "subgradient, or another optimizer", "reg.l1_method=subgradient")
+
+    def warning(self, optimizer: str) -> str:
+        """Return what a user of these values and this optimizer should know, as one sentence; usually empty."""
+        if optimizer == "adamw" and self.l2:
+            return f"reg.l2={self.l2:g} is a penalty in the loss, also with adamw; its decay is reg.weight_decay"
+        return "reg.sam needs two passes per step, so training takes twice as long" if self.sam else ""
 
 
 @dataclass
@@ -172,6 +196,7 @@ def check_config(config: Config) -> None:
     if config.seed and None not in (config.init_seed, config.order_seed):
         problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
         raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
+    config.reg.check(config.optimizer.name)
     check_device(config.device)
     if config.execution == "graph" and config.device in ("cpu", "mps"):
         problem = f"execution=graph needs an NVIDIA GPU, but device={config.device}"

@@ -35,6 +35,7 @@ from src.training.evaluate import predict, score
 from src.training.loop import evaluation_state, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
+from src.training.penalties import zero_share
 from src.training.samples import augmented_samples
 
 log = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ def finish(
         "val/accuracy": epochs[-1]["val/accuracy"],
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
     }
+    if config.reg.l1_method == "proximal":
+        metrics["weights/zeros"] = zero_share(model)
     train_seconds = sum(metrics["time/train_seconds"] for metrics in epochs)
     times = {"train": train_seconds, "total": time.perf_counter() - start_time}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])

@@ -56,8 +56,9 @@ def train(
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
-    step, seed = make_step(model, optimizer, config), order_seed(config)
-    dropout, augment_generator = DropoutStream(device), torch.Generator(device)
+    seed, augment_generator = order_seed(config), torch.Generator(device)
+    dropout = DropoutStream(device, repeats=config.reg.sam > 0)
+    step = make_step(model, optimizer, config, dropout)
 
     def train_batch(indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, target = train_split.batch(indices)
