@@ -39,14 +39,16 @@ class Regularization:
         """Raise BadInput for values that contradict each other or the optimizer."""
         if self.l1_method == "proximal" and not self.l1:
             raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=1e-5")
-        if optimizer == "schedulefree" and self.ema:
-            problem = (
-                f"reg.ema={self.ema:g} does not work with optimizer=schedulefree, which averages the weights itself"
-            )
-            raise BadInput(problem, "reg.ema=0, or another optimizer", "reg.ema=0")
-        if optimizer == "schedulefree" and self.l1_method == "proximal":
-            problem = "reg.l1_method=proximal does not work with optimizer=schedulefree: averages have no zeros"
-            raise BadInput(problem, "subgradient, or another optimizer", "reg.l1_method=subgradient")
+        reasons = {
+            "ema": "it averages the weights itself",
+            "weight_decay": "it keeps two points, and both would have to shrink",
+            "l1_method": "an average of weights has hardly any zeros",
+        }
+        for name, reason in reasons.items():
+            value, off = getattr(self, name), KEYS[f"reg.{name}"].default
+            if optimizer == "schedulefree" and value != off:
+                problem = f"reg.{name}={value} does not work with optimizer=schedulefree: {reason}"
+                raise BadInput(problem, f"reg.{name}={off}, or another optimizer", f"reg.{name}={off}")
 
     def warning(self, optimizer: str) -> str:
         """Return what a user of these values and this optimizer should know, as one sentence; usually empty."""
@@ -197,6 +199,11 @@ def check_config(config: Config) -> None:
         problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
         raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
     config.reg.check(config.optimizer.name)
+    if (config.reg.ema or config.optimizer.name == "schedulefree") and getattr(config.norm, "stats", "ema") != "ema":
+        problem = (
+            f"norm.stats={getattr(config.norm, 'stats')} is for the last weights, but evaluation uses averaged ones"
+        )
+        raise BadInput(problem, "norm.stats=ema: the statistics are recomputed for the average", "norm.stats=ema")
     check_device(config.device)
     if config.execution == "graph" and config.device in ("cpu", "mps"):
         problem = f"execution=graph needs an NVIDIA GPU, but device={config.device}"

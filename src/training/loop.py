@@ -56,16 +56,14 @@ def train(
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
-    seed, augment_generator = order_seed(config), torch.Generator(device)
-    dropout = DropoutStream(device, repeats=config.reg.sam > 0)
-    step = make_step(model, optimizer, config, dropout)
+    dropout, augment_generator = DropoutStream(device, repeats=config.reg.sam > 0), torch.Generator(device)
+    step, seed = make_step(model, optimizer, config, dropout), order_seed(config)
 
     def train_batch(indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, target = train_split.batch(indices)
         if augment:
             images, target = augment(images, target, augment_generator)
-        with dropout.active():
-            logits, penalty = step(images, target)
+        logits, penalty = step(images, target)
         return logits, target, penalty
 
     uses_graphs = pick_execution(config.execution, device) == "graph"
@@ -86,7 +84,6 @@ def train(
                 after_step(epoch, history)
         metrics = epoch_metrics(history.steps(), epoch, batch_size)
         seconds = time.perf_counter() - started  # epoch_metrics has waited for the device to finish
-        config.norm.settle(model, (train_split.batch(indices)[0] for indices in batches))
         with evaluation_state(model, optimizer, train_split, config, epoch):
             metrics |= validate(model, splits.validation, epoch)
         yield epoch, metrics | {"time/train_seconds": seconds}

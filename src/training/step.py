@@ -61,7 +61,8 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config, dropout: D
                 buffer.copy_(value)
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]  # torch's type says float, but its optimizers accept a tensor
+        with dropout.active():
+            optimizer.step(closure)  # type: ignore[arg-type]  # torch's type says float, but they accept a tensor
         return outputs[0]  # the first outputs, computed with the weights before the step
 
     return step
