@@ -199,10 +199,9 @@ def check_config(config: Config) -> None:
         problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
         raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
     config.reg.check(config.optimizer.name)
-    if (config.reg.ema or config.optimizer.name == "schedulefree") and getattr(config.norm, "stats", "ema") != "ema":
-        problem = (
-            f"norm.stats={getattr(config.norm, 'stats')} is for the last weights, but evaluation uses averaged ones"
-        )
+    stats = getattr(config.norm, "stats", "ema")
+    if stats != "ema" and (config.reg.ema or config.optimizer.name == "schedulefree"):
+        problem = f"norm.stats={stats} is for the last weights, but evaluation uses averaged weights"
         raise BadInput(problem, "norm.stats=ema: the statistics are recomputed for the average", "norm.stats=ema")
     check_device(config.device)
     if config.execution == "graph" and config.device in ("cpu", "mps"):
