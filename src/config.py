@@ -18,43 +18,8 @@ from src.datasets import DATASETS, Data
 from src.models import NETWORKS, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
+from src.regularization import Regularization as Regularization
 from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
-
-
-@dataclass
-class Regularization:
-    """The regularisation of a job: what changes the loss, the network in training, or the optimizer's step."""
-
-    l1: float = key(0.0, at_least=0)
-    l1_method: str = key("subgradient", choices=("subgradient", "proximal"))
-    l2: float = key(0.0, at_least=0)
-    weight_decay: float = key(0.0, at_least=0)
-    dropout: float = key(0.0, at_least=0, at_most=0.999)
-    label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
-    clip: float = key(0.0, at_least=0)
-    ema: float = key(0.0, at_least=0, below=1)
-    sam: float = key(0.0, at_least=0)
-
-    def check(self, optimizer: str) -> None:
-        """Raise BadInput for values that contradict each other or the optimizer."""
-        if self.l1_method == "proximal" and not self.l1:
-            raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=1e-5")
-        reasons = {
-            "ema": "it averages the weights itself",
-            "weight_decay": "it keeps two points, and both would have to shrink",
-            "l1_method": "an average of weights has hardly any zeros",
-        }
-        for name, reason in reasons.items():
-            value, off = getattr(self, name), KEYS[f"reg.{name}"].default
-            if optimizer == "schedulefree" and value != off:
-                problem = f"reg.{name}={value} does not work with optimizer=schedulefree: {reason}"
-                raise BadInput(problem, f"reg.{name}={off}, or another optimizer", f"reg.{name}={off}")
-
-    def warning(self, optimizer: str) -> str:
-        """Return what a user of these values and this optimizer should know, as one sentence; usually empty."""
-        if optimizer == "adamw" and self.l2:
-            return f"reg.l2={self.l2:g} is a penalty in the loss, also with adamw; its decay is reg.weight_decay"
-        return "reg.sam needs two passes per step, so training takes twice as long" if self.sam else ""
 
 
 @dataclass

@@ -105,7 +105,7 @@ class Plan:
         lines += shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
         configs = [row.grid_job.config for row in self.rows]
         warnings = [config.augmentation.warning(config.data.name) for config in configs]
-        warnings += [config.reg.warning(config.optimizer.name) for config in configs]
+        warnings += [warning for row in self.rows for warning in row.grid_job.warnings]
         return lines + list(filter(None, dict.fromkeys(warnings)))
 
     def data_lines(self) -> list[str]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
-from src.config import Regularization
+from src.regularization import Regularization
 from src.training.penalties import penalised_weights
 from src.training.wrapper import RegularizedOptimizer
 

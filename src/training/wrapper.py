@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from src.config import Regularization
+from src.regularization import Regularization
 
 Closure = Callable[[], Tensor]
 """A function that computes the gradients at the current weights, and returns the loss."""

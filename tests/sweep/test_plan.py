@@ -201,6 +201,16 @@ def test_the_plan_says_that_l2_is_a_penalty_under_adamw_too(world):
     assert warning not in plan(world, [decayed, configuration("bn", l2=0.01)]).summary_lines()
 
 
+def test_the_plan_says_if_training_is_too_short_for_an_average(world):
+    """3 epochs of 30 images in batches of 8 are 9 steps."""
+    averaged = configuration("bn")
+    averaged.reg.ema = 0.9
+    warning = "reg.ema=0.9 needs longer training: the first weights are 39 % of the average after 9 steps"
+    assert warning in plan(world, [averaged]).summary_lines()
+    averaged.epochs = 30
+    assert not [line for line in plan(world, [averaged]).summary_lines() if "reg.ema" in line]
+
+
 def test_an_estimate_for_another_augmentation_is_rough(world):
     world.finish(configuration("bn"), {}, seconds=2.0)
     augmented = dataclasses.replace(configuration("bn", 1), augmentation=CropFlip(padding=4, flip=True))
