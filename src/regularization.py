@@ -26,7 +26,7 @@ class Regularization:
     def check(self, optimizer: str) -> None:
         """Raise BadInput for values that contradict each other or the optimizer."""
         if self.l1_method == "proximal" and not self.l1:
-            raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=1e-5")
+            raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=0.1")
         reasons = {
             "ema": "it averages the weights itself",
             "weight_decay": "it keeps two points, and both would have to shrink",
