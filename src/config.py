@@ -187,6 +187,7 @@ def check_config(config: Config) -> None:
     if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
+    norm.check_training(config.data.batch_size, config.epochs)
     size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
     if size is not None:
         network.check_images(size, f"data.size={size}")

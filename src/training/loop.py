@@ -75,6 +75,8 @@ def train(
         history = History(len(batches))
         started = time.perf_counter()
         model.train()
+        if config.norm.start_epoch(model, epoch, config.epochs) and graphs:
+            graphs.forget()
         if graphs:
             graphs.run(batches, history, schedule, partial(after_step, epoch, history))
         else:
@@ -84,7 +86,6 @@ def train(
                 after_step(epoch, history)
         metrics = epoch_metrics(history.steps(), epoch, batch_size)
         seconds = time.perf_counter() - started  # epoch_metrics has waited for the device to finish
-        config.norm.settle(model, (train_split.batch(indices)[0] for indices in batches))
         yield epoch, metrics | validate(model, splits.validation, epoch) | {"time/train_seconds": seconds}
 
 
