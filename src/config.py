@@ -15,7 +15,7 @@ from src.augmentation import AUGMENTATIONS, Augmentation
 from src.augmentation.none import NoAugmentation
 from src.bad_input import BadInput
 from src.datasets import DATASETS, Data
-from src.models import NETWORKS, Network
+from src.models import NETWORKS, ConvolutionalNetwork, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
 from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
@@ -188,6 +188,10 @@ def check_config(config: Config) -> None:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
     norm.check_training(config.data.batch_size, config.epochs)
+    if norm.name == "none" and isinstance(network, ConvolutionalNetwork) and network.weight_standardization:
+        problem = "model.weight_standardization=true needs a norm: without one, activations grow from layer to layer"
+        norms = ", ".join(name for name in NORMS if name != "none" and network.layout in NORMS[name].axes)
+        raise BadInput(problem, norms, "norm=gn model.weight_standardization=true")
     size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
     if size is not None:
         network.check_images(size, f"data.size={size}")

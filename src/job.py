@@ -25,6 +25,7 @@ from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.resume import can_resume, is_same_job
+from src.runs.shapes import EMA_METRICS
 from src.stopping import Terminated
 from src.storage.files import remove_partial_files, write_atomic, write_json
 from src.storage.lock import job_lock
@@ -35,6 +36,7 @@ from src.training.evaluate import predict, score
 from src.training.loop import train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
+from src.training.precise import settle
 from src.training.samples import augmented_samples
 
 log = logging.getLogger(__name__)
@@ -160,6 +162,8 @@ def _train_and_test(
         after_step=progress.step,
     )
     for epoch, metrics in training:
+        if epoch == config.epochs and config.norm.recomputes:
+            metrics = settle(model, splits, config, metrics)
         record = stamp("epoch", epoch=epoch, metrics=metrics)
         checkpoints.save(record)
         journal.append(record)
@@ -190,6 +194,7 @@ def finish(
         "val/loss": epochs[-1]["val/loss"],
         "val/accuracy": epochs[-1]["val/accuracy"],
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
+        **{name: value for name, value in epochs[-1].items() if name in EMA_METRICS},
     }
     train_seconds = sum(metrics["time/train_seconds"] for metrics in epochs)
     times = {"train": train_seconds, "total": time.perf_counter() - start_time}

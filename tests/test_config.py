@@ -39,6 +39,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.eps": ("norm=bn", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.alpha": ("norm=dyt", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.momentum": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST, math.nextafter(1, 2)]),
+    "norm.chunk": ("norm=ghost", [2, 64], [0, 1, -1]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "sweep.same_failures": ("norm=bn", [1], [0, -1]),

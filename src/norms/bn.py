@@ -24,8 +24,8 @@ class BatchNorm(Norm):
 
     - `ema`: running averages of the training batches' statistics, r <- (1 - momentum) r + momentum s.
     - `precise`: the mean and the variance over the whole training split, computed after the last epoch with the final
-      weights.  The training images are not augmented, as in evaluation, and come in batches of `data.batch_size`.
-      Training is the same as with `ema`, and the job also records the results of `ema`.
+      weights.  The images are not augmented, because those of evaluation are not.  Training is the same as with `ema`,
+      so the job also records the results of `ema`, as `test/accuracy_ema`.
     - `frozen`: in the last epochs, training itself normalises with the running averages, which no longer change.  The
       gradients treat them as constants; gains, biases and weights still learn.
 

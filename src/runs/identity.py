@@ -17,18 +17,24 @@ CODE_PATTERNS = (
     *("job.py", "datasets.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
-# The values for keys that a job lacks, because they belong to another option or a later version added them.
+# The values for keys that a job lacks, because a later version added them.
 DEFAULTS = {path: item.default for path, item in KEYS.items() if affects_results(path)}
 
 
 def job_settings(config: Config) -> dict[str, Any]:
     """Return the value of every key that affects a job's results, by dotted key; unused keys have their defaults."""
-    return DEFAULTS | {path: value for path, value in flatten_dataclass(config).items() if affects_results(path)}
+    return _complete({path: value for path, value in flatten_dataclass(config).items() if affects_results(path)})
 
 
 def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
-    return DEFAULTS | {path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS}
+    return _complete({path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS})
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the defaults of missing keys, or null for keys that belong to other options."""
+    settings = DEFAULTS | dict(values)
+    return {path: value if path in values or applies(path, settings) else None for path, value in settings.items()}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:

@@ -165,6 +165,12 @@ RESULT_METRICS: Shape = {
     "val/accuracy": SHARE,
     "best/val_accuracy": SHARE,
 }
+EMA_METRICS: Shape = {  # of jobs with norm.stats=precise: the results with running averages (norm.stats=ema)
+    "test/loss_ema": NUMBER,
+    "test/accuracy_ema": SHARE,
+    "val/loss_ema": NUMBER,
+    "val/accuracy_ema": SHARE,
+}
 RESULT_SECONDS: Shape = {"train": SECONDS, "total": SECONDS}
 SWEEP: Shape = {
     "id": KEY,
@@ -212,7 +218,12 @@ def record_fault(record: Any, *, complete: bool = False) -> str:
 
 def result_fault(result: Any) -> str:
     """Return the fault in the fields of a job's result, or an empty string."""
-    return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
+    if reason := fault(result, RESULT):
+        return reason
+    metrics, seconds = result["metrics"], result["seconds"]
+    return (
+        fault(metrics, RESULT_METRICS) or fault(metrics, EMA_METRICS, complete=False) or fault(seconds, RESULT_SECONDS)
+    )
 
 
 def sweep_fault(sweep: Any) -> str:

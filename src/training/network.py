@@ -24,4 +24,6 @@ def count_parameters(config: Config, source: Source) -> int:
 
 def _build_network(config: Config, source: Source) -> nn.Module:
     network, norm = config.model, config.model.norm_layer(config.norm)
-    return network.build(source.channels, source.size, len(source.classes), norm, config.reg.dropout)
+    model = network.build(source.channels, source.size, len(source.classes), norm, config.reg.dropout)
+    network.change_layers(model)
+    return model

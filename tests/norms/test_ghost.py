@@ -122,7 +122,9 @@ def test_the_chunk_must_divide_the_batch():
     ghost(4).check_training(8, epochs=1)
     with pytest.raises(BadInput, match=r"norm.chunk=4 does not divide data.batch_size=6\n.*2, 3, 6\n.*norm.chunk=3"):
         ghost(4).check_training(6, epochs=1)
-    with pytest.raises(BadInput, match=r"norm.chunk=32 does not divide data.batch_size=16\n.*2, 4, 8, 16\n.*norm.chunk=16"):
+    with pytest.raises(
+        BadInput, match=r"norm.chunk=32 does not divide data.batch_size=16\n.*2, 4, 8, 16\n.*norm.chunk=16"
+    ):
         ghost(32).check_training(16, epochs=1)
     with pytest.raises(BadInput, match=r"data.batch_size=1\n  allowed: data.batch_size=2 or more"):
         ghost(4).check_training(1, epochs=1)

@@ -9,20 +9,21 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
-from src.models.cnn import CNN
+from src.data.sources import load
 from src.norms.bn import BatchNorm
 from src.norms.ghost import GhostBatchNorm
 from src.norms.modules.statistics import norm_layers, recompute_statistics
+from src.training.network import make_network
 from tests.norms.reference import EPS, C, layer, tokens, vectors
+from tests.world import configuration
 
 NORMS = {"bn": BatchNorm(eps=EPS, momentum=0.1), "ghost": GhostBatchNorm(eps=EPS, momentum=0.1, chunk=2)}
 
 
 def network(name: str, dropout: float = 0.0) -> nn.Module:
-    norm, settings = NORMS[name], CNN(width=4)
-    model = settings.build(1, 28, 4, lambda channels: norm.layer(channels, "map"), dropout)
-    settings.initialise(model, torch.Generator().manual_seed(0))
-    return model.double()
+    config = configuration()
+    config.norm, config.reg.dropout = NORMS[name], dropout
+    return make_network(config, load(config.data).source).double()
 
 
 def images() -> list[torch.Tensor]:

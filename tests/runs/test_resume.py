@@ -10,6 +10,8 @@ from dataclasses import asdict
 import pytest
 
 from src.job import run_job
+from src.norms.bn import BatchNorm
+from src.norms.ghost import GhostBatchNorm
 from src.options import OneCycle
 from src.runs.checkpoint import CHECKPOINT_FILES, load_checkpoint
 from src.runs.folder import JobFolder
@@ -110,6 +112,32 @@ def test_a_job_with_seeds_of_its_own_resumes_to_the_bytes_of_the_seed_that_they_
     run_job(together, expected.path)
     stopped_after(folder, 3, apart)
     run_job(apart, folder.path)
+    assert sum(record["kind"] == "resume" for record in folder.records()) == 1
+    assert_same(folder, expected)
+
+
+@pytest.mark.parametrize(
+    ("norm", "epoch"),
+    [
+        (GhostBatchNorm(eps=1e-5, momentum=0.1, chunk=4), 3),
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="frozen", frozen_share=0.5), 3),  # the last epoch that is not frozen
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="frozen", frozen_share=0.5), 4),
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="precise"), EPOCHS),
+    ],
+)
+def test_a_norm_with_statistics_resumes_to_the_same_bytes(norm, epoch, tmp_path):
+    config, expected, folder = job(), JobFolder(tmp_path / "whole"), JobFolder(tmp_path / "job")
+    config.norm, config.data.images = norm, 100
+
+    def stop(update):
+        if update.epoch == epoch:
+            raise KeyboardInterrupt
+
+    run_job(config, expected.path)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(config, folder.path, stop)
+    assert epochs_of(folder) == list(range(1, epoch + 1))
+    run_job(config, folder.path)
     assert sum(record["kind"] == "resume" for record in folder.records()) == 1
     assert_same(folder, expected)
 
