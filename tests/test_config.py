@@ -39,6 +39,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.eps": ("norm=bn", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.alpha": ("norm=dyt", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.momentum": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST, math.nextafter(1, 2)]),
+    "norm.frozen_share": ("norm=bn norm.stats=frozen", [SMALLEST, 0.8], [0.0, -SMALLEST, 1.0]),
     "norm.chunk": ("norm=ghost", [2, 64], [0, 1, -1]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
@@ -199,7 +200,7 @@ def test_every_key_with_a_range_is_tried_at_its_edges():
 def test_a_value_at_the_edge_of_its_range_is_taken(path, composed):
     option, inside, _ = RANGES[path]
     for value in inside:
-        config = composed(option)
+        config = composed(*option.split())
         set_leaf(config, path, value)
         check_config(config)
 
@@ -209,7 +210,7 @@ def test_a_value_just_outside_its_range_is_refused_by_name(path, composed):
     option, _, outside = RANGES[path]
     wrong = [math.nan, math.inf, -math.inf] if KEYS[path].type in (float, float | None) else [1.5]
     for value in [*outside, *wrong, True, "abc", ""]:
-        config = composed(option)
+        config = composed(*option.split())
         set_leaf(config, path, value)
         assert f"{path}={value}" in refusal(config), value
 
@@ -277,6 +278,7 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 OFF = {
     **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
+    **{"norm.stats": "ema", "norm.frozen_share": 0.2, "model.weight_standardization": False},
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
     **{"compare.equal": 0.1, "compare.looks": [5, 10, 20], "scale": "small"},
@@ -452,7 +454,7 @@ def test_every_key_of_the_configuration_is_read_somewhere():
 
 
 def test_a_key_that_no_module_reads_is_found():
-    assert unread(without="bn.py") == {"norm.momentum"}
+    assert unread(without="bn.py") == {"norm.stats", "norm.frozen_share"}
     assert {"optimizer.beta2", "schedule.warmup"} <= unread(without="optimizers.py")
 
 
