@@ -40,11 +40,14 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
         assert isinstance(layer, _BatchNorm)
         assert layer.running_mean is not None
         assert layer.running_var is not None
-        values = inputs[0].movedim(-1 if isinstance(layer, TokenBatchNorm) else 1, 0).flatten(1)  # (C, values)
-        variance, mean = torch.var_mean(values, dim=1, correction=0)
+        (values,) = inputs
+        channel = values.ndim - 1 if isinstance(layer, TokenBatchNorm) else 1
+        axes = [axis for axis in range(values.ndim) if axis != channel]
+        variance, mean = torch.var_mean(values, dim=axes, correction=0)
+        count = values.numel() // len(mean)
         before = counts[layer]
-        counts[layer] += values.shape[1]
-        share, change = values.shape[1] / counts[layer], mean - layer.running_mean
+        counts[layer] += count
+        share, change = count / counts[layer], mean - layer.running_mean
         layer.running_mean += share * change
         layer.running_var += share * (variance - layer.running_var + before / counts[layer] * change.square())
 
