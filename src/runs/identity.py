@@ -117,7 +117,22 @@ def find_varying_keys(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         path
         for path in varied
         if not (KEYS[path].automatic and all(job[path] == automatic_values(job).get(path) for job in jobs))
+        and not _follows_option(path, jobs)
     )
+
+
+def _follows_option(path: str, jobs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether options of a key's group differ in its value, but no option has two: then it is no factor beside them.
+
+    For example, `norm.eps` is 1e-5 with `bn` and 1e-6 with `rms`, as in their papers.
+    """
+    option = f"{path.split('.')[0]}.name"
+    values: dict[Any, set[str]] = {}
+    for job in jobs:
+        if applies(path, job):
+            values.setdefault(job.get(option), set()).add(repr(job[path]))
+    own_key = path != option and not KEYS[path].automatic
+    return own_key and len(values) > 1 and all(len(texts) == 1 for texts in values.values())
 
 
 def find_differing_keys(job: Mapping[str, Any], other_job: Mapping[str, Any]) -> list[str]:

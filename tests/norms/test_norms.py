@@ -79,6 +79,13 @@ def test_a_layer_and_its_activation_have_as_many_parameters_as_the_norm_says(nam
     assert sum(parameter.numel() for part in parts for parameter in part.parameters()) == expected + int(constant or 0)
 
 
+@pytest.mark.parametrize(("name", "layout"), [(name, layout) for name in NORMS for layout in NORMS[name].axes])
+def test_a_layer_normalises_bfloat16_nearly_as_it_does_float32(name, layout):
+    layer, values = build(name).layer(C, layout), INPUTS[layout]().bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(values).float(), layer(values.float()), rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("name", NORMS)
 def test_only_a_norm_that_says_so_replaces_relu(name):
     model, activation = network(name), build(name).activation(C)
