@@ -99,6 +99,7 @@ CHANGES = {
     "data.batch_size": 32,
     "data.split_seed": 1,
     "data.limit": 100,
+    "data.label_noise": 0.2,
     "model.width": 8,
     "epochs": 4,
     "init_seed": 0,
