@@ -53,6 +53,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "reg.label_smoothing": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
+    "reg.stochastic_depth": ("model=resnet", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "optimizer.lr": ("optimizer=sgd", [1e-12, 1e300], [0.0, just_below(1e-12)]),
     "optimizer.momentum": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.beta1": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
@@ -276,7 +277,8 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 
 # What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
 OFF = {
-    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing", "data.label_noise"), 0.0),
+    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing", "reg.stochastic_depth"), 0.0),
+    "data.label_noise": 0.0,
     "data.noise_seed": 0,
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},

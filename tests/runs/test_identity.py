@@ -94,6 +94,7 @@ CHANGES = {
     "reg.l1": 2e-5,
     "reg.l2": 1e-5,
     "reg.dropout": 0.1,
+    "reg.stochastic_depth": 0.1,
     "optimizer.lr": 0.020000000000000004,
     "schedule.warmup": 0.3,
     "data.batch_size": 32,
