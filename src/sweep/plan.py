@@ -13,7 +13,6 @@ from src.runs.known_folders import KnownFolders
 from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
-from src.sweep.dataset_lines import dataset_lines
 from src.sweep.grid import GridJob
 from src.sweep.pace import job_kind, pace_estimator, read_timings
 from src.sweep.status import TO_TRAIN, Status, job_status
@@ -104,10 +103,6 @@ class Plan:
         configs = (row.grid_job.config for row in self.rows)
         warnings = dict.fromkeys(config.augmentation.warning(config.data.name) for config in configs)
         return lines + list(filter(None, warnings))
-
-    def data_lines(self) -> list[str]:
-        """Return the lines about the datasets of all jobs."""
-        return dataset_lines([row.grid_job for row in self.rows])
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
