@@ -23,12 +23,13 @@ from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, gr
 
 @dataclass
 class Regularization:
-    """The regularisation of a job: penalties on the weights, dropout and label smoothing."""
+    """The regularisation of a job: penalties on the weights, dropout, label smoothing and stochastic depth."""
 
     l1: float = key(0.0, at_least=0)
     l2: float = key(0.0, at_least=0)
     dropout: float = key(0.0, at_least=0, at_most=0.999)
     label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
+    stochastic_depth: float = key(0.0, at_least=0, at_most=0.999)
 
 
 @dataclass
@@ -184,6 +185,11 @@ def check_config(config: Config) -> None:
         problem = f"norm={norm.name} does not work with model={network.name}: {reason}"
         raise BadInput(problem, ", ".join(supported), "norm=none")
     norm.check_channels(network.norm_channels(), network.layout)
+    if config.reg.stochastic_depth and not network.residual:
+        networks = ", ".join(f"model={name}" for name, kind in NETWORKS.items() if kind.residual)
+        rate = f"reg.stochastic_depth={config.reg.stochastic_depth:g}"
+        problem = f"{rate} skips residual blocks, but normlab knows none in model={network.name}"
+        raise BadInput(problem, networks, "reg.stochastic_depth=0")
     if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")

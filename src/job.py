@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import save
 
 from src.config import Config, optional_packages
+from src.data.label_noise import changed_label_count
 from src.data.splits import Splits, load_splits
 from src.datasets import Data
 from src.progress import Listener, Progress, print_epochs
@@ -138,7 +139,9 @@ def _train_and_test(
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
         parameter_count, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
-        keys = {"job": key, "cell": cell_key(identity_keys), **device_facts(config, device)}
+        keys: dict[str, str | int] = {"job": key, "cell": cell_key(identity_keys), **device_facts(config, device)}
+        if config.data.label_noise:
+            keys["changed_labels"] = changed_label_count(config.data, images)
         journal.append(stamp("ready", **keys, source=source, parameters=parameter_count))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last_record = checkpoints.restore()

@@ -55,6 +55,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "reg.label_smoothing": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
+    "reg.stochastic_depth": ("model=resnet", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "optimizer.lr": ("optimizer=sgd", [1e-12, 1e300], [0.0, just_below(1e-12)]),
     "optimizer.momentum": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.beta1": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
@@ -68,6 +69,8 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "data.validation": ("data=mnist", [1, 10**6], [0, -1]),
     "data.split_seed": ("data=mnist", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
     "data.limit": ("data=mnist", [1, None], [0, -1]),
+    "data.label_noise": ("data=mnist", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
+    "data.noise_seed": ("data=mnist data.label_noise=1", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
     "data.classes": ("data=synthetic", [2, 100], [1, 101]),
     "data.channels": ("data=synthetic", [1, 3], [0, 2, 4]),
     "data.size": ("data=synthetic", [28, 32], [4, 7, 30, 1025, 1028]),
@@ -198,19 +201,19 @@ def test_every_key_with_a_range_is_tried_at_its_edges():
 
 @pytest.mark.parametrize("path", RANGES)
 def test_a_value_at_the_edge_of_its_range_is_taken(path, composed):
-    option, inside, _ = RANGES[path]
+    words, inside, _ = RANGES[path]
     for value in inside:
-        config = composed(*option.split())
+        config = composed(*words.split())
         set_leaf(config, path, value)
         check_config(config)
 
 
 @pytest.mark.parametrize("path", RANGES)
 def test_a_value_just_outside_its_range_is_refused_by_name(path, composed):
-    option, _, outside = RANGES[path]
+    words, _, outside = RANGES[path]
     wrong = [math.nan, math.inf, -math.inf] if KEYS[path].type in (float, float | None) else [1.5]
     for value in [*outside, *wrong, True, "abc", ""]:
-        config = composed(*option.split())
+        config = composed(*words.split())
         set_leaf(config, path, value)
         assert f"{path}={value}" in refusal(config), value
 
@@ -276,7 +279,9 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 
 # What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
 OFF = {
-    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
+    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing", "reg.stochastic_depth"), 0.0),
+    "data.label_noise": 0.0,
+    "data.noise_seed": 0,
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
     **{"norm.stats": "ema", "norm.frozen_share": 0.2, "model.weight_standardization": False},
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},

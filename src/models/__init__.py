@@ -43,6 +43,8 @@ class Network(Option):
     """The number of epochs that a job trains if `epochs` is null."""
     learning_rates: ClassVar[Mapping[str, float]]
     """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
+    residual: ClassVar[bool] = False
+    """Whether the network's blocks have shortcuts that skip them, so that `reg.stochastic_depth` works."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
     relu: ClassVar[bool] = True
@@ -95,6 +97,17 @@ class Network(Option):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def set_stochastic_depth(self, model: "nn.Module", last_rate: float) -> None:
+        """Give residual block l of the model's L blocks the rate l / L * `last_rate`, with which training skips it.
+
+        This is equation 4 of Huang et al. 2016 (arXiv 1603.09382).
+        """
+        from src.models.modules.stochastic_depth import StochasticDepth
+
+        blocks = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+        for number, block in enumerate(blocks, start=1):
+            block.rate = number / len(blocks) * last_rate
 
 
 @dataclass

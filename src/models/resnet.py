@@ -27,6 +27,7 @@ class ResNet(ConvolutionalNetwork):
     depth: int = key(choices=("20", "32", "44", "56", "110"))
 
     title = "residual network"
+    residual = True
     sizes = range(16, 1025)
     epochs = 30
     learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.4}

@@ -124,6 +124,7 @@ NAMED_TEXTS: Field = (
 )
 DEVICE_FACTS: Shape = {"device": TEXT, "execution": TEXT, "gpu": TEXT}  # older jobs lack the last two; a CPU has no GPU
 OWN_VALIDATION: Shape = {"validation": integer_field(0, MOST_IMAGES)}  # older jobs have no such field in their source
+LABEL_NOISE: Shape = {"changed_labels": integer_field(0, MOST_IMAGES)}  # only jobs with label noise have this field
 SOURCE: Shape = {
     "digest": KEY,
     "place": ANY_TEXT,
@@ -211,9 +212,10 @@ def record_fault(record: Any, *, complete: bool = False) -> str:
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    source = {**SOURCE, **OWN_VALIDATION}
-    reason = fault(record.get("source", {}), source, complete=False) if record["kind"] == "ready" else ""
-    return f"has a source that {reason}" if reason else ""
+    if record["kind"] != "ready":
+        return ""
+    reason = fault(record.get("source", {}), {**SOURCE, **OWN_VALIDATION}, complete=False)
+    return f"has a source that {reason}" if reason else fault(record, LABEL_NOISE, complete=False)
 
 
 def result_fault(result: Any) -> str:

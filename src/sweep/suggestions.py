@@ -41,6 +41,7 @@ ALIASES = {
     "normalization": "norm",
     "learning_rate": "optimizer.lr",
     "weight_decay": "reg.l2",
+    "drop_path": "reg.stochastic_depth",
     "gpu": "device",
     "dry_run": "plan",
 }

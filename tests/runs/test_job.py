@@ -118,6 +118,7 @@ def test_the_journal_tells_the_whole_story(finished):
         parameter.numel() for parameter in make_network(config, load(config.data).source).parameters()
     )
     assert ready["device"] in ("cpu", "cuda", "mps")
+    assert "changed_labels" not in ready
 
 
 def test_a_finished_job_reads_as_one(finished):

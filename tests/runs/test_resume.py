@@ -5,10 +5,12 @@ import multiprocessing
 import random
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
+from src.data.label_noise import changed_label_count
+from src.data.sources import load
 from src.job import run_job
 from src.norms.bn import BatchNorm
 from src.norms.ghost import GhostBatchNorm
@@ -28,7 +30,7 @@ EPOCHS = 6
 def job():
     config = configuration("gn", l1=1e-4)
     config.epochs, config.reg.dropout, config.schedule = EPOCHS, 0.2, OneCycle(warmup=0.25)
-    config.data.images = 400
+    config.data = replace(config.data, images=400, label_noise=0.3)
     return config
 
 
@@ -65,6 +67,12 @@ def assert_same(folder, whole):
         assert (folder.path / name).read_bytes() == (whole.path / name).read_bytes(), name
     assert folder.result()["metrics"] == whole.result()["metrics"]
     assert not [path.name for path in folder.path.iterdir() if path.name.startswith((".", "checkpoint"))]
+
+
+def test_a_job_records_how_many_labels_its_noise_changed(whole):
+    data = job().data
+    (ready,) = [record for record in whole.records() if record["kind"] == "ready"]
+    assert ready["changed_labels"] == changed_label_count(data, load(data)) > 0
 
 
 def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):

@@ -9,9 +9,11 @@ import torch
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.models.vit import ViT
 from src.norms import NORMS
 from src.norms.bn import BatchNorm
 from src.norms.ghost import GhostBatchNorm
+from src.norms.ln import LayerNorm
 from src.options import SGD, Adam, AdamW, OneCycle, RMSprop
 from src.training.device import own_stream, use_algorithms
 from src.training.loop import train
@@ -115,6 +117,12 @@ def test_a_graph_gives_the_bits_of_eager_steps_with_standardised_weights(config)
 
 def test_a_graph_gives_the_bits_of_eager_steps_in_bfloat16(config):
     config.precision = "bfloat16"
+    assert trained(config, "graph") == trained(config, "eager")
+
+
+def test_a_graph_gives_the_bits_of_eager_steps_with_stochastic_depth(config):
+    config.norm, config.model = LayerNorm(eps=1e-5), ViT(width=12, depth=3, heads=2)
+    config.reg.stochastic_depth = 0.5
     assert trained(config, "graph") == trained(config, "eager")
 
 
