@@ -15,7 +15,7 @@ from src.augmentation import AUGMENTATIONS, Augmentation
 from src.augmentation.none import NoAugmentation
 from src.bad_input import BadInput
 from src.datasets import DATASETS, Data
-from src.models import NETWORKS, Network
+from src.models import NETWORKS, ConvolutionalNetwork, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
 from src.regularization import Regularization as Regularization
@@ -180,9 +180,19 @@ def check_config(config: Config) -> None:
         problem = f"norm={norm.name} does not work with model={network.name}: {reason}"
         raise BadInput(problem, ", ".join(supported), "norm=none")
     norm.check_channels(network.norm_channels(), network.layout)
+    if config.reg.stochastic_depth and not network.residual:
+        networks = ", ".join(f"model={name}" for name, kind in NETWORKS.items() if kind.residual)
+        rate = f"reg.stochastic_depth={config.reg.stochastic_depth:g}"
+        problem = f"{rate} skips residual blocks, but normlab knows none in model={network.name}"
+        raise BadInput(problem, networks, "reg.stochastic_depth=0")
     if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")
+    norm.check_training(config.data.batch_size, config.epochs)
+    if norm.name == "none" and isinstance(network, ConvolutionalNetwork) and network.weight_standardization:
+        problem = "model.weight_standardization=true needs a norm: without one, activations grow from layer to layer"
+        norms = ", ".join(name for name in NORMS if name != "none" and network.layout in NORMS[name].axes)
+        raise BadInput(problem, norms, "norm=gn model.weight_standardization=true")
     size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
     if size is not None:
         network.check_images(size, f"data.size={size}")

@@ -18,8 +18,16 @@ class Data(Option):
     validation: int | None = key(at_least=1)  # null: the dataset's own validation images, or a tenth of the others
     split_seed: int = key(at_least=0, at_most=2**32 - 1)
     limit: int | None = key(None, at_least=1)
+    label_noise: float = key(0.0, at_least=0, at_most=1)
+    noise_seed: int = key(0, at_least=0, at_most=2**32 - 1)
     shows_characters: ClassVar[bool] = False
     """Whether the images show digits or letters; a mirrored digit or letter is another character or none."""
+
+    def check(self) -> None:
+        """Raise BadInput for a seed of noise that is off, because such jobs would be equal."""
+        if self.noise_seed and not self.label_noise:
+            problem = f"data.noise_seed={self.noise_seed} has no effect with data.label_noise=0"
+            raise BadInput(problem, "data.noise_seed=0, or a data.label_noise above 0", "data.noise_seed=0")
 
 
 @dataclass(unsafe_hash=True)
@@ -89,6 +97,7 @@ class OwnFiles(DataFiles):
 
     def check(self) -> None:
         """Raise BadInput if `root` is missing."""
+        super().check()
         if self.root is None:
             raise BadInput(f"data={self.name} needs {self.wanted}", write=f"data={self.name} data.root=FOLDER")
 
@@ -133,6 +142,7 @@ class Synthetic(Data):
 
     def check(self) -> None:
         """Raise BadInput if the coarse patterns, which have 4 x 4 squares, do not fill the image."""
+        super().check()
         if self.size % 4:
             raise BadInput(f"data.size={self.size} cannot be used", "a multiple of 4 from 8 to 1024", "data.size=28")
 

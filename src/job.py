@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import save
 
 from src.config import Config, optional_packages
+from src.data.label_noise import changed_label_count
 from src.data.splits import Splits, load_splits
 from src.datasets import Data
 from src.progress import Listener, Progress, print_epochs
@@ -25,6 +26,7 @@ from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.journal import Journal, stamp
 from src.runs.predictions import Predictions, save_predictions
 from src.runs.resume import can_resume, is_same_job
+from src.runs.shapes import EMA_METRICS
 from src.stopping import Terminated
 from src.storage.files import remove_partial_files, write_atomic, write_json
 from src.storage.lock import job_lock
@@ -36,6 +38,7 @@ from src.training.loop import evaluation_state, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import zero_share
+from src.training.precise import settle
 from src.training.samples import augmented_samples
 
 log = logging.getLogger(__name__)
@@ -137,7 +140,9 @@ def _train_and_test(
         raise RuntimeError(f"the data in {images.source.place} has changed since this job was planned")
     if not journal.has("ready"):
         parameter_count, source = sum(parameter.numel() for parameter in model.parameters()), asdict(images.source)
-        keys = {"job": key, "cell": cell_key(identity_keys), **device_facts(config, device)}
+        keys: dict[str, str | int] = {"job": key, "cell": cell_key(identity_keys), **device_facts(config, device)}
+        if config.data.label_noise:
+            keys["changed_labels"] = changed_label_count(config.data, images)
         journal.append(stamp("ready", **keys, source=source, parameters=parameter_count))
     checkpoints = Checkpoints(job.path, model=model, optimizer=optimizer, schedule=schedule)
     last_record = checkpoints.restore()
@@ -161,6 +166,8 @@ def _train_and_test(
         after_step=progress.step,
     )
     for epoch, metrics in training:
+        if epoch == config.epochs and config.norm.recomputes:
+            metrics = settle(model, splits, config, metrics)
         record = stamp("epoch", epoch=epoch, metrics=metrics)
         checkpoints.save(record)
         journal.append(record)
@@ -192,6 +199,7 @@ def finish(
         "val/loss": epochs[-1]["val/loss"],
         "val/accuracy": epochs[-1]["val/accuracy"],
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
+        **{name: value for name, value in epochs[-1].items() if name in EMA_METRICS},
     }
     if config.reg.l1_method == "proximal":
         metrics["weights/zeros"] = zero_share(model)

@@ -19,6 +19,7 @@ class Regularization:
     weight_decay: float = key(0.0, at_least=0)
     dropout: float = key(0.0, at_least=0, at_most=0.999)
     label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
+    stochastic_depth: float = key(0.0, at_least=0, at_most=0.999)
     clip: float = key(0.0, at_least=0)
     ema: float = key(0.0, at_least=0, below=1)
     sam: float = key(0.0, at_least=0)

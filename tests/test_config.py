@@ -49,6 +49,8 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "norm.eps": ("norm=bn", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.alpha": ("norm=dyt", [SMALLEST, 1000.0], [0.0, -SMALLEST, math.nextafter(1000, 1001)]),
     "norm.momentum": ("norm=bn", [SMALLEST, 1.0], [0.0, -SMALLEST, math.nextafter(1, 2)]),
+    "norm.frozen_share": ("norm=bn norm.stats=frozen", [SMALLEST, 0.8], [0.0, -SMALLEST, 1.0]),
+    "norm.chunk": ("norm=ghost", [2, 64], [0, 1, -1]),
     "norm.groups": ("norm=gn", [1], [0, -1]),
     "sweep.max_jobs": ("norm=bn", [1], [0, -1]),
     "sweep.same_failures": ("norm=bn", [1], [0, -1]),
@@ -67,6 +69,7 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "reg.sam": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "reg.label_smoothing": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
+    "reg.stochastic_depth": ("model=resnet", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "optimizer.lr": ("optimizer=sgd", [1e-12, 1e300], [0.0, just_below(1e-12)]),
     "optimizer.momentum": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.beta1": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
@@ -80,6 +83,8 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "data.validation": ("data=mnist", [1, 10**6], [0, -1]),
     "data.split_seed": ("data=mnist", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
     "data.limit": ("data=mnist", [1, None], [0, -1]),
+    "data.label_noise": ("data=mnist", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
+    "data.noise_seed": ("data=mnist data.label_noise=1", [0, LARGEST_SEED], [-1, LARGEST_SEED + 1]),
     "data.classes": ("data=synthetic", [2, 100], [1, 101]),
     "data.channels": ("data=synthetic", [1, 3], [0, 2, 4]),
     "data.size": ("data=synthetic", [28, 32], [4, 7, 30, 1025, 1028]),
@@ -213,19 +218,19 @@ def test_every_key_with_a_range_is_tried_at_its_edges():
 
 @pytest.mark.parametrize("path", RANGES)
 def test_a_value_at_the_edge_of_its_range_is_taken(path, composed):
-    option, inside, _ = RANGES[path]
+    words, inside, _ = RANGES[path]
     for value in inside:
-        config = composed(option)
+        config = composed(*words.split())
         set_leaf(config, path, value)
         check_config(config)
 
 
 @pytest.mark.parametrize("path", RANGES)
 def test_a_value_just_outside_its_range_is_refused_by_name(path, composed):
-    option, _, outside = RANGES[path]
+    words, _, outside = RANGES[path]
     wrong = [math.nan, math.inf, -math.inf] if KEYS[path].type in (float, float | None) else [1.5]
     for value in [*outside, *wrong, True, "abc", ""]:
-        config = composed(option)
+        config = composed(*words.split())
         set_leaf(config, path, value)
         assert f"{path}={value}" in refusal(config), value
 
@@ -291,9 +296,12 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 
 # What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
 OFF = {
-    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing"), 0.0),
+    **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing", "reg.stochastic_depth"), 0.0),
     **{"reg.l1_method": "subgradient", **dict.fromkeys(("reg.weight_decay", "reg.clip", "reg.ema", "reg.sam"), 0.0)},
+    "data.label_noise": 0.0,
+    "data.noise_seed": 0,
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
+    **{"norm.stats": "ema", "norm.frozen_share": 0.2, "model.weight_standardization": False},
     **{"augmentation.name": "none", "precision": "float32", "device": "auto", "execution": "auto", "resume": "auto"},
     **{"sweep.max_jobs": 200, "sweep.cells": [], "sweep.on_failure": "continue", "sweep.same_failures": 3},
     **{"compare.equal": 0.1, "compare.looks": [5, 10, 20], "scale": "small"},
@@ -485,7 +493,7 @@ def test_every_key_of_the_configuration_is_read_somewhere():
 
 
 def test_a_key_that_no_module_reads_is_found():
-    assert unread(without="bn.py") == {"norm.momentum"}
+    assert unread(without="bn.py") == {"norm.stats", "norm.frozen_share"}
     assert {"optimizer.beta2", "schedule.warmup"} <= unread(without="optimizers.py")
 
 

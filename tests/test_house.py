@@ -60,6 +60,7 @@ READERS = {
     "src.data.memory": "/sys/fs/cgroup/memory.max",
     "src.workers.machine": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
+    "src.sweep.option_cards": "option_cards.answer",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}

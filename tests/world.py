@@ -114,9 +114,11 @@ class World:
         leaves = identity(config, source.digest)
         journal = Journal(folder / "journal.jsonl")
         journal.append(stamp("start", config=asdict(config), environment={"python": "3.11"}, code=code or self._code))
+        noise = {"changed_labels": 7} if config.data.label_noise else {}
         journal.append(
             stamp(
                 "ready",
+                **noise,
                 job=job_key(leaves),
                 cell=cell_key(leaves),
                 source=asdict(source),

@@ -30,8 +30,10 @@ from src.storage.lock import is_locked
 from src.storage.space import check_space
 from src.storage.stored import exists
 from src.sweep.command_line import command_to_repeat
+from src.sweep.dataset_lines import dataset_lines
 from src.sweep.finish import compare_sweep
 from src.sweep.grid import GridJob, check_device_and_store, shared_grid
+from src.sweep.notes import note_lines
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.sweep.requested import RequestedGrid
@@ -110,8 +112,8 @@ class GridSweeper(Sweeper):
         """Print the jobs with their status and costs; with seeds=auto, only the jobs of the first look."""
         first_jobs = [job for job in jobs if job.config.seed < looks[0]] if looks else jobs
         plan, console = Plan(self._make_sweep(first_jobs), first_jobs, self._multirun), SteadyConsole(soft_wrap=True)
-        lines = [*plan.summary_lines(), *plan.data_lines(), *plan.table_lines()]
-        lines += plan.cost_lines(*self._places(first_jobs))
+        lines = [*plan.summary_lines(), *dataset_lines(first_jobs), *plan.table_lines()]
+        lines += [*plan.cost_lines(*self._places(first_jobs)), *note_lines([job.config for job in first_jobs])]
         if looks[1:]:
             later_jobs = counted(len(jobs) - len(first_jobs), "job")
             later_looks = joined([str(seeds) for seeds in looks[1:]])

@@ -45,6 +45,9 @@ class RayLauncher(LocalLauncher):
     ) -> None:
         check_installed("ray", "ray", "ray")
         super().__init__(jobs_per_gpu=jobs_per_gpu)
+        if gpus < 0 or (gpus > 1 and gpus % 1):
+            problem = f"hydra.launcher.gpus={gpus:g} cannot be used"
+            raise BadInput(problem, "0, a fraction such as 0.25, or a whole number", "hydra.launcher.gpus=1")
         self._address, self._cpus, self._gpus, self._init = address, cpus, gpus, dict(init)
 
     def slots(self, threads: int, config: Config) -> int:

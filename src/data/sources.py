@@ -55,7 +55,7 @@ def describe(data: Data) -> Source:
 def load(data: Data) -> Images:
     """Return a dataset's images; the last dataset is cached.  Raises BadInput for missing or altered files."""
     # These keys do not change the images, so they must not cause another load.
-    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None))
+    return _load(replace(data, batch_size=1, validation=1, split_seed=0, limit=None, label_noise=0.0, noise_seed=0))
 
 
 @functools.lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.data.idx import Bytes
 from src.data.images import Images, Labels
+from src.data.label_noise import training_labels
 from src.data.memory import keeps_bytes
 from src.data.sources import load
 from src.data.split_indices import split_indices
@@ -61,7 +62,9 @@ class Splits:
 
 def load_splits(data: Data) -> tuple[Images, Splits]:
     """Return a dataset and its splits.  The last dataset is cached, so do not modify its tensors."""
-    return _load_splits(replace(data, batch_size=1))  # all batch sizes share one cache entry
+    # All batch sizes share one cache entry, and all noises share the images.
+    images, splits = _load_splits(replace(data, batch_size=1, label_noise=0.0, noise_seed=0))
+    return images, _with_label_noise(data, images, splits)
 
 
 @functools.lru_cache(maxsize=1)
@@ -77,7 +80,7 @@ def make_splits(data: Data, images: Images, *, as_bytes: bool = False) -> Splits
 
     `split_indices` chooses the training images, and the validation images if the dataset has none of its own.  The mean
     and standard deviation of the training images normalise all splits.  With `as_bytes`, each batch is normalised when
-    it is used.
+    it is used.  `data.label_noise` changes only training labels, so the training accuracy refers to noisy labels.
     """
     train, held_out = split_indices(data, images)
     validation = images.validation or (images.train_images[held_out], images.train_labels[held_out])
@@ -92,13 +95,22 @@ def make_splits(data: Data, images: Images, *, as_bytes: bool = False) -> Splits
         values = values.contiguous(memory_format=torch.channels_last)
         return Split(values, torch.from_numpy(labels.astype(np.int64)), (mean, deviation) if as_bytes else None)
 
-    return Splits(
+    splits = Splits(
         train=split(train_images, images.train_labels[train]),
         validation=split(*validation),
         test=split(images.test_images, images.test_labels),
         mean=scale[0],
         deviation=scale[1],
     )
+    return _with_label_noise(data, images, splits)
+
+
+def _with_label_noise(data: Data, images: Images, splits: Splits) -> Splits:
+    """Return splits that share the images of `splits`, and whose training labels have the noise of `data`."""
+    if not data.label_noise:
+        return splits
+    labels = torch.from_numpy(training_labels(data, images))
+    return replace(splits, train=replace(splits.train, labels=labels))
 
 
 def _repeat_for_each_pixel(values: Tensor, size: int) -> Tensor:

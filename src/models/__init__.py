@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
-from src.schema import Option, options_in
+from src.schema import Option, key, options_in
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +43,8 @@ class Network(Option):
     """The number of epochs that a job trains if `epochs` is null."""
     learning_rates: ClassVar[Mapping[str, float]]
     """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
+    residual: ClassVar[bool] = False
+    """Whether the network's blocks have shortcuts that skip them, so that `reg.stochastic_depth` works."""
     layout: ClassVar[Layout] = "map"
     """The shape of the input to the network's norm layers."""
     relu: ClassVar[bool] = True
@@ -80,6 +82,9 @@ class Network(Option):
         """Return the network for images (N, channels, size, size); `initialise` sets its initial weights."""
         raise NotImplementedError
 
+    def change_layers(self, model: "nn.Module") -> None:
+        """Change the layers of a network that `build` returned, as the keys demand; this does nothing by default."""
+
     def initialise(self, model: "nn.Module", generator: "torch.Generator") -> None:
         """Set the initial weights, which depend only on `generator`, so all norms start with equal weights.
 
@@ -92,6 +97,31 @@ class Network(Option):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def set_stochastic_depth(self, model: "nn.Module", last_rate: float) -> None:
+        """Give residual block l of the model's L blocks the rate l / L * `last_rate`, with which training skips it.
+
+        This is equation 4 of Huang et al. 2016 (arXiv 1603.09382).
+        """
+        from src.models.modules.stochastic_depth import StochasticDepth
+
+        blocks = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+        for number, block in enumerate(blocks, start=1):
+            block.rate = number / len(blocks) * last_rate
+
+
+@dataclass
+class ConvolutionalNetwork(Network):
+    """A network with convolutions, whose weights can be standardised (Qiao et al. 2019, arXiv 1903.10520)."""
+
+    weight_standardization: bool = key(False)
+
+    def change_layers(self, model: "nn.Module") -> None:
+        """Standardise the weights of all convolutions, if `model.weight_standardization`."""
+        if self.weight_standardization:
+            from src.models.modules.weight_standardization import standardize_convolutions
+
+            standardize_convolutions(model)
 
 
 NETWORKS: dict[str, type[Network]] = options_in(__name__, __path__, Network)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.schema import key
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Airbench(Network):
+class Airbench(ConvolutionalNetwork):
     """The network of airbench94 (Jordan 2024, arXiv 2404.00498), which is made to learn CIFAR-10 in seconds.
 
     Three differences make it comparable under all norms.  The first convolution is learned from random weights, instead

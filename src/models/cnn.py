@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.models.layers import Convolution
 from src.schema import key
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CNN(Network):
+class CNN(ConvolutionalNetwork):
     """A network of three convolutions with norm and ReLU; on MNIST it has 14,890 parameters with the default width."""
 
     name: str = "cnn"

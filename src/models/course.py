@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.models.layers import Convolution
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Course(Network):
+class Course(ConvolutionalNetwork):
     """The network of many course assignments: fewer than 50,000 parameters for colour images, with every norm.
 
     Three 3 x 3 convolutions with pooling, a 1 x 1 convolution that halves the channels (Lin, Chen & Yan 2014), another

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.schema import key
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ResNet(Network):
+class ResNet(ConvolutionalNetwork):
     """The residual networks for CIFAR-10 of He et al. 2015 (arXiv 1512.03385, section 4.2).
 
     A network of depth 6n + 2 has three stages of n blocks with 16, 32 and 64 channels.  With BatchNorm, colour images
@@ -27,6 +27,7 @@ class ResNet(Network):
     depth: int = key(choices=("20", "32", "44", "56", "110"))
 
     title = "residual network"
+    residual = True
     sizes = range(16, 1025)
     epochs = 30
     learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.4}

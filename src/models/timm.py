@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from src.bad_input import BadInput
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.norms import NORMS, Layout, Norm
 from src.schema import key
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Timm(Network):
+class Timm(ConvolutionalNetwork):
     """The network `model.arch` of timm (Wightman 2019), without pretrained weights and with the norm in all its layers.
 
     The norm replaces each norm layer of the network, of whatever kind.  timm decides which other layers have a bias;
@@ -34,12 +34,14 @@ class Timm(Network):
     learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
 
     def check(self) -> None:
-        """Raise BadInput if timm is not installed, does not know the network, or if it has no norm layers."""
+        """Raise BadInput if timm is missing or does not know the network, or if its layers do not fit the keys."""
         if find_spec("timm") is None:
             raise BadInput("model=timm needs the package timm", write="pip install 'normlab[timm]'")
-        from src.models.modules.timm import check_arch
+        from src.models.modules.timm import check_arch, check_convolutions
 
         check_arch(self.arch)
+        if self.weight_standardization:
+            check_convolutions(self.arch)
 
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""

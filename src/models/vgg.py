@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import Network, NormLayer
+from src.models import ConvolutionalNetwork, NormLayer
 from src.models.layers import Convolution
 from src.schema import key
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class VGG(Network):
+class VGG(ConvolutionalNetwork):
     """VGG-A (Simonyan & Zisserman 2015), which has 11 layers, with an optional norm after each convolution.
 
     Its three linear layers have 512, 512 and `classes` units, because five poolings leave one pixel of an image of

@@ -30,6 +30,7 @@ class ViT(Network):
     heads: int = key(at_least=1, at_most=1024)
 
     title = "Vision Transformer"
+    residual = True
     sizes = range(8, 257, PATCH)
     layout = "tokens"
     relu = False

@@ -65,8 +65,27 @@ class Norm(Option):
 
         return nn.ReLU(inplace=True)
 
+    def check_training(self, batch_size: int, epochs: int) -> None:
+        """Check that the norm can train with batches of this size, for this many epochs.
+
+        Raises:
+            BadInput: if it cannot; the message names the key.
+        """
+
+    def start_epoch(self, model: "nn.Module", epoch: int, epochs: int) -> bool:
+        """Prepare a network in training mode for an epoch, and return whether its steps change with this epoch.
+
+        A CUDA graph of earlier steps is then recorded anew.  This does nothing by default.
+        """
+        return False
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether a job calls `settle` after its last epoch."""
+        return False
+
     def settle(self, model: "nn.Module", batches: "Iterable[Tensor]") -> None:
-        """Recompute, after an epoch, the statistics that evaluation uses, from batches of training images (N, C, H, W).
+        """Recompute the statistics that evaluation uses, from batches of training images (N, C, H, W).
 
         This does nothing by default, because most norms have no such statistics.
         """

@@ -43,7 +43,7 @@ class LayerNorm2d(Norm):
         """Return torch's LayerNorm, for maps with the channels moved to the last dimension."""
         from torch import nn
 
-        from src.norms.modules.maps import MapLayerNorm
+        from src.norms.modules.layer_norm import MapLayerNorm
 
         kind = MapLayerNorm if layout == "map" else nn.LayerNorm
         return kind(channels, eps=self.eps)

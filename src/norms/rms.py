@@ -44,9 +44,7 @@ class RMSNorm(Norm):
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return torch's RMSNorm, for maps with the channels moved to the last dimension."""
-        from torch import nn
+        from src.norms.modules import rms_norm
 
-        from src.norms.modules.maps import MapRMSNorm
-
-        kind = MapRMSNorm if layout == "map" else nn.RMSNorm
+        kind = rms_norm.MapRMSNorm if layout == "map" else rms_norm.RMSNorm
         return kind(channels, eps=self.eps)

@@ -25,7 +25,7 @@ class Facts(NamedTuple):
 
     common: Rows  # keys with the same value in all runs that read the key
     varies: Rows  # keys with several values, with all these values
-    data: Rows  # datasets, with a description
+    data: Rows  # datasets with a description, and the label noise of the jobs that have some
     environment: Rows  # versions, hardware and variables, with their values
     commands: tuple[str, ...]  # commands that repeat the sweeps and the comparison
 
@@ -38,7 +38,8 @@ def collect_facts(sweeps: Sequence[Sweep], results: Results) -> Facts:
     compare = " ".join([name, *(f"--sweep {sweep.id[:8]}" for sweep in sweeps)])
     commands = tuple(dict.fromkeys([*(sweep.command for sweep in sweeps), compare]))
     datasets = results.runs.drop_duplicates("dataset")[["dataset", "dataset_name"]]
-    data = ((name, _dataset_text(results.sources[key])) for key, name in datasets.itertuples(index=False))
+    data = [(name, _dataset_text(results.sources[key])) for key, name in datasets.itertuples(index=False)]
+    data += dict.fromkeys(_label_noise_row(job) for job in jobs if "changed_labels" in job.start)
     return Facts(common, varies, tuple(data), _environment_rows(jobs), commands)
 
 
@@ -70,6 +71,12 @@ def _dataset_text(source: Mapping[str, Any]) -> str:
         f"{split_text}, {source['test']:,} for testing, {channels}, "
         f"{source['size']} x {source['size']} pixels, {len(source['classes'])} classes"
     )
+
+
+def _label_noise_row(job: FinishedJob) -> tuple[str, str]:
+    settings, changed = job.settings, job.start["changed_labels"]
+    noise = " ".join(f"{path}={format_value(settings[path])}" for path in ("data.label_noise", "data.noise_seed"))
+    return f"{settings['data.name']}, {noise}", f"{counted(changed, 'training label')} changed, and no other labels"
 
 
 def _environment_rows(jobs: Sequence[FinishedJob]) -> Rows:

@@ -17,19 +17,19 @@ CODE_PATTERNS = (
     *("job.py", "datasets.py", "options.py", "data/*.py", "norms/**/*.py", "models/**/*.py"),
     *("augmentation/**/*.py", "training/*.py"),
 )
-# The values for keys that a job lacks, because they belong to another option or a later version added them.
+# The values for keys that a job lacks, because a later version added them.
 DEFAULTS = {path: item.default for path, item in KEYS.items() if affects_results(path)}
 
 
 def job_settings(config: Config) -> dict[str, Any]:
     """Return the value of every key that affects a job's results, by dotted key; unused keys have their defaults."""
-    return DEFAULTS | {path: value for path, value in flatten_dataclass(config).items() if affects_results(path)}
+    return _complete({path: value for path, value in flatten_dataclass(config).items() if affects_results(path)})
 
 
 def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
     values = with_weight_decay(flatten_mapping(config))
-    return DEFAULTS | {path: value for path, value in values.items() if path in DEFAULTS}
+    return _complete({path: value for path, value in values.items() if path in DEFAULTS})
 
 
 def with_weight_decay(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +37,12 @@ def with_weight_decay(values: Mapping[str, Any]) -> dict[str, Any]:
     if "reg.weight_decay" in values or values.get("optimizer.name") != "adamw" or "reg.l2" not in values:
         return dict(values)
     return {("reg.weight_decay" if path == "reg.l2" else path): value for path, value in values.items()}
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the defaults of missing keys, or null for keys that belong to other options."""
+    settings = DEFAULTS | dict(values)
+    return {path: value if path in values or applies(path, settings) else None for path, value in settings.items()}
 
 
 def identity(config: Config, dataset: str) -> dict[str, Any]:
@@ -126,7 +132,22 @@ def find_varying_keys(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         path
         for path in varied
         if not (KEYS[path].automatic and all(job[path] == automatic_values(job).get(path) for job in jobs))
+        and not _follows_option(path, jobs)
     )
+
+
+def _follows_option(path: str, jobs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether options of a key's group differ in its value, but no option has two: then it is no factor beside them.
+
+    For example, `norm.eps` is 1e-5 with `bn` and 1e-6 with `rms`, as in their papers.
+    """
+    option = f"{path.split('.')[0]}.name"
+    values: dict[Any, set[str]] = {}
+    for job in jobs:
+        if applies(path, job):
+            values.setdefault(job.get(option), set()).add(repr(job[path]))
+    own_key = path != option and not KEYS[path].automatic
+    return own_key and len(values) > 1 and all(len(texts) == 1 for texts in values.values())
 
 
 def find_differing_keys(job: Mapping[str, Any], other_job: Mapping[str, Any]) -> list[str]:

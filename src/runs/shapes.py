@@ -124,6 +124,7 @@ NAMED_TEXTS: Field = (
 )
 DEVICE_FACTS: Shape = {"device": TEXT, "execution": TEXT, "gpu": TEXT}  # older jobs lack the last two; a CPU has no GPU
 OWN_VALIDATION: Shape = {"validation": integer_field(0, MOST_IMAGES)}  # older jobs have no such field in their source
+LABEL_NOISE: Shape = {"changed_labels": integer_field(0, MOST_IMAGES)}  # only jobs with label noise have this field
 SOURCE: Shape = {
     "digest": KEY,
     "place": ANY_TEXT,
@@ -165,6 +166,12 @@ RESULT_METRICS: Shape = {
     "val/accuracy": SHARE,
     "best/val_accuracy": SHARE,
 }
+EMA_METRICS: Shape = {  # of jobs with norm.stats=precise: the results with running averages (norm.stats=ema)
+    "test/loss_ema": NUMBER,
+    "test/accuracy_ema": SHARE,
+    "val/loss_ema": NUMBER,
+    "val/accuracy_ema": SHARE,
+}
 RESULT_SECONDS: Shape = {"train": SECONDS, "total": SECONDS}
 SWEEP: Shape = {
     "id": KEY,
@@ -205,14 +212,20 @@ def record_fault(record: Any, *, complete: bool = False) -> str:
         if all(type(value) is float and math.isfinite(value) for value in metrics.values()):  # fast test of most epochs
             return ""
         return fault(metrics, dict.fromkeys(metrics, NUMBER))
-    source = {**SOURCE, **OWN_VALIDATION}
-    reason = fault(record.get("source", {}), source, complete=False) if record["kind"] == "ready" else ""
-    return f"has a source that {reason}" if reason else ""
+    if record["kind"] != "ready":
+        return ""
+    reason = fault(record.get("source", {}), {**SOURCE, **OWN_VALIDATION}, complete=False)
+    return f"has a source that {reason}" if reason else fault(record, LABEL_NOISE, complete=False)
 
 
 def result_fault(result: Any) -> str:
     """Return the fault in the fields of a job's result, or an empty string."""
-    return fault(result, RESULT) or fault(result["metrics"], RESULT_METRICS) or fault(result["seconds"], RESULT_SECONDS)
+    if reason := fault(result, RESULT):
+        return reason
+    metrics, seconds = result["metrics"], result["seconds"]
+    return (
+        fault(metrics, RESULT_METRICS) or fault(metrics, EMA_METRICS, complete=False) or fault(seconds, RESULT_SECONDS)
+    )
 
 
 def sweep_fault(sweep: Any) -> str:

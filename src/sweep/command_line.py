@@ -17,7 +17,7 @@ from src.command import command_name
 from src.config import KEYS
 from src.pasted import refuse_special_characters
 from src.runs.identity import sweep_id
-from src.sweep import flags
+from src.sweep import flags, option_cards
 from src.sweep.composer import missing_automatic_values
 from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
@@ -42,7 +42,10 @@ def study_id() -> str:
 
 
 def check_command_line() -> None:
-    """Check the typed words and reorder `sys.argv` as Hydra needs it. Raises BadInput for the first wrong word."""
+    """Check the typed words and reorder `sys.argv` as Hydra needs it. Raises BadInput for the first wrong word.
+
+    Answers questions such as 'norm=?', and then ends the process.
+    """
     refuse_secrets(sys.argv[1:])  # checked first, because later messages repeat the words
     refuse_special_characters(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
     arguments, sys.argv[1:] = flags.parse_flags(sys.argv[1:])
@@ -51,8 +54,10 @@ def check_command_line() -> None:
     if arguments.shell_completion:
         sys.argv[1:] = flags.completion_words(arguments, groups)
         return
-    check_override_words(arguments.overrides, groups)
-    overrides = [parse_override(word, groups) for word in arguments.overrides]
+    questions = [word for word in arguments.overrides if option_cards.is_question(word, groups)]
+    words = [word for word in arguments.overrides if word not in questions]
+    check_override_words(words, groups)
+    overrides = [parse_override(word, groups) for word in words]
     presets = [override for override in overrides if override.key_or_group in PRESET_GROUPS]
     has_preset = any(preset.value() for preset in presets)
     for override in overrides:
@@ -60,6 +65,9 @@ def check_command_line() -> None:
             check_hydra_key(override, has_preset=has_preset)
     loader = _loader_for_command(arguments, overrides, groups)
     groups = group_options(loader)
+    if questions:
+        print(*(option_cards.answer(question, groups, loader) for question in questions), sep="\n\n")
+        sys.exit()
     is_grid = all(override.key_or_group != "hydra/sweeper" or override.value() == "grid" for override in overrides)
     check_overrides(overrides, groups, grid=is_grid)
     check_presets(overrides)

@@ -1,14 +1,11 @@
 """The plan of a sweep: the status of its jobs, and the time and disk that unfinished jobs need. It changes nothing."""
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from src.console import duration_text
-from src.data.sizes import split_text
-from src.datasets import Folder
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
@@ -107,23 +104,6 @@ class Plan:
         warnings = [config.augmentation.warning(config.data.name) for config in configs]
         warnings += [warning for row in self.rows for warning in row.grid_job.warnings]
         return lines + list(filter(None, dict.fromkeys(warnings)))
-
-    def data_lines(self) -> list[str]:
-        """Return a line per dataset with the sizes of its splits and images, and the memory that it takes.
-
-        For folders of images, another line says where their decoded images are.
-        """
-        jobs = {job.source.digest: job for job in (row.grid_job for row in self.rows)}
-        texts = [f"data: {job.config.data.name}, {split_text(job.config.data, job.source)}" for job in jobs.values()]
-        lines = shorten(texts, MOST_NAMES, "data: {:,} more datasets")
-        if any(isinstance(job.config.data, Folder) for job in jobs.values()):
-            from src.data.image_cache import cache_bytes  # with the line below, imports Pillow
-            from src.data.sources import image_cache_folder
-
-            cache = image_cache_folder()
-            delete = f"rm -r {shlex.quote(str(cache))}"
-            lines.append(f"decoded images: {megabytes(cache_bytes(cache))} in {cache}; to delete them: {delete}")
-        return lines
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""

@@ -40,6 +40,7 @@ ALIASES = {
     "mlflow": "sqlite",
     "normalization": "norm",
     "learning_rate": "optimizer.lr",
+    "drop_path": "reg.stochastic_depth",
     "gpu": "device",
     "dry_run": "plan",
 }

@@ -75,14 +75,18 @@ def images_on(splits: Splits, device: torch.device) -> Splits:
     """Return splits with their images in a GPU's memory, where all jobs of this process share them."""
     if device.type != "cuda":
         return splits
-    with _copying:
-        return _copy_images(splits, device)
 
-
-@functools.lru_cache(maxsize=1)
-def _copy_images(splits: Splits, device: torch.device) -> Splits:
     def copied(split: Split) -> Split:
-        return replace(split.to(device), labels=split.labels)  # the labels are compared with predictions on the CPU
+        return replace(split, images=_copy_images(split.images, device)).to(device)
 
-    train, validation, test = splits.train.to(device), copied(splits.validation), copied(splits.test)
+    with _copying:
+        train, validation, test = copied(splits.train), copied(splits.validation), copied(splits.test)
+    # The labels of these two are compared with predictions on the CPU.
+    validation = replace(validation, labels=splits.validation.labels)
+    test = replace(test, labels=splits.test.labels)
     return replace(splits, train=train, validation=validation, test=test)
+
+
+@functools.lru_cache(maxsize=3)  # the training, validation and test images of one dataset, whatever its label noise
+def _copy_images(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return images.to(device)

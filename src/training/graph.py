@@ -35,7 +35,7 @@ class Recording:
 class GraphedSteps:
     """Runs the steps of an epoch as CUDA graphs; a graph is recorded when it is first needed.
 
-    The first `EAGER_STEPS` steps of a job run without a graph.  They and all replays are real training steps, and a
+    The first `EAGER_STEPS` steps run without a graph.  They and all replays are real training steps, and a
     recording computes nothing, so graphs leave no trace in weights, statistics or random streams.
 
     A step must read no value from the device, and must change its tensors in place.  All calls must run on one stream,
@@ -72,6 +72,11 @@ class GraphedSteps:
                 position = end
             after_step()
         schedule.skip(len(batches))
+
+    def forget(self) -> None:
+        """Discard the graphs, because the next steps run other kernels; new graphs are recorded as at the start."""
+        self._recordings.clear()
+        self._eager_steps = EAGER_STEPS
 
     def _replay(self, batches: Tensor, rates: Tensor) -> Sequence[Outputs]:
         """Repeat one step for each of `batches`, and return the steps' outputs, which the next replay overwrites."""

@@ -63,8 +63,7 @@ def train(
         images, target = train_split.batch(indices)
         if augment:
             images, target = augment(images, target, augment_generator)
-        logits, penalty = step(images, target)
-        return logits, target, penalty
+        return step(images, target)
 
     uses_graphs = pick_execution(config.execution, device) == "graph"
     graphs = GraphedSteps(train_batch, optimizer, dropout, augment_generator) if uses_graphs else None
@@ -75,6 +74,8 @@ def train(
         history = History(len(batches))
         started = time.perf_counter()
         model.train()
+        if config.norm.start_epoch(model, epoch, config.epochs) and graphs:
+            graphs.forget()
         if graphs:
             graphs.run(batches, history, schedule, partial(after_step, epoch, history))
         else:

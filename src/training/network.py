@@ -24,4 +24,8 @@ def count_parameters(config: Config, source: Source) -> int:
 
 def _build_network(config: Config, source: Source) -> nn.Module:
     network, norm = config.model, config.model.norm_layer(config.norm)
-    return network.build(source.channels, source.size, len(source.classes), norm, config.reg.dropout)
+    model = network.build(source.channels, source.size, len(source.classes), norm, config.reg.dropout)
+    network.change_layers(model)
+    if config.reg.stochastic_depth:
+        network.set_stochastic_depth(model, config.reg.stochastic_depth)
+    return model

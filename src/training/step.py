@@ -11,8 +11,8 @@ from src.config import Config
 from src.training.penalties import penalised_weights, penalty
 from src.training.streams import DropoutStream
 
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""A function that trains on images (N, C, H, W) and a target, and returns the logits (N, classes) and the penalty.
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""A function that trains on images (N, C, H, W) and a target, and returns the logits (N, classes), target and penalty.
 
 The target is labels (N,) or probabilities (N, classes).  A step reads no value from the device, so it never waits for
 the device.
@@ -32,8 +32,8 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config, dropout: D
     loss_l1, step_l1 = (0.0, reg.l1) if reg.l1_method == "proximal" else (reg.l1, 0.0)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
-    def step(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        outputs: list[tuple[Tensor, Tensor]] = []
+    def step(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        outputs: list[tuple[Tensor, Tensor, Tensor]] = []
 
         def compute_gradients() -> Tensor:
             with autocast:
@@ -48,7 +48,7 @@ def make_step(model: nn.Module, optimizer: Optimizer, config: Config, dropout: D
                     reported_penalty = reported_penalty + penalty(weights, step_l1, 0.0)
             optimizer.zero_grad()
             loss.backward()
-            outputs.append((logits.detach(), reported_penalty.detach()))
+            outputs.append((logits.detach(), target, reported_penalty.detach()))
             return loss
 
         def closure() -> Tensor:

@@ -126,7 +126,7 @@ def test_a_damaged_file_is_refused(damage, tmp_path):
 
 
 def test_a_job_on_the_datasets_own_validation_images_can_be_timed_compared_and_described(world, tmp_path):
-    data = NPZ("npz", 8, None, 0, None, str(saved(tmp_path / "set.npz", arrays())))
+    data = NPZ("npz", 8, None, 0, root=str(saved(tmp_path / "set.npz", arrays())))
     config = configuration(data=data)
     job = world.finish(config, {})
     results = load_results([world.sweep([job])], world.multirun)

@@ -151,7 +151,7 @@ def serve_emnist(site: Site, monkeypatch) -> dict[str, dict[str, np.ndarray]]:
 
 def load_again(name: str, root: Path | None, **keys: str) -> Images:
     """Read a dataset again: loading another one first removes it from memory."""
-    load(Synthetic("synthetic", 1, 1, 0, None, 2, 1, 28, 1, 1, 0.0))
+    load(Synthetic("synthetic", 1, 1, 0, None, 0.0, 0, 2, 1, 28, 1, 1, 0.0))
     return load(DATASETS[name](root=root and str(root), batch_size=1, validation=1, split_seed=0, **keys))
 
 
@@ -393,7 +393,7 @@ def test_synthetic_images_are_computed_in_blocks(monkeypatch):
 
 def test_synthetic_images_that_do_not_fit_into_memory_are_refused():
     with pytest.raises(BadInput, match=r"data.size=1024 has 31,488\.7 GB of pixels; training takes"):
-        load(Synthetic("synthetic", 1, 1, 0, None, 2, 3, 1024, 10**7, 10**4, 0.0))
+        load(Synthetic("synthetic", 1, 1, 0, None, 0.0, 0, 2, 3, 1024, 10**7, 10**4, 0.0))
 
 
 def test_synthetic_test_images_are_new_images_of_the_same_classes():

@@ -181,7 +181,7 @@ def test_bytes_give_the_same_bits_and_layout_as_floats(channels, own_validation)
 
 @pytest.mark.parametrize(("images", "kind"), [(85_598, torch.float32), (85_600, torch.uint8)])
 def test_large_datasets_stay_bytes(images, kind, monkeypatch):
-    data = Synthetic("synthetic", 1, 1, 0, 5, 2, 1, 28, images - 2, 2, 0.0)
+    data = Synthetic("synthetic", 1, 1, 0, 5, 0.0, 0, 2, 1, 28, images - 2, 2, 0.0)
     blank = np.zeros((images, 1, 28, 28), dtype=np.uint8)
     labels = np.zeros(images, dtype=np.uint8)
     blanks = as_images("", "", ("0",), (blank[2:], labels[2:]), (blank[:2], labels[:2]))

@@ -130,7 +130,7 @@ def test_a_norm_of_one_pixel_is_refused():
     Timm(arch=MAPS).check_norm(NORMS["gn"], 32)
     text = refusal(Timm(arch=MAPS).check_norm, NORMS["in"], 32)
     assert "norm=in does not work with layer layer4.0.bn1 of model.arch=test_resnet on 32 x 32 pixels" in text
-    assert "allowed: bn, derf, dyt, gn, ln, ln2d, none, rms\n" in text
+    assert "\n  allowed: bn, " in text
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused():

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from src.norms import NORMS
+from src.report.report import escape_markdown
 from tests.forks import FORK_WARNING, fork_command
 from tests.world import configuration
 
@@ -42,6 +44,8 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
     for norm in ("BatchNorm", "GroupNorm", "LayerNorm"):
         assert norm in text
     assert "InstanceNorm" not in text  # nobody trained it
+    for words in (NORMS["bn"].formula, "one channel of all images of the batch (N, H, W)", "2 C"):
+        assert f"| {escape_markdown(words)} |" in text
     assert "- One seed compares 6 trained networks" in text
     assert text.count("over 15,001") == 6
     assert "validation images (10 images of the training file)" in text

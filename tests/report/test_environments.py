@@ -1,6 +1,7 @@
 """Every form of the table marks the runs that were trained in another environment than most."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from src.results.results import load_results
 from src.verdict.verdicts import judge
 from tests.environments import write_environments
 from tests.report.test_table import frame_of
+from tests.world import configuration
 
 
 @pytest.fixture
@@ -53,3 +55,14 @@ def test_runs_from_another_environment_are_compared_like_all_others(six, load):
 def test_the_report_counts_the_runs_without_a_variable_too(six, load):
     found = collect_facts([six], load(ONEDNN_MAX_CPU_ISA="AVX2")).environment
     assert dict(found)["ONEDNN_MAX_CPU_ISA"] == "not set (5 runs), AVX2 (1 run)"
+
+
+def test_the_report_says_how_many_labels_the_noise_changed(world):
+    jobs = []
+    for norm in ("bn", "gn"):
+        config = configuration(norm)
+        config.data = replace(config.data, label_noise=0.25)
+        jobs.append(world.finish(config, {}))
+    (_, noise) = collect_facts([world.sweep(jobs)], load_results([world.sweep(jobs)], world.multirun)).data
+    assert noise[0] == "synthetic, data.label_noise=0.25 data.noise_seed=0"
+    assert noise[1] == "7 training labels changed, and no other labels"

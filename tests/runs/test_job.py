@@ -24,9 +24,12 @@ from src.norms.bn import BatchNorm
 from src.norms.none import NoNorm
 from src.options import SGD, Adam, AdamW, NoTracking, OneCycle
 from src.report.facts import _environment_rows
+from src.results.frames import run_frame
 from src.runs.folder import ARTIFACTS, FinishedJob, JobFolder
 from src.runs.identity import cell_key, code_digest, identity, job_key
+from src.runs.integrity import numbers_fault
 from src.runs.predictions import load_predictions
+from src.runs.shapes import result_fault
 from src.sweep.composer import to_config
 from src.training.loop import Diverged
 from src.training.network import make_network
@@ -115,6 +118,7 @@ def test_the_journal_tells_the_whole_story(finished):
         parameter.numel() for parameter in make_network(config, load(config.data).source).parameters()
     )
     assert ready["device"] in ("cpu", "cuda", "mps")
+    assert "changed_labels" not in ready
 
 
 def test_a_finished_job_reads_as_one(finished):
@@ -188,6 +192,48 @@ def test_its_stored_configuration_gives_the_same_job_in_a_fresh_process(finished
         return [{name: value for name, value in epoch.items() if not name.startswith("time/")} for epoch in epochs]
 
     assert metrics(tmp_path / "again") == metrics(finished)
+
+
+@pytest.fixture(scope="module")
+def precise(tmp_path_factory) -> Path:
+    """The job of `finished` with recomputed statistics."""
+    folder, config = tmp_path_factory.mktemp("jobs") / "precise", small_job()
+    config.norm.stats = "precise"
+    run_job(config, folder)
+    return folder
+
+
+def test_one_training_gives_the_results_of_running_averages_and_of_recomputed_statistics(finished, precise):
+    averages, recomputed = (FinishedJob(JobFolder(folder)) for folder in (finished, precise))
+    for name in ("test/loss", "test/accuracy", "val/loss", "val/accuracy"):
+        assert recomputed.result["metrics"][f"{name}_ema"] == averages.result["metrics"][name]
+        assert recomputed.epochs[-1]["metrics"][f"{name}_ema"] == averages.result["metrics"][name]
+    assert recomputed.result["metrics"]["test/loss"] != averages.result["metrics"]["test/loss"]
+    assert recomputed.epochs[0]["metrics"]["val/loss"] == averages.epochs[0]["metrics"]["val/loss"]
+    assert numbers_fault(recomputed, recomputed.start["job"]) == ""
+    assert not [name for name in averages.result["metrics"] if name.endswith("_ema")]
+
+
+def test_recomputed_statistics_leave_the_weights_as_they_were(finished, precise):
+    averages, recomputed = (load_file(folder / "weights.safetensors") for folder in (finished, precise))
+    changed = {name for name, value in averages.items() if not torch.equal(value, recomputed[name])}
+    assert {name.rpartition(".")[2] for name in changed} >= {"running_mean", "running_var"}
+    assert all("running" in name or "num_batches" in name for name in changed)
+
+
+def test_both_results_are_in_the_frame_of_runs(finished, precise):
+    jobs = {name: FinishedJob(JobFolder(folder)) for name, folder in (("ema", finished), ("precise", precise))}
+    frame = run_frame(jobs).set_index("run")
+    assert frame.loc["precise", "test/accuracy_ema"] == frame.loc["ema", "test/accuracy"]
+    assert np.isnan(frame.loc["ema", "test/accuracy_ema"])
+    assert list(frame["norm.stats"]) == ["ema", "precise"]
+
+
+def test_a_result_with_an_impossible_accuracy_of_running_averages_is_damaged(precise):
+    result = FinishedJob(JobFolder(precise)).result
+    assert result_fault(result) == ""
+    result["metrics"]["val/accuracy_ema"] = 1.5
+    assert "val/accuracy_ema=1.5" in result_fault(result)
 
 
 def test_a_failed_job_leaves_its_reason_and_no_result(tmp_path):

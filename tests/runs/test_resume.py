@@ -5,14 +5,18 @@ import multiprocessing
 import random
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from src.config import Config, Regularization
+from src.data.label_noise import changed_label_count
+from src.data.sources import load
 from src.job import run_job
+from src.norms.bn import BatchNorm
+from src.norms.ghost import GhostBatchNorm
 from src.options import OneCycle
 from src.runs.checkpoint import CHECKPOINT_FILES, load_checkpoint
 from src.runs.folder import JobFolder
@@ -29,7 +33,7 @@ EPOCHS = 6
 def job():
     config = configuration("gn", l1=1e-4)
     config.epochs, config.reg.dropout, config.schedule = EPOCHS, 0.2, OneCycle(warmup=0.25)
-    config.data.images = 400
+    config.data = replace(config.data, images=400, label_noise=0.3)
     return config
 
 
@@ -66,6 +70,12 @@ def assert_same(folder, whole):
         assert (folder.path / name).read_bytes() == (whole.path / name).read_bytes(), name
     assert folder.result()["metrics"] == whole.result()["metrics"]
     assert not [path.name for path in folder.path.iterdir() if path.name.startswith((".", "checkpoint"))]
+
+
+def test_a_job_records_how_many_labels_its_noise_changed(whole):
+    data = job().data
+    (ready,) = [record for record in whole.records() if record["kind"] == "ready"]
+    assert ready["changed_labels"] == changed_label_count(data, load(data)) > 0
 
 
 def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):
@@ -158,6 +168,32 @@ def test_averaged_weights_are_kept_and_resume_to_the_same_bytes(tmp_path):
         assert (folder.path / name).read_bytes() == (expected.path / name).read_bytes(), name
     kept = load_file(folder.path / "weights.safetensors")
     assert not any(torch.equal(kept[name], raw[name]) for name in ("classifier.weight", "classifier.bias"))
+
+
+@pytest.mark.parametrize(
+    ("norm", "epoch"),
+    [
+        (GhostBatchNorm(eps=1e-5, momentum=0.1, chunk=4), 3),
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="frozen", frozen_share=0.5), 3),  # the last epoch that is not frozen
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="frozen", frozen_share=0.5), 4),
+        (BatchNorm(eps=1e-5, momentum=0.1, stats="precise"), EPOCHS),
+    ],
+)
+def test_a_norm_with_statistics_resumes_to_the_same_bytes(norm, epoch, tmp_path):
+    config, expected, folder = job(), JobFolder(tmp_path / "whole"), JobFolder(tmp_path / "job")
+    config.norm, config.data.images = norm, 100
+
+    def stop(update):
+        if update.epoch == epoch:
+            raise KeyboardInterrupt
+
+    run_job(config, expected.path)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(config, folder.path, stop)
+    assert epochs_of(folder) == list(range(1, epoch + 1))
+    run_job(config, folder.path)
+    assert sum(record["kind"] == "resume" for record in folder.records()) == 1
+    assert_same(folder, expected)
 
 
 @pytest.mark.parametrize("damaged", [1, 2])

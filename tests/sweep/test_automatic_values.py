@@ -105,6 +105,17 @@ def test_a_networks_own_values_are_no_factors_beside_the_network(grid):
     assert varied(cnn, cnn | {"optimizer.lr": "0.5"}) == ["optimizer.lr"]
 
 
+def test_a_key_with_one_value_per_option_is_no_factor_beside_the_option(grid):
+    def varied(*words: dict[str, str]) -> list[str]:
+        return find_varying_keys(job_settings(grid.compose(word)) for word in words)
+
+    bn, rms = {"norm": "bn"}, {"norm": "rms"}  # their eps differ
+    assert varied(bn, rms) == ["norm.name"]
+    assert varied(bn, rms, rms | {"norm.eps": "1e-3"}) == ["norm.name", "norm.eps"]
+    assert varied(bn, bn | {"norm.eps": "1e-3"}) == ["norm.eps"]
+    assert varied(bn, rms | {"optimizer.eps": "1e-3"}) == ["norm.name", "optimizer.eps"]
+
+
 def test_cfg_shows_the_numbers(typed):
     words = typed("--cfg", "job", "model=course", "optimizer=sgd", "epochs=null")
     course = NETWORKS["course"]

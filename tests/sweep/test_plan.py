@@ -11,6 +11,7 @@ from src.augmentation.crop_flip import CropFlip
 from src.augmentation.trivial import Trivial
 from src.config import Config
 from src.data.images import Source
+from src.data.label_noise import changed_label_count
 from src.data.sources import EMBEDDED_MNIST, load
 from src.datasets import MNIST
 from src.options import AdamW
@@ -19,6 +20,7 @@ from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import Sweep
 from src.storage.lock import job_lock
+from src.sweep.dataset_lines import dataset_lines
 from src.sweep.grid import GridJob
 from src.sweep.pace import typical_seconds
 from src.sweep.plan import MAX_ROWS, Plan
@@ -79,7 +81,7 @@ def test_the_plan_shows_the_status_of_each_job(world):
         "to train",
         "to train",
     ]
-    (line,) = planned.data_lines()
+    (line,) = dataset_lines([row.grid_job for row in planned.rows])
     assert line.startswith("data: synthetic, 30 training, 10 validation and 100 test images, 28 x 28 pixels, grey, ")
     lines = planned.summary_lines()
     assert lines[0].endswith(": 7 jobs (varied keys: norm.name, seed), 2 already finished")
@@ -87,6 +89,17 @@ def test_the_plan_shows_the_status_of_each_job(world):
     assert "interrupted: ln s0 (resumes after epoch 2 of 3)" in lines
     assert "finished with other code: gn s0; resume=restart retrains them" in lines
     assert files_below(world.multirun) == before
+
+
+def test_the_plan_counts_the_labels_that_noise_changes(world):
+    configs = [configuration(norm) for norm in ("bn", "gn")]
+    for config in configs:
+        config.data = dataclasses.replace(config.data, label_noise=0.5, noise_seed=1)
+    changed = changed_label_count(configs[0].data, load(configs[0].data))
+    assert changed > 0
+    assert dataset_lines([row.grid_job for row in plan(world, configs).rows])[1:] == [
+        f"label noise: data.label_noise=0.5 data.noise_seed=1 changes {changed} of 30 training labels"
+    ]
 
 
 def test_the_plan_shows_a_job_that_another_process_trains(world):

@@ -9,7 +9,11 @@ import torch
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.models.vit import ViT
 from src.norms import NORMS
+from src.norms.bn import BatchNorm
+from src.norms.ghost import GhostBatchNorm
+from src.norms.ln import LayerNorm
 from src.options import SGD, Adam, AdamW, OneCycle, RMSprop
 from src.training.device import own_stream, use_algorithms
 from src.training.loop import train
@@ -100,8 +104,32 @@ def test_a_graph_gives_the_bits_of_eager_steps_with_the_regularisers_of_the_step
     assert trained(config, "graph") == trained(config, "eager")
 
 
+@pytest.mark.parametrize(
+    "norm",
+    [
+        GhostBatchNorm(eps=1e-5, momentum=0.1, chunk=4),
+        BatchNorm(eps=1e-5, momentum=0.1, stats="frozen", frozen_share=0.5),  # another step from epoch 3 on
+    ],
+    ids=["ghost", "frozen"],
+)
+def test_a_graph_gives_the_bits_of_eager_steps_with_chunks_and_with_frozen_statistics(norm, config):
+    config.norm, config.epochs = norm, 4
+    assert trained(config, "graph") == trained(config, "eager")
+
+
+def test_a_graph_gives_the_bits_of_eager_steps_with_standardised_weights(config):
+    config.model.weight_standardization = True
+    assert trained(config, "graph") == trained(config, "eager")
+
+
 def test_a_graph_gives_the_bits_of_eager_steps_in_bfloat16(config):
     config.precision = "bfloat16"
+    assert trained(config, "graph") == trained(config, "eager")
+
+
+def test_a_graph_gives_the_bits_of_eager_steps_with_stochastic_depth(config):
+    config.norm, config.model = LayerNorm(eps=1e-5), ViT(width=12, depth=3, heads=2)
+    config.reg.stochastic_depth = 0.5
     assert trained(config, "graph") == trained(config, "eager")
 
 

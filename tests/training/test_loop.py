@@ -6,14 +6,17 @@ from collections import Counter
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import FrozenBatchNorm2d
 
 from src import norms
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
+from src.norms.bn import BatchNorm
+from src.norms.ghost import GhostBatchNorm
 from src.norms.gn import GroupNorm
 from src.options import SGD, Adam, AdamW, Constant, OneCycle, Step
-from src.training.loop import Diverged, train
+from src.training.loop import Diverged, draw_batches, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
 from src.training.penalties import penalised_weights
@@ -23,6 +26,10 @@ from tests.norms.reference import build
 
 NORMS = world.NORMS | {"gn": GroupNorm(eps=1e-5, groups=2)}
 ALL_NORMS = {name: build(name) for name in norms.NORMS} | NORMS
+ALL_NORMS |= {
+    "ghost": GhostBatchNorm(eps=1e-5, momentum=0.1, chunk=4),
+    "frozen": BatchNorm(eps=1e-5, momentum=0.1, stats="frozen"),
+}
 ADAM = Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
 STILL = SGD(lr=1e-30, momentum=0.0, nesterov=False)  # steps too small to change a weight
 STEPS = 130 // 16
@@ -333,6 +340,32 @@ def test_it_learns(norm, config, fit):
     trained = fit(config)
     assert trained.metrics[-1]["val/accuracy"] >= 0.8  # by chance 0.25
     assert trained.metrics[-1]["train/loss"] < 0.5 * trained.metrics[0]["train/loss"]
+
+
+def test_frozen_statistics_train_as_those_of_torchvision(config, fit):
+    """A plain loop with torchvision's FrozenBatchNorm2d, whose gain and bias learn, gives the same last epoch."""
+    config.epochs, config.optimizer = 1, SGD(lr=0.05, momentum=0.0, nesterov=False)
+    model = copy.deepcopy(fit(config).model)
+    config.epochs, config.norm = 2, ALL_NORMS["frozen"]
+    frozen = fit(config)
+    splits = make_splits(config.data, load(config.data))
+    for name, module in list(model.named_modules()):
+        if isinstance(module, torch.nn.BatchNorm2d):
+            layer = FrozenBatchNorm2d(module.num_features, module.eps)
+            layer.load_state_dict(module.state_dict())
+            layer.weight, layer.bias = (
+                torch.nn.Parameter(value) for value in (layer._buffers.pop("weight"), layer._buffers.pop("bias"))
+            )
+            model.set_submodule(name, layer)
+    for indices in draw_batches(len(splits.train), 16, 0, 2):
+        images, labels = splits.train.batch(indices)
+        parameters = list(model.parameters())
+        gradients = torch.autograd.grad(F.cross_entropy(model(images), labels), parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter -= 0.05 * gradient
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(frozen.weights[name], value, rtol=1e-5, atol=1e-6)
 
 
 def test_an_infinite_loss_is_told_with_epoch_and_step(config, fit):

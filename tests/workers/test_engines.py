@@ -89,6 +89,15 @@ def test_a_fraction_of_a_gpu_is_a_place_in_a_task_of_ray_that_holds_a_gpu(gpus, 
     assert launcher.places(config) == launcher.slots(1, config) == places
 
 
+@pytest.mark.parametrize("gpus", [-1, 1.5])
+def test_an_impossible_number_of_gpus_is_refused_before_ray_starts(gpus):
+    needs("ray")
+    from hydra_plugins.normlab.ray_launcher import RayLauncher
+
+    with pytest.raises(BadInput, match=f"hydra.launcher.gpus={gpus} cannot be used"):
+        RayLauncher(None, cpus=None, gpus=gpus, init={})
+
+
 class Recording(RemoteEngine):
     """Notes the jobs of each request; a request ends once its errors are known."""
 

@@ -124,13 +124,10 @@ def test_the_next_job_trains_while_pictures_of_the_last_one_are_drawn(train, alo
             started.append((task.name, self.engine.slots))
 
     started = []
-    assert train({str(seed): job(seed) for seed in SEEDS}, Slots, places=1) == dict.fromkeys(map(str, SEEDS), "")
-    assert [name for name, _ in started] == ["0", "1", "2"]
-    starts = [JobFolder(tmp_path / name).records()[0]["time"] for name in ("1", "2")]
-    ends = [JobFolder(tmp_path / name).result()["finished"] for name in ("0", "1")]
-    assert any(start < end for start, end in zip(starts, ends, strict=True))
-    assert {slots for _, slots in started} == {1, 2}
-    assert {seed: traces(tmp_path / str(seed)) for seed in SEEDS} == alone
+    assert train({"0": job(0), "1": job(1)}, Slots, places=1) == {"0": "", "1": ""}
+    assert started == [("0", 1), ("1", 2)]  # the number of slots when each job started
+    assert JobFolder(tmp_path / "1").records()[0]["time"] < JobFolder(tmp_path / "0").result()["finished"]
+    assert all(traces(tmp_path / str(seed)) == alone[seed] for seed in (0, 1))
 
 
 def test_ctrl_c_ends_the_process_and_the_journals_say_so(train, alone, tmp_path):

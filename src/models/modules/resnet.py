@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.models import NormLayer
+from src.models.modules.stochastic_depth import StochasticDepth
 
 
 class Block(nn.Module):
@@ -26,6 +27,7 @@ class Block(nn.Module):
         self.norm2 = norm2
         self.activation1, self.activation2 = norm.activation(outputs), norm.activation(outputs)
         self.scale = nn.Parameter(torch.zeros(())) if without_norm else None  # SkipInit (De & Smith 2020)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, outputs, H / stride, W / stride) of features (N, inputs, H, W)."""
@@ -33,7 +35,7 @@ class Block(nn.Module):
         branch = self.norm2(self.conv2(branch))
         if self.scale is not None:
             branch = self.scale * branch
-        features: Tensor = self.activation2(branch + self.shortcut(images))
+        features: Tensor = self.activation2(self.stochastic_depth(branch) + self.shortcut(images))
         return features
 
     def shortcut(self, images: Tensor) -> Tensor:

@@ -85,6 +85,21 @@ def check_arch(arch: str) -> None:
         raise BadInput(f"model.arch={arch} has no norm layers", "networks with norm layers", "model.arch=resnet18")
 
 
+def check_convolutions(arch: str) -> None:
+    """Raise BadInput if a network has a convolution whose weights cannot be standardised, or no convolution at all."""
+    with torch.device("meta"):
+        network = _create(arch, 3, timm.get_pretrained_cfg(arch).input_size[-1], CLASSES, 0.0)
+    convolutions = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+    problem = f"model.weight_standardization=true does not work with model.arch={arch}"
+    if not convolutions:
+        raise BadInput(f"{problem}, which has no convolutions", "networks with convolutions", "model.arch=resnet18")
+    for name, layer in convolutions.items():
+        if type(layer) is not nn.Conv2d:
+            raise BadInput(f"{problem}: its layer {name} is a {type(layer).__name__}", "torch's Conv2d in all layers")
+        if layer.weight[0].numel() == 1:
+            raise BadInput(f"{problem}: the filters of its layer {name} have one weight", "2 weights or more")
+
+
 @functools.lru_cache(maxsize=64)
 def find_norms(arch: str, size: int | None = None) -> tuple[TimmNorm, ...]:
     """Return the norm layers that timm's network uses, in its order, for images of `size` x `size` pixels.

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.models import NormLayer
+from src.models.modules.stochastic_depth import StochasticDepth
 
 
 class Attention(nn.Module):
@@ -37,11 +38,12 @@ class Block(nn.Module):
             *(nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout)),
             *(nn.Linear(4 * width, width), nn.Dropout(dropout)),
         )
+        self.stochastic_depth = StochasticDepth()  # both branches have the rate of their block, as in timm
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (N, T, width)."""
-        tokens = tokens + self.attention(self.norm1(tokens))
-        mixed: Tensor = tokens + self.perceptron(self.norm2(tokens))
+        tokens = tokens + self.stochastic_depth(self.attention(self.norm1(tokens)))
+        mixed: Tensor = tokens + self.stochastic_depth(self.perceptron(self.norm2(tokens)))
         return mixed
 
 

@@ -14,7 +14,7 @@ class FilterResponseNorm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the normalised maps (N, C, H, W)."""
-        mean_squares = maps.square().mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
+        mean_squares = maps.square().mean(dim=(2, 3), keepdim=True, dtype=self.weight.dtype)  # (N, C, 1, 1)
         gains = torch.rsqrt(mean_squares + self.eps) * self.weight[:, None, None]
         return maps * gains + self.bias[:, None, None]
 
