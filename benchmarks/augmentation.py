@@ -27,10 +27,10 @@ from src.datasets import Synthetic
 from src.models.course import Course
 from src.norms.bn import BatchNorm
 from src.options import Adam, Constant, NoTracking
-from src.training.loop import batches
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer
 from src.training.step import make_step
+from src.training.streams import DropoutStream
 
 BATCH, CALLS = 128, 5  # images per batch, and calls per measurement
 DATA = Synthetic(
@@ -74,8 +74,9 @@ def make_contestants() -> dict[str, Callable[[], float]]:
     loaded = load(DATA)
     splits = make_splits(DATA, loaded)
     model = make_network(config, loaded.source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = make_step(model, make_optimizer(model, config.optimizer, config.reg), config)
-    images, labels = next(batches(splits.train, torch.arange(BATCH), BATCH))
+    optimizer = make_optimizer(model, config.optimizer, config.reg)
+    step = make_step(model, optimizer, config, DropoutStream(torch.device("cpu")))
+    images, labels = splits.train.batch(torch.arange(BATCH))
     contestants = {"step": seconds_of(lambda: step(images, labels))}
     generator = torch.Generator().manual_seed(0)
     for name in (name for name in AUGMENTATIONS if name != NoAugmentation.name):

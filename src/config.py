@@ -18,18 +18,8 @@ from src.datasets import DATASETS, Data
 from src.models import NETWORKS, ConvolutionalNetwork, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
+from src.regularization import Regularization as Regularization
 from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
-
-
-@dataclass
-class Regularization:
-    """The regularisation of a job: penalties on the weights, dropout, label smoothing and stochastic depth."""
-
-    l1: float = key(0.0, at_least=0)
-    l2: float = key(0.0, at_least=0)
-    dropout: float = key(0.0, at_least=0, at_most=0.999)
-    label_smoothing: float = key(0.0, at_least=0, at_most=0.999)
-    stochastic_depth: float = key(0.0, at_least=0, at_most=0.999)
 
 
 @dataclass
@@ -173,6 +163,11 @@ def check_config(config: Config) -> None:
     if config.seed and None not in (config.init_seed, config.order_seed):
         problem = f"seed={config.seed} has no effect with init_seed={config.init_seed} order_seed={config.order_seed}"
         raise BadInput(problem, "seed=0, or null for one of the other two", "seed=0")
+    config.reg.check(config.optimizer.name)
+    stats = getattr(config.norm, "stats", "ema")
+    if stats != "ema" and (config.reg.ema or config.optimizer.name == "schedulefree"):
+        problem = f"norm.stats={stats} is for the last weights, but evaluation uses averaged weights"
+        raise BadInput(problem, "norm.stats=ema: the statistics are recomputed for the average", "norm.stats=ema")
     check_device(config.device)
     if config.execution == "graph" and config.device in ("cpu", "mps"):
         problem = f"execution=graph needs an NVIDIA GPU, but device={config.device}"

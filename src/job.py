@@ -34,9 +34,10 @@ from src.storage.log import job_log
 from src.storage.stored import sealed
 from src.training.device import device_facts, images_on, own_stream, pick_device, use_algorithms
 from src.training.evaluate import predict, score
-from src.training.loop import train
+from src.training.loop import evaluation_state, train
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer, make_schedule
+from src.training.penalties import zero_share
 from src.training.precise import settle
 from src.training.samples import augmented_samples
 
@@ -171,7 +172,8 @@ def _train_and_test(
         checkpoints.save(record)
         journal.append(record)
         progress.epoch(epoch, metrics, images=steps * config.data.batch_size)
-    return finish(config, job, model, splits, start_time, draw)
+    with evaluation_state(model, optimizer, splits.train.to(device), config, config.epochs):
+        return finish(config, job, model, splits, start_time, draw)
 
 
 def finish(
@@ -199,6 +201,8 @@ def finish(
         "best/val_accuracy": max(metrics["val/accuracy"] for metrics in epochs),
         **{name: value for name, value in epochs[-1].items() if name in EMA_METRICS},
     }
+    if config.reg.l1_method == "proximal":
+        metrics["weights/zeros"] = zero_share(model)
     train_seconds = sum(metrics["time/train_seconds"] for metrics in epochs)
     times = {"train": train_seconds, "total": time.perf_counter() - start_time}
     log.info("test accuracy %.4f, %d errors", accuracy, metrics["test/errors"])

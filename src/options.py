@@ -6,7 +6,6 @@ datasets are in `src/datasets.py`.  This module imports only the standard librar
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from src.bad_input import BadInput
 from src.schema import Option, key, options_by_name
@@ -17,8 +16,6 @@ class Optimizer(Option):
     """The optimizer, which changes the weights after each batch."""
 
     lr: float = key(at_least=1e-12, automatic=True)  # a smaller rate changes no float32 weight
-    step_penalties: ClassVar[tuple[str, ...]] = ()
-    """The penalties (`l1`, `l2`) that the optimizer applies itself, so the loss excludes them."""
 
 
 @dataclass
@@ -47,10 +44,9 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """The AdamW optimizer (Loshchilov & Hutter 2019), which uses `reg.l2` as its weight decay."""
+    """The AdamW optimizer (Loshchilov & Hutter 2019): Adam, with torch's own step for `reg.weight_decay`."""
 
     name: str = "adamw"
-    step_penalties = ("l2",)
 
 
 @dataclass

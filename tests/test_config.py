@@ -12,7 +12,17 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, SOURCES, Config, UnusedKeyError, affects_results, check_config, optional_packages
+from src.config import (
+    KEYS,
+    OPTIONS,
+    SOURCES,
+    Config,
+    Regularization,
+    UnusedKeyError,
+    affects_results,
+    check_config,
+    optional_packages,
+)
 from src.models.timm import Timm
 from src.schema import flatten_dataclass, flatten_mapping
 from src.sweep.composer import to_config
@@ -53,6 +63,10 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     ),
     "reg.l1": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.l2": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
+    "reg.weight_decay": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
+    "reg.clip": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
+    "reg.ema": ("regularization=none", [0.0, just_below(1)], [-SMALLEST, 1.0]),
+    "reg.sam": ("regularization=none", [0.0, 1e300], [-SMALLEST]),
     "reg.dropout": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "reg.label_smoothing": ("regularization=none", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
     "reg.stochastic_depth": ("model=resnet", [0.0, 0.999], [-SMALLEST, math.nextafter(0.999, 1)]),
@@ -171,6 +185,9 @@ def test_an_options_file_sets_exactly_what_the_option_reads(option):
         for path, key in KEYS.items()
         if path.startswith(f"{node}.") and (not key.read_by or name in key.read_by)
     }
+    if group == "regularization" and name != "none":  # every key that a method leaves out is off
+        assert given < read
+        return
     assert given == read - ({"system_metrics"} if option == "tracking=none" else set())
 
 
@@ -280,6 +297,7 @@ def test_groups_must_divide_the_channels_of_every_layer(composed):
 # What a key was before it came, and still is where nobody names it: to change one makes old jobs other jobs.
 OFF = {
     **dict.fromkeys(("reg.l1", "reg.l2", "reg.dropout", "reg.label_smoothing", "reg.stochastic_depth"), 0.0),
+    **{"reg.l1_method": "subgradient", **dict.fromkeys(("reg.weight_decay", "reg.clip", "reg.ema", "reg.sam"), 0.0)},
     "data.label_noise": 0.0,
     "data.noise_seed": 0,
     **dict.fromkeys(("deterministic", "nondeterministic", "plan", "tracking.system_metrics"), False),
@@ -338,6 +356,22 @@ def test_nesterov_needs_momentum(composed):
     assert "optimizer.momentum" in refusal(config)
     config.optimizer.nesterov = False
     check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("ema", 0.9, "reg.ema=0.9 does not work with optimizer=schedulefree: it averages the weights itself"),
+        ("weight_decay", 0.1, "reg.weight_decay=0.1 does not work with optimizer=schedulefree"),
+        ("l1_method", "proximal", "reg.l1_method=proximal does not work with optimizer=schedulefree"),
+    ],
+)
+def test_a_schedule_free_optimizer_refuses_what_its_averages_do_not_allow(key, value, told):
+    reg = Regularization(l1=1e-5, **{key: value})
+    with pytest.raises(BadInput) as refused:
+        reg.check("schedulefree")
+    assert told in str(refused.value)
+    reg.check("adam")
 
 
 def test_a_refusal_is_short_however_long_the_value_is(composed):

@@ -17,7 +17,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What every room may know: the standard library is all that it needs.
 CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.datasets", "src.options", "src.pasted"}
-CONFIGURATION |= {"src.schema", "src.wording"}
+CONFIGURATION |= {"src.regularization", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
     "src.console",

@@ -20,7 +20,7 @@ from src.runs.naming import format_value, job_name
 MAX_LINES = 8  # with more lines, each norm gets a single line
 MAX_TICKS = 12  # with more values, some of them get no label
 # Keys that always have a logarithmic axis; other keys have one if their values span a factor of 20.
-LOG_KEYS = ("reg.l1", "reg.l2", "optimizer.lr", "optimizer.eps", "norm.eps")
+LOG_KEYS = ("reg.l1", "reg.l2", "reg.weight_decay", "reg.sam", "reg.clip", "optimizer.lr", "optimizer.eps", "norm.eps")
 Measures = Mapping[str, "pd.Series[float]"]
 """The values to draw in each panel: the panel's title with its unit, and a value per run, by the run's name."""
 

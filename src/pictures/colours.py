@@ -16,13 +16,14 @@ def norm_colour(norm_name: str) -> str:
 
 
 def choose_colour(settings: Mapping[str, Any]) -> str:
-    """Return the colour of a configuration as `#rrggbb`: its norm's hue, lighter with more L1, darker with more L2.
+    """Return a configuration's colour as `#rrggbb`: its norm's hue, lighter with L1, darker with L2 or weight decay.
 
     `settings` are the configuration's values by dotted key; `norm.name` is required.
     """
     norm_rgb = norm_colour(str(settings["norm.name"]))
     rgb = tuple(int(norm_rgb[start : start + 2], 16) for start in (1, 3, 5))
-    rgb = _mix_colours(rgb, BLACK, _blend_share(settings.get("reg.l2") or 0.0))
+    strength = max(settings.get("reg.l2") or 0.0, settings.get("reg.weight_decay") or 0.0)
+    rgb = _mix_colours(rgb, BLACK, _blend_share(strength))
     rgb = _mix_colours(rgb, WHITE, _blend_share(settings.get("reg.l1") or 0.0))
     return "#" + "".join(f"{channel:02x}" for channel in rgb)
 

@@ -30,6 +30,7 @@ from src.report.statements import (
 )
 from src.report.table import Column, column_rows, csv_content, curves_csv, json_content, table_columns, table_notes
 from src.results.results import Results
+from src.results.weights import zeros_frame
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.claim_words import basis_lines
 from src.verdict.contrast import Contrast
@@ -173,6 +174,8 @@ def report_files(report: Report) -> dict[str, bytes]:
     files = {"table.csv": csv_content(report.frame)}
     if len(report.results.epochs):
         files["curves.csv"] = curves_csv(report.results.epochs)
+    if len(zeros := zeros_frame(report.results.runs)):
+        files["zeros.csv"] = zeros.to_csv(index=False, lineterminator="\n").encode()
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in (*report.galleries, report.augmented):

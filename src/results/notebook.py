@@ -37,6 +37,7 @@ def load_runs(multirun: str | PathLike[str] = "multirun", sweep: str | Sequence[
     | `norm.name`, `reg.l1`, ... | every configuration key that can change the results of a run |
     | `test/accuracy`, `test/loss`, `test/errors` | measured on the test images after the last epoch |
     | `val/accuracy`, `val/loss` | measured on the validation images after the last epoch |
+    | `weights/zeros` | the share of penalised weights that are exactly zero; only for runs with proximal L1 |
     | `test/accuracy_ema`, `val/loss_ema`, ... | the same four with running averages; only with `norm.stats=precise` |
     | `best/val_accuracy` | the highest validation accuracy of all epochs |
     | `seconds/train`, `seconds/total` | the time of training alone, and of the whole job |

@@ -1,6 +1,7 @@
 """Measures the size and the sparsity of trained weights, which an L1 penalty changes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +24,43 @@ def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for run in runs.to_dict("records"):
-        weights = _read_magnitudes(Path(run["folder"]), run["parameters"])
-        if weights is not None and np.isfinite(weights.sum()):
-            sizes = {"magnitude": float(weights.sum()), "sparsity": float((weights < NEAR_ZERO).mean())}
+        weights = _read_weights(Path(run["folder"]), run["parameters"]).values()
+        magnitudes = np.concatenate([[], *(np.abs(weight).ravel() for weight in weights)])
+        if len(magnitudes) and np.isfinite(magnitudes.sum()):
+            sizes = {"magnitude": float(magnitudes.sum()), "sparsity": float((magnitudes < NEAR_ZERO).mean())}
             rows.append({"run": run["run"], "cell": run["cell"], **sizes})
     frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "magnitude", "sparsity"])
     return frame
 
 
-def _read_magnitudes(folder: Path, parameters: int) -> npt.NDArray[np.float64] | None:
-    """The magnitudes of a network's weights of two or more dimensions; None if their file is missing or damaged."""
+def zeros_frame(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how many weights of each layer are exactly zero, for the runs with `reg.l1_method=proximal`.
+
+    Columns: `run`, `cell`, `layer` (the weight's name in the network), `weights` and `zeros` (both numbers of weights).
+    A run with a missing or damaged file has no row.
+    """
+    rows = [
+        {
+            "run": run["run"],
+            "cell": run["cell"],
+            "layer": name,
+            "weights": weight.size,
+            "zeros": int((weight == 0).sum()),
+        }
+        for run in runs[runs["reg.l1_method"] == "proximal"].to_dict("records")
+        for name, weight in _read_weights(Path(run["folder"]), run["parameters"]).items()
+    ]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "layer", "weights", "zeros"])
+    return frame
+
+
+def _read_weights(folder: Path, parameters: int) -> dict[str, npt.NDArray[Any]]:
+    """A network's weights of two or more dimensions by their names; empty if their file is missing or damaged."""
     path = folder / "weights.safetensors"
     try:
         if weights_fault(path, parameters):
-            return None
+            return {}
         tensors = safetensors.numpy.load(read_stored(path, max_weights_size(parameters)))
     except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # numpy lacks some types
-        return None
-    magnitudes = [np.abs(tensor).ravel() for tensor in tensors.values() if tensor.ndim >= 2]
-    return np.concatenate(magnitudes).astype(np.float64) if magnitudes else None
+        return {}
+    return {name: tensor for name, tensor in tensors.items() if tensor.ndim >= 2}

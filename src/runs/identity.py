@@ -28,7 +28,15 @@ def job_settings(config: Config) -> dict[str, Any]:
 
 def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
-    return _complete({path: value for path, value in flatten_mapping(config).items() if path in DEFAULTS})
+    values = with_weight_decay(flatten_mapping(config))
+    return _complete({path: value for path, value in values.items() if path in DEFAULTS})
+
+
+def with_weight_decay(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's values by dotted key in today's meaning; earlier versions used `l2` as AdamW's weight decay."""
+    if "reg.weight_decay" in values or values.get("optimizer.name") != "adamw" or "reg.l2" not in values:
+        return dict(values)
+    return {("reg.weight_decay" if path == "reg.l2" else path): value for path, value in values.items()}
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,10 +51,17 @@ def identity(config: Config, dataset: str) -> dict[str, Any]:
 
 
 def distinguishing_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had."""
+    """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had.
+
+    Under AdamW, weight decay has the name `reg.l2`, as in earlier versions, so their jobs keep their keys.  The L2
+    penalty has another name there, because earlier versions had no L2 penalty under AdamW.
+    """
+    names = {}
+    if values.get("optimizer.name") == "adamw":
+        names = {"reg.weight_decay": "reg.l2", "reg.l2": "reg.l2_penalty"}
     return {
-        path: value
-        for path, value in values.items()
+        names.get(path, path): value
+        for path, value in with_weight_decay(values).items()
         if affects_results(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
     }
 

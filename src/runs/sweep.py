@@ -1,11 +1,12 @@
 """Reads and writes a sweep's manifest in `multirun/sweeps/<first 8 digits of the sweep's id>`."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
+from src.runs.identity import with_weight_decay
 from src.runs.naming import short_name
 from src.runs.paper_schema import paper_fault
 from src.runs.shapes import sweep_fault
@@ -14,6 +15,7 @@ from src.storage.stored import DamagedFile, read_sealed, sealed
 
 REPORT = "report.html"
 VERDICT = "verdict.txt"  # holds the conclusions of the comparison, one sentence a line
+VERSION = 2  # of manifests; before version 2, `reg.l2` was the weight decay of AdamW
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Sweep:
     varies: list[str]  # the dotted keys that differ between its jobs, with the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
     paper: dict[str, Any] | None = None  # the figure and the claims of `paper=NAME`, with its name; see `Paper`
+    version: int = VERSION
 
     @property
     def title(self) -> str:
@@ -75,7 +78,25 @@ def read_sweep(manifest: Path) -> Sweep:
             advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
     jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]
-    return Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs})
+    sweep = Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs, "version": VERSION})
+    return sweep if stored.get("version") == VERSION else _with_weight_decay(sweep)
+
+
+def _with_weight_decay(sweep: Sweep) -> Sweep:
+    """Return a sweep of an earlier version, in which `reg.l2` was the weight decay of AdamW, in today's meaning."""
+    old, new = "reg.l2", "reg.weight_decay"
+    jobs = [replace(job, params=with_weight_decay(job.params)) for job in sweep.jobs]
+    if not any(new in job.params for job in jobs):
+        return sweep
+    new_keys = [path for path in (old, new) if any(path in job.params for job in jobs)]
+    for number, job in enumerate(jobs):
+        label, cell = job.label, job.cell
+        if new in job.params:
+            label, cell = (name.replace(" l2=", " weight_decay=") for name in (label, cell))
+        params = {**job.params, **{path: job.params.get(path, "0") for path in new_keys}}
+        jobs[number] = replace(job, label=label, cell=cell, params=params)
+    varies = [path for key in sweep.varies for path in (new_keys if key == old else [key])]
+    return replace(sweep, varies=varies, jobs=jobs)
 
 
 def _known_fields(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:

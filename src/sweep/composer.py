@@ -4,7 +4,7 @@ import copy
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.bad_input import BadInput
-from src.config import KEYS, OPTIONS, Config, UnusedKeyError, automatic_values, check_option_key
+from src.config import KEYS, OPTIONS, Config, Regularization, UnusedKeyError, automatic_values, check_option_key
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, missing_values
 from src.sweep.overrides import group_options
@@ -24,13 +24,14 @@ JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")  # a JS
 UNRESOLVED_VALUE = re.compile(r"\$\\?\{|\?\?\?")
 
 # Hydra composes this first: null for every key of every option, so a word can set a key that only another option of a
-# sweep has, or that a user's option file leaves out.
+# sweep has, or that a user's option file leaves out.  Keys of `reg` that a file leaves out are off.
 ConfigStore.instance().store(
     name="every_key",
     node={
         group: {path.partition(".")[2]: None for path in KEYS if path.startswith(f"{group}.")} | {"name": REQUIRED}
         for group in OPTIONS
-    },
+    }
+    | {"reg": asdict(Regularization())},
     provider="normlab",
 )
 

@@ -52,6 +52,12 @@ class GridJob:
         """The configuration keys that identify the job, with their values."""
         return identity.job_settings(self.config)
 
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the plan about surprising values of the job's regularisation."""
+        steps = self.image_count // self.config.data.batch_size * self.config.epochs
+        return self.config.reg.warnings(self.config.optimizer.name, steps)
+
 
 class Grid(Composer):
     """Composes and checks the requested combinations, and names their jobs."""

@@ -24,12 +24,17 @@ def job_kind(config: Mapping[str, Any]) -> JobKind:
     return config["norm"]["name"], repr(sorted(model.items())), config["threads"], augmentation
 
 
+def pass_count(config: Mapping[str, Any]) -> int:
+    """Return how many passes a step of a job needs, from its configuration as nested mappings."""
+    return 2 if config.get("reg", {}).get("sam") else 1
+
+
 @dataclass(frozen=True)
 class Timing:
     """How long a finished job took."""
 
     kind: JobKind
-    rate: float  # seconds of training per image and epoch
+    rate: float  # seconds of training per image, epoch and pass
     total: float  # seconds for the whole job
     overhead: float | None  # seconds besides training; None for a resumed job, whose total is too short
 
@@ -37,7 +42,7 @@ class Timing:
 class Pace(NamedTuple):
     """The expected speed of a job."""
 
-    rate: float  # seconds of training per image and epoch
+    rate: float  # seconds of training per image, epoch and pass
     overhead: float  # seconds besides training
     similar: bool  # whether the estimate comes from jobs of the same kind
 
@@ -88,7 +93,8 @@ def _read_timing(job: FinishedJob) -> Timing | None:
     images = training_image_count(source["train"], source.get("validation", 0), data["validation"], data["limit"])
     if images < 1:
         return None
-    rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / (len(job.epochs) * images)
+    passes = len(job.epochs) * images * pass_count(config)
+    rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / passes
     was_resumed = any(record["kind"] == "resume" for record in job.records)
     overhead = None if was_resumed else seconds["total"] - seconds["train"]
     return Timing(job_kind(config), rate, max(seconds["total"], seconds["train"]), overhead)

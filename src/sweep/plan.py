@@ -14,7 +14,7 @@ from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
-from src.sweep.pace import job_kind, pace_estimator, read_timings
+from src.sweep.pace import job_kind, pace_estimator, pass_count, read_timings
 from src.sweep.status import TO_TRAIN, Status, job_status
 from src.wording import counted, joined, shorten
 
@@ -67,8 +67,8 @@ class Plan:
         elif job.folder in self._folder_names:
             status = job_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace = self._estimate_pace(job_kind(asdict(config)))
-        seconds = pace.rate * grid_job.image_count * epochs + pace.overhead if pace else None
+        pace, passes = self._estimate_pace(job_kind(asdict(config))), pass_count(asdict(config))
+        seconds = pace.rate * grid_job.image_count * epochs * passes + pace.overhead if pace else None
         earlier_folder = self._folders.find_job_on_other_data(job, config)
         return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
 
@@ -100,9 +100,10 @@ class Plan:
             if row.earlier_folder
         ]
         lines += shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
-        configs = (row.grid_job.config for row in self.rows)
-        warnings = dict.fromkeys(config.augmentation.warning(config.data.name) for config in configs)
-        return lines + list(filter(None, warnings))
+        configs = [row.grid_job.config for row in self.rows]
+        warnings = [config.augmentation.warning(config.data.name) for config in configs]
+        warnings += [warning for row in self.rows for warning in row.grid_job.warnings]
+        return lines + list(filter(None, dict.fromkeys(warnings)))
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""

@@ -40,7 +40,6 @@ ALIASES = {
     "mlflow": "sqlite",
     "normalization": "norm",
     "learning_rate": "optimizer.lr",
-    "weight_decay": "reg.l2",
     "drop_path": "reg.stochastic_depth",
     "gpu": "device",
     "dry_run": "plan",

@@ -182,7 +182,7 @@ class Delivery:
     def _end_finished_run(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finish_time = self._store.client, result["finished"]
-        names = ("test/loss", "test/accuracy", "test/errors", "best/val_accuracy")
+        names = [name for name in result["metrics"] if not name.startswith("val/")]  # the last epoch has the others
         final_metrics = [Metric(name, round(result["metrics"][name], DECIMALS), finish_time, 0) for name in names]
         client.log_batch(self._run_id, final_metrics, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finish_time) as files:

@@ -96,6 +96,8 @@ class GraphedSteps:
         # graphs of several jobs do (torch's notes on CUDA, "Sharing memory across captures").
         graph, outputs = torch.cuda.CUDAGraph(), []
         graph.register_generator_state(self._augment_generator)
+        if self._dropout.repeating_generator is not None:
+            graph.register_generator_state(self._dropout.repeating_generator)
         with self._dropout.active():  # also because a process can record only one graph at a time
             # `torch.cuda.graph` would also wait for the whole GPU and empty its cache, which holds up other jobs.
             graph.capture_begin(capture_error_mode="thread_local")

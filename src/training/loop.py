@@ -1,5 +1,6 @@
 """Train a network epoch by epoch."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -55,16 +56,14 @@ def train(
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
-    step, seed = make_step(model, optimizer, config), order_seed(config)
-    dropout, augment_generator = DropoutStream(device), torch.Generator(device)
+    dropout, augment_generator = DropoutStream(device, repeats=config.reg.sam > 0), torch.Generator(device)
+    step, seed = make_step(model, optimizer, config, dropout), order_seed(config)
 
     def train_batch(indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, target = train_split.batch(indices)
         if augment:
             images, target = augment(images, target, augment_generator)
-        with dropout.active():
-            logits, penalty = step(images, target)
-        return logits, target, penalty
+        return step(images, target)
 
     uses_graphs = pick_execution(config.execution, device) == "graph"
     graphs = GraphedSteps(train_batch, optimizer, dropout, augment_generator) if uses_graphs else None
@@ -86,7 +85,9 @@ def train(
                 after_step(epoch, history)
         metrics = epoch_metrics(history.steps(), epoch, batch_size)
         seconds = time.perf_counter() - started  # epoch_metrics has waited for the device to finish
-        yield epoch, metrics | validate(model, splits.validation, epoch) | {"time/train_seconds": seconds}
+        with evaluation_state(model, optimizer, train_split, config, epoch):
+            metrics |= validate(model, splits.validation, epoch)
+        yield epoch, metrics | {"time/train_seconds": seconds}
 
 
 def draw_batches(images: int, batch_size: int, seed: int, epoch: int) -> Tensor:
@@ -94,6 +95,32 @@ def draw_batches(images: int, batch_size: int, seed: int, epoch: int) -> Tensor:
     steps = images // batch_size
     order = torch.randperm(images, generator=generator(seed, "order", epoch))
     return order[: steps * batch_size].view(steps, batch_size)
+
+
+@contextlib.contextmanager
+def evaluation_state(
+    model: nn.Module, optimizer: Optimizer, split: Split, config: Config, epoch: int
+) -> Iterator[None]:
+    """Give a network the weights and norm statistics that evaluation uses, and restore those of training at the end.
+
+    Some optimizers evaluate other weights than they train, such as averaged weights.  They have a method
+    `evaluation_weights()`, which returns a context in which the network's parameters hold these weights.  The norm
+    statistics are recomputed for these weights, from the training images `split` in the batches of `epoch`.
+    For any other optimizer, this does nothing.
+    """
+    if not hasattr(optimizer, "evaluation_weights"):
+        yield
+        return
+    batches = draw_batches(len(split), config.data.batch_size, order_seed(config), epoch).to(split.images.device)
+    buffers = list(model.buffers())
+    training_buffers = [buffer.clone() for buffer in buffers]
+    with optimizer.evaluation_weights():
+        config.norm.settle(model, (split.batch(indices)[0] for indices in batches))
+        try:
+            yield
+        finally:
+            for buffer, value in zip(buffers, training_buffers, strict=True):
+                buffer.copy_(value)
 
 
 def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:

@@ -1,8 +1,4 @@
-"""Build optimizers and learning-rate schedules.
-
-To change the step itself (averaged weights, a second gradient, a proximal step), wrap the optimizer here.  The wrapper
-needs the methods of torch's optimizers: `step(closure)`, `state_dict()` and `load_state_dict()`.
-"""
+"""Build optimizers and learning-rate schedules."""
 
 import math
 from typing import Any
@@ -12,15 +8,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
-from src.config import Regularization
+from src.regularization import Regularization
 from src.training.penalties import penalised_weights
+from src.training.wrapper import RegularizedOptimizer
 
 
 def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
     """Return the optimizer that `settings` choose, for all parameters of a model.
 
-    AdamW uses `reg.l2` as its weight decay.  The other optimizers have no weight decay: their L2 penalty is part of the
-    loss.  With `fused`, torch takes a tenth less time for a small network's step.
+    A wrapper applies the parts of `reg` that change the step; without them, the optimizer is torch's own.  AdamW
+    applies `reg.weight_decay` itself.  With `fused`, torch takes a tenth less time for a small network's step.
 
     Raises:
         TypeError: if `settings` are of an unknown class.
@@ -30,6 +27,9 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
         if "capturable" in group:  # SGD is always capturable
             group["capturable"] = _is_on_gpu(group)
     optimizer.register_load_state_dict_pre_hook(_keep_device_settings)
+    weight_decay = 0.0 if isinstance(settings, options.AdamW) else reg.weight_decay
+    if weight_decay or reg.clip or reg.ema or reg.sam or reg.l1_method == "proximal":
+        return RegularizedOptimizer(optimizer, penalised_weights(model), reg, weight_decay)
     return optimizer
 
 
@@ -46,7 +46,10 @@ def _make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulari
             weights = penalised_weights(model)
             decayed = {id(weight) for weight in weights}
             not_decayed = [parameter for parameter in parameters if id(parameter) not in decayed]
-            groups = [{"params": weights, "weight_decay": reg.l2}, {"params": not_decayed, "weight_decay": 0.0}]
+            groups = [
+                {"params": weights, "weight_decay": reg.weight_decay},
+                {"params": not_decayed, "weight_decay": 0.0},
+            ]
             return torch.optim.AdamW(groups, lr, betas=(beta1, beta2), eps=eps, fused=True)
         case options.Adam(beta1=beta1, beta2=beta2, eps=eps):
             return torch.optim.Adam(parameters, lr, betas=(beta1, beta2), eps=eps, fused=True)

@@ -3,6 +3,7 @@
 Penalties apply to the weights of convolutions and linear layers, not to gains and biases.
 
 - L1, `l1 * sum |w|` (lasso, Tibshirani 1996), pulls all weights towards zero equally.  Useful values are 1e-6 to 1e-4.
+  The proximal method leaves it out of the loss, and `RegularizedOptimizer` shrinks the weights after the step.
 - L2, `l2 / 2 * sum w^2` (ridge), has the gradient `l2 * w`, like torch's `weight_decay` with plain SGD.
 
 A norm cancels the scale of a convolution's weights.  Penalties then change only the effective learning rate of this
@@ -13,18 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from src.config import Config
-
 
 def penalised_weights(model: nn.Module) -> list[Tensor]:
     """Return the weights of a model that penalties and weight decay apply to, in the model's order."""
     return [module.weight for module in model.modules() if isinstance(module, _ConvNd | nn.Linear)]
 
 
-def loss_strengths(config: Config) -> tuple[float, float]:
-    """Return the strengths of L1 and L2 in the loss; a penalty that the optimizer applies itself has strength 0."""
-    optimizer_penalties = config.optimizer.step_penalties
-    return 0.0 if "l1" in optimizer_penalties else config.reg.l1, 0.0 if "l2" in optimizer_penalties else config.reg.l2
+def zero_share(model: nn.Module) -> float:
+    """Return the share, 0 to 1, of the penalised weights of a model that are exactly zero."""
+    weights = torch.cat([weight.detach().flatten() for weight in penalised_weights(model)])
+    return float((weights == 0).double().mean())
 
 
 def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor:

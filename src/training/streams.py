@@ -40,13 +40,17 @@ class DropoutStream:
 
     A job that runs in the main thread has the default generator to itself.  In other threads, other jobs use it too, so
     the job has a generator of its own, which replaces the default generator during the job's steps.
+
+    If a step needs a second pass with the same random numbers, a second generator draws them.  A CUDA graph can neither
+    read nor reset a generator's state, but it can record two generators with equal seeds.
     """
 
     _default_generator_in_use = threading.RLock()
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, repeats: bool = False) -> None:
         is_alone = threading.current_thread() is threading.main_thread()
         self._generator = None if is_alone else torch.Generator(device)
+        self.repeating_generator = torch.Generator(device) if repeats else None
 
     def seed(self, seed: int) -> None:
         """Start the random numbers of an epoch."""
@@ -54,10 +58,20 @@ class DropoutStream:
             torch.manual_seed(seed)
         else:
             self._generator.manual_seed(seed)
+        if self.repeating_generator is not None:
+            self.repeating_generator.manual_seed(seed)
 
     def active(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which torch draws this job's random numbers; other jobs' contexts wait for its end."""
         return contextlib.nullcontext() if self._generator is None else self._replace_default(self._generator)
+
+    def repeated(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which torch draws the random numbers of the latest first pass again.
+
+        Each step must draw as many numbers in this context as in its first pass.
+        """
+        assert self.repeating_generator is not None
+        return self._replace_default(self.repeating_generator)
 
     @contextlib.contextmanager
     def _replace_default(self, generator: torch.Generator) -> Iterator[None]:

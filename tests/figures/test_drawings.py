@@ -24,7 +24,7 @@ from src.figures.swept import draw_accuracy_by_key, draw_weights_by_l1, swept_nu
 from src.pictures.colours import choose_colour
 from src.report.table import curves_csv
 from src.results.results import load_results
-from src.results.weights import weight_frame
+from src.results.weights import weight_frame, zeros_frame
 from src.verdict.verdicts import judge
 
 STRENGTHS = (0.0, 1e-5, 1e-3)
@@ -265,6 +265,16 @@ def test_weights_are_counted_without_gains_and_biases(results):
     found = weight_frame(results.runs).iloc[0]
     assert found["magnitude"] == pytest.approx(0.7505)
     assert found["sparsity"] == 0.5
+
+
+def test_exact_zeros_are_counted_per_layer_of_proximal_runs(results):
+    runs = results.runs.assign(**{"reg.l1_method": ["proximal", *["subgradient"] * (len(results.runs) - 1)]})
+    for folder in runs["folder"][:2]:
+        write_weights(folder, conv=[[[0.5, 0.0]], [[0.0, 0.0005]]], last=[[0.0, -0.0]], gain=[100.0, 0.0])
+    found = zeros_frame(runs)
+    assert found[["layer", "weights", "zeros"]].to_numpy().tolist() == [["conv", 4, 2], ["last", 2, 2]]
+    assert set(found["run"]) == {runs["run"][0]}
+    assert zeros_frame(results.runs).empty
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights", b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": 1'])

@@ -11,7 +11,7 @@ from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
 from src.norms.gn import GroupNorm
 from src.norms.ln import LayerNorm
-from src.options import Adam, NoTracking, OneCycle, Tracking
+from src.options import Adam, AdamW, NoTracking, OneCycle, Tracking
 from src.runs import identity
 from src.runs.identity import (
     CODE_PATTERNS,
@@ -30,6 +30,8 @@ from src.runs.identity import (
 
 DIGEST = "d" * 64
 GOLDEN = "0182886ee50c37d015f05dd39d50d2d3bbc6bfd86ec32a272dbd029a50174d17"
+# Of the same job with adamw and reg.l2=0.01, which was its weight decay then.
+GOLDEN_ADAMW = "cc1ed9917c7d22c82ca23a7c4e5a252d9a54ece60a0ca362e3e715a61db1185c"
 
 
 def configuration(change: Callable[[Config], None] = lambda config: None) -> Config:
@@ -59,6 +61,44 @@ def cell(config: Config) -> str:
 
 def test_a_jobs_key_never_changes():
     assert key(configuration()) == GOLDEN
+
+
+def adamw(**reg: float) -> Config:
+    def change(config: Config) -> None:
+        config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+        config.reg = dataclasses.replace(config.reg, **reg)
+
+    return configuration(change)
+
+
+def old_form(config: Config) -> dict:
+    """A configuration as jobs stored it before `reg.weight_decay` existed."""
+    stored = dataclasses.asdict(config)
+    stored["reg"] = {name: stored["reg"][name] for name in ("l1", "l2", "dropout", "label_smoothing")}
+    return stored
+
+
+def test_what_adamw_did_with_l2_keeps_its_key_under_its_new_name():
+    decayed, penalised = adamw(weight_decay=0.01), adamw(l2=0.01)
+    assert key(decayed) == GOLDEN_ADAMW
+    assert cell(decayed) != cell(penalised)
+    assert len({key(config) for config in (decayed, penalised, adamw(), adamw(l2=0.01, weight_decay=0.01))}) == 4
+
+
+def test_an_old_job_with_adamw_is_read_as_weight_decay():
+    stored, decayed, penalised = old_form(adamw(l2=0.01)), adamw(weight_decay=0.01), adamw(l2=0.01)
+    assert is_same_config(stored, decayed)
+    assert not is_same_config(stored, penalised)
+    assert stored_settings(stored) == job_settings(decayed)
+    for config in (decayed, penalised):
+        assert stored_settings(dataclasses.asdict(config)) == job_settings(config)
+
+
+def test_an_old_job_with_another_optimizer_keeps_its_penalty():
+    penalised = configuration(lambda config: setattr(config.reg, "l2", 0.01))
+    stored = old_form(penalised)
+    assert is_same_config(stored, penalised)
+    assert stored_settings(stored) == job_settings(penalised)
 
 
 @dataclasses.dataclass
@@ -93,6 +133,11 @@ CHANGES = {
     "norm.groups": 2,
     "reg.l1": 2e-5,
     "reg.l2": 1e-5,
+    "reg.l1_method": "proximal",
+    "reg.weight_decay": 0.1,
+    "reg.clip": 1.0,
+    "reg.ema": 0.999,
+    "reg.sam": 0.05,
     "reg.dropout": 0.1,
     "reg.stochastic_depth": 0.1,
     "optimizer.lr": 0.020000000000000004,

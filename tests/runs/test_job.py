@@ -296,14 +296,14 @@ def test_the_seed_decides_the_first_weights():
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
 
 
-def test_adamw_is_given_the_l2_strength_as_its_decay(tmp_path):
+def test_adamw_is_given_the_weight_decay(tmp_path):
     config = small_job()
     config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
     stored = []
-    for l2 in (0.0, 0.5):
-        config.reg.l2 = l2
-        run_job(config, tmp_path / str(l2))
-        stored.append(load_file(tmp_path / str(l2) / "weights.safetensors")["classifier.weight"])
+    for config.reg.weight_decay in (0.0, 0.5):
+        folder = tmp_path / str(config.reg.weight_decay)
+        run_job(config, folder)
+        stored.append(load_file(folder / "weights.safetensors")["classifier.weight"])
     assert not torch.equal(*stored)
 
 

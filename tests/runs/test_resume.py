@@ -8,7 +8,10 @@ import time
 from dataclasses import asdict, replace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from src.config import Config, Regularization
 from src.data.label_noise import changed_label_count
 from src.data.sources import load
 from src.job import run_job
@@ -122,6 +125,49 @@ def test_a_job_with_seeds_of_its_own_resumes_to_the_bytes_of_the_seed_that_they_
     run_job(apart, folder.path)
     assert sum(record["kind"] == "resume" for record in folder.records()) == 1
     assert_same(folder, expected)
+
+
+def everything() -> Config:
+    """A job with every regulariser that keeps a state or draws random numbers."""
+    config = configuration("bn")
+    config.epochs, config.schedule, config.data.images = 3, OneCycle(warmup=0.25), 400
+    config.reg = Regularization(1e-3, "proximal", weight_decay=0.1, dropout=0.3, clip=1.0, ema=0.9, sam=0.05)
+    return config
+
+
+class Stopped(Exception):
+    """Raised where a test stops a job."""
+
+
+def stop_after_epoch(number):
+    def listener(progress):
+        if progress.epoch == number:
+            raise Stopped
+
+    return listener
+
+
+def test_averaged_weights_are_kept_and_resume_to_the_same_bytes(tmp_path):
+    """The second stop comes after the last epoch's checkpoint, before the first of the last files."""
+    expected, folder = JobFolder(tmp_path / "whole"), JobFolder(tmp_path / "job")
+    run_job(everything(), expected.path)
+
+    def stop(*_):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run_job(everything(), folder.path, stop_after_epoch(1))
+    with pytest.raises(Stopped):
+        run_job(everything(), folder.path, draw=stop)
+    raw = load_checkpoint(folder.path)["parts"]["model"]
+    run_job(everything(), folder.path)
+    assert epochs_of(folder) == [1, 2, 3]
+    assert curve(folder) == curve(expected)
+    assert folder.result()["metrics"] == expected.result()["metrics"]
+    for name in ("weights.safetensors", "predictions.npz"):
+        assert (folder.path / name).read_bytes() == (expected.path / name).read_bytes(), name
+    kept = load_file(folder.path / "weights.safetensors")
+    assert not any(torch.equal(kept[name], raw[name]) for name in ("classifier.weight", "classifier.bias"))
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_refusal_of_a_users_option_is_quick_and_needs_no_torch(mine):
         ("normlab-train experiment=pairs -m --config-dir {} optimizer=", "fast"),
         ("python -m src.train 'hydra.searchpath=[file://{}]' -m norm=tw", "norm=two"),
         ("normlab-train 'hydra.searchpath=[file://{}/absent]' norm=g", "norm=gn"),
-        ("normlab-train --bogus reg.l", "reg.l1= reg.l2= reg.label_smoothing="),
+        ("normlab-train --bogus reg.l", "reg.l1= reg.l1_method= reg.l2= reg.label_smoothing="),
         ("normlab-train 'norm=b", ""),
     ],
 )

@@ -14,6 +14,7 @@ from src.data.images import Source
 from src.data.label_noise import changed_label_count
 from src.data.sources import EMBEDDED_MNIST, load
 from src.datasets import MNIST
+from src.options import AdamW
 from src.runs.identity import find_varying_keys, identity, job_key, sweep_id
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
@@ -188,6 +189,39 @@ def test_the_plan_warns_once_of_mirrored_characters(world):
     assert "augmentation.flip=false" in warning
     assert not warnings(digits, flip=False)
     assert not warnings(configuration().data, flip=True)
+
+
+def test_a_step_with_sam_counts_as_two(world):
+    """Jobs with and without SAM are timed per pass, so each predicts the other."""
+    world.finish(configuration("bn"), {}, seconds=2.0)
+    sam = configuration("bn", 1)
+    sam.reg.sam = 0.05
+    planned = plan(world, [sam])
+    assert "about 5 s for 1 job, " in planned.cost_lines()[0]
+    assert "reg.sam needs two passes per step, so training takes twice as long" in planned.summary_lines()
+    world.finish(sam, {}, seconds=4.0)
+    assert "about 3 s for 1 job, " in plan(world, [configuration("bn", 2)]).cost_lines()[0]
+
+
+def test_the_plan_says_that_l2_is_a_penalty_under_adamw_too(world):
+    penalised = configuration("bn", l2=0.01)
+    decayed = configuration("bn")
+    decayed.reg.weight_decay = 0.01
+    for config in (penalised, decayed):
+        config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
+    warning = "reg.l2=0.01 is a penalty in the loss, also with adamw; its decay is reg.weight_decay"
+    assert plan(world, [penalised]).summary_lines().count(warning) == 1
+    assert warning not in plan(world, [decayed, configuration("bn", l2=0.01)]).summary_lines()
+
+
+def test_the_plan_says_if_training_is_too_short_for_an_average(world):
+    """3 epochs of 30 images in batches of 8 are 9 steps."""
+    averaged = configuration("bn")
+    averaged.reg.ema = 0.9
+    warning = "reg.ema=0.9 needs longer training: the first weights are 39 % of the average after 9 steps"
+    assert warning in plan(world, [averaged]).summary_lines()
+    averaged.epochs = 30
+    assert not [line for line in plan(world, [averaged]).summary_lines() if "reg.ema" in line]
 
 
 def test_an_estimate_for_another_augmentation_is_rough(world):

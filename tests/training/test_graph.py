@@ -97,6 +97,13 @@ def test_a_graph_gives_the_bits_of_eager_steps(norm, optimizer, config):
     assert trained(config, "graph") == trained(config, "eager")
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_graph_gives_the_bits_of_eager_steps_with_the_regularisers_of_the_step(optimizer, config):
+    config.optimizer = OPTIMIZERS[optimizer]
+    config.reg = Regularization(1e-3, "proximal", weight_decay=0.1, dropout=0.3, clip=1.0, ema=0.9, sam=0.05)
+    assert trained(config, "graph") == trained(config, "eager")
+
+
 @pytest.mark.parametrize(
     "norm",
     [

@@ -218,8 +218,14 @@ def test_images_are_trained_on_with_their_own_labels(config, fit):
 
 @pytest.mark.parametrize(
     "reg",
-    [Regularization(l1=0.1), Regularization(l2=0.1), Regularization(label_smoothing=0.5)],
-    ids=["l1", "l2", "smooth"],
+    [
+        Regularization(l1=0.1),
+        Regularization(l1=0.1, l1_method="proximal"),
+        Regularization(l2=0.1),
+        Regularization(label_smoothing=0.5),
+        Regularization(sam=0.5),  # the second pass is neither logged nor part of BatchNorm's running statistics
+    ],
+    ids=["l1", "proximal", "l2", "smooth", "sam"],
 )
 def test_the_loss_that_is_logged_is_the_datas_alone(reg, config, fit):
     config.optimizer = STILL
@@ -231,10 +237,11 @@ def test_the_loss_that_is_logged_is_the_datas_alone(reg, config, fit):
         assert one["val/loss"] == other["val/loss"]
 
 
-def test_the_penalty_is_logged_apart(config, fit):
+@pytest.mark.parametrize("method", ["subgradient", "proximal"])
+def test_the_penalty_is_logged_apart(method, config, fit):
     config.optimizer = STILL
     assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
-    config.reg = Regularization(l1=0.1, l2=0.3)
+    config.reg = Regularization(l1=0.1, l1_method=method, l2=0.3)
     trained = fit(config)
     every = torch.cat([weight.detach().flatten() for weight in penalised_weights(trained.model)]).double()
     expected = (0.1 * every.abs().sum() + 0.15 * every.square().sum()).item()
@@ -243,8 +250,17 @@ def test_the_penalty_is_logged_apart(config, fit):
 
 @pytest.mark.parametrize(
     "change",
-    [{"l1": 1e-3}, {"l2": 1e-2}, {"dropout": 0.3}, {"label_smoothing": 0.1}],
-    ids=lambda change: next(iter(change)),
+    [
+        {"l1": 1e-3},
+        {"l1": 1e-3, "l1_method": "proximal"},
+        {"l2": 1e-2},
+        {"weight_decay": 1e-2},
+        {"dropout": 0.3},
+        {"label_smoothing": 0.1},
+        {"clip": 0.1},
+        {"sam": 0.05},
+    ],
+    ids=lambda change: " ".join(change),
 )
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_every_regulariser_changes_what_is_learned(change, optimizer, config, fit):
@@ -266,7 +282,7 @@ def test_l1_and_l2_make_weights_smaller(config, fit):
 
 def test_adamw_decays_weights_without_a_penalty_in_the_loss(config, fit):
     config.optimizer = AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8)
-    config.reg.l2 = 0.5
+    config.reg.weight_decay = 0.5
     assert [metrics["train/penalty"] for metrics in fit(config).metrics] == [0, 0]
 
 

@@ -82,7 +82,7 @@ def test_no_setting_of_an_optimizer_is_ignored(name, key):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_parameter_is_trained_once(name):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
-    groups = make_optimizer(model, OPTIMIZERS[name], Regularization(l2=0.1)).param_groups
+    groups = make_optimizer(model, OPTIMIZERS[name], Regularization(weight_decay=0.1)).param_groups
     trained = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
 

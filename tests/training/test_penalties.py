@@ -80,7 +80,7 @@ def test_l2_with_sgd_is_torchs_weight_decay(momentum, nesterov):
 
 def test_adamw_decays_the_same_weights_by_itself():
     model, reference = network(), network()
-    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), Regularization(l2=0.5))
+    ours = make_optimizer(model, AdamW(lr=0.01, beta1=0.8, beta2=0.9, eps=1e-6), Regularization(weight_decay=0.5))
     weights = [m.weight for m in reference.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     rest = [p for p in reference.parameters() if all(p is not weight for weight in weights)]
     theirs = torch.optim.AdamW(weights, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5, fused=True)
@@ -109,11 +109,12 @@ def test_without_l2_adam_and_adamw_decay_nothing(name):
     [
         SGD(lr=0.01, momentum=0.0, nesterov=False),
         Adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8),
+        AdamW(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8),
         RMSprop(lr=0.01, momentum=0.0, alpha=0.9, eps=1e-8),
     ],
     ids=lambda settings: settings.name,
 )
-def test_decay_is_adamws_alone(settings):
+def test_no_optimizer_takes_l2_for_its_own_decay(settings):
     model, other = network(), network()
     step(model, make_optimizer(model, settings, Regularization()))
     step(other, make_optimizer(other, settings, Regularization(l2=0.5)))

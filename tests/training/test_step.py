@@ -48,7 +48,7 @@ def a_bare_step(config):
     images = load(config.data)
     train = make_splits(config.data, images).train
     model = make_network(config, images.source)
-    optimizer = make_optimizer(model, config.optimizer, config.reg)
+    optimizer = make_optimizer(model, config.optimizer, Regularization())
     schedule = make_schedule(optimizer, config.schedule, 1, 2)
     batch, labels = train.images[:16].clone(), train.labels[:16].clone()
     model.train()
@@ -65,7 +65,16 @@ def a_bare_step(config):
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, SGD(lr=0.1, momentum=0.9, nesterov=True)], ids=["adam", "sgd"])
-@pytest.mark.parametrize("reg", [Regularization(), Regularization(l1=1e-5), Regularization(l1=1e-5, l2=1e-4)], ids=str)
+@pytest.mark.parametrize(
+    "reg",
+    [
+        Regularization(),
+        Regularization(l1=1e-5),
+        Regularization(l1=1e-5, l2=1e-4),
+        Regularization(l1=1e-5, l1_method="proximal", weight_decay=0.1, clip=1.0, ema=0.9, sam=0.1),
+    ],
+    ids=str,
+)
 def test_a_step_calls_little_more_than_the_bare_loop_and_never_waits_for_the_device(optimizer, reg, config, fit):
     config.optimizer, config.reg = optimizer, reg
     ours, bare = a_step(fit, config), a_bare_step(config)
