@@ -125,8 +125,11 @@ def automatic_values(settings: Mapping[str, Any]) -> dict[str, Any]:
     network = NETWORKS.get(settings["model.name"])
     if network is None:
         return {}
-    lr = network.learning_rates.get(settings.get("optimizer.name", ""))
-    return {"epochs": network.epochs} | ({} if lr is None else {"optimizer.lr": lr})
+    optimizer, rates = settings.get("optimizer.name", ""), network.learning_rates
+    automatic = {"epochs": network.epochs, "optimizer.lr": rates.get(optimizer)}
+    if optimizer == "muon":
+        automatic["optimizer.adam_lr"] = rates.get("adam")
+    return {path: value for path, value in automatic.items() if value is not None}
 
 
 def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
@@ -185,6 +188,7 @@ def check_config(config: Config) -> None:
         rate = f"reg.stochastic_depth={config.reg.stochastic_depth:g}"
         problem = f"{rate} skips residual blocks, but normlab knows none in model={network.name}"
         raise BadInput(problem, networks, "reg.stochastic_depth=0")
+    config.optimizer.check_job(config.schedule.name, config.execution, len(network.norm_channels()))
     if norm.uses_batch and network.layout == "vector" and config.data.batch_size == 1:
         problem = f"norm={norm.name} with model={network.name} cannot normalise a batch of 1 image"
         raise BadInput(problem, "data.batch_size=2 or more", "data.batch_size=64")

@@ -37,6 +37,7 @@ EVERY_OPTION = [
     f"{group}={option}" for group, options in GROUPS.items() if group not in PRESET_GROUPS for option in options
 ]
 MUST_GIVE = {f"data={name}": ["data.root=somewhere"] for name in ("idx", "folder", "npz")}
+MUST_GIVE["optimizer=schedulefree"] = ["schedule=constant"]
 SMALLEST, LARGEST_SEED = math.ulp(0), 2**32 - 1
 
 
@@ -76,6 +77,9 @@ RANGES: dict[str, tuple[str, list[object], list[object]]] = {
     "optimizer.beta2": ("optimizer=adam", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.alpha": ("optimizer=rmsprop", [0.0, just_below(1)], [-SMALLEST, 1.0]),
     "optimizer.eps": ("optimizer=adam", [SMALLEST, 1000.0], [0.0, math.nextafter(1000, 1001)]),
+    "optimizer.adam_lr": ("optimizer=muon", [1e-12, 1e300], [0.0, just_below(1e-12)]),
+    "optimizer.warmup_steps": ("optimizer=schedulefree schedule=constant", [0, 1], [-1]),
+    "optimizer.momentum_decay": ("optimizer=nadam", [0.0, 1.0], [-SMALLEST, math.nextafter(1, 2)]),
     "schedule.step_epochs": ("schedule=step", [1], [0, -1]),
     "schedule.gamma": ("schedule=step", [SMALLEST, 1.0], [0.0, math.nextafter(1, 2)]),
     "schedule.warmup": ("schedule=onecycle", [SMALLEST, just_below(1)], [0.0, 1.0]),
@@ -269,7 +273,7 @@ def test_what_an_option_reads_must_be_given(option, composed):
     config = composed(option, *MUST_GIVE.get(option, []))
     optional = ("data.root", "tracking.uri", *(["data.channels"] if name == "folder" else []))
     for path, key in KEYS.items():
-        if path.startswith(f"{section}.") and name in key.read_by and path not in optional:
+        if path.startswith(f"{section}.") and name in key.read_by and not key.automatic and path not in optional:
             without = copy.deepcopy(config)
             set_leaf(without, path, None)
             told = refusal(without)

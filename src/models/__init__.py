@@ -42,7 +42,13 @@ class Network(Option):
     epochs: ClassVar[int]
     """The number of epochs that a job trains if `epochs` is null."""
     learning_rates: ClassVar[Mapping[str, float]]
-    """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name."""
+    """The peak learning rate that a job uses if `optimizer.lr` is null, by the optimizer's name.
+
+    For muon, lion and schedulefree, those of cnn, mlp and course were searched (benchmarks/LOG.md).  The other networks
+    have rates after the papers: a fifth of adam's for lion, and adam's for schedulefree.  For muon, transformers and
+    networks of timm have its author's 0.02, and other networks 0.06 like the searched ones.  Except for cnn, nadam's
+    rates are adam's.
+    """
     residual: ClassVar[bool] = False
     """Whether the network's blocks have shortcuts that skip them, so that `reg.stochastic_depth` works."""
     layout: ClassVar[Layout] = "map"

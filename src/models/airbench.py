@@ -30,7 +30,10 @@ class Airbench(ConvolutionalNetwork):
     sizes = range(17, 1025)
     relu = False
     epochs = 10
-    learning_rates: ClassVar = {"adam": 0.002, "adamw": 0.002, "rmsprop": 0.0005, "sgd": 0.2}
+    learning_rates: ClassVar = {
+        **{"adam": 0.002, "adamw": 0.002, "rmsprop": 0.0005, "sgd": 0.2},
+        **{"nadam": 0.002, "muon": 0.06, "lion": 0.0004, "schedulefree": 0.002},
+    }
 
     @property
     def blocks(self) -> tuple[int, int, int]:

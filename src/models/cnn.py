@@ -22,7 +22,10 @@ class CNN(ConvolutionalNetwork):
     title = "small CNN"
     sizes = (28, 32)
     epochs = 4
-    learning_rates: ClassVar = {"adam": 0.02, "adamw": 0.02, "rmsprop": 0.003, "sgd": 0.1}
+    learning_rates: ClassVar = {
+        **{"adam": 0.02, "adamw": 0.02, "rmsprop": 0.003, "sgd": 0.1},
+        **{"nadam": 0.02, "muon": 0.06, "lion": 0.01, "schedulefree": 0.06},
+    }
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the convolutions of the network in order.

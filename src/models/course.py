@@ -25,7 +25,10 @@ class Course(ConvolutionalNetwork):
     title = "course network"
     sizes = range(16, 1025)
     epochs = 20
-    learning_rates: ClassVar = {"adam": 0.02, "adamw": 0.02, "rmsprop": 0.005, "sgd": 0.15}
+    learning_rates: ClassVar = {
+        **{"adam": 0.02, "adamw": 0.02, "rmsprop": 0.005, "sgd": 0.15},
+        **{"nadam": 0.02, "muon": 0.06, "lion": 0.01, "schedulefree": 0.02},
+    }
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the convolutions of the network in order.  Images of 32 x 32 pixels shrink to 16, 8 and 4 pixels."""

@@ -28,7 +28,10 @@ class MLP(Network):
     title = "multilayer perceptron"
     sizes = range(8, 257)
     epochs = 10
-    learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.2}
+    learning_rates: ClassVar = {
+        **{"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.2},
+        **{"nadam": 0.01, "muon": 0.06, "lion": 0.001, "schedulefree": 0.01},
+    }
     layout = "vector"
 
     def norm_channels(self) -> Sequence[tuple[str, int]]:

@@ -30,7 +30,10 @@ class ResNet(ConvolutionalNetwork):
     residual = True
     sizes = range(16, 1025)
     epochs = 30
-    learning_rates: ClassVar = {"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.4}
+    learning_rates: ClassVar = {
+        **{"adam": 0.01, "adamw": 0.01, "rmsprop": 0.003, "sgd": 0.4},
+        **{"nadam": 0.01, "muon": 0.06, "lion": 0.002, "schedulefree": 0.01},
+    }
     stages = (16, 32, 64)
     """The number of channels of each stage."""
 

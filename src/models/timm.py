@@ -31,7 +31,10 @@ class Timm(ConvolutionalNetwork):
     sizes = range(8, 1025)
     relu = False
     epochs = 30
-    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {
+        **{"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05},
+        **{"nadam": 0.001, "muon": 0.02, "lion": 0.0002, "schedulefree": 0.001},
+    }
 
     def check(self) -> None:
         """Raise BadInput if timm is missing or does not know the network, or if its layers do not fit the keys."""

@@ -27,7 +27,10 @@ class VGG(ConvolutionalNetwork):
     title = "VGG-A"
     sizes = range(32, 1025)
     epochs = 30
-    learning_rates: ClassVar = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05}
+    learning_rates: ClassVar = {
+        **{"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05},
+        **{"nadam": 0.001, "muon": 0.06, "lion": 0.0002, "schedulefree": 0.001},
+    }
 
     def convolutions(self) -> tuple[Convolution, ...]:
         """Return the eight convolutions in order; pooling follows the norm and ReLU."""

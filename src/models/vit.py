@@ -35,7 +35,10 @@ class ViT(Network):
     layout = "tokens"
     relu = False
     epochs = 60
-    learning_rates: ClassVar = {"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.05}
+    learning_rates: ClassVar = {
+        **{"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.05},
+        **{"nadam": 0.003, "muon": 0.02, "lion": 0.0006, "schedulefree": 0.003},
+    }
 
     def check(self) -> None:
         """Raise BadInput unless the number of heads divides the width."""

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS, Config, Regularization, UnusedKeyError, automatic_values, check_option_key
+from src.runs.identity import applies
 from src.schema import REQUIRED, flatten_mapping
 from src.sweep.option_files import check_option_file, missing_values
 from src.sweep.overrides import group_options
@@ -130,7 +131,7 @@ def missing_automatic_values(composed_tree: DictConfig) -> dict[str, Any]:
     tree: Any = OmegaConf.to_container(composed_tree)
     settings = flatten_mapping(tree)
     empty_keys = [path for path, item in KEYS.items() if item.automatic and settings.get(path, REQUIRED) is None]
-    return {path: automatic_value(path, settings) for path in empty_keys}
+    return {path: automatic_value(path, settings) for path in empty_keys if applies(path, settings)}
 
 
 def automatic_value(path: str, settings: Mapping[str, Any]) -> Any:

@@ -27,6 +27,7 @@ from src.sweep.overrides import check_overrides
 from src.sweep.papers import preset_params
 from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
+from src.workers.machine import shares_gpus
 
 if TYPE_CHECKING:
     from src.data.images import Source
@@ -54,9 +55,12 @@ class GridJob:
 
     @property
     def warnings(self) -> list[str]:
-        """The sentences of the plan about surprising values of the job's regularisation."""
-        steps = self.image_count // self.config.data.batch_size * self.config.epochs
-        return self.config.reg.warnings(self.config.optimizer.name, steps)
+        """The sentences of the plan about surprising values of the job's regularisation and optimizer."""
+        optimizer, steps = self.config.optimizer, self.image_count // self.config.data.batch_size * self.config.epochs
+        found = self.config.reg.warnings(optimizer.name, steps)
+        if not optimizer.capturable and shares_gpus(self.config):
+            found.append(f"optimizer={optimizer.name} runs without CUDA graphs, because its step uses Python numbers")
+        return found
 
 
 class Grid(Composer):

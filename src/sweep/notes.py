@@ -15,7 +15,7 @@ def note_lines(configs: Sequence[Config]) -> list[str]:
     if small:
         norms = " and ".join(f"norm={name}" for name in small)
         few = f"{min(small.values())} image{'s' if min(small.values()) > 1 else ''}"
-        lines.append(f"note: {norms} with statistics of {few} is noisy; norm=gn does not use the other images")
+        lines.append(f"note: {norms} with statistics of {few} is noisy; try norm.stats=precise or norm=gn")
     if any(config.reg.l2 and _ignores_scale(config) for config in configs):
         source = "van Laarhoven 2017, arXiv 1706.05350"
         lines.append(f"note: before a norm, reg.l2 mainly changes the weights' effective learning rate ({source})")
@@ -23,9 +23,10 @@ def note_lines(configs: Sequence[Config]) -> list[str]:
 
 
 def _images_per_mean(config: Config) -> int:
-    """Return how many images share a mean; 0 if the norm uses one image alone."""
+    """Return how many images share a mean; 0 if the norm uses one image alone, or other statistics in evaluation."""
     chunk: int = getattr(config.norm, "chunk", config.data.batch_size)  # of norm=ghost
-    return min(chunk, config.data.batch_size) if config.norm.uses_batch else 0
+    is_batch_norm = config.norm.uses_batch and getattr(config.norm, "stats", "ema") == "ema"
+    return min(chunk, config.data.batch_size) if is_batch_norm else 0
 
 
 def _ignores_scale(config: Config) -> bool:

@@ -6,7 +6,6 @@ paragraph of the docstring is left out, because the comment says the same.
 
 import importlib.resources
 import inspect
-import itertools
 import re
 import shutil
 import textwrap
@@ -81,8 +80,14 @@ def _card(group: str, option: str, lines: Sequence[str], width: int) -> str:
 
 def _key_lines(group: str, body: Iterable[str], width: int) -> str:
     """Return the lines of an option's file below its comment, with each key as the user types it."""
+    lines: list[str] = []
+    for line in body:
+        if lines and "#" in lines[-1] and (continued := re.fullmatch(r" +# *(.*)", line)):
+            lines[-1] += f" {continued[1]}"
+        elif not line.startswith("name:"):
+            lines.append(line)
     prefix = "" if group in PRESET_GROUPS else f"{GROUP_NODES.get(group, group)}."
-    matches = [(line, KEY_LINE.fullmatch(line)) for line in body if not line.startswith("name:")]
+    matches = [(line, KEY_LINE.fullmatch(line)) for line in lines]
     words = [f"{prefix}{match[1]}={match[2]}" if match else "" for _, match in matches]
     word_width = min(max(map(len, words), default=0), width // 2)
     texts = []
@@ -94,12 +99,25 @@ def _key_lines(group: str, body: Iterable[str], width: int) -> str:
 
 
 def _wrap(lines: Iterable[str], width: int) -> str:
-    """Return lines with their prose wrapped at `width` columns; list items, indented and empty lines stay."""
-    wrapped: list[str] = []
-    for is_prose, block in itertools.groupby(lines, key=lambda line: line[:1] not in ("", " ", "-")):
-        block_lines = list(block)
-        wrapped += textwrap.wrap(" ".join(" ".join(block_lines).split()), width) if is_prose else block_lines
-    return "\n".join(wrapped)
+    """Return lines with their paragraphs and list items wrapped at `width` columns; other indented lines stay."""
+    blocks: list[list[str]] = []
+    for line in lines:
+        previous = blocks[-1][0] if blocks else ""
+        if (_is_prose(line) and _is_prose(previous)) or (line.startswith("  ") and previous.startswith("- ")):
+            blocks[-1].append(line)
+        else:
+            blocks.append([line])
+    texts = []
+    for block in blocks:
+        indent = "  " if block[0].startswith("- ") else ""
+        text = " ".join(" ".join(block).split())
+        stays = not (indent or _is_prose(block[0]))
+        texts.append(block[0] if stays else textwrap.fill(text, width, subsequent_indent=indent))
+    return "\n".join(texts)
+
+
+def _is_prose(line: str) -> bool:
+    return bool(line) and not line.startswith((" ", "- "))
 
 
 def _split_comment(lines: Sequence[str]) -> tuple[list[str], list[str]]:

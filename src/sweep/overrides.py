@@ -215,11 +215,8 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, suggestion)
     if value is not None and str(value) not in options:
         guess = closest(str(value), options)
-        problem, allowed = (
-            f"{group}={value} is not known{did_you_mean(guess)}",
-            f"{allowed} ('{group}=?' explains them)",
-        )
-        raise BadInput(problem, allowed, f"{group}={guess or options[0]}")
+        problem = f"{group}={value} is not known{did_you_mean(guess)}"
+        raise BadInput(problem, f"{allowed} ('{group}=?' explains them)", f"{group}={guess or options[0]}")
 
 
 def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:

@@ -32,14 +32,16 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_execution(name: str, device: torch.device) -> str:
-    """Return how training steps run: `eager`, or `graph` for a CUDA graph; `auto` means a graph on an NVIDIA GPU.
+def pick_execution(name: str, device: torch.device, *, capturable: bool = True) -> str:
+    """Return how training steps run: `eager`, or `graph` for a CUDA graph.
+
+    `auto` means a graph on an NVIDIA GPU, unless the optimizer's step is not `capturable`.
 
     Raises:
         BadInput: if a graph is required on a device that has none.
     """
     if name == "auto":
-        return "graph" if device.type == "cuda" else "eager"
+        return "graph" if device.type == "cuda" and capturable else "eager"
     if name == "graph" and device.type != "cuda":
         raise BadInput(f"execution=graph needs an NVIDIA GPU, but device={device}", "auto, eager", "execution=auto")
     return name
@@ -47,7 +49,8 @@ def pick_execution(name: str, device: torch.device) -> str:
 
 def device_facts(config: Config, device: torch.device) -> dict[str, str]:
     """Return what a job's journal records: the device's name, how steps run there, and the model of an NVIDIA GPU."""
-    facts = {"device": str(device), "execution": pick_execution(config.execution, device)}
+    execution = pick_execution(config.execution, device, capturable=config.optimizer.capturable)
+    facts = {"device": str(device), "execution": execution}
     return facts | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 

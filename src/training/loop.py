@@ -65,7 +65,7 @@ def train(
             images, target = augment(images, target, augment_generator)
         return step(images, target)
 
-    uses_graphs = pick_execution(config.execution, device) == "graph"
+    uses_graphs = pick_execution(config.execution, device, capturable=config.optimizer.capturable) == "graph"
     graphs = GraphedSteps(train_batch, optimizer, dropout, augment_generator) if uses_graphs else None
     for epoch in range(first_epoch, config.epochs + 1):
         dropout.seed(stream_seed(seed, "dropout", epoch))

@@ -9,6 +9,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from src import options
 from src.regularization import Regularization
+from src.training.lion import Lion
+from src.training.muon import Muon
 from src.training.penalties import penalised_weights
 from src.training.wrapper import RegularizedOptimizer
 
@@ -16,18 +18,19 @@ from src.training.wrapper import RegularizedOptimizer
 def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regularization) -> torch.optim.Optimizer:
     """Return the optimizer that `settings` choose, for all parameters of a model.
 
-    A wrapper applies the parts of `reg` that change the step; without them, the optimizer is torch's own.  AdamW
-    applies `reg.weight_decay` itself.  With `fused`, torch takes a tenth less time for a small network's step.
+    A wrapper applies the parts of `reg` that change the step; without them, the optimizer stays as it is.  AdamW and
+    schedule-free AdamW apply `reg.weight_decay` themselves.  With `fused`, torch takes a tenth less time for a small
+    network's step.
 
     Raises:
         TypeError: if `settings` are of an unknown class.
     """
     optimizer = _make_optimizer(model, settings, reg)
     for group in optimizer.param_groups:
-        if "capturable" in group:  # SGD is always capturable
-            group["capturable"] = _is_on_gpu(group)
+        if "capturable" in group:  # optimizers without this key are always capturable
+            group["capturable"] = _is_on_gpu(group) and settings.capturable
     optimizer.register_load_state_dict_pre_hook(_keep_device_settings)
-    weight_decay = 0.0 if isinstance(settings, options.AdamW) else reg.weight_decay
+    weight_decay = 0.0 if isinstance(settings, options.AdamW | options.ScheduleFree) else reg.weight_decay
     if weight_decay or reg.clip or reg.ema or reg.sam or reg.l1_method == "proximal":
         return RegularizedOptimizer(optimizer, penalised_weights(model), reg, weight_decay)
     return optimizer
@@ -43,17 +46,37 @@ def _make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulari
                 parameters, lr, alpha=settings.alpha, eps=settings.eps, momentum=settings.momentum
             )
         case options.AdamW(beta1=beta1, beta2=beta2, eps=eps):
-            weights = penalised_weights(model)
-            decayed = {id(weight) for weight in weights}
-            not_decayed = [parameter for parameter in parameters if id(parameter) not in decayed]
-            groups = [
-                {"params": weights, "weight_decay": reg.weight_decay},
-                {"params": not_decayed, "weight_decay": 0.0},
-            ]
+            groups = _decay_groups(model, reg.weight_decay)
             return torch.optim.AdamW(groups, lr, betas=(beta1, beta2), eps=eps, fused=True)
+        case options.NAdam(beta1=beta1, beta2=beta2, eps=eps, momentum_decay=decay):
+            return torch.optim.NAdam(parameters, lr, betas=(beta1, beta2), eps=eps, momentum_decay=decay)
+        case options.Muon(beta1=beta1, beta2=beta2, eps=eps, momentum=momentum, nesterov=nesterov):
+            hidden = penalised_weights(model)[1:-1]  # without the first and the last weight
+            adam = settings.adam_lr, (beta1, beta2), eps
+            return Muon(hidden, _without(hidden, model), lr, *adam, momentum=momentum, nesterov=nesterov)
+        case options.ScheduleFree(beta1=beta1, beta2=beta2, eps=eps, warmup_steps=warmup):
+            from src.training.schedulefree import ScheduleFreeAdamW  # imports an optional package
+
+            groups = _decay_groups(model, reg.weight_decay)
+            return ScheduleFreeAdamW(groups, lr, betas=(beta1, beta2), eps=eps, warmup_steps=warmup)
+        case options.Lion(beta1=beta1, beta2=beta2):
+            return Lion(parameters, lr, betas=(beta1, beta2))
         case options.Adam(beta1=beta1, beta2=beta2, eps=eps):
             return torch.optim.Adam(parameters, lr, betas=(beta1, beta2), eps=eps, fused=True)
     raise TypeError(f"no optimizer for {settings}")
+
+
+def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return two groups of a model's parameters: the weights of convolutions and linear layers, and all others."""
+    weights = penalised_weights(model)
+    others = {"params": _without(weights, model), "weight_decay": 0.0}
+    return [{"params": weights, "weight_decay": weight_decay}, others]
+
+
+def _without(weights: list[Tensor], model: nn.Module) -> list[Tensor]:
+    """Return a model's parameters without the `weights`."""
+    ids = {id(weight) for weight in weights}
+    return [parameter for parameter in model.parameters() if id(parameter) not in ids]
 
 
 class Schedule(LambdaLR):
@@ -94,7 +117,8 @@ def _is_on_gpu(group: dict[str, Any]) -> bool:
 
 def _as_lr(lr: float | Tensor, group: dict[str, Any]) -> float | Tensor:
     """Return a learning rate in the form that the device of a group's parameters needs."""
-    return torch.tensor(float(lr), device=group["params"][0].device) if _is_on_gpu(group) else float(lr)
+    is_tensor = _is_on_gpu(group) and group.get("capturable", True)
+    return torch.tensor(float(lr), device=group["params"][0].device) if is_tensor else float(lr)
 
 
 def _keep_device_settings(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from src.config import KEYS, Config, automatic_values
 from src.models import NETWORKS
 from src.models.cnn import CNN
 from src.options import OPTIMIZERS
-from src.runs.identity import find_varying_keys, identity, job_key, job_settings
+from src.runs.identity import applies, find_varying_keys, identity, job_key, job_settings
 from src.sweep.composer import to_config
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER
@@ -45,7 +45,8 @@ def key(config: Config) -> str:
 def test_every_network_has_epochs_and_a_learning_rate_for_every_optimizer(model):
     for optimizer in OPTIMIZERS:
         own_values = automatic_values({"model.name": model, "optimizer.name": optimizer})
-        assert own_values.keys() == {path for path, item in KEYS.items() if item.automatic}
+        chosen = {"optimizer.name": optimizer}
+        assert own_values.keys() == {path for path, item in KEYS.items() if item.automatic and applies(path, chosen)}
         for path, value in own_values.items():
             KEYS[path].check(value)
 
@@ -92,6 +93,11 @@ def test_a_network_without_a_learning_rate_for_the_optimizer_asks_for_one(grid, 
         with pytest.raises(BadInput, match=r"model=cnn has no optimizer\.lr of its own for optimizer=sgd") as refused:
             fresh.compose({"optimizer": "sgd"} | words)
     assert str(refused.value).endswith("allowed: a finite number >= 1e-12\n  write: optimizer.lr=NUMBER")
+
+
+def test_muon_trains_other_parameters_with_the_networks_learning_rate_for_adam(grid):
+    config = grid.compose({"optimizer": "muon", "optimizer.adam_lr": "null", "optimizer.lr": "0.5"})
+    assert (config.optimizer.lr, config.optimizer.adam_lr) == (0.5, CNN.learning_rates["adam"])
 
 
 def test_a_networks_own_values_are_no_factors_beside_the_network(grid):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from src.models.vit import ViT
+from src.norms.bn import BatchNorm
+from src.norms.ghost import GhostBatchNorm
 from src.sweep.notes import note_lines
 from tests.world import configuration
 
@@ -17,12 +19,18 @@ def batches(norm, size):
 @pytest.mark.parametrize(("size", "images"), [(1, "1 image"), (4, "4 images")])
 def test_a_small_batch_is_noted_for_norms_that_use_it(size, images):
     assert note_lines([batches("gn", size), batches("bn", size)]) == [
-        f"note: norm=bn with statistics of {images} is noisy; norm=gn does not use the other images"
+        f"note: norm=bn with statistics of {images} is noisy; try norm.stats=precise or norm=gn"
     ]
 
 
 def test_larger_batches_and_other_norms_have_no_note():
-    assert note_lines([batches("bn", 5), batches("gn", 1), batches("none", 1)]) == []
+    precise = replace(batches("bn", 2), norm=BatchNorm(eps=1e-5, momentum=0.1, stats="precise"))
+    assert note_lines([batches("bn", 5), batches("gn", 1), batches("none", 1), precise]) == []
+
+
+def test_a_small_chunk_is_noted_although_its_batch_is_large():
+    ghost = replace(batches("bn", 64), norm=GhostBatchNorm(eps=1e-5, momentum=0.1, chunk=2))
+    assert note_lines([ghost])[0].startswith("note: norm=ghost with statistics of 2 images is noisy")
 
 
 def test_an_l2_penalty_before_a_norm_is_noted():

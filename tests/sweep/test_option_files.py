@@ -79,7 +79,8 @@ def test_a_users_primary_configuration_is_used(run, mine):
 def test_an_unknown_option_is_refused_with_all_known_ones(refused, mine):
     for way in (f"--config-dir={mine}", f"hydra.searchpath=[{mine}]"):
         message = refused(way, "optimizer=fats")
-        assert "optimizer=fats is not known; did you mean fast?\n  allowed: adam, adamw, fast, rmsprop, sgd" in message
+        known = "adam, adamw, fast, lion, muon, nadam, rmsprop, schedulefree, sgd"
+        assert f"optimizer=fats is not known; did you mean fast?\n  allowed: {known}" in message
     assert "two," not in refused("norm=two")
 
 

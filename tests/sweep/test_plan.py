@@ -14,7 +14,7 @@ from src.data.images import Source
 from src.data.label_noise import changed_label_count
 from src.data.sources import EMBEDDED_MNIST, load
 from src.datasets import MNIST
-from src.options import AdamW
+from src.options import AdamW, ScheduleFree
 from src.runs.identity import find_varying_keys, identity, job_key, sweep_id
 from src.runs.journal import stamp
 from src.runs.known_folders import KnownFolders, plan_job
@@ -222,6 +222,14 @@ def test_the_plan_says_if_training_is_too_short_for_an_average(world):
     assert warning in plan(world, [averaged]).summary_lines()
     averaged.epochs = 30
     assert not [line for line in plan(world, [averaged]).summary_lines() if "reg.ema" in line]
+
+
+def test_the_plan_says_that_schedule_free_steps_are_no_graphs_on_a_gpu(world):
+    config = configuration("bn")
+    config.optimizer = ScheduleFree(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8, warmup_steps=0)
+    warning = "optimizer=schedulefree runs without CUDA graphs, because its step uses Python numbers"
+    for config.device, is_warned in (("cuda", True), ("cpu", False)):
+        assert (warning in plan(world, [config]).summary_lines()) == is_warned
 
 
 def test_an_estimate_for_another_augmentation_is_rough(world):

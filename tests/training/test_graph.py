@@ -14,7 +14,7 @@ from src.norms import NORMS
 from src.norms.bn import BatchNorm
 from src.norms.ghost import GhostBatchNorm
 from src.norms.ln import LayerNorm
-from src.options import SGD, Adam, AdamW, OneCycle, RMSprop
+from src.options import SGD, Adam, AdamW, Lion, Muon, NAdam, OneCycle, RMSprop
 from src.training.device import own_stream, use_algorithms
 from src.training.loop import train
 from src.training.network import make_network
@@ -31,6 +31,9 @@ OPTIMIZERS = {
     "adam": Adam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
     "adamw": AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
     "rmsprop": RMSprop(lr=0.001, alpha=0.99, eps=1e-8, momentum=0.9),
+    "nadam": NAdam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=0.004),
+    "muon": Muon(lr=0.02, adam_lr=0.02, momentum=0.95, nesterov=True, beta1=0.9, beta2=0.999, eps=1e-8),
+    "lion": Lion(lr=0.002, beta1=0.9, beta2=0.99),
 }
 
 
