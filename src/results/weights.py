@@ -55,7 +55,7 @@ def zeros_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_weights(folder: Path, parameters: int) -> dict[str, npt.NDArray[Any]]:
-    """A network's weights of two or more dimensions by their names, sorted; empty if their file is missing or damaged."""
+    """A network's weights of two or more dimensions by name, sorted; empty if their file is missing or damaged."""
     path = folder / "weights.safetensors"
     try:
         if weights_fault(path, parameters):
