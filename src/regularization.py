@@ -33,7 +33,7 @@ class Regularization:
             "l1_method": "an average of weights has hardly any zeros",
         }
         for name, reason in reasons.items():
-            value, off = getattr(self, name), getattr(type(self), name)
+            value, off = getattr(self, name), getattr(type(self), name) or 0  # 0 and not 0.0 in the message
             if optimizer == "schedulefree" and value != off:
                 problem = f"reg.{name}={value} does not work with optimizer=schedulefree: {reason}"
                 raise BadInput(problem, f"reg.{name}={off}, or another optimizer", f"reg.{name}={off}")

@@ -38,7 +38,7 @@ runpy.run_module("src.train", run_name="__main__")
 QUICK = [
     ("norm=batchnrom", ["norm=batchnrom", "did you mean bn", NORM_NAMES]),
     ("nrom=bn", ["nrom", "did you mean norm"]),
-    ("reg.l3=0", ["l3", "l1, l1_method, l2, weight_decay, dropout, label_smoothing, clip, ema, sam"]),
+    ("reg.l3=0", ["l3", "l1, l1_method, l2, weight_decay, dropout, label_smoothing, stochastic_depth, clip, ema, sam"]),
     ("reg.l1_method=proximal", ["reg.l1_method=proximal has no effect with reg.l1=0", "write: reg.l1=0.1"]),
     ("reg.l1_method=ista reg.l1=1e-5", ["reg.l1_method=ista", "subgradient, proximal"]),
     ("reg.ema=1", ["reg.ema=1", ">= 0 and below 1"]),

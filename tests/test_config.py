@@ -374,6 +374,7 @@ def test_a_schedule_free_optimizer_refuses_what_its_averages_do_not_allow(key, v
     with pytest.raises(BadInput) as refused:
         reg.check("schedulefree")
     assert told in str(refused.value)
+    assert str(refused.value).endswith("write: reg.ema=0" if key == "ema" else "write: reg.l1_method=subgradient")
     reg.check("adam")
 
 
