@@ -30,7 +30,6 @@ class Regularization:
             raise BadInput("reg.l1_method=proximal has no effect with reg.l1=0", "reg.l1 above 0", "reg.l1=0.1")
         reasons = {
             "ema": "it averages the weights itself",
-            "weight_decay": "it keeps two points, and both would have to shrink",
             "l1_method": "an average of weights has hardly any zeros",
         }
         for name, reason in reasons.items():

@@ -366,7 +366,6 @@ def test_nesterov_needs_momentum(composed):
     ("key", "value", "told"),
     [
         ("ema", 0.9, "reg.ema=0.9 does not work with optimizer=schedulefree: it averages the weights itself"),
-        ("weight_decay", 0.1, "reg.weight_decay=0.1 does not work with optimizer=schedulefree"),
         ("l1_method", "proximal", "reg.l1_method=proximal does not work with optimizer=schedulefree"),
     ],
 )

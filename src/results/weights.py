@@ -55,7 +55,7 @@ def zeros_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_weights(folder: Path, parameters: int) -> dict[str, npt.NDArray[Any]]:
-    """A network's weights of two or more dimensions by their names; empty if their file is missing or damaged."""
+    """A network's weights of two or more dimensions by name, sorted; empty if their file is missing or damaged."""
     path = folder / "weights.safetensors"
     try:
         if weights_fault(path, parameters):
@@ -63,4 +63,4 @@ def _read_weights(folder: Path, parameters: int) -> dict[str, npt.NDArray[Any]]:
         tensors = safetensors.numpy.load(read_stored(path, max_weights_size(parameters)))
     except (OSError, NoAccess, KeyError, ValueError, safetensors.SafetensorError):  # numpy lacks some types
         return {}
-    return {name: tensor for name, tensor in tensors.items() if tensor.ndim >= 2}
+    return {name: tensors[name] for name in sorted(tensors) if tensors[name].ndim >= 2}
