@@ -195,8 +195,8 @@ def check_config(config: Config) -> None:
     norm.check_training(config.data.batch_size, config.epochs)
     if norm.name == "none" and isinstance(network, ConvolutionalNetwork) and network.weight_standardization:
         problem = "model.weight_standardization=true needs a norm: without one, activations grow from layer to layer"
-        norms = ", ".join(name for name in NORMS if name != "none" and network.layout in NORMS[name].axes)
-        raise BadInput(problem, norms, "norm=gn model.weight_standardization=true")
+        norms = [name for name, kind in NORMS.items() if name != "none" and not norm_mismatch(kind, network)]
+        raise BadInput(problem, ", ".join(norms), "norm=gn model.weight_standardization=true")
     size = getattr(config.data, "size", None)  # other datasets know the size of their images only after reading them
     if size is not None:
         network.check_images(size, f"data.size={size}")

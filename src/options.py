@@ -84,7 +84,7 @@ class NAdam(Adam):
 
 @dataclass
 class Muon(Adam):
-    """Muon: momentum whose matrices are orthogonalised, and Adam for all other parameters.
+    """Muon: steps along the orthogonalised momentum of each matrix, and Adam for all other parameters.
 
     A hidden weight is a matrix W (out, in); that of a convolution is (out, in * k * k).  Its step is
     W <- W - lr sqrt(max(1, out / in)) U V^T, where U S V^T is the momentum.  Five Newton-Schulz iterations
@@ -109,10 +109,10 @@ class Muon(Adam):
 
 @dataclass
 class Lion(Optimizer):
-    """Lion: every weight moves by exactly the learning rate, in the direction of the sign of the momentum.
+    """Lion: equally long steps, along the sign of the momentum.
 
-    w <- w - lr * sign(beta1 m + (1 - beta1) g), and then m <- beta2 m + (1 - beta2) g.
-    Evaluation: the weights as they are.  Good values: a learning rate 3 to 10 times smaller than adam's, and a weight
+    w <- w - lr * sign(beta1 m + (1 - beta1) g), and then m <- beta2 m + (1 - beta2) g.  So every weight moves by lr.
+    Evaluation: the weights as they are.  Good values: a learning rate 2 to 10 times smaller than adam's, and a weight
     decay as many times larger.  Lion suffers from small batches: the sign of a noisy gradient has the same size.
     Chen et al. 2023, arXiv 2302.06675, algorithm 2.
     """
@@ -124,7 +124,7 @@ class Lion(Optimizer):
 
 @dataclass
 class ScheduleFree(Adam):
-    """Schedule-free AdamW: an average of the weights replaces the learning-rate schedule.
+    """Schedule-free AdamW: averages the weights instead of a schedule.
 
     The gradient is computed at y = (1 - beta1) z + beta1 x.  Adam's step without momentum changes z, and x is the
     average of all z.  The learning rate rises from 0 to `lr` in the first `warmup_steps` steps.

@@ -19,15 +19,17 @@ class BatchNorm(Norm):
     """BatchNorm (Ioffe & Szegedy 2015) with one mean and one variance per channel, over the batch and both image axes.
 
     For tokens, the batch and the tokens share them (Shen et al. 2020, PowerNorm, call this BN); for vectors, the batch.
-    Small batches give noisy statistics.  Evaluation uses one mean and variance per channel, which `norm.stats` chooses
-    (Wu & Johnson 2021, arXiv 2105.07576):
+    In training, y = gain (x - mean) / sqrt(variance + eps) + bias.  Small batches give noisy statistics.
+    Evaluation uses one mean and variance per channel, which `norm.stats` chooses (Wu & Johnson 2021, arXiv 2105.07576).
 
-    - `ema`: running averages of the training batches' statistics, r <- (1 - momentum) r + momentum s.
-    - `precise`: the mean and the variance over the whole training split, computed after the last epoch with the final
-      weights.  The images are not augmented, because those of evaluation are not.  Training is the same as with `ema`,
-      so the job also records the results of `ema`, as `test/accuracy_ema`.
-    - `frozen`: in the last epochs, training itself normalises with the running averages, which no longer change.  The
-      gradients treat them as constants; gains, biases and weights still learn.
+    `ema` uses running averages of the training batches' statistics, r <- (1 - momentum) r + momentum s.
+
+    `precise` uses the mean and the variance over the whole training split, computed after the last epoch with the final
+    weights.  The images are not augmented, because those of evaluation are not.  Training is the same as with `ema`, so
+    the job also records the results of `ema`, as `test/accuracy_ema`.
+
+    `frozen` uses running averages, with which training itself normalises in its last epochs.  They no longer change
+    then, and the gradients treat them as constants; gains, biases and weights still learn.
 
     With batches of 2 images, the paper gains 3.5 points with `precise`, and more with `frozen`.
     """

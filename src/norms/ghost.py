@@ -18,9 +18,9 @@ class GhostBatchNorm(BatchNorm):
 
     In training, y = gain (x - mean) / sqrt(variance + eps) + bias, with the mean and the variance of the image's chunk.
     Evaluation uses running averages, as BatchNorm; each chunk in turn moves them by `norm.momentum` (Algorithm 1).
-    The noise of the small chunks regularises, so a large batch trains as a small one does.  Chunks of 16 to 64 images
-    work well.  With chunks of a few images, evaluation differs much from training; `norm.stats=precise` can help.
-    One chunk per batch is BatchNorm.
+    The noise of small chunks regularises: the paper uses chunks of 128 images, and 16 to 64 are also common.  With
+    chunks of a few images, evaluation differs much from training, and `norm.stats=precise` or `frozen` can help.
+    With one chunk per batch, this is BatchNorm.
     """
 
     name: str = "ghost"

@@ -107,7 +107,10 @@ def _norm_table(results: Results) -> str:
     for norm in norms:
         axes = "; ".join(text for layout, text in norm.axes.items() if layout in layouts)
         batch = "yes" if norm.uses_batch else "no"
-        rows.append((norm.name, norm.title, norm.formula, axes, norm.parameters, batch, norm.evaluation))
+        own_settings = [settings for settings in all_settings if settings["norm.name"] == norm.name]
+        others = sorted({settings["norm.stats"] for settings in own_settings} - {None, "ema"})
+        evaluation = f"{norm.evaluation}, unless stats={' or '.join(others)}" if others else norm.evaluation
+        rows.append((norm.name, norm.title, norm.formula, axes, norm.parameters, batch, evaluation))
     return _markdown_table(headings, rows)
 
 

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from src.norms import NORMS
+from src.report.assignment import _norm_table
 from src.report.report import escape_markdown
+from src.results.results import load_results
 from tests.forks import FORK_WARNING, fork_command
 from tests.world import configuration
 
@@ -50,6 +52,15 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
     assert text.count("over 15,001") == 6
     assert "validation images (10 images of the training file)" in text
     assert "python -m src.compare" in text
+
+
+def test_the_table_of_norms_says_which_statistics_evaluation_uses(world):
+    precise, averages = configuration("bn"), configuration("bn")
+    precise.norm.stats = "precise"
+    jobs = [world.finish(config, {7: 0.8}) for config in (precise, averages)]
+    both, one = (_norm_table(load_results([world.sweep(chosen)], world.multirun)) for chosen in (jobs, jobs[1:]))
+    assert "| running averages of training, unless stats=precise |" in both
+    assert "| running averages of training |" in one
 
 
 def test_ten_mistakes_fill_two_rows_of_five(world, models):
