@@ -48,6 +48,8 @@ def _become(folder: Path, module: str, words: tuple[str, ...], variables: dict[s
         for name in set(os.environ) - set(clean_environment()):
             del os.environ[name]
         os.environ.update(variables)
+        if tracking := sys.modules.get("src.tracking"):
+            importlib.reload(tracking)  # it sets MLflow's variables, which a parent that imported it has just lost
         sys.argv = [f"{module.rpartition('.')[2]}.py", *words]
         warnings.resetwarnings()  # pytest turns warnings into errors, a command does not
         sys.modules[module].main()

@@ -123,7 +123,7 @@ def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
         lines.append(f"The networks differ in size: they have {smallest:,} to {largest:,} parameters.")
     if (frame["n"] > 1).any():
         lines.append("± is the standard deviation over n seeds.")
-    if (results.runs["reg.sam"] > 0).any():
+    if "reg.sam" in results.runs and (results.runs["reg.sam"] > 0).any():
         lines.append("Runs with reg.sam need two passes per step: compare them at equal training time, too.")
     if "failed" in frame:
         lines.append("Failed runs, and runs that learned nothing, are counted and left out of the other columns.")

@@ -47,7 +47,8 @@ def zeros_frame(runs: pd.DataFrame) -> pd.DataFrame:
             "weights": weight.size,
             "zeros": int((weight == 0).sum()),
         }
-        for run in runs[runs["reg.l1_method"] == "proximal"].to_dict("records")
+        for run in runs.to_dict("records")
+        if run.get("reg.l1_method") == "proximal"
         for name, weight in _read_weights(Path(run["folder"]), run["parameters"]).items()
     ]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "layer", "weights", "zeros"])

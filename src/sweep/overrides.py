@@ -209,7 +209,10 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
     options = groups[group]
     allowed = ", ".join(options)
     if isinstance(value, list | dict):
-        raise BadInput(f"{group} takes the name of one option", allowed, example_override(group, groups))
+        names, example = [str(_without_quotes(item)) for item in value], example_override(group, groups)
+        if example.startswith("-m") and set(names) <= set(options):
+            example = f"-m {group}={','.join(names)}"
+        raise BadInput(f"{group} takes the name of one option", allowed, example)
     if value == "" or (value is None and group not in PRESET_GROUPS):
         suggestion = f"{group}=none" if "none" in options else f"{group}={options[0]}"
         raise BadInput(f"{group} cannot be {'empty' if value == '' else 'null'}", allowed, suggestion)
