@@ -5,14 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.runs.sweep import Sweep
-from tests.forks import clean_environment, quick_commands
+from tests.forks import Forked, clean_environment
 from tests.world import World, configuration
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -61,18 +62,28 @@ def migrated(tmp_path_factory) -> Path:
     return made_once(tmp_path_factory, "empty-store", make) / "mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forked]:
+    """Starts commands as children of a process that has imported everything."""
+    with Forked() as server:
+        yield server
+
+
 @pytest.fixture
-def command(tmp_path) -> Command:
+def command(forked, tmp_path) -> Command:
     """`command("src.train", "norm=gn")` is `python -m src.train norm=gn`, typed in an empty folder."""
+    return partial(forked.command, tmp_path)
 
-    def run(module: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return python(tmp_path, "-m", module, *words, **variables)
 
-    return run
+@pytest.fixture(scope="session")
+def quick_command() -> Iterator[Command]:
+    """`quick_command(folder, "src.train", "norm=x")`, for commands that end before they import a slow module."""
+    with Forked(quick=True) as server:
+        yield server.command
 
 
 def python(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """What Python says to these words, typed in a folder."""
+    """What a new process of Python says to these words, typed in a folder."""
     return subprocess.run(
         [sys.executable, *words],
         cwd=folder,
@@ -86,13 +97,6 @@ def python(folder: Path, *words: str, **variables: str) -> "subprocess.Completed
 def files_below(folder: Path) -> list[str]:
     """Every file and folder below `folder`, as relative paths."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-@pytest.fixture(scope="session")
-def quick_command():
-    """`quick_command(folder, "src.train", "norm=x")`, for commands that end before they import a slow module."""
-    with quick_commands() as run:
-        yield run
 
 
 @pytest.fixture

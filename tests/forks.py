@@ -1,21 +1,37 @@
-"""Commands in a forked child of a process that has imported their modules: each starts in milliseconds."""
+"""Commands forked from a process that has imported everything: they start in milliseconds, not seconds."""
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import IO, Any, NoReturn
 
-# For tests that fork: pytest's process has threads, which its forked children do not need.
-FORK_WARNING = "ignore:This process .* is multi-threaded:DeprecationWarning"
 PROJECT = Path(__file__).parents[1]
+WARM = (
+    "src.train",
+    "src.sync",
+    "src.compare",
+    "src.job",
+    "src.tracking.session",
+    "src.figures.figures",
+    "src.report.report",
+    "src.report.table",
+    "src.errors.atlas",
+    "torch._inductor.config",  # torch imports it for deterministic algorithms
+)
 SLOW_IMPORTS = ("torch", "torchvision", "mlflow", "sqlalchemy", "matplotlib", "pandas")
 
 
@@ -24,73 +40,194 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_"))}
 
 
-def fork_command(folder: Path, module: str, *words: str, **variables: str) -> "CompletedProcess[str]":
-    """Run `python -m MODULE WORDS` in a folder as a child of this process, which imports the module."""
-    importlib.import_module(module)
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        child = os.fork()
-        if child == 0:
-            os.dup2(output.fileno(), 1)
-            os.dup2(errors.fileno(), 2)
-            _become(folder, module, words, variables)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        for stream in (output, errors):
-            stream.seek(0)
-        return CompletedProcess([module, *words], status, output.read(), errors.read())
+@dataclass
+class Forked:
+    """Starts commands; a context manager.
+
+    Args:
+        quick: the commands cannot import `SLOW_IMPORTS`.
+    """
+
+    quick: bool = False
+
+    def __enter__(self) -> "Forked":
+        words, pipe = [sys.executable, "-m", "tests.forks", *["quick"] * self.quick], subprocess.PIPE
+        self._server = subprocess.Popen(words, cwd=PROJECT, env=clean_environment(), stdin=pipe, stdout=pipe, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._server:
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+
+    def ask(self, **question: Any) -> Any:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(question) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
+
+    def start(
+        self,
+        folder: Path,
+        *words: str,
+        module: str = "src.train",
+        streams: tuple[Path, Path] | None = None,
+        variables: Mapping[str, str] | None = None,
+        file_size: int | None = None,
+        patience: float | None = None,
+    ) -> "Started":
+        """Run `python -m MODULE WORDS` in a folder.
+
+        Args:
+            folder: the current folder.
+            words: the arguments.
+            module: the command's module.
+            streams: the files that receive the output and the errors; by default one file in the folder.
+            variables: these are added to the environment.
+            file_size: the largest file, in bytes, that the process may write.
+            patience: how many seconds it waits for a store at its end.
+        """
+        if streams is None:
+            said = folder / f"{sum(path.suffix == '.said' for path in folder.iterdir())}.said"
+            streams = said, said
+        pid = self.ask(
+            do="start",
+            folder=str(folder),
+            streams=[str(path) for path in streams],
+            words=words,
+            module=module,
+            variables=variables or {},
+            file_size=file_size,
+            patience=patience,
+        )
+        return Started(self, pid, streams[0])
+
+    def run(self, folder: Path, *words: str, **options: Any) -> "Done":
+        """Start a command and wait for its end."""
+        return self.start(folder, *words, **options).wait()
+
+    def command(self, folder: Path, module: str, *words: str, **variables: str) -> "CompletedProcess[str]":
+        """Run a command like `subprocess.run`, which leaves no file with its output in the folder."""
+        with tempfile.TemporaryDirectory() as output:
+            streams = Path(output) / "stdout", Path(output) / "stderr"
+            done = self.start(folder, *words, module=module, streams=streams, variables=variables).wait()
+            return CompletedProcess([module, *words], done.status, done.said, streams[1].read_text())
 
 
-def _become(folder: Path, module: str, words: tuple[str, ...], variables: dict[str, str]) -> None:
-    """Run a command in this process, with the streams 1 and 2, and end the process with the command's exit status."""
-    status = 1
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended: its exit status, negative for a signal, and its output."""
+
+    status: int
+    said: str
+
+
+@dataclass
+class Started:
+    """A running command."""
+
+    server: Forked
+    pid: int
+    _said: Path
+    _status: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while the command runs."""
+        if self._status is None:
+            self._status = self.server.ask(do="poll", pid=self.pid)
+        return self._status
+
+    def said(self) -> str:
+        """Return the output so far."""
+        return self._said.read_text()
+
+    def send(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 300) -> Done:
+        deadline = time.monotonic() + seconds
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                self.send(9)
+                raise AssertionError(f"still running after {seconds} s: {self.said()}")
+            time.sleep(0.01)
+        return Done(status, self.said())
+
+
+def serve(questions: IO[str], answers: IO[str], *, quick: bool) -> None:
+    """Answer questions until the input ends; each command runs in a forked child."""
+    if quick:
+        sys.modules.update(dict.fromkeys(SLOW_IMPORTS))
+        importlib.import_module("src.train")
+    else:
+        for name in WARM:
+            importlib.import_module(name)
+        from src.runs.environment import environment
+
+        environment()
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # imports all of Hydra's plugins
+    gc.freeze()  # otherwise the collector touches, and so copies, memory that the commands share
+    while line := questions.readline():
+        question = json.loads(line)
+        answer: int | None = None
+        if question["do"] == "start":
+            answer = os.fork()
+            if answer == 0:
+                become(**question)
+        else:
+            with contextlib.suppress(ChildProcessError):
+                pid, code = os.waitpid(question["pid"], os.WNOHANG)
+                answer = os.waitstatus_to_exitcode(code) if pid else None
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    os._exit(0)  # an orderly end would take seconds
+
+
+def become(
+    *,
+    folder: str,
+    streams: Sequence[str],
+    words: Sequence[str],
+    module: str,
+    variables: Mapping[str, str],
+    file_size: int | None,
+    patience: float | None,
+    **_: Any,
+) -> NoReturn:
+    """Run a command in this process and end the process as Python would, but without freeing all memory."""
+    os.chdir(folder)
+    for number, path in enumerate((os.devnull, *streams)):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, number)
+        os.close(handle)
+    os.environ.update(variables)
+    command = importlib.import_module(module)
+    sys.argv = [str(command.__file__), *words]
+    sys.modules["__main__"].__spec__ = command.__spec__  # processes that the command starts import its main module
+    if patience is not None:
+        from src.tracking import session
+
+        session.PATIENCE = patience
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    status = 0
     try:
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-        os.chdir(folder)
-        for name in set(os.environ) - set(clean_environment()):
-            del os.environ[name]
-        os.environ.update(variables)
-        if tracking := sys.modules.get("src.tracking"):
-            importlib.reload(tracking)  # it sets MLflow's variables, which a parent that imported it has just lost
-        sys.argv = [f"{module.rpartition('.')[2]}.py", *words]
-        warnings.resetwarnings()  # pytest turns warnings into errors, a command does not
-        sys.modules[module].main()
-        status = 0
+        command.main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-@contextlib.contextmanager
-def quick_commands() -> Iterator[Callable[..., "CompletedProcess[str]"]]:
-    """Yield a function like `fork_command`, for commands that end before they import a slow module.
-
-    They are children of one process that cannot import `SLOW_IMPORTS`.
-    """
-    words, pipe = [sys.executable, "-m", "tests.forks"], subprocess.PIPE
-    with subprocess.Popen(words, cwd=PROJECT, env=clean_environment(), stdin=pipe, stdout=pipe, text=True) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-
-        def run(folder: Path, module: str, *words: str, **variables: str) -> "CompletedProcess[str]":
-            server.stdin.write(json.dumps([str(folder), module, words, variables]) + "\n")
-            server.stdin.flush()
-            return CompletedProcess([module, *words], *json.loads(server.stdout.readline()))
-
-        yield run
-        server.stdin.close()
-
-
-def _serve() -> None:
-    sys.modules.update(dict.fromkeys(SLOW_IMPORTS))
-    for line in sys.stdin:
-        folder, module, words, variables = json.loads(line)
-        done = fork_command(Path(folder), module, *words, **variables)
-        print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    _serve()
+    serve(sys.stdin, sys.stdout, quick="quick" in sys.argv)

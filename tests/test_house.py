@@ -142,7 +142,6 @@ def test_storage_needs_the_standard_library_and_two_modules_of_words():
     [
         ("src.config, src.sweep.overrides", {"torch", "mlflow", "hydra", "numpy"}),
         ("src.data.sizes, src.tracking.address", {"torch", "torchvision", "mlflow"}),
-        ("src.compare", {"torch", "torchvision", "mlflow", "hydra"}),
         ("src.compare, src.runs.external_csv, src.tracking.address", {"mlflow", "pandas", "numpy", "matplotlib"}),
     ],
 )

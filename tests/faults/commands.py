@@ -10,7 +10,7 @@ DATA = (
 SWEEP = ("norm=bn,gn", *DATA, "epochs=3")
 
 
-def eventually(condition, seconds=60.0):
+def eventually(condition, seconds=240.0):
     """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=2")
-
 
 @pytest.fixture
-def planted(finished_sweep, tmp_path) -> Path:
+def planted(reference, tmp_path) -> Path:
     """A copy of the sweep's folder; its runs have the copy's artifacts."""
     folder = tmp_path / "planted"
-    shutil.copytree(finished_sweep, folder)
-    execute(folder, "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", str(finished_sweep), str(folder))
+    shutil.copytree(reference, folder)
+    execute(folder, "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", str(reference), str(folder))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Forked commands, an empty store, and the folder of an uninterrupted sweep."""
+"""An empty store, and the folder of an uninterrupted sweep."""
 
 import shutil
 
@@ -6,15 +6,7 @@ import pytest
 
 from tests.conftest import made_once
 from tests.faults.commands import SWEEP
-from tests.faults.conftest import SMALL
-from tests.faults.forked import Forked
 from tests.faults.promises import check_store
-
-
-@pytest.fixture(scope="session")
-def forked():
-    with Forked() as server:
-        yield server
 
 
 @pytest.fixture
@@ -37,13 +29,3 @@ def reference(forked, migrated, tmp_path_factory):
         check_store(folder)
 
     return made_once(tmp_path_factory, "reference", make)
-
-
-@pytest.fixture(scope="session")
-def finished_sweep(forked, migrated, tmp_path_factory):
-    """The folder of a real sweep of two small jobs; tests must not change it."""
-    folder = tmp_path_factory.mktemp("finished_sweep")
-    shutil.copy(migrated, folder)
-    done = forked.run(folder, *SMALL, "hydra/launcher=basic")
-    assert done.status == 0, done.said
-    return folder

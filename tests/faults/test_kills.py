@@ -16,11 +16,11 @@ from contextlib import nullcontext
 import pytest
 
 from tests.conftest import clean_environment
-from tests.faults.conftest import SMALL
 from tests.faults.kills import Killer, Tally, any_of_them, measured, until
 from tests.faults.promises import check_store
 from tests.tracking.servers import serving
 
+SMALL = ("norm=bn,gn", "data=synthetic", "data.images=800", "data.validation=100", "epochs=2")
 SIX_RUNS = ("src.train", "-m", "norm=bn,gn,ln", "reg.l1=0,1e-5", "data.limit=2560", "epochs=4")
 LANES = 2  # commands at once; the smallest machine has two cores
 

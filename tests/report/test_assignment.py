@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,12 +10,7 @@ from src.norms import NORMS
 from src.report.assignment import _norm_table
 from src.report.report import escape_markdown
 from src.results.results import load_results
-from tests.forks import FORK_WARNING, fork_command
 from tests.world import configuration
-
-pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -28,14 +22,14 @@ def models(world):
     return world.sweep(jobs)
 
 
-def hand_in(world, *words):
-    done = fork_command(ROOT, "src.compare", "--multirun", str(world.multirun), "--assignment", *words)
+def hand_in(command, world, *words):
+    done = command("src.compare", "--assignment", *words)
     assert done.returncode == 0, done.stderr
     return next(world.multirun.glob("sweeps/*/assignment"))
 
 
-def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(world, models):
-    folder = hand_in(world, "--budget", "15001")
+def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(command, world, models):
+    folder = hand_in(command, world, "--budget", "15001")
     text = (folder / "README.md").read_text()
     pictures = re.findall(r"!\[[^\]]+\]\(<?([^)>]+)>?\)", text)
     assert pictures[:2] == ["loss.png", "accuracy.png"]
@@ -63,8 +57,8 @@ def test_the_table_of_norms_says_which_statistics_evaluation_uses(world):
     assert "| running averages of training |" in one
 
 
-def test_ten_mistakes_fill_two_rows_of_five(world, models):
-    folder = hand_in(world)
+def test_ten_mistakes_fill_two_rows_of_five(command, world, models):
+    folder = hand_in(command, world)
     (grid,) = folder.glob("misclassified_gn_l1_0-*.png")
     wide, high = Image.open(io.BytesIO(grid.read_bytes())).size
     assert 1.5 < wide / high < 2.5
@@ -72,8 +66,8 @@ def test_ten_mistakes_fill_two_rows_of_five(world, models):
 
 
 @pytest.mark.parametrize("words", [["--budget", "0", "--assignment"], ["--budget", "20000"]])
-def test_an_impossible_budget_is_refused(world, models, words):
-    done = fork_command(ROOT, "src.compare", "--multirun", str(world.multirun), *words)
+def test_an_impossible_budget_is_refused(command, models, words):
+    done = command("src.compare", *words)
     assert done.returncode == 2
     assert "--assignment --budget 20000" in done.stderr
     assert len(done.stderr.splitlines()) <= 3

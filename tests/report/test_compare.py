@@ -20,19 +20,16 @@ from src.bad_input import BadInput
 from src.compare import default_report_folder, equal_points
 from src.data.sources import load
 from src.report.comparison import compare_runs
-from src.report.report import Report  # noqa: F401  # a forked child then need not import it
 from src.runs.manifests import choose_sweeps
 from src.verdict.words import answer_lines
 from tests.conftest import python
-from tests.forks import FORK_WARNING, fork_command
-
-pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*words):
-    return fork_command(ROOT, "src.compare", *map(str, words))
+@pytest.fixture
+def run(command):
+    return lambda *words: command("src.compare", *map(str, words))
 
 
 def refused(done):
@@ -93,11 +90,11 @@ def test_the_margin_of_equality_comes_from_the_sweep(six, words, points):
 
 
 @pytest.mark.parametrize("points", ["0", "-1", "nan", "inf", "x"])
-def test_a_margin_of_equality_that_cannot_be_used_is_refused(world, six, points):
+def test_a_margin_of_equality_that_cannot_be_used_is_refused(run, world, six, points):
     assert "--equal" in refused(run("--multirun", world.multirun, f"--equal={points}"))
 
 
-def test_links_are_written_through_and_files_replaced_whole(world, six, tmp_path):
+def test_links_are_written_through_and_files_replaced_whole(run, world, six, tmp_path):
     target, link, dangling = tmp_path / "kept/t.csv", tmp_path / "t.csv", tmp_path / "all.json"
     target.parent.mkdir()
     target.write_text("old")
@@ -116,7 +113,7 @@ def test_links_are_written_through_and_files_replaced_whole(world, six, tmp_path
     assert old.read_bytes() == (six.folder(world.multirun) / "curves.csv").read_bytes()
 
 
-def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path):
+def test_a_pipe_is_written_to_and_stays_a_pipe(run, world, six, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # first, or the writer would wait for it
@@ -130,7 +127,7 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(world, six, tmp_path):
     assert content == (six.folder(world.multirun) / "table.csv").read_bytes()
 
 
-def test_a_dash_writes_only_the_result_to_stdout(world, six):
+def test_a_dash_writes_only_the_result_to_stdout(run, world, six):
     done = run("--multirun", world.multirun, "--tuned", "norm", "--json", "-")
     assert done.returncode == 0, done.stderr
     stored = json.loads(done.stdout)
@@ -138,25 +135,15 @@ def test_a_dash_writes_only_the_result_to_stdout(world, six):
     assert "96.33 ± 1.53" in done.stderr
     assert [row["level"] for row in stored["tuned"]["levels"]] == ["bn", "gn"]
     assert all(" ".join(words.split()) in " ".join(done.stderr.split()) for words in stored["tuned"]["sentences"])
-    assert not (ROOT / "-").exists()
+    assert not (world.multirun.parent / "-").exists()
     assert "would mix" in refused(run("--multirun", world.multirun, "--csv", "-", "--json", "-"))
 
 
 @pytest.mark.parametrize("option", ["--csv", "--json"])
 @pytest.mark.parametrize("name", [".", "", "n" * 300])
-def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(world, six, option, name):
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(run, world, six, option, name):
     refused(run("--multirun", world.multirun, option, name))
     assert [path.name for path in six.folder(world.multirun).iterdir()] == ["manifest.json"]
-
-
-def test_a_closed_pipe_does_not_cost_the_report(world, six):
-    words = [sys.executable, "-m", "src.compare", "--multirun", str(world.multirun)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        _, told = process.communicate(timeout=60)
-    assert b"Traceback" not in told
-    assert (six.folder(world.multirun) / "report.html").exists()
 
 
 def test_files_are_written_before_printing_and_printing_needs_no_files(world, six, tmp_path):
@@ -186,7 +173,7 @@ def test_a_full_standard_output_is_refused_in_three_lines(world, six):
     assert (six.folder(world.multirun) / "report.html").exists()
 
 
-def test_a_folder_in_place_of_the_table_is_refused(world, six, tmp_path):
+def test_a_folder_in_place_of_the_table_is_refused(run, world, six, tmp_path):
     (tmp_path / "table.csv").mkdir()
     done = run("--multirun", world.multirun, "--out", tmp_path)
     assert done.returncode == 2
@@ -264,12 +251,12 @@ def test_the_order_of_typing_changes_no_sentence(world, tmp_path):
     jobs = {
         (norm, l1): [
             world.finish(world.configuration(norm, seed, l1), dict.fromkeys(range(count + seed % 2), 0.9))
-            for seed in range(4)
+            for seed in range(3)
         ]
         for (norm, l1), count in cells.items()
     }
     found = set()
-    for order in (list(cells), list(cells)[::-1], sorted(cells, key=str)):
+    for order in (list(cells), sorted(cells, key=str)[::-1]):
         said, _ = said_of(world, world.sweep([job for cell in order for job in jobs[cell]]), tmp_path)
         found.add(tuple(said))
     assert len(found) == 1
@@ -330,18 +317,18 @@ def test_nothing_heavy_is_imported():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_without_a_sweep_it_says_how_to_make_one(tmp_path):
+def test_without_a_sweep_it_says_how_to_make_one(run, tmp_path):
     assert "python -m src.train" in refused(run("--multirun", tmp_path))
 
 
-def test_a_corrupt_manifest_is_named(world, six):
+def test_a_corrupt_manifest_is_named(run, world, six):
     manifest = six.folder(world.multirun) / "manifest.json"
     for content in ("{", "[]", '{"id": 3}', json.dumps({**json.loads(manifest.read_text()), "jobs": [{}]})):
         manifest.write_text(content)
         assert str(manifest) in refused(run("--multirun", world.multirun))
 
 
-def test_a_folder_that_cannot_be_written_is_named(world, six, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(run, world, six, tmp_path):
     (tmp_path / "file").write_text("")
     done = run("--multirun", world.multirun, "--out", tmp_path / "file")
     assert done.returncode == 2
@@ -349,7 +336,7 @@ def test_a_folder_that_cannot_be_written_is_named(world, six, tmp_path):
     assert str(tmp_path / "file") in done.stderr
 
 
-def test_no_finished_run_is_exit_1(world):
+def test_no_finished_run_is_exit_1(run, world):
     world.sweep([world.fail(world.configuration(), "FAILED", "Diverged: in epoch 1")])
     done = run("--multirun", world.multirun)
     assert done.returncode == 1

@@ -150,24 +150,25 @@ SMALLEST = ("data=synthetic", "data.images=200", "data.test_images=50", "data.va
 
 
 def test_the_command_works_on_a_file_system_that_cannot_flush_folders(shim, tmp_path):
-    done = python(tmp_path, "-m", "src.train", *SMALLEST, "tracking=none", LD_PRELOAD=shim, FAIL_FSYNC="1")
+    done = python(
+        tmp_path, "-m", "src.train", *SMALLEST, "tracking=none", "hydra/launcher=basic", LD_PRELOAD=shim, FAIL_FSYNC="1"
+    )
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "multirun" / "jobs").glob("*/result.json")
     assert json.loads(result.read_bytes())["metrics"]
 
 
-@pytest.mark.parametrize("tracking", ["sqlite", "none"])
-def test_the_command_is_refused_without_locks_and_leaves_nothing(tracking, shim, tmp_path):
-    done = python(tmp_path, "-m", "src.train", *SMALLEST, f"tracking={tracking}", LD_PRELOAD=shim, FAIL_FLOCK="1")
+def test_the_command_is_refused_without_locks_and_leaves_nothing(shim, tmp_path):
+    done = python(tmp_path, "-m", "src.train", *SMALLEST, LD_PRELOAD=shim, FAIL_FLOCK="1")
     assert done.returncode == 2
     assert done.stderr.startswith(f"normlab: {tmp_path} has no file locks")
     assert len(done.stderr.splitlines()) == 3
     assert files_below(tmp_path) == []
 
 
-def test_a_dangling_link_is_refused_before_the_database_is_created(tmp_path):
+def test_a_dangling_link_is_refused_before_the_database_is_created(command, tmp_path):
     (tmp_path / "multirun").symlink_to("elsewhere")
-    done = python(tmp_path, "-m", "src.train", *SMALLEST)
+    done = command("src.train", *SMALLEST)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"  write: mkdir -p {tmp_path}/elsewhere"
     assert files_below(tmp_path) == ["multirun"]
@@ -203,11 +204,10 @@ def test_a_read_only_disk_is_refused(mount):
         check_space(mount("ro") / "multirun", [JOB])
 
 
-@pytest.mark.parametrize("tracking", ["sqlite", "none"])
 @pytest.mark.parametrize(("options", "words"), [("size=4m", "MB free"), ("ro", "is not writable")])
-def test_the_command_is_refused_on_a_small_or_read_only_disk_and_leaves_nothing(mount, options, words, tracking):
+def test_the_command_is_refused_on_a_small_or_read_only_disk_and_leaves_nothing(forked, mount, options, words):
     disk = mount(options)
-    done = python(disk, "-m", "src.train", "epochs=1", "data.limit=128", f"tracking={tracking}")
+    done = forked.command(disk, "src.train", "epochs=1", "data.limit=128")
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
     assert words in done.stderr

@@ -18,7 +18,14 @@ SMALL = (
 )
 TWO = ("-m", "norm=bn,gn", "seeds=auto", "compare.looks=[2,3]", *SMALL)
 # One group is the same as LayerNorm, so the two methods give the same bits.
-EQUAL = ("-m", 'sweep.cells=["norm=ln","norm=gn norm.groups=1"]', "seeds=auto", "compare.looks=[2,3,4]", *SMALL)
+EQUAL = (
+    "-m",
+    'sweep.cells=["norm=ln","norm=gn norm.groups=1"]',
+    "seeds=auto",
+    "compare.looks=[2,3,4]",
+    *SMALL,
+    "hydra/launcher=basic",
+)
 
 
 def looks(folder):
@@ -42,6 +49,7 @@ def titles(done):
 def test_equal_methods_are_compared_once(command, tmp_path):
     done = command("src.train", *EQUAL)
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
     assert titles(done) == ["look 1 of at most 3: 2 seeds, 4 more runs"]
     assert len(list(tmp_path.glob("multirun/jobs/*/result.json"))) == 4
     (look,) = looks(tmp_path)

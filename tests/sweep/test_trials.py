@@ -150,11 +150,11 @@ def test_a_study_with_a_failed_job_exits_with_status_1(launcher, tmp_path, migra
     assert {run.info.status for run in runs} == {"FAILED"}
 
 
-def test_an_interval_is_accepted_by_a_search_only(command):
-    done = command("src.train", "hydra/sweeper=absent", "reg.l1=interval(-1,1)")
+def test_an_interval_is_accepted_by_a_search_only(quick_command, tmp_path):
+    done = quick_command(tmp_path, "src.train", "hydra/sweeper=absent", "reg.l1=interval(-1,1)")
     assert done.returncode == 2
     assert "reg.l1=-1" in done.stderr
-    done = command("src.train", "-m", "hydra/sweeper=absent", "reg.l1=interval(0,1)")
+    done = quick_command(tmp_path, "src.train", "-m", "hydra/sweeper=absent", "reg.l1=interval(0,1)")
     assert done.returncode == 2
     assert "hydra/sweeper" in done.stderr
 

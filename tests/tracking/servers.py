@@ -52,9 +52,11 @@ def serving(store: Path, folder: Path) -> Iterator["Server"]:
     """A server in a folder with a copy of a store's file."""
     shutil.copy(store, folder / "mlflow.db")
     server = Server(folder)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 class Server:
@@ -78,7 +80,7 @@ class Server:
                 env=clean_environment() | QUIET,
                 start_new_session=True,  # its workers are killed with it
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240  # on a busy machine, the imports alone take a minute
         while not self._answers():
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()

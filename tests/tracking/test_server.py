@@ -52,9 +52,9 @@ def hurry(monkeypatch):
 def give_up(monkeypatch):
     """Closes a tracker while its server fails; returns the seconds that this takes."""
 
-    def close(one, *, stopped=False):
+    def close(one, *, stopped=False, patience=PATIENCE):
         with monkeypatch.context() as patched:
-            patched.setattr(session, "PATIENCE", PATIENCE)
+            patched.setattr(session, "PATIENCE", patience)
             patched.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
             began = time.monotonic()
             assert not one.close(stopped=stopped)
@@ -158,7 +158,7 @@ def statuses(server, kind="job"):
 FINISHED = ("FINISHED", False, False)
 
 
-def wait_for(what, seconds=30):
+def wait_for(what, seconds=120):
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
@@ -200,7 +200,7 @@ def test_a_server_that_stays_away_is_reported_with_the_command_to_repeat(
     one = training(proxy.uri)
     proxy.fault = lambda _: GONE
     write_records()
-    assert give_up(one) < PATIENCE + 1.5
+    assert give_up(one) < PATIENCE + 5
     assert "not delivered to MLflow: gn l1=0.0001 s0 (3 epochs), the sweep's own run: " in missing(said)[-2]
     way_on = f"python -m src.sync --sweep 55555555 --multirun {tmp_path / 'multirun'} --uri {proxy.uri}"
     assert missing(said)[-1] == f"  write: {way_on}"
@@ -264,7 +264,7 @@ def test_a_server_that_fails_at_the_start_is_refused_before_anything_is_created(
 
     with pytest.raises(BadInput) as refusal:
         start()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9  # MLflow's own limit is 10 s here
     assert len(str(refusal.value).splitlines()) <= 3
     assert "tracking=none" in str(refusal.value)
     assert not list(tmp_path.iterdir())
@@ -282,7 +282,7 @@ def test_a_server_that_starts_to_fail_is_waited_for_with_a_limit(
     one = training(proxy.uri)
     proxy.fault = lambda _: kind
     write_records()
-    assert give_up(one) < PATIENCE + 1.5
+    assert give_up(one) < PATIENCE + 5
     assert all(len(line) < 400 and "\n" not in line for line in said)
     assert "RUNNING" in {status for status, _, _ in statuses(server)}
     proxy.close()
@@ -299,7 +299,7 @@ def test_many_jobs_wait_no_longer_than_one_for_a_server_that_hangs(server, proxy
     one.open()
     proxy.fault = lambda _: HANG
     time.sleep(0.2)
-    assert give_up(one) < PATIENCE + 1.5
+    assert give_up(one) < PATIENCE + 5
     assert ", 45 more jobs, the sweep's own run: " in missing(said)[-2]
     assert len(missing(said)[-2]) < 500
 
@@ -309,7 +309,7 @@ def test_a_stopped_sweep_does_not_wait_for_a_server_that_hangs(server, proxy, tr
     one.open()
     proxy.fault = lambda _: HANG
     time.sleep(0.1)
-    assert give_up(one, stopped=True) < 1.5
+    assert give_up(one, stopped=True, patience=60) < 10
     assert "python -m src.sync --sweep" in missing(said)[-1]
 
 
