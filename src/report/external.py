@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from src.figures.figures import draw_differences
-from src.report.facts import Facts
+from src.report.facts import MAX_VALUES, Facts
 from src.report.output import write_files
 from src.report.report import Report, report_files
 from src.report.table import Column
@@ -28,7 +28,6 @@ from src.wording import counted, joined, shorten
 
 NO_JOBS = Results(pd.DataFrame(), pd.DataFrame(), (), {}, {}, ())  # external runs have no job folders
 OTHER_COLUMNS = {"cell", "n", "failed", "mean", "sd", "ci95", "may be best", "behind the best"}
-MAX_VALUES = 40  # the report shortens a longer list of a factor's values
 
 
 @dataclass(frozen=True)

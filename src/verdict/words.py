@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from src.config import SOURCES
-from src.results.variance import ALL
+from src.results.variance import SOURCE_NAMES
 from src.runs.naming import format_value, short_name
 from src.verdict.claim_words import claim_lines
 from src.verdict.contrast import Contrast
@@ -14,7 +13,6 @@ from src.verdict.networks import networks_sentence
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined, shorten
 
-SOURCE_NAMES = {**SOURCES, ALL: "all together"}
 MAX_DECIDED = 3  # differences that the first line names
 MAX_QUESTIONS = 4  # equal or open questions that a line names
 MAX_LEVELS = 6  # levels that a question names
