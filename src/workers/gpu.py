@@ -20,8 +20,8 @@ from src.limits import usable_cores
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, TRAINED, paint, train_jobs
-from src.workers.machine import gpu_names, memory_refusal
-from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
+from src.workers.machine import gpu_names
+from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT, start_process
 from src.workers.queue import Task
 
 MAX_PAINTERS = 4  # processes that draw pictures for each GPU
@@ -116,12 +116,9 @@ class Gpu:
         painters = [FORK_SERVER_CONTEXT.Pipe() for _ in range(max(1, min(MAX_PAINTERS, usable_cores() // 2)))]
         arguments = (worker_end, [end for end, _ in painters], self._environment, self.places, self.live)
         process = FORK_SERVER_CONTEXT.Process(target=train_jobs, args=arguments)
-        try:
-            process.start()
-            for _, painter_end in painters:
-                FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)).start()
-        except (EOFError, ConnectionError) as error:
-            raise memory_refusal("the process that starts the jobs has ended") from error
+        start_process(process)
+        for _, painter_end in painters:
+            start_process(FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)))
         for end in (worker_end, *(end for pair in painters for end in pair)):
             end.close()  # so that each process notices the end of the others
         return GpuProcess(process, pipe, config.nondeterministic)

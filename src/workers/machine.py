@@ -68,7 +68,7 @@ def visible_gpus() -> list[str]:
     return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
 
 
-def check_memory() -> None:
+def check_job_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
@@ -77,11 +77,12 @@ def check_memory() -> None:
         raise BadInput(f"the jobs cannot start: `ulimit -v` is {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
-def memory_refusal(problem: str) -> BadInput:
+def job_memory_refusal() -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
     limit = "" if memory is None else f"; the control group limits it to {_in_gb(memory)}"
-    return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
+    problem = f"the process that starts the jobs has ended, probably because memory ran out{limit}"
+    return BadInput(problem, NEEDED, "hydra.launcher.workers=1")
 
 
 def _in_gb(byte_count: int) -> str:

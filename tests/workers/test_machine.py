@@ -84,7 +84,7 @@ def refusal(code: str, **variables: str) -> list[str]:
     code = f"""
 import resource, sys
 from src.bad_input import BadInput
-from src.workers.processes import FORK_SERVER_CONTEXT, LocalEngine, Task, check_memory
+from src.workers.processes import FORK_SERVER_CONTEXT, LocalEngine, Task, check_job_memory
 try:
     {code}
 except BadInput as error:
@@ -102,7 +102,7 @@ except BadInput as error:
 
 
 def test_too_little_address_space_is_refused_before_anything_runs():
-    lines = refusal("resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000,) * 2); check_memory()")
+    lines = refusal("resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000,) * 2); check_job_memory()")
     assert len(lines) == 3
     assert "`ulimit -v` is 2.00 GB" in lines[0]
     assert "0.7 GB" in lines[1]
