@@ -24,6 +24,7 @@ from src.verdict.methods import Promise
 from src.verdict.points import Measure
 from src.verdict.statistics import rounding_sd, summarise
 from src.verdict.verdicts import Verdicts
+from src.verdict.words import NextStep
 from src.wording import counted, joined, shorten
 
 NO_JOBS = Results(pd.DataFrame(), pd.DataFrame(), (), {}, {}, ())  # external runs have no job folders
@@ -72,9 +73,9 @@ class ExternalReport(Report):
         ]
 
     @property
-    def next_step(self) -> tuple[str, str]:
+    def next_step(self) -> NextStep:
         """The number of seeds that would answer the open questions, and how to compare again."""
-        return " ".join(external_steps(self.verdicts)), ""
+        return NextStep(" ".join(external_steps(self.verdicts)))
 
     @property
     def facts(self) -> Facts:
