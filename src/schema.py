@@ -70,17 +70,18 @@ Options = Mapping[str, type[Option]]
 
 
 def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[str, Any]:
-    """Import all modules of a package and return the options that they define, by the option's name.
+    """Import all modules of a package and return the options that they define, sorted by name.
 
     Args:
         package: the package's dotted name.
         path: the package's `__path__`; sub-packages are not searched.
         base: the base class of the options.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
+    names = [module.name for module in pkgutil.iter_modules(path) if not module.ispkg]
     modules = [importlib.import_module(f"{package}.{name}") for name in names]
     classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
-    return options_by_name(*(item for item in classes if issubclass(item, base) and item.name != REQUIRED))
+    options = (item for item in classes if issubclass(item, base) and item.name != REQUIRED)
+    return options_by_name(*sorted(options, key=lambda option: option.name))
 
 
 def options_by_name(*options: type[Option]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ MODULES = {
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What every room may know: the standard library is all that it needs.
-CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.datasets", "src.options", "src.pasted"}
-CONFIGURATION |= {"src.regularization", "src.schema", "src.wording"}
+CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.datasets", "src.limits", "src.options"}
+CONFIGURATION |= {"src.pasted", "src.regularization", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
     "src.console",
@@ -57,8 +57,7 @@ READERS = {
     "src.data.npz": "src/data/npz.py",
     "src.data.decode": "src/data/decode.py",
     "src.data.image_cache": "image_cache.cached",
-    "src.data.memory": "/sys/fs/cgroup/memory.max",
-    "src.workers.machine": "/proc/self/cgroup",
+    "src.limits": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
     "src.sweep.option_cards": "option_cards.answer",
 }

@@ -163,16 +163,13 @@ class GridSweeper(Sweeper):
         question is open, and no job is left to train.
         """
         sweep, config = self._make_sweep(jobs), jobs[0].config
-        restarted = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume == "restart"]
+        pairs = list(zip(sweep.jobs, jobs, strict=True))
+        restarted = [job for job, item in pairs if item.config.resume == "restart"]
         if locked_labels := [job.label for job in restarted if is_locked(self._folder(job).path)]:
             raise _restart_refusal(locked_labels)
-        kept = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume != "restart"]
+        kept = [job for job, item in pairs if item.config.resume != "restart"]
         faults = job_faults(replace(sweep, jobs=kept), self._multirun)
-        left = [
-            item
-            for job, item in zip(sweep.jobs, jobs, strict=True)
-            if job in restarted or job.key in faults or not self._folder(job).finished
-        ]
+        left = [item for job, item in pairs if job in restarted or job.key in faults or not self._folder(job).finished]
         folders = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         check_space(self._multirun, [item.least_bytes for item in left], folders)
         if left and self._uses_normlab_launcher:

@@ -27,7 +27,6 @@ from src.sweep.overrides import check_overrides
 from src.sweep.papers import preset_params
 from src.sweep.requested import RequestedGrid, cells_command, parse_cells
 from src.tracking.address import check_address
-from src.workers.machine import shares_gpus
 
 if TYPE_CHECKING:
     from src.data.images import Source
@@ -52,15 +51,6 @@ class GridJob:
     def settings(self) -> dict[str, Any]:
         """The configuration keys that identify the job, with their values."""
         return identity.job_settings(self.config)
-
-    @property
-    def warnings(self) -> list[str]:
-        """The sentences of the plan about surprising values of the job's regularisation and optimizer."""
-        optimizer, steps = self.config.optimizer, self.image_count // self.config.data.batch_size * self.config.epochs
-        found = self.config.reg.warnings(optimizer.name, steps)
-        if not optimizer.capturable and shares_gpus(self.config):
-            found.append(f"optimizer={optimizer.name} runs without CUDA graphs, because its step uses Python numbers")
-        return found
 
 
 class Grid(Composer):
