@@ -118,7 +118,7 @@ PLANTS = (
         "bn_statistics",
         (2,),
         "running averages follow the batches 100 times more slowly",
-        (_bn("kinds[layout](channels, eps=self.eps, momentum=self.momentum / 100)"),),
+        (("src/norms/ghost.py", "momentum=self.momentum)", "momentum=self.momentum / 100)"),),
     ),
     Plant(
         "bn_statistics",

@@ -16,8 +16,16 @@ from src.sweep.overrides import CONF_FOLDER
 from tests.sweep.test_papers import preset
 from tests.verdict.test_claims import NO, YES, judge, noise, results_of, shipped
 
-KEYS = ("norm.name", "norm.stats", "optimizer.name", "optimizer.lr", "data.batch_size", "data.label_noise")
-KEYS += ("reg.l1", "reg.l1_method", "reg.l2", "reg.weight_decay")
+KEYS = (
+    "norm.name",
+    "norm.stats",
+    "norm.chunk",
+    "optimizer.name",
+    "optimizer.lr",
+    "data.batch_size",
+    "data.label_noise",
+)
+KEYS += ("data.noise_seed", "reg.l1", "reg.l1_method", "reg.l2", "reg.weight_decay")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def test_bn_statistics(cells, gains, frozen, expected):
         return 5 + frozen * (settings["norm.stats"] == "frozen")
 
     def averaged(run):
-        return run["test/accuracy"] - gains[run["data.batch_size"]] / 100
+        return run["test/accuracy"] - gains[run["norm.chunk"]] / 100
 
     assert outcomes("bn_statistics", cells, error, test__accuracy_ema=averaged) == expected
 
