@@ -113,7 +113,7 @@ class Key:
     @property
     def is_text(self) -> bool:
         """Whether every text is a valid value of the key."""
-        return self._plain_type is str and not self.choices
+        return self.plain_type is str and not self.choices
 
     @property
     def optional(self) -> bool:
@@ -132,7 +132,7 @@ class Key:
             str: "text",
             list[str]: "a list of strings",
             list[int]: "a list of ascending integers, each",
-        }[self._plain_type]
+        }[self.plain_type]
         limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
         word_text = f", {self.word}" if self.word else ""
         return f"{type_text} {limits_text}".strip() + word_text + (" or null" if self.nullable else "")
@@ -142,10 +142,11 @@ class Key:
         """Return an example of a valid value, or a word such as NUMBER, for error messages."""
         if self.choices or self.example:
             return self.example or self.choices[0]
-        return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self._plain_type]
+        return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self.plain_type]
 
     @property
-    def _plain_type(self) -> Any:
+    def plain_type(self) -> Any:
+        """Return the type of the key's values, without null and `word`."""
         return typing.get_args(self.type)[0] if self.optional else self.type
 
     def accepts(self, value: Any) -> bool:
@@ -154,7 +155,7 @@ class Key:
             return self.optional
         if self.word and value == self.word:
             return True
-        kind = self._plain_type
+        kind = self.plain_type
         if kind is str:
             has_right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:

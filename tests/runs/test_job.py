@@ -30,7 +30,7 @@ from src.runs.identity import cell_key, code_digest, identity, job_key
 from src.runs.integrity import numbers_fault
 from src.runs.predictions import load_predictions
 from src.runs.shapes import result_fault
-from src.sweep.composer import to_config
+from src.sweep.trees import to_config
 from src.training.loop import Diverged
 from src.training.network import make_network
 
@@ -40,7 +40,7 @@ import sys
 from pathlib import Path
 from omegaconf import OmegaConf
 from src.job import run_job
-from src.sweep.composer import to_config
+from src.sweep.trees import to_config
 run_job(to_config(OmegaConf.load(sys.argv[1])), Path(sys.argv[2]))
 """
 
