@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,11 @@ from src.figures.looks import INK, figure_label, line_styles, marker, style_axes
 from src.pictures.colours import choose_colour, norm_colour
 from src.results.results import Results
 from src.runs.naming import format_value
-from src.runs.paper import Paper
+from src.runs.paper import MEASURES, Paper
 from src.verdict.claims import JudgedClaim
-from src.verdict.quantities import measured_runs
+from src.verdict.quantities import measured_runs, product, scaled, selected_runs
 from src.verdict.statistics import summarise
 
-SCALES: Mapping[str, Callable[[float], float]] = {"linear": float, "log2": math.log2, "log10": math.log10}
 MAX_LINES = 8
 TITLE_WIDTH = 46  # characters of a line in a panel's title
 PAPER_CAPTION = (
@@ -38,35 +37,47 @@ def draw_paper(paper: Paper, results: Results, claims: Sequence[JudgedClaim]) ->
     """Draw the figure of a paper; None if no run has its measure.
 
     With x, the panel shows the measure against x, a line per value of `paper.lines`; published values have a panel of
-    their own.  A line whose runs have no x, such as InstanceNorm for the number of groups, crosses the panel.  Without
-    x, the figure is a histogram of the measure.
+    their own.  A line whose runs have no x, such as InstanceNorm for the number of groups, crosses the panel.  Several
+    cells with the same x are points without a line.  If claims are about the best strength, a panel of its own shows
+    it against x.  Without x, the figure is a histogram of the measure.
     """
     runs = measured_runs(results, paper.measure)
     runs = runs[runs["measure"].notna()]
     if runs.empty:
         return None
     networks = " and ".join(sorted(set(runs["model.name"] + " on " + runs["data.name"])))
-    title = f"this sweep: {networks}, {paper.measure} in %"
+    unit = "%" if MEASURES[paper.measure] == "points" else MEASURES[paper.measure]
+    title = f"this sweep: {networks}, {paper.measure} in {unit}"
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     figure.suptitle(figure_title(f"{paper.title} ({paper.source})", 110), fontsize=11, x=0.01, ha="left")
-    if paper.x is None:
+    if not paper.x:
         axes = figure.subplots()
         _draw_histogram(axes, runs["measure"], claims)
         _style_panel(axes, title)
-        axes.set_xlabel(f"{paper.measure}, %")
+        axes.set_xlabel(f"{paper.measure}, {unit}")
         return figure
-    panels = figure.subplots(1, 1 if paper.published is None else 2, squeeze=False)[0]
-    looks = _draw_sweep(panels[0], paper, paper.x, runs)
-    _label_x(panels[0], paper, _positive(sorted({float(x) for x in runs[paper.x].dropna()}), paper))
-    low, high = panels[0].get_ylim()
-    panels[0].set_ylim(max(low, 0), min(high, 100))  # an interval may leave the range of a percentage
-    _style_panel(panels[0], title)
+    runs = _with_places(runs, paper)
+    shifts = [item for item in claims if item.claim.strength]
+    panels = iter(figure.subplots(1, 1 + (paper.published is not None) + bool(shifts), squeeze=False)[0])
+    axes = next(panels)
+    looks = _draw_sweep(axes, paper, runs)
+    _label_x(axes, paper, runs)
+    low, high = axes.get_ylim()  # an interval may leave the range of the measure
+    axes.set_ylim(max(low, min(0.0, runs["measure"].min())), min(high, 100.0 if unit == "%" else high))
+    _style_panel(axes, title)
+    if shifts:
+        axes = next(panels)
+        _draw_best_strengths(axes, runs, shifts)
+        _label_x(axes, paper, runs)
+        _style_panel(axes, f"this sweep: the strength with the smallest {paper.measure}")
     if paper.published is not None:
+        axes = next(panels)
         for name, values in paper.published.lines.items():
             look = looks.get(name, {"color": norm_colour(name), "marker": marker(name)})
-            _draw_published(panels[1], paper, name, values, look)
-        _label_x(panels[1], paper, sorted(paper.published.x))
-        _style_panel(panels[1], f"published: {paper.published.of}")
+            _draw_published(axes, paper, name, values, look)
+        x = pd.Series(sorted(paper.published.x), dtype=float)
+        _label_x(axes, paper, pd.DataFrame({"place": scaled(x, paper.x_scale), "label": x.map(format_value)}))
+        _style_panel(axes, f"published: {paper.published.of}")
     return figure
 
 
@@ -75,26 +86,49 @@ def figure_title(text: str, width: int = TITLE_WIDTH) -> str:
     return "\n".join(line.replace("$", r"\$") for line in textwrap.wrap(text, width))
 
 
-def _draw_sweep(axes: Axes, paper: Paper, x: str, runs: pd.DataFrame) -> dict[str, Look]:
+def _with_places(runs: pd.DataFrame, paper: Paper) -> pd.DataFrame:
+    """Return the runs with the columns `place` on the axis of x, NaN if the axis cannot show it, and `label`."""
+    if paper.x_scale == "names":
+        labels = runs[paper.x[0]].map(format_value)
+        placed: pd.DataFrame = runs.assign(place=pd.factorize(labels)[0].astype(float), label=labels)
+    else:
+        x = product(runs, paper.x)
+        placed = runs.assign(place=scaled(x, paper.x_scale), label=x.map(format_value))
+    return placed
+
+
+def _draw_sweep(axes: Axes, paper: Paper, runs: pd.DataFrame) -> dict[str, Look]:
     """Draw the lines of the sweep, and return the look of each line."""
     names = runs[paper.lines].map(format_value) if paper.lines else pd.Series("all runs", index=runs.index)
     groups = [(str(name), group, _settings(group)) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
     looks: dict[str, Look] = {}
     styles = line_styles(str(settings["norm.name"]) for _, _, settings in groups)
-    for (name, group, settings), style in zip(groups, styles, strict=True):
-        colour = choose_colour(settings)
+    for k, ((name, group, settings), style) in enumerate(zip(groups, styles, strict=True)):
+        colour = choose_colour(settings) if paper.lines == "norm.name" else f"C{k}"
         looks[name] = {"color": colour, "marker": marker(str(settings["norm.name"])), **style}
         label = figure_label(f"{name} (n = {group['seed'].nunique()})")
-        values = group[x].astype(float)
-        if values.isna().all():
+        if group["place"].isna().all():
             axes.axhline(group["measure"].mean(), label=label, color=colour, linestyle=":", linewidth=1.8)
             continue
-        points = {float(value): summarise(list(part["measure"])) for value, part in group.groupby(values)}
-        shown = _positive(list(points), paper)
-        means, bars = [points[value].mean for value in shown], [points[value].half_width or 0.0 for value in shown]
-        places = [SCALES[paper.x_scale](value) for value in shown]
-        axes.errorbar(places, means, yerr=bars, label=label, capsize=3, linewidth=1.8, markersize=6, **looks[name])
+        cells = [part for _, part in group.groupby(["place", "cell_key"])]
+        places, points = [part["place"].iloc[0] for part in cells], [summarise(list(part["measure"])) for part in cells]
+        means, bars = [point.mean for point in points], [point.half_width or 0.0 for point in points]
+        look = looks[name] if len(set(places)) == len(places) else {**looks[name], "linestyle": "none"}
+        axes.errorbar(places, means, yerr=bars, label=label, capsize=3, linewidth=1.8, markersize=6, **look)
     return looks
+
+
+def _draw_best_strengths(axes: Axes, runs: pd.DataFrame, claims: Sequence[JudgedClaim]) -> None:
+    """Draw the strength with the smallest mean of the measure against x, a line per claim."""
+    for k, item in enumerate(claims):
+        keys = item.claim.strength
+        selected = selected_runs(runs, item.claim.of)
+        selected = selected.assign(strength=product(selected, keys))
+        means = selected.groupby(["place", "strength"], as_index=False)["measure"].mean()
+        best = means.loc[means.groupby("place")["measure"].idxmin()]
+        label = figure_label(" * ".join(keys))
+        axes.plot(best["place"], best["strength"], label=label, linewidth=1.8, color=f"C{k}", marker="os^v"[k % 4])
+    axes.set_yscale("log")
 
 
 def _settings(runs: pd.DataFrame) -> dict[str, Any]:
@@ -106,9 +140,9 @@ def _draw_published(axes: Axes, paper: Paper, name: str, values: tuple[float | N
     if isinstance(values, int | float):
         axes.axhline(values, label=figure_label(name), color=look["color"], linestyle=":", linewidth=1.8)
         return
-    published_x = paper.published.x if paper.published else ()
-    known = sorted((x, y) for x, y in zip(published_x, values, strict=True) if y is not None)
-    places = [SCALES[paper.x_scale](x) for x, _ in known]
+    published_x = pd.Series(paper.published.x if paper.published else (), dtype=float)
+    known = sorted((x, y) for x, y in zip(scaled(published_x, paper.x_scale), values, strict=True) if y is not None)
+    places = [x for x, _ in known]
     axes.plot(places, [y for _, y in known], label=figure_label(name), **{**look, "linestyle": "--", "markersize": 6})
 
 
@@ -123,16 +157,12 @@ def _draw_histogram(axes: Axes, values: "pd.Series[float]", claims: Sequence[Jud
     axes.set_ylabel("density")
 
 
-def _positive(values: Sequence[float], paper: Paper) -> list[float]:
-    """Return the values that the scale of x can show."""
-    return [value for value in values if value > 0 or paper.x_scale == "linear"]
-
-
-def _label_x(axes: Axes, paper: Paper, values: Sequence[float]) -> None:
-    places = [SCALES[paper.x_scale](value) for value in values]
-    axes.set_xticks(places, [format_value(float(value)) for value in values])
-    axes.tick_params(axis="x", labelsize=9)
-    axes.set_xlabel(figure_label(paper.x or ""))
+def _label_x(axes: Axes, paper: Paper, runs: pd.DataFrame) -> None:
+    """Label each place of `runs` with the value of x."""
+    shown = runs[runs["place"].notna()].drop_duplicates("place").sort_values("place")
+    axes.set_xticks(list(shown["place"]), list(shown["label"]))
+    axes.tick_params(axis="x", labelsize=9, labelrotation=0 if len(shown) < 8 else 45)
+    axes.set_xlabel(figure_label(" * ".join(paper.x)))
 
 
 def _style_panel(axes: Axes, title: str) -> None:

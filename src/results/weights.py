@@ -19,17 +19,18 @@ NEAR_ZERO = 1e-3
 def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the size and sparsity of the weights of each run.  Only weights that penalties apply to count.
 
-    Columns: `run`, `cell`, `magnitude` (the sum of magnitudes), and `sparsity` (the share with a magnitude below
-    `NEAR_ZERO`, 0 to 1).  A run with a missing or damaged file has no row; `Results.incomplete` names it.
+    Columns: `run`, `cell`, `magnitude` (the sum of magnitudes), `sparsity` (the share with a magnitude below
+    `NEAR_ZERO`, 0 to 1), and `zeros` (the share that is exactly zero, 0 to 1).  A run with a missing or damaged file
+    has no row; `Results.incomplete` names it.
     """
     rows = []
     for run in runs.to_dict("records"):
         weights = _read_weights(Path(run["folder"]), run["parameters"]).values()
         magnitudes = np.concatenate([[], *(np.abs(weight).ravel() for weight in weights)])
         if len(magnitudes) and np.isfinite(magnitudes.sum()):
-            sizes = {"magnitude": float(magnitudes.sum()), "sparsity": float((magnitudes < NEAR_ZERO).mean())}
-            rows.append({"run": run["run"], "cell": run["cell"], **sizes})
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "magnitude", "sparsity"])
+            shares = {"sparsity": float((magnitudes < NEAR_ZERO).mean()), "zeros": float((magnitudes == 0).mean())}
+            rows.append({"run": run["run"], "cell": run["cell"], "magnitude": float(magnitudes.sum()), **shares})
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "magnitude", "sparsity", "zeros"])
     return frame
 
 

@@ -30,17 +30,21 @@ def is_number_list(value: Any) -> bool:
 
 
 KEY_NAME = (lambda value: isinstance(value, str) and _full_key(value) is not None, "a key of a job, such as norm")
-NUMERIC_KEY = (
-    lambda value: isinstance(value, str) and value in KEYS and affects_results(value) and _is_numeric(value),
-    "a key of a job with numbers as values, such as data.batch_size",
+NUMERIC_KEYS = (
+    lambda value: all(isinstance(key, str) and _is_numeric(key) for key in _as_list(value)) and value != [],
+    "a key of a job with numbers as values, such as data.batch_size, or a list of such keys",
 )
 MAPPING = (lambda value: isinstance(value, dict) and len(value) > 0, "KEY: VALUE pairs")
+MAPPINGS = (
+    lambda value: value != [] and all(MAPPING[0](item) for item in _as_list(value)),
+    "KEY: VALUE pairs, or a list of them",
+)
 CLAIMS = (lambda value: isinstance(value, list) and 0 < len(value) <= 20, "a list of 1 to 20 claims")
 PAPER: Shape = {"title": text_of(), "source": text_of(), "claims": CLAIMS}
 PAPER_OPTIONAL: Shape = {
     "differs": text_of(2000),
     "measure": one_of(MEASURES),
-    "x": NUMERIC_KEY,
+    "x": (lambda value: KEY_NAME[0](value) or NUMERIC_KEYS[0](value), NUMERIC_KEYS[1]),
     "x_scale": one_of(X_SCALES),
     "lines": KEY_NAME,
     "published": MAPPING,
@@ -53,7 +57,9 @@ PUBLISHED: Shape = {
 CLAIM: Shape = {"claim": text_of()}
 CLAIM_OPTIONAL: Shape = {
     **dict.fromkeys(KINDS, MAPPING),
-    **dict.fromkeys(("minus", "over"), MAPPING),
+    **dict.fromkeys(("minus", "plus"), MAPPINGS),
+    "over": MAPPING,
+    "strength": NUMERIC_KEYS,
     **dict.fromkeys(("at_least", "at_most", "trains_below"), NUMBER),
     "measure": one_of(MEASURES),
 }
@@ -62,15 +68,21 @@ CLAIM_OPTIONAL: Shape = {
 def parse_paper(name: str, stated: Any) -> Paper:
     """Return the paper that a preset or a manifest states.  Raises BadInput, with the place, for the first mistake."""
     _check(f"paper={name}", stated, PAPER, PAPER_OPTIONAL)
-    x, measure = stated.get("x"), stated.get("measure", "test error")
+    measure, x_scale = stated.get("measure", "test error"), stated.get("x_scale", "linear")
+    x = tuple(_full_key(key) or key for key in _as_list(stated.get("x", [])))
+    if x_scale != "names" and not all(map(_is_numeric, x)):
+        problem = f"paper={name} has x={stated['x']!r}, not {NUMERIC_KEYS[1]}"
+        raise BadInput(problem, "such keys, or any key with x_scale: names", "x_scale: names")
+    if x_scale == "names" and len(x) != 1:
+        raise BadInput(f"paper={name}: x_scale: names needs one key x", KEY_NAME[1], "x: optimizer")
     claims = [
-        _parse_claim(f"paper={name}, claim {number}", claim, measure, has_x=x is not None)
+        _parse_claim(f"paper={name}, claim {number}", claim, measure, has_x=bool(x) and x_scale != "names")
         for number, claim in enumerate(stated["claims"], start=1)
     ]
     texts = {key: stated.get(key, "") for key in ("title", "source", "differs")}
     lines = _full_key(stated["lines"]) if "lines" in stated else None
     published = _parse_published(f"paper={name}, published", stated["published"]) if "published" in stated else None
-    axis = {"x": x, "x_scale": stated.get("x_scale", "linear"), "lines": lines}
+    axis = {"x": x, "x_scale": x_scale, "lines": lines}
     return Paper(name, **texts, claims=tuple(claims), measure=measure, **axis, published=published)
 
 
@@ -100,31 +112,38 @@ def _parse_claim(place: str, stated: Any, measure: str, *, has_x: bool) -> Claim
         raise BadInput(problem, ", ".join(KINDS), "slope: {norm: bn}")
     (kind,) = kinds
     if not has_x and kind not in KINDS_WITHOUT_X:
-        raise BadInput(f"{place}: {kind} needs the key x of the paper", "a numeric key", "x: data.batch_size")
-    if "minus" in stated and ("over" in stated or kind == "variance_ratio"):
-        raise BadInput(f"{place} cannot use minus", "minus or over, and neither with variance_ratio")
+        raise BadInput(f"{place}: {kind} needs a numeric x of the paper", "a numeric key", "x: data.batch_size")
+    if ("minus" in stated or "plus" in stated) and ("over" in stated or kind == "variance_ratio"):
+        raise BadInput(f"{place} cannot use minus or plus", "these or over, and neither with variance_ratio")
     if "over" in stated and kind == "variance_ratio":
         raise BadInput(f"{place}: variance_ratio is a ratio already", "a claim without over")
-    if (kind == "largest_trained") != ("trains_below" in stated):
-        raise BadInput(f"{place}: largest_trained and trains_below belong together", write="trains_below: 50")
+    for owner, name, example in (
+        ("largest_trained", "trains_below", "trains_below: 50"),
+        ("shift_of_best", "strength", "strength: reg.l2"),
+    ):
+        if (kind == owner) != (name in stated):
+            raise BadInput(f"{place}: {owner} and {name} belong together", write=example)
     at_least, at_most = stated.get("at_least"), stated.get("at_most")
     if at_least is None and at_most is None:
         raise BadInput(f"{place} has no bound", "at_least, at_most, or both", "at_most: 0")
     if at_least is not None and at_most is not None and at_least > at_most:
         raise BadInput(f"{place}: at_least={at_least} is larger than at_most={at_most}", "at_least <= at_most")
     selections = {
-        name: _parse_selection(f"{place}, {name}", stated[name]) for name in (kind, "minus", "over") if name in stated
+        name: tuple(_parse_selection(f"{place}, {name}", item) for item in _as_list(stated.get(name, [])))
+        for name in (kind, "minus", "plus", "over")
     }
     return Claim(
-        stated["claim"],
-        kind,
-        selections[kind],
-        selections.get("minus"),
-        selections.get("over"),
-        at_least,
-        at_most,
-        stated.get("measure", measure),
-        stated.get("trains_below"),
+        text=stated["claim"],
+        kind=kind,
+        of=selections[kind][0],
+        minus=selections["minus"],
+        plus=selections["plus"],
+        over=selections["over"][0] if "over" in stated else None,
+        at_least=at_least,
+        at_most=at_most,
+        measure=stated.get("measure", measure),
+        trains_below=stated.get("trains_below"),
+        strength=tuple(_as_list(stated.get("strength", []))),
     )
 
 
@@ -177,4 +196,8 @@ def _full_key(name: str) -> str | None:
 
 
 def _is_numeric(path: str) -> bool:
-    return any(kind in str(KEYS[path].type) for kind in ("int", "float"))
+    return path in KEYS and affects_results(path) and any(kind in str(KEYS[path].type) for kind in ("int", "float"))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -8,7 +8,17 @@ from src.verdict.claims import FAILS, HOLDS, UNKNOWN, JudgedClaim
 from src.wording import counted, joined
 
 VERBS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), UNKNOWN: ("is undecided", "are undecided")}
-NO_UNIT = ("rank_correlation", "variance_ratio")
+NAMES = {
+    "mean": ("mean", "means"),
+    "slope": ("slope", "slopes"),
+    "rank_correlation": ("rank correlation", "rank correlations"),
+    "largest_trained": ("largest x that trains", "the largest x"),
+    "explained": ("explained share", "explained shares"),
+    "shift_of_best": ("shift of the best strength", "shifts of the best strength"),
+    "variance_ratio": ("variance ratio", "variance ratios"),
+}
+"""The name of each kind's quantity, and its plural."""
+NO_UNIT = ("rank_correlation", "explained", "shift_of_best", "variance_ratio")
 
 
 def claim_lines(paper: Paper, claims: Sequence[JudgedClaim]) -> list[str]:
@@ -30,13 +40,12 @@ def claim_sentence(paper: Paper, item: JudgedClaim) -> str:
 
 def name_text(claim: Claim) -> str:
     """The name of a claim's quantity, such as `difference of slopes`."""
-    plurals = {"mean": "means", "slope": "slopes", "rank_correlation": "rank correlations"}
-    plural = plurals.get(claim.kind, f"{claim.kind}s".replace("_", " "))
-    if claim.minus is not None:
-        return f"difference of {plural}" if claim.kind != "largest_trained" else "difference of the largest x"
-    if claim.over is not None:
-        return f"ratio of {plural}" if claim.kind != "largest_trained" else "ratio of the largest x"
-    return claim.kind.replace("_", " ") if claim.kind != "largest_trained" else "largest x that trains"
+    name, plural = NAMES[claim.kind]
+    if claim.plus:
+        return f"difference of differences of {plural}"
+    if claim.minus:
+        return f"difference of {plural}"
+    return f"ratio of {plural}" if claim.over is not None else name
 
 
 def estimate_text(item: JudgedClaim) -> str:
@@ -51,7 +60,7 @@ def unit_text(paper: Paper, claim: Claim) -> str:
     """The unit of a claim's quantity after a space, such as ` points per doubling`; empty for a pure number."""
     if claim.kind in NO_UNIT or claim.over is not None:
         return ""
-    step = X_SCALES[paper.x_scale] or f"unit of {paper.x}"
+    step = X_SCALES[paper.x_scale] or f"unit of {' * '.join(paper.x)}"
     if claim.kind == "largest_trained":
         return {"log2": " doublings", "log10": " powers of ten"}.get(paper.x_scale, "")
     return f" {MEASURES[claim.measure]}" + (f" per {step}" if claim.kind == "slope" else "")
@@ -65,9 +74,10 @@ def bound_text(claim: Claim) -> str:
 
 
 def seeds_text(item: JudgedClaim) -> str:
-    """The number of seeds, and how many seeds lack runs."""
+    """The number of seeds, how many seeds lack runs, and how many seeds would probably decide an open claim."""
     missing = f"; {counted(item.left_out, 'seed')} without all runs" if item.left_out else ""
-    return f"{counted(item.seeds, 'seed')}{missing}"
+    more = f"; about {item.seeds_to_decide} would probably decide it" if item.seeds_to_decide else ""
+    return f"{counted(item.seeds, 'seed')}{missing}{more}"
 
 
 def basis_lines(claims: Sequence[JudgedClaim]) -> list[str]:

@@ -21,9 +21,10 @@ from scipy import special
 from src.results.results import Results
 from src.runs.paper import Claim, Paper
 from src.verdict.quantities import PerSeed, measure_least_sd, measured_runs, per_seed, selected_runs
-from src.verdict.statistics import Bools, Floats, t_interval
+from src.verdict.statistics import Bools, Floats, seeds_to_decide, t_interval
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell"
+MAX_SEEDS = 100  # more seeds are no advice
 Interval = tuple[float, float, float]
 """An estimate and the two ends of its interval; an end can be infinite."""
 
@@ -50,6 +51,21 @@ class JudgedClaim:
         if at_least <= low and high <= at_most:
             return HOLDS
         return FAILS if high < at_least or low > at_most else UNKNOWN
+
+    @property
+    def seeds_to_decide(self) -> int | None:
+        """The number of seeds that probably decides an open claim, if the true quantity is the estimate.
+
+        None for another claim, for an interval that is not a t interval, and above `MAX_SEEDS`.
+        """
+        if self.outcome != UNKNOWN or self.interval is None or self.claim.over or self.claim.kind == "variance_ratio":
+            return None
+        estimate, low, high = self.interval
+        sd = (high - low) / 2 * math.sqrt(self.seeds) / -float(special.stdtrit(self.seeds - 1, self.alpha / 2))
+        distance = min(
+            abs(estimate - bound) for bound in (self.claim.at_least, self.claim.at_most) if bound is not None
+        )
+        return seeds_to_decide(sd, self.seeds, self.alpha, distance, MAX_SEEDS)
 
     def as_json(self) -> dict[str, Any]:
         """The claim, its numbers and its outcome; an infinite end of the interval is null."""
@@ -81,8 +97,7 @@ def judge_claims(
     judged = []
     for claim in paper.claims:
         runs = frames[claim.measure]
-        selections = [selection for selection in (claim.of, claim.minus, claim.over) if selection is not None]
-        groups = [selected_runs(runs, selection) for selection in selections]
+        groups = [selected_runs(runs, selection) for selection in claim.selections]
         all_seeds = len({seed for group in groups for seed in group["seed"]})
         if any(group.empty for group in groups):
             judged.append(JudgedClaim(claim, 0, 0, alpha, reason="the sweep has no such runs"))
@@ -90,13 +105,13 @@ def judge_claims(
             judged.append(_judge_variance(claim, groups[0], correct_by_run, alpha))
         else:
             least_sd = measure_least_sd(results, claim.measure)
-            quantities = [per_seed(claim, selection, paper, runs, least_sd) for selection in selections]
+            quantities = [per_seed(claim, selection, paper, runs, least_sd) for selection in claim.selections]
             judged.append(_judge_quantities(claim, quantities, all_seeds, alpha))
     return tuple(judged)
 
 
 def _judge_quantities(claim: Claim, quantities: list[PerSeed], all_seeds: int, alpha: float) -> JudgedClaim:
-    """Test a claim about one quantity, the difference of two, or the ratio of two."""
+    """Test a claim about one quantity, a sum and difference of several, or the ratio of two."""
     seeds = sorted(set.intersection(*(set(quantity.values) for quantity in quantities)))
     n = len(seeds)
     if n < 2:
@@ -107,8 +122,8 @@ def _judge_quantities(claim: Claim, quantities: list[PerSeed], all_seeds: int, a
     if claim.over is not None:
         interval = ratio_interval(columns[0], columns[1], (least_sds[0], least_sds[1]), alpha)
     else:
-        values = columns[0] - (columns[1] if claim.minus is not None else 0.0)
-        interval = mean_interval(values, math.hypot(*least_sds), alpha)
+        signs = np.array([1, *[-1] * len(claim.minus), *[1] * len(claim.plus)])
+        interval = mean_interval(signs @ np.stack(columns), math.hypot(*least_sds), alpha)
     reason = "" if interval else "the denominator may be 0"
     return JudgedClaim(claim, n, all_seeds - n, alpha, interval, reason)
 

@@ -1,8 +1,10 @@
 """The claims of a paper in the answer, the report, its figure and the JSON."""
 
 import io
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -10,7 +12,7 @@ from src.figures.paper import draw_paper
 from src.report.comparison import _common_paper, compare_runs
 from src.runs.paper_schema import parse_paper
 from src.verdict.claims import judge_claims
-from tests.verdict.test_claims import BATCHES, batches, correct_of, noise, results_of, shipped
+from tests.verdict.test_claims import BATCHES, batches, correct_of, noise, products, results_of, shipped
 
 HOSTILE = "<b>bn</b> | $x$ is the same"
 PAPER = {
@@ -82,6 +84,47 @@ def test_a_line_without_x_crosses_the_figure():
     for axes, value in zip(figure.axes, (5, 28.4), strict=True):
         (line,) = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert list(line.get_ydata()) == pytest.approx([value, value])
+
+
+def test_cells_with_the_same_product_are_points():
+    figure = drawn(
+        results_of(lambda job, seed: 9 + job["reg.l2"] + noise(job, seed), products()), shipped("effective_lr")
+    )
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "optimizer.lr * reg.l2"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.02", "0.04", "0.08", "0.16"]
+    for bars in axes.containers:
+        assert sorted(bars.lines[0].get_xdata()) == pytest.approx(
+            np.log2([0.01, 0.02, 0.02, *[0.04] * 3, 0.08, 0.08, 0.16])
+        )
+        assert bars.lines[0].get_linestyle() == "None"
+
+
+def test_the_best_strengths_have_a_panel():
+    cells = [
+        {"norm.name": "none", "optimizer.name": "adam", "reg.weight_decay": 0.0, **cell} for cell in products(("bn",))
+    ]
+    cells += [{**cell, "optimizer.name": "adamw", "reg.weight_decay": cell["reg.l2"], "reg.l2": 0.0} for cell in cells]
+
+    def error(job, seed):  # the best L2 is 0.04 / lr, and the best decay is 0.2
+        best = 0.2 if job["optimizer.name"] == "adamw" else 0.04 / job["optimizer.lr"]
+        return 9 + abs(math.log((job["reg.l2"] + job["reg.weight_decay"]) / best))
+
+    _, best = drawn(results_of(error, cells), shipped("adamw")).axes
+    lines = {line.get_label(): line for line in best.lines}
+    rates = np.array([0.1, 0.2, 0.4])
+    assert list(lines["reg.l2"].get_ydata()) == pytest.approx(0.04 / rates)
+    assert list(lines["optimizer.lr * reg.weight_decay"].get_ydata()) == pytest.approx(0.2 * rates)
+    assert list(lines["reg.l2"].get_xdata()) == pytest.approx(np.log2(rates))
+
+
+def test_an_axis_can_show_names():
+    cells = [{"norm.name": norm, "optimizer.name": name} for norm in ("rms", "derf") for name in ("adamw", "muon")]
+    results = results_of(lambda job, seed: 5 + noise(job, seed), cells)
+    (axes,) = drawn(results, shipped("norm_x_optimizer")).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["adamw", "muon"]
+    assert axes.get_title(loc="left").endswith("test loss in nats")
+    assert [list(bars.lines[0].get_xdata()) for bars in axes.containers] == [[0, 1], [0, 1]]
 
 
 def test_the_figure_of_a_variance_shows_independent_errors():

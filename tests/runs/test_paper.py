@@ -39,9 +39,27 @@ def changed(path, value):
 def test_names_of_groups_stand_for_the_keys_of_options():
     paper = parse_paper("name", PAPER)
     (claim,) = paper.claims
-    assert (claim.kind, claim.of, claim.minus) == ("slope", {"norm.name": ("bn",)}, {"norm.name": ("gn", "ln")})
+    assert (claim.kind, claim.of, claim.minus) == ("slope", {"norm.name": ("bn",)}, ({"norm.name": ("gn", "ln")},))
     assert (paper.lines, claim.measure) == ("norm.name", "test error")
     assert paper.published.lines == {"bn": (3, None), "in": 5}
+
+
+def test_x_can_be_a_product_or_names_and_a_claim_can_add_and_subtract_several_selections():
+    interaction = {
+        "claim": "gn gains more with sgd",
+        "mean": {"norm": "gn", "optimizer": "sgd"},
+        "minus": [{"norm": "gn", "optimizer": "adam"}, {"norm": "bn", "optimizer": "sgd"}],
+        "plus": {"norm": "bn", "optimizer": "adam"},
+        "at_most": 0,
+    }
+    paper = parse_paper("name", {**PAPER, "x": "optimizer", "x_scale": "names", "claims": [interaction]})
+    assert paper.x == ("optimizer.name",)
+    (claim,) = paper.claims
+    assert claim.selections == (claim.of, *claim.minus, *claim.plus)
+    assert [selection["norm.name"] for selection in claim.selections] == [("gn",), ("gn",), ("bn",), ("bn",)]
+    shift = {"claim": "it moves", "shift_of_best": {"norm": "bn"}, "strength": ["optimizer.lr", "reg.l2"], "at_most": 0}
+    paper = parse_paper("name", {**PAPER, "x": ["optimizer.lr", "reg.l1"], "claims": [shift]})
+    assert (paper.x, paper.claims[0].strength) == (("optimizer.lr", "reg.l1"), ("optimizer.lr", "reg.l2"))
 
 
 WRONG = [
@@ -53,8 +71,8 @@ WRONG = [
     ("x", "norm", "has x='norm', not a key of a job with numbers as values"),
     ("x", "threadz", "has x='threadz'"),
     ("x", "plan", "has x='plan'"),
-    ("x", ..., "claim 1: slope needs the key x of the paper"),
-    ("x_scale", "log", "has x_scale='log', not linear, log2, log10"),
+    ("x", ..., "claim 1: slope needs a numeric x of the paper"),
+    ("x_scale", "log", "has x_scale='log', not linear, log2, log10, names"),
     ("measure", "accuracy", "has measure='accuracy', not test error"),
     ("lines", "nrom", "has lines='nrom'"),
     ("published/x", [2, None], "published has x=a list, not a list of numbers"),
@@ -67,7 +85,14 @@ WRONG = [
     ("claims/0/slope", {"nrom": "bn"}, "claim 1, slope: there is no key nrom; did you mean norm?"),
     ("claims/0/slope", {"norm": "batchnorm"}, "norm='batchnorm' cannot be used"),
     ("claims/0/slope", {"data.batch_size": [8, 0]}, "data.batch_size=0 cannot be used"),
+    ("x", ["optimizer.lr", "norm"], "has x=a list, not a key of a job with numbers as values"),
+    ("x", [], "has x=a list"),
+    ("x_scale", "names", "claim 1: slope needs a numeric x of the paper"),
     ("claims/0/minus", "gn", "has minus='gn', not KEY: VALUE pairs"),
+    ("claims/0/minus", [], "has minus=a list, not KEY: VALUE pairs, or a list of them"),
+    ("claims/0/plus", [{"nrom": "bn"}], "claim 1, plus: there is no key nrom; did you mean norm?"),
+    ("claims/0/strength", "reg.l2", "shift_of_best and strength belong together"),
+    ("claims/0/strength", "norm", "has strength='norm', not a key of a job with numbers"),
     ("claims/0/over", {"norm": "gn"}, "claim 1 cannot use minus"),
     ("claims/0/at_most", ..., "claim 1 has no bound"),
     ("claims/0/at_most", "0", "has at_most='0', not a finite number"),

@@ -2,17 +2,20 @@
 
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from src import job
 from src.runs.identity import job_settings
 from src.runs.paper_schema import parse_paper
 from src.runs.sweep import read_sweep
 from src.schema import flatten_mapping
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER, group_options
+from src.verdict.quantities import product
 
 PAPERS = group_options()["paper"]
 
@@ -44,10 +47,14 @@ def test_a_preset_composes_and_each_claim_finds_its_jobs(grid, name, scale):
     paper = parse_paper(name, stated["paper"])
     jobs = [job_settings(config) for config in configs]
     for claim in paper.claims:
-        for selection in filter(None, (claim.of, claim.minus, claim.over)):
+        for selection in claim.selections:
             found = [job for job in jobs if all(job[path] in values for path, values in selection.items())]
             wanted = {(path, value) for path, values in selection.items() for value in values}
             assert wanted <= {(path, job[path]) for job in found for path in selection}
+            assert len({tuple(job[path] for path in claim.strength) for job in found}) > 1 or not claim.strength
+            if claim.kind == "explained":  # several cells share an x
+                levels = product(pd.DataFrame(found), paper.x)
+                assert 1 < levels.nunique() < len(found) / 2
     if paper.published is not None:
         assert {job[paper.lines] for job in jobs} == set(paper.published.lines)
 
@@ -57,6 +64,14 @@ def test_a_typed_word_replaces_that_of_both_scales(grid):
     request = grid.parse_request(["scale=full", "norm=ln"], params, {"data.limit": None, "epochs": 9})
     (config,) = grid.compose_all(request)[1]
     assert (config.epochs, config.data.limit, config.norm.name) == (9, None, "ln")
+
+
+def test_other_seeds_replace_those_of_a_preset(grid):
+    params = preset("random_labels")["params"]
+    for words in (["seed=range(10,15)"], ["seed=10,11,12,13,14"]):
+        configs = grid.compose_all(grid.parse_request(words, params))[1]
+        assert sorted({config.seed for config in configs}) == [10, 11, 12, 13, 14]
+        assert len(configs) == 55
 
 
 def test_the_scale_is_no_part_of_a_job(grid):
@@ -151,3 +166,33 @@ def test_a_small_sweep_refutes_a_claim_that_is_false(run, monkeypatch, tmp_path)
     (conf / "tiny.yaml").write_text(TINY.replace("at_most", "at_mots"))
     status, _, errors = run(*words)
     assert (status, "paper=tiny, claim 1 has no key at_mots" in errors) == (2, True)
+
+
+def test_a_preset_that_stops_half_way_finishes_with_the_same_command(run, monkeypatch, tmp_path):
+    """The plan counts its jobs; after a Ctrl-C, the command trains the rest, and then nothing."""
+    monkeypatch.chdir(tmp_path)
+    images = ("data=synthetic", "data.images=140", "data.limit=128", "data.validation=8", "data.test_images=50")
+    words = ("paper=bn_statistics", *images, "epochs=2", "seeds=1", "tracking=none", "hydra/launcher=basic")
+    finish, finished = job.finish, []
+
+    def stop_at_the_third(*arguments):
+        if len(finished) == 2:
+            raise KeyboardInterrupt
+        finished.append(finish(*arguments))
+        return finished[-1]
+
+    monkeypatch.setattr(job, "finish", stop_at_the_third)
+    status, _, errors = run(*words)
+    assert (status, "2 of 4 jobs are left" in errors) == (130, True)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("result.json")}
+    assert len(before) == 2
+    assert "2 already finished" in run(*words, "plan=true")[1]
+    status, output, _ = run(*words)
+    assert (status, "of 3 claims, 3 are undecided" in " ".join(output.split())) == (0, True)
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert len(results) == 4
+    assert {path: path.read_bytes() for path in before} == before
+    assert run(*words)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == results

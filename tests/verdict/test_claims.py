@@ -1,9 +1,12 @@
 """The claims of papers: their quantities and intervals against scipy, and planted methods for which they are false."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from safetensors.numpy import save_file
 from scipy import optimize, stats
 
 from src.results.results import Results
@@ -33,7 +36,8 @@ def results_of(error, cells, seeds=5, failed=()):
             if (settings, seed) in failed or np.isnan(accuracy):
                 lost.append({key: row[key] for key in (*settings, "seed", "cell_key")})
             else:
-                rows.append({**row, "test/accuracy": accuracy, "val/accuracy": accuracy - 0.01})
+                measures = {"val/accuracy": accuracy - 0.01, "test/loss": 2 - accuracy}
+                rows.append({**row, "test/accuracy": accuracy, **measures, "test/accuracy_ema": accuracy - 0.02})
     epochs = pd.DataFrame([{"run": row["run"], "train/accuracy": 0.5 + k / 4} for row in rows for k in range(2)])
     return Results(pd.DataFrame(rows), epochs, (), {"d": {"test": IMAGES}}, {}, (), (), tuple(lost))
 
@@ -150,12 +154,120 @@ def test_a_claim_about_runs_that_the_sweep_lacks_cannot_be_told():
     assert (judged.outcome, judged.reason) == ("cannot tell", "the sweep has no such runs")
 
 
-@pytest.mark.parametrize(("measure", "value"), [("validation error", 6), ("training error", 25), ("test error", 5)])
+MEASURED = {
+    "validation error": 6,
+    "training error": 25,
+    "test error": 5,
+    "test loss": 1.05,
+    "gain of recomputed statistics": 2,
+}
+
+
+@pytest.mark.parametrize(("measure", "value"), MEASURED.items())
 def test_a_claim_reads_its_measure(measure, value):
     claim = {"claim": "c", "mean": {"norm": "bn"}, "at_most": 90, "measure": measure}
     (judged,) = judge(paper_of(claim), results_of(lambda settings, seed: 5 + noise(settings, seed, 1e-9), batches()))
     assert judged.interval[0] == pytest.approx(value)
     assert judged.outcome == "holds"
+
+
+def test_a_run_without_recomputed_statistics_has_no_gain():
+    results = results_of(lambda settings, seed: 5 + noise(settings, seed), batches())
+    without = replace(results, runs=results.runs.drop(columns="test/accuracy_ema"))
+    claim = {"claim": "c", "mean": {"norm": "bn"}, "at_most": 90, "measure": "gain of recomputed statistics"}
+    assert judge(paper_of(claim), without)[0].reason == "the seeds lack runs"
+
+
+def test_exact_zeros_are_read_from_the_weights(tmp_path):
+    results = results_of(lambda settings, seed: 5, [{"norm.name": "bn"}])
+    save_file({"w": np.array([[0.5, 0.0], [0.0005, -0.0]], np.float32)}, tmp_path / "weights.safetensors")
+    results = replace(results, runs=results.runs.assign(folder=str(tmp_path), parameters=4))
+    claims = [
+        {"claim": "c", "mean": {"norm": "bn"}, "at_least": share, "at_most": share, "measure": measure}
+        for share, measure in ((50, "zero weights"), (75, "near-zero weights"))
+    ]
+    assert [item.outcome for item in judge(paper_of(*claims), results)] == ["holds", "holds"]
+
+
+def products(norms=("bn", "none"), levels=(0.1, 0.2, 0.4)):
+    return [{"norm.name": norm, "optimizer.lr": lr, "reg.l2": l2} for norm in norms for lr in levels for l2 in levels]
+
+
+def test_the_explained_share_is_the_adjusted_r_squared_of_an_analysis_of_variance():
+    claim = {"claim": "c", "explained": {"norm": "bn"}, "at_least": 0.5}
+    paper = paper_of(claim, x=["optimizer.lr", "reg.l2"], x_scale="log2")
+
+    def error(settings, seed):
+        return 5 - np.log2(settings["optimizer.lr"] * settings["reg.l2"]) + noise(settings, seed, 1)
+
+    results = results_of(error, products())
+    (judged,) = judge(paper, results)
+    runs = results.runs[results.runs["norm.name"] == "bn"]
+    shares = []
+    for _, seed in runs.groupby("seed"):
+        steps = np.round(np.log2(seed["optimizer.lr"] * seed["reg.l2"])).astype(int)  # five levels of the product
+        groups = [list(group) for _, group in seed["test/accuracy"].groupby(steps)]
+        share = 1 - 1 / (1 + stats.f_oneway(*groups).statistic * 4 / 4)  # 5 groups, 9 runs: 4 and 4 degrees of freedom
+        shares.append(1 - (1 - share) * 8 / 4)
+    interval = stats.ttest_1samp(shares, 0).confidence_interval(1 - 0.0475)
+    assert judged.interval == pytest.approx((np.mean(shares), interval.low, interval.high))
+
+
+def test_chance_explains_nothing_on_average():
+    claim = {"claim": "c", "explained": {"norm": "bn"}, "at_most": 0.5}
+    paper = paper_of(claim, x=["optimizer.lr", "reg.l2"])
+    chance = np.random.default_rng(0)
+    results = results_of(lambda settings, seed: 5 + chance.standard_normal(), products(("bn",)), seeds=200)
+    (judged,) = judge(paper, results)
+    _, low, high = judged.interval
+    assert low < 0 < high
+    assert high - low < 0.25
+
+
+def test_equal_products_explain_all_but_rounding():
+    claim = {"claim": "c", "explained": {"norm": "bn"}, "at_least": 0.99}
+    paper = paper_of(claim, x=["optimizer.lr", "reg.l2"])
+    (judged,) = judge(paper, results_of(lambda job, seed: 5 + job["optimizer.lr"] * job["reg.l2"], products()))
+    estimate, low, high = judged.interval
+    assert estimate == pytest.approx(1)
+    assert low < estimate < high
+
+
+SHIFTS = {
+    "unmoved": (lambda lr: 0.2, 0),
+    "falls": (lambda lr: 0.04 / lr, -1),
+    "rises": (lambda lr: lr, 1),
+}
+
+
+@pytest.mark.parametrize("case", SHIFTS)
+def test_the_shift_of_the_best_strength_is_spearmans_correlation(case):
+    best, expected = SHIFTS[case]
+    claim = {"claim": "c", "shift_of_best": {"norm": "bn"}, "strength": "reg.l2", "at_most": 1}
+
+    def error(settings, seed):
+        return 5 + abs(np.log2(settings["reg.l2"] / best(settings["optimizer.lr"]))) + noise(settings, seed, 0.01)
+
+    (judged,) = judge(paper_of(claim, x="optimizer.lr", x_scale="log10"), results_of(error, products()))
+    assert judged.interval[0] == pytest.approx(expected)
+
+
+def test_a_difference_of_differences_adds_and_subtracts():
+    claim = {
+        "claim": "c",
+        "mean": {"norm": "bn", "data.batch_size": 2},
+        "minus": [{"norm": "bn", "data.batch_size": 32}, {"norm": "gn", "data.batch_size": 2}],
+        "plus": {"norm": "gn", "data.batch_size": 32},
+        "at_least": 1,
+    }
+    paper = paper_of(claim)
+    results = results_of(rising({"bn": 1, "gn": 0.5}), batches())
+    judged = judge(paper, results)
+    table = (100 * (1 - results.runs.set_index(["norm.name", "data.batch_size", "seed"])["test/accuracy"])).unstack()
+    values = table.loc["bn", 2] - table.loc["bn", 32] - table.loc["gn", 2] + table.loc["gn", 32]
+    interval = stats.ttest_1samp(values, 0).confidence_interval(1 - 0.0475)
+    assert judged[0].interval == pytest.approx((values.mean(), interval.low, interval.high))
+    assert "difference of differences of means 2." in claim_lines(paper, judged)[1]
 
 
 def correct_of(results, shared=0.0, seed=0):
@@ -278,3 +390,26 @@ def test_the_sentences_give_outcome_number_interval_and_bound():
     assert "claimed from -0.25 to 0.25" in ratio
     assert basis_lines(judged)[0].startswith("In at least 95.25 % of sweeps")
     assert [item.as_json()["outcome"] for item in judged] == [YES, NO, NO]
+
+
+def test_an_open_claim_says_how_many_seeds_would_decide_it():
+    claim = {"claim": "c", "mean": {"norm": "bn", "data.batch_size": 2}, "at_most": 5.3}
+    paper = paper_of(claim)
+
+    def error(settings, seed):
+        return 5 + noise(settings, seed, 0.5)
+
+    (judged,) = judge(paper, results_of(error, batches()))
+    seeds = judged.seeds_to_decide
+    assert judged.outcome == OPEN
+    assert claim_lines(paper, [judged])[1].endswith(f"(5 seeds; about {seeds} would probably decide it)")
+    values = [100 * (1 - run) for run in results_of(error, batches()).runs["test/accuracy"][:5]]
+    deviation, distance = np.std(values, ddof=1), abs(np.mean(values) - 5.3)
+
+    def enough(n):  # the half width of the interval, and 80 % of the means
+        return (stats.t.isf(judged.alpha / 2, n - 1) + stats.t.ppf(0.9, n - 1)) * deviation / n**0.5 <= distance
+
+    assert enough(seeds)
+    assert not enough(seeds - 1)
+    (decided,) = judge(paper, results_of(error, batches(), seeds=4 * seeds))
+    assert (decided.outcome, decided.seeds_to_decide) == (YES, None)
