@@ -9,10 +9,11 @@ import numpy as np
 
 from benchmarks.made_up_sweeps import Design, MadeUpSweep, as_results, make_up
 from src.runs.naming import format_value, short_name
-from src.verdict.best import Best, tuned_levels
+from src.verdict.best import Best
 from src.verdict.contrast import CELL, Contrast
 from src.verdict.failures import FailureCount, FailureDifference, failure_differences, failures_by_level
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
+from src.verdict.tuned import tuned_levels
 from src.verdict.verdicts import judge
 from src.verdict.welch import MIN_SEEDS
 

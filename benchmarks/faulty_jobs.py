@@ -1,4 +1,4 @@
-"""Augmentations that make a job fail on a GPU, for `benchmarks.gpu`.
+"""Faults of jobs on a GPU, for `benchmarks.gpu` and tests: augmentations that make a job fail, and a killed process.
 
 Before the first step, a job calls its augmentation `DRAWS` times to draw samples; these calls do no harm.
 """
@@ -12,6 +12,15 @@ from torch import Tensor
 
 from src.augmentation import Augment, Augmentation
 from src.training.samples import DRAWS
+from src.workers.gpu import GpuEngine
+
+
+def kill_process(engine: GpuEngine, folder: Path) -> None:
+    """Kill the process that trains the job in `folder`, and all other jobs that it trains."""
+    for gpu in engine._gpus:
+        if gpu._process and folder in gpu._process.jobs:
+            gpu._process.process.kill()
+            gpu._process.process.join()
 
 
 @dataclass

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.faulty_jobs import kill_process
 from benchmarks.step import configuration
 from src.config import Config, Regularization
 from src.datasets import Synthetic
@@ -133,7 +134,7 @@ class Watch(Display):
         self.first_news = self.first_news or time.monotonic()
         if task.name == self._victim and self._times:
             self._times -= 1
-            self.engine.kill_process(task.folder)
+            kill_process(self.engine, task.folder)
 
 
 def variants(bench: Bench, **changes: Any) -> dict[str, Config]:

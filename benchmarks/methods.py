@@ -24,7 +24,7 @@ from src.data.splits import make_splits
 from src.models import NETWORKS
 from src.norms import NORMS
 from src.options import OPTIMIZERS
-from src.sweep.composer import to_config
+from src.sweep.trees import to_config
 from src.training.network import make_network
 from src.training.optimizers import make_optimizer
 from src.training.step import make_step

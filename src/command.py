@@ -1,7 +1,6 @@
 """The names, parser, paths and versions of the three commands. It loads only the standard library."""
 
 import argparse
-import importlib.metadata
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 from src.bad_input import BadInput
 from src.pasted import refuse_special_characters
 
+MULTIRUN = Path("multirun")  # the folder of all jobs and sweeps, in the current folder
 PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # `--version` prints their versions
 
 
@@ -21,6 +21,8 @@ def command_name(module: str) -> str:
 
 def versions_text() -> str:
     """Return one line per package with its version, without importing the packages."""
+    import importlib.metadata
+
     lines = []
     for name in PACKAGES:
         try:

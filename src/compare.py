@@ -29,18 +29,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput, out_of_memory_refusal
-from src.command import Parser, check_current_folder, command_name, typed_path
+from src.command import MULTIRUN, Parser, check_current_folder, command_name, typed_path
 from src.config import KEYS, CompareSettings
-from src.console import SteadyConsole
 from src.options import Tracking
 from src.report.output import STDOUT, check_output_options, write_output
 from src.runs.external import ExternalRuns, sort_into_cells
-from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
 from src.startup import check_address_space, prepare_process, read_docstring
 
 if TYPE_CHECKING:
+    from src.console import SteadyConsole
     from src.report.external import ExternalReport
     from src.report.report import Report
     from src.verdict.tuned import Tuned
@@ -117,9 +116,9 @@ def _compare_and_write(arguments: Namespace) -> int:
         raise BadInput(f"--budget {arguments.budget} cannot be used", "an integer >= 1, with --assignment", example)
     if arguments.equal is not None and not KEYS["compare.equal"].accepts(arguments.equal):
         raise BadInput(f"--equal {arguments.equal:g} cannot be used", "a number above 0, at most 100", "--equal 0.1")
-    console = SteadyConsole(stderr=STDOUT in output_files)
     if _has_external_runs(arguments):
-        _write_files(arguments, _compare_external(arguments, console), None)
+        external = _read_external(arguments)
+        _write_files(arguments, _compare_external(arguments, external, _make_console(output_files)), None)
         return 0
     sweeps = choose_sweeps(arguments.multirun, arguments.sweep or [])
     equal = arguments.equal or min(map(equal_points, sweeps))
@@ -127,6 +126,7 @@ def _compare_and_write(arguments: Namespace) -> int:
     from src.report.comparison import compare_runs  # imported only after the checks, because it takes a second
     from src.report.terminal import print_lines
 
+    console = _make_console(output_files)
     _, report, _ = compare_runs(sweeps, arguments.multirun, report_folder, console, equal=equal)
     if report is None:
         return 1
@@ -167,9 +167,14 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _compare_external(arguments: Namespace, console: SteadyConsole) -> "ExternalReport":
+def _make_console(output_files: Sequence[Path]) -> "SteadyConsole":
+    from src.console import SteadyConsole  # imports rich, which a refused command must not wait for
+
+    return SteadyConsole(stderr=STDOUT in output_files)
+
+
+def _compare_external(arguments: Namespace, external: ExternalRuns, console: "SteadyConsole") -> "ExternalReport":
     """Compare runs that normlab did not train, and return the report."""
-    external = _read_external(arguments)
     from src.report.external import compare_external
     from src.verdict.external import external_promise
 
@@ -224,7 +229,7 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
         write_output(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _compare_at_best_settings(report: "Report", key: str, console: SteadyConsole) -> "Tuned":
+def _compare_at_best_settings(report: "Report", key: str, console: "SteadyConsole") -> "Tuned":
     """Print each value of a key with its best other settings, and return them."""
     from src.report.terminal import print_lines
     from src.verdict.tuned import tune_values

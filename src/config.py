@@ -62,15 +62,13 @@ class Config:
     seeds: int | str | None = key(None, at_least=1, at_most=2**32, word="auto")
     threads: int = key(at_least=1, at_most=1024)
     precision: str = key("float32", choices=("float32", "bfloat16"))
-    deterministic: bool = key(False)  # has no effect any more; it is part of the job keys of earlier versions
+    deterministic: bool = key(False)  # has no effect; it is part of the job keys of earlier versions
     nondeterministic: bool = key(False)
     execution: str = key("auto", choices=("auto", "eager", "graph"))
     device: str = key("auto", example="auto")
     resume: str = key("auto", choices=("auto", "restart"))
     plan: bool = key(False)
-    scale: str = key(
-        "small", choices=("small", "full")
-    )  # of a paper's preset; full is the paper's own network and data
+    scale: str = key("small", choices=("small", "full"))  # of a paper; full is the paper's own network and data
 
 
 OPTIONS: Mapping[str, Options] = {
@@ -204,8 +202,8 @@ def check_config(config: Config) -> None:
 
 def norm_mismatch(norm: Norm | type[Norm], network: Network | type[Network]) -> str:
     """Return the reason why a norm does not work with a network; an empty text if it does."""
-    if network.layout not in norm.axes:
-        return norm.unsupported.get(network.layout, f"it does not support the layout {network.layout}")
+    if reason := norm.mismatch(network.layout):
+        return reason
     if norm.replaces_relu and not network.relu:
         return "it replaces the ReLU after each norm, and this network has another activation"
     return ""

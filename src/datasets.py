@@ -79,6 +79,7 @@ class SVHN(DataFiles):
     """SVHN, colour photographs of house numbers, each cut out around one digit."""
 
     name: str = "svhn"
+    shows_characters = True
 
 
 @dataclass(unsafe_hash=True)
@@ -86,6 +87,7 @@ class EMNIST(DataFiles):
     """EMNIST, pictures of handwritten letters and digits, in six versions."""
 
     name: str = "emnist"
+    shows_characters = True
     emnist_split: str = key(choices=("balanced", "letters", "digits", "mnist", "byclass", "bymerge"))
 
 

@@ -103,17 +103,14 @@ def outcome(error: BaseException) -> tuple[str, str]:
 
 def _start(config: Config, journal: Journal) -> torch.device:
     """Record the start of a job or of its continuation, prepare this process for it, and return its device."""
-    facts = environment() | package_versions(optional_packages(config))
-    if journal.has("start"):
-        device_record = device_facts(config, pick_device(config.device))
-        journal.append(stamp("resume", environment=facts, **device_record))
-    else:
+    facts, is_new = environment() | package_versions(optional_packages(config)), not journal.has("start")
+    if is_new:  # the record comes first, because a missing device is then a failure of this job
         journal.append(stamp("start", config=asdict(config), environment=facts, code=code_digest()))
-    torch.set_num_threads(config.threads)
     device = pick_device(config.device)
-    use_algorithms(
-        device, deterministic=config.deterministic or (device.type == "cuda" and not config.nondeterministic)
-    )
+    if not is_new:
+        journal.append(stamp("resume", environment=facts, **device_facts(config, device)))
+    torch.set_num_threads(config.threads)
+    use_algorithms(device, deterministic=device.type == "cuda" and not config.nondeterministic)
     return device
 
 

@@ -70,17 +70,18 @@ Options = Mapping[str, type[Option]]
 
 
 def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[str, Any]:
-    """Import all modules of a package and return the options that they define, by the option's name.
+    """Import all modules of a package and return the options that they define, sorted by name.
 
     Args:
         package: the package's dotted name.
         path: the package's `__path__`; sub-packages are not searched.
         base: the base class of the options.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
+    names = [module.name for module in pkgutil.iter_modules(path) if not module.ispkg]
     modules = [importlib.import_module(f"{package}.{name}") for name in names]
     classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
-    return options_by_name(*(item for item in classes if issubclass(item, base) and item.name != REQUIRED))
+    options = (item for item in classes if issubclass(item, base) and item.name != REQUIRED)
+    return options_by_name(*sorted(options, key=lambda option: option.name))
 
 
 def options_by_name(*options: type[Option]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ class Key:
     @property
     def is_text(self) -> bool:
         """Whether every text is a valid value of the key."""
-        return self._plain_type is str and not self.choices
+        return self.plain_type is str and not self.choices
 
     @property
     def optional(self) -> bool:
@@ -131,7 +132,7 @@ class Key:
             str: "text",
             list[str]: "a list of strings",
             list[int]: "a list of ascending integers, each",
-        }[self._plain_type]
+        }[self.plain_type]
         limits_text = " and ".join(f"{word} {limit:.10g}" for word, limit in self.limits.items())
         word_text = f", {self.word}" if self.word else ""
         return f"{type_text} {limits_text}".strip() + word_text + (" or null" if self.nullable else "")
@@ -141,10 +142,11 @@ class Key:
         """Return an example of a valid value, or a word such as NUMBER, for error messages."""
         if self.choices or self.example:
             return self.example or self.choices[0]
-        return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self._plain_type]
+        return {int: "INTEGER", float: "NUMBER", bool: "true", str: "TEXT"}[self.plain_type]
 
     @property
-    def _plain_type(self) -> Any:
+    def plain_type(self) -> Any:
+        """Return the type of the key's values, without null and `word`."""
         return typing.get_args(self.type)[0] if self.optional else self.type
 
     def accepts(self, value: Any) -> bool:
@@ -153,7 +155,7 @@ class Key:
             return self.optional
         if self.word and value == self.word:
             return True
-        kind = self._plain_type
+        kind = self.plain_type
         if kind is str:
             has_right_type = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         elif kind is bool:

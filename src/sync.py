@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 
 from src.bad_input import BadInput, out_of_memory_refusal
-from src.command import Parser, check_current_folder, typed_path
+from src.command import MULTIRUN, Parser, check_current_folder, typed_path
 from src.options import Tracking
-from src.runs.folder import MULTIRUN
 from src.runs.manifests import choose_sweeps
 from src.startup import check_address_space, prepare_process, read_docstring
 from src.tracking.address import check_address, refuse_secrets

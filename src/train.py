@@ -14,28 +14,26 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-
-import hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput, out_of_memory_refusal
 from src.command import check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
-from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER
 
+# This module imports Hydra and torch only in functions: a mistyped command must not wait for them.
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-@hydra.main(version_base="1.3", config_path=str(CONF_FOLDER), config_name="config")
-def job(composed: DictConfig) -> float:
+
+def job(composed: "DictConfig") -> float:
     """Train one job for one of Hydra's own launchers; returns the validation accuracy, 0 to 1."""
-    from src.job import run_job  # imports torch, which a mistyped command must not wait for
+    from hydra.core.hydra_config import HydraConfig
+
+    from src.job import run_job
+    from src.sweep.trees import to_config
 
     return run_job(to_config(composed), Path(HydraConfig.get().runtime.output_dir))
 
@@ -57,7 +55,7 @@ def _run_command(wants_traceback: bool) -> None:
     try:
         check_current_folder()
         check_command_line()
-        job()
+        _run_hydra()
     except KeyboardInterrupt:
         sys.exit(130)
     except Terminated:
@@ -70,15 +68,30 @@ def _run_command(wants_traceback: bool) -> None:
         sys.exit(status)
 
 
+def _run_hydra() -> None:
+    """Run Hydra, which reads the command line and calls the sweeper."""
+    import hydra
+
+    import src.sweep.trees  # noqa: F401  # stores a configuration that conf/config.yaml uses
+
+    with _outside_other_hydra():
+        hydra.main(version_base="1.3", config_path=str(CONF_FOLDER), config_name="config")(job)()
+
+
 def _status_and_message(error: Exception) -> tuple[int, str]:
     """Return the exit status and the message for an error; an empty message stands for the traceback."""
-    if isinstance(error, BadInput | HydraException | OmegaConfBaseException):
-        return 2, error_message(error)
+    if isinstance(error, BadInput):
+        return 2, str(error)
     if isinstance(error, OSError):
         problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write to")
         return 2, str(problem) if error.filename is not None else ""  # a lost connection, for example, names no file
     if isinstance(error, MemoryError):
         return 2, str(out_of_memory_refusal())
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return 2, error_message(error)
     if isinstance(error, JobFailed):  # raised by a sweeper that accepts no failed job
         return 1, f"normlab: {error}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -95,10 +108,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
 def _restore_process_at_end() -> Iterator[None]:
     """Undo the command's changes to its process at its end, because a notebook may call `main` more than once."""
     previous_setting, arguments = os.environ.get("HYDRA_FULL_ERROR"), list(sys.argv)
-    stored_configs = dict(ConfigStore.instance().repo)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    outer_hydra, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()  # Hydra refuses to start inside another Hydra
     try:
         yield
     finally:
@@ -106,10 +116,25 @@ def _restore_process_at_end() -> Iterator[None]:
         if previous_setting is not None:
             os.environ["HYDRA_FULL_ERROR"] = previous_setting
         sys.argv[:] = arguments
-        ConfigStore.instance().repo = stored_configs
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer_hydra, outer_config
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _outside_other_hydra() -> Iterator[None]:
+    """Hide the Hydra of a notebook for a while, because Hydra refuses to start inside another Hydra."""
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    stored_configs = dict(ConfigStore.instance().repo)
+    outer_hydra, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        ConfigStore.instance().repo = stored_configs
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer_hydra, outer_config
 
 
 def error_message(error: Exception) -> str:

@@ -25,9 +25,9 @@ from src.config import (
 )
 from src.models.timm import Timm
 from src.schema import flatten_dataclass, flatten_mapping
-from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS
+from src.sweep.trees import to_config
 from tests.world import configuration
 
 PROJECT = Path(__file__).parents[1]

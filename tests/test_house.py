@@ -16,8 +16,8 @@ MODULES = {
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 # What every room may know: the standard library is all that it needs.
-CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.datasets", "src.options", "src.pasted"}
-CONFIGURATION |= {"src.regularization", "src.schema", "src.wording"}
+CONFIGURATION = {"src.bad_input", "src.command", "src.config", "src.datasets", "src.limits", "src.options"}
+CONFIGURATION |= {"src.pasted", "src.regularization", "src.schema", "src.wording"}
 # Modules of a few lines that stand in no room.
 SMALL = {
     "src.console",
@@ -57,16 +57,17 @@ READERS = {
     "src.data.npz": "src/data/npz.py",
     "src.data.decode": "src/data/decode.py",
     "src.data.image_cache": "image_cache.cached",
-    "src.data.memory": "/sys/fs/cgroup/memory.max",
-    "src.workers.machine": "/proc/self/cgroup",
+    "src.limits": "/proc/self/cgroup",
     "src.startup": "the code under `src`",
     "src.sweep.option_cards": "option_cards.answer",
+    "src.sweep.packaged": "packaged.packaged_config",
 }
 # Calls that read a file or the content of one; those of writers, locks and sockets are not among them.
 READS = {"read_bytes", "read_text", "read_stored", "read_sealed", "loads", "fromfile", "memmap", "loadtxt", "read_csv"}
 READS |= {"gzip.GzipFile", "Image.open", "read_array"}  # the user's images
 READS |= {"np.load", "json.load", "torch.load", "safetensors.numpy.load", "safe_open", "load_file", "yaml.safe_load"}
-NO_FILES = {"src.workers.shared", "src.tracking.views"}  # JSON of an environment variable, and of the store's tags
+# JSON of an environment variable, of the store's tags and of the command line
+NO_FILES = {"src.workers.shared", "src.tracking.views", "src.sweep.plain_words"}
 
 
 def statements(name: str, *, at_import: bool) -> Iterator[ast.AST]:
@@ -140,9 +141,10 @@ def test_storage_needs_the_standard_library_and_two_modules_of_words():
 @pytest.mark.parametrize(
     ("modules", "refused"),
     [
-        ("src.config, src.sweep.overrides", {"torch", "mlflow", "hydra", "numpy"}),
+        ("src.train, src.sweep.command_line", {"torch", "mlflow", "hydra", "omegaconf", "numpy", "yaml"}),
+        ("src.train, src.sweep.requested", {"torch", "mlflow", "hydra", "omegaconf", "numpy"}),
         ("src.data.sizes, src.tracking.address", {"torch", "torchvision", "mlflow"}),
-        ("src.compare", {"torch", "torchvision", "mlflow", "hydra"}),
+        ("src.compare", {"torch", "torchvision", "mlflow", "hydra", "rich"}),
         ("src.compare, src.runs.external_csv, src.tracking.address", {"mlflow", "pandas", "numpy", "matplotlib"}),
     ],
 )

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 
 from src.compare import _make_parser
 from src.config import check_config
-from src.sweep.composer import to_config
 from src.sweep.overrides import CONF_FOLDER, check_overrides, group_options, list_combinations
+from src.sweep.trees import to_config
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [

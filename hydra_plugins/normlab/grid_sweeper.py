@@ -34,7 +34,6 @@ from src.sweep.dataset_lines import dataset_lines
 from src.sweep.finish import compare_sweep
 from src.sweep.grid import GridJob, check_device_and_store, shared_grid
 from src.sweep.notes import note_lines
-from src.sweep.pace import typical_seconds
 from src.sweep.plan import Plan
 from src.sweep.requested import RequestedGrid
 from src.wording import counted, joined
@@ -141,14 +140,7 @@ class GridSweeper(Sweeper):
 
     def _requested_jobs(self, request: RequestedGrid) -> list[GridJob]:
         """Return the checked jobs of a grid, without duplicates."""
-        config: Config = request.config
-        job_count, job_limit = request.combination_count, config.sweep.max_jobs
-        if job_count > job_limit:  # checked first, because listing thousands of combinations is slow
-            seconds = typical_seconds(self._multirun / "jobs")
-            cost = f" (about {job_count * seconds / 3600:,.0f} hours at {seconds:.0f} s per job)" if seconds else ""
-            at_last_look = f" at {request.looks[-1]} seeds" if request.looks else ""
-            problem = f"{job_count:,} jobs{at_last_look}{cost} are more than sweep.max_jobs={job_limit}"
-            raise BadInput(problem, "fewer combinations, or a higher limit", f"sweep.max_jobs={job_count}")
+        request.check_job_count(self._multirun)
         combinations, configs = self._grid.compose_all(request)
         check_device_and_store(configs[0])
         jobs = self._grid.make_jobs(combinations, configs)
@@ -163,16 +155,13 @@ class GridSweeper(Sweeper):
         question is open, and no job is left to train.
         """
         sweep, config = self._make_sweep(jobs), jobs[0].config
-        restarted = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume == "restart"]
+        pairs = list(zip(sweep.jobs, jobs, strict=True))
+        restarted = [job for job, item in pairs if item.config.resume == "restart"]
         if locked_labels := [job.label for job in restarted if is_locked(self._folder(job).path)]:
             raise _restart_refusal(locked_labels)
-        kept = [job for job, item in zip(sweep.jobs, jobs, strict=True) if item.config.resume != "restart"]
+        kept = [job for job, item in pairs if item.config.resume != "restart"]
         faults = job_faults(replace(sweep, jobs=kept), self._multirun)
-        left = [
-            item
-            for job, item in zip(sweep.jobs, jobs, strict=True)
-            if job in restarted or job.key in faults or not self._folder(job).finished
-        ]
+        left = [item for job, item in pairs if job in restarted or job.key in faults or not self._folder(job).finished]
         folders = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
         check_space(self._multirun, [item.least_bytes for item in left], folders)
         if left and self._uses_normlab_launcher:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from src.datasets import Data
 from src.schema import Option, options_in
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Augmentation(Option):
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the keys do not suit images of `size` x `size` pixels."""
 
-    def warning(self, dataset: str) -> str:
-        """Return a sentence about keys that are possible but unwise on `data=dataset`, or an empty string."""
+    def warning(self, data: Data) -> str:
+        """Return a sentence about keys that are possible but unwise on a dataset, or an empty string."""
         return ""
 
     def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:

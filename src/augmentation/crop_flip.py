@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from src.augmentation import Augment, Augmentation
 from src.bad_input import BadInput
+from src.datasets import Data
 from src.schema import key
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-CHARACTERS = ("mnist", "kmnist", "emnist", "svhn")  # the datasets of digits and letters
 
 
 @dataclass
@@ -33,16 +32,16 @@ class CropFlip(Augmentation):
             problem = f"{place}: augmentation.padding={self.padding} is too large for images of {size} x {size} pixels"
             raise BadInput(problem, f"0 to {size - 1}", f"augmentation.padding={size // 8}")
 
-    def warning(self, dataset: str) -> str:
+    def warning(self, data: Data) -> str:
         """Return a warning if half of the images are mirrored although they show digits or letters."""
-        if not (self.flip and dataset in CHARACTERS):
+        if not (self.flip and data.shows_characters):
             return ""
         return (
-            f"augmentation.flip=true mirrors half of the characters of {dataset}, and a mirrored character is another "
-            "one or none; augmentation.flip=false prevents this"
+            f"augmentation.flip=true mirrors half of the characters of {data.name}, and a mirrored character is "
+            "another one or none; augmentation.flip=false prevents this"
         )
 
-    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment:
         """Return the function that crops and flips the images; it returns the labels unchanged."""
         from src.augmentation.modules.crops import crop_and_flip
 

@@ -24,13 +24,14 @@ class CutMix(CropFlip):
 
     title = "CutMix"
 
-    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment:
         """Return the function that crops, flips and mixes the images; its target is probabilities (N, classes)."""
-        from src.augmentation.modules.crops import crop_and_flip
         from src.augmentation.modules.mixtures import cutmix
 
+        crop_and_flip = super().build(classes, mean, deviation)
+
         def augment(images: "Tensor", labels: "Tensor", generator: "torch.Generator") -> "tuple[Tensor, Tensor]":
-            images = crop_and_flip(images, self.padding, self.flip, generator)
+            images, labels = crop_and_flip(images, labels, generator)
             return cutmix(images, labels, classes, self.beta, generator)
 
         return augment

@@ -29,13 +29,14 @@ class Cutout(CropFlip):
             problem = f"{place}: augmentation.hole={self.hole} is too large for images of {size} x {size} pixels"
             raise BadInput(problem, f"1 to {size - 1}", f"augmentation.hole={size // 2}")
 
-    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment:
         """Return the function that crops, flips and cuts the images; it returns the labels unchanged."""
-        from src.augmentation.modules.crops import crop_and_flip
         from src.augmentation.modules.squares import cut_out
 
+        crop_and_flip = super().build(classes, mean, deviation)
+
         def augment(images: "Tensor", labels: "Tensor", generator: "torch.Generator") -> "tuple[Tensor, Tensor]":
-            images = crop_and_flip(images, self.padding, self.flip, generator)
+            images, labels = crop_and_flip(images, labels, generator)
             return cut_out(images, self.hole, generator), labels
 
         return augment

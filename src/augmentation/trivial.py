@@ -21,7 +21,7 @@ class Trivial(CropFlip):
 
     title = "TrivialAugment"
 
-    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
+    def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment:
         """Return the function that changes the images; it returns the labels unchanged."""
         from src.augmentation.modules.trivial import TrivialAugment
 

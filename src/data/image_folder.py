@@ -17,6 +17,7 @@ from src.data.image_files import Listing, list_files
 from src.data.images import Images, LabelledImages, as_images, content_digest
 from src.data.memory import check_memory
 from src.data.refusals import unreadable_refusal
+from src.limits import usable_cores
 from src.wording import joined
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _decode_all(root: Path, listing: Listing, size: int, channels: int | None) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with ThreadPoolExecutor(max_workers=_usable_cores()) as threads:
+        with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
             refusals: dict[str, BadInput] = {}
             try:
                 for future in [threads.submit(decode, *task) for task in tasks]:
@@ -94,7 +95,3 @@ def _decode_all(root: Path, listing: Listing, size: int, channels: int | None) -
 
 def _is_grey(images: Bytes) -> bool:
     return np.array_equal(images[..., 0], images[..., 1]) and np.array_equal(images[..., 0], images[..., 2])
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

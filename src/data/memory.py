@@ -1,11 +1,9 @@
 """Decide whether a dataset's images are kept in memory as bytes or as floats, and whether they fit."""
 
-import contextlib
-import math
-import os
 from pathlib import Path
 
 from src.bad_input import BadInput
+from src.limits import usable_memory
 
 MOST_FLOAT_BYTES = 2**28  # images that need more bytes as 32-bit floats stay bytes, and each batch is converted
 # Bytes in memory per pixel and channel while jobs train: the command and the process that forks the jobs each hold the
@@ -38,13 +36,3 @@ def memory_refusal(place: str | Path, pixels: int, limit: str) -> BadInput:
         "a dataset that fits into memory (data.limit does not help, because each file is read whole)",
         advice="fewer or smaller images",
     )
-
-
-def usable_memory() -> float:
-    """Return the machine's memory in bytes, or the limit of its container if that is lower; infinity if unknown."""
-    memory = math.inf
-    with contextlib.suppress(OSError, ValueError):  # not every system reports its memory
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # outside containers, the file is missing or says `max`
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return memory

@@ -1,14 +1,17 @@
 """Compute the sizes of a dataset's splits without reading its images."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
-from src.data.images import Source
 from src.data.memory import memory_needed
 from src.datasets import Data, Synthetic
 
+if TYPE_CHECKING:
+    from src.data.images import Source  # imports numpy, which a refused command must not wait for
 
-def train_size(data: Data, source: Source) -> int:
+
+def train_size(data: Data, source: "Source") -> int:
     """Return how many images of a dataset a job trains on."""
     return training_image_count(source.train, source.validation, data.validation, data.limit)
 
@@ -31,7 +34,7 @@ def held_out_count(available: int, validation: int | None) -> int:
     return min(5000, max(1, available // 10)) if validation is None else validation
 
 
-def split_text(data: Data, source: Source) -> str:
+def split_text(data: Data, source: "Source") -> str:
     """Return the sizes of a dataset's splits and of its images in words, and the memory that they take."""
     train = train_size(data, source)
     validation = source.validation or held_out_count(source.train, data.validation)
@@ -44,7 +47,7 @@ def split_text(data: Data, source: Source) -> str:
     )
 
 
-def check_sizes(data: Data, source: Source) -> None:
+def check_sizes(data: Data, source: "Source") -> None:
     """Raise BadInput if a split would be empty, or if the training images do not fill one batch."""
     if source.train < 2:
         subject, advice = source.place, "data.root=FOLDER"
@@ -70,7 +73,7 @@ def check_sizes(data: Data, source: Source) -> None:
         )
 
 
-def _check_own_validation(data: Data, source: Source) -> None:
+def _check_own_validation(data: Data, source: "Source") -> None:
     """Raise BadInput if the user chose another split, although the dataset has validation images of its own."""
     if data.validation is not None or data.split_seed:
         name = "data.split_seed" if data.validation is None else "data.validation"

@@ -8,15 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.config import SOURCES
 from src.figures.looks import INK, cell_settings, figure_label, style_axes
 from src.pictures.colours import choose_colour
-from src.results.variance import ALL, method_names, variance_by_source
+from src.results.variance import ALL, SOURCE_NAMES, method_names, variance_by_source
 from src.wording import counted
 
 MAX_METHODS = 6
 LABEL_WIDTH = 28  # letters in a line
-SOURCE_LABELS = SOURCES | {ALL: "all together"}
 SD_HEADING, SHARE_HEADING = "points [95 % interval]", "share of all together [95 % interval]"
 VARIANCE_CAPTION = (
     "Standard deviation of the test accuracy, with its 95 % interval, between runs of one method that differ in one"
@@ -63,7 +61,7 @@ def _draw_bars(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
         axes.barh(position, bar["sd"], height=0.6, color=colour, alpha=1.0 if bar["source"] == ALL else 0.6)
     ends = [rows["sd"] - rows["sd_low"], rows["sd_high"] - rows["sd"]]
     axes.errorbar(rows["sd"], positions, xerr=ends, fmt="none", ecolor=INK, elinewidth=1.4, capsize=4)
-    labels = [f"{SOURCE_LABELS[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars]
+    labels = [f"{SOURCE_NAMES[bar['source']]} ({counted(bar['runs'], 'run')})" for bar in bars]
     axes.set_yticks(positions, [textwrap.fill(label, LABEL_WIDTH) for label in labels])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(left=0)

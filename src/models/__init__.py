@@ -5,10 +5,11 @@ Their torch code is in `src/models/modules`, so the command can check a network'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from src.bad_input import BadInput
 from src.norms import Layout, Norm
+from src.norms.none import NoNorm
 from src.schema import Option, key, options_in
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class NormLayer:
     def __call__(self, channels: int, layout: Layout | None = None) -> "nn.Module":
         """Return a new norm layer; `layout` is the network's own, unless the layers of one network differ."""
         return self.norm.layer(channels, layout or self.layout)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there is no norm.  Only then the layer before needs a bias, because most norms subtract it."""
+        return isinstance(self.norm, NoNorm)
 
     def activation(self, channels: int) -> "nn.Module":
         """Return a new activation for the output of a norm layer: ReLU, unless the norm brings its own."""
@@ -55,6 +61,8 @@ class Network(Option):
     """The shape of the input to the network's norm layers."""
     relu: ClassVar[bool] = True
     """Whether a ReLU follows each norm layer; a norm may replace it."""
+    norm_after_each_layer: ClassVar[bool] = True
+    """Whether a norm follows each hidden layer, so that larger weights do not change what the network computes."""
 
     def check_images(self, size: int, place: str) -> None:
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
@@ -128,6 +136,30 @@ class ConvolutionalNetwork(Network):
             from src.models.modules.weight_standardization import standardize_convolutions
 
             standardize_convolutions(model)
+
+
+class Convolution(NamedTuple):
+    """A convolution; kernel size, stride and padding are in pixels, and `pool` adds a 2 x 2 max pooling after it."""
+
+    name: str
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    pool: bool = False
+
+
+@dataclass
+class PlainNetwork(ConvolutionalNetwork):
+    """A network without shortcuts: one convolution after another, each with the norm."""
+
+    def convolutions(self) -> tuple[Convolution, ...]:
+        """Return the convolutions of the network in order."""
+        raise NotImplementedError
+
+    def norm_channels(self) -> Sequence[tuple[str, int]]:
+        """Return the name and the number of output channels of each convolution."""
+        return [(layer.name, layer.channels) for layer in self.convolutions()]
 
 
 NETWORKS: dict[str, type[Network]] = options_in(__name__, __path__, Network)

@@ -1,11 +1,9 @@
 """The options and the layers of the default network, without torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import ConvolutionalNetwork, NormLayer
-from src.models.layers import Convolution
+from src.models import Convolution, NormLayer, PlainNetwork
 from src.schema import key
 
 if TYPE_CHECKING:
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CNN(ConvolutionalNetwork):
+class CNN(PlainNetwork):
     """A network of three convolutions with norm and ReLU; on MNIST it has 14,890 parameters with the default width."""
 
     name: str = "cnn"
@@ -37,10 +35,6 @@ class CNN(ConvolutionalNetwork):
             Convolution("conv2", 2 * self.width, kernel=3),
             Convolution("conv3", 2 * self.width, kernel=3, padding=1),
         )
-
-    def norm_channels(self) -> Sequence[tuple[str, int]]:
-        """Return the name and the number of output channels of each convolution."""
-        return [(layer.name, layer.channels) for layer in self.convolutions()]
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
         """Return the torch module of the network."""

@@ -1,18 +1,16 @@
 """The options and the layers of a small network for colour images, without torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import ConvolutionalNetwork, NormLayer
-from src.models.layers import Convolution
+from src.models import Convolution, NormLayer, PlainNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass
-class Course(ConvolutionalNetwork):
+class Course(PlainNetwork):
     """The network of many course assignments: fewer than 50,000 parameters for colour images, with every norm.
 
     Three 3 x 3 convolutions with pooling, a 1 x 1 convolution that halves the channels (Lin, Chen & Yan 2014), another
@@ -39,10 +37,6 @@ class Course(ConvolutionalNetwork):
             Convolution("transition", 32, kernel=1),
             Convolution("conv4", 64, kernel=3, padding=1),
         )
-
-    def norm_channels(self) -> Sequence[tuple[str, int]]:
-        """Return the name and the number of output channels of each convolution."""
-        return [(layer.name, layer.channels) for layer in self.convolutions()]
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
         """Return the torch module of the network."""

@@ -30,6 +30,7 @@ class Timm(ConvolutionalNetwork):
     packages = ("timm",)
     sizes = range(8, 1025)
     relu = False
+    norm_after_each_layer = False
     epochs = 30
     learning_rates: ClassVar = {
         **{"adam": 0.001, "adamw": 0.001, "rmsprop": 0.0003, "sgd": 0.05},
@@ -67,8 +68,7 @@ class Timm(ConvolutionalNetwork):
         for layer in find_norms(self.arch, size):
             layers.setdefault(layer.effective_layout, []).append((layer.name, layer.channels))
         for layout, channels in layers.items():
-            if layout not in norm.axes:
-                reason = norm.unsupported.get(layout, f"it does not support the layout {layout}")
+            if reason := norm.mismatch(layout):
                 problem = f"norm={norm.name} does not work with layer {channels[0][0]} of model.arch={self.arch}"
                 supported = ", ".join(
                     name for name, kind in NORMS.items() if layers.keys() <= kind.axes.keys() and not kind.replaces_relu

@@ -1,11 +1,9 @@
 """The options and the layers of VGG-A for small images, without torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.models import ConvolutionalNetwork, NormLayer
-from src.models.layers import Convolution
+from src.models import Convolution, NormLayer, PlainNetwork
 from src.schema import key
 
 if TYPE_CHECKING:
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class VGG(ConvolutionalNetwork):
+class VGG(PlainNetwork):
     """VGG-A (Simonyan & Zisserman 2015), which has 11 layers, with an optional norm after each convolution.
 
     Its three linear layers have 512, 512 and `classes` units, because five poolings leave one pixel of an image of
@@ -40,10 +38,6 @@ class VGG(ConvolutionalNetwork):
             Convolution(f"conv{number}", multiple * self.width, kernel=3, padding=1, pool=pool)
             for number, (multiple, pool) in enumerate(zip(multiples, pooled, strict=True), start=1)
         )
-
-    def norm_channels(self) -> Sequence[tuple[str, int]]:
-        """Return the name and the number of output channels of each convolution."""
-        return [(layer.name, layer.channels) for layer in self.convolutions()]
 
     def build(self, channels: int, size: int, classes: int, norm: NormLayer, dropout: float) -> "nn.Module":
         """Return the torch module of the network."""

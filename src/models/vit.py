@@ -34,6 +34,7 @@ class ViT(Network):
     sizes = range(8, 257, PATCH)
     layout = "tokens"
     relu = False
+    norm_after_each_layer = False
     epochs = 60
     learning_rates: ClassVar = {
         **{"adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "sgd": 0.05},

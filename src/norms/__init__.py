@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from src.bad_input import BadInput
 from src.schema import Option, options_in
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Layout = Literal["map", "tokens", "vector"]
 """The shape of a norm's input: `map` means (N, C, H, W), `tokens` (N, T, C) and `vector` (N, C)."""
+NO_AXES: Mapping[Layout, str] = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
+"""The axes of a norm without statistics."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Norm(Option):
     """The number of parameters of a layer for C channels, with those of the activation that the norm brings."""
     unsupported: ClassVar[Mapping[Layout, str]] = {}
     """Why the norm does not support a layout; error messages quote it."""
+    needs_two_channels: ClassVar[tuple[Layout, ...]] = ()
+    """The layouts that need two channels or more: of one channel, only 0 or the sign of a value would be left."""
     replaces_relu: ClassVar[bool] = False
     """Whether `activation` is not ReLU; only networks with a ReLU after each norm can use such a norm."""
     uses_batch: ClassVar[bool] = False
@@ -54,6 +59,15 @@ class Norm(Option):
         Raises:
             BadInput: if it cannot normalise a layer; the message names this layer.
         """
+        for layer, count in channels:
+            if layout in self.needs_two_channels and count == 1:
+                problem = f"norm={self.name} cannot normalise layer {layer}, which has 1 channel"
+                raise BadInput(problem, "2 channels or more")
+
+    @classmethod
+    def mismatch(cls, layout: Layout) -> str:
+        """Return why the norm does not support a layout, or an empty text if it does."""
+        return "" if layout in cls.axes else cls.unsupported.get(layout, f"it does not support the layout {layout}")
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return a new norm layer for activations with `channels` channels and one of the layouts in `axes`."""
@@ -78,6 +92,11 @@ class Norm(Option):
         A CUDA graph of earlier steps is then recorded anew.  This does nothing by default.
         """
         return False
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the layers divide by a statistic of their input, so that its scale does not matter."""
+        return self.axes != NO_AXES
 
     @property
     def recomputes(self) -> bool:

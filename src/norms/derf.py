@@ -1,17 +1,17 @@
 """Dynamic erf, a bounded function in place of a norm."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from src.norms import Layout, Norm
-from src.schema import key
+from src.norms import Layout
+from src.norms.dyt import DynamicTanh
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass
-class DynamicErf(Norm):
+class DynamicErf(DynamicTanh):
     """Dynamic erf bounds each value by erf(alpha x + shift), without any statistics (Chen et al. 2025).
 
     erf(alpha x + shift) * gain + bias, the same in training and evaluation (arXiv 2512.10938).  Each layer learns one
@@ -21,10 +21,8 @@ class DynamicErf(Norm):
     """
 
     name: str = "derf"
-    alpha: float = key(above=0, at_most=1000)
 
     title = "Dynamic erf"
-    axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
     formula = "erf(alpha x + shift) * gain + bias"
     parameters = "2 C + 2"
     colour, marker = "#730a82", "<"

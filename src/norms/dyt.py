@@ -1,9 +1,9 @@
 """Dynamic Tanh, a bounded function in place of a norm."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from src.norms import Layout, Norm
+from src.norms import NO_AXES, Layout, Norm
 from src.schema import key
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class DynamicTanh(Norm):
     alpha: float = key(above=0, at_most=1000)
 
     title = "Dynamic Tanh"
-    axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
+    axes = NO_AXES
     formula = "tanh(alpha x) * gain + bias"
     parameters = "2 C + 1"
     colour, marker = "#ff1fe0", ">"

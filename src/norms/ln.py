@@ -1,10 +1,8 @@
 """LayerNorm normalises each image, or each of its tokens, over all channels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.bad_input import BadInput
 from src.norms import Layout, Norm
 from src.schema import key
 
@@ -32,13 +30,8 @@ class LayerNorm(Norm):
         "tokens": "all channels of one token (C)",
         "vector": "all channels of one image (C)",
     }
+    needs_two_channels = ("tokens", "vector")
     colour, marker = "#009e73", "D"
-
-    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
-        """Raise BadInput if a token or a vector has only one channel, because its normalised value is always 0."""
-        for layer, count in channels:
-            if layout != "map" and count == 1:
-                raise BadInput(f"norm=ln cannot normalise layer {layer}, which has 1 channel", "2 channels or more")
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return torch's LayerNorm for tokens and vectors, or for maps its GroupNorm with one group.

@@ -1,10 +1,8 @@
 """LayerNorm of each position of a map over its channels, as in ConvNeXt."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.bad_input import BadInput
 from src.norms import Layout, Norm
 from src.schema import key
 
@@ -31,19 +29,14 @@ class LayerNorm2d(Norm):
         "tokens": "all channels of one token (C)",
         "vector": "all channels of one image (C)",
     }
+    needs_two_channels = ("map", "tokens", "vector")
     colour, marker = "#005900", "d"
-
-    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
-        """Raise BadInput if a layer has only one channel, because its normalised value is always 0."""
-        for layer, count in channels:
-            if count == 1:
-                raise BadInput(f"norm=ln2d cannot normalise layer {layer}, which has 1 channel", "2 channels or more")
 
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return torch's LayerNorm, for maps with the channels moved to the last dimension."""
         from torch import nn
 
-        from src.norms.modules.layer_norm import MapLayerNorm
+        from src.norms.modules.positions import MapLayerNorm
 
         kind = MapLayerNorm if layout == "map" else nn.LayerNorm
         return kind(channels, eps=self.eps)

@@ -1,9 +1,9 @@
 """The option `norm=none`, which trains without normalisation."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from src.norms import Layout, Norm
+from src.norms import NO_AXES, Layout, Norm
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ class NoNorm(Norm):
     name: str = "none"
 
     title = "no norm"
-    axes: ClassVar = {"map": "nothing", "tokens": "nothing", "vector": "nothing"}
+    axes = NO_AXES
     formula = "x"
     parameters = "0"
     evaluation = "-"

@@ -1,10 +1,8 @@
 """RMSNorm divides by the root mean square of the channels, without a mean and without a bias."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from src.bad_input import BadInput
 from src.norms import Layout, Norm
 from src.schema import key
 
@@ -32,19 +30,14 @@ class RMSNorm(Norm):
         "tokens": "all channels of one token (C)",
         "vector": "all channels of one image (C)",
     }
+    needs_two_channels = ("map", "tokens", "vector")
     formula = "x / sqrt(mean of squares + eps) * gain"
     parameters = "C"
     colour, marker = "#b4b100", "p"
 
-    def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
-        """Raise BadInput if a layer has only one channel, because only the sign of its value would be left."""
-        for layer, count in channels:
-            if count == 1:
-                raise BadInput(f"norm=rms cannot normalise layer {layer}, which has 1 channel", "2 channels or more")
-
     def layer(self, channels: int, layout: Layout) -> "nn.Module":
         """Return torch's RMSNorm, for maps with the channels moved to the last dimension."""
-        from src.norms.modules import rms_norm
+        from src.norms.modules.positions import MapRMSNorm, RMSNorm
 
-        kind = rms_norm.MapRMSNorm if layout == "map" else rms_norm.RMSNorm
+        kind = MapRMSNorm if layout == "map" else RMSNorm
         return kind(channels, eps=self.eps)

@@ -12,7 +12,7 @@ from src.config import CompareSettings
 from src.errors.atlas import correct_by_run, read_atlases
 from src.report.output import write_files
 from src.report.table import table_frame
-from src.report.terminal import print_lines, print_problems, print_steps, print_table
+from src.report.terminal import print_lines, print_problems, print_step, print_table
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.paper import Paper
@@ -22,7 +22,7 @@ from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.claims import judge_claims
 from src.verdict.methods import FINDINGS_SHARE, Promise
 from src.verdict.verdicts import Verdicts, judge
-from src.verdict.words import answer_lines, next_lines
+from src.verdict.words import answer_lines, next_step
 
 if TYPE_CHECKING:
     from src.report.report import Report
@@ -78,7 +78,7 @@ def compare_runs(
     print_table(results, frame, console)
     print_lines(console, ["", *warnings], wrap=False)
     print_problems(console, results, sweeps, atlases)
-    print_steps(console, next_lines(verdicts))
+    print_step(console, next_step(verdicts))
     if write_error is not None:
         raise write_error
     print_lines(console, [f"Details: {folder / REPORT}"], wrap=False)

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from src.figures.figures import draw_differences
-from src.report.facts import Facts
+from src.report.facts import MAX_VALUES, Facts
 from src.report.output import write_files
 from src.report.report import Report, report_files
 from src.report.table import Column
@@ -24,11 +24,11 @@ from src.verdict.methods import Promise
 from src.verdict.points import Measure
 from src.verdict.statistics import rounding_sd, summarise
 from src.verdict.verdicts import Verdicts
+from src.verdict.words import NextStep
 from src.wording import counted, joined, shorten
 
 NO_JOBS = Results(pd.DataFrame(), pd.DataFrame(), (), {}, {}, ())  # external runs have no job folders
 OTHER_COLUMNS = {"cell", "n", "failed", "mean", "sd", "ci95", "may be best", "behind the best"}
-MAX_VALUES = 40  # the report shortens a longer list of a factor's values
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class ExternalReport(Report):
         ]
 
     @property
-    def next_step(self) -> tuple[str, str]:
+    def next_step(self) -> NextStep:
         """The number of seeds that would answer the open questions, and how to compare again."""
-        return " ".join(external_steps(self.verdicts)), ""
+        return NextStep(" ".join(external_steps(self.verdicts)))
 
     @property
     def facts(self) -> Facts:

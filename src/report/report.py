@@ -38,7 +38,7 @@ from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
 from src.verdict.points import percent_text
 from src.verdict.verdicts import Verdicts
-from src.verdict.words import answer_lines, next_lines
+from src.verdict.words import NextStep, answer_lines, next_step
 from src.wording import shorten
 
 MAX_PAIRS, MAX_SUSPECTS, MAX_LEFT_OUT = 500, 50, 200  # the report lists at most this many
@@ -79,11 +79,9 @@ class Report:
         return answer_lines(self.verdicts)
 
     @property
-    def next_step(self) -> tuple[str, str]:
-        """What to train next, and the commands for it, one per line; empty texts if there is nothing to train."""
-        first_line, *other_commands = next_lines(self.verdicts) or [""]
-        text, _, command = first_line.partition(":  ")
-        return text, "\n".join([command, *(line.strip() for line in other_commands)])
+    def next_step(self) -> NextStep:
+        """What to train next, and the commands for it."""
+        return next_step(self.verdicts)
 
     @cached_property
     def network_pairs(self) -> list[NetworkPair]:
@@ -112,7 +110,7 @@ class Report:
             "sweeps": [sweep.id for sweep in self.sweeps],
             "notes": self.notes,
             "verdict": self.answer,
-            "next": next_lines(verdicts),
+            "next": next_step(verdicts).lines,
             "promise": asdict(verdicts.promise),
             "cells": json_content(self.frame),
             "paper": verdicts.paper and verdicts.paper.name,

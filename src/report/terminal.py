@@ -15,6 +15,7 @@ from src.report.facts import problem_lines
 from src.report.table import Column, cell_column, column_rows, mark_notes, number_columns, setting_columns
 from src.results.results import Results
 from src.runs.sweep import Sweep
+from src.verdict.words import NextStep
 from src.wording import shorten
 
 MAX_PROBLEMS = 5  # lines about unusable jobs
@@ -26,17 +27,13 @@ def print_lines(console: Console, lines: Iterable[str], *, wrap: bool = True) ->
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
 
-def print_steps(console: Console, lines: Iterable[str]) -> None:
-    """Print texts with commands, which are never broken, so users can copy them.
-
-    A command stands after `:  ` or alone on an indented line.
-    """
-    for line in lines:
-        text, separator, command = line.rpartition(":  ")
-        if separator and cell_len(line) > console.width:
-            print_lines(console, [f"{text}:"])
-            line = f"  {command}"
-        print_lines(console, [line], wrap=not separator and not line.startswith("  "))
+def print_step(console: Console, step: NextStep) -> None:
+    """Print what to do next; commands are never broken, so users can copy them."""
+    lines = step.lines
+    if step.commands and cell_len(lines[0]) > console.width:
+        print_lines(console, [f"{step.text}:"])
+        lines[0] = f"  {step.commands[0]}"
+    print_lines(console, lines, wrap=not step.commands)
 
 
 def print_problems(console: Console, results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = ()) -> None:
@@ -44,9 +41,8 @@ def print_problems(console: Console, results: Results, sweeps: Sequence[Sweep], 
     lines = problem_lines(results, atlases)
     print_lines(console, shorten(lines, MAX_PROBLEMS, "and {:,} more in the report"), wrap=False)
     if any(not line.startswith("not readable: ") for line in lines):
-        first_command, *other_commands = dict.fromkeys(sweep.command for sweep in sweeps)
-        text = "To train the missing runs, run the same command again"
-        print_steps(console, [f"{text}:  {first_command}", *(f"  {command}" for command in other_commands)])
+        commands = tuple(dict.fromkeys(sweep.command for sweep in sweeps))
+        print_step(console, NextStep("To train the missing runs, run the same command again", commands))
 
 
 def print_table(results: Results, frame: pd.DataFrame, console: Console) -> None:

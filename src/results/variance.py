@@ -13,6 +13,7 @@ from src.runs.identity import find_varying_keys
 from src.runs.naming import job_name
 
 ALL = "all"  # the name of the series in which all sources vary together
+SOURCE_NAMES = SOURCES | {ALL: "all together"}  # in sentences and figures
 MIN_RUNS = 3  # with two runs, the upper end of the interval would be 32 times the standard deviation
 TAIL_PROBABILITIES = np.array([0.975, 0.025])  # upper and lower probability of a 95 % interval
 COLUMNS = ["method", "source", "runs", "sd", "sd_low", "sd_high", "share", "share_low", "share_high"]

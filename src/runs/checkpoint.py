@@ -39,7 +39,7 @@ def save_checkpoint(folder: Path, epoch: int, state: State) -> None:
     """Write a job's state after an epoch, counted from 1; `state` may hold only containers, tensors and primitives."""
     buffer = io.BytesIO()
     torch.save({"epoch": epoch, "attempt": attempt_digest(folder), **state}, buffer)
-    write_atomic(folder / CHECKPOINT_FILES[epoch % len(CHECKPOINT_FILES)], checkpoint_bytes(FORMAT, buffer.getvalue()))
+    write_atomic(folder / CHECKPOINT_FILES[epoch % len(CHECKPOINT_FILES)], encode_checkpoint(FORMAT, buffer.getvalue()))
 
 
 def attempt_digest(folder: Path) -> str:
@@ -47,7 +47,7 @@ def attempt_digest(folder: Path) -> str:
     return hashlib.sha256(read_first_line(folder / "journal.jsonl")).hexdigest()
 
 
-def checkpoint_bytes(version: int, content: bytes) -> bytes:
+def encode_checkpoint(version: int, content: bytes) -> bytes:
     """Return the bytes of a checkpoint file: the format line, the digest and the content."""
     head = HEADER + b"%d\n" % version
     return head + hashlib.sha256(head + content).digest() + content
@@ -114,7 +114,7 @@ def _read_checkpoint(path: Path) -> State | None:
     version, content = head.removeprefix(HEADER), digest_and_content[32:]
     if stored.startswith((b"PK", b"\x80")):
         raise UnreadableCheckpoint(f"{path} is a bare pickle, not a checkpoint of format {FORMAT}{RETRY_HINT}")
-    if not version.isdigit() or stored != checkpoint_bytes(int(version), content):
+    if not version.isdigit() or stored != encode_checkpoint(int(version), content):
         log.warning("%s is damaged and is ignored", path)
         return None
     if int(version) != FORMAT:

@@ -15,7 +15,6 @@ from src.storage.files import move_aside
 from src.storage.lock import job_lock
 from src.storage.stored import DamagedFile, exists, is_regular, read_sealed
 
-MULTIRUN = Path("multirun")
 SUPERSEDED = "superseded"  # the folder in `multirun` to which `set_aside_folder` moves job folders
 MAX_RESULT_SIZE = 1_000_000  # bytes
 PICTURES = ("misclassified.png", "misclassified_2x5.png", "confusion_matrix.png")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
     @property
     def last_epoch(self) -> int:
         """The number of the last recorded epoch, or 0 before the first."""
-        return max((record["epoch"] for record in self._records if record["kind"] == "epoch"), default=0)
+        return last_epoch(self._records)
 
     def has(self, kind: str) -> bool:
         """Whether the journal has a record of this kind."""
@@ -79,6 +79,11 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 def stamp(kind: str, **values: Any) -> Record:
     """Return a record with the current time."""
     return {"kind": kind, "time": time.time_ns() // 1_000_000, **values}
+
+
+def last_epoch(records: Iterable[Record]) -> int:
+    """Return the number of the last recorded epoch, or 0 before the first."""
+    return max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
 
 
 def encode_record(record: Record) -> bytes:

@@ -4,6 +4,7 @@ from src.config import Config
 from src.runs.checkpoint import UnreadableCheckpoint, load_checkpoint
 from src.runs.folder import JobFolder
 from src.runs.identity import code_digest, is_same_config
+from src.runs.journal import last_epoch
 from src.runs.shapes import record_fault
 
 
@@ -24,5 +25,4 @@ def can_resume(job: JobFolder, config: Config) -> bool:
         return True  # restoring the checkpoint reports the reason, and the folder is kept
     if record_fault(records[0], complete=True) or records[0]["code"] != code_digest():
         return False
-    last_epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
-    return state is None or int(state["epoch"]) <= last_epoch + 1
+    return state is None or int(state["epoch"]) <= last_epoch(records) + 1

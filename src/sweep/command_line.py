@@ -6,11 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pkgutil import iter_modules
-
-from hydra._internal.utils import create_config_search_path  # private: Hydra has no public function for this
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
+from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
 from src.command import command_name
@@ -18,13 +14,16 @@ from src.config import KEYS
 from src.pasted import refuse_special_characters
 from src.runs.identity import sweep_id
 from src.sweep import flags, option_cards
-from src.sweep.composer import missing_automatic_values
-from src.sweep.hydra_keys import PLUGIN_GROUPS, check_hydra_key, check_plugin, is_hydra_key
-from src.sweep.option_files import SEARCHPATH, check_option_file, check_searchpath, make_loader, missing_values
+from src.sweep.hydra_keys import PLUGIN_GROUPS, SEARCHPATH, check_hydra_key, check_plugin, is_hydra_key
 from src.sweep.overrides import check_override_words, check_overrides, group_options, override_values, parse_override
 from src.sweep.papers import check_presets
+from src.sweep.plain_words import AnyOverride
 from src.sweep.suggestions import PRESET_GROUPS, Groups
+from src.sweep.values import missing_automatic_values
 from src.tracking.address import refuse_secrets
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
 
 KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugins that add no folder to Hydra's search path
 FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys whose values may hold any character
@@ -44,7 +43,7 @@ def study_id() -> str:
 def check_command_line() -> None:
     """Check the typed words and reorder `sys.argv` as Hydra needs it. Raises BadInput for the first wrong word.
 
-    Answers questions such as 'norm=?', and then ends the process.
+    Answers questions such as 'norm=?', and then ends the process.  Most mistakes are found without importing Hydra.
     """
     refuse_secrets(sys.argv[1:])  # checked first, because later messages repeat the words
     refuse_special_characters(sys.argv[1:], lambda name: name in FREE_TEXT_KEYS or name.startswith(("-", "hydra.")))
@@ -61,7 +60,7 @@ def check_command_line() -> None:
     presets = [override for override in overrides if override.key_or_group in PRESET_GROUPS]
     has_preset = any(preset.value() for preset in presets)
     for override in overrides:
-        if is_hydra_key(override.key_or_group):
+        if _changes_hydra(override):
             check_hydra_key(override, has_preset=has_preset)
     loader = _loader_for_command(arguments, overrides, groups)
     groups = group_options(loader)
@@ -72,6 +71,8 @@ def check_command_line() -> None:
     check_overrides(overrides, groups, grid=is_grid)
     check_presets(overrides)
     if loader:
+        from src.sweep.option_files import check_option_file
+
         for override in overrides:
             name = override.key_or_group
             if name in PLUGIN_GROUPS:
@@ -80,49 +81,78 @@ def check_command_line() -> None:
                 check_option_file(name, str(value), loader, groups)
     _check_display_flags(arguments, overrides, groups)
     if arguments.cfg or (loader and (arguments.info or arguments.help)):
-        loader = loader or make_loader(create_config_search_path(flags.main_config_folder(arguments)), [])
-        words = [word for word in arguments.overrides if word not in ("experiment=null", "paper=null")]
-        tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
-        filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
-        filled_words += [f"{path}={value}" for path, value in missing_automatic_values(tree).items()]
-        _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *filled_words])
+        _, sys.argv[1:] = flags.parse_flags([*sys.argv[1:], *_missing_words(arguments, loader)])
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop such words here.
     null_presets = [preset.input_line for preset in presets if preset.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
+    needs_hydra = loader or has_preset or flags.changes_command(arguments) or any(map(_changes_hydra, overrides))
+    if not needs_hydra and _no_plugin_adds_options(overrides):
+        from src.sweep.requested import check_packaged_grid  # imports PyYAML, for which a mistyped word need not wait
+
+        check_packaged_grid([word for word in words if word not in null_presets])
 
 
-def _loader_for_command(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> ConfigLoader | None:
+def _missing_words(arguments: Namespace, loader: "ConfigLoader | None") -> list[str]:
+    """Return words that set the values which users' option files leave out, and the network's own values."""
+    from hydra.types import RunMode
+
+    from src.sweep.option_files import missing_values
+    from src.sweep.trees import settings_of
+
+    loader = loader or _make_loader(arguments, [])
+    words = [word for word in arguments.overrides if word not in ("experiment=null", "paper=null")]
+    tree = loader.load_configuration(arguments.config_name or "config", words, RunMode.RUN)
+    filled_words = [f"++{path}={value}" for path, value in missing_values(tree).items()]
+    return filled_words + [f"{path}={value}" for path, value in missing_automatic_values(settings_of(tree)).items()]
+
+
+def _make_loader(arguments: Namespace, locations: Sequence[str]) -> "ConfigLoader":
+    from hydra._internal.utils import create_config_search_path  # private: Hydra has no public function for this
+
+    from src.sweep.option_files import make_loader
+
+    return make_loader(create_config_search_path(flags.main_config_folder(arguments)), locations)
+
+
+def _loader_for_command(
+    arguments: Namespace, overrides: Sequence[AnyOverride], groups: Groups
+) -> "ConfigLoader | None":
     """Return a loader of all options on Hydra's search path, in 0.3 s; None if the package's own are enough."""
     locations = [arguments.config_dir] if arguments.config_dir else []
     for override in overrides:
         if override.key_or_group == SEARCHPATH:
+            from src.sweep.option_files import check_searchpath
+
             locations += check_searchpath(override.value(), override.input_line or "")
     other_folders = locations or arguments.config_path or arguments.config_name
     uses_packaged_options = all(_uses_packaged_options(override, groups) for override in overrides)
     if not other_folders and (uses_packaged_options or _no_plugin_adds_options(overrides)):
         return None
-    config_folder, name = flags.main_config_folder(arguments), arguments.config_name
-    loader = make_loader(create_config_search_path(config_folder), locations)
+    loader, name = _make_loader(arguments, locations), arguments.config_name
     if name and not any(source.is_config(name) for source in loader.get_sources()):
-        folders = ", ".join([config_folder, *locations])
+        folders = ", ".join([flags.main_config_folder(arguments), *locations])
         raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
 
 
-def _no_plugin_adds_options(overrides: Sequence[Override]) -> bool:
+def _changes_hydra(override: AnyOverride) -> bool:
+    return is_hydra_key(override.key_or_group)
+
+
+def _no_plugin_adds_options(overrides: Sequence[AnyOverride]) -> bool:
     """Whether no plugin adds options and no word chooses a plugin; avoids Hydra's own scan, which takes 0.25 s."""
     spec = find_spec("hydra_plugins")
     installed = {module.name for module in iter_modules(spec.submodule_search_locations if spec else [])}
     return installed <= KNOWN_PLUGINS and not any(override.key_or_group in PLUGIN_GROUPS for override in overrides)
 
 
-def _uses_packaged_options(override: Override, groups: Groups) -> bool:
+def _uses_packaged_options(override: AnyOverride, groups: Groups) -> bool:
     """Whether a word chooses no options, or only options of the package."""
     name, values = override.key_or_group, (override.input_line or "").partition("=")[2]
     return name not in PLUGIN_GROUPS and (name not in groups or set(values.split(",")) <= set(groups[name]))
 
 
-def _check_display_flags(arguments: Namespace, overrides: Sequence[Override], groups: Groups) -> None:
+def _check_display_flags(arguments: Namespace, overrides: Sequence[AnyOverride], groups: Groups) -> None:
     """Raise BadInput if --cfg, --info or --help would show a sweep, or if --package names a missing part."""
     swept = [override for override in overrides if override.is_sweep_override()]
     for flag in ("cfg", "info", "help"):

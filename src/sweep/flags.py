@@ -6,25 +6,45 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser  # private: Hydra has no public parser for its flags
-
 from src.bad_input import BadInput
 from src.command import Parser, command_name, typed_path
 from src.config import KEYS
-from src.sweep.option_files import SEARCHPATH, check_searchpath
+from src.sweep.hydra_keys import SEARCHPATH
 from src.sweep.overrides import CONF_FOLDER, is_valid_override, parse_override
 from src.sweep.suggestions import Groups, closest, did_you_mean
 
 USAGE = "[-m] [--cfg job] [--help] KEY=VALUE ..."
 EXCLUSIVE_FLAGS = ("run", "multirun", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "fish", "zsh")
+# Hydra's flags that are on or off, and its flags with a value.
+SWITCHES = ("--help -h", "--hydra-help", "--resolve", "--run -r", "--multirun -m", "--shell-completion -sc")
+VALUE_FLAGS = ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun")
+INFO_CHOICES = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 EXAMPLE = 'eval "$(normlab-train -sc install=bash)"'
+
+
+def make_flag_parser() -> Parser:
+    """Return a parser of Hydra's flags, without importing Hydra."""
+    parser = Parser("train", add_help=False)
+    parser.usage = f"{parser.prog} {USAGE}"
+    parser.add_argument("overrides", nargs="*")
+    for switch in SWITCHES:
+        parser.add_argument(*switch.split(), action="store_true")
+    for flag in VALUE_FLAGS:
+        parser.add_argument(*flag.split())
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--info", "-i", const="all", nargs="?", choices=INFO_CHOICES)
+    return parser
+
+
+def changes_command(arguments: Namespace) -> bool:
+    """Whether there is a flag other than `-m`."""
+    return any(value for name, value in vars(arguments).items() if name not in ("overrides", "multirun"))
 
 
 def parse_flags(words: Sequence[str]) -> tuple[Namespace, list[str]]:
     """Parse flags and overrides in any order. Returns the arguments and the words in the order that Hydra needs."""
-    parser = Parser("train", parents=[get_args_parser()], add_help=False, conflict_handler="resolve")
-    parser.usage = f"{parser.prog} {USAGE}"
+    parser = make_flag_parser()
     arguments: Namespace = parser.parse_intermixed_args(list(words))
     ordered = list(words)
     if parser.parse_known_args(ordered)[1]:  # Hydra rejects overrides on both sides of a flag
@@ -109,6 +129,8 @@ def _hydra_accepts_word(word: str, groups: Groups) -> bool:
     try:
         override = parse_override(word, groups)
         if override.key_or_group == SEARCHPATH:
+            from src.sweep.option_files import check_searchpath
+
             check_searchpath(override.value(), word)
     except BadInput:
         return False

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from hydra.core.override_parser.types import Override
-
 from src.bad_input import BadInput
+from src.sweep.plain_words import AnyOverride
 from src.sweep.suggestions import closest, did_you_mean
 
 NO_FOLDERS = "normlab chooses the folder of each job"
@@ -12,6 +11,7 @@ NO_FILES = "it would write files outside the jobs' folders"
 NO_OBJECTS = "normlab does not create objects from class names in the configuration"
 # Hydra's keys and groups that a user may change, with every key below them.
 USER_KEYS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.searchpath", "hydra.verbose")
+SEARCHPATH = "hydra.searchpath"
 BASIC_SWEEPER = ("hydra/sweeper", "basic")  # Hydra's own sweeper, refused because it chooses the jobs' folders itself
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")  # the groups whose options are plugins
 ALLOWED_KEYS = "hydra/launcher, hydra.launcher.KEY, hydra/sweeper, hydra.sweeper.KEY, hydra.searchpath, hydra.verbose"
@@ -37,7 +37,7 @@ def is_hydra_key(name: str) -> bool:
     return name.split(".")[0].split("/")[0] == "hydra"
 
 
-def check_hydra_key(override: Override, *, has_preset: bool) -> None:
+def check_hydra_key(override: AnyOverride, *, has_preset: bool) -> None:
     """Raise BadInput for a Hydra key that cannot be changed, or for a value that Hydra answers with a traceback."""
     name, line = override.key_or_group, override.input_line or ""
     advice = f"the command without {line}"
@@ -65,7 +65,7 @@ def check_hydra_key(override: Override, *, has_preset: bool) -> None:
         raise BadInput(f"{line} would replace all keys of {name}", f"{group}=..., {name}.KEY=...", advice=advice)
 
 
-def check_plugin(override: Override, options: Sequence[str]) -> None:
+def check_plugin(override: AnyOverride, options: Sequence[str]) -> None:
     """Raise BadInput, with the known names, for an unknown launcher or sweeper."""
     group, value = override.key_or_group, override.value()
     # `..._keys` are schemas of normlab's launchers, not options; `check_hydra_key` refuses Hydra's basic sweeper.

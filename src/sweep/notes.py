@@ -1,15 +1,27 @@
-"""The notes of a plan about settings that are possible but unwise."""
+"""The sentences of a plan about settings that are possible, but surprising or unwise."""
 
 from collections.abc import Sequence
 
 from src.config import Config
+from src.sweep.grid import GridJob
+from src.workers.machine import shares_gpus
 
 SMALL_BATCH = 4  # images; below about 8, BatchNorm loses accuracy (Wu & He 2018, arXiv 1803.08494, figure 1)
-NETWORKS_WITH_LATE_NORMS = ("cnn", "course", "resnet", "mlp", "vgg", "airbench")  # a norm follows each hidden layer
+
+
+def warning_lines(jobs: Sequence[GridJob]) -> list[str]:
+    """Return the sentences that every sweep prints, each once: about augmentation, regularisation and optimizer."""
+    lines = [job.config.augmentation.warning(job.config.data) for job in jobs]
+    for config, images in ((job.config, job.image_count) for job in jobs):
+        lines += config.reg.warnings(config.optimizer.name, images // config.data.batch_size * config.epochs)
+        if not config.optimizer.capturable and shares_gpus(config):
+            optimizer = f"optimizer={config.optimizer.name}"
+            lines.append(f"{optimizer} runs without CUDA graphs, because its step uses Python numbers")
+    return list(filter(None, dict.fromkeys(lines)))
 
 
 def note_lines(configs: Sequence[Config]) -> list[str]:
-    """Return at most two lines: about statistics of few images, and about L2 on weights before a norm."""
+    """Return at most two lines for a dry run: about statistics of few images, and about L2 on weights before a norm."""
     lines = []
     small = {config.norm.name: count for config in configs if 0 < (count := _images_per_mean(config)) <= SMALL_BATCH}
     if small:
@@ -31,5 +43,4 @@ def _images_per_mean(config: Config) -> int:
 
 def _ignores_scale(config: Config) -> bool:
     """Whether a norm follows each hidden layer and divides by a statistic, so that larger weights change nothing."""
-    has_statistics = config.norm.axes.get(config.model.layout, "nothing") != "nothing"
-    return has_statistics and config.model.name in NETWORKS_WITH_LATE_NORMS
+    return config.norm.has_statistics and config.model.norm_after_each_layer

@@ -11,9 +11,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-from hydra.core.config_loader import ConfigLoader
+from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput
 from src.command import command_name
@@ -21,6 +19,9 @@ from src.config import OPTIONS
 from src.storage.stored import DamagedFile, read_stored
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS, Groups, closest, did_you_mean
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
 
 QUESTION = re.compile(r"(\w+)=([^?,]*)\?")
 KEY_LINE = re.compile(r"(\w+): *([^#\s]\S*) *(?:# *(.*))?")  # such as `eps: 1e-5   # added to the variance`
@@ -34,7 +35,7 @@ def is_question(word: str, groups: Groups) -> bool:
     return match is not None and match[1] in groups
 
 
-def answer(question: str, groups: Groups, loader: ConfigLoader | None = None) -> str:
+def answer(question: str, groups: Groups, loader: "ConfigLoader | None" = None) -> str:
     """Return the answer to a question; `loader` finds the options in the user's folders.
 
     Raises BadInput for an unknown option, and for an option's file that cannot be read.
@@ -50,7 +51,7 @@ def answer(question: str, groups: Groups, loader: ConfigLoader | None = None) ->
     return _card(group, option, _read_lines(group, option, loader), width)
 
 
-def _list_options(group: str, options: Sequence[str], loader: ConfigLoader | None, width: int) -> str:
+def _list_options(group: str, options: Sequence[str], loader: "ConfigLoader | None", width: int) -> str:
     """Return one line per option, with the first line of its file's comment, or its keys if it has no comment."""
     name_width = max(map(len, options))
     lines = []
@@ -127,7 +128,7 @@ def _split_comment(lines: Sequence[str]) -> tuple[list[str], list[str]]:
     return [line.removeprefix("#").removeprefix(" ") for line in lines[:length]], lines[length:]
 
 
-def _read_lines(group: str, option: str, loader: ConfigLoader | None) -> list[str]:
+def _read_lines(group: str, option: str, loader: "ConfigLoader | None") -> list[str]:
     """Return the lines of an option's file."""
     name, folder = f"{group}/{option}", CONF_FOLDER
     sources = loader.get_sources() if loader else []

@@ -18,11 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
 from src.schema import REQUIRED, flatten_mapping
-from src.sweep.hydra_keys import ALLOWED_KEYS, USER_KEYS, is_hydra_key
+from src.sweep.hydra_keys import ALLOWED_KEYS, SEARCHPATH, USER_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS, Groups, did_you_mean, similar_keys
 
-SEARCHPATH, PARAMS = "hydra.searchpath", "hydra.sweeper.params"
+PARAMS = "hydra.sweeper.params"
 
 
 def make_loader(path: ConfigSearchPath, locations: Sequence[str]) -> ConfigLoader:

@@ -1,6 +1,6 @@
 """Checks the typed words one by one, before Hydra composes anything, and expands them into combinations.
 
-Hydra's parser turns each word into an `Override`. Only the functions that parse import Hydra.
+`parse_plain_word` reads most words.  Hydra's parser turns the others into an `Override`, after importing Hydra.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
+from src.sweep.plain_words import AnyOverride, parse_plain_word
 from src.sweep.suggestions import (
     PRESET_GROUPS,
     Groups,
@@ -26,7 +27,6 @@ from src.sweep.suggestions import (
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
-    from hydra.core.override_parser.types import Override
 
 CONF_FOLDER = Path(__file__).resolve().parents[2] / "conf"
 
@@ -52,8 +52,10 @@ def check_override_words(words: Sequence[str], groups: Groups) -> None:
             raise BadInput(f"{name} has an empty value: {word}", write=suggestion)
 
 
-def parse_override(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> "Override":
-    """Parse a word with Hydra's parser; `loader` supplies the options that glob() chooses from. Raises BadInput."""
+def parse_override(word: str, groups: Groups, loader: "ConfigLoader | None" = None) -> AnyOverride:
+    """Parse a word as Hydra does; `loader` supplies the options that glob() chooses from. Raises BadInput."""
+    if plain_word := parse_plain_word(word):
+        return plain_word
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -76,7 +78,7 @@ def parse_override(word: str, groups: Groups, loader: "ConfigLoader | None" = No
         ) from error
 
 
-def check_overrides(overrides: Sequence["Override"], groups: Groups, *, grid: bool = True) -> None:
+def check_overrides(overrides: Sequence[AnyOverride], groups: Groups, *, grid: bool = True) -> None:
     """Raise BadInput for the first word with an unknown key, an unknown option or a value that is not allowed.
 
     All values of a sweep are checked. A `grid` may not use an interval, but a search may.
@@ -142,7 +144,7 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _check_override_form(override: "Override", groups: Groups) -> None:
+def _check_override_form(override: AnyOverride, groups: Groups) -> None:
     name, line = override.key_or_group, override.input_line or ""
     section, _, last_part = name.rpartition(".")
     if name not in (*groups, *KEYS):
@@ -163,7 +165,7 @@ def _check_override_form(override: "Override", groups: Groups) -> None:
         raise BadInput(f"{line} changes only the name, not the option", f"{section}=OPTION", suggestion)
 
 
-def override_values(override: "Override", groups: Groups, *, grid: bool = True) -> list[Any]:
+def override_values(override: AnyOverride, groups: Groups, *, grid: bool = True) -> list[Any]:
     """Return the values that a word gives its key: all of them, or only the first and last of a range or interval."""
     name, line = override.key_or_group, override.input_line
     value: Any = override.value()
@@ -189,7 +191,7 @@ def override_values(override: "Override", groups: Groups, *, grid: bool = True) 
     return list(dict.fromkeys([value.start, value.start + (length - 1) * value.step]))
 
 
-def value_count(override: "Override") -> int:
+def value_count(override: AnyOverride) -> int:
     """Return the number of a word's values without expanding a range."""
     if not override.is_sweep_override():
         return 1
@@ -222,7 +224,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
         raise BadInput(problem, f"{allowed} ('{group}=?' explains them)", f"{group}={guess or options[0]}")
 
 
-def list_combinations(overrides: Sequence["Override"]) -> list[dict[str, str]]:
+def list_combinations(overrides: Sequence[AnyOverride]) -> list[dict[str, str]]:
     """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
         override.get_key_element(): list(override.sweep_string_iterator())

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from src.data.sizes import training_image_count
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.integrity import numbers_fault
 from src.storage.stored import NoAccess
 
 MAX_TIMED_JOBS = 100  # an estimate uses only this many of the newest finished jobs
@@ -83,6 +82,8 @@ def typical_seconds(jobs_folder: Path) -> float:
 
 def _read_timing(job: FinishedJob) -> Timing | None:
     """Return the timing of a finished job, or None if its files are damaged: an estimate does not need every job."""
+    from src.runs.integrity import numbers_fault  # imports numpy, which a refused command must not wait for
+
     try:
         if numbers_fault(job, None):
             return None

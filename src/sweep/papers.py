@@ -1,22 +1,15 @@
 """Checks the preset that `paper=NAME` chooses, before anything runs."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any
 
 from src.bad_input import BadInput
-from src.runs.paper_schema import parse_paper
 from src.sweep.overrides import CONF_FOLDER
+from src.sweep.plain_words import AnyOverride
 from src.sweep.suggestions import PRESET_GROUPS
 
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
 
-
-def check_presets(overrides: Sequence["Override"]) -> None:
+def check_presets(overrides: Sequence[AnyOverride]) -> None:
     """Raise BadInput if the words choose two presets, a paper that cannot be tested, or `scale` without a paper."""
     chosen = {name: override for override in overrides if (name := override.key_or_group) in PRESET_GROUPS}
     chosen = {name: override for name, override in chosen.items() if override.value() is not None}
@@ -33,6 +26,12 @@ def check_presets(overrides: Sequence["Override"]) -> None:
     name = values["paper"]
     file = CONF_FOLDER / "paper" / f"{name}.yaml"
     if file.is_file():  # the sweeper checks a user's own file, which may lie in another folder
+        import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        from src.runs.paper_schema import parse_paper
+
         try:
             stated = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.paper")
         except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:

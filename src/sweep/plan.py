@@ -14,6 +14,7 @@ from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
+from src.sweep.notes import warning_lines
 from src.sweep.pace import job_kind, pace_estimator, pass_count, read_timings
 from src.sweep.status import TO_TRAIN, Status, job_status
 from src.wording import counted, joined, shorten
@@ -60,14 +61,14 @@ class Plan:
         self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
 
     def _make_row(self, job: PlannedJob, grid_job: GridJob) -> Row:
-        config = grid_job.config
+        config, stored = grid_job.config, asdict(grid_job.config)
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._folder_names:
             status = job_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace, passes = self._estimate_pace(job_kind(asdict(config))), pass_count(asdict(config))
+        pace, passes = self._estimate_pace(job_kind(stored)), pass_count(stored)
         seconds = pace.rate * grid_job.image_count * epochs * passes + pace.overhead if pace else None
         earlier_folder = self._folders.find_job_on_other_data(job, config)
         return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
@@ -100,10 +101,7 @@ class Plan:
             if row.earlier_folder
         ]
         lines += shorten(changed_data_lines, MOST_NAMES, "the data of {:,} more jobs has also changed")
-        configs = [row.grid_job.config for row in self.rows]
-        warnings = [config.augmentation.warning(config.data.name) for config in configs]
-        warnings += [warning for row in self.rows for warning in row.grid_job.warnings]
-        return lines + list(filter(None, dict.fromkeys(warnings)))
+        return lines + warning_lines([row.grid_job for row in self.rows])
 
     def table_lines(self) -> list[str]:
         """Return a line per job with its size and status; beyond `MAX_ROWS` jobs, a line per cell (all its seeds)."""
@@ -131,7 +129,7 @@ class Plan:
         rows_left = [row for row in self.rows if row.needs_training]
         return [self.time_line(at_once, gpus), *([self._disk_line(rows_left, at_once)] if rows_left else [])]
 
-    def time_line(self, at_once: int = 1, gpus: str = "") -> str:
+    def time_line(self, at_once: int, gpus: str) -> str:
         """Return the time that unfinished jobs need, if `at_once` jobs train at the same time.
 
         `gpus` names the GPUs, such as `1 GPU (NVIDIA H200)`; it is empty if jobs run on the CPU.
@@ -176,7 +174,7 @@ class Plan:
             self._counts[key] = count_parameters(config, source)
         return self._counts[key]
 
-    def workload_text(self, at_once: int = 1) -> str:
+    def workload_text(self, at_once: int) -> str:
         """Return how many runs are left to train and how long they take, such as `30 more runs, about 2 min`."""
         rows_left = [row for row in self.rows if row.needs_training]
         total_time = _total_time(rows_left, at_once)

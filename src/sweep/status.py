@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from src.runs.folder import JobFolder
+from src.runs.journal import last_epoch
 from src.storage.lock import is_locked
 
 
@@ -24,7 +25,7 @@ def job_status(job: JobFolder, epochs: int, code: str) -> Status:
     if job.finished:
         kind = "finished" if same_code else "finished with other code"
         return Status(kind, epochs, kind)
-    epoch = max((record["epoch"] for record in records if record["kind"] == "epoch"), default=0)
+    epoch = last_epoch(records)
     progress = f"{epoch} of {epochs} epochs"
     if is_locked(job.path):
         return Status("in training", epoch, f"another process is training it ({progress} done)")

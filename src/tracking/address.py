@@ -6,15 +6,10 @@ configuration. All printed texts pass through `redact` or `error_reason`, which 
 
 import os
 import re
-import socket
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from importlib.metadata import entry_points, version
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
-from urllib.request import getproxies
 
 from src.bad_input import BadInput, redact
 from src.options import Tracking
@@ -117,6 +112,8 @@ def check_address(settings: Tracking, option: str = "tracking.uri") -> None:
 
     Creates no file. `option` is the option that sets the address.
     """
+    from importlib.metadata import entry_points  # slow to import, like those below, and most refusals need none
+
     uri = store_uri(settings)
     key = option if settings.uri else "MLFLOW_TRACKING_URI" if uri != default_uri() else "the store"
     scheme = uri_scheme(uri)
@@ -153,6 +150,8 @@ def check_readable(settings: Tracking, option: str) -> None:
 
 def _check_server(uri: str, key: str, write: str) -> None:
     """Raise BadInput if an MLflow server does not answer MLflow's client, with its certificates, proxies and login."""
+    from urllib.request import getproxies
+
     uri_parts, allowed = urlsplit(uri), "the address of a running MLflow server"
     if not uri_parts.hostname:
         raise BadInput(f"{key}={uri} has no host name", "http://HOST:PORT", write)
@@ -172,6 +171,8 @@ def _check_server(uri: str, key: str, write: str) -> None:
 
 def _check_port(uri_parts: SplitResult, address: str, allowed: str, write: str) -> None:
     """Raise BadInput if no program listens on an address's port, which MLflow would retry for minutes."""
+    import socket
+
     port = uri_parts.port or PORTS.get(uri_scheme(uri_parts.scheme))
     if not uri_parts.hostname or not port or "," in uri_parts.hostname or "host=" in uri_parts.query:
         return
@@ -184,6 +185,8 @@ def _check_port(uri_parts: SplitResult, address: str, allowed: str, write: str) 
 
 def _check_sqlite_file(uri: str, address: str, write: str) -> None:
     """Raise BadInput if a SQLite file cannot be a store; MLflow would retry it for minutes or keep data in memory."""
+    import sqlite3
+
     file, _, query = uri.partition("://")[2].partition("?")
     if file.startswith("/file:") and "uri=" in query:
         return  # SQLite's own form, which is not checked
@@ -213,6 +216,9 @@ def _check_sqlite_file(uri: str, address: str, write: str) -> None:
 
 def _check_version(versions: set[str], address: str) -> None:
     """Raise BadInput for a database of a later MLflow, which the installed MLflow would wrongly call out of date."""
+    from importlib.metadata import version
+    from importlib.util import find_spec
+
     mlflow = find_spec("mlflow")  # finds MLflow's folder without importing MLflow
     folders = mlflow.submodule_search_locations or [] if mlflow else []
     known_versions = {path.stem.partition("_")[0] for folder in folders for path in Path(folder).glob(MIGRATIONS)}

@@ -5,13 +5,12 @@ from mlflow.entities import Experiment, Run
 
 from src.bad_input import BadInput, redact
 from src.options import Tracking
-from src.runs.external import ExternalRun, make_run
+from src.runs.external import MAX_NAMED, ExternalRun, make_run
 from src.tracking.address import store_uri
 from src.tracking.store import refuse_store
 from src.wording import counted, shorten
 
 PAGE = 1000  # runs that one request returns
-MAX_NAMED = 12  # names that a refusal lists
 
 
 def read_experiment(settings: Tracking, metric: str, by: str) -> tuple[list[ExternalRun], list[str]]:

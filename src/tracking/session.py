@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.bad_input import BadInput
+from src.command import MULTIRUN
 from src.options import Tracking
-from src.runs.folder import MULTIRUN
 from src.runs.sweep import Sweep
 from src.storage.lock import folder_lock
 from src.tracking.address import error_reason, sqlite_file, store_uri

@@ -15,7 +15,6 @@ TAG_PREFIX = "mlflow.sharedViewState."
 KEY_PREFIX = "sweep-"  # only the views of normlab have it; a view that a user saves has a bare UUID as key
 # Without workflowType, MLflow opens its page for language models in a new browser.
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
-MAX_CHARACTERS = 20_000  # an experiment tag, and so a view, has at most this many characters
 MOST_VIEWS = 30  # MLflow's page saves 40 views at most, and users need room for their own
 MOST_SWEEPS = 2  # MLflow's page shows one line of an experiment's note, with room for two sweeps
 # The endings of the views' keys: curves of all runs, mean curves of all cells (runs that differ by seed), a table.

@@ -1,6 +1,5 @@
 """Finds the cells that may be the best: multiple comparisons with the best (Hsu 1984)."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,43 +179,3 @@ def _identical_cells(table: Accuracies) -> Bools:
         common = (measurements >= 0) & (row >= 0)
         identical[cell] = common.any(axis=1) & ((measurements == row) | ~common).all(axis=1)
     return identical
-
-
-@dataclass(frozen=True)
-class TunedLevel:
-    """A level of a factor with the cell that validation chooses for it; accuracies go from 0 to 1."""
-
-    level: str
-    cell: str  # the cell with the highest mean validation accuracy
-    settings: int  # number of cells with this level among which validation chooses: those with the most seeds
-    validation: float
-    test: float
-    behind: float  # the cell is at most this much behind the best cell of all levels
-    may_be_best: bool  # whether the best cell may have this level
-
-
-def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table: Accuracies) -> list[TunedLevel]:
-    """Return each level with its best other settings, chosen by validation.
-
-    `cells_by_level` lists the cells with each level.  If all cells that may be the best have one level, this level is
-    the best one when every level may choose its settings, however many settings it has to choose from: the sentence
-    about cells in `best` says so already, so it needs no further test.
-    """
-    row_by_cell = {cell: position for position, cell in enumerate(table.cells)}
-    max_seeds = int(table.seed_counts.max())
-    tuned = []
-    for level, cells in cells_by_level.items():
-        complete = [cell for cell in best.cells if cell in cells and table.seed_counts[row_by_cell[cell]] == max_seeds]
-        cell = next(iter(complete or [cell for cell in best.cells if cell in cells]))
-        tuned.append(
-            TunedLevel(
-                level,
-                cell,
-                max(len(complete), 1),
-                float(table.validation_means[row_by_cell[cell]]),
-                float(table.means[row_by_cell[cell]]),
-                best.behind[cell],
-                any(candidate in cells for candidate in best.candidates),
-            )
-        )
-    return tuned

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from src.config import CompareSettings
+from src.runs.looks import design_level
 from src.verdict.accuracies import Accuracies
 from src.verdict.best import Best, find_best
 from src.verdict.contrast import CELL, Contrast
@@ -13,12 +15,11 @@ from src.verdict.contrasts import (
     interactions,
     with_intervals,
 )
-from src.verdict.statistics import ALPHA
 
 # How the error probability of a look is divided among the kinds of statements.
 CONTRASTS_SHARE, BEST_SHARE, INTERACTIONS_SHARE, FAILURES_SHARE, FINDINGS_SHARE = 0.53, 0.35, 0.04, 0.04, 0.04
 MAX_PAIRED_LEVELS = 5  # with one factor of up to this many levels, the contrasts also show which level may be the best
-EQUAL_WITHIN = 0.001  # default of `compare.equal`, as a difference of accuracies from 0 to 1
+EQUAL_WITHIN = CompareSettings.equal / 100  # as a difference of accuracies from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Promise:
     All statements about methods that a comparison makes are true in at least 1 - `level` of sweeps.
     """
 
-    level: float = 0.95 * ALPHA
-    next_level: float = 0.95 * 0.05 * ALPHA  # of the next look at the same methods
+    level: float = design_level(0)
+    next_level: float = design_level(1)  # of the next look at the same methods
     look: int = 1
     planned: bool = False  # seeds=auto plans the looks, so no seeds are suggested
     is_last: bool = False  # whether this is the last planned look

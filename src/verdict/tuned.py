@@ -1,19 +1,32 @@
 """Shows each value of a key with the best values of all other keys, chosen by validation accuracy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from src.bad_input import BadInput
 from src.results.results import Results
 from src.runs.naming import format_value, short_name
 from src.verdict.accuracies import NOT_READ, Accuracies, level_sort_key
-from src.verdict.best import Best, TunedLevel, find_best, tuned_levels
+from src.verdict.best import Best, find_best
 from src.verdict.points import points_text
 from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined
 
 MAX_NAMED = 4  # values that a sentence names
+
+
+@dataclass(frozen=True)
+class TunedLevel:
+    """A level of a factor with the cell that validation chooses for it; accuracies go from 0 to 1."""
+
+    level: str
+    cell: str  # the cell with the highest mean validation accuracy
+    settings: int  # number of cells with this level among which validation chooses: those with the most seeds
+    validation: float
+    test: float
+    behind: float  # the cell is at most this much behind the best cell of all levels
+    may_be_best: bool  # whether the best cell may have this level
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,33 @@ def _tuned_levels(table: Accuracies, best: Best, position: int) -> tuple[list[Tu
     cells_without_key = cells_by_value.pop(NOT_READ, [])
     level_cells = {format_value(value): cells_by_value[value] for value in sorted(cells_by_value, key=level_sort_key)}
     return tuned_levels(best, level_cells, table), any(cell in best.candidates for cell in cells_without_key)
+
+
+def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table: Accuracies) -> list[TunedLevel]:
+    """Return each level with its best other settings, chosen by validation.
+
+    `cells_by_level` lists the cells with each level.  If all cells that may be the best have one level, this level is
+    the best one when every level may choose its settings, however many settings it has to choose from: the sentence
+    about cells in `best` says so already, so it needs no further test.
+    """
+    row_by_cell = {cell: position for position, cell in enumerate(table.cells)}
+    max_seeds = int(table.seed_counts.max())
+    tuned = []
+    for level, cells in cells_by_level.items():
+        complete = [cell for cell in best.cells if cell in cells and table.seed_counts[row_by_cell[cell]] == max_seeds]
+        cell = next(iter(complete or [cell for cell in best.cells if cell in cells]))
+        tuned.append(
+            TunedLevel(
+                level,
+                cell,
+                max(len(complete), 1),
+                float(table.validation_means[row_by_cell[cell]]),
+                float(table.means[row_by_cell[cell]]),
+                best.behind[cell],
+                any(candidate in cells for candidate in best.candidates),
+            )
+        )
+    return tuned
 
 
 def _dotted_key(results: Results, key: str) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
-from src.config import SOURCES
-from src.results.variance import ALL
+from src.results.variance import SOURCE_NAMES
 from src.runs.naming import format_value, short_name
 from src.verdict.claim_words import claim_lines
 from src.verdict.contrast import Contrast
@@ -14,7 +13,6 @@ from src.verdict.networks import networks_sentence
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined, shorten
 
-SOURCE_NAMES = {**SOURCES, ALL: "all together"}
 MAX_DECIDED = 3  # differences that the first line names
 MAX_QUESTIONS = 4  # equal or open questions that a line names
 MAX_LEVELS = 6  # levels that a question names
@@ -198,17 +196,30 @@ def _join_levels(contrasts: Sequence[Contrast]) -> list[tuple[list[str], str]]:
     return groups
 
 
-def next_lines(verdicts: Verdicts) -> list[str]:
-    """What to train next: the number of seeds, their cost and the command, or that nothing needs more seeds."""
+class NextStep(NamedTuple):
+    """What to do next, with the commands for it; the text is empty if there is nothing to do."""
+
+    text: str = ""
+    commands: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The text with the first command, and an indented line for each other command."""
+        if not self.commands:
+            return [self.text] if self.text else []
+        return [f"{self.text}:  {self.commands[0]}", *(f"  {command}" for command in self.commands[1:])]
+
+
+def next_step(verdicts: Verdicts) -> NextStep:
+    """What to train next: the number of seeds, their cost and the commands, or that nothing needs more seeds."""
     advice = verdicts.advice
     if advice is None:
         if verdicts.best and not verdicts.open:
-            return ["Every question is decided, so you need no more seeds."]
+            return NextStep("Every question is decided, so you need no more seeds.")
         last = verdicts.promise.is_last and verdicts.open
-        return ["This was the last planned look, so the open questions stay open."] if last else []
+        return NextStep("This was the last planned look, so the open questions stay open." if last else "")
     if advice.command is None:  # a search, or all these seeds have been requested
-        return [f"{advice.reason}."] if advice.hopeless else []
-    first_command, *others = advice.command.splitlines()  # a line per sweep
+        return NextStep(f"{advice.reason}." if advice.hopeless else "")
     look_text = f"look {advice.look}" if advice.look else ""
     notes = "; ".join(filter(None, [advice.note, verdicts.cost, look_text]))
-    return [f"{advice.reason} ({notes}):  {first_command}", *(f"  {line}" for line in others)]
+    return NextStep(f"{advice.reason} ({notes})", tuple(advice.command.splitlines()))  # a command per sweep

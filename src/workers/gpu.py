@@ -1,8 +1,8 @@
 """The engine for jobs on GPUs: one process per GPU trains several jobs at once.
 
-An error ends only its own job.  If a signal stops a process, it stops
-its jobs.  If a whole process dies otherwise, its jobs resume one to a process, so only the job that is to
-blame dies again.  If the GPU's memory runs out, the engine trains half as many jobs at once.
+An error ends only its own job.  If a signal stops a process, it stops its jobs.  If a whole process dies otherwise,
+its jobs resume one to a process, so only the job that is to blame dies again.  If the GPU's memory runs out, the engine
+trains half as many jobs at once.
 """
 
 import contextlib
@@ -14,12 +14,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from src.config import Config
 from src.console import say
+from src.limits import usable_cores
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.workers.gpu_worker import FAILED, FINISHED, OUT_OF_MEMORY, SIGNALLED, TRAINED, paint, train_jobs
-from src.workers.machine import gpu_names, memory_refusal, usable_cores
-from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT
+from src.workers.machine import gpu_names
+from src.workers.processes import FORK_SERVER_CONTEXT, MAX_WAIT, start_process
 from src.workers.queue import Task
 
 MAX_PAINTERS = 4  # processes that draw pictures for each GPU
@@ -37,11 +39,6 @@ class GpuJob:
     is_suspect: bool = False  # whether a process died that trained this job and others
     places_before: int = 0  # the GPU's places before its memory ran out for this job
 
-    @property
-    def kind(self) -> tuple[bool, bool]:
-        """Jobs can share a process only if they agree on this, because it changes a whole process."""
-        return self.task.config.deterministic, self.task.config.nondeterministic
-
 
 @dataclass(eq=False)
 class GpuProcess:
@@ -49,7 +46,7 @@ class GpuProcess:
 
     process: ForkServerProcess
     pipe: Connection
-    kind: tuple[bool, bool]
+    nondeterministic: bool  # of all its jobs, because the setting changes a whole process
     jobs: dict[Path, GpuJob] = field(default_factory=dict)
 
     @property
@@ -98,32 +95,33 @@ class Gpu:
         if self._process is None or not self._process.jobs:
             return True
         is_alone = job.is_suspect or any(other.is_suspect for other in self._process.jobs.values())
-        return not is_alone and self._process.training < self.places and self._process.kind == job.kind
+        return not is_alone and self._process.training < self.places and self._suits(job)
+
+    def _suits(self, job: GpuJob) -> bool:
+        """Whether the process has the algorithms that a job needs."""
+        return self._process is not None and self._process.nondeterministic == job.task.config.nondeterministic
 
     def _send(self, job: GpuJob) -> None:
-        if self._process and self._process.kind != job.kind:
+        if not self._suits(job):
             self.stop()
         if self._process is None:
-            self._process = self._start(job.kind)
+            self._process = self._start(job.task.config)
         self._process.jobs[job.task.folder], job.has_trained = job, False
         self.waiting.remove(job)
         with contextlib.suppress(OSError):  # the process has just died; `advance` will notice
             self._process.pipe.send((job.task.config, job.task.folder))
 
-    def _start(self, kind: tuple[bool, bool]) -> GpuProcess:
+    def _start(self, config: Config) -> GpuProcess:
         pipe, worker_end = FORK_SERVER_CONTEXT.Pipe()
         painters = [FORK_SERVER_CONTEXT.Pipe() for _ in range(max(1, min(MAX_PAINTERS, usable_cores() // 2)))]
         arguments = (worker_end, [end for end, _ in painters], self._environment, self.places, self.live)
         process = FORK_SERVER_CONTEXT.Process(target=train_jobs, args=arguments)
-        try:
-            process.start()
-            for _, painter_end in painters:
-                FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)).start()
-        except (EOFError, ConnectionError) as error:
-            raise memory_refusal("the process that starts the jobs has ended") from error
+        start_process(process)
+        for _, painter_end in painters:
+            start_process(FORK_SERVER_CONTEXT.Process(target=paint, args=(painter_end,)))
         for end in (worker_end, *(end for pair in painters for end in pair)):
             end.close()  # so that each process notices the end of the others
-        return GpuProcess(process, pipe, kind)
+        return GpuProcess(process, pipe, config.nondeterministic)
 
     def _read(self, process: GpuProcess) -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -152,10 +150,7 @@ class Gpu:
         self._process, jobs = None, list(process.jobs.values())
         code = process.process.exitcode or 0
         reason = exit_reason(code)
-        if code in (
-            SIGNALLED + signal.SIGINT,
-            SIGNALLED + signal.SIGTERM,
-        ):  # for example, Slurm has announced a preemption
+        if code - SIGNALLED in (signal.SIGINT, signal.SIGTERM):  # for example, Slurm has announced a preemption
             for job in jobs:
                 job.cause = f"Terminated: received signal {code - SIGNALLED}"
         elif len(jobs) == 1:
@@ -167,12 +162,6 @@ class Gpu:
             self.waiting[:0] = jobs
             for job in jobs:
                 job.is_suspect = True
-
-    def kill_process_of(self, folder: Path) -> None:
-        """Kill the process if it trains the job in `folder`, as a fault would."""
-        if self._process and folder in self._process.jobs:
-            self._process.process.kill()
-            self._process.process.join()
 
     def stop(self) -> None:
         """End the process at once; its jobs are then at their last checkpoints."""
@@ -222,11 +211,6 @@ class GpuEngine:
         """Return a job's new updates, and the cause once it has ended; see `Engine.poll`."""
         updates, job.updates = job.updates, []
         return updates, job.cause
-
-    def kill_process(self, folder: Path) -> None:
-        """Kill the process that trains the job in `folder`, as a fault would; for tests and benchmarks."""
-        for gpu in self._gpus:
-            gpu.kill_process_of(folder)
 
     def stop(self, jobs: Sequence[GpuJob] = (), signal_number: int = 0) -> None:
         """End all processes at once; their jobs are then at their last checkpoints."""

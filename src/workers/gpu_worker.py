@@ -43,7 +43,7 @@ def train_jobs(
     gc.freeze()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda number, frame: os._exit(SIGNALLED + number))
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     os.environ.update(environment)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)  # what a job prints is in its log too, and would disturb the command's table
@@ -109,7 +109,7 @@ def paint(pipe: Connection) -> None:
     gc.freeze()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     from src.job import draw_mistakes
 
     with contextlib.suppress(EOFError, OSError):

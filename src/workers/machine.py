@@ -1,20 +1,17 @@
-"""Finds the processors, GPUs and memory that this process may use, within the limits of containers and shells."""
+"""Finds the GPUs of this machine, the number of workers for it, and whether it has enough memory for a job."""
 
-import contextlib
 import os
 import resource
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.config import Config
+from src.limits import memory_limit, usable_cores
 from src.runs.environment import gpu_models
 from src.wording import counted
 
-CGROUP_MOUNT = Path("/sys/fs/cgroup")
-CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; cgroup version 2 names no controllers
-UNLIMITED = 1 << 60  # bytes; for no limit, cgroup version 1 writes a number close to 2**63
 # Bytes of memory and of address space that are too few for one job on 1,000 images (torch 2.14, CPU).
 TOO_LITTLE_MEMORY, TOO_FEW_ADDRESSES = 600_000_000, 3_100_000_000
 NEEDED = "at least 0.7 GB of memory for one small job, or 4 GB of address space (`ulimit -v`)"
@@ -63,13 +60,6 @@ def gpu_names(environments: Sequence[Mapping[str, str]]) -> list[str]:
     return [(f"GPU {name}" if name.isdecimal() else name[:12]) if several else "" for name in names]
 
 
-def usable_cores() -> int:
-    """Return the number of processors that this process may use; a container's limit of 1.5 counts as 1."""
-    core_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    core_limit = cpu_quota()
-    return core_count if core_limit is None else max(1, min(core_count, int(core_limit)))
-
-
 def visible_gpus() -> list[str]:
     """Return the names of the usable NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them, without importing torch."""
     chosen_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -78,30 +68,7 @@ def visible_gpus() -> list[str]:
     return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
 
 
-def cpu_quota(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> float | None:
-    """Return how many processors the control groups allow at once, or None without a limit."""
-    quotas = []
-    for folder in _control_group_folders("cpu", mount, membership):
-        with contextlib.suppress(OSError, ValueError):  # cgroup version 2
-            quota, period = (folder / "cpu.max").read_text().split()
-            quotas.append(int(quota) / int(period))
-        with contextlib.suppress(OSError, ValueError):  # cgroup version 1
-            quota_us = int((folder / "cpu.cfs_quota_us").read_text())
-            quotas.append(quota_us / int((folder / "cpu.cfs_period_us").read_text()))
-    return min((quota for quota in quotas if quota > 0), default=None)  # a quota of -1 means no limit
-
-
-def memory_limit(mount: Path = CGROUP_MOUNT, membership: Path = CGROUP_MEMBERSHIP) -> int | None:
-    """Return how many bytes of memory the control groups allow, or None without a limit."""
-    byte_limits = []
-    for folder in _control_group_folders("memory", mount, membership):
-        for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup versions 2 and 1
-            with contextlib.suppress(OSError, ValueError):
-                byte_limits.append(int((folder / name).read_text()))
-    return min((limit for limit in byte_limits if limit < UNLIMITED), default=None)
-
-
-def check_memory() -> None:
+def check_job_memory() -> None:
     """Raise `BadInput` if a limit leaves less memory than the smallest job needs."""
     memory, addresses = memory_limit(), resource.getrlimit(resource.RLIMIT_AS)[0]
     if memory is not None and memory <= TOO_LITTLE_MEMORY:
@@ -110,28 +77,13 @@ def check_memory() -> None:
         raise BadInput(f"the jobs cannot start: `ulimit -v` is {_in_gb(addresses)}", NEEDED, "ulimit -v unlimited")
 
 
-def memory_refusal(problem: str) -> BadInput:
+def job_memory_refusal() -> BadInput:
     """Return the error for jobs that cannot start because memory ran out; it names the memory limit if there is one."""
     memory = memory_limit()
     limit = "" if memory is None else f"; the control group limits it to {_in_gb(memory)}"
-    return BadInput(f"{problem}, probably because memory ran out{limit}", NEEDED, "hydra.launcher.workers=1")
+    problem = f"the process that starts the jobs has ended, probably because memory ran out{limit}"
+    return BadInput(problem, NEEDED, "hydra.launcher.workers=1")
 
 
 def _in_gb(byte_count: int) -> str:
     return f"{byte_count / 1e9:.2f} GB"
-
-
-def _control_group_folders(controller: str, mount: Path, membership: Path) -> Iterator[Path]:
-    """Yield the folders of this process's control groups for a controller, from its own group up to the root.
-
-    A container may see its own group as the root.  Some folders may not exist.
-    """
-    with contextlib.suppress(OSError):
-        for line in membership.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers and controller not in controllers.split(","):
-                continue
-            parts = [] if ".." in path else [part for part in path.split("/") if part]
-            for root in [mount / controllers] if controllers else [mount, mount / "unified"]:
-                for length in range(len(parts), -1, -1):
-                    yield root.joinpath(*parts[:length])

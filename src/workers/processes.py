@@ -27,7 +27,7 @@ from src.datasets import Data
 from src.progress import Update
 from src.runs.ending import exit_reason
 from src.stopping import Terminated
-from src.workers.machine import check_memory, gpu_names, memory_refusal
+from src.workers.machine import check_job_memory, gpu_names, job_memory_refusal
 from src.workers.queue import Task
 
 # The modules that a job or `src.train` imports.  `src.train` itself is missing, because each process runs it again and
@@ -42,7 +42,7 @@ MAX_WAIT = 0.1  # longest wait for news of the jobs, in seconds
 
 def start_fork_server(data: Data) -> None:
     """Start the fork server; it imports modules and reads the jobs' images while the caller continues."""
-    check_memory()
+    check_job_memory()
     FORK_SERVER_CONTEXT.set_forkserver_preload(PRELOADED_MODULES)
     os.environ[SHARED_DATA_VARIABLE] = json.dumps(asdict(data))
     try:
@@ -76,10 +76,7 @@ class LocalEngine:
         arguments = (task.config, task.folder, sender, self._environments[slot], live)
         worker = Worker(slot, FORK_SERVER_CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
         self._workers.append(worker)  # added before the start, because a signal may arrive during the start
-        try:
-            worker.process.start()
-        except (EOFError, ConnectionError) as error:
-            raise memory_refusal("the process that starts the jobs has ended") from error
+        start_process(worker.process)
         sender.close()
         return worker
 
@@ -120,11 +117,19 @@ class LocalEngine:
                 process.join()
 
 
+def start_process(process: ForkServerProcess) -> None:
+    """Let the fork server start a process; raises `BadInput` if the server has run out of memory."""
+    try:
+        process.start()
+    except (EOFError, ConnectionError) as error:
+        raise job_memory_refusal() from error
+
+
 def _run_job_process(config: Config, folder: Path, pipe: Connection, environment: dict[str, str], live: bool) -> None:
     """Train one job and end: the main function of a job's process.  Its output goes to the job's log."""
     gc.freeze()  # otherwise the collector touches, and so copies, memory that the fork server shares
     _stop_at_first_signal()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     os.environ.update(environment)
     folder.mkdir(parents=True, exist_ok=True)
     log = os.open(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -156,8 +161,12 @@ def _stop_at_first_signal() -> None:
 
 
 def end_with_parent() -> None:
-    """Kill this process when the process that started it has ended."""
+    """Start a thread that kills this process when the process that started it has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
+
+    def wait_for_parent() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.checkpoint import CHECKPOINT_FILES, FORMAT, checkpoint_bytes
+from src.runs.checkpoint import CHECKPOINT_FILES, FORMAT, encode_checkpoint
 from src.runs.folder import JobFolder
 from tests.conftest import clean_environment
 from tests.data.conftest import to_idx
@@ -42,7 +42,7 @@ def stopped(forked, folder, *words, epochs=2):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (checkpoint_bytes(FORMAT + 1, b"what a later version writes"), f"has format {FORMAT + 1}; this version reads"),
+        (encode_checkpoint(FORMAT + 1, b"what a later version writes"), f"has format {FORMAT + 1}; this version reads"),
         (b"PK\x03\x04 and so on", "is a bare pickle"),
     ],
 )

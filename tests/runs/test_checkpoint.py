@@ -15,8 +15,8 @@ from src.runs.checkpoint import (
     Checkpoints,
     UnreadableCheckpoint,
     attempt_digest,
-    checkpoint_bytes,
     drop_checkpoints,
+    encode_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
@@ -120,14 +120,14 @@ def test_swapped_checkpoint_files_still_give_the_newest_epoch(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02."])
 def test_a_checkpoint_without_a_state_is_refused(tmp_path, content):
-    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(encode_checkpoint(FORMAT, content))
     with pytest.raises(UnreadableCheckpoint):
         load_checkpoint(tmp_path)
 
 
 def test_a_newer_format_is_refused(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
-    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT + 1, b"whatever it is"))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(encode_checkpoint(FORMAT + 1, b"whatever it is"))
     with pytest.raises(UnreadableCheckpoint, match=f"format {FORMAT + 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -142,7 +142,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
     buffer = io.BytesIO()
     torch.save({"epoch": 1, "model": Harmful()}, buffer)
     content = buffer.getvalue()
-    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, content) if disguised else content)
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(encode_checkpoint(FORMAT, content) if disguised else content)
     with pytest.raises(UnreadableCheckpoint):
         load_checkpoint(tmp_path)
     (tmp_path / CHECKPOINT_FILES[0]).write_bytes(pickle.dumps(Harmful()))
@@ -152,7 +152,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys, disguised):
 
 
 def test_an_older_format_is_refused(tmp_path):
-    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT - 1, b"of long ago"))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(encode_checkpoint(FORMAT - 1, b"of long ago"))
     with pytest.raises(UnreadableCheckpoint, match=f"has format {FORMAT - 1}; this version reads format {FORMAT}"):
         load_checkpoint(tmp_path)
 
@@ -207,7 +207,7 @@ def of_a_gpu(path):
                 assert b"X\x03\x00\x00\x00cpu" in content
                 content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
             archive.writestr(name, content)
-    path.write_bytes(checkpoint_bytes(FORMAT, written.getvalue()))
+    path.write_bytes(encode_checkpoint(FORMAT, written.getvalue()))
 
 
 def test_a_checkpoint_from_a_gpu_resumes_on_a_cpu(tmp_path, caplog):
@@ -240,7 +240,7 @@ def test_resuming_on_the_same_device_logs_nothing(tmp_path, caplog):
 def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(checkpoint_bytes(FORMAT, buffer.getvalue()))
+    (tmp_path / CHECKPOINT_FILES[0]).write_bytes(encode_checkpoint(FORMAT, buffer.getvalue()))
     with pytest.raises(UnreadableCheckpoint, match="resume=restart"):
         Checkpoints(tmp_path, model=torch.nn.Linear(1, 1)).restore()
 

@@ -13,9 +13,9 @@ from src.models import NETWORKS
 from src.models.cnn import CNN
 from src.options import OPTIMIZERS
 from src.runs.identity import applies, find_varying_keys, identity, job_key, job_settings
-from src.sweep.composer import to_config
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER
+from src.sweep.trees import to_config
 
 MINE = {
     "optimizer/mine.yaml": "name: sgd\nmomentum: 0.5\n",  # without a learning rate

@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
-from src.sweep.composer import to_config
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER, group_options
+from src.sweep.trees import to_config
 
 SIX = ["norm=bn,gn,ln", "reg.l1=0,1e-5"]
 TYPED = {

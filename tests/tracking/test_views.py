@@ -8,7 +8,6 @@ import pytest
 from src.tracking.views import (
     CELLS,
     CURVES,
-    MAX_CHARACTERS,
     MOST_SWEEPS,
     MOST_VIEWS,
     TABLE,
@@ -22,6 +21,7 @@ from src.tracking.views import (
     view_link,
 )
 
+MAX_CHARACTERS = 20_000  # MLflow's limit for an experiment tag, and so for a view
 SWEEP = "01234567-89abcdef"
 VARIED = ["norm.name", "reg.l1"]
 

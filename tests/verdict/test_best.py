@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.verdict.best import find_best, tuned_levels
+from src.verdict.best import find_best
 from src.verdict.methods import Promise, compare_methods
 from tests.verdict.made_up import accuracies_of
 
@@ -185,18 +185,3 @@ def test_with_few_levels_of_one_factor_the_best_and_the_contrasts_use_the_same_t
     contrasts, _, (best,) = compare_methods([table], ["norm.name"], Promise())
     worse = {item.better_first.second for item in contrasts if item.outcome == "better"}
     assert set(best.candidates) == {f"m{cell} 0.0" for cell in range(4) if f"m{cell}" not in worse}
-
-
-def test_levels_are_tuned_by_validation_and_keep_the_limits_of_their_cells():
-    values = {(norm, l1): [0.9, 0.91, 0.92] for norm in ("bn", "gn") for l1 in (0.0, 1e-5)}
-    values["gn", 1e-5] = [0.7, 0.72, 0.71]
-    values["gn", 0.0] = [0.8, 0.81, 0.82]
-    validation = [[0.9] * 3, [0.95] * 3, [0.6] * 3, [0.7] * 3]
-    table = accuracies_of(values, validation=validation)
-    best = find_best(table, 0.05, 0.001)
-    by_level = {norm: [f"{norm} 0.0", f"{norm} 1e-05"] for norm in ("bn", "gn")}
-    bn, gn = tuned_levels(best, by_level, table)
-    assert (bn.cell, bn.settings, bn.test) == ("bn 1e-05", 2, pytest.approx(0.91))
-    assert (gn.cell, gn.settings, gn.validation) == ("gn 1e-05", 2, pytest.approx(0.7))
-    assert (bn.may_be_best, gn.may_be_best) == (True, False)
-    assert gn.behind == best.behind["gn 1e-05"] > 0.1

@@ -12,7 +12,7 @@ from src.bad_input import BadInput
 from src.runs.external import make_run, sort_into_cells
 from src.verdict.external import external_promise, external_table, judge_external, measure_of
 from src.verdict.methods import Promise
-from src.verdict.words import answer_lines, next_lines
+from src.verdict.words import answer_lines, next_step
 
 GENERATOR = np.random.default_rng(5)
 ACCURACIES = {"bn": GENERATOR.normal(0.985, 0.001, 5).round(4), "gn": GENERATOR.normal(0.98, 0.002, 5).round(4)}
@@ -128,4 +128,4 @@ def test_the_suggested_seeds_come_without_a_command():
     assert verdicts.advice is not None
     assert verdicts.advice.command is None
     assert verdicts.advice.reason == f"To decide more, train {verdicts.advice.seeds} seeds"
-    assert next_lines(replace(verdicts, advice=None, promise=Promise())) == []
+    assert next_step(replace(verdicts, advice=None, promise=Promise())).lines == []

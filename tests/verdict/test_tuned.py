@@ -2,8 +2,10 @@ import pytest
 
 from src.bad_input import BadInput
 from src.results.results import load_results
-from src.verdict.tuned import tune_values
+from src.verdict.best import find_best
+from src.verdict.tuned import tune_values, tuned_levels
 from src.verdict.verdicts import judge
+from tests.verdict.made_up import accuracies_of
 
 
 @pytest.fixture
@@ -95,3 +97,18 @@ def test_one_seed_says_that_it_compares_networks_only(found):
 def test_a_key_that_does_not_vary_is_refused(found):
     with pytest.raises(BadInput, match="does not vary"):
         found("lr", GRID)
+
+
+def test_levels_are_tuned_by_validation_and_keep_the_limits_of_their_cells():
+    values = {(norm, l1): [0.9, 0.91, 0.92] for norm in ("bn", "gn") for l1 in (0.0, 1e-5)}
+    values["gn", 1e-5] = [0.7, 0.72, 0.71]
+    values["gn", 0.0] = [0.8, 0.81, 0.82]
+    validation = [[0.9] * 3, [0.95] * 3, [0.6] * 3, [0.7] * 3]
+    table = accuracies_of(values, validation=validation)
+    best = find_best(table, 0.05, 0.001)
+    by_level = {norm: [f"{norm} 0.0", f"{norm} 1e-05"] for norm in ("bn", "gn")}
+    bn, gn = tuned_levels(best, by_level, table)
+    assert (bn.cell, bn.settings, bn.test) == ("bn 1e-05", 2, pytest.approx(0.91))
+    assert (gn.cell, gn.settings, gn.validation) == ("gn 1e-05", 2, pytest.approx(0.7))
+    assert (bn.may_be_best, gn.may_be_best) == (True, False)
+    assert gn.behind == best.behind["gn 1e-05"] > 0.1

@@ -15,7 +15,7 @@ from src.sweep.overrides import check_overrides, group_options
 from src.verdict.commands import count_new_runs
 from src.verdict.methods import Promise
 from src.verdict.verdicts import judge
-from src.verdict.words import answer_lines, next_lines
+from src.verdict.words import answer_lines, next_step
 from tests.verdict.made_up import results_of, several_datasets
 
 NORMS, L1 = ("bn", "gn", "ln"), (0.0, 1e-5)
@@ -70,7 +70,7 @@ def typed(world, grid, norms, penalties, outer):
 
 def test_the_order_of_typing_changes_no_sentence(world, grid):
     verdicts = [judged(world, typed(world, grid, *order)) for order in ORDERS]
-    said = {tuple(answer_lines(one)) + tuple(next_lines(one)) for one in verdicts}
+    said = {tuple(answer_lines(one)) + tuple(next_step(one).lines) for one in verdicts}
     assert len(said) == 1
     (lines,) = said
     assert any("beats ln by" in line for line in lines)
@@ -99,7 +99,7 @@ def test_the_answer_names_who_is_ahead_by_how_much_and_what_to_do(world, grid):
     assert "averaged over other settings" in second
     assert "hoose gn l1=0: best validation accuracy (95.00 %" in third
     assert f"test {100 * verdicts.best[0].test:.2f} %" in third
-    assert len([*answer_lines(verdicts), *next_lines(verdicts)]) <= 6
+    assert len([*answer_lines(verdicts), *next_step(verdicts).lines]) <= 6
 
 
 def test_one_seed_compares_networks_and_not_methods(world):
@@ -113,7 +113,7 @@ def test_one_seed_compares_networks_and_not_methods(world):
     lines = answer_lines(verdicts)
     assert "3 trained networks, not methods" in lines[0]
     assert "bn leads gn by 18.00 points" in lines[1]
-    (following,) = next_lines(verdicts)
+    (following,) = next_step(verdicts).lines
     assert "5 seeds" in following
     assert "12 more runs" in following
     assert following.endswith("python -m src.train seeds=5")
@@ -205,7 +205,7 @@ def test_bit_identical_methods_are_equal_and_need_no_more_seeds(world):
     assert verdicts.best[0].candidates_equal
     assert verdicts.advice is None
     assert not verdicts.open
-    assert next_lines(verdicts) == ["Every question is decided, so you need no more seeds."]
+    assert next_step(verdicts).lines == ["Every question is decided, so you need no more seeds."]
 
 
 def test_equal_accuracies_with_different_curves_are_not_bit_identical(world):
@@ -242,8 +242,8 @@ def test_the_last_look_suggests_no_more_seeds():
     assert judge([], results, {}).advice is not None
     planned = judge([], results, {}, Promise(planned=True))
     assert planned.advice is None
-    assert next_lines(planned) == []
-    assert "last planned look" in next_lines(judge([], results, {}, Promise(planned=True, is_last=True)))[0]
+    assert next_step(planned).lines == []
+    assert "last planned look" in next_step(judge([], results, {}, Promise(planned=True, is_last=True))).lines[0]
 
 
 def test_a_margin_of_the_users_own_decides_what_is_equal():
@@ -274,7 +274,7 @@ def test_after_a_search_the_best_trials_are_compared_with_new_seeds(world):
     jobs = [finish(world, norm, l1, 1, 5, val) for (norm, l1), val in found.items()]
     words = "hydra/sweeper=optuna hydra.sweeper.n_trials=4 'norm=choice(bn,gn)' 'reg.l1=interval(0,1e-3)' epochs=3"
     sweep = replace(world.sweep(jobs), command=f"python -m src.train -m {words}", varies=["norm.name", "reg.l1"])
-    lines = next_lines(judged(world, sweep))
+    lines = next_step(judged(world, sweep)).lines
     cells = ["norm=gn reg.l1=2e-06", "norm=bn reg.l1=0.0003", "norm=bn reg.l1=1e-05"]
     assert lines[0].startswith("To compare the 3 best trials, run 5 new seeds (15 more runs")
     arguments = shlex.split(lines[0].partition(":  ")[2])
@@ -299,7 +299,7 @@ def test_if_only_the_best_cell_is_open_the_advice_is_about_it():
     verdicts = judge([sweep], results, {})
     assert verdicts.contrasts == ()
     assert len(verdicts.best[0].candidates) == 3
-    (line,) = next_lines(verdicts)
+    (line,) = next_step(verdicts).lines
     assert line.startswith("To find the best, train ")
     assert line.endswith(f"seeds={verdicts.advice.seeds}")
     assert 5 < verdicts.advice.seeds <= 20
@@ -310,14 +310,14 @@ def test_cells_with_several_seeds_beside_cells_with_one_are_told_how_to_go_on(wo
     jobs += [finish(world, norm, 0.0, 0, 7) for norm in ("gn", "ln")]
     verdicts = judged(world, world.sweep(jobs))
     assert answer_lines(verdicts) == ["Nothing can be compared, because gn and ln have one seed."]
-    (line,) = next_lines(verdicts)
+    (line,) = next_step(verdicts).lines
     assert line.startswith("To compare all cells, give them the same seeds (8 more runs")
     assert line.endswith("python -m src.train seeds=5")
 
 
 def test_cells_without_a_common_seed_are_given_the_same_seeds(world):
     jobs = [finish(world, norm, 0.0, seed, 5) for norm, seeds in (("bn", (0, 1)), ("gn", (2, 3))) for seed in seeds]
-    (line,) = next_lines(judged(world, world.sweep(jobs)))
+    (line,) = next_step(judged(world, world.sweep(jobs))).lines
     assert "give them the same seeds (4 more runs" in line
     assert line.endswith("seeds=4")
 

@@ -9,7 +9,7 @@ from benchmarks.made_up_sweeps import Design, as_results, make_up
 from src.runs.sweep import PlannedJob, Sweep
 from src.verdict.methods import Promise
 from src.verdict.verdicts import judge
-from src.verdict.words import answer_lines, next_lines
+from src.verdict.words import answer_lines, next_step
 from tests.verdict.made_up import results_of
 
 DESIGNS = [
@@ -28,7 +28,7 @@ def test_an_answer_has_at_most_six_lines_and_says_nothing_twice(design):
     generator = np.random.default_rng(4)
     for _ in range(5):
         verdicts = judge([], as_results(make_up(design, generator)), {})
-        lines = [*answer_lines(verdicts), *next_lines(verdicts)]
+        lines = [*answer_lines(verdicts), *next_step(verdicts).lines]
         assert len(lines) <= 6
         assert all(line.endswith(".") and "nan" not in line.lower() and ".." not in line for line in lines)
         sentences = [sentence for line in lines for sentence in line.removesuffix(".").split(".  ")]
@@ -164,7 +164,7 @@ def test_six_methods_rarely_need_more_than_six_lines_of_a_narrow_terminal_beside
     for seed in range(3):
         verdicts = six_methods(effects, spread, seed)
         lines = [wrapped for line in answer_lines(verdicts) for wrapped in textwrap.wrap(line, 80)]
-        for line in next_lines(verdicts):
+        for line in next_step(verdicts).lines:
             text, _, command = line.partition(":  ")
             lines += textwrap.wrap(text, 80) + [command] * bool(command)
         outcomes = {item.outcome for item in verdicts.contrasts}

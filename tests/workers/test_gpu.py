@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from safetensors.numpy import load_file
 
-from benchmarks.faulty_jobs import TooMuchMemory
+from benchmarks.faulty_jobs import TooMuchMemory, kill_process
 from src.config import Regularization
 from src.job import run_job
 from src.runs.folder import JobFolder
@@ -54,7 +54,7 @@ class Killer(Display):
         if task.name == self.name and self.times and process and task.folder in process.jobs:
             self.times -= 1
             self.shared.append(len(process.jobs))
-            self.engine.kill_process(task.folder)
+            kill_process(self.engine, task.folder)
 
 
 @pytest.fixture

@@ -16,13 +16,10 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: NormLayer) -> None:
         super().__init__()
-        norm1, norm2 = norm(outputs), norm(outputs)
-        # A convolution before a norm has no bias, because most norms subtract it and add their own.
-        bias = isinstance(norm1, nn.Identity)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
-        self.norm1 = norm1
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
-        self.norm2 = norm2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=norm.is_none)
+        self.norm1 = norm(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=norm.is_none)
+        self.norm2 = norm(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, outputs, H / 2, W / 2) of features (N, inputs, H, W)."""

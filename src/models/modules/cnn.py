@@ -6,8 +6,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.models import NormLayer
-from src.models.layers import Convolution
+from src.models import Convolution, NormLayer
 
 
 class CNN(nn.Module):
@@ -31,14 +30,11 @@ class CNN(nn.Module):
         self.blocks = nn.Sequential()
         for layer in convolutions:
             block = nn.Sequential()
-            normalised = norm(layer.channels)
-            # A convolution before a norm has no bias, because most norms subtract it and add their own.
-            bias = isinstance(normalised, nn.Identity)
             sizes = (layer.kernel, layer.stride, layer.padding)
-            block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=bias))
+            block.append(nn.Conv2d(channels, layer.channels, *sizes, bias=norm.is_none))
             if layer.pool:
                 block.append(nn.MaxPool2d(2))
-            block.append(normalised)
+            block.append(norm(layer.channels))
             block.append(norm.activation(layer.channels))
             self.blocks.add_module(layer.name, block)
             channels = layer.channels

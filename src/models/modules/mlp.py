@@ -18,11 +18,9 @@ class MLP(nn.Module):
         super().__init__()
         self.hidden, inputs = nn.Sequential(), pixels
         for layer in range(1, depth + 1):
-            normalised = norm(width)
-            # A layer before a norm has no bias, because most norms subtract it and add their own.
-            linear = nn.Linear(inputs, width, bias=isinstance(normalised, nn.Identity))
+            linear = nn.Linear(inputs, width, bias=norm.is_none)
             function = norm.activation(width) if activation == "relu" else nn.Sigmoid()
-            self.hidden.add_module(f"hidden{layer}", nn.Sequential(linear, normalised, function))
+            self.hidden.add_module(f"hidden{layer}", nn.Sequential(linear, norm(width), function))
             inputs = width
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(inputs, classes)

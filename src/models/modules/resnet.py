@@ -19,14 +19,12 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: NormLayer) -> None:
         super().__init__()
         self.stride, self.new_channels = 1 if inputs == outputs else 2, outputs - inputs
-        norm1, norm2 = norm(outputs), norm(outputs)
-        without_norm = isinstance(norm1, nn.Identity)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, self.stride, padding=1, bias=without_norm)
-        self.norm1 = norm1
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=without_norm)
-        self.norm2 = norm2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, self.stride, padding=1, bias=norm.is_none)
+        self.norm1 = norm(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=norm.is_none)
+        self.norm2 = norm(outputs)
         self.activation1, self.activation2 = norm.activation(outputs), norm.activation(outputs)
-        self.scale = nn.Parameter(torch.zeros(())) if without_norm else None  # SkipInit (De & Smith 2020)
+        self.scale = nn.Parameter(torch.zeros(())) if norm.is_none else None  # SkipInit (De & Smith 2020)
         self.stochastic_depth = StochasticDepth()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -61,10 +59,8 @@ class ResNet(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        stem_norm = norm(stages[0])
-        bias = isinstance(stem_norm, nn.Identity)
-        convolution = nn.Conv2d(channels, stages[0], 3, padding=1, bias=bias)
-        self.stem = nn.Sequential(convolution, stem_norm, norm.activation(stages[0]))
+        convolution = nn.Conv2d(channels, stages[0], 3, padding=1, bias=norm.is_none)
+        self.stem = nn.Sequential(convolution, norm(stages[0]), norm.activation(stages[0]))
         self.blocks, inputs = nn.Sequential(), stages[0]
         for outputs in stages:
             for _ in range(blocks_per_stage):

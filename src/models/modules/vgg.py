@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from src.models import NormLayer
-from src.models.layers import Convolution
+from src.models import Convolution, NormLayer
 
 
 class VGG(nn.Module):
@@ -20,11 +19,8 @@ class VGG(nn.Module):
         super().__init__()
         self.features = nn.Sequential()
         for layer in convolutions:
-            normalised = norm(layer.channels)
-            # A convolution before a norm has no bias, because most norms subtract it and add their own.
-            bias = isinstance(normalised, nn.Identity)
-            convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=bias)
-            block = nn.Sequential(convolution, normalised, norm.activation(layer.channels))
+            convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=norm.is_none)
+            block = nn.Sequential(convolution, norm(layer.channels), norm.activation(layer.channels))
             if layer.pool:
                 block.append(nn.MaxPool2d(2))
             self.features.add_module(layer.name, block)
