@@ -77,8 +77,7 @@ def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[st
         path: the package's `__path__`; sub-packages are not searched.
         base: the base class of the options.
     """
-    names = [module.name for module in pkgutil.iter_modules(path) if not module.ispkg]
-    modules = [importlib.import_module(f"{package}.{name}") for name in names]
+    modules = [importlib.import_module(f"{package}.{mod.name}") for mod in pkgutil.iter_modules(path) if not mod.ispkg]
     classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
     options = (item for item in classes if issubclass(item, base) and item.name != REQUIRED)
     return options_by_name(*sorted(options, key=lambda option: option.name))

@@ -13,6 +13,7 @@ from src.figures.figures import draw_differences
 from src.report.facts import MAX_VALUES, Facts
 from src.report.output import write_files
 from src.report.report import Report, report_files
+from src.report.statements import basis_sentences
 from src.report.table import Column
 from src.report.terminal import print_columns, print_lines
 from src.results.results import Results
@@ -60,10 +61,9 @@ class ExternalReport(Report):
     @property
     def basis(self) -> list[str]:
         """The sentences that explain how the statements were made."""
-        *statements, _ = super().basis or [""]  # the last sentence is about normlab's own runs
         look, margin = self.verdicts.promise.look, self.verdicts.promise.equal_within
         return [
-            *statements,
+            *basis_sentences(self.verdicts),
             "No cell is chosen, because normlab knows no validation accuracy, and the best of several test results is "
             "too good by chance.",
             *([] if margin else ["No levels count as equal, because --equal gives no margin."]),

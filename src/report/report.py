@@ -21,6 +21,7 @@ from src.figures.inline import inline_curves
 from src.report.augmented import augmented_pictures
 from src.report.facts import Facts, collect_facts, problem_lines
 from src.report.statements import (
+    SCOPE,
     basis_sentences,
     best_sentences,
     claim_columns,
@@ -96,7 +97,7 @@ class Report:
     @property
     def basis(self) -> list[str]:
         """The sentences that explain how the statements were made."""
-        return basis_sentences(self.verdicts)
+        return [*basis_sentences(self.verdicts), *([SCOPE] if self.verdicts.best else [])]
 
     @property
     def left_out(self) -> list[str]:

@@ -11,6 +11,11 @@ from src.verdict.points import ACCURACY, points_text
 from src.verdict.verdicts import Verdicts
 from src.wording import counted
 
+SCOPE = (
+    "All this holds for these images, this split and these hyperparameters.  A seed changes only the initial weights, "
+    "the order of the images, dropout and augmentation."
+)
+
 
 def difference_columns(contrasts: Sequence[Contrast]) -> list[Column]:
     """The table of the differences between the levels of each factor, each turned so that it is not negative."""
@@ -123,6 +128,4 @@ def basis_sentences(verdicts: Verdicts) -> list[str]:
         "One-sided t tests over seeds rule out each cell that another cell beats; all other cells may be the best "
         "(Hsu's multiple comparisons with the best).",
         *([detail] if detail else []),
-        "All this holds for these images, this split and these hyperparameters.  A seed changes only the initial "
-        "weights, the order of the images, dropout and augmentation.",
     ]

@@ -38,9 +38,10 @@ def print_step(console: Console, step: NextStep) -> None:
 
 def print_problems(console: Console, results: Results, sweeps: Sequence[Sweep], atlases: Sequence[Atlas] = ()) -> None:
     """Print the first problems of the jobs, and the command that trains these jobs again."""
-    lines = problem_lines(results, atlases)
-    print_lines(console, shorten(lines, MAX_PROBLEMS, "and {:,} more in the report"), wrap=False)
-    if any(not line.startswith("not readable: ") for line in lines):
+    lines = shorten(problem_lines(results, atlases), MAX_PROBLEMS, "and {:,} more in the report")
+    print_lines(console, lines, wrap=False)
+    jobs = [*results.unfinished, *results.incomplete]
+    if any(job.state != "not readable" for job in jobs) or any(atlas.unreadable_reasons for atlas in atlases):
         commands = tuple(dict.fromkeys(sweep.command for sweep in sweeps))
         print_step(console, NextStep("To train the missing runs, run the same command again", commands))
 
