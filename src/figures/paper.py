@@ -22,8 +22,9 @@ from src.verdict.statistics import summarise
 MAX_LINES = 8
 TITLE_WIDTH = 46  # characters of a line in a panel's title
 PAPER_CAPTION = (
-    "The runs of this sweep.  Bars are 95 % t intervals of means over seeds.  A second panel shows the values that the "
-    "paper published.  The paper used another network and another dataset, so compare only the shapes of the lines."
+    "The runs of this sweep.  Bars are 95 % t intervals of means over seeds.  A panel of best strengths shows the "
+    "strength with the smallest mean over seeds.  A panel of published values shows those of the paper, which used "
+    "another network and another dataset, so compare only the shapes of the lines."
 )
 SPREAD_CAPTION = (
     "Histogram of the runs of this sweep.  The curve is the normal distribution with the same mean and the standard "
@@ -162,7 +163,7 @@ def _label_x(axes: Axes, paper: Paper, runs: pd.DataFrame) -> None:
     shown = runs[runs["place"].notna()].drop_duplicates("place").sort_values("place")
     axes.set_xticks(list(shown["place"]), list(shown["label"]))
     axes.tick_params(axis="x", labelsize=9, labelrotation=0 if len(shown) < 8 else 45)
-    axes.set_xlabel(figure_label(" * ".join(paper.x)))
+    axes.set_xlabel(figure_label(" * ".join(path.removesuffix(".name") for path in paper.x)))
 
 
 def _style_panel(axes: Axes, title: str) -> None:

@@ -123,6 +123,7 @@ def test_an_axis_can_show_names():
     results = results_of(lambda job, seed: 5 + noise(job, seed), cells)
     (axes,) = drawn(results, shipped("norm_x_optimizer")).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["adamw", "muon"]
+    assert axes.get_xlabel() == "optimizer"
     assert axes.get_title(loc="left").endswith("test loss in nats")
     assert [list(bars.lines[0].get_xdata()) for bars in axes.containers] == [[0, 1], [0, 1]]
 

@@ -151,7 +151,7 @@ def test_adamw(cells, decoupled, l2, expected):
         if settings["optimizer.name"] == "adamw":
             strength = math.log(settings["optimizer.lr"] * settings["reg.weight_decay"] / 4e-3, 4)  # -2 to 2
             return 10 + (strength - decoupled * steps) ** 2
-        return 10 + (math.log(settings["reg.l2"] / 2.5e-3, 5) - l2 * steps) ** 2
+        return 10 + (math.log(settings["reg.l2"] / 6.4e-3, 8) - l2 * steps) ** 2
 
     assert outcomes("adamw", cells, error) == expected
 
