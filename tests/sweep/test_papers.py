@@ -171,7 +171,7 @@ def test_a_small_sweep_refutes_a_claim_that_is_false(run, monkeypatch, tmp_path)
 def test_a_preset_that_stops_half_way_finishes_with_the_same_command(run, monkeypatch, tmp_path):
     """The plan counts its jobs; after a Ctrl-C, the command trains the rest, and then nothing."""
     monkeypatch.chdir(tmp_path)
-    images = ("data=synthetic", "data.images=140", "data.limit=128", "data.validation=8", "data.test_images=50")
+    images = ("data=synthetic", "data.images=140", "data.batch_size=128", "data.validation=8", "data.test_images=50")
     words = ("paper=bn_statistics", *images, "epochs=2", "seeds=1", "tracking=none", "hydra/launcher=basic")
     finish, finished = job.finish, []
 
