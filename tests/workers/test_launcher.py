@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
-from src.config import Config
+import src.sweep.trees  # stores a configuration that conf/config.yaml uses
 
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config = compose("config", sys.argv[2:], return_hydra_config=True)
