@@ -245,7 +245,7 @@ SLOW = """
 import sys, time
 class Slow:
     def find_spec(self, name, *_):
-        if name == "hydra":
+        if name == "torch":
             open("importing", "w").close()
             time.sleep(4)
 if any("forkserver" in word for word in sys.orig_argv):
