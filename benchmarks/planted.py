@@ -1,6 +1,6 @@
 """Plants wrong methods and checks that the claims of papers notice them.
 
-    python -m benchmarks.planted                        all, which takes about two hours on two cores
+    python -m benchmarks.planted                        all; it trains each preset once or several times
     python -m benchmarks.planted ghost_bn l1_path       the wrong methods of two presets
     python -m benchmarks.planted ghost_bn seeds=3       with fewer seeds
 
