@@ -73,6 +73,12 @@ def test_four_ways_to_die_stop_no_other_job_and_are_reported(command, tmp_path, 
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def heed_signals():
+    """Undo the ignored signals that a process inherits from nohup or from a shell's background job."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(tmp_path, *words, **variables):
     return subprocess.Popen(
         [sys.executable, "-m", "src.train", *words],
@@ -82,7 +88,7 @@ def start(tmp_path, *words, **variables):
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
     )
 
 
@@ -196,7 +202,8 @@ def test_ctrl_c_waits_for_jobs_to_stop_and_a_second_ctrl_c_does_not(tmp_path):
         stdout=of_process,
         stderr=of_process,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(of_process, termios.TIOCSCTTY, 0),  # lets Ctrl-C reach all its processes
+        # The controlling terminal lets Ctrl-C reach all its processes.
+        preexec_fn=lambda: (heed_signals(), fcntl.ioctl(of_process, termios.TIOCSCTTY, 0)),
     )
     os.close(of_process)
     shown = Terminal(terminal)
