@@ -81,11 +81,12 @@ class FailurePolicy:
     def may_continue_after(self, outcome: Outcome) -> bool:
         """Count a job's outcome; returns whether further jobs may start."""
         if outcome.error and not self.stop_reason:
+            diverged = outcome.error.startswith("Diverged")  # a result of this method, and no fault of the sweep
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers count as one kind
             self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
             if self._limits.on_failure == "stop":
                 self.stop_reason = "a job failed (sweep.on_failure=stop)"
-            elif self._counts[failure_kind] >= self._limits.same_failures:
+            elif not diverged and self._counts[failure_kind] >= self._limits.same_failures:
                 self.stop_reason = f"{self._counts[failure_kind]} jobs failed for the same reason (sweep.same_failures)"
         return not self.stop_reason
 

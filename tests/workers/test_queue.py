@@ -33,12 +33,18 @@ def test_a_sweep_continues_after_failures_of_different_kinds():
 
 def test_a_sweep_ends_after_repeated_failures_of_one_kind_whatever_their_numbers():
     repeated = policy()
-    assert repeated.may_continue_after(failed("Diverged: in epoch 1, step 7"))
+    assert repeated.may_continue_after(failed("OSError: no space for 7 MB"))
     assert repeated.may_continue_after(failed(""))
-    assert repeated.may_continue_after(failed("Diverged: in epoch 2, step 12"))
-    assert not repeated.may_continue_after(failed("Diverged: in epoch 13, step 4"))
+    assert repeated.may_continue_after(failed("OSError: no space for 12 MB"))
+    assert not repeated.may_continue_after(failed("OSError: no space for 4 MB"))
     assert "3 jobs failed for the same reason" in repeated.stop_reason
     assert not repeated.may_continue_after(failed(""))
+
+
+def test_a_sweep_continues_after_runs_that_diverged_because_they_are_results():
+    diverging = policy()
+    assert all(diverging.may_continue_after(failed("Diverged: in epoch 1, step 7")) for _ in range(20))
+    assert diverging.stop_reason == ""
 
 
 def test_a_sweep_ends_after_one_failure_on_request():
