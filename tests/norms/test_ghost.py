@@ -126,5 +126,7 @@ def test_the_chunk_must_divide_the_batch():
         BadInput, match=r"norm.chunk=32 does not divide data.batch_size=16\n.*2, 4, 8, 16\n.*norm.chunk=16"
     ):
         ghost(32).check_training(16, epochs=1)
+    with pytest.raises(BadInput, match=r"norm.chunk=2 does not divide data.batch_size=9\n.*3, 9\n.*norm.chunk=3"):
+        ghost(2).check_training(9, epochs=1)
     with pytest.raises(BadInput, match=r"data.batch_size=1\n  allowed: data.batch_size=2 or more"):
         ghost(4).check_training(1, epochs=1)

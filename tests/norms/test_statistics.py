@@ -1,6 +1,7 @@
 """The statistics of evaluation: recomputed (`norm.stats=precise`), and frozen (`norm.stats=frozen`)."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
+from src.bad_input import BadInput
 from src.data.sources import load
 from src.norms.bn import BatchNorm
 from src.norms.ghost import GhostBatchNorm
@@ -116,3 +118,19 @@ def test_the_last_epochs_are_frozen(epochs, share, frozen):
 def test_only_frozen_freezes(stats):
     norm, model = BatchNorm(eps=EPS, momentum=0.1, stats=stats), network("bn").train()
     assert not any(norm.start_epoch(model, epoch, 5) or is_frozen(model) for epoch in range(1, 6))
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, partial(GhostBatchNorm, chunk=4)], ids=NORMS)
+def test_statistics_that_are_frozen_in_all_epochs_are_refused(kind):
+    frozen = kind(eps=EPS, momentum=0.1, stats="frozen", frozen_share=0.6)
+    frozen.check_training(batch_size=8, epochs=3)
+    kind(eps=EPS, momentum=0.1).check_training(batch_size=8, epochs=1)
+    with pytest.raises(BadInput, match=r"frozen_share=0.6 freezes all epochs \(epochs=1\)\n.*\n.*write: epochs=5"):
+        frozen.check_training(batch_size=8, epochs=1)
+
+
+def test_a_share_of_frozen_epochs_is_refused_where_no_epoch_is_frozen():
+    for stats, share in (("frozen", 0.5), ("ema", 0.2)):
+        BatchNorm(eps=EPS, momentum=0.1, stats=stats, frozen_share=share).check()
+    with pytest.raises(BadInput, match=r"norm.frozen_share=0.5 has no effect with norm.stats=precise\n"):
+        BatchNorm(eps=EPS, momentum=0.1, stats="precise", frozen_share=0.5).check()
