@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from src.bad_input import BadInput
 from src.config import (
@@ -116,13 +116,26 @@ def hydra() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def composed():
+def tree():
+    """`tree("norm=gn")` is what Hydra composes for that command, a copy of its own."""
+    kept: dict[tuple[str, ...], DictConfig] = {}
+
+    def get(*words: str) -> DictConfig:
+        if words not in kept:
+            kept[words] = compose("config", list(words))
+        return copy.deepcopy(kept[words])
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def composed(tree):
     """`composed("norm=gn")` is the configuration of that command, a copy of its own."""
     kept: dict[tuple[str, ...], Config] = {}
 
     def get(*words: str) -> Config:
         if words not in kept:
-            kept[words] = to_config(compose("config", list(words)))
+            kept[words] = to_config(tree(*words))
         return copy.deepcopy(kept[words])
 
     return get
@@ -256,8 +269,8 @@ UNREAD = [
 
 
 @pytest.mark.parametrize(("option", "path"), UNREAD)
-def test_a_key_that_the_option_does_not_have_is_refused(option, path):
-    composed = compose("config", [option, *MUST_GIVE.get(option, [])])
+def test_a_key_that_the_option_does_not_have_is_refused(option, path, tree):
+    composed = tree(option, *MUST_GIVE.get(option, []))
     value = RANGES[path][1][-1] if path in RANGES else True if bool in typing.get_args(KEYS[path].type) else "text"
     OmegaConf.update(composed, path, True if path == "tracking.system_metrics" else value, force_add=True)
     with pytest.raises(UnusedKeyError) as refused:
