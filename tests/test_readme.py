@@ -9,14 +9,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src.compare import _make_parser
-from src.config import check_config
-from src.sweep.overrides import CONF_FOLDER, check_overrides, group_options, list_combinations
-from src.sweep.trees import to_config
+from src.sweep.overrides import CONF_FOLDER, group_options
 
 PROJECT = Path(__file__).parents[1]
 TEXTS = [
@@ -47,22 +43,6 @@ def test_the_two_first_commands_are_near_the_top():
     top = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()[:15]
     assert "    pip install -e . && python -m src.train -m norm=bn,gn,ln reg.l1=0,1e-5" in top
     assert "    pip install -e '.[test]' && pytest -n 2 --dist loadfile" in top
-
-
-@pytest.mark.parametrize("words", arguments("train"))
-def test_every_training_command_is_valid(words):
-    overrides = [word for word in shlex.split(words) if "=" in word]
-    if "--config-dir" in words:
-        return  # tests/sweep/test_option_files.py runs it
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    search = "hydra/sweeper=" in words
-    check_overrides(parsed, group_options(), grid=not search)
-    if search:
-        return  # a search has no grid to compose; tests/sweep/test_trials.py runs one
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        for combination in list_combinations(parsed):
-            composed = compose("config", [f"{name}={value}" for name, value in combination.items()])
-            check_config(to_config(composed))
 
 
 @pytest.mark.parametrize("words", arguments("compare"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from src.bad_input import BadInput
 from src.sweep.grid import Grid
@@ -49,6 +50,10 @@ def combinations(grid, *words, **params):
     return [combination for combination, _ in grid.parse_request(words, params).combinations()]
 
 
+def params_of(preset):
+    return OmegaConf.load(CONF_FOLDER / f"experiment/{preset}.yaml").hydra.sweeper.params
+
+
 def by_hydra(combination):
     return to_config(compose("config", [f"{name}={value}" for name, value in combination.items()]))
 
@@ -77,9 +82,8 @@ def test_a_value_in_any_notation_is_composed_as_by_hydra(grid):
 
 @pytest.mark.parametrize("preset", group_options()["experiment"])
 def test_a_preset_is_composed_as_by_hydra(grid, preset):
-    word = f"experiment={preset}"
-    params = compose("config", [word], return_hydra_config=True).hydra.sweeper.params
-    expanded = [combination for combination, _ in grid.parse_request([word, "reg.l2=1e-4"], params).combinations()]
+    words = [f"experiment={preset}", "reg.l2=1e-4"]
+    expanded = [combination for combination, _ in grid.parse_request(words, params_of(preset)).combinations()]
     assert repr(grid.compose(expanded[-1])) == repr(by_hydra(expanded[-1]))
     for combination in expanded:
         assert not {"seeds", "sweep.cells"} & combination.keys()
@@ -100,8 +104,7 @@ def test_a_preset_may_set_seeds_and_cells(grid):
 @pytest.mark.parametrize(("typed", "norms"), [((), ["bn"]), (("norm=gn",), ["gn"]), (("norm=gn,ln",), ["gn", "ln"])])
 def test_the_preset_for_variance_changes_one_source_or_all_three(grid, typed, norms):
     words = ["experiment=variance", *typed]
-    params = compose("config", words[:1], return_hydra_config=True).hydra.sweeper.params
-    _, configs = grid.compose_all(grid.parse_request(words, params))
+    _, configs = grid.compose_all(grid.parse_request(words, params_of("variance")))
     for norm in norms:
         of_norm = [config for config in configs if config.norm.name == norm]
         seeds = [(config.init_seed, config.order_seed, config.data.split_seed) for config in of_norm]
