@@ -14,6 +14,7 @@ from src.runs.paper_schema import parse_paper
 from src.sweep.overrides import CONF_FOLDER
 from src.verdict.claim_words import basis_lines, claim_lines
 from src.verdict.claims import judge_claims, mean_interval, ratio_interval
+from src.verdict.quantities import product
 
 IMAGES = 10_000
 BATCHES, RATES = (2, 4, 8, 16, 32), (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -84,6 +85,14 @@ def test_a_rank_correlation_is_spearmans():
     assert judged.outcome == "cannot tell"
 
 
+@pytest.mark.parametrize("rise", [0, 1])
+def test_a_rank_correlation_of_equal_errors_is_0_and_of_two_errors_is_spearmans(rise):
+    claim = {"claim": "c", "rank_correlation": {"norm": "bn"}, "at_most": 1}
+    (judged,) = judge(paper_of(claim), results_of(lambda job, seed: 5 + rise * (job["data.batch_size"] > 4), batches()))
+    expected = stats.spearmanr(BATCHES, np.array(BATCHES) > 4).statistic if rise else 0
+    assert judged.interval[0] == pytest.approx(expected)
+
+
 def test_a_ratio_has_fiellers_interval():
     chance = np.random.default_rng(0)
     bottom = 2 + 0.3 * chance.standard_normal(6)
@@ -96,6 +105,9 @@ def test_a_ratio_has_fiellers_interval():
     assert ratio == pytest.approx(top.mean() / bottom.mean())
     assert (low, high) == pytest.approx((optimize.brentq(excess, -5, ratio), optimize.brentq(excess, ratio, 5)))
     assert ratio_interval(top, bottom - 2, (0.0, 0.0), 0.05) is None
+    equal = np.full(6, 1.0)  # the interval cannot be narrower than rounding
+    _, low, high = ratio_interval(equal, 2 * equal, (0.3, 0.0), 0.05)
+    assert (high - low) / 2 == pytest.approx(stats.t.isf(0.025, 5) * 0.3 / 6**0.5 / 2)
 
 
 def test_intervals_miss_the_truth_as_often_as_they_say():
@@ -152,6 +164,7 @@ def test_a_claim_about_runs_that_the_sweep_lacks_cannot_be_told():
     claim = {"claim": "c", "slope": {"norm": "in"}, "at_most": 0}
     (judged,) = judge(paper_of(claim), results_of(lambda settings, seed: 5, batches()))
     assert (judged.outcome, judged.reason) == ("cannot tell", "the sweep has no such runs")
+    assert (judged.seeds, judged.left_out, judged.seeds_to_decide) == (0, 0, None)
 
 
 MEASURED = {
@@ -233,6 +246,22 @@ def test_equal_products_explain_all_but_rounding():
     assert low < estimate < high
 
 
+def test_a_method_that_never_trains_is_one_step_below_the_smallest_x():
+    claim = {"claim": "c", "largest_trained": {"norm": "bn"}, "trains_below": 50, "at_most": 1}
+    paper = paper_of(claim, x="optimizer.lr", x_scale="log2")
+    cells = [{"norm.name": "bn", "optimizer.lr": lr} for lr in (0.25, 0.5, 1, 2)]
+    (judged,) = judge(paper, results_of(lambda settings, seed: 90, cells))
+    half_width = stats.t.isf(0.0475 / 2, 4) / 12**0.5 / 5**0.5  # equal seeds: x is known to one step of 1
+    assert judged.interval == pytest.approx((-3, -3 - half_width, -3 + half_width))
+
+
+def test_products_in_any_order_are_one_level_and_a_run_without_a_factor_has_none():
+    runs = pd.DataFrame({"optimizer.lr": [0.1, 0.3, 0.1], "reg.l2": [0.3, 0.1, None]})
+    first, second, third = product(runs, ["optimizer.lr", "reg.l2"])
+    assert first == second == 0.03
+    assert np.isnan(third)
+
+
 SHIFTS = {
     "unmoved": (lambda lr: 0.2, 0),
     "falls": (lambda lr: 0.04 / lr, -1),
@@ -292,6 +321,11 @@ def test_the_variance_of_independent_errors_has_a_chi_square_interval():
     assert judged.outcome == "holds"
     several = results_of(lambda settings, seed: 5, batches())
     assert judge(paper_of(claim), several)[0].reason == "the claim selects several methods"
+    same = dict.fromkeys(correct, right[0])
+    lost = dict([*correct.items()][:1])
+    for given, reason, seeds in ((same, "all seeds make the same errors", 40), (lost, "one seed has no interval", 1)):
+        (judged,) = judge(paper_of(claim), results, given)
+        assert (judged.reason, judged.seeds, judged.left_out) == (reason, seeds, 40 - seeds)
 
 
 def shipped(name):
@@ -390,6 +424,9 @@ def test_the_sentences_give_outcome_number_interval_and_bound():
     assert "claimed from -0.25 to 0.25" in ratio
     assert basis_lines(judged)[0].startswith("In at least 95.25 % of sweeps")
     assert [item.as_json()["outcome"] for item in judged] == [YES, NO, NO]
+    stored = judged[2].as_json()
+    assert tuple(stored[name] for name in ("estimate", "low", "high")) == judged[2].interval
+    assert (stored["at_least"], stored["at_most"], stored["seeds"]) == (-0.25, 0.25, 5)
 
 
 def test_an_open_claim_says_how_many_seeds_would_decide_it():
