@@ -50,6 +50,7 @@ def test_the_images_are_cropped_and_flipped_first():
 
 
 def test_a_hole_as_large_as_the_image_is_refused():
+    default("cutout").check_images(17, "folder")
     with pytest.raises(BadInput, match=r"folder: augmentation.hole=16 is too large for images of 16 x 16 pixels"):
         default("cutout").check_images(16, "folder")
     with pytest.raises(BadInput, match=r"augmentation\.padding"):

@@ -102,6 +102,20 @@ def test_the_order_of_values_in_memory_does_not_matter():
         torch.testing.assert_close(first, second, rtol=1e-9, atol=0)
 
 
+def test_a_closure_computes_the_gradients_and_its_loss_is_returned():
+    plain, model = network(), network()
+    gradients(plain)
+    optimizer_of(plain).step()
+
+    def closure() -> Tensor:
+        gradients(model)
+        return torch.tensor(7.0)
+
+    assert optimizer_of(model).step(closure) == 7
+    for one, other in zip(plain.parameters(), model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("shape", [(4, 30), (30, 4)])
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_a_step_has_singular_values_near_1_and_the_momentums_directions(shape, scale):

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from src.config import Regularization
 from src.data.sources import load
 from src.data.splits import make_splits
-from src.options import SGD, Adam, AdamW, Cosine, Lion, Muon, NAdam, RMSprop
+from src.options import SGD, Adam, AdamW, Cosine, Muon, RMSprop
 from src.training.evaluate import predict, score
 from src.training.loop import draw_batches, evaluation_state, train
 from src.training.network import make_network
@@ -29,11 +29,7 @@ OPTIMIZERS = {
     "adamw": AdamW(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8),
     "rmsprop": RMSprop(lr=0.003, momentum=0.5, alpha=0.99, eps=1e-8),
 }
-OTHER_OPTIMIZERS = {
-    "nadam": NAdam(lr=0.02, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=0.004),
-    "muon": Muon(lr=0.02, adam_lr=0.01, momentum=0.9, nesterov=True, beta1=0.9, beta2=0.999, eps=1e-8),
-    "lion": Lion(lr=0.002, beta1=0.9, beta2=0.99),
-}
+MUON = Muon(lr=0.02, adam_lr=0.01, momentum=0.9, nesterov=True, beta1=0.9, beta2=0.999, eps=1e-8)
 PLAIN = SGD(lr=0.1, momentum=0.0, nesterov=False)
 EVERY = Regularization(l1=1e-3, l1_method="proximal", weight_decay=0.1, dropout=0.3, clip=1.0, ema=0.9, sam=0.1)
 EXACT = {"rtol": 1e-6, "atol": 1e-12}
@@ -129,7 +125,7 @@ def test_proximal_l1_is_soft_thresholding_after_the_step(name):
 
 def test_proximal_l1_solves_the_lasso():
     """The minimum of |w - b|^2 / 2 + l1 |w| is b, soft-thresholded; a penalty in the loss misses it."""
-    target, l1 = torch.tensor([[2.0, -1.5, 0.2, -0.3, 0.0, 0.7]], dtype=torch.float64), 0.4
+    target, l1 = torch.tensor([[2.0, -1.5, 0.2, -0.3, 0.0, 0.3]], dtype=torch.float64), 0.4
     solution = target.sign() * (target.abs() - l1).clamp(min=0)
     model = nn.Linear(6, 1, bias=False).double()
     optimizer = make_optimizer(model, PLAIN, Regularization(l1=l1, l1_method="proximal"))
@@ -143,7 +139,7 @@ def test_proximal_l1_solves_the_lasso():
     for _ in range(300):
         optimizer.step(closure)
     torch.testing.assert_close(model.weight.detach(), solution, **EXACT)
-    assert zero_share(model) == 0.5
+    assert zero_share(model) == pytest.approx(4 / 6)
 
 
 def test_clipping_scales_the_whole_gradient_to_the_norm():
@@ -289,10 +285,10 @@ def test_a_learning_rate_in_a_tensor_gives_the_same_steps():
     torch.testing.assert_close(*([p.detach() for p in model.parameters()] for model in models), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, *OTHER_OPTIMIZERS])
-def test_a_resumed_job_gives_the_bits_of_an_uninterrupted_one(optimizer, config):
-    config.reg, config.schedule = EVERY, Cosine()
-    config.optimizer = (OPTIMIZERS | OTHER_OPTIMIZERS)[optimizer]
+# test_optimizers.py resumes jobs with every optimizer; Muon holds a second optimizer.
+@pytest.mark.parametrize("settings", [OPTIMIZERS["adam"], MUON], ids=lambda settings: settings.name)
+def test_a_resumed_job_gives_the_bits_of_an_uninterrupted_one(settings, config):
+    config.reg, config.schedule, config.optimizer = EVERY, Cosine(), settings
     model, splits, *rest = parts(config)
     expected = dict(train(model, splits, *rest, config))
     first, _, *first_rest = parts(config)

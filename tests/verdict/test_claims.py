@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from src.results.results import Results
 from src.runs.paper_schema import parse_paper
 from src.sweep.overrides import CONF_FOLDER
-from src.verdict.claim_words import basis_lines, claim_lines
+from src.verdict.claim_words import basis_lines, claim_lines, unit_text
 from src.verdict.claims import judge_claims, mean_interval, ratio_interval
 from src.verdict.quantities import product
 
@@ -427,6 +427,23 @@ def test_the_sentences_give_outcome_number_interval_and_bound():
     stored = judged[2].as_json()
     assert tuple(stored[name] for name in ("estimate", "low", "high")) == judged[2].interval
     assert (stored["at_least"], stored["at_most"], stored["seeds"]) == (-0.25, 0.25, 5)
+
+
+def test_a_quantity_has_its_unit():
+    bn = {"norm": "bn"}
+    units = [
+        ({"mean": bn}, " points"),
+        ({"mean": bn, "measure": "test loss"}, " nats"),
+        ({"slope": bn}, " points per doubling"),
+        ({"slope": bn, "over": bn}, ""),
+        ({"rank_correlation": bn}, ""),
+        ({"largest_trained": bn, "trains_below": 50}, " doublings"),
+    ]
+    for stated, unit in units:
+        paper = paper_of({"claim": "c", "at_most": 0, **stated}, x_scale="log2")
+        assert unit_text(paper, paper.claims[0]) == unit
+    paper = paper_of({"claim": "c", "at_most": 0, "slope": bn}, x=["optimizer.lr", "reg.l2"])
+    assert unit_text(paper, paper.claims[0]) == " points per unit of optimizer.lr * reg.l2"
 
 
 def test_an_open_claim_says_how_many_seeds_would_decide_it():
