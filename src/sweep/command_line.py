@@ -87,7 +87,7 @@ def check_command_line() -> None:
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
     needs_hydra = loader or has_preset or flags.changes_command(arguments) or any(map(_changes_hydra, overrides))
     if not needs_hydra and _no_plugin_adds_options(overrides):
-        from src.sweep.requested import check_packaged_grid  # imports PyYAML, for which a mistyped word need not wait
+        from src.sweep.composer import check_packaged_grid  # imports PyYAML, for which a mistyped word need not wait
 
         check_packaged_grid([word for word in words if word not in null_presets])
 
