@@ -117,6 +117,7 @@ def best_questions(best: Best, table: Accuracies) -> list[Contrast]:
                     setting="",
                     averaged_over=(),
                     settings=1,
+                    cells=(table.cells[top], table.cells[row]),
                     differences=tuple(differences.tolist()),
                     least_sd=rounding_sd(table.images),
                     equal_within=best.equal_within,

@@ -26,6 +26,7 @@ class Contrast:
     setting: str  # levels of other factors at which the contrast is made, such as `l1=1e-05`; empty for an average
     averaged_over: tuple[str, ...]  # short names of the other factors
     settings: int  # number of settings over which the difference is averaged
+    cells: tuple[str, ...]  # the cells that are compared, in the order of the levels; empty for several settings
     differences: tuple[float, ...]  # first minus second, one value per seed; empty if `welch` compares the levels
     least_sd: float  # the standard deviation is not smaller than this, because accuracies are rounded to whole images
     equal_within: float  # differences up to this size count as equal
@@ -91,7 +92,7 @@ class Contrast:
         if self.difference >= 0:
             return self
         low, high = (None, None) if self.low is None or self.high is None else (-self.high, -self.low)
-        turned = replace(self, first=self.second, second=self.first, low=low, high=high)
+        turned = replace(self, first=self.second, second=self.first, cells=self.cells[::-1], low=low, high=high)
         welch = self.welch and replace(self.welch, difference=-self.welch.difference)
         return replace(turned, differences=tuple(-value for value in self.differences), welch=welch)
 

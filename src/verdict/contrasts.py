@@ -78,6 +78,7 @@ def _contrasts(
             welch, settings = unpaired
             differences, identical = (), False
         if differences or welch:
+            compared_rows = pair_rows[:, (pair_rows >= 0).all(axis=0)]  # (corners, settings)
             yield Contrast(
                 factor=" x ".join(names[k] for k in positions),
                 first=", ".join(map(format_value, first)),
@@ -85,6 +86,7 @@ def _contrasts(
                 setting="",
                 averaged_over=other_factors,
                 settings=settings,
+                cells=tuple(table.cells[row] for row in compared_rows[:, 0]) if compared_rows.shape[1] == 1 else (),
                 differences=differences,
                 least_sd=rounding_sd(table.images, 2 ** len(positions)) / math.sqrt(settings),
                 equal_within=equal_within,

@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from src.results.variance import SOURCE_NAMES
-from src.runs.naming import format_value, short_name
 from src.verdict.claim_words import claim_lines
 from src.verdict.contrast import Contrast
 from src.verdict.failures import failures_sentence
@@ -148,9 +147,8 @@ def _open_text(verdicts: Verdicts) -> str:
     losers_by_winner: dict[tuple[str, str], list[str]] = {}
     open_contrasts = list[Contrast]()
     for contrast in verdicts.open_contrasts:
-        cells = _compared_cells(verdicts, contrast) if winners else []
-        if cells and winners.intersection(cells):
-            winner, loser = contrast.labels if cells[0] in winners else reversed(contrast.labels)
+        if not contrast.averaged_over and winners.intersection(contrast.cells):
+            winner, loser = contrast.labels if contrast.cells[0] in winners else reversed(contrast.labels)
             losers_by_winner.setdefault((winner, contrast.place), []).append(loser)
         else:
             open_contrasts.append(contrast)
@@ -164,23 +162,6 @@ def _open_text(verdicts: Verdicts) -> str:
 
 def _versus_text(labels: Sequence[str]) -> str:
     return " vs ".join(shorten(labels, MAX_LEVELS, "{} others"))
-
-
-def _compared_cells(verdicts: Verdicts, contrast: Contrast) -> list[str]:
-    """The two cells that a contrast compares; empty if it averages over settings."""
-    if contrast.settings > 1 or contrast.averaged_over:
-        return []
-    names = [short_name(path, verdicts.factors) for path in verdicts.factors]
-    setting = set(filter(None, contrast.setting.split(", ")))
-    return [
-        cell
-        for level in (contrast.first, contrast.second)
-        for table in verdicts.tables
-        if contrast.dataset in ("", table.dataset)
-        for cell, levels in zip(table.cells, table.levels, strict=True)
-        if {f"{contrast.factor}={level}", *setting}
-        <= {f"{name}={format_value(value)}" for name, value in zip(names, levels, strict=True)}
-    ]
 
 
 def _join_levels(contrasts: Sequence[Contrast]) -> list[tuple[list[str], str]]:
