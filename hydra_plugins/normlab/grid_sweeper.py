@@ -33,7 +33,7 @@ from src.storage.stored import exists
 from src.sweep.command_line import command_to_repeat
 from src.sweep.dataset_lines import dataset_lines
 from src.sweep.finish import compare_sweep
-from src.sweep.grid import GridJob, check_device_and_store, shared_grid
+from src.sweep.grid import GridJob, check_device_and_store, make_grid
 from src.sweep.notes import note_lines
 from src.sweep.plan import Plan
 from src.sweep.requested import RequestedGrid
@@ -74,8 +74,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `sweep`; Hydra calls this method first."""
-        searchpath = tuple(config.hydra.searchpath)
-        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
+        self._grid = make_grid(hydra_context.config_loader, config)
         self._new_launcher = functools.partial(
             Plugins.instance().instantiate_launcher,
             hydra_context=hydra_context,

@@ -1,6 +1,7 @@
 """A Hydra launcher that trains jobs on this machine: one process per job, as many at once as cores or GPUs allow."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from src.config import Config
 from src.datasets import Data
 from src.runs.folder import JobFolder
 from src.stopping import JobFailed
-from src.sweep.grid import shared_grid
+from src.sweep.grid import make_grid
 from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
@@ -59,8 +60,12 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
-        grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, tuple(config.hydra.searchpath))
-        self._trials, self._task_name = Trials(grid, Path(config.hydra.sweep.dir).parent), config.hydra.job.name
+        self._make_grid = functools.partial(make_grid, hydra_context.config_loader, config)
+        self._multirun, self._task_name = Path(config.hydra.sweep.dir).parent, config.hydra.job.name
+
+    @functools.cached_property
+    def _trials(self) -> Trials:
+        return Trials(self._make_grid(), self._multirun)
 
     def prepare(self, data: Data) -> None:
         """Start to import modules and read images for local jobs, in the background."""

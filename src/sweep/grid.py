@@ -19,6 +19,7 @@ from src.tracking.address import check_address
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
 
     from src.data.images import Source
 
@@ -94,15 +95,16 @@ class Grid(Composer):
         return keys, [plan_job(job.key, job.settings, keys, self.non_default_keys(job), folders) for job in jobs]
 
 
-@functools.lru_cache(maxsize=1)
-def shared_grid(loader: "ConfigLoader", config_name: str, searchpath: tuple[str, ...]) -> Grid:
-    """Return one Grid that Hydra's sweeper and launcher share, because each choice of options takes 80 ms to compose.
+def make_grid(loader: "ConfigLoader", config: "DictConfig") -> Grid:
+    """Return the grid of a command, given Hydra's loader and Hydra's configuration.
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.
     """
     from src.sweep.option_files import make_loader
 
-    return Grid(make_loader(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
+    searchpath = list(config.hydra.searchpath)
+    loader = make_loader(loader.get_search_path(), searchpath) if searchpath else loader
+    return Grid(loader, config.hydra.job.config_name)
 
 
 def check_device_and_store(config: Config) -> None:
