@@ -62,6 +62,7 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     if any(contrast.welch for contrast in verdicts.contrasts):
         seeds += ", not all shared (Welch's intervals)"
     lines = [*_contrast_lines(verdicts), *_best_lines(verdicts)]
+    lines[0] = "; ".join([*_few_candidates(verdicts), lines[0]])
     lines[0] = f"{seeds}: {lines[0][0].lower()}{lines[0][1:]}"
     are_averages = {contrast.settings > 1 for contrast in verdicts.contrasts}
     if True not in are_averages:
@@ -69,6 +70,12 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     scope = "averaged over other settings" + " unless one is named" * (False in are_averages)
     line_count = len(_contrast_lines(verdicts))
     return [*_with_scope(lines[:line_count], scope), *lines[line_count:]]
+
+
+def _few_candidates(verdicts: Verdicts) -> list[str]:
+    """Which cells may be the best, if most of many cells are ruled out; without contrasts, `_best_lines` says so."""
+    found = [best for best in verdicts.best if verdicts.contrasts and best.rules_out_most]
+    return [f"{best.dataset}: {best.sentence}" if len(verdicts.best) > 1 else best.sentence for best in found]
 
 
 def _best_lines(verdicts: Verdicts) -> list[str]:
