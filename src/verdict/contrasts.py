@@ -80,9 +80,9 @@ def _contrasts(
         if differences or welch:
             compared_rows = pair_rows[:, (pair_rows >= 0).all(axis=0)]  # (corners, settings)
             yield Contrast(
-                factor=" x ".join(names[k] for k in positions),
-                first=", ".join(map(format_value, first)),
-                second=", ".join(map(format_value, second)),
+                factors=tuple(names[k] for k in positions),
+                first_levels=tuple(map(format_value, first)),
+                second_levels=tuple(map(format_value, second)),
                 setting="",
                 averaged_over=other_factors,
                 settings=settings,
