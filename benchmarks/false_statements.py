@@ -75,10 +75,10 @@ def true_difference(sweep: MadeUpSweep, contrast: Contrast) -> float:
         first, second = (sweep.table.cells.index(name) for name in (contrast.first, contrast.second))
         return float(sweep.truth[first] - sweep.truth[second])
     factors = [short_name(path, sweep.design.factors) for path in sweep.design.factors]
-    positions = [factors.index(name) for name in contrast.factor.split(" x ")]
+    positions = [factors.index(name) for name in contrast.factors]
     fixed_levels = [tuple(part.split("=")) for part in contrast.setting.split(", ") if part]
     rows = {tuple(map(format_value, levels)): row for row, levels in enumerate(sweep.table.levels)}
-    level_pairs = list(zip(contrast.first.split(", "), contrast.second.split(", "), strict=True))
+    level_pairs = list(zip(contrast.first_levels, contrast.second_levels, strict=True))
     has_accuracy = ~np.isnan(sweep.table.test)
     differences = []
     for levels in rows:

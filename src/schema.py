@@ -58,11 +58,7 @@ class Option:
     """Optional packages that compute results for this option; its jobs record their versions."""
 
     def check(self) -> None:
-        """Check that the values of all keys fit together; each value alone has already been checked.
-
-        Raises:
-            BadInput: if the values contradict each other; the message names the keys.
-        """
+        """Raise BadInput, which names the keys, if values contradict each other; each alone has been checked before."""
 
 
 Options = Mapping[str, type[Option]]
@@ -70,12 +66,9 @@ Options = Mapping[str, type[Option]]
 
 
 def options_in(package: str, path: Iterable[str], base: type[Option]) -> dict[str, Any]:
-    """Import all modules of a package and return the options that they define, sorted by name.
+    """Import all modules of a package, given its `__path__`, and return the options that they define, sorted by name.
 
-    Args:
-        package: the package's dotted name.
-        path: the package's `__path__`; sub-packages are not searched.
-        base: the base class of the options.
+    The options are subclasses of `base`.  Modules of sub-packages are not imported.
     """
     modules = [importlib.import_module(f"{package}.{mod.name}") for mod in pkgutil.iter_modules(path) if not mod.ispkg]
     classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]

@@ -142,7 +142,7 @@ def test_storage_needs_the_standard_library_and_two_modules_of_words():
     ("modules", "refused"),
     [
         ("src.train, src.sweep.command_line", {"torch", "mlflow", "hydra", "omegaconf", "numpy", "yaml"}),
-        ("src.train, src.sweep.requested", {"torch", "mlflow", "hydra", "omegaconf", "numpy"}),
+        ("src.train, src.sweep.composer", {"torch", "mlflow", "hydra", "omegaconf", "numpy"}),
         ("src.data.sizes, src.tracking.address", {"torch", "torchvision", "mlflow"}),
         ("src.compare", {"torch", "torchvision", "mlflow", "hydra", "rich"}),
         ("src.compare, src.runs.external_csv, src.tracking.address", {"mlflow", "pandas", "numpy", "matplotlib"}),

@@ -23,6 +23,7 @@ from src.options import Tracking
 from src.runs import identity
 from src.runs.folder import SUPERSEDED, JobFolder, set_aside_folder
 from src.runs.integrity import job_faults
+from src.runs.naming import job_name
 from src.runs.paper_schema import parse_paper
 from src.runs.sweep import PlannedJob, Sweep
 from src.stopping import Terminated
@@ -32,11 +33,12 @@ from src.storage.stored import exists
 from src.sweep.command_line import command_to_repeat
 from src.sweep.dataset_lines import dataset_lines
 from src.sweep.finish import compare_sweep
-from src.sweep.grid import GridJob, check_device_and_store, shared_grid
+from src.sweep.grid import GridJob, check_device_and_store, make_grid
 from src.sweep.notes import note_lines
 from src.sweep.plan import Plan
 from src.sweep.requested import RequestedGrid
 from src.wording import counted, joined
+from src.workers.queue import Task
 
 COMPARISON_MODULE = "src.report.report"  # importing this module imports everything that a comparison needs
 
@@ -72,8 +74,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `sweep`; Hydra calls this method first."""
-        searchpath = tuple(config.hydra.searchpath)
-        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
+        self._grid = make_grid(hydra_context.config_loader, config)
         self._new_launcher = functools.partial(
             Plugins.instance().instantiate_launcher,
             hydra_context=hydra_context,
@@ -82,7 +83,7 @@ class GridSweeper(Sweeper):
         )
         self._launcher: Any = self._new_launcher()
         # Hydra imports plugin modules twice, so `isinstance` fails; the methods show whether the launcher is normlab's.
-        self._uses_normlab_launcher = hasattr(self._launcher, "prepare") and hasattr(self._launcher, "slots")
+        self._uses_normlab_launcher = hasattr(self._launcher, "train") and hasattr(self._launcher, "slots")
         self._multirun = Path(config.hydra.sweep.dir).parent
         self._paper = None
         if self._stated_paper is not None:
@@ -183,7 +184,7 @@ class GridSweeper(Sweeper):
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
             if left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run
                 threading.Thread(target=importlib.import_module, args=(COMPARISON_MODULE,), daemon=True).start()
-            self._launch_unfinished_jobs(jobs, sweep)
+            self._train_unfinished_jobs(jobs, sweep)
             equal, changed = config.compare.equal, bool(left)
             exit_status, is_open = compare_sweep(sweep, self._multirun, equal, changed=changed, planned_looks=looks)
         except (KeyboardInterrupt, Terminated) as stop:
@@ -201,14 +202,16 @@ class GridSweeper(Sweeper):
         unfinished = [folder for job in sweep.jobs if not (folder := self._folder(job)).finished]
         return not unfinished or (config.sweep.on_failure == "continue" and all(job.failed for job in unfinished))
 
-    def _launch_unfinished_jobs(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
-        override_lists = [
-            [*(f"{name}={value}" for name, value in job.overrides.items()), f"hydra.sweep.subdir={planned_job.folder}"]
-            for job, planned_job in zip(jobs, sweep.jobs, strict=True)
-            if not self._folder(planned_job).finished
-        ]
-        if override_lists:
-            self._launcher.launch(override_lists, initial_job_idx=0)
+    def _train_unfinished_jobs(self, jobs: Sequence[GridJob], sweep: Sweep) -> None:
+        pairs = zip(jobs, map(self._folder, sweep.jobs), strict=True)
+        left = [(job, folder) for job, folder in pairs if not folder.finished]
+        if left and self._uses_normlab_launcher:
+            tasks = [Task(job_name(job.settings, sweep.varies), job.config, folder.path) for job, folder in left]
+            self._launcher.train(tasks)
+        elif left:  # Hydra's own launchers compose each job again
+            overrides = [{**job.overrides, "hydra.sweep.subdir": folder.path.name} for job, folder in left]
+            words = [[f"{name}={value}" for name, value in values.items()] for values in overrides]
+            self._launcher.launch(words, initial_job_idx=0)
 
     def _set_aside_folders(self, jobs: Sequence[PlannedJob]) -> None:
         """Move the existing folders of jobs to the folder for superseded attempts."""

@@ -1,6 +1,7 @@
 """A Hydra launcher that trains jobs on this machine: one process per job, as many at once as cores or GPUs allow."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,8 @@ from src.bad_input import BadInput
 from src.config import Config
 from src.datasets import Data
 from src.runs.folder import JobFolder
-from src.runs.identity import job_settings
-from src.runs.naming import job_name
 from src.stopping import JobFailed
-from src.sweep.grid import shared_grid
+from src.sweep.grid import make_grid
 from src.sweep.trials import Trials
 from src.wording import counted
 from src.workers.board import Board
@@ -27,8 +26,6 @@ from src.workers.gpu_worker import MAX_JOBS_PER_GPU
 from src.workers.machine import gpus_text, shares_gpus, worker_environments
 from src.workers.processes import LocalEngine, start_fork_server
 from src.workers.queue import Engine, FailurePolicy, Outcome, Task, run_tasks
-
-SUBDIR_KEY = "hydra.sweep.subdir"  # Hydra's key for a job's folder; only normlab's sweeper sets it
 
 
 @dataclass
@@ -63,10 +60,12 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for `launch`; Hydra calls this method.  `src/job.py` trains jobs, not `task_function`."""
-        searchpath = tuple(config.hydra.searchpath)
-        self._grid = shared_grid(hydra_context.config_loader, config.hydra.job.config_name, searchpath)
-        self._jobs_folder, self._task_name = Path(config.hydra.sweep.dir), config.hydra.job.name
-        self._trials = Trials(self._grid, self._jobs_folder.parent)
+        self._make_grid = functools.partial(make_grid, hydra_context.config_loader, config)
+        self._multirun, self._task_name = Path(config.hydra.sweep.dir).parent, config.hydra.job.name
+
+    @functools.cached_property
+    def _trials(self) -> Trials:
+        return Trials(self._make_grid(), self._multirun)
 
     def prepare(self, data: Data) -> None:
         """Start to import modules and read images for local jobs, in the background."""
@@ -99,27 +98,16 @@ class LocalLauncher(Launcher):
             yield LocalEngine(environments)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train a batch of jobs; returns their validation accuracies (0 to 1) in the order of `job_overrides`."""
+        """Train a batch of another sweeper, such as Optuna; returns the validation accuracies (0 to 1) in its order."""
         combinations = [dict(word.split("=", 1) for word in overrides) for overrides in job_overrides]
-        if any(SUBDIR_KEY not in words for words in combinations):  # from another sweeper, such as Optuna
-            with self._trials.track_batch(combinations) as tasks:
-                outcomes = self._train_tasks(tasks)
-        else:
-            # Grid.compose takes less than 1 ms per job; Hydra itself would take 76 ms.
-            folders = [self._jobs_folder / words.pop(SUBDIR_KEY) for words in combinations]
-            configs = map(self._grid.compose, combinations)
-            tasks = [
-                Task(job_name(job_settings(config), self._grid.varying_keys), config, folder)
-                for folder, config in zip(folders, configs, strict=True)
-            ]
-            outcomes = self._train_tasks(tasks)
-        errors = {outcome.task.folder: outcome.error for outcome in outcomes}
+        with self._trials.track_batch(combinations) as tasks:
+            errors = {outcome.task.folder: outcome.error for outcome in self.train(tasks)}
         return [
             self._make_job_return(overrides, task, errors.get(task.folder, "the job was not started"))
             for overrides, task in zip(job_overrides, tasks, strict=True)
         ]
 
-    def _train_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def train(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Train each task once; returns the outcomes of those that were started."""
         tasks = list({task.folder: task for task in tasks}.values())
         config = tasks[0].config

@@ -39,10 +39,8 @@ class Augmentation(Option):
     def build(self, classes: int, mean: "Tensor", deviation: "Tensor") -> Augment | None:
         """Return the function that the training loop applies to each batch, or None for no augmentation.
 
-        Args:
-            classes: the number of classes of the dataset.
-            mean: what was subtracted from the pixels (0 to 255) of each channel, (C, 1, 1).
-            deviation: what they were divided by, (C, 1, 1); both are on the device of the images.
+        `classes` is the dataset's number of classes.  `mean` was subtracted from the pixels (0 to 255) of each channel,
+        and `deviation` divided them; both (C, 1, 1) are on the device of the images.
         """
         raise NotImplementedError
 

@@ -46,15 +46,10 @@ def read_folder(
 ) -> Images:
     """Read a dataset of plain or packed IDX files from a folder, or from torchvision's layout inside it.
 
-    Args:
-        root: the folder.
-        name: torchvision's name of the dataset; an empty name accepts any dataset.
-        classes: the names of the classes; None names them 0, 1 and so on.
-        prefix: the beginning of the files' names, such as `emnist-letters`.
-        first_label: the label of the first class in the files; 1 for EMNIST's letters.
-
-    Raises:
-        BadInput: if files are missing or damaged, or differ from the published files in PUBLISHED.
+    `name` is torchvision's name of the dataset; an empty name accepts any dataset.  If `classes` is None, the classes
+    are named 0, 1 and so on.  `prefix` is the beginning of the files' names, such as `emnist-letters`, and
+    `first_label` the label of the first class in the files, which is 1 for EMNIST's letters.  Raises BadInput if files
+    are missing or damaged, or differ from the published files in PUBLISHED.
     """
     arrays, digests = list[Bytes](), list[str]()
     paths, emnist_prefix = find_dataset_files(root, name, prefix, packed=has_only_packed_digests(name))

@@ -17,13 +17,9 @@ def train_size(data: Data, source: "Source") -> int:
 
 
 def training_image_count(available: int, own_validation: int, validation: int | None, limit: int | None) -> int:
-    """Return how many of the `available` training images a job trains on.
+    """Return how many of the `available` images in the training file a job trains on.
 
-    Args:
-        available: number of images in the training file.
-        own_validation: number of the dataset's own validation images; 0 if it has none.
-        validation: `data.validation`.
-        limit: `data.limit`.
+    `own_validation` is the number of the dataset's own validation images.  `validation` and `limit` are keys of `data`.
     """
     held_out = 0 if own_validation else held_out_count(available, validation)
     return min(available - held_out, available if limit is None else limit)

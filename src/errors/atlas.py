@@ -16,8 +16,7 @@ from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, r
 from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
 from src.errors.chance import chance_limits
 from src.errors.labels import MOST_ERRORS, Suspect, find_suspects
-from src.errors.mistakes import ConfusionDifference, confusion_differences, images_of_one_cell
-from src.errors.seed_table import SeedTable, seed_table
+from src.errors.seed_table import ConfusionDifference, SeedTable, confusion_differences, seed_table
 from src.results.results import Results
 from src.runs.predictions import Indices
 
@@ -183,3 +182,14 @@ def read_atlases(results: Results, level: float = LEVEL) -> list[Atlas]:
 def correct_by_run(atlases: Sequence[Atlas]) -> dict[str, Bools]:
     """Map the name of each run to an array that marks the images it classifies correctly (N,)."""
     return {name: ~run.wrong for atlas in atlases for name, run in atlas.runs.items()}
+
+
+def images_of_one_cell(marked: Bools, opposite: Bools) -> list[Indices]:
+    """For each cell, the images that `marked` marks for this cell and `opposite` marks for all other cells, ascending.
+
+    Pass arrays (cells, N) of wrong and right predictions to find the images that only this cell gets wrong.
+    """
+    if len(marked) < 2:
+        return [np.empty(0, dtype=np.int64) for _ in marked]
+    only_this_cell = marked & (opposite.sum(axis=0) == len(marked) - 1)
+    return [np.flatnonzero(row).astype(np.int64) for row in only_this_cell]

@@ -1,6 +1,6 @@
 """Arranges the errors of all runs by seed and cell, and compares the cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,6 +83,18 @@ class SeedTable:
         return {"wrong alone": wrong, "right alone": right, "confusion": float(gap), "disagreement": float(excess)}
 
 
+@dataclass(frozen=True)
+class ConfusionDifference:
+    """A confusion of two classes, with the cells that make it most and least often."""
+
+    label: int  # the true class
+    predicted: int  # the wrongly predicted class
+    more: str  # the cell with this confusion in the most images
+    less: str  # the cell with this confusion in the fewest images
+    times_more: float  # images per run of the cell `more`, mean over seeds
+    times_less: float  # images per run of the cell `less`, mean over seeds
+
+
 def seed_table(cells: Mapping[str, CellPredictions], n_classes: int) -> SeedTable:
     """Arrange the errors of at least one cell."""
     label = next(iter(cells.values())).label
@@ -104,6 +116,21 @@ def seed_table(cells: Mapping[str, CellPredictions], n_classes: int) -> SeedTabl
     class_pairs = np.stack(np.divmod(frequent_confusions, n_classes), axis=1)
     shares = None if len(cells) > MAX_MATRIX_CELLS else _differing_images(run, image, confusion, has_run) / len(label)
     return SeedTable(has_run, class_pairs, counts, shares)
+
+
+def confusion_differences(cells: Sequence[str], class_pairs: Labels, means: Floats) -> tuple[ConfusionDifference, ...]:
+    """For each confusion of two classes, the cells that make it most and least often, the largest difference first.
+
+    `class_pairs` holds labels and predicted classes (confusions, 2), and `means` the images with each confusion, mean
+    over the runs of a cell (cells, confusions).
+    """
+    most, least = means.argmax(axis=0), means.argmin(axis=0)
+    differences = [
+        ConfusionDifference(label, predicted, cells[more], cells[less], float(times[more]), float(times[less]))
+        for (label, predicted), more, less, times in zip(class_pairs.tolist(), most, least, means.T, strict=True)
+        if times[more] > times[less]
+    ]
+    return tuple(sorted(differences, key=lambda pair: (pair.times_less - pair.times_more, pair.label, pair.predicted)))
 
 
 def _frequent_confusions(run: Labels, confusion: Labels, run_count: int) -> tuple[Labels, Floats]:

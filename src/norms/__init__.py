@@ -54,11 +54,7 @@ class Norm(Option):
     """The matplotlib marker of the norm in figures."""
 
     def check_channels(self, channels: Sequence[tuple[str, int]], layout: Layout) -> None:
-        """Check that the norm can normalise the layers of a network, given as pairs of name and number of channels.
-
-        Raises:
-            BadInput: if it cannot normalise a layer; the message names this layer.
-        """
+        """Raise BadInput, which names the layer, if the norm cannot normalise one of these layers (name, channels)."""
         for layer, count in channels:
             if layout in self.needs_two_channels and count == 1:
                 problem = f"norm={self.name} cannot normalise layer {layer}, which has 1 channel"
@@ -80,11 +76,7 @@ class Norm(Option):
         return nn.ReLU(inplace=True)
 
     def check_training(self, batch_size: int, epochs: int) -> None:
-        """Check that the norm can train with batches of this size, for this many epochs.
-
-        Raises:
-            BadInput: if it cannot; the message names the key.
-        """
+        """Raise BadInput, which names the key, if the norm cannot train with this batch size or number of epochs."""
 
     def start_epoch(self, model: "nn.Module", epoch: int, epochs: int) -> bool:
         """Prepare a network in training mode for an epoch, and return whether its steps change with this epoch.

@@ -28,11 +28,9 @@ def draw_augmented(
 ) -> Image.Image:
     """Return a picture with one row of original images, and one row for each time that they were augmented.
 
-    Args:
-        originals: images (N, C, H, W), grey or RGB.
-        augmented: the same images after each draw (draws, N, C, H, W); the first draw is that of epoch 1.
-        targets: the probabilities of the classes (1 + draws, N, classes), first of the originals.
-        classes: the names of the classes.
+    `originals` are images (N, C, H, W), grey or RGB.  `augmented` are the same images after each draw (draws, N, C, H,
+    W), first that of epoch 1.  `targets` are the probabilities of the classes (1 + draws, N, classes), first of the
+    originals.
     """
     headings = ["original images", "augmented in epoch 1", *["augmented again"] * (len(augmented) - 1)]
     mixed = bool((targets.max(axis=2) < 1).any())

@@ -17,7 +17,6 @@ from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.paper import Paper
 from src.runs.paper_schema import stored_paper
-from src.runs.seeds import seed_of
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.claims import judge_claims
 from src.verdict.methods import FINDINGS_SHARE, Promise
@@ -99,7 +98,7 @@ def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planne
     ended_jobs = {key: job for key, job in jobs_by_key.items() if job.label not in unfinished_labels}
     seeds_by_cell: dict[str, set[int]] = {}
     for job in ended_jobs.values():
-        seeds_by_cell.setdefault(job.cell, set()).add(seed_of(job.label))
+        seeds_by_cell.setdefault(job.cell, set()).add(job.seed)
     cell_keys = {*results.runs["cell_key"], *(settings["cell_key"] for settings in results.failed)} - {""}
     max_seeds = max(map(len, seeds_by_cell.values()), default=0)
     complete = len(ended_jobs) == len(jobs_by_key)

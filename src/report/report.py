@@ -139,8 +139,9 @@ def _failures_json(count: FailureCount) -> dict[str, Any]:
 
 
 def _contrast_json(contrast: Contrast) -> dict[str, Any]:
+    levels = {"factor": contrast.factor, "first": contrast.first, "second": contrast.second}
     numbers = {"difference": contrast.difference, "n": contrast.n}
-    return asdict(contrast) | numbers | {"outcome": contrast.outcome, "words": contrast.sentence}
+    return levels | asdict(contrast) | numbers | {"outcome": contrast.outcome, "words": contrast.sentence}
 
 
 def draw_report(

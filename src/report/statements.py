@@ -87,7 +87,7 @@ def best_sentences(verdicts: Verdicts) -> list[str]:
     return [
         f"{best.dataset}: {best.sentence}." if len(verdicts.best) > 1 else f"{best.sentence}."
         for best in verdicts.best
-        if verdicts.contrasts and len(best.candidates) > 1
+        if verdicts.contrasts and len(best.candidates) > 1 and not best.rules_out_most
     ]
 
 

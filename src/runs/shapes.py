@@ -7,7 +7,7 @@ Numbers must be finite: Python's JSON parser accepts NaN and reads 1e999 as infi
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from src.config import KEYS, affects_results
@@ -230,15 +230,14 @@ def result_fault(result: Any) -> str:
 
 def sweep_fault(sweep: Any) -> str:
     """Return the fault in the fields of a sweep's manifest, or an empty string."""
-    if reason := fault(sweep, SWEEP):
-        return reason
-    reasons = (fault(job, PLANNED_JOB) for job in sweep["jobs"])
-    return next((f"has a job that {reason}" for reason in reasons if reason), "")
+    return fault(sweep, SWEEP) or _item_fault(sweep["jobs"], PLANNED_JOB, "job")
 
 
 def looks_fault(ledger: Any) -> str:
     """Return the fault in the fields of the ledger of looks, or an empty string."""
-    if reason := fault(ledger, LEDGER):
-        return reason
-    reasons = (fault(look, LOOK) for look in ledger["looks"])
-    return next((f"has a look that {reason}" for reason in reasons if reason), "")
+    return fault(ledger, LEDGER) or _item_fault(ledger["looks"], LOOK, "look")
+
+
+def _item_fault(items: Iterable[Any], shape: Shape, noun: str) -> str:
+    reasons = (fault(item, shape) for item in items)
+    return next((f"has a {noun} that {reason}" for reason in reasons if reason), "")

@@ -9,6 +9,7 @@ from src.runs.folder import JobFolder
 from src.runs.identity import with_weight_decay
 from src.runs.naming import short_name
 from src.runs.paper_schema import paper_fault
+from src.runs.seeds import seed_of
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
 from src.storage.stored import DamagedFile, read_sealed, sealed
@@ -27,6 +28,11 @@ class PlannedJob:
     label: str  # the job's name
     cell: str  # the name of the job's cell: the job's name without the seed
     params: dict[str, str]  # the values that vary in the sweep or differ from the defaults, by dotted key
+
+    @property
+    def seed(self) -> int:
+        """The job's seed, with which its name ends."""
+        return seed_of(self.label)
 
     def folder_in(self, multirun: Path) -> JobFolder:
         """Return the job's folder in a `multirun` folder; it may not exist."""

@@ -60,7 +60,7 @@ def check_command_line() -> None:
     presets = [override for override in overrides if override.key_or_group in PRESET_GROUPS]
     has_preset = any(preset.value() for preset in presets)
     for override in overrides:
-        if _changes_hydra(override):
+        if is_hydra_key(override.key_or_group):
             check_hydra_key(override, has_preset=has_preset)
     loader = _loader_for_command(arguments, overrides, groups)
     groups = group_options(loader)
@@ -85,9 +85,10 @@ def check_command_line() -> None:
     # Hydra rejects experiment=null on the command line but accepts it in its defaults list, so drop such words here.
     null_presets = [preset.input_line for preset in presets if preset.value() is None]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in null_presets]
-    needs_hydra = loader or has_preset or flags.changes_command(arguments) or any(map(_changes_hydra, overrides))
+    changes_hydra = any(is_hydra_key(override.key_or_group) for override in overrides)
+    needs_hydra = loader or has_preset or changes_hydra or flags.changes_command(arguments)
     if not needs_hydra and _no_plugin_adds_options(overrides):
-        from src.sweep.requested import check_packaged_grid  # imports PyYAML, for which a mistyped word need not wait
+        from src.sweep.composer import check_packaged_grid  # imports PyYAML, for which a mistyped word need not wait
 
         check_packaged_grid([word for word in words if word not in null_presets])
 
@@ -133,10 +134,6 @@ def _loader_for_command(
         folders = ", ".join([flags.main_config_folder(arguments), *locations])
         raise BadInput(f"--config-name {name}: there is no {name}.yaml", f"a file in {folders}", "--config-name config")
     return loader
-
-
-def _changes_hydra(override: AnyOverride) -> bool:
-    return is_hydra_key(override.key_or_group)
 
 
 def _no_plugin_adds_options(overrides: Sequence[AnyOverride]) -> bool:

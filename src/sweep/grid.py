@@ -14,11 +14,12 @@ from src.runs import identity
 from src.runs.known_folders import KnownFolders, plan_job
 from src.runs.sweep import PlannedJob
 from src.storage.space import job_bytes
-from src.sweep.requested import GridComposer
+from src.sweep.composer import Composer
 from src.tracking.address import check_address
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
 
     from src.data.images import Source
 
@@ -44,12 +45,11 @@ class GridJob:
         return identity.job_settings(self.config)
 
 
-class Grid(GridComposer):
+class Grid(Composer):
     """Composes and checks the requested combinations, and names their jobs."""
 
     def __init__(self, loader: "ConfigLoader", config_name: str) -> None:
         super().__init__(loader, config_name)
-        self.varying_keys: list[str] = []  # of the jobs that `plan_jobs` planned last
         self._option_settings = functools.cache(lambda options: identity.job_settings(self.compose(dict(options))))
 
     def make_jobs(self, combinations: Sequence[Mapping[str, str]], configs: Sequence[Config]) -> list[GridJob]:
@@ -90,20 +90,21 @@ class Grid(GridComposer):
 
     def plan_jobs(self, jobs: Sequence[GridJob], multirun: Path) -> tuple[list[str], list[PlannedJob]]:
         """Return the keys that vary between the jobs, and the jobs with names that show their unusual keys."""
-        self.varying_keys = keys = identity.find_varying_keys(job.settings for job in jobs)
+        keys = identity.find_varying_keys(job.settings for job in jobs)
         folders = KnownFolders(multirun)
         return keys, [plan_job(job.key, job.settings, keys, self.non_default_keys(job), folders) for job in jobs]
 
 
-@functools.lru_cache(maxsize=1)
-def shared_grid(loader: "ConfigLoader", config_name: str, searchpath: tuple[str, ...]) -> Grid:
-    """Return one Grid that Hydra's sweeper and launcher share, because each choice of options takes 80 ms to compose.
+def make_grid(loader: "ConfigLoader", config: "DictConfig") -> Grid:
+    """Return the grid of a command, given Hydra's loader and Hydra's configuration.
 
     Hydra's loader searches the folder of `--config-dir`, but not the folders of `hydra.searchpath`.
     """
     from src.sweep.option_files import make_loader
 
-    return Grid(make_loader(loader.get_search_path(), searchpath) if searchpath else loader, config_name)
+    searchpath = list(config.hydra.searchpath)
+    loader = make_loader(loader.get_search_path(), searchpath) if searchpath else loader
+    return Grid(loader, config.hydra.job.config_name)
 
 
 def check_device_and_store(config: Config) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.bad_input import BadInput, as_one_word
 from src.config import KEYS, check_device
+from src.sweep.hydra_keys import is_hydra_key
 from src.sweep.plain_words import AnyOverride, parse_plain_word
 from src.sweep.suggestions import (
     PRESET_GROUPS,
@@ -86,7 +87,7 @@ def check_overrides(overrides: Sequence[AnyOverride], groups: Groups, *, grid: b
     lines: dict[str, str] = {}
     for override in overrides:
         name = override.key_or_group
-        if name.split(".")[0].split("/")[0] == "hydra":  # `check_hydra_key` checks Hydra's own keys
+        if is_hydra_key(name):  # `check_hydra_key` checks Hydra's own keys
             continue
         _check_override_form(override, groups)
         if name in lines:

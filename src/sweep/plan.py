@@ -4,23 +4,56 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from src.console import duration_text
 from src.runs.folder import SUPERSEDED, JobFolder
 from src.runs.identity import code_digest
 from src.runs.integrity import job_faults
+from src.runs.journal import last_epoch
 from src.runs.known_folders import KnownFolders
 from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
+from src.storage.lock import is_locked
 from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.notes import warning_lines
 from src.sweep.pace import job_kind, pace_estimator, pass_count, read_timings
-from src.sweep.status import TO_TRAIN, Status, job_status
 from src.wording import counted, joined, shorten
 
 MAX_ROWS = 20  # jobs or cells that the table lists
 MOST_NAMES = 5  # jobs that a line of the summary names
+
+
+class Status(NamedTuple):
+    """The status of a job: to train, damaged, interrupted, failed, in training or finished."""
+
+    kind: str  # the summary counts the jobs of each kind
+    epochs: int  # finished epochs, which need no more training
+    text: str  # shown to the user
+
+
+TO_TRAIN = Status("to train", 0, "to train")
+
+
+def job_status(job: JobFolder, epochs: int, code: str) -> Status:
+    """Return the status of a job that has a folder. It trains `epochs` epochs; `code` is the current code's digest."""
+    records = job.records()
+    same_code = bool(records) and records[0].get("code") == code
+    if job.finished:
+        kind = "finished" if same_code else "finished with other code"
+        return Status(kind, epochs, kind)
+    epoch = last_epoch(records)
+    progress = f"{epoch} of {epochs} epochs"
+    if is_locked(job.path):
+        return Status("in training", epoch, f"another process is training it ({progress} done)")
+    if same_code and records[-1].get("status") == "FAILED":
+        return Status("failed", epoch, f"failed after {progress}: {records[-1].get('error', '')}"[:160].rstrip(": "))
+    if not epoch:
+        return TO_TRAIN
+    if same_code:
+        return Status("interrupted", epoch, f"resumes after epoch {epoch} of {epochs}")
+    return Status("to train", 0, f"to train: starts again, because other code trained {progress}")
 
 
 @dataclass(frozen=True)

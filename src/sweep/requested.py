@@ -1,6 +1,5 @@
 """The grid that a command requests: every combination of its words' values with the lines of `sweep.cells`."""
 
-import contextlib
 import json
 import math
 import re
@@ -9,20 +8,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.bad_input import LONGEST_LINE, BadInput
-from src.command import MULTIRUN, command_name
-from src.config import KEYS, Config, UnusedKeyError, affects_results, check_config
-from src.runs.seeds import AUTO, SEED_KEYS, seed_range
-from src.sweep.composer import Composer
+from src.command import command_name
+from src.config import KEYS, Config
 from src.sweep.overrides import check_override_words, check_overrides, list_combinations, value_count
-from src.sweep.packaged import NeedsHydra
-from src.sweep.papers import preset_params
 from src.sweep.plain_words import AnyOverride
 from src.sweep.suggestions import Groups, can_be_swept
 
-LARGEST_EARLY_GRID = 1000  # combinations; their check takes 0.15 s
 COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
 # A word of a line in `sweep.cells`: no spaces, except inside quotes or brackets.
 CELL_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
@@ -70,86 +63,6 @@ class RequestedGrid:
             yield from ((combination, None) for combination in outside)
         for cell in self.cells:
             yield from ((inside | other, cell) for inside in list_combinations(cell.overrides) for other in outside)
-
-
-class GridComposer(Composer):
-    """Parses the grid that a command requests, and composes and checks its combinations."""
-
-    def parse_request(
-        self, arguments: Sequence[str], params: Mapping[str, Any], full: Mapping[str, Any] | None = None
-    ) -> RequestedGrid:
-        """Return the grid that a command requests; a typed word replaces the same key of a preset's `params`.
-
-        With `scale=full`, the overrides in `full` replace those in `params`.
-        """
-        typed_overrides = [self.parse(word) for word in arguments]
-        names = {override.key_or_group for override in typed_overrides}
-        scale = next((str(item.value()) for item in typed_overrides if item.key_or_group == "scale"), "small")
-        params = preset_params(params, full, scale)
-        names |= set(SEED_KEYS) if names & set(SEED_KEYS) else set()  # a typed `seed` replaces a preset's `seeds` too
-        preset_overrides = [
-            self.parse(f"{name}={_as_override_value(value)}") for name, value in params.items() if name not in names
-        ]
-        overrides = [*preset_overrides, *typed_overrides]
-        check_overrides(overrides, self._groups)
-        config: Config = self._config_of_single_values(overrides)
-        if config.scale != scale:  # a file cannot choose the preset's overrides, which are already chosen
-            raise BadInput(f"scale={config.scale} in a file has no effect", write=f"scale={config.scale}")
-        typed_lines = {override.key_or_group: override.input_line for override in overrides}
-        if "seed" in typed_lines and "seeds" in typed_lines and config.seeds is not None:
-            problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
-            raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", typed_lines["seeds"] or "")
-        looks = tuple(config.compare.looks) if config.seeds == AUTO and "seed" not in typed_lines else ()
-        seed_word = seed_range(looks[-1] if looks else config.seeds, typed_lines)
-        # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
-        settings = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
-        extra_words = [seed_word] if seed_word else []
-        rest_config = self._config_of_single_values(settings)  # presets may set both keys outside `params`
-        extra_words += ["seeds=null"] if rest_config.seeds is not None else []
-        extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
-        settings += map(self.parse, extra_words)
-        cells = parse_cells(config.sweep.cells, settings, self._groups, self.parse)
-        return RequestedGrid(settings, cells, config, looks)
-
-    def _config_of_single_values(self, overrides: Sequence[AnyOverride]) -> Config:
-        """Return the configuration from the words with one value, without keys that only some options of a job have."""
-        single_overrides = [override for override in overrides if not override.is_sweep_override()]
-        single_values = {override.key_or_group: override.get_value_element_as_str() for override in single_overrides}
-        option_keys = {name for name in single_values if name in KEYS and KEYS[name].read_by and affects_results(name)}
-        return self.compose({name: value for name, value in single_values.items() if name not in option_keys})
-
-    def compose_all(self, request: RequestedGrid) -> tuple[list[dict[str, str]], list[Config]]:
-        """Return all combinations and their configurations. Raises BadInput if one of them cannot be trained."""
-        combinations, configs = [], []
-        for combination, cell in request.combinations():
-            try:
-                config = self.compose(combination)
-                check_config(config)
-            except BadInput as error:
-                if cell is not None:
-                    raise error.with_location(cell.location) from error
-                if isinstance(error, UnusedKeyError) and (
-                    command := cells_command(request.overrides, error.section, self.compose)
-                ):
-                    raise error.with_correction(command) from error
-                raise
-            combinations.append(combination)
-            configs.append(config)
-        return combinations, configs
-
-
-def check_packaged_grid(words: Sequence[str]) -> None:
-    """Raise BadInput, as the sweeper would, if a grid of the package's own options has a mistake.
-
-    Returns without a check if the grid needs Hydra.  The sweeper checks the combinations again, at 0.15 ms each, so a
-    large grid is left to it.
-    """
-    composer = GridComposer(None)
-    with contextlib.suppress(NeedsHydra):
-        request = composer.parse_request(words, {})
-        request.check_job_count(MULTIRUN)
-        if request.combination_count <= LARGEST_EARLY_GRID:
-            composer.compose_all(request)
 
 
 def parse_cells(
@@ -208,12 +121,3 @@ def cells_command(
     cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT_SEPARATORS)}"
     command = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
     return command if len(command) < LONGEST_LINE else None
-
-
-def _as_override_value(value: Any) -> Any:
-    """Return a preset's list as JSON, which Hydra's parser reads, and None as null; return other values unchanged."""
-    if value is None:
-        return "null"
-    from omegaconf import OmegaConf
-
-    return json.dumps(OmegaConf.to_object(value), ensure_ascii=False) if OmegaConf.is_list(value) else value

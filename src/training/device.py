@@ -19,8 +19,7 @@ _copying = threading.Lock()
 def pick_device(name: str) -> torch.device:
     """Return a device by its name; `auto` means the first accelerator, or the CPU if there is no accelerator.
 
-    Raises:
-        BadInput: if this machine has no such device.
+    Raises BadInput if this machine has no such device.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
@@ -35,10 +34,8 @@ def pick_device(name: str) -> torch.device:
 def pick_execution(name: str, device: torch.device, *, capturable: bool = True) -> str:
     """Return how training steps run: `eager`, or `graph` for a CUDA graph.
 
-    `auto` means a graph on an NVIDIA GPU, unless the optimizer's step is not `capturable`.
-
-    Raises:
-        BadInput: if a graph is required on a device that has none.
+    `auto` means a graph on an NVIDIA GPU, unless the optimizer's step is not `capturable`.  Raises BadInput if a graph
+    is required on a device that has none.
     """
     if name == "auto":
         return "graph" if device.type == "cuda" and capturable else "eager"

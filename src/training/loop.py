@@ -41,18 +41,9 @@ def train(
 ) -> Iterator[tuple[int, Metrics]]:
     """Train the network on its device, and yield each epoch's number and metrics.
 
-    Args:
-        model: the network, on the device to train on; for an NVIDIA GPU, call `train` inside `own_stream(device)`.
-        splits: the dataset; training does not use the test split.
-        optimizer: changes the model's parameters after each batch.
-        schedule: changes the learning rate of `optimizer` after each batch.
-        config: the job's configuration.
-        augment: changes each batch; None means no augmentation.
-        first_epoch: the number of the first epoch; larger than 1 if the job resumes.
-        after_step: a function to call after each step with the epoch's number and its history.
-
-    Raises:
-        Diverged: if a loss is infinite or NaN; the message names the epoch and the step.
+    Epochs count from 1, and `first_epoch` is larger if the job resumes.  `after_step` is called after each step with
+    the epoch's number and its history.  Training does not use the test split.  On an NVIDIA GPU, call `train` inside
+    `own_stream(device)`.  Raises Diverged, which names the epoch and the step, if a loss is infinite or NaN.
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     train_split = splits.train.to(device)  # copies all images once, so no step waits for a copy
@@ -126,8 +117,7 @@ def evaluation_state(
 def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
     """Return an epoch's mean loss, mean penalty and accuracy from its loss, penalty and hits per step (steps, 3).
 
-    Raises:
-        Diverged: if a loss or a penalty is infinite or NaN.
+    Raises Diverged if a loss or a penalty is infinite or NaN.
     """
     finite = steps.isfinite().all(dim=1)
     if not finite.all():
@@ -139,11 +129,7 @@ def epoch_metrics(steps: Tensor, epoch: int, batch_size: int) -> Metrics:
 
 
 def validate(model: nn.Module, split: Split, epoch: int) -> Metrics:
-    """Return a network's loss and accuracy on the validation images.
-
-    Raises:
-        Diverged: if the loss is infinite or NaN.
-    """
+    """Return a network's loss and accuracy on the validation images; raises Diverged for an infinite or NaN loss."""
     loss, accuracy = score(predict(model, split, next(model.parameters()).device), split.labels)
     if not math.isfinite(loss):
         raise Diverged(f"after epoch {epoch} the validation loss was {loss:g}")

@@ -20,10 +20,7 @@ def make_optimizer(model: nn.Module, settings: options.Optimizer, reg: Regulariz
 
     A wrapper applies the parts of `reg` that change the step; without them, the optimizer stays as it is.  AdamW and
     schedule-free AdamW apply `reg.weight_decay` themselves.  With `fused`, torch takes a tenth less time for a small
-    network's step.
-
-    Raises:
-        TypeError: if `settings` are of an unknown class.
+    network's step.  Raises TypeError if `settings` are of an unknown class.
     """
     optimizer = _make_optimizer(model, settings, reg)
     for group in optimizer.param_groups:

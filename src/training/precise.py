@@ -14,15 +14,8 @@ def settle(model: nn.Module, splits: Splits, config: Config, metrics: Metrics) -
     The names of metrics with the running averages end with `_ema`; the test metrics are among them, because the running
     averages are then lost.  The statistics come from the training images in their stored order, without augmentation,
     in batches of about 250: the larger a batch, the more its inputs to later layers resemble those of evaluation.
-
-    Args:
-        model: the network, trained for all epochs; its statistics change.
-        splits: the dataset.
-        config: the job's configuration.
-        metrics: the metrics of the last epoch, with the running averages.
-
-    Raises:
-        Diverged: if the validation loss is infinite or NaN.
+    `metrics` are those of the last epoch, with the running averages.  Raises Diverged if the validation loss is
+    infinite or NaN.
     """
     device, batch_size = next(model.parameters()).device, config.data.batch_size
     loss, accuracy = score(predict(model, splits.test, device), splits.test.labels)

@@ -111,12 +111,13 @@ def best_questions(best: Best, table: Accuracies) -> list[Contrast]:
         if row != top and len(differences) > 1:
             questions.append(
                 Contrast(
-                    factor=CELL,
-                    first=table.cells[top],
-                    second=table.cells[row],
+                    factors=(CELL,),
+                    first_levels=(table.cells[top],),
+                    second_levels=(table.cells[row],),
                     setting="",
                     averaged_over=(),
                     settings=1,
+                    cells=(table.cells[top], table.cells[row]),
                     differences=tuple(differences.tolist()),
                     least_sd=rounding_sd(table.images),
                     equal_within=best.equal_within,

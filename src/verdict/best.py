@@ -12,6 +12,7 @@ from src.verdict.welch import MIN_SEEDS
 from src.wording import joined
 
 MAX_NAMED = 4  # cells that a sentence names
+MANY_CELLS = 8  # a reader of the table sees at once which ones of fewer cells may be the best
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Best:
     def candidates_equal(self) -> bool:
         """Whether every candidate is within `equal_within` of the best cell."""
         return max(self.behind[cell] for cell in self.candidates) <= self.equal_within
+
+    @property
+    def rules_out_most(self) -> bool:
+        """Whether several of many cells may be the best, but fewer than half of them."""
+        return len(self.cells) >= MANY_CELLS and 1 < len(self.candidates) < len(self.cells) / 2
 
     @property
     def sentence(self) -> str:

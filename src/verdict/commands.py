@@ -10,14 +10,14 @@ from src.config import SweepLimits
 from src.results.results import Results
 from src.runs.identity import applies
 from src.runs.naming import format_value
-from src.runs.seeds import seed_of, seeds_argument, without_seeds
+from src.runs.seeds import seeds_argument, without_seeds
 from src.runs.sweep import Sweep
 from src.wording import counted
 
 
 def seeds_for_all(sweeps: Sequence[Sweep], least_seeds: int) -> list[int]:
     """Return the seeds of all sweeps together, with the smallest other seeds added if they are fewer than needed."""
-    seeds = {seed_of(job.label) for sweep in sweeps for job in sweep.jobs}
+    seeds = {job.seed for sweep in sweeps for job in sweep.jobs}
     if max(seeds, default=0) < least_seeds:
         seeds |= set(range(least_seeds))
     unused = [seed for seed in range(least_seeds + len(seeds)) if seed not in seeds]
@@ -39,7 +39,7 @@ def _sweeps_without_some(sweeps: Iterable[Sweep], seeds: Sequence[int]) -> list[
     return [
         sweep
         for sweep in sweeps
-        if {(job.cell, seed) for job in sweep.jobs for seed in seeds} - {(j.cell, seed_of(j.label)) for j in sweep.jobs}
+        if {(job.cell, seed) for job in sweep.jobs for seed in seeds} - {(j.cell, j.seed) for j in sweep.jobs}
     ]
 
 

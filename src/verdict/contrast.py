@@ -20,12 +20,13 @@ class Contrast:
     Levels that share fewer than two seeds have no such differences, so `welch` compares their means instead.
     """
 
-    factor: str  # the factor's short name, such as `norm`, or `norm x l1` for an interaction
-    first: str  # a level
-    second: str  # another level
+    factors: tuple[str, ...]  # the factor's short name, such as `norm`; two for an interaction
+    first_levels: tuple[str, ...]  # a level of each factor
+    second_levels: tuple[str, ...]  # another level of each factor
     setting: str  # levels of other factors at which the contrast is made, such as `l1=1e-05`; empty for an average
     averaged_over: tuple[str, ...]  # short names of the other factors
     settings: int  # number of settings over which the difference is averaged
+    cells: tuple[str, ...]  # the cells that are compared, in the order of the levels; empty for several settings
     differences: tuple[float, ...]  # first minus second, one value per seed; empty if `welch` compares the levels
     least_sd: float  # the standard deviation is not smaller than this, because accuracies are rounded to whole images
     equal_within: float  # differences up to this size count as equal
@@ -37,6 +38,21 @@ class Contrast:
     dataset: str = ""  # the dataset's name, if the comparison has several
     welch: Welch | None = None  # the comparison of levels that share fewer than two seeds
     measure: Measure = ACCURACY
+
+    @property
+    def factor(self) -> str:
+        """The factor's short name, or `norm x l1` for an interaction."""
+        return " x ".join(self.factors)
+
+    @property
+    def first(self) -> str:
+        """The first level, or the first levels of an interaction."""
+        return ", ".join(self.first_levels)
+
+    @property
+    def second(self) -> str:
+        """The second level, or the second levels of an interaction."""
+        return ", ".join(self.second_levels)
 
     @property
     def difference(self) -> float:
@@ -83,7 +99,7 @@ class Contrast:
     @property
     def is_interaction(self) -> bool:
         """Whether this is the difference of two differences."""
-        return " x " in self.factor
+        return len(self.factors) > 1
 
     @property
     def better_first(self) -> "Contrast":
@@ -91,9 +107,16 @@ class Contrast:
         if self.difference >= 0:
             return self
         low, high = (None, None) if self.low is None or self.high is None else (-self.high, -self.low)
-        turned = replace(self, first=self.second, second=self.first, low=low, high=high)
-        welch = self.welch and replace(self.welch, difference=-self.welch.difference)
-        return replace(turned, differences=tuple(-value for value in self.differences), welch=welch)
+        return replace(
+            self,
+            first_levels=self.second_levels,
+            second_levels=self.first_levels,
+            cells=self.cells[::-1],
+            differences=tuple(-value for value in self.differences),
+            low=low,
+            high=high,
+            welch=self.welch and replace(self.welch, difference=-self.welch.difference),
+        )
 
     @property
     def question(self) -> str:

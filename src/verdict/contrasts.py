@@ -78,13 +78,15 @@ def _contrasts(
             welch, settings = unpaired
             differences, identical = (), False
         if differences or welch:
+            compared_rows = pair_rows[:, (pair_rows >= 0).all(axis=0)]  # (corners, settings)
             yield Contrast(
-                factor=" x ".join(names[k] for k in positions),
-                first=", ".join(map(format_value, first)),
-                second=", ".join(map(format_value, second)),
+                factors=tuple(names[k] for k in positions),
+                first_levels=tuple(map(format_value, first)),
+                second_levels=tuple(map(format_value, second)),
                 setting="",
                 averaged_over=other_factors,
                 settings=settings,
+                cells=tuple(table.cells[row] for row in compared_rows[:, 0]) if compared_rows.shape[1] == 1 else (),
                 differences=differences,
                 least_sd=rounding_sd(table.images, 2 ** len(positions)) / math.sqrt(settings),
                 equal_within=equal_within,

@@ -105,8 +105,7 @@ def _split_by_interactions(
 
 def _other_factor(interaction: Contrast, contrast: Contrast) -> str | None:
     """The factor that an interaction shows to change a contrast; None if the interaction has other levels."""
-    names = interaction.factor.split(" x ")
-    levels = zip(interaction.first.split(", "), interaction.second.split(", "), strict=True)
+    names, levels = interaction.factors, zip(interaction.first_levels, interaction.second_levels, strict=True)
     for name, other_name, level_pair in zip(names, reversed(names), levels, strict=True):
         if name == contrast.factor and set(level_pair) == {contrast.first, contrast.second}:
             return other_name

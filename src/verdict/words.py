@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from src.results.variance import SOURCE_NAMES
-from src.runs.naming import format_value, short_name
 from src.verdict.claim_words import claim_lines
 from src.verdict.contrast import Contrast
 from src.verdict.failures import failures_sentence
@@ -63,6 +62,7 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     if any(contrast.welch for contrast in verdicts.contrasts):
         seeds += ", not all shared (Welch's intervals)"
     lines = [*_contrast_lines(verdicts), *_best_lines(verdicts)]
+    lines[0] = "; ".join([*_few_candidates(verdicts), lines[0]])
     lines[0] = f"{seeds}: {lines[0][0].lower()}{lines[0][1:]}"
     are_averages = {contrast.settings > 1 for contrast in verdicts.contrasts}
     if True not in are_averages:
@@ -70,6 +70,12 @@ def _method_lines(verdicts: Verdicts) -> list[str]:
     scope = "averaged over other settings" + " unless one is named" * (False in are_averages)
     line_count = len(_contrast_lines(verdicts))
     return [*_with_scope(lines[:line_count], scope), *lines[line_count:]]
+
+
+def _few_candidates(verdicts: Verdicts) -> list[str]:
+    """Which cells may be the best, if most of many cells are ruled out; without contrasts, `_best_lines` says so."""
+    found = [best for best in verdicts.best if verdicts.contrasts and best.rules_out_most]
+    return [f"{best.dataset}: {best.sentence}" if len(verdicts.best) > 1 else best.sentence for best in found]
 
 
 def _best_lines(verdicts: Verdicts) -> list[str]:
@@ -148,9 +154,8 @@ def _open_text(verdicts: Verdicts) -> str:
     losers_by_winner: dict[tuple[str, str], list[str]] = {}
     open_contrasts = list[Contrast]()
     for contrast in verdicts.open_contrasts:
-        cells = _compared_cells(verdicts, contrast) if winners else []
-        if cells and winners.intersection(cells):
-            winner, loser = contrast.labels if cells[0] in winners else reversed(contrast.labels)
+        if not contrast.averaged_over and winners.intersection(contrast.cells):
+            winner, loser = contrast.labels if contrast.cells[0] in winners else reversed(contrast.labels)
             losers_by_winner.setdefault((winner, contrast.place), []).append(loser)
         else:
             open_contrasts.append(contrast)
@@ -164,23 +169,6 @@ def _open_text(verdicts: Verdicts) -> str:
 
 def _versus_text(labels: Sequence[str]) -> str:
     return " vs ".join(shorten(labels, MAX_LEVELS, "{} others"))
-
-
-def _compared_cells(verdicts: Verdicts, contrast: Contrast) -> list[str]:
-    """The two cells that a contrast compares; empty if it averages over settings."""
-    if contrast.settings > 1 or contrast.averaged_over:
-        return []
-    names = [short_name(path, verdicts.factors) for path in verdicts.factors]
-    setting = set(filter(None, contrast.setting.split(", ")))
-    return [
-        cell
-        for level in (contrast.first, contrast.second)
-        for table in verdicts.tables
-        if contrast.dataset in ("", table.dataset)
-        for cell, levels in zip(table.cells, table.levels, strict=True)
-        if {f"{contrast.factor}={level}", *setting}
-        <= {f"{name}={format_value(value)}" for name, value in zip(names, levels, strict=True)}
-    ]
 
 
 def _join_levels(contrasts: Sequence[Contrast]) -> list[tuple[list[str], str]]:

@@ -1,6 +1,7 @@
 import numpy as np
 
-from src.errors.mistakes import confusion_differences, images_of_one_cell
+from src.errors.atlas import images_of_one_cell
+from src.errors.seed_table import confusion_differences
 
 
 def test_one_cell_alone_is_wrong_where_all_others_are_right():

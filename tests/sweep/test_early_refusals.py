@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
 from src.command import MULTIRUN
-from src.sweep import overrides, packaged, requested
+from src.sweep import composer, overrides, packaged
 from src.sweep.composer import Composer
 from src.sweep.flags import make_flag_parser
 from src.sweep.grid import Grid
@@ -77,7 +77,7 @@ def hydra_grid() -> Iterator[Grid]:
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
-def grid_refusal(grid: requested.GridComposer, words: Sequence[str]) -> str:
+def grid_refusal(grid: Composer, words: Sequence[str]) -> str:
     """The sweeper's refusal of a grid, or an empty text."""
     try:
         request = grid.parse_request(words, {})
@@ -109,7 +109,7 @@ def late_refusal(refusal, hydra_grid, monkeypatch):
     def check(*words: str) -> str:
         with monkeypatch.context() as patch:
             patch.setattr(overrides, "parse_plain_word", lambda word: None)
-            patch.setattr(requested, "check_packaged_grid", lambda words: None)
+            patch.setattr(composer, "check_packaged_grid", lambda words: None)
             if text := refusal(*words):
                 return text
             return grid_refusal(hydra_grid, [word for word in words if not word.startswith(("-", "hydra"))])

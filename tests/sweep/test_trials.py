@@ -12,6 +12,7 @@ from hydra.types import HydraContext
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
+import src.sweep.trees  # noqa: F401  # stores a configuration that conf/config.yaml uses
 from hydra_plugins.normlab.local_launcher import LocalLauncher
 from src.bad_input import BadInput
 from src.stopping import JobFailed

@@ -231,6 +231,13 @@ def test_an_interaction_replaces_the_averages_by_effects_at_each_setting():
     assert "at l1=1e-05" in part.sentence
 
 
+def test_the_levels_of_an_interaction_may_hold_a_comma_and_an_x():
+    grid = {(norm, "a, b x c" if l1 else "d"): values for (norm, l1), values in crossing(0.005).items()}
+    contrasts, found, _ = compare_methods([accuracies_of(grid)], ["norm.name", "data.root"], Promise(level=0.04))
+    assert [item.factor for item in found] == ["norm x root"]
+    assert {item.setting for item in contrasts} == {"root=a, b x c", "root=d", "norm=bn", "norm=gn"}
+
+
 def test_a_contrast_that_interacts_with_two_factors_is_split_by_both():
     """Bn is better than gn where l1 and l2 are both 0, and equal to it elsewhere."""
     generator = np.random.default_rng(3)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks.made_up_sweeps import Design, as_results, make_up
+from src.report.statements import best_sentences
 from src.runs.sweep import PlannedJob, Sweep
 from src.verdict.methods import Promise
 from src.verdict.verdicts import judge
 from src.verdict.words import answer_lines, next_step
+from src.wording import joined
 from tests.verdict.made_up import results_of
 
 DESIGNS = [
@@ -131,6 +133,20 @@ def test_more_than_twelve_levels_ask_only_for_the_best_cell():
     (only,) = answer_lines(alone)
     assert only.startswith("5 seeds: choose ")
     assert "which beats all 13 others" in only
+
+
+def test_the_first_line_names_the_cells_that_may_be_the_best_if_most_of_many_are_ruled_out():
+    cells = [(f"m{k}", l1) for k in range(4) for l1 in (0.0, 1e-5, 1e-4)]
+    few = judge([], results_of(noisy({levels: 0.01 * (levels[0] == "m0") for levels in cells}, 0.0004, 5)), {})
+    (best,) = few.best
+    assert all("'m0'" in cell for cell in best.candidates)
+    assert 1 < len(best.candidates) <= 3
+    assert answer_lines(few)[0].startswith(f"5 seeds: the best cell may be {joined(best.candidates, 3, 'or')}")
+    assert best_sentences(few) == []
+    many = judge([], results_of(noisy(dict.fromkeys(cells, 0.0), 0.002, 5)), {})
+    assert len(many.best[0].candidates) > 6
+    assert "may be" not in answer_lines(many)[0]
+    assert best_sentences(many) == [f"{many.best[0].sentence}."]
 
 
 def test_equal_levels_are_not_said_to_make_all_methods_equal():

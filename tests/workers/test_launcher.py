@@ -1,4 +1,4 @@
-"""The sweeper recognises our launchers, although Hydra imports plugin modules twice."""
+"""The sweeper recognises our launchers, although Hydra imports plugin modules twice, and only it makes a grid."""
 
 import subprocess
 import sys
@@ -22,12 +22,11 @@ with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config.hydra.job.name = "train"
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None)
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
-launcher = sweeper._launcher
-print(sweeper._uses_normlab_launcher, getattr(launcher, "_grid", None) is sweeper._grid)
+print(sweeper._uses_normlab_launcher, "_trials" in vars(sweeper._launcher))
 """
 
 
-@pytest.mark.parametrize(("launcher", "recognised"), [("local", "True True"), ("basic", "False False")])
+@pytest.mark.parametrize(("launcher", "recognised"), [("local", "True False"), ("basic", "False False")])
 def test_the_sweeper_recognises_our_launchers(launcher, recognised):
     words = [sys.executable, "-c", MADE_BY_HYDRA, str(CONF_FOLDER), f"hydra/launcher={launcher}"]
     done = subprocess.run(words, cwd=CONF_FOLDER.parent, check=True, capture_output=True, text=True, timeout=60)

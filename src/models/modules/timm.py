@@ -105,10 +105,8 @@ def find_norms(arch: str, size: int | None = None) -> tuple[TimmNorm, ...]:
     """Return the norm layers that timm's network uses, in its order, for images of `size` x `size` pixels.
 
     The network runs on torch's `meta` device, which computes only shapes.  Without `size`, the images have the size
-    that the network is made for.
-
-    Raises:
-        BadInput: if the network does not accept such images, or if a norm layer's input has an unknown layout.
+    that the network is made for.  Raises BadInput if the network does not accept such images, or if a norm layer's
+    input has an unknown layout.
     """
     size = size or timm.get_pretrained_cfg(arch).input_size[-1]
     shapes: dict[nn.Module, tuple[int, ...]] = {}

@@ -24,11 +24,8 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     but it averages v alone, which is too small for small batches.
 
     The layers normalise each batch with its own statistics, as in training.  All other layers are in evaluation mode,
-    so dropout draws no random numbers.  At the end, every layer has its mode and its momentum again.
-
-    Args:
-        model: the network; its weights do not change.
-        batches: images (N, C, H, W) on the model's device.
+    so dropout draws no random numbers.  At the end, every layer has its mode and its momentum again, and the weights
+    have not changed.  The batches are images (N, C, H, W) on the model's device.
     """
     modes = [(module, module.training) for module in model.modules()]
     layers = norm_layers(model)
