@@ -4,6 +4,7 @@ The moment is chosen by what its folder shows, and named afterwards by the files
 """
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -71,7 +72,7 @@ class Killer:
         store: the file of an empty store, which each sweep begins with.
         words: the command after `python -m src.train`.
         job_seconds: from a job's first step to its last artifact, for choosing moments.
-        start_seconds: from the launch to the first step of its first job.
+        start_seconds: from the start of the sweep to the first step of its first job.
         victim: returns the id of the process to kill, given the command's.
         server: receives the runs; by default they go to the folder's own store.
     """
@@ -219,10 +220,12 @@ def works_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def measured(reference: Path, launched: int) -> tuple[float, float]:
+def measured(reference: Path) -> tuple[float, float]:
     """Return an uninterrupted sweep's seconds to its first step, and the mean from a job's first step to its result."""
-    jobs = [JobFolder(path) for path in (reference / "multirun/jobs").iterdir()]
+    multirun = reference / "multirun"
+    launched = min(json.loads(path.read_bytes())["started"] for path in multirun.glob("sweeps/*/manifest.json"))
+    jobs = [JobFolder(path) for path in (multirun / "jobs").iterdir()]
     ready = [next(record["time"] for record in job.records() if record["kind"] == "ready") for job in jobs]
     finished = [(job.result() or {})["finished"] for job in jobs]
     lasted = [end - start for start, end in zip(ready, finished, strict=True)]
-    return min(ready) / 1e3 - launched / 1e9, sum(lasted) / len(lasted) / 1e3
+    return (min(ready) - launched) / 1e3, sum(lasted) / len(lasted) / 1e3

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, made_once
 from tests.faults.kills import PATIENCE, Killer, Tally, any_of_them, itself, measured, until
 from tests.faults.promises import check_store
 from tests.tracking.servers import serving
@@ -36,53 +36,52 @@ SWEEPS = {"six_runs": SIX_RUNS, "residual": RESIDUAL}
 LANES = 2  # commands at once; the smallest machine has two cores
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(forked, migrated, tmp_path_factory, request):
-    """The words of a sweep, the folder of an uninterrupted run of it, and when it was launched."""
-    words, folder = SWEEPS[request.param], tmp_path_factory.mktemp("uninterrupted")
-    shutil.copy(migrated, folder)
-    launched = time.time_ns()
-    done = forked.start(folder, *words).wait(PATIENCE)
-    assert done.status == 0, done.said
-    check_store(folder, folder)
-    return words, folder, launched
+@pytest.fixture
+def uninterrupted(forked, migrated, tmp_path_factory, sweep):
+    """The folder of an uninterrupted run of a sweep; tests must not change it."""
+
+    def make(folder):
+        shutil.copy(migrated, folder)
+        done = forked.start(folder, *SWEEPS[sweep]).wait(PATIENCE)
+        assert done.status == 0, done.said
+        check_store(folder, folder)
+
+    return made_once(tmp_path_factory, sweep, make)
 
 
 @pytest.mark.slow
 # MLflow 3.17 uses an option that SQLAlchemy 2.1 deprecates.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.parametrize(
-    ("uninterrupted", "victims"),
+    ("sweep", "victims"),
     [
         *(("six_runs", victims) for victims in ("its one process", "any of its processes", "two people, one server")),
         *(("residual", victims) for victims in ("its one process", "any of its processes")),
     ],
-    indirect=["uninterrupted"],
 )
 def test_a_sweep_killed_again_and_again_ends_like_an_uninterrupted_one(
-    uninterrupted, forked, migrated, tmp_path, request, victims
+    uninterrupted, forked, migrated, tmp_path, request, sweep, victims
 ):
     kills = request.config.getoption("--kills")
     seed = request.config.getoption("--fault-seed")
-    words, reference, launched = uninterrupted
-    start_seconds, job_seconds = measured(reference, launched)
+    start_seconds, job_seconds = measured(uninterrupted)
     tally = Tally(kills)
 
     def lane(number):
-        chance, sweep = random.Random(f"{seed} {number}"), 0
+        chance, finished = random.Random(f"{seed} {number}"), 0
         launcher, victim = "hydra.launcher.workers=2", any_of_them(chance)
         if victims == "its one process":
             launcher, victim = "hydra/launcher=basic", itself
-        killer = Killer(forked, migrated, (*words, launcher), job_seconds, start_seconds, victim, server)
+        killer = Killer(forked, migrated, (*SWEEPS[sweep], launcher), job_seconds, start_seconds, victim, server)
         while len(tally.deaths) < tally.wanted and len(tally.violations) < 10:
-            killer.sweep(tmp_path / f"{number}-{sweep}", reference, chance, tally)
-            sweep += 1
+            killer.sweep(tmp_path / f"{number}-{finished}", uninterrupted, chance, tally)
+            finished += 1
 
     (tmp_path / "server").mkdir()
     store = serving(migrated, tmp_path / "server") if "server" in victims else nullcontext()
     with store as server, ThreadPoolExecutor(LANES) as pool:
         list(pool.map(lane, range(LANES)))
-    print(f"\n{victims}", tally.table(seed))
+    print(f"\n{sweep}: {victims}", tally.table(seed))
     assert not tally.violations, "\n".join(tally.violations)
     assert len(tally.deaths) >= kills
     assert tally.sweeps >= 1
