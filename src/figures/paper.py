@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.figures.looks import INK, figure_label, line_styles, marker, style_axes
-from src.pictures.colours import choose_colour, norm_colour
+from src.pictures.colours import norm_colour
 from src.results.results import Results
 from src.runs.naming import format_value
 from src.runs.paper import MEASURES, Paper
@@ -20,6 +20,7 @@ from src.verdict.quantities import measured_runs, product, scaled, selected_runs
 from src.verdict.statistics import summarise
 
 MAX_LINES = 8
+DODGE = 0.008  # the horizontal distance between points of two lines with the same x, as a share of the axis
 TITLE_WIDTH = 46  # characters of a line in a panel's title
 PAPER_CAPTION = (
     "The runs of this sweep.  Bars are 95 % t intervals of means over seeds.  A panel of best strengths shows the "
@@ -104,15 +105,17 @@ def _draw_sweep(axes: Axes, paper: Paper, runs: pd.DataFrame) -> dict[str, Look]
     groups = [(str(name), group, _settings(group)) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
     looks: dict[str, Look] = {}
     styles = line_styles(str(settings["norm.name"]) for _, _, settings in groups)
+    step = DODGE * float(runs["place"].max() - runs["place"].min())  # without it, equal points hide each other
     for k, ((name, group, settings), style) in enumerate(zip(groups, styles, strict=True)):
-        colour = choose_colour(settings) if paper.lines == "norm.name" else f"C{k}"
+        colour = norm_colour(name) if paper.lines == "norm.name" else f"C{k}"
         looks[name] = {"color": colour, "marker": marker(str(settings["norm.name"])), **style}
         label = figure_label(f"{name} (n = {group['seed'].nunique()})")
         if group["place"].isna().all():
             axes.axhline(group["measure"].mean(), label=label, color=colour, linestyle=":", linewidth=1.8)
             continue
         cells = [part for _, part in group.groupby(["place", "cell_key"])]
-        places, points = [part["place"].iloc[0] for part in cells], [summarise(list(part["measure"])) for part in cells]
+        places = [part["place"].iloc[0] + step * (k - (len(groups) - 1) / 2) for part in cells]
+        points = [summarise(list(part["measure"])) for part in cells]
         means, bars = [point.mean for point in points], [point.half_width or 0.0 for point in points]
         look = looks[name] if len(set(places)) == len(places) else {**looks[name], "linestyle": "none"}
         axes.errorbar(places, means, yerr=bars, label=label, capsize=3, linewidth=1.8, markersize=6, **look)
@@ -156,6 +159,7 @@ def _draw_histogram(axes: Axes, values: "pd.Series[float]", claims: Sequence[Jud
         density = np.exp(-(((x - values.mean()) / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
         axes.plot(x, density, color=INK, linewidth=1.8, label="independent errors")
     axes.set_ylabel("density")
+    axes.set_yticks([])
 
 
 def _label_x(axes: Axes, paper: Paper, runs: pd.DataFrame) -> None:

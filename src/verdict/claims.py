@@ -25,6 +25,8 @@ from src.verdict.statistics import Bools, Floats, seeds_to_decide, t_interval
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell"
 MAX_SEEDS = 100  # more seeds are no advice
+RANGES = {"rank_correlation": (-1.0, 1.0), "shift_of_best": (-1.0, 1.0), "explained": (-math.inf, 1.0)}
+"""The possible values of the quantities that have a range, whatever their measure."""
 Interval = tuple[float, float, float]
 """An estimate and the two ends of its interval; an end can be infinite."""
 
@@ -61,7 +63,8 @@ class JudgedClaim:
         if self.outcome != UNKNOWN or self.interval is None or self.claim.over or self.claim.kind == "variance_ratio":
             return None
         estimate, low, high = self.interval
-        sd = (high - low) / 2 * math.sqrt(self.seeds) / -float(special.stdtrit(self.seeds - 1, self.alpha / 2))
+        half_width = max(high - estimate, estimate - low)  # one side may end at the limit of the possible values
+        sd = half_width * math.sqrt(self.seeds) / -float(special.stdtrit(self.seeds - 1, self.alpha / 2))
         distance = min(
             abs(estimate - bound) for bound in (self.claim.at_least, self.claim.at_most) if bound is not None
         )
@@ -124,6 +127,10 @@ def _judge_quantities(claim: Claim, quantities: list[PerSeed], all_seeds: int, a
     else:
         signs = np.array([1, *[-1] * len(claim.minus), *[1] * len(claim.plus)])
         interval = mean_interval(signs @ np.stack(columns), math.hypot(*least_sds), alpha)
+        if len(columns) == 1:
+            estimate, *ends = interval
+            low, high = np.clip(ends, *RANGES.get(claim.kind, (-math.inf, math.inf))).tolist()
+            interval = estimate, low, high
     reason = "" if interval else "the denominator may be 0"
     return JudgedClaim(claim, n, all_seeds - n, alpha, interval, reason)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from src.figures.paper import draw_paper
+from src.figures.paper import DODGE, draw_paper
+from src.pictures.colours import norm_colour
 from src.report.comparison import _common_paper, compare_runs
 from src.runs.paper_schema import parse_paper
 from src.verdict.claims import judge_claims
@@ -93,11 +94,11 @@ def test_cells_with_the_same_product_are_points():
     (axes,) = figure.axes
     assert axes.get_xlabel() == "optimizer.lr * reg.l2"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.02", "0.04", "0.08", "0.16"]
-    for bars in axes.containers:
-        assert sorted(bars.lines[0].get_xdata()) == pytest.approx(
-            np.log2([0.01, 0.02, 0.02, *[0.04] * 3, 0.08, 0.08, 0.16])
-        )
+    for bars, side in zip(axes.containers, (-1, 1), strict=True):  # the two norms stand beside each other
+        places = np.log2([0.01, 0.02, 0.02, *[0.04] * 3, 0.08, 0.08, 0.16]) + side * DODGE / 2 * np.log2(16)
+        assert sorted(bars.lines[0].get_xdata()) == pytest.approx(places)
         assert bars.lines[0].get_linestyle() == "None"
+        assert bars.lines[0].get_color() == norm_colour("bn" if side < 0 else "none"), "whatever the strength of L2"
 
 
 def test_the_best_strengths_have_a_panel():
@@ -125,7 +126,9 @@ def test_an_axis_can_show_names():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["adamw", "muon"]
     assert axes.get_xlabel() == "optimizer"
     assert axes.get_title(loc="left").endswith("test loss in nats")
-    assert [list(bars.lines[0].get_xdata()) for bars in axes.containers] == [[0, 1], [0, 1]]
+    left, right = (bars.lines[0].get_xdata() for bars in axes.containers)
+    assert (left + right) / 2 == pytest.approx([0, 1])
+    assert right - left == pytest.approx(DODGE)
 
 
 def test_the_figure_of_a_variance_shows_independent_errors():
