@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,9 @@ def migrated(tmp_path_factory) -> Path:
         from src.options import Tracking
         from src.tracking.store import open_store  # imports mlflow, which most tests do without
 
-        open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="other"), folder / "multirun")
+        with warnings.catch_warnings():  # MLflow 3.17 uses an option that SQLAlchemy 2.1 deprecates
+            warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
+            open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="other"), folder / "multirun")
 
     return made_once(tmp_path_factory, "empty-store", make) / "mlflow.db"
 

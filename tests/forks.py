@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO, Any, NoReturn
@@ -42,13 +42,14 @@ def clean_environment() -> dict[str, str]:
 
 @dataclass
 class Forked:
-    """Starts commands; a context manager.
+    """Starts commands; a context manager, which several threads may use.
 
     Args:
         quick: the commands cannot import `SLOW_IMPORTS`.
     """
 
     quick: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # one question at a time
 
     def __enter__(self) -> "Forked":
         words, pipe = [sys.executable, "-m", "tests.forks", *["quick"] * self.quick], subprocess.PIPE
@@ -63,9 +64,10 @@ class Forked:
     def ask(self, **question: Any) -> Any:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(question) + "\n")
-        self._server.stdin.flush()
-        return json.loads(self._server.stdout.readline())
+        with self._lock:
+            self._server.stdin.write(json.dumps(question) + "\n")
+            self._server.stdin.flush()
+            return json.loads(self._server.stdout.readline())
 
     def start(
         self,

@@ -182,12 +182,14 @@ class Delivery:
     def _end_finished_run(self, result: dict[str, Any], records: list[Record]) -> None:
         """Deliver a finished job's final metrics and files, check that they arrived, and end the run."""
         client, finish_time = self._store.client, result["finished"]
-        names = [name for name in result["metrics"] if not name.startswith("val/")]  # the last epoch has the others
+        metrics_of_epochs = epoch_metrics(records)
+        delivered = {metric.key for metric in metrics_of_epochs}
+        names = [name for name in result["metrics"] if name not in delivered]
         final_metrics = [Metric(name, round(result["metrics"][name], DECIMALS), finish_time, 0) for name in names]
         client.log_batch(self._run_id, final_metrics, tags=[RunTag(*LOGGED_IMAGES_TAG)])
         with job_files(self._folder, self._job.key, finish_time) as files:
             self._refused_files = deliver_files(client, self._run_id, files)
-        check_metrics(client, self._run_id, epoch_metrics(records) + final_metrics)
+        check_metrics(client, self._run_id, metrics_of_epochs + final_metrics)
         self._end_run("FINISHED", finish_time)
 
     def _end_failed_run(self, status: str, error: str, end_time: int | None) -> None:

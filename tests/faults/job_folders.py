@@ -17,6 +17,7 @@ SAME_BYTES = (
     "misclassified_2x5.png",
     "confusion_matrix.png",
     "per_class.csv",
+    "augmented.png",
 )
 
 

@@ -4,11 +4,11 @@ The moment is chosen by what its folder shows, and named afterwards by the files
 """
 
 import contextlib
+import json
 import os
 import random
+import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,23 +18,23 @@ from pathlib import Path
 import psutil
 
 from src.runs.folder import JobFolder
-from tests.conftest import clean_environment
 from tests.faults.phases import Death, died, reached_step
 from tests.faults.promises import Snapshot, check_after_kill, check_store, snapshot
+from tests.forks import Forked, Started
 from tests.tracking.servers import Server
 
-PATIENCE = 300.0  # seconds per command; a sweep of six takes half a minute
+PATIENCE = 600.0  # seconds per command; a sweep takes half a minute, and much longer on a busy machine
 AT_ANY_TIME = 0.08  # share of kills that may fall into the start-up; the others wait for a job's first step
 AT_A_WRITE = 0.5  # share of the others that strike at a change of files; the rest strike by the clock
 WRITES_A_JOB = 40  # changes of files while a job of four epochs trains, tests and is delivered
 JITTER = 0.003  # seconds between a change of files and the kill
 
-Victim = Callable[["subprocess.Popen[bytes]"], int]
+Victim = Callable[[int], int]
 
 
-def itself(process: "subprocess.Popen[bytes]") -> int:
+def itself(command: int) -> int:
     """Return the command's own process."""
-    return process.pid
+    return command
 
 
 @dataclass
@@ -68,13 +68,17 @@ class Killer:
     """Runs a command in an empty folder until it ends by itself, and kills it repeatedly.
 
     Args:
-        words: the command after `python -m`.
+        forked: starts the command from a process that has imported everything.
+        store: the file of an empty store, which each sweep begins with.
+        words: the command after `python -m src.train`.
         job_seconds: from a job's first step to its last artifact, for choosing moments.
-        start_seconds: from the launch to the first step of its first job.
-        victim: returns the process to kill, given the command's.
+        start_seconds: from the start of the sweep to the first step of its first job.
+        victim: returns the id of the process to kill, given the command's.
         server: receives the runs; by default they go to the folder's own store.
     """
 
+    forked: Forked
+    store: Path
     words: tuple[str, ...]
     job_seconds: float
     start_seconds: float
@@ -84,6 +88,7 @@ class Killer:
     def sweep(self, folder: Path, reference: Path, random: random.Random, tally: Tally) -> None:
         """Run a sweep from an empty folder to its end; adds violations to the tally."""
         folder.mkdir()
+        shutil.copy(self.store, folder)
         state: Snapshot = {}
         while True:
             began, launched = time.monotonic(), time.time_ns()
@@ -113,42 +118,32 @@ class Killer:
     def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int, str, Death | None]:
         """Run the command once; returns its exit status, its output, and how it was killed, if it was."""
         variables = {} if self.server is None else {"MLFLOW_TRACKING_URI": self.server.uri}
-        with (folder / "said").open("wb") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *self.words],
-                cwd=folder,
-                env=clean_environment() | variables,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-            try:
-                death = None if random is None else self.strike(process, folder, launched, random)
-                status = process.wait(PATIENCE)
-            finally:
-                process.kill()
-        wait_for_children(process.pid)
-        return status, (folder / "said").read_text()[-2000:], death
+        process = self.forked.start(folder, *self.words, variables=variables)
+        try:
+            death = None if random is None else self.strike(process, folder, launched, random)
+            done = process.wait(PATIENCE)
+        finally:
+            process.send(signal.SIGKILL)
+        wait_for_children(folder)
+        return done.status, done.said[-2000:], death
 
-    def strike(
-        self, process: "subprocess.Popen[bytes]", folder: Path, launched: int, random: random.Random
-    ) -> Death | None:
+    def strike(self, process: Started, folder: Path, launched: int, random: random.Random) -> Death | None:
         """Kill at a random moment; returns None if the command ended before."""
         reached = True
         if random.random() < AT_ANY_TIME:
             delay = random.uniform(0, 1.3 * self.start_seconds)
         else:
-            reached = until(process, lambda: reached_step(folder, launched))
+            reached = until(process.pid, lambda: reached_step(folder, launched))
             delay = random.uniform(0, 1.1 * self.job_seconds)
             if random.random() < AT_A_WRITE:
-                reached = reached and after_writes(process, folder, random.randint(1, int(1.1 * WRITES_A_JOB)))
+                reached = reached and after_writes(process.pid, folder, random.randint(1, int(1.1 * WRITES_A_JOB)))
                 delay = random.choice([0.0, random.uniform(0, JITTER)])
         if not reached:
             return None
         time.sleep(delay)
-        if process.poll() is not None:
+        if not running(process.pid):
             return None
-        victim = self.victim(process)
+        victim = self.victim(process.pid)
         with contextlib.suppress(ProcessLookupError):  # the job has just ended
             os.kill(victim, signal.SIGKILL)
         if victim == process.pid:
@@ -159,26 +154,31 @@ class Killer:
 def any_of_them(chance: random.Random) -> Victim:
     """Choose the command's process, one of its jobs, or the server that forks them."""
 
-    def victim(process: "subprocess.Popen[bytes]") -> int:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return chance.choice([process.pid, *(child.pid for child in children)])
+    def victim(command: int) -> int:
+        children = psutil.Process(command).children(recursive=True)
+        return chance.choice([command, *(child.pid for child in children)])
 
     return victim
 
 
-def until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], pause: float = 0.005) -> bool:
-    """Wait until a condition is true; returns False if the command ends before."""
+def running(pid: int) -> bool:
+    """Whether a process has not ended; its parent must not have waited for it."""
+    return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def until(pid: int, reached: Callable[[], bool], pause: float = 0.005) -> bool:
+    """Wait until a condition is true; returns False if the process ends before."""
     deadline = time.monotonic() + PATIENCE
     while not reached():
-        if process.poll() is not None:
+        if not running(pid):
             return False
         assert time.monotonic() < deadline, "the command hangs"
         time.sleep(pause)
-    return process.poll() is None
+    return running(pid)
 
 
-def after_writes(process: "subprocess.Popen[bytes]", folder: Path, count: int) -> bool:
-    """Wait for a number of changes of the jobs' files and their copies; returns False if the command ends before."""
+def after_writes(pid: int, folder: Path, count: int) -> bool:
+    """Wait for a number of changes of the jobs' files and their copies; returns False if the process ends before."""
     seen, changes = entries(folder), 0
 
     def enough() -> bool:
@@ -188,7 +188,7 @@ def after_writes(process: "subprocess.Popen[bytes]", folder: Path, count: int) -
         seen = now
         return changes >= count
 
-    return until(process, enough, pause=0.0003)
+    return until(pid, enough, pause=0.0003)
 
 
 def entries(folder: Path) -> list[tuple[int, int]]:
@@ -205,25 +205,27 @@ def entries(folder: Path) -> list[tuple[int, int]]:
     ]
 
 
-def wait_for_children(group: int) -> None:
-    """Wait until the children of a killed command have ended by themselves."""
-    deadline = time.monotonic() + 30
-    while left := [process for process in psutil.process_iter() if in_group(process, group)]:
+def wait_for_children(folder: Path) -> None:
+    """Wait until the children of a killed command, which work in its folder, have ended by themselves."""
+    deadline = time.monotonic() + 120
+    while left := [process for process in psutil.process_iter() if works_in(process, folder)]:
         assert time.monotonic() < deadline, f"children outlive the command: {left}"
         time.sleep(0.01)
 
 
-def in_group(process: psutil.Process, group: int) -> bool:
+def works_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.NoSuchProcess):
+        return process.cwd() == str(folder)
+    except psutil.Error:  # it has ended
         return False
 
 
-def measured(reference: Path, launched: int) -> tuple[float, float]:
+def measured(reference: Path) -> tuple[float, float]:
     """Return an uninterrupted sweep's seconds to its first step, and the mean from a job's first step to its result."""
-    jobs = [JobFolder(path) for path in (reference / "multirun/jobs").iterdir()]
+    multirun = reference / "multirun"
+    launched = min(json.loads(path.read_bytes())["started"] for path in multirun.glob("sweeps/*/manifest.json"))
+    jobs = [JobFolder(path) for path in (multirun / "jobs").iterdir()]
     ready = [next(record["time"] for record in job.records() if record["kind"] == "ready") for job in jobs]
     finished = [(job.result() or {})["finished"] for job in jobs]
     lasted = [end - start for start, end in zip(ready, finished, strict=True)]
-    return min(ready) / 1e3 - launched / 1e9, sum(lasted) / len(lasted) / 1e3
+    return (min(ready) - launched) / 1e3, sum(lasted) / len(lasted) / 1e3

@@ -42,10 +42,9 @@ def died(folder: Path, launched: int) -> Death:
 
 def _phase(folder: Path, launched: int) -> tuple[str, bool]:
     """Return the phase of the job that started last, and whether any job was between first step and last artifact."""
-    manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
-    if not manifests:  # written after the store is opened
+    planned = planned_jobs(folder, launched)
+    if not planned:  # written after the store is opened
         return START_UP, False
-    planned = json.loads(manifests[0].read_bytes())["jobs"]
     keys = {job["key"]: JobFolder(folder / "multirun/jobs" / job["folder"]) for job in planned}
     shown = {run.tags.get("job_key") for run in read_runs(folder / "mlflow.db") if run.status == "FINISHED"}
     jobs = list(keys.values())
@@ -58,6 +57,16 @@ def _phase(folder: Path, launched: int) -> tuple[str, bool]:
     if waiting:
         return DELIVERING, at_work
     return (COMPARING if all(job.finished for job in jobs) else BEFORE_STEP), at_work
+
+
+def planned_jobs(folder: Path, launched: int) -> list[dict[str, str]]:
+    """Return the jobs of the command's sweep, which with seeds=auto is its newest one; before its manifest, none."""
+    manifests = {path: path.stat().st_mtime_ns for path in folder.glob("multirun/sweeps/*/manifest.json")}
+    newest = max(manifests, key=lambda path: manifests[path], default=None)
+    if newest is None or manifests[newest] < launched:
+        return []
+    jobs: list[dict[str, str]] = json.loads(newest.read_bytes())["jobs"]
+    return jobs
 
 
 def _part_of_a_job(job: JobFolder, launched: int) -> str:
@@ -89,10 +98,9 @@ def stepping(job: JobFolder, launched: int) -> bool:
 
 def reached_step(folder: Path, launched: int) -> bool:
     """Whether the command has reached a job's first step, or has nothing left to train."""
-    manifests = [path for path in folder.glob("multirun/sweeps/*/manifest.json") if path.stat().st_mtime_ns >= launched]
-    if not manifests:
+    jobs = [folder / "multirun/jobs" / job["folder"] for job in planned_jobs(folder, launched)]
+    if not jobs:
         return False
-    jobs = [folder / "multirun/jobs" / job["folder"] for job in json.loads(manifests[0].read_bytes())["jobs"]]
     configs = [job / "config.yaml" for job in jobs]
     if all((job / "result.json").exists() for job in jobs):
         return True

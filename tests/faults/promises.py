@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from src.runs.folder import ARTIFACTS, JobFolder
+from src.runs.folder import ARTIFACTS, AUGMENTED, JobFolder
+from src.runs.sweep import VERDICT
 from tests.faults.job_folders import (
     Snapshot,
     contents,
@@ -69,6 +70,8 @@ def check_store(
     for sweep in sweeps:
         for run in shown(active, "sweep", sweep_id=sweep["id"]):
             found += true_sweep(run, multirun / "sweeps" / sweep["id"][:8], [jobs[job["key"]] for job in sweep["jobs"]])
+        if reference is not None:
+            found += same_verdict(*(place / "sweeps" / sweep["id"][:8] for place in (multirun, reference / "multirun")))
     found += untouched(before or {}, snapshot(multirun))
     assert not found, report(folder, found)
 
@@ -156,7 +159,10 @@ def same_artifacts(run: StoredRun, job: JobFolder) -> Iterator[str]:
     """P5 of a job's files; MLflow's page has its pictures in a separate folder."""
     names = {path.relative_to(run.artifacts).as_posix() for path in run.artifacts.rglob("*") if path.is_file()}
     images = sorted(name for name in names if name.startswith("images/"))
-    for name in sorted((names | set(ARTIFACTS if run.status == "FINISHED" else ())) - set(images)):
+    if run.status == "FINISHED":
+        augmentation = job.records()[0]["config"]["augmentation"]["name"]
+        names |= {*ARTIFACTS, *([AUGMENTED] if augmentation != "none" else [])}
+    for name in sorted(names - set(images)):
         if contents(run.artifacts / name) is None or contents(run.artifacts / name) != contents(job.path / name):
             yield f"P5 artifact {name} is not the folder's file"
     if run.status != "FINISHED":
@@ -178,6 +184,13 @@ def true_sweep(run: StoredRun, folder: Path, jobs: list[JobFolder]) -> Iterator[
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if contents(run.artifacts / path.name) != contents(path):
             yield f"P5 sweep {folder.name}: artifact {path.name} is not the folder's file"
+
+
+def same_verdict(folder: Path, reference: Path) -> Iterator[str]:
+    """P3 of a sweep's comparison."""
+    expected = contents(reference / VERDICT)
+    if expected is not None and contents(folder / VERDICT) != expected:
+        yield f"P3 sweep {folder.name}: the verdict is not the uninterrupted sweep's"
 
 
 def labelled(job: JobFolder, found: Iterable[str]) -> list[str]:

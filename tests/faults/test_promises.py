@@ -95,8 +95,18 @@ def other_predictions(folder):
     save_predictions(path, replace(predictions, predicted=predictions.predicted[::-1]))
 
 
+def other_verdict(folder):
+    (path,) = folder.glob("multirun/sweeps/*/verdict.txt")
+    path.write_text(path.read_text().replace("bn", "gn"))
+
+
 def added(name, content=b"half of it"):
     return lambda folder: (bn(folder) / name).write_bytes(content)
+
+
+def with_augmentation(records):
+    records[0]["config"]["augmentation"]["name"] = "mixup"
+    return records
 
 
 def epoch_logged_twice(folder):
@@ -132,6 +142,7 @@ PLANTED = {
     "another table": ("P3 bn.*per_class", flipped(lambda folder: bn(folder) / "per_class.csv")),
     "another curve": ("P3 bn.*curves", journal(other_loss)),
     "another result": ("P3 bn.*result", other_result),
+    "another verdict": ("P3 sweep .*verdict", other_verdict),
     "an epoch twice": (r"P4 bn.*\[1, 2, 3, 3\]", journal(lambda records: [*records, records[-1]])),
     "an epoch left out": (r"P4 bn.*\[2, 3\]", journal(lambda records: records[:2] + records[3:])),
     "no last epoch": ("P4 bn.*finished after 1", journal(lambda records: records[:3])),
@@ -149,6 +160,8 @@ PLANTED = {
     "a false failure of a sweep": ("P5 sweep", sql(f"UPDATE runs SET status = 'FAILED' WHERE {SWEEP}")),
     "another artifact": ("P5 bn.*weights", flipped(lambda folder: artifacts(folder) / "weights.safetensors")),
     "an artifact lost": ("P5 bn.*train.log", lambda folder: (artifacts(folder) / "train.log").unlink()),
+    "an augmented picture lost": ("P5 bn.*augmented.png", journal(with_augmentation)),
+    "another augmented picture": ("P3 bn.*augmented.png", added("augmented.png")),
     "a picture twice": ("P5 bn.*images: 3 files", second_picture),
     "a temporary file": ("P6 .*left over", added(".weights.safetensors.123")),
     "a checkpoint cut": ("P6 .*damaged", added("checkpoint-0.pt", b"normlab checkpoint 1\nhalf of it")),

@@ -5,6 +5,7 @@ import pytest
 
 from src.augmentation.crop_flip import CropFlip
 from src.bad_input import BadInput
+from src.job import run_job
 from src.options import Tracking
 from src.runs.folder import ARTIFACTS, AUGMENTED, JobFolder
 from src.runs.journal import encode_record
@@ -13,6 +14,7 @@ from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
 from src.tracking.store import open_store
 from src.tracking.sweep_run import SweepRun
+from tests.world import DATA, configuration
 
 SWEEP = "5" * 64
 
@@ -70,6 +72,22 @@ def test_a_run_with_augmentation_gets_the_picture_of_what_the_network_saw(store,
     assert run.info.status == "FINISHED"
     names = {item.path for item in store.client.list_artifacts(run.info.run_id)}
     assert names == {*ARTIFACTS, AUGMENTED, "images"}
+
+
+def test_a_metric_of_the_last_epoch_is_not_delivered_again_as_a_final_metric(store, tmp_path):
+    config = configuration("bn", data=DATA)
+    config.norm = replace(config.norm, stats="precise")
+    job = JobFolder(tmp_path / "multirun/jobs/precise")
+    run_job(config, job.path)
+    records = job.records()
+    planned = PlannedJob(records[1]["job"], "precise", "bn s0", "bn", {})
+    parent = store.client.create_run(store.experiment_id, tags={"kind": "sweep"}).info.run_id
+    Delivery(store, SWEEP, parent, planned, job, False).deliver_new_records()
+    run = the_run(store, planned)
+    assert run.info.status == "FINISHED"
+    for name in ("test/loss_ema", "test/accuracy_ema", "val/accuracy_ema"):
+        (metric,) = store.client.get_metric_history(run.info.run_id, name)
+        assert (metric.step, metric.value) == (config.epochs, records[-1]["metrics"][name])
 
 
 def test_a_second_delivery_changes_nothing(store, delivery, tmp_path):
