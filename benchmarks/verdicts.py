@@ -22,10 +22,10 @@ import numpy as np
 from benchmarks.false_statements import Statements, check_against_judge, compare, false_statements
 from benchmarks.made_up_sweeps import EFFECTS, SPREADS, Design, MadeUpSweep, make_up
 from benchmarks.peers import PEERS
+from src.results.statistics import ALPHA
 from src.runs.looks import DESIGN_SHARE, planned_shares
 from src.verdict.advice import advise
 from src.verdict.methods import Promise
-from src.verdict.statistics import ALPHA
 
 SHAPES: tuple[tuple[int, ...], ...] = ((2,), (6,), (3, 2), (18,), (3, 3, 2))
 SEEDS = (2, 3, 5, 10)

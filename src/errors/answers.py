@@ -11,6 +11,7 @@ import numpy.typing as npt
 from src.console import progress_bar
 from src.errors.calibration import Calibration, calibrate, pool_calibrations
 from src.results.results import Results
+from src.results.statistics import Bools, Floats
 from src.runs.folder import FinishedJob
 from src.runs.integrity import PREDICTIONS, load_checked_predictions
 from src.runs.predictions import Predictions
@@ -18,7 +19,6 @@ from src.storage.stored import DamagedFile, NoAccess
 
 THREADS = 2  # they decompress the next runs while the main thread works on a run
 AHEAD = 8  # runs that wait for the main thread, at most
-Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int16]
 Labels = npt.NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class RunPredictions:
     label: Labels  # true classes (N,); all runs share one array
     predicted: Classes  # the predicted class of each image (N,)
     confidence: npt.NDArray[np.float32]  # probability of the predicted class (N,)
-    self_confidence: npt.NDArray[np.float64]  # mean probability of a class over the images with that label (classes,)
+    self_confidence: Floats  # mean probability of a class over the images with that label (classes,)
     calibration: Calibration
 
     @property
@@ -71,9 +71,7 @@ class CellPredictions:
         return 2 * self.errors < len(self.runs)
 
 
-def read_cell_predictions(
-    results: Results, digest: str
-) -> tuple[dict[str, CellPredictions], npt.NDArray[np.float64], tuple[str, ...]]:
+def read_cell_predictions(results: Results, digest: str) -> tuple[dict[str, CellPredictions], Floats, tuple[str, ...]]:
     """Read the predictions of all runs on one dataset, given by its digest.
 
     Returns the predictions of each cell with a readable run, by the cell's name; the mean probabilities over all runs
@@ -113,7 +111,7 @@ def read_cell_predictions(
 
 
 def _combine_votes(
-    runs: Mapping[str, RunPredictions], probabilities: npt.NDArray[np.float64], votes: npt.NDArray[np.int16]
+    runs: Mapping[str, RunPredictions], probabilities: Floats, votes: npt.NDArray[np.int16]
 ) -> CellPredictions:
     """Return a cell's predictions.  `probabilities` and `votes` are sums over its runs (N, classes)."""
     all_images, run_count = np.arange(len(votes)), len(runs)
@@ -124,7 +122,7 @@ def _combine_votes(
     return CellPredictions(runs, predicted.astype(np.int16), confidence, votes[all_images, predicted], calibration)
 
 
-def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def self_confidence(label: Labels, probabilities: npt.NDArray[np.float32]) -> Floats:
     """The mean probability of each class over the images with that label (classes,); 1 for a class without images."""
     counts = np.bincount(label, minlength=probabilities.shape[1])
     probability_sums = np.bincount(label, weights=probabilities[np.arange(len(label)), label], minlength=len(counts))

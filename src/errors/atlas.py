@@ -6,18 +6,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from src.bad_input import BadInput
 from src.config import option_from_stored
 from src.data.idx import Bytes
 from src.datasets import Data
-from src.errors.answers import Bools, CellPredictions, Labels, RunPredictions, read_cell_predictions
+from src.errors.answers import CellPredictions, Labels, RunPredictions, read_cell_predictions
 from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
 from src.errors.chance import chance_limits
 from src.errors.labels import MOST_ERRORS, Suspect, find_suspects
 from src.errors.seed_table import ConfusionDifference, SeedTable, confusion_differences, seed_table
 from src.results.results import Results
+from src.results.statistics import Bools, Floats
 from src.runs.predictions import Indices
 
 LEVEL = 0.005  # the probability that the errors on all datasets show any false finding
@@ -31,7 +31,7 @@ class Atlas:
     source: Mapping[str, Any]  # the stored description of the dataset
     data: Data
     cells: Mapping[str, CellPredictions]  # predictions of each cell with a readable run, by the cell's name
-    probabilities: npt.NDArray[np.float64]  # probabilities of the classes, mean over all runs (N, classes)
+    probabilities: Floats  # probabilities of the classes, mean over all runs (N, classes)
     unreadable_reasons: tuple[str, ...]  # for each run without usable predictions, the reason
     level: float = LEVEL  # the probability of any false finding; half for `chance_limits`, half for `confidence_gaps`
 
@@ -85,7 +85,7 @@ class Atlas:
         return dict(zip(self.cells, self.seed_table.means()[:, :2].tolist(), strict=True)) if self.cells else {}
 
     @cached_property
-    def disagreement(self) -> npt.NDArray[np.float64]:
+    def disagreement(self) -> Floats:
         """See `SeedTable.disagreement`; empty (0, 0) without cells or with too many."""
         return self.seed_table.disagreement() if self.cells else np.empty((0, 0))
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from src.errors.atlas import Atlas
 from src.errors.chance import seeds_needed
 from src.errors.labels import MOST_ERRORS
+from src.results.statistics import Floats
 from src.wording import counted, joined, shorten
 
 # The docstring of `find_suspects` gives the source.
@@ -112,7 +112,7 @@ def _disagreement_text(atlas: Atlas) -> Iterator[str]:
         yield f"Two runs with different seeds disagree on {_range_text(within_cell)} of the images"
 
 
-def _range_text(shares: npt.NDArray[np.float64]) -> str:
+def _range_text(shares: Floats) -> str:
     low, high = f"{100 * shares.min():.2f}", f"{100 * shares.max():.2f}"
     return f"{low} %" if low == high else f"{low} to {high} %"
 

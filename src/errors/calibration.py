@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from src.results.statistics import Bools, Floats
+
 BINS = 15  # bins of equal width, as in Guo et al. 2017
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def confidence_gap(runs: Sequence[Calibration], level: float) -> ConfidenceGap:
     return ConfidenceGap(float(np.mean(gaps)), half_width)
 
 
-def calibrate(confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]) -> Calibration:
+def calibrate(confidence: npt.NDArray[np.floating[Any]], correct: Bools) -> Calibration:
     """The calibration of one run, from the probability of the predicted class and whether that class is right (N,).
 
     The expected calibration error is the gap between accuracy and mean confidence in each bin, averaged with the number

@@ -6,7 +6,7 @@ from math import ceil, lgamma, log
 import numpy as np
 import numpy.typing as npt
 
-from src.errors.answers import Bools
+from src.results.statistics import Bools
 
 ARRANGEMENTS = 1_200  # arrangements, the observed one included; enough for a level of 0.1 %
 MOST_ARRANGEMENTS = 20_000  # for a smaller level

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from src.errors.answers import RunPredictions
+from src.results.statistics import Floats
 
 MARGIN = 0.5  # by how much the adjusted probability of the suggested class must exceed that of the label
 # If the runs together misclassify a larger share of the images, almost all suspects are their own mistakes: 132 of 136
@@ -26,7 +26,7 @@ class Suspect:
     confidence: float  # probability of the suggested class, mean over all runs
 
 
-def find_suspects(runs: Sequence[RunPredictions], probabilities: npt.NDArray[np.float64]) -> tuple[Suspect, ...]:
+def find_suspects(runs: Sequence[RunPredictions], probabilities: Floats) -> tuple[Suspect, ...]:
     """The images that most runs confidently assign to a class other than the label, the most suspicious first.
 
     This is confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset

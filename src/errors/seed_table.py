@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from src.errors.answers import Bools, CellPredictions, Labels
-from src.errors.calibration import Floats
+from src.errors.answers import CellPredictions, Labels
 from src.errors.chance import Order
+from src.results.statistics import Bools, Floats
 from src.runs.seeds import seed_of
 
 MAX_CONFUSIONS = 100  # only the most frequent confusions of two classes are compared

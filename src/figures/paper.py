@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from src.figures.looks import INK, figure_label, line_styles, marker, style_axes
 from src.pictures.colours import norm_colour
 from src.results.results import Results
+from src.results.statistics import summarise
 from src.runs.naming import format_value
 from src.runs.paper import MEASURES, Paper
 from src.verdict.claims import JudgedClaim
 from src.verdict.quantities import measured_runs, product, scaled, selected_runs
-from src.verdict.statistics import summarise
 
 MAX_LINES = 8
 DODGE = 0.008  # the horizontal distance between points of two lines with the same x, as a share of the axis

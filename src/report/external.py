@@ -17,13 +17,13 @@ from src.report.statements import basis_sentences
 from src.report.table import Column
 from src.report.terminal import print_columns, print_lines
 from src.results.results import Results
+from src.results.statistics import rounding_sd, summarise
 from src.runs.external import ExternalRuns
 from src.runs.naming import format_value, short_name
 from src.runs.sweep import REPORT
 from src.verdict.external import judge_external
 from src.verdict.methods import Promise
 from src.verdict.points import Measure
-from src.verdict.statistics import rounding_sd, summarise
 from src.verdict.verdicts import Verdicts
 from src.verdict.words import NextStep
 from src.wording import counted, joined, shorten

@@ -10,10 +10,10 @@ import pandas as pd
 
 from src.results.environments import environment_differences
 from src.results.results import Results
+from src.results.statistics import rounding_sd, summarise
 from src.runs.identity import code_digest
 from src.runs.naming import format_value, job_name, short_name
 from src.verdict.points import points_text
-from src.verdict.statistics import rounding_sd, summarise
 from src.verdict.verdicts import Verdicts
 
 SELECTION_RULE = "Networks are tested once, after the last epoch; choose settings by validation accuracy."

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from src.results.results import Results
+from src.results.statistics import Bools, Counts, Floats
 from src.runs.identity import applies
 from src.verdict.points import ACCURACY, Measure
-from src.verdict.statistics import Bools, Counts, Floats
 
 Levels = tuple[Any, ...]
 """A value for each factor."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.results.results import Results
+from src.results.statistics import decidable, rounding_sd, sd_range, seeds_to_decide
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies
 from src.verdict.best import Best
 from src.verdict.commands import command_for_cells, command_for_more_seeds
 from src.verdict.contrast import CELL, Contrast
-from src.verdict.statistics import decidable, rounding_sd, sd_range, seeds_to_decide
 from src.wording import counted
 
 FIRST_SEEDS = 5  # suggested total for one seed, which shows no spread between seeds

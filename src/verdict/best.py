@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from src.results.statistics import Bools, Floats, rounding_sd
 from src.verdict.accuracies import Accuracies, mean_differences
 from src.verdict.points import ACCURACY, Measure
-from src.verdict.statistics import Bools, Floats, rounding_sd
 from src.verdict.welch import MIN_SEEDS
 from src.wording import joined
 

@@ -19,9 +19,9 @@ import pandas as pd
 from scipy import special
 
 from src.results.results import Results
+from src.results.statistics import Bools, Floats, seeds_to_decide, t_interval
 from src.runs.paper import Claim, Paper
 from src.verdict.quantities import PerSeed, measure_least_sd, measured_runs, per_seed, selected_runs
-from src.verdict.statistics import Bools, Floats, seeds_to_decide, t_interval
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell"
 MAX_SEEDS = 100  # more seeds are no advice

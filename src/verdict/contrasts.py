@@ -7,10 +7,10 @@ from itertools import combinations, product
 
 import numpy as np
 
+from src.results.statistics import Counts, rounding_sd, t_interval
 from src.runs.naming import format_value, short_name
 from src.verdict.accuracies import NOT_READ, Accuracies, Levels, level_sort_key, rows_by_level
 from src.verdict.contrast import Contrast
-from src.verdict.statistics import Counts, rounding_sd, t_interval
 from src.verdict.welch import Welch, compare_unpaired
 
 MAX_LEVELS = 12  # a factor with more levels is a search: only the question for the best cell is asked

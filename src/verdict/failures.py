@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from src.results.statistics import accuracy_sd, fisher_exact
 from src.runs.identity import applies
 from src.runs.naming import format_value, short_name
 from src.verdict.accuracies import NOT_READ, Levels, level_sort_key
 from src.verdict.contrasts import MAX_LEVELS
-from src.verdict.statistics import accuracy_sd, fisher_exact
 from src.wording import counted, joined
 
 MAX_NAMED = 3

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from src.results.statistics import ALPHA, Bools, holm, mcnemar
 from src.verdict.accuracies import Accuracies
 from src.verdict.points import points_text
-from src.verdict.statistics import ALPHA, Bools, holm, mcnemar
 from src.wording import counted
 
 

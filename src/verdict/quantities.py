@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from src.results.results import Results
+from src.results.statistics import Floats, rounding_sd
 from src.results.weights import weight_frame
 from src.runs.paper import KINDS_WITHOUT_X, Claim, Paper, Selection
-from src.verdict.statistics import Floats, rounding_sd
 
 
 @dataclass(frozen=True)

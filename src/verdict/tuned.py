@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from src.bad_input import BadInput
 from src.results.results import Results
+from src.results.statistics import ALPHA
 from src.runs.naming import format_value, short_name
 from src.verdict.accuracies import NOT_READ, Accuracies, level_sort_key
 from src.verdict.best import Best, find_best
 from src.verdict.points import points_text
-from src.verdict.statistics import ALPHA
 from src.verdict.verdicts import Verdicts
 from src.wording import counted, joined
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.config import SOURCES
 from src.results.results import Results
+from src.results.statistics import ALPHA, Bools
 from src.results.variance import variance_by_source
 from src.runs.paper import Paper
 from src.runs.sweep import Sweep
@@ -29,7 +30,6 @@ from src.verdict.failures import FailureCount, FailureDifference, chance_level, 
 from src.verdict.methods import FAILURES_SHARE, Promise, compare_methods
 from src.verdict.networks import NetworkPair, compare_networks
 from src.verdict.points import ACCURACY, Measure
-from src.verdict.statistics import ALPHA, Bools
 from src.wording import counted, joined
 
 

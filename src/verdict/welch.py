@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.verdict.statistics import Floats
+from src.results.statistics import Floats
 
 MIN_SEEDS = 2  # with so few seeds, Satterthwaite's degrees are too many for unequal spreads, so 1 is used
 

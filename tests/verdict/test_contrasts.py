@@ -3,10 +3,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from src.results.statistics import rounding_sd
 from src.verdict.accuracies import NOT_READ
 from src.verdict.contrasts import factor_contrasts, interactions, with_intervals
 from src.verdict.methods import Promise, compare_methods
-from src.verdict.statistics import rounding_sd
 from tests.verdict.made_up import accuracies_of
 
 FACTORS = ["norm.name", "reg.l1"]

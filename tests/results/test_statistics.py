@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import contingency_tables, multitest
 
-from src.verdict.statistics import (
+from src.results.statistics import (
     accuracy_sd,
     decidable,
     fisher_exact,
