@@ -61,7 +61,7 @@ def test_a_python_without_the_packages_is_refused_with_the_way_to_install_them(t
     environment = clean_environment() | {"PYTHONPATH": str(PROJECT)}
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"{sys.executable} has no package hydra" in done.stderr
+    assert f"{sys.executable} has no package " in done.stderr
     assert f"write: {sys.executable} -m pip install -e {PROJECT}" in done.stderr
     assert len(done.stderr.splitlines()) == 3
 
