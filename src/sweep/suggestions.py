@@ -104,9 +104,9 @@ def word_without_sweep(line: str, groups: Groups, is_valid: Callable[[str, Group
     """Return a word for a key that cannot be swept, with the values of `line` as a list, or else only the first one."""
     name, _, values = line.partition("=")
     is_list = re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", values)  # other sweeps, such as range(3), have no values to keep
-    words = (f"{name}=[{values}]", f"{name}={values.partition(',')[0]}") if is_list else ()
+    words = [f"{name}=[{values}]", f"{name}={values.partition(',')[0]}"] if is_list else []
     if is_list and name == "seeds":  # a number of seeds, confused with the seeds themselves
-        words = (f"seed={values}",)
+        words = [f"seed={values}"]
     return shlex.quote(next((word for word in words if is_valid(word, groups)), example_override(name, groups)))
 
 
