@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
-from src.bad_input import BadInput
+from src.bad_input import BadInput, out_of_memory_refusal
 from src.pasted import refuse_special_characters
 
+PROJECT = Path(__file__).resolve().parents[1]
 MULTIRUN = Path("multirun")  # the folder of all jobs and sweeps, in the current folder
 PACKAGES = ("normlab", "hydra-core", "torch", "mlflow")  # `--version` prints their versions
 
@@ -39,6 +40,28 @@ def check_current_folder() -> None:
     except OSError as error:
         problem = f"the current folder cannot be used: {error.strerror}"
         raise BadInput(problem, "a folder that exists", f"cd {shlex.quote(str(Path.home()))}") from error
+
+
+def as_refusal(error: BadInput | MemoryError | ModuleNotFoundError) -> BadInput:
+    """Return the refusal that explains an error to the user.
+
+    A package is missing if normlab is not installed, often because no virtual environment is active.  If the package
+    exists and lacks a module, the error is raised again.
+    """
+    if isinstance(error, BadInput):
+        return error
+    if isinstance(error, MemoryError):
+        return out_of_memory_refusal()
+    import importlib.util
+
+    package = (error.name or "").partition(".")[0]
+    if not package or importlib.util.find_spec(package):
+        raise error
+    return BadInput(
+        f"{sys.executable} has no package {package}",
+        "a Python with normlab and its packages, such as that of a virtual environment that you activate",
+        f"{shlex.quote(sys.executable)} -m pip install -e {shlex.quote(str(PROJECT))}",
+    )
 
 
 def typed_path(text: str) -> Path:

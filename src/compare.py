@@ -28,8 +28,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.bad_input import BadInput, out_of_memory_refusal
-from src.command import MULTIRUN, Parser, check_current_folder, command_name, typed_path
+from src.bad_input import BadInput
+from src.command import MULTIRUN, Parser, as_refusal, check_current_folder, command_name, typed_path
 from src.config import KEYS, CompareSettings
 from src.options import Tracking
 from src.report.output import STDOUT, check_output_options, write_output
@@ -56,11 +56,8 @@ def main() -> None:
         check_current_folder()
         check_address_space()
         sys.exit(_compare_and_write(_make_parser().parse_args()))
-    except BadInput as refusal:
-        print(refusal, file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print(out_of_memory_refusal(), file=sys.stderr)
+    except (BadInput, MemoryError, ModuleNotFoundError) as error:
+        print(as_refusal(error), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -11,8 +11,8 @@ something, 130 for Ctrl-C.
 import sys
 from pathlib import Path
 
-from src.bad_input import BadInput, out_of_memory_refusal
-from src.command import MULTIRUN, Parser, check_current_folder, typed_path
+from src.bad_input import BadInput
+from src.command import MULTIRUN, Parser, as_refusal, check_current_folder, typed_path
 from src.options import Tracking
 from src.runs.manifests import choose_sweeps
 from src.startup import check_address_space, prepare_process, read_docstring
@@ -37,8 +37,8 @@ def main() -> None:
         arguments = parser.parse_args()
         settings = Tracking("sqlite", arguments.uri, arguments.experiment)
         sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
-    except (BadInput, MemoryError) as error:
-        print(error if isinstance(error, BadInput) else out_of_memory_refusal(), file=sys.stderr)
+    except (BadInput, MemoryError, ModuleNotFoundError) as error:
+        print(as_refusal(error), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.bad_input import BadInput, out_of_memory_refusal
-from src.command import check_current_folder
+from src.bad_input import BadInput
+from src.command import as_refusal, check_current_folder
 from src.startup import prepare_process
 from src.stopping import JobFailed, Terminated, raise_on_sigterm
 from src.sweep.command_line import check_command_line
@@ -80,13 +80,11 @@ def _run_hydra() -> None:
 
 def _status_and_message(error: Exception) -> tuple[int, str]:
     """Return the exit status and the message for an error; an empty message stands for the traceback."""
-    if isinstance(error, BadInput):
-        return 2, str(error)
+    if isinstance(error, BadInput | MemoryError | ModuleNotFoundError):
+        return 2, str(as_refusal(error))
     if isinstance(error, OSError):
         problem = BadInput(f"{error.filename}: {error.strerror}", "a current folder that you may write to")
         return 2, str(problem) if error.filename is not None else ""  # a lost connection, for example, names no file
-    if isinstance(error, MemoryError):
-        return 2, str(out_of_memory_refusal())
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -175,11 +175,12 @@ def test_a_stopped_sweep_resumes_in_the_same_runs(command, tmp_path, store, migr
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        output = b"".join(process.communicate(timeout=60)).decode()
     finally:
         process.kill()
     assert process.returncode == status
     if status > 0:
+        assert "2 of 2 jobs are left: bn s0 and gn s0\n" in output  # without the settings that all jobs share
         _, sweeps, jobs = store()
         assert [run.info.status for run in sweeps.values()] == ["KILLED"]
         assert [(run.info.run_name, run.info.status) for run in jobs.values()] == [(BN, "KILLED")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src import compare, sync
+from src import compare, sync, train
 from src.bad_input import BadInput
 from src.command import command_name, typed_path
 from src.compare import _make_parser
@@ -54,6 +54,32 @@ def test_versions_are_printed_without_importing_the_packages():
     done = subprocess.run([sys.executable, "-c", code, "--version"], check=True, capture_output=True, text=True)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines == [[name, version(name)] for name in ("normlab", "hydra-core", "torch", "mlflow")]
+
+
+def test_a_python_without_the_packages_is_refused_with_the_way_to_install_them(tmp_path):
+    words = ["-S", "-m", "src.train", "norm=gn"]  # -S hides all installed packages
+    environment = clean_environment() | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{sys.executable} has no package " in done.stderr
+    assert f"write: {sys.executable} -m pip install -e {PROJECT}" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("module", [train, compare, sync])
+def test_a_missing_package_is_refused_and_a_missing_part_of_one_is_not(module, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["/x/src/" + module.__name__, "norm=gn"])
+    for name, ends in (("nosuchpackage.part", SystemExit), ("pathlib.nosuchpart", ModuleNotFoundError)):
+
+        def check(name=name):
+            raise ModuleNotFoundError(name=name)
+
+        monkeypatch.setattr(module, "check_current_folder", check)
+        with pytest.raises(ends):
+            module.main()
+    answer = capsys.readouterr().err
+    assert "has no package nosuchpackage" in answer
+    assert "pathlib" not in answer
 
 
 @pytest.mark.parametrize("name", ["train", "compare", "sync"])

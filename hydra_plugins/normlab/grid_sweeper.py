@@ -189,8 +189,8 @@ class GridSweeper(Sweeper):
             exit_status, is_open = compare_sweep(sweep, self._multirun, equal, changed=changed, planned_looks=looks)
         except (KeyboardInterrupt, Terminated) as stop:
             exit_status = 143 if isinstance(stop, Terminated) else 130
-            labels = [job.label for job in sweep.jobs if not self._folder(job).finished]
-            say(f"stopped; {len(labels)} of {len(sweep.jobs)} jobs are left{': ' if labels else ''}{joined(labels, 5)}")
+            names = [job_name(item.settings, sweep.varies) for job, item in pairs if not self._folder(job).finished]
+            say(f"stopped; {len(names)} of {len(sweep.jobs)} jobs are left{': ' if names else ''}{joined(names, 5)}")
             say(f"  to resume, run: {sweep.command}")
         finally:  # MLflow gets every run's true status, even if an error ends the sweep
             if tracker:

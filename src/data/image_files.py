@@ -87,7 +87,8 @@ def _split_folders(root: Path) -> dict[str, Path]:
     problem = f"data.root={root} contains no folder {' and no folder '.join(missing)}"
     advice = "move some of each class's images to test/CLASS" if missing == ["test"] else ""
     if missing == ["train", "test"]:
-        nearby = next((root / name for name in names if is_image_folder(root / name)), None)
+        candidates = [root.absolute().parent, *(root / name for name in names)]
+        nearby = next((folder for folder in candidates if is_image_folder(folder)), None)
         advice = root_argument(nearby) if nearby else "move the images to train/CLASS and test/CLASS"
         if other_format and not nearby:
             problem, advice = f"{problem}: {other_format[0]}", other_format[1]

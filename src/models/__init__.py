@@ -68,7 +68,9 @@ class Network(Option):
         """Raise BadInput, which names the images' `place`, if the network does not accept `size` x `size` pixels."""
         if size not in self.sizes:
             problem = f"{place}: model={self.name} does not accept {size} x {size} pixels"
-            raise BadInput(problem, self.sizes_text())
+            others = [name for name, network in NETWORKS.items() if size in network.sizes and name != "timm"]
+            other_text = f", or model={', '.join(others)}" if others else ""
+            raise BadInput(problem, self.sizes_text() + other_text)
 
     def sizes_text(self) -> str:
         """Return the sizes of the images that the network accepts, such as `28 x 28 or 32 x 32 pixels`."""

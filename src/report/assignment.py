@@ -80,6 +80,8 @@ def _conditions_text(report: Report) -> str:
     common = dict(report.facts.common)
     keys = ("data.name", "epochs", "optimizer.name", "data.batch_size", "data.validation")
     data, epochs, optimizer, batch, held_back = (common.get(key, "several") for key in keys)
+    if (limit := common.get("data.limit", "null")).isdigit():
+        data = f"{data}, only {int(limit):,} training images"
     held_out = f"{held_back} images of the training file" if held_back.isdigit() else "which are not used for training"
     return (
         f"{len(report.frame)} models; data: {data}; epochs: {epochs}; optimizer: {optimizer}; batch size: {batch}.  "

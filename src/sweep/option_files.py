@@ -72,6 +72,10 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
     prefix = "" if package == "_global_" else f"{package}."
     if package not in ("_global_", expected_package):
         raise BadInput(f"{file} sets none of normlab's keys", f"# @package {expected_package} as the first line")
+    if dotted_key := next((key for key in tree if "." in key), ""):
+        section, _, key = dotted_key.partition(".")
+        nested = f"{section}: {{{key}: {tree[dotted_key]}}}"
+        raise BadInput(f"{file}: the key {dotted_key} contains a dot", "a key inside its section", nested)
     inherits = tree.pop("defaults", None) is not None
     values = flatten_mapping(tree, prefix)
     for path, value in values.items():
@@ -115,6 +119,11 @@ def _check_key(path: str, value: Any, file: str, groups: Groups) -> None:
     path = path.removeprefix(f"{PARAMS}.")
     if (is_swept and path in groups) or (path.startswith(USER_KEYS) and "_target_" not in path):
         return  # Hydra checks the values of its own keys
+    if path in groups:
+        problem = f"{file}: {path} is a group, and not a key"
+        options = ",".join(map(str, value)) if isinstance(value, list) else value
+        fix = f'hydra: {{sweeper: {{params: {{{path}: "{options}"}}}}}}'
+        raise BadInput(problem, "groups below hydra.sweeper.params, where a preset's sweep is", fix)
     if is_hydra_key(path):
         raise BadInput(f"{file}: an option file cannot set {path}", ALLOWED_KEYS)
     if path not in KEYS:

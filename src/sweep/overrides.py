@@ -23,7 +23,9 @@ from src.sweep.suggestions import (
     did_you_mean,
     example_override,
     missing_equals_refusal,
+    sweep_of_lines,
     unknown_key_refusal,
+    word_without_sweep,
 )
 
 if TYPE_CHECKING:
@@ -92,16 +94,28 @@ def check_overrides(overrides: Sequence[AnyOverride], groups: Groups, *, grid: b
         _check_override_form(override, groups)
         if name in lines:
             problem = f"{name} is given twice: {lines[name]} and {override.input_line}"
-            raise BadInput(problem, "each key once", example_override(name, groups))
+            raise BadInput(problem, "each key once", sweep_of_lines(name, [lines[name], override.input_line], groups))
         lines[name] = override.input_line or name
         if override.is_sweep_override() and not can_be_swept(name, groups):
             problem = f"{name} cannot be swept: it applies to the whole command"
-            raise BadInput(problem, write=example_override(name, groups))
+            raise BadInput(problem, write=word_without_sweep(lines[name], groups, is_valid_override))
         values = override_values(override, groups, grid=grid)
-        for value in values:
-            check_value(name, value, groups)
+        _check_values(name, values, groups)
         if name == "data.root" and override.is_sweep_override():
             _check_swept_folders(override.input_line or "", values)
+
+
+def _check_values(name: str, values: Sequence[Any], groups: Groups) -> None:
+    """Check all values of a word; a refusal of one mistyped option corrects all of them."""
+    try:
+        for value in values:
+            check_value(name, value, groups)
+    except BadInput as refusal:
+        options = groups.get(name, ())
+        corrections = [str(value) if str(value) in options else closest(str(value), options) for value in values]
+        if len(values) == 1 or not all(corrections):
+            raise
+        raise refusal.with_correction(f"-m {name}={','.join(dict.fromkeys(corrections))}") from refusal
 
 
 def check_value(name: str, value: Any, groups: Groups) -> None:

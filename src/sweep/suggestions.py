@@ -1,6 +1,8 @@
 """Suggests corrections of mistyped words. It loads only the standard library, so a refusal comes at once."""
 
 import difflib
+import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from src.bad_input import BadInput
@@ -85,6 +87,27 @@ def example_override(name: str, groups: Groups) -> str:
     if not can_be_swept(name, groups):
         return f"{name}={groups[name][0] if name in groups else KEYS[name].placeholder if name in KEYS else 'VALUE'}"
     return f"-m {name}={','.join(groups[name][:2]) if len(groups.get(name, ())) > 1 else 'A,B'}"
+
+
+def sweep_of_lines(name: str, lines: Sequence[str | None], groups: Groups) -> str:
+    """Return a sweep over the values of several words with one key, or the last word if the key cannot be swept."""
+    texts = [(line or "").partition("=")[2] for line in lines]
+    if not can_be_swept(name, groups):
+        return f"{name}={texts[-1]}"
+    values = list(dict.fromkeys(value for text in texts for value in text.split(",")))
+    if any(re.search(r"[^\w.+-]", value) for value in values):  # quotes, ranges and references cannot be joined
+        return example_override(name, groups)
+    return f"{'-m ' if len(values) > 1 else ''}{name}={','.join(values)}"
+
+
+def word_without_sweep(line: str, groups: Groups, is_valid: Callable[[str, Groups], bool]) -> str:
+    """Return a word for a key that cannot be swept, with the values of `line` as a list, or else only the first one."""
+    name, _, values = line.partition("=")
+    is_list = re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", values)  # other sweeps, such as range(3), have no values to keep
+    words = [f"{name}=[{values}]", f"{name}={values.partition(',')[0]}"] if is_list else []
+    if is_list and name == "seeds":  # a number of seeds, confused with the seeds themselves
+        words = [f"seed={values}"]
+    return shlex.quote(next((word for word in words if is_valid(word, groups)), example_override(name, groups)))
 
 
 def missing_equals_refusal(word: str, groups: Groups) -> BadInput:

@@ -10,7 +10,7 @@ from src.verdict.accuracies import Accuracies
 from src.verdict.best import Best
 from src.verdict.commands import command_for_cells, command_for_more_seeds
 from src.verdict.contrast import CELL, Contrast
-from src.wording import counted
+from src.wording import counted, joined
 
 FIRST_SEEDS = 5  # suggested total for one seed, which shows no spread between seeds
 MAX_SEEDS = 20  # a suggestion reaches this total, or twice the present number of seeds if that is more
@@ -70,10 +70,9 @@ def advise(
         if seeds is not None:
             contrast_by_seeds.setdefault(seeds, contrast)
     if not contrast_by_seeds:
-        smallest = min(decidable(contrast.sd, max_seeds, contrast.alpha * next_share) for contrast in contrasts)
-        size_text = contrasts[0].measure.difference_text(smallest)
-        limit_text = f"even {max_seeds} detect only differences above about {size_text}"
-        return Advice(f"More seeds hardly help: {limit_text}", max_seeds, hopeless=True)
+        limit_text = _limit_text(contrasts, max_seeds, next_share)
+        reason = f"More seeds hardly help: even {max_seeds} detect only differences above about {limit_text}"
+        return Advice(reason, max_seeds, hopeless=True)
     seed_count = max(contrast_by_seeds)
     contrast = contrast_by_seeds[seed_count]
     low, high = (_enough_seeds(contrast, sd, next_share, max_seeds) for sd in sd_range(contrast.sd, contrast.n))
@@ -88,6 +87,19 @@ def advise(
         detail=f"{detail}{counted(len(contrasts), 'open question')}.",
         look=look + 1,
     )
+
+
+def _limit_text(contrasts: Sequence[Contrast], seeds: int, next_share: float) -> str:
+    """The smallest difference that the seeds detect, such as `0.19 points`, for each factor if there are several.
+
+    A factor's number is that of its least certain contrast.
+    """
+    limits: dict[str, float] = {}
+    for contrast in contrasts:
+        limit = decidable(contrast.sd, seeds, contrast.alpha * next_share)
+        limits[contrast.factor] = max(limit, limits.get(contrast.factor, 0.0))
+    sizes = {factor: contrasts[0].measure.difference_text(limit) for factor, limit in limits.items()}
+    return joined([f"{size} ({factor})" for factor, size in sizes.items()] if len(sizes) > 1 else [*sizes.values()])
 
 
 def _enough_seeds(contrast: Contrast, sd: float, next_share: float, max_seeds: int) -> int | None:

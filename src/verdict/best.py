@@ -85,8 +85,11 @@ class Best:
         if len(self.cells) == 1:
             return f"{names} has an accuracy of {validation} in validation and {test} in the test"
         some = len(self.cells) > self.choices  # a mean over fewer seeds varies more, so it would be chosen too often
+        alone = f", the only cell with all seeds (validation {validation}, test {test})"
         if not set(self.chosen) <= set(self.candidates):
             ahead = f"{self.candidates[0]} is better" if len(self.candidates) == 1 else "other cells are better"
+            if some and self.choices == 1:
+                return f"Validation can choose only {names}{alone}, but {ahead} in the test"
             subject = f"Of the {self.choices:,} cells with all seeds, validation" if some else "Validation"
             names = joined(list(self.chosen), MAX_NAMED) + " equally" * several
             return f"{subject} prefers {names} ({validation}; test {test}), but {ahead} in the test"
@@ -96,6 +99,8 @@ class Best:
             return f"{choose} {names}, which beats {others} (validation {validation}, test {test})"
         if len(self.chosen) > 2:
             return f"{len(self.chosen)} cells share the best validation accuracy ({validation}; mean test {test})"
+        if some and self.choices == 1:
+            return f"{choose} {names}{alone}"
         reason = "equal and best validation accuracy" if several else "best validation accuracy"
         some_text = f" of the {self.choices:,} cells with all seeds" if some else ""
         return f"{choose} {names}: {reason}{some_text} ({validation}; {'mean ' * several}test {test})"

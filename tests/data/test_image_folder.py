@@ -315,7 +315,8 @@ def test_hidden_files_texts_and_subfolders_are_no_hindrance(fill, read):
 
 def test_advice_names_the_right_folder_or_format(fill, tmp_path):
     root = fill()
-    assert refusal(root.parent, tmp_path).endswith(f"try: data.root={root}")
+    for folder in (root.parent, root / "train"):
+        assert refusal(folder, tmp_path).endswith(f"try: data.root={root}")
     assert "does not exist" in refusal(tmp_path / "none", tmp_path)
     (tmp_path / "set.zip").write_bytes(b"PK")
     assert f"try: unzip {tmp_path}/set.zip" in refusal(tmp_path / "set.zip", tmp_path)

@@ -117,6 +117,15 @@ def test_images_of_another_size_are_refused(name):
         network.check_images(1, "folder")
 
 
+def test_a_refusal_names_the_networks_that_accept_the_images():
+    with pytest.raises(BadInput) as refusal:
+        small("cnn").check_images(200, "folder")
+    named = str(refusal.value).split("or model=")[1].split(", ")
+    assert "course" in named
+    for name in named:
+        small(name).check_images(200, "folder")
+
+
 @pytest.mark.parametrize(
     ("sizes", "text", "refused"),
     [
@@ -129,7 +138,7 @@ def test_the_refusal_of_a_size_lists_the_allowed_sizes(monkeypatch, sizes, text,
     monkeypatch.setattr(CNN, "sizes", sizes)
     network = default("cnn")
     network.check_images(28, "folder")
-    with pytest.raises(BadInput, match=f"allowed: {text}$"):
+    with pytest.raises(BadInput, match=f"allowed: {text}, or model="):
         network.check_images(refused, "folder")
 
 

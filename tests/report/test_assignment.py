@@ -48,6 +48,13 @@ def test_it_holds_two_graphs_a_grid_for_each_model_and_the_text(command, world, 
     assert "python -m src.compare" in text
 
 
+def test_a_limit_of_the_training_images_is_stated(command, world):
+    config = configuration("bn")
+    config.data.limit = 2000
+    world.sweep([world.finish(config, {7: 0.8})])
+    assert "only 2,000 training images; epochs" in (hand_in(command, world) / "README.md").read_text()
+
+
 def test_the_table_of_norms_says_which_statistics_evaluation_uses(world):
     precise, averages = configuration("bn"), configuration("bn")
     precise.norm.stats = "precise"

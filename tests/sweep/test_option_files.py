@@ -37,6 +37,15 @@ BAD = {
     ),
     "experiment/folder.yaml": ("# @package _global_\nhydra: {sweep: {dir: x}}\n", "cannot set hydra.sweep.dir"),
     "experiment/swept.yaml": ("# @package _global_\nhydra: {sweeper: {params: {nrom: bn}}}\n", "no key nrom; did you"),
+    "experiment/group.yaml": (
+        "# @package _global_\nnorm: bn,gn\n",
+        'norm is a group, and not a key|write: hydra: {sweeper: {params: {norm: "bn,gn"}}}',
+    ),
+    "experiment/list.yaml": ("# @package _global_\nnorm: [bn, gn]\n", '{params: {norm: "bn,gn"}}'),
+    "experiment/dot.yaml": (
+        "# @package _global_\ndata.limit: 500\n",
+        "the key data.limit contains a dot|write: data: {limit: 500}",
+    ),
     "experiment/value.yaml": ("# @package _global_\nepochs: 0\n", "epochs=0 cannot be used"),
 }
 
@@ -93,6 +102,13 @@ def test_a_wrong_option_file_is_named(refused, run, mine, name):
         for word in ("norm=bn,key", 'sweep.cells=["norm=bn","norm=key"]'):
             status, _, errors = run(f"--config-dir={mine}", word)
             assert (status, str(mine / name) in errors) == (2, True)
+
+
+def test_the_line_that_a_refused_preset_should_contain_chooses_the_options(run, refused, mine):
+    fix = refused(f"--config-dir={mine}", "experiment=group").split("write: ")[1]
+    (mine / "experiment/mended.yaml").write_text(f"# @package _global_\n{fix}\n")
+    status, output, errors = run(f"--config-dir={mine}", "experiment=mended", "plan=true")
+    assert (status, "2 jobs (varied keys: norm.name)" in output) == (0, True), errors
 
 
 def test_an_option_with_a_name_of_the_package_is_refused(refused, typed, mine, tmp_path):

@@ -61,10 +61,19 @@ def test_hopeless_questions_are_told_what_the_most_seeds_would_show():
     ]
     advice = advise([], contrasts, 1.0, 1)
     assert advice.command is None
-    smallest = min(contrast.sd for contrast in contrasts)
-    size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * smallest / 20**0.5
+    largest = max(contrast.sd for contrast in contrasts)
+    size = (stats.t.ppf(0.9, 19) + stats.t.isf(contrasts[0].alpha / 2, 19)) * largest / 20**0.5
     assert "even 20 detect" in advice.reason
-    assert f"{100 * size:.2f} points" in advice.reason
+    assert advice.reason.endswith(f"above about {100 * size:.2f} points")
+
+
+def test_a_hopeless_factor_with_small_differences_between_seeds_does_not_speak_for_the_others():
+    (noisy,) = contrasts_of(2.0, levels=2)
+    noisy = replace(noisy, differences=tuple(np.array(noisy.differences) - noisy.difference))
+    quiet = replace(noisy, factors=("l1",), differences=tuple(np.array(noisy.differences) / 10))
+    size = 100 * (stats.t.ppf(0.9, 19) + stats.t.isf(noisy.alpha / 2, 19)) * noisy.sd / 20**0.5
+    reason = advise([], [quiet, noisy], 1.0, 1).reason
+    assert reason.endswith(f"above about {size / 10:.2f} points (l1) and {size:.2f} points (norm)")
 
 
 def test_a_large_observed_difference_needs_only_the_seeds_that_would_show_it():

@@ -236,6 +236,18 @@ def test_validation_chooses_among_the_cells_with_all_seeds_and_says_so():
     assert "prefers bn" not in lines
 
 
+@pytest.mark.parametrize(
+    ("test", "says"), [(0.97, "the only cell with all seeds"), (0.5, "but other cells are better")]
+)
+def test_the_only_cell_with_all_seeds_is_named_as_such(test, says):
+    others = {(norm, 0.0): [0.98, 0.981 - 0.01 * (norm == "gn")] for norm in ("gn", "ln")}
+    grid = {("bn", 0.0): [test, test - 0.02, test - 0.01], **others}
+    lines = " ".join(answer_lines(judge([], results_of(grid), {})))
+    assert says in lines
+    assert "a ('bn', 0.0), the only cell with all seeds (validation " in lines
+    assert "1 cells" not in lines
+
+
 def test_the_last_look_suggests_no_more_seeds():
     generator = np.random.default_rng(0)
     results = results_of({(norm, 0.0): 0.98 + generator.normal(0, 0.0008, 5).round(4) for norm in ("bn", "gn")})
