@@ -46,7 +46,7 @@ def as_refusal(error: BadInput | MemoryError | ModuleNotFoundError) -> BadInput:
     """Return the refusal that explains an error to the user.
 
     A package is missing if normlab is not installed, often because no virtual environment is active.  If the package
-    exists and lacks a module, the error is raised again.
+    exists and lacks a module, or if its import is blocked, the error is raised again.
     """
     if isinstance(error, BadInput):
         return error
@@ -55,7 +55,7 @@ def as_refusal(error: BadInput | MemoryError | ModuleNotFoundError) -> BadInput:
     import importlib.util
 
     package = (error.name or "").partition(".")[0]
-    if not package or importlib.util.find_spec(package):
+    if not package or package in sys.modules or importlib.util.find_spec(package):
         raise error
     return BadInput(
         f"{sys.executable} has no package {package}",
