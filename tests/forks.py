@@ -78,6 +78,7 @@ class Forked:
         variables: Mapping[str, str] | None = None,
         file_size: int | None = None,
         patience: float | None = None,
+        before: Sequence[Any] | None = None,
     ) -> "Started":
         """Run `python -m MODULE WORDS` in a folder.
 
@@ -89,6 +90,7 @@ class Forked:
             variables: these are added to the environment.
             file_size: the largest file, in bytes, that the process may write.
             patience: how many seconds it waits for a store at its end.
+            before: a module, the name of a function there and its arguments; the process calls it before the command.
         """
         if streams is None:
             said = folder / f"{sum(path.suffix == '.said' for path in folder.iterdir())}.said"
@@ -102,6 +104,7 @@ class Forked:
             variables=variables or {},
             file_size=file_size,
             patience=patience,
+            before=before,
         )
         return Started(self, pid, streams[0])
 
@@ -198,6 +201,7 @@ def become(
     variables: Mapping[str, str],
     file_size: int | None,
     patience: float | None,
+    before: Sequence[Any] | None,
     **_: Any,
 ) -> NoReturn:
     """Run a command in this process and end the process as Python would, but without freeing all memory."""
@@ -216,6 +220,8 @@ def become(
         session.PATIENCE = patience
     if file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    if before is not None:
+        getattr(importlib.import_module(before[0]), before[1])(*before[2:])
     status = 0
     try:
         command.main()

@@ -1,7 +1,7 @@
 """Find the statements that a sweep passes while it writes, and kill it there.
 
-A traced run of the command finds the points in the modules below, so a new statement is a new point.  A forked child,
-which has everything imported already, is killed at a point.
+A traced run of the command finds the points in the modules below, so a new statement is a new point.  The command runs
+in a process that has everything imported already, and is killed at a point.
 """
 
 import ast
@@ -9,14 +9,14 @@ import os
 import signal
 import sys
 import threading
-import traceback
-import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from tests.forks import Forked
 
 PROJECT = Path(__file__).parents[2]
 MODULES = [
@@ -76,55 +76,30 @@ def watch(visit: Callable[[str, int], None]) -> None:
     sys.settrace(call)
 
 
-def in_child(task: Callable[[], Any], folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """Run a task in a forked child and folder; returns its exit status, minus the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        status = 70
-        try:
-            os.chdir(folder)
-            with Path("output.txt").open("a") as output:
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
-            warnings.simplefilter("ignore")  # pytest turns warnings into errors, the command does not
-            prepare()
-            task()
-            status = 0
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 70
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def record_points(log: str) -> None:
+    """Count the visits of this process, and write them to a file at its end."""
+    counts: Counter[tuple[str, int]] = Counter()
+    lock, end = threading.Lock(), os._exit
+
+    def visit(file: str, line: int) -> None:
+        with lock:
+            counts[file, line] += 1
+
+    def write_and_end(status: int) -> None:
+        sys.settrace(None)
+        Path(log).write_text("\n".join(f"{file}\t{line}\t{count}" for (file, line), count in counts.items()))
+        end(status)
+
+    os._exit = write_and_end  # type: ignore[assignment]
+    watch(visit)
 
 
-def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
-    """Return the points that an uninterrupted run passes, with the number of visits."""
+def passed(forked: Forked, words: Sequence[str], folder: Path) -> Counter[Point]:
+    """Return the points that an uninterrupted command passes, with the number of visits."""
     known = statements()
     log = folder / "passed.txt"
-
-    def prepare() -> None:
-        counts: Counter[tuple[str, int]] = Counter()
-        lock = threading.Lock()
-
-        def visit(file: str, line: int) -> None:
-            with lock:
-                counts[file, line] += 1
-
-        watch(visit)
-        end = os._exit
-
-        def write_and_end(status: int) -> None:
-            sys.settrace(None)
-            log.write_text("\n".join(f"{file}\t{line}\t{count}" for (file, line), count in counts.items()))
-            end(status)
-
-        os._exit = write_and_end  # type: ignore[assignment]
-
-    assert in_child(task, folder, prepare) == 0, (folder / "output.txt").read_text()
+    done = forked.run(folder, *words, before=(__name__, "record_points", str(log)))
+    assert done.status == 0, done.said
     found: Counter[Point] = Counter()
     for entry in log.read_text().splitlines():
         file, line, count = entry.split("\t")
@@ -134,14 +109,14 @@ def passed(task: Callable[[], Any], folder: Path) -> Counter[Point]:
     return found
 
 
-def kill_at(point: Point) -> Callable[[], None]:
-    """Return the `prepare` function of a child that dies at a point."""
-    file, left = str(PROJECT / point.module), [point.hit]
+def die_at(module: str, wanted_line: int, hit: int) -> None:
+    """Kill this process just before a line, at its n-th visit."""
+    file, left = str(PROJECT / module), [hit]
 
     def visit(name: str, line: int) -> None:
-        if line == point.line and name == file:
+        if line == wanted_line and name == file:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return lambda: watch(visit)
+    watch(visit)

@@ -3,42 +3,30 @@
 import random
 import shutil
 import signal
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import src.compare
-import src.errors.atlas
-import src.figures.figures
-import src.job  # imported here, which lets a forked child start at once
-import src.report.table
-import src.tracking.session
-import src.train
-from src.training.optimizers import make_optimizer  # noqa: F401
-from tests.faults.crash_points import Point, in_child, kill_at, passed
+from tests.faults.crash_points import Point, die_at, passed
 from tests.faults.promises import Snapshot, check_after_kill, check_store, snapshot
+from tests.forks import Forked
 
-# pytest's process has threads, which its forked children do not need.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-    # MLflow 3.17 uses an option that SQLAlchemy 2.1 deprecates.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+WORDS = [
+    "-m",
+    "norm=bn,gn",
+    "data=synthetic",
+    "data.images=300",
+    "data.test_images=100",
+    "data.validation=50",
+    "data.batch_size=32",
+    "model.width=4",
+    "epochs=3",
+    "hydra/launcher=basic",
 ]
-
-WORDS = (
-    "-m norm=bn,gn data=synthetic data.images=300 data.test_images=100 data.validation=50 data.batch_size=32 "
-    "model.width=4 epochs=3 hydra/launcher=basic"
-)
 # Statements with these words write to the disk; the fast test kills there.
 WRITES = ("fsync", ".write(", "replace(", "unlink(", "rename(", ".truncate(", "flush_folder_to_disk(", "write_atomic(")
-
-
-def command() -> None:
-    sys.argv = ["train.py", *WORDS.split()]
-    src.train.main()
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +36,10 @@ def whole(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def points(whole, migrated) -> "Counter[Point]":
+def points(forked, whole, migrated) -> "Counter[Point]":
     """The points that an uninterrupted command passes."""
     shutil.copy(migrated, whole / "mlflow.db")
-    found = passed(command, whole)
+    found = passed(forked, WORDS, whole)
     check_store(whole)
     return found
 
@@ -61,16 +49,17 @@ def chance(request) -> random.Random:
     return random.Random(request.config.getoption("--fault-seed"))
 
 
-def die(point: Point, folder: Path) -> None:
-    status = in_child(command, folder, kill_at(point))
-    assert status == -signal.SIGKILL, f"{point} was not reached: {(folder / 'output.txt').read_text()}"
+def die(forked: Forked, point: Point, folder: Path) -> None:
+    done = forked.run(folder, *WORDS, before=(die_at.__module__, die_at.__name__, point.module, point.line, point.hit))
+    assert done.status == -signal.SIGKILL, f"{point} was not reached: {done.said}"
 
 
-def run_again(point: Point, folder: Path, whole: Path, before: Snapshot) -> None:
+def run_again(forked: Forked, point: Point, folder: Path, whole: Path, before: Snapshot) -> None:
     """Check the folder after a kill, run the command again, and check all promises."""
     try:
         now = check_after_kill(folder / "multirun", before)
-        assert in_child(command, folder) == 0, (folder / "output.txt").read_text()
+        done = forked.run(folder, *WORDS)
+        assert done.status == 0, done.said
         check_store(folder, whole, before=now)
     except AssertionError as broken:
         raise AssertionError(f"killed before {point}: {broken}") from broken
@@ -95,39 +84,41 @@ def test_the_traced_command_reaches_every_module_that_writes(points):
     assert {"src/tracking/delivery.py", "src/tracking/session.py", "src/job.py", "src/training/loop.py"} <= modules
 
 
-def test_a_sweep_killed_at_a_write_ends_like_an_uninterrupted_one(points, chance, tmp_path, whole, migrated):
+def test_a_sweep_killed_at_a_write_ends_like_an_uninterrupted_one(forked, points, chance, tmp_path, whole, migrated):
     writing = Counter({point: hits for point, hits in points.items() if any(word in point.text for word in WRITES)})
     assert len(writing) >= 15
     for number, point in enumerate(chosen(writing, 3, chance)):
         folder = new_folder(tmp_path / str(number), migrated)
-        die(point, folder)
-        run_again(point, folder, whole, {})
+        die(forked, point, folder)
+        run_again(forked, point, folder, whole, {})
 
 
 @pytest.mark.slow
-def test_a_sweep_killed_anywhere_ends_like_an_uninterrupted_one(request, points, chance, tmp_path, whole, migrated):
+def test_a_sweep_killed_anywhere_ends_like_an_uninterrupted_one(
+    request, forked, points, chance, tmp_path, whole, migrated
+):
     number = request.config.getoption("--points")
     for index, point in enumerate(chosen(points, number, chance)):
         folder = new_folder(tmp_path / str(index), migrated)
-        die(point, folder)
-        run_again(point, folder, whole, {})
+        die(forked, point, folder)
+        run_again(forked, point, folder, whole, {})
         shutil.rmtree(folder)
 
 
 @pytest.mark.slow
 def test_a_sweep_killed_while_it_resumes_ends_like_an_uninterrupted_one(
-    request, points, chance, tmp_path, whole, migrated
+    request, forked, points, chance, tmp_path, whole, migrated
 ):
     middle = next(replace(point, hit=2) for point in points if point.text == "journal.append(record)")
     folder = new_folder(tmp_path / "points", migrated)
-    die(middle, folder)
-    again = passed(command, folder)
+    die(forked, middle, folder)
+    again = passed(forked, WORDS, folder)
     new = Counter({point: hits for point, hits in again.items() if point not in points})
     assert any("restore" in point.text or "resume" in point.text for point in new)
     for index, point in enumerate(chosen(new, request.config.getoption("--points"), chance)):
         folder = new_folder(tmp_path / str(index), migrated)
-        die(middle, folder)
+        die(forked, middle, folder)
         before = snapshot(folder / "multirun")
-        die(point, folder)
-        run_again(point, folder, whole, before)
+        die(forked, point, folder)
+        run_again(forked, point, folder, whole, before)
         shutil.rmtree(folder)
