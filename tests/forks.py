@@ -6,6 +6,7 @@ import gc
 import importlib
 import json
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -111,6 +112,11 @@ class Forked:
     def run(self, folder: Path, *words: str, **options: Any) -> "Done":
         """Start a command and wait for its end."""
         return self.start(folder, *words, **options).wait()
+
+    def train(self, config: Any, folder: Path, **options: Any) -> "Started":
+        """Train one job in a process that has run no backward pass, after which torch allows no fork."""
+        before = (__name__, "train_and_end", pickle.dumps(config).hex(), str(folder))
+        return self.start(folder.parent, before=before, **options)
 
     def command(self, folder: Path, module: str, *words: str, **variables: str) -> "CompletedProcess[str]":
         """Run a command like `subprocess.run`, which leaves no file with its output in the folder."""
@@ -220,10 +226,10 @@ def become(
         session.PATIENCE = patience
     if file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    if before is not None:
-        getattr(importlib.import_module(before[0]), before[1])(*before[2:])
     status = 0
     try:
+        if before is not None:
+            getattr(importlib.import_module(before[0]), before[1])(*before[2:])
         command.main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -235,6 +241,17 @@ def become(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def train_and_end(config: str, folder: str) -> NoReturn:
+    """Train a pickled configuration in this process; the exit status is 1 after a failure."""
+    from src.job import run_job
+
+    try:
+        run_job(pickle.loads(bytes.fromhex(config)), Path(folder))
+    except OSError:
+        sys.exit(1)  # the job's log has the reason
+    sys.exit(0)
 
 
 if __name__ == "__main__":

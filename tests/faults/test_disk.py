@@ -1,11 +1,8 @@
 """A full disk: the last checkpoint stays, the error names the file, and the job resumes once there is room."""
 
 import contextlib
-import multiprocessing
-import resource
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -17,9 +14,6 @@ from tests.faults.promises import check_store
 from tests.world import configuration
 
 pytest_plugins = ["tests.faults.fixtures"]
-# pytest's process has threads, which its forked children do not need.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 PAGE = 4096  # bytes; a file system in memory grows by pages
 
 
@@ -53,22 +47,16 @@ def whole(tmp_path_factory):
     return folder
 
 
-def train(folder, said, file_size=None, epochs=3):
-    """Run the job in a process; return its exit status and its standard error."""
+@pytest.fixture(scope="module")
+def train(forked):
+    """A function that runs the job in a process and returns its exit status and its output."""
 
-    def work():
-        sys.stderr = said.open("w")
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-        try:
-            run_job(job(epochs), folder.path)
-        except OSError:
-            sys.exit(1)
+    def run(folder, said, file_size=None, epochs=3):
+        said.unlink(missing_ok=True)
+        done = forked.train(job(epochs), folder.path, streams=(said, said), file_size=file_size).wait(60)
+        return done.status, done.said
 
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join(60)
-    return process.exitcode, said.read_text()
+    return run
 
 
 def check_full(folder, status, output):
@@ -82,7 +70,7 @@ def check_full(folder, status, output):
     return [record["epoch"] for record in folder.records() if record["kind"] == "epoch"]
 
 
-def check_resumes(folder, whole, said, before):
+def check_resumes(train, folder, whole, said, before):
     epochs = whole.records()[-1]["epoch"]
     status, output = train(folder, said, epochs=epochs)
     assert status == 0, output
@@ -99,52 +87,52 @@ def sizes_in_turn(folder):
     return sorted({path.stat().st_size - 1 for path in folder.path.iterdir()} - {-1})
 
 
-def no_file_larger_than(size, tmp_path, whole):
+def no_file_larger_than(train, size, tmp_path, whole):
     folder = JobFolder(tmp_path / f"at-{size}")
     status, output = train(folder, tmp_path / "said", file_size=size)
     if folder.finished:
         return status
     before = check_full(folder, status, output)
-    check_resumes(folder, whole, tmp_path / "said", before)
+    check_resumes(train, folder, whole, tmp_path / "said", before)
     return len(before)
 
 
-def test_a_file_that_cannot_grow_costs_at_most_the_epoch_under_way(tmp_path, whole):
+def test_a_file_that_cannot_grow_costs_at_most_the_epoch_under_way(train, tmp_path, whole):
     largest = max(sizes_in_turn(whole))
-    assert [no_file_larger_than(size, tmp_path, whole) for size in (1700, 20_000, largest)] == [0, 0, 3]
+    assert [no_file_larger_than(train, size, tmp_path, whole) for size in (1700, 20_000, largest)] == [0, 0, 3]
 
 
 @pytest.mark.slow
-def test_after_any_file_could_not_grow_the_job_resumes_once_there_is_room(tmp_path, whole):
+def test_after_any_file_could_not_grow_the_job_resumes_once_there_is_room(train, tmp_path, whole):
     output = 500  # the job's own output must fit
     for size in (*sizes_in_turn(whole), *range(output, 120_000, 1500)):
         if size >= output:
-            no_file_larger_than(size, tmp_path, whole)
+            no_file_larger_than(train, size, tmp_path, whole)
 
 
-def filled_at(pages, tmp_path, whole):
+def filled_at(train, pages, tmp_path, whole):
     """Train on a disk of some pages; return how many epochs were recorded when it was full."""
     with small_disk(tmp_path / "disk", pages) as make_room:
         folder = JobFolder(tmp_path / "disk" / "job")
         status, output = train(folder, tmp_path / "said")
         before = check_full(folder, status, output)
         make_room()
-        check_resumes(folder, whole, tmp_path / "said", before)
+        check_resumes(train, folder, whole, tmp_path / "said", before)
     return len(before)
 
 
-def test_a_full_disk_costs_at_most_the_epoch_under_way(tmp_path, whole):
-    assert [filled_at(pages, tmp_path, whole) for pages in (2, 25, 40, 60)] == [0, 1, 2, 3]
+def test_a_full_disk_costs_at_most_the_epoch_under_way(train, tmp_path, whole):
+    assert [filled_at(train, pages, tmp_path, whole) for pages in (2, 25, 40, 60)] == [0, 1, 2, 3]
 
 
 @pytest.mark.slow
-def test_a_disk_full_at_any_page_costs_at_most_the_epoch_under_way(tmp_path, whole):
-    seen = [filled_at(pages, tmp_path, whole) for pages in range(1, 90)]
+def test_a_disk_full_at_any_page_costs_at_most_the_epoch_under_way(train, tmp_path, whole):
+    seen = [filled_at(train, pages, tmp_path, whole) for pages in range(1, 90)]
     assert seen == sorted(seen)
     assert set(seen) == {0, 1, 2, 3}
 
 
-def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
+def test_a_journal_that_cannot_grow_loses_no_epoch(train, tmp_path):
     whole = JobFolder(tmp_path / "whole")
     assert train(whole, tmp_path / "said", epochs=15)[0] == 0
     assert whole.journal.stat().st_size > PAGE
@@ -157,7 +145,7 @@ def test_a_journal_that_cannot_grow_loses_no_epoch(tmp_path):
         assert "journal.jsonl" in output
         assert 5 < len(before) < 15
         make_room()
-        check_resumes(folder, whole, tmp_path / "said", before)
+        check_resumes(train, folder, whole, tmp_path / "said", before)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """A job that was killed goes on where it was, to the same bytes."""
 
 import json
-import multiprocessing
 import random
 import shutil
+import signal
 import time
 from dataclasses import asdict, replace
 
@@ -24,9 +24,6 @@ from src.runs.journal import encode_record
 from src.storage.lock import is_locked
 from tests.world import configuration
 
-# The process that runs the tests has threads of its own, which its children do not need.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 EPOCHS = 6
 
 
@@ -44,10 +41,10 @@ def whole(tmp_path_factory):
     return folder
 
 
-def start(folder, config=None):
-    process = multiprocessing.get_context("fork").Process(target=run_job, args=(config or job(), folder.path))
-    process.start()
-    return process
+@pytest.fixture(scope="module")
+def start(forked):
+    """A function that starts a job in a process."""
+    return lambda folder, config=None: forked.train(config or job(), folder.path)
 
 
 def epochs_of(folder):
@@ -78,18 +75,18 @@ def test_a_job_records_how_many_labels_its_noise_changed(whole):
     assert ready["changed_labels"] == changed_label_count(data, load(data)) > 0
 
 
-def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):
+def test_killed_again_and_again_it_ends_the_same(start, tmp_path, whole):
     folder = JobFolder(tmp_path / "job")
     chance = random.Random(0)
     seen = 0
     for _ in range(200):
         process = start(folder)
         goal, deadline = len(epochs_of(folder)) + 1, time.monotonic() + 30
-        while len(epochs_of(folder)) < goal and process.is_alive() and time.monotonic() < deadline:
+        while len(epochs_of(folder)) < goal and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.1))
-        process.kill()
-        process.join()
+        process.send(signal.SIGKILL)
+        process.wait()
         assert len(epochs_of(folder)) >= seen, "progress fell"
         seen = len(epochs_of(folder))
         if folder.finished:
@@ -100,23 +97,29 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path, whole):
     assert resumed >= 3, "hardly anything was killed"
 
 
-def stopped_after(folder, epochs, config=None):
-    """A folder as a kill leaves it when an epoch is over; one that came too late is tried again."""
-    deadline = time.monotonic() + 60
-    while True:
-        process = start(folder, config)
-        while len(epochs_of(folder)) < epochs:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.kill()
-        process.join()
-        newest = load_checkpoint(folder.path)
-        if not folder.finished and newest and newest["epoch"] == epochs == len(epochs_of(folder)):
-            return
-        shutil.rmtree(folder.path)
+@pytest.fixture(scope="module")
+def stopped_after(start):
+    """A function that leaves a folder as a kill leaves it when an epoch is over."""
+
+    def stop(folder, epochs, config=None):
+        # A kill that comes too late is tried again.
+        deadline = time.monotonic() + 60
+        while True:
+            process = start(folder, config)
+            while len(epochs_of(folder)) < epochs:
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            process.send(signal.SIGKILL)
+            process.wait()
+            newest = load_checkpoint(folder.path)
+            if not folder.finished and newest and newest["epoch"] == epochs == len(epochs_of(folder)):
+                return
+            shutil.rmtree(folder.path)
+
+    return stop
 
 
-def test_a_job_with_seeds_of_its_own_resumes_to_the_bytes_of_the_seed_that_they_equal(tmp_path):
+def test_a_job_with_seeds_of_its_own_resumes_to_the_bytes_of_the_seed_that_they_equal(stopped_after, tmp_path):
     apart, together = job(), job()
     apart.init_seed = apart.order_seed = together.seed = 5
     expected, folder = JobFolder(tmp_path / "whole"), JobFolder(tmp_path / "job")
@@ -197,7 +200,7 @@ def test_a_norm_with_statistics_resumes_to_the_same_bytes(norm, epoch, tmp_path)
 
 
 @pytest.mark.parametrize("damaged", [1, 2])
-def test_damaged_checkpoints_cost_epochs_and_nothing_else(tmp_path, whole, damaged):
+def test_damaged_checkpoints_cost_epochs_and_nothing_else(stopped_after, tmp_path, whole, damaged):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 3)
     before = [encode_record(record) for record in folder.records() if record["kind"] == "epoch"]
@@ -222,7 +225,7 @@ def torn(folder, kept, epoch):
 
 
 @pytest.mark.parametrize("kept", [0, -1])
-def test_a_torn_line_comes_back_to_the_byte(tmp_path, whole, kept):
+def test_a_torn_line_comes_back_to_the_byte(stopped_after, tmp_path, whole, kept):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 2)
     line = torn(folder, kept, 2)
@@ -232,7 +235,7 @@ def test_a_torn_line_comes_back_to_the_byte(tmp_path, whole, kept):
 
 
 @pytest.mark.slow
-def test_a_line_torn_anywhere_comes_back_to_the_byte(tmp_path, whole):
+def test_a_line_torn_anywhere_comes_back_to_the_byte(stopped_after, tmp_path, whole):
     stopped = JobFolder(tmp_path / "stopped")
     stopped_after(stopped, 2)
     length = len(torn(stopped, 0, 2))
@@ -245,7 +248,7 @@ def test_a_line_torn_anywhere_comes_back_to_the_byte(tmp_path, whole):
         shutil.rmtree(folder.path)
 
 
-def test_another_jobs_checkpoint_is_noticed_and_not_gone_on_from(tmp_path, whole):
+def test_another_jobs_checkpoint_is_noticed_and_not_gone_on_from(stopped_after, tmp_path, whole):
     other = JobFolder(tmp_path / "other")
     config = job()
     config.seed = 1  # the same network, so that its weights would fit
@@ -259,7 +262,7 @@ def test_another_jobs_checkpoint_is_noticed_and_not_gone_on_from(tmp_path, whole
     assert_same(folder, whole)
 
 
-def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
+def test_checkpoints_under_each_others_names_cost_nothing(stopped_after, tmp_path, whole):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 3)
     first, second = (folder.path / name for name in CHECKPOINT_FILES)
@@ -274,7 +277,7 @@ def test_checkpoints_under_each_others_names_cost_nothing(tmp_path, whole):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_a_checkpoint_damaged_anywhere_costs_epochs_and_nothing_else(tmp_path, whole, harm):
+def test_a_checkpoint_damaged_anywhere_costs_epochs_and_nothing_else(stopped_after, tmp_path, whole, harm):
     stopped = JobFolder(tmp_path / "stopped")
     stopped_after(stopped, 3)
     newest = CHECKPOINT_FILES[3 % 2]
@@ -295,7 +298,7 @@ def test_a_checkpoint_damaged_anywhere_costs_epochs_and_nothing_else(tmp_path, w
         shutil.rmtree(folder.path)
 
 
-def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):
+def test_edited_code_starts_again_from_epoch_1(stopped_after, tmp_path, whole):
     folder = JobFolder(tmp_path / "job")
     stopped_after(folder, 2)
     records = folder.records()
@@ -307,7 +310,7 @@ def test_edited_code_starts_again_from_epoch_1(tmp_path, whole):
     assert_same(folder, whole)
 
 
-def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
+def test_a_second_owner_waits_for_the_first_and_trains_nothing(start, tmp_path, whole):
     folder = JobFolder(tmp_path / "job")
     first, second = start(folder), start(folder)
     deadline = time.monotonic() + 30
@@ -316,8 +319,7 @@ def test_a_second_owner_waits_for_the_first_and_trains_nothing(tmp_path, whole):
         time.sleep(0.002)
     assert is_locked(folder.path)
     for process in (first, second):
-        process.join(30)
-        assert process.exitcode == 0
+        assert process.wait(30).status == 0
     assert not is_locked(folder.path)
     assert [record["kind"] for record in folder.records()] == ["start", "ready"] + ["epoch"] * EPOCHS
     assert_same(folder, whole)
