@@ -38,7 +38,7 @@ def is_image_folder(root: Path) -> bool:
 
 
 def list_files(root: Path) -> Listing:
-    """Return the image files below a folder; raises BadInput for another layout.
+    """Return a folder's image files; raises BadInput for another layout, and for classes without test images.
 
     The test and validation images are in ImageFolder's order, sorted by class and path.
     """
@@ -66,6 +66,11 @@ def list_files(root: Path) -> Listing:
             raise BadInput(f"{folder} contains no images", LAYOUT)
         if split == "train":  # the classes take turns, so `data.limit` keeps images of all classes
             files[split] = [files[split][index] for index in sorted(range(len(ranks)), key=ranks.__getitem__)]
+    tested = {label for _, label in files["test"]}
+    if untested := [name for label, name in enumerate(classes) if label not in tested]:
+        problem = f"{folders['test']} contains no images of {joined(untested, 4)}"
+        advice = "move some of their images to test/CLASS, or remove these folders from train"
+        raise BadInput(problem, "test images of every class", advice=advice)
     return Listing(classes, files, hashed.hexdigest())
 
 

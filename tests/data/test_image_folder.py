@@ -253,6 +253,14 @@ REFUSED = {
         lambda root: [path.unlink() for path in (root / "test").rglob("*.png")],
         "test contains no images",
     ),
+    "a class without a test image": (
+        lambda root: [path.unlink() for path in (root / "test" / "dog").iterdir()],
+        "test contains no images of dog",
+    ),
+    "classes without a folder in the test": (
+        lambda root: [shutil.rmtree(root / "test" / name) for name in CLASSES[:2]],
+        "test contains no images of cat and dog",
+    ),
     "another class in the test": (
         lambda root: (root / "test" / "dog").rename(root / "test" / "wolf"),
         "test/wolf: {root}/train has no such class",
