@@ -88,8 +88,7 @@ class GridSweeper(Sweeper):
         self._paper = None
         if self._stated_paper is not None:
             name = config.hydra.runtime.choices.get("paper") or "the preset"
-            parse_paper(name, self._stated_paper)
-            self._paper = {"name": name, **self._stated_paper}
+            self._paper = parse_paper(name, self._stated_paper)
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
@@ -178,8 +177,7 @@ class GridSweeper(Sweeper):
             sweep.write(self._multirun)
             self._set_aside_folders(restarted)
             plan, (at_once, gpus) = Plan(sweep, jobs, self._multirun, faults), self._places(jobs)
-            heading = [f"{title}, {plan.workload_text(at_once)}"] if title else []
-            for line in [*heading, *plan.summary_lines(), plan.time_line(at_once, gpus)]:
+            for line in filter(None, [title, *plan.summary_lines(), plan.time_line(at_once, gpus)]):
                 say(line)
             self._set_aside_folders([job for job in sweep.jobs if job.key in faults])
             if left:  # importing the comparison takes 1.5 s, which costs nothing while jobs run

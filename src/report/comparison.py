@@ -16,7 +16,6 @@ from src.report.terminal import print_lines, print_problems, print_step, print_t
 from src.results.results import Results, load_results
 from src.runs.looks import Look, take_look
 from src.runs.paper import Paper
-from src.runs.paper_schema import stored_paper
 from src.runs.sweep import REPORT, VERDICT, Sweep
 from src.verdict.claims import judge_claims
 from src.verdict.methods import FINDINGS_SHARE, Promise
@@ -86,8 +85,8 @@ def compare_runs(
 
 def _common_paper(sweeps: Sequence[Sweep]) -> Paper | None:
     """Return the paper whose claims all sweeps test, or None."""
-    papers = [sweep.paper for sweep in sweeps]
-    return stored_paper(papers[0]) if papers[0] is not None and all(paper == papers[0] for paper in papers) else None
+    paper = sweeps[0].paper
+    return paper if all(sweep.paper == paper for sweep in sweeps) else None
 
 
 def _take_look(sweeps: Sequence[Sweep], results: Results, multirun: Path, planned: Sequence[int]) -> Look:

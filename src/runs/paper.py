@@ -91,3 +91,4 @@ class Paper:
     x_scale: str  # a key of X_SCALES
     lines: str | None  # the dotted key that distinguishes the lines of the figure
     published: Published | None
+    stated: Mapping[str, Any]  # the preset's mapping, which a sweep's manifest stores with the name

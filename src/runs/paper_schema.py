@@ -83,7 +83,7 @@ def parse_paper(name: str, stated: Any) -> Paper:
     lines = _full_key(stated["lines"]) if "lines" in stated else None
     published = _parse_published(f"paper={name}, published", stated["published"]) if "published" in stated else None
     axis = {"x": x, "x_scale": x_scale, "lines": lines}
-    return Paper(name, **texts, claims=tuple(claims), measure=measure, **axis, published=published)
+    return Paper(name, **texts, claims=tuple(claims), measure=measure, **axis, published=published, stated=stated)
 
 
 def paper_fault(stored: Any) -> str:

@@ -8,7 +8,8 @@ from src.bad_input import BadInput
 from src.runs.folder import JobFolder
 from src.runs.identity import with_weight_decay
 from src.runs.naming import short_name
-from src.runs.paper_schema import paper_fault
+from src.runs.paper import Paper
+from src.runs.paper_schema import paper_fault, stored_paper
 from src.runs.seeds import seed_of
 from src.runs.shapes import sweep_fault
 from src.storage.files import remove_partial_files, write_json
@@ -48,7 +49,7 @@ class Sweep:
     started: int  # the time of the latest launch, in milliseconds since 1970
     varies: list[str]  # the dotted keys that differ between its jobs, with the norm first and the seed last
     jobs: list[PlannedJob] = field(default_factory=list)
-    paper: dict[str, Any] | None = None  # the figure and the claims of `paper=NAME`, with its name; see `Paper`
+    paper: Paper | None = None  # the figure and the claims of `paper=NAME`
     version: int = VERSION
 
     @property
@@ -67,9 +68,11 @@ class Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder, shared=True)  # another command may run the same sweep
         jobs = [vars(job) for job in self.jobs]
-        paper = {} if self.paper is None else {"paper": self.paper}
-        stored = {name: value for name, value in vars(self).items() if name != "paper"}
-        write_json(folder / "manifest.json", sealed({**stored, **paper, "jobs": jobs}))
+        stored = {**vars(self), "jobs": jobs}
+        del stored["paper"]
+        if self.paper is not None:
+            stored["paper"] = {"name": self.paper.name, **self.paper.stated}
+        write_json(folder / "manifest.json", sealed(stored))
 
 
 def read_sweep(manifest: Path) -> Sweep:
@@ -84,7 +87,8 @@ def read_sweep(manifest: Path) -> Sweep:
             advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
     jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]
-    sweep = Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs, "version": VERSION})
+    paper = stored_paper(stored["paper"]) if stored.get("paper") else None
+    sweep = Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs, "paper": paper, "version": VERSION})
     return sweep if stored.get("version") == VERSION else _with_weight_decay(sweep)
 
 

@@ -207,12 +207,6 @@ class Plan:
             self._counts[key] = count_parameters(config, source)
         return self._counts[key]
 
-    def workload_text(self, at_once: int) -> str:
-        """Return how many runs are left to train and how long they take, such as `30 more runs, about 2 min`."""
-        rows_left = [row for row in self.rows if row.needs_training]
-        total_time = _total_time(rows_left, at_once)
-        return counted(len(rows_left), "more run") + (f", about {total_time}" if total_time else "")
-
 
 def shared_settings(sweep: Sweep) -> str:
     """Return the values that differ from the defaults in the same way in all jobs, such as `model=resnet epochs=2`."""

@@ -74,7 +74,7 @@ class SweepRun:
         text = "\n\n".join([*([" ".join(verdict)] if verdict else []), summary, f"    {sweep.command}"])
         tags = [RunTag("command", sweep.command), RunTag("mlflow.note.content", text)]
         if sweep.paper is not None:  # the first line of the verdict counts the claims that hold
-            tags += [RunTag("paper", sweep.paper["name"]), *(RunTag("claims", line) for line in verdict[:1])]
+            tags += [RunTag("paper", sweep.paper.name), *(RunTag("claims", line) for line in verdict[:1])]
         self._store.client.log_batch(self.id, tags=tags)
 
     def publish_views(self) -> None:

@@ -28,7 +28,7 @@ PAPER = {
 
 def test_a_comparison_tells_which_claims_hold_before_everything_else(world, six):
     console, folder = Console(file=io.StringIO(), width=80), world.multirun / "out"
-    sweep = replace(six, paper={"name": "nobody", **PAPER})
+    sweep = replace(six, paper=parse_paper("nobody", PAPER))
     _, report, verdicts = compare_runs([sweep], world.multirun, folder, console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines()[:8])) <= 80
@@ -50,9 +50,9 @@ def test_a_comparison_tells_which_claims_hold_before_everything_else(world, six)
 
 
 def test_two_sweeps_are_judged_together_only_if_they_state_the_same_paper(six):
-    paper = {"name": "nobody", **PAPER}
-    sweep, other = replace(six, paper=paper), replace(six, paper={**paper, "name": "other"})
-    assert _common_paper([sweep, sweep]) == parse_paper("nobody", PAPER)
+    paper = parse_paper("nobody", PAPER)
+    sweep, other = replace(six, paper=paper), replace(six, paper=parse_paper("other", PAPER))
+    assert _common_paper([sweep, sweep]) == paper
     assert _common_paper([sweep, other]) is _common_paper([sweep, six]) is _common_paper([six, sweep]) is None
 
 

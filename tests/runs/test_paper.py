@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from src.bad_input import BadInput
-from src.runs.paper_schema import parse_paper, stored_paper
+from src.runs.paper_schema import parse_paper
 from src.runs.sweep import PlannedJob, Sweep, read_sweep
+from src.storage.files import write_json
+from src.storage.stored import sealed
 
 CLAIM = {"claim": "bn is worse", "slope": {"norm": "bn"}, "minus": {"norm": ["gn", "ln"]}, "at_most": 0}
 PAPER = {
@@ -123,11 +125,11 @@ def test_a_manifest_stores_the_paper_and_checks_it(tmp_path):
     manifest = sweep.folder(tmp_path) / "manifest.json"
     assert "paper" not in json.loads(manifest.read_text())
     assert read_sweep(manifest) == sweep
-    with_paper = replace(sweep, paper={"name": "mine", **PAPER})
+    with_paper = replace(sweep, paper=parse_paper("mine", PAPER))
     with_paper.write(tmp_path)
     assert read_sweep(manifest) == with_paper
-    assert stored_paper(read_sweep(manifest).paper) == parse_paper("mine", PAPER)
+    stored = json.loads(manifest.read_text())
     for paper in ({**PAPER}, [], {"name": 3, **PAPER}, {"name": "mine", **changed("claims/0/at_most", "0")}):
-        replace(sweep, paper=paper).write(tmp_path)
+        write_json(manifest, sealed({**stored, "paper": paper}))
         with pytest.raises(BadInput, match=r"has a (wrong )?paper"):
             read_sweep(manifest)

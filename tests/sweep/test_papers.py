@@ -162,7 +162,7 @@ def test_a_small_sweep_refutes_a_claim_that_is_false(run, monkeypatch, tmp_path)
     assert (folder / "verdict.txt").read_text().splitlines()[0].endswith("1 does not hold.")
     assert "Claims of the paper" in (folder / "report.html").read_text()
     paper = read_sweep(folder / "manifest.json").paper
-    assert (paper["name"], paper["claims"][0]["at_most"]) == ("tiny", 20)
+    assert (paper.name, paper.claims[0].at_most) == ("tiny", 20)
     (conf / "tiny.yaml").write_text(TINY.replace("at_most", "at_mots"))
     status, _, errors = run(*words)
     assert (status, "paper=tiny, claim 1 has no key at_mots" in errors) == (2, True)

@@ -50,7 +50,7 @@ def test_equal_methods_are_compared_once(command, tmp_path):
     done = command("src.train", *EQUAL)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "mlflow.db").exists()
-    assert titles(done) == ["look 1 of at most 3: 2 seeds, 4 more runs"]
+    assert titles(done) == ["look 1 of at most 3: 2 seeds"]
     assert len(list(tmp_path.glob("multirun/jobs/*/result.json"))) == 4
     (look,) = looks(tmp_path)
     assert (look["seeds"], look["planned"]) == (2, [2, 3, 4])
@@ -61,8 +61,11 @@ def test_an_open_question_gets_more_seeds_and_a_look_is_counted_once(command, tm
     done = command("src.train", *TWO)
     assert done.returncode == 0, done.stderr
     first, second = titles(done)
-    assert first == "look 1 of at most 2: 2 seeds, 4 more runs"
-    assert second.startswith("look 2 of at most 2: 3 seeds, 2 more runs, about ")
+    assert first == "look 1 of at most 2: 2 seeds"
+    assert second == "look 2 of at most 2: 3 seeds"
+    for jobs, finished, time in ((4, 0, "unknown"), (6, 4, "about ")):
+        assert f": {jobs} jobs (varied keys: norm, seed), {finished} already finished" in done.stderr
+        assert f"\ntime: {time}" in done.stderr
     manifests = [json.loads(path.read_bytes()) for path in tmp_path.glob("multirun/sweeps/*/manifest.json")]
     assert sorted(len(manifest["jobs"]) for manifest in manifests) == [4, 6]
     assert all("seeds=auto" in manifest["command"] for manifest in manifests)
@@ -72,7 +75,7 @@ def test_an_open_question_gets_more_seeds_and_a_look_is_counted_once(command, tm
 
     again = command("src.train", *TWO)
     assert again.returncode == 0
-    assert titles(again) == [f"look {k} of at most 2: {k + 1} seeds, 0 more runs" for k in (1, 2)]
+    assert titles(again) == [f"look {k} of at most 2: {k + 1} seeds" for k in (1, 2)]
     retyped = command("src.train", *SMALL, "compare.looks=[2,3]", "norm=gn,bn", "seeds=auto")
     assert retyped.returncode == 0
     for words in ((), ("--equal", "0.5"), ("--sweep", min(manifests, key=lambda item: len(item["jobs"]))["id"][:8])):
@@ -111,7 +114,7 @@ def test_a_killed_command_ends_like_an_uninterrupted_one(command, tmp_path, mome
     assert len(looks(killed)) == 1
     resumed = subprocess.run(line, cwd=killed, env=clean_environment(), capture_output=True, text=True, timeout=240)
     assert resumed.returncode == 0, resumed.stderr
-    assert titles(resumed)[0] == "look 1 of at most 2: 2 seeds, 0 more runs"
+    assert titles(resumed)[0] == "look 1 of at most 2: 2 seeds"
     assert (looks(killed), bits(killed)) == (looks(tmp_path), bits(tmp_path))
 
 

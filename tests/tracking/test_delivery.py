@@ -9,6 +9,7 @@ from src.job import run_job
 from src.options import Tracking
 from src.runs.folder import ARTIFACTS, AUGMENTED, JobFolder
 from src.runs.journal import encode_record
+from src.runs.paper_schema import parse_paper
 from src.runs.sweep import PlannedJob, Sweep
 from src.tracking.address import store_uri
 from src.tracking.delivery import Delivery
@@ -186,7 +187,9 @@ def test_a_sweep_larger_than_one_page_mentions_load_more(store, tmp_path, jobs):
 
 
 def test_the_run_of_a_papers_sweep_has_its_name_and_its_outcome_as_tags(store, sweep, tmp_path):
-    run = SweepRun(store, replace(sweep, paper={"name": "gn_groups"}), tmp_path / "multirun")
+    claim = {"claim": "bn is worse", "mean": {"norm": "bn"}, "at_most": 1}
+    paper = parse_paper("gn_groups", {"title": "T", "source": "S", "claims": [claim]})
+    run = SweepRun(store, replace(sweep, paper=paper), tmp_path / "multirun")
     run.open()
     tags = store.client.get_run(run.id).data.tags
     assert (tags["paper"], "claims" in tags) == ("gn_groups", False)
