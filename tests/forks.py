@@ -4,10 +4,13 @@ import atexit
 import contextlib
 import gc
 import importlib
+import itertools
 import json
+import multiprocessing.util
 import os
 import pickle
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO, Any, NoReturn
@@ -31,6 +35,8 @@ WARM = (
     "src.report.report",
     "src.report.table",
     "src.errors.atlas",
+    "src.pictures.mistakes",
+    "torch._dynamo",  # a process's first optimizer imports it
     "torch._inductor.config",  # torch imports it for deterministic algorithms
 )
 SLOW_IMPORTS = ("torch", "torchvision", "mlflow", "sqlalchemy", "matplotlib", "pandas")
@@ -80,6 +86,7 @@ class Forked:
         file_size: int | None = None,
         patience: float | None = None,
         before: Sequence[Any] | None = None,
+        new_servers: bool = False,
     ) -> "Started":
         """Run `python -m MODULE WORDS` in a folder.
 
@@ -92,6 +99,8 @@ class Forked:
             file_size: the largest file, in bytes, that the process may write.
             patience: how many seconds it waits for a store at its end.
             before: a module, the name of a function there and its arguments; the process calls it before the command.
+            new_servers: the servers of multiprocessing, such as the one that forks the jobs, start as new processes,
+                which import torch for 3 seconds.  Modules on a PYTHONPATH need this too.
         """
         if streams is None:
             said = folder / f"{sum(path.suffix == '.said' for path in folder.iterdir())}.said"
@@ -106,6 +115,7 @@ class Forked:
             file_size=file_size,
             patience=patience,
             before=before,
+            new_servers=new_servers or "PYTHONPATH" in (variables or {}),
         )
         return Started(self, pid, streams[0])
 
@@ -208,6 +218,7 @@ def become(
     file_size: int | None,
     patience: float | None,
     before: Sequence[Any] | None,
+    new_servers: bool,
     **_: Any,
 ) -> NoReturn:
     """Run a command in this process and end the process as Python would, but without freeing all memory."""
@@ -226,6 +237,8 @@ def become(
         session.PATIENCE = patience
     if file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    if not new_servers:
+        multiprocessing.util.spawnv_passfds = fork_python
     status = 0
     try:
         if before is not None:
@@ -241,6 +254,31 @@ def become(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def fork_python(_: bytes, words: Sequence[str], handles: Sequence[int]) -> int:
+    """Fork a server of multiprocessing: the replacement of `multiprocessing.util.spawnv_passfds`.
+
+    Args:
+        words: the server's command line, which ends with `-c` and the code.
+        handles: the files that it inherits.
+    """
+    if pid := os.fork():
+        return pid
+    try:
+        for first, last in itertools.pairwise([2, *sorted(handles), os.sysconf("SC_OPEN_MAX")]):
+            os.closerange(first + 1, last)
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+        forkserver._forkserver._lock = threading.Lock()  # the command has locked the other one
+        exec(words[-1], {})
+    except SystemExit:
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
 
 
 def train_and_end(config: str, folder: str) -> NoReturn:

@@ -118,7 +118,7 @@ class Killer:
     def command(self, folder: Path, launched: int, random: random.Random | None) -> tuple[int, str, Death | None]:
         """Run the command once; returns its exit status, its output, and how it was killed, if it was."""
         variables = {} if self.server is None else {"MLFLOW_TRACKING_URI": self.server.uri}
-        process = self.forked.start(folder, *self.words, variables=variables)
+        process = self.forked.start(folder, *self.words, variables=variables, new_servers=True)
         try:
             death = None if random is None else self.strike(process, folder, launched, random)
             done = process.wait(PATIENCE)
