@@ -63,9 +63,9 @@ def test_an_open_question_gets_more_seeds_and_a_look_is_counted_once(command, tm
     first, second = titles(done)
     assert first == "look 1 of at most 2: 2 seeds"
     assert second == "look 2 of at most 2: 3 seeds"
-    for jobs, finished, time in ((4, 0, "unknown"), (6, 4, "about ")):
+    for jobs, finished, left in ((4, 0, "unknown"), (6, 4, "about ")):
         assert f": {jobs} jobs (varied keys: norm, seed), {finished} already finished" in done.stderr
-        assert f"\ntime: {time}" in done.stderr
+        assert f"\ntime: {left}" in done.stderr
     manifests = [json.loads(path.read_bytes()) for path in tmp_path.glob("multirun/sweeps/*/manifest.json")]
     assert sorted(len(manifest["jobs"]) for manifest in manifests) == [4, 6]
     assert all("seeds=auto" in manifest["command"] for manifest in manifests)
