@@ -49,7 +49,6 @@ def judge_external(external: ExternalRuns, promise: Promise) -> Verdicts:
     counts = failures_by_level(levels, seeds, failed, external.factors) if any(failed) else []
     verdicts = Verdicts(
         promise,
-        (0, 0),
         frozenset(run.name for run, has_failed in zip(external.runs, failed, strict=True) if not has_failed),
         (table,),
         failures=tuple(counts),
@@ -61,7 +60,7 @@ def judge_external(external: ExternalRuns, promise: Promise) -> Verdicts:
     )
     if table.seed_counts.max() < 2:
         return verdicts
-    verdicts = compare_tables(verdicts, [table])
+    verdicts = compare_tables(verdicts)
     return replace(verdicts, advice=advise_more_seeds(verdicts, []))
 
 
