@@ -70,22 +70,22 @@ def external_table(external: ExternalRuns) -> Accuracies:
     A program rounds a metric to a step that normlab does not know.  The smallest difference between two values is a
     multiple of it, so it is used as the step of `rounding_sd`.  Raises BadInput if all runs have the same value.
     """
-    levels, columns, sign = _levels(external), _seed_positions(external), -1 if external.lower_is_better else 1
-    cells = sorted({*levels}, key=lambda cell: [*map(level_sort_key, cell)])
+    columns, sign = _seed_positions(external), -1 if external.lower_is_better else 1
+    places = zip(external.runs, _levels(external), columns, strict=True)
+    finished = [(run, cell, column) for run, cell, column in places if not math.isnan(run.value)]
+    cells = sorted({cell for _, cell, _ in finished}, key=lambda cell: [*map(level_sort_key, cell)])
     rows = {cell: row for row, cell in enumerate(cells)}
     values = np.full((len(cells), max(columns) + 1), np.nan)
     runs = np.full(values.shape, None, dtype=object)
-    for run, cell, column in zip(external.runs, levels, columns, strict=True):
-        if not math.isnan(run.value):
-            values[rows[cell], column] = sign * run.value
-            runs[rows[cell], column] = run.name
+    for run, cell, column in finished:
+        values[rows[cell], column] = sign * run.value
+        runs[rows[cell], column] = run.name
     distinct = np.unique(values[~np.isnan(values)])
     gaps = np.diff(distinct)
     gaps = gaps[gaps > 1e-12 * np.abs(distinct).max()]  # smaller ones are errors of the computer's arithmetic
     if not gaps.size:
         raise BadInput(f"all runs in {external.source} have the same {external.metric}", "runs that differ")
-    has_value = ~np.isnan(values)
-    table = Accuracies(
+    return Accuracies(
         dataset="",
         images=1 / float(gaps.min()),
         cells=tuple(
@@ -96,11 +96,10 @@ def external_table(external: ExternalRuns) -> Accuracies:
         runs=runs,
         test=values,
         validation=values,
-        measurements=np.where(has_value, np.arange(values.size).reshape(values.shape), -1),
+        measurements=np.where(np.isnan(values), -1, np.arange(values.size).reshape(values.shape)),
         measure=measure_of(external),
         has_validation=False,
     )
-    return table.select(np.asarray(has_value.any(axis=1)))
 
 
 def _levels(external: ExternalRuns) -> list[Levels]:

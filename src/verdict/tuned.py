@@ -104,8 +104,9 @@ def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table:
     max_seeds = int(table.seed_counts.max())
     tuned = []
     for level, cells in cells_by_level.items():
-        complete = [cell for cell in best.cells if cell in cells and table.seed_counts[row_by_cell[cell]] == max_seeds]
-        cell = next(iter(complete or [cell for cell in best.cells if cell in cells]))
+        ranked = [cell for cell in best.cells if cell in cells]  # by validation accuracy
+        complete = [cell for cell in ranked if table.seed_counts[row_by_cell[cell]] == max_seeds]
+        cell = (complete or ranked)[0]
         tuned.append(
             TunedLevel(
                 level,

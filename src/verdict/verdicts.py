@@ -207,9 +207,9 @@ def advise_more_seeds(verdicts: Verdicts, sweeps: Sequence[Sweep]) -> Advice | N
         return advise(sweeps, open_contrasts, next_share, promise.look)
     if verdicts.single_seed_sentence:
         return advise_same_seeds(sweeps, most_seeds)
-    undecided = [(best, table) for best in verdicts.best for table in verdicts.tables if table.dataset == best.dataset]
-    undecided = [(best, table) for best, table in undecided if not best.decided]
-    questions = [question for best, table in undecided for question in best_questions(best, table)]
+    tables = {table.dataset: table for table in verdicts.tables}
+    undecided = [best for best in verdicts.best if not best.decided]
+    questions = [question for best in undecided for question in best_questions(best, tables[best.dataset])]
     if questions:
         return advise(sweeps, questions, next_share, promise.look, goal="To find the best")
     return advise_same_seeds(sweeps, most_seeds) if undecided else None
