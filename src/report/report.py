@@ -24,6 +24,7 @@ from src.report.statements import (
     SCOPE,
     basis_sentences,
     best_sentences,
+    cell_error_columns,
     claim_columns,
     difference_columns,
     failure_columns,
@@ -205,6 +206,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
     return environment.get_template(name).render(
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
+        cell_errors=[cell_error_columns(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
         basis=report.basis,
         best=best_sentences(report.verdicts),
