@@ -17,7 +17,7 @@ from src.report.statements import basis_sentences
 from src.report.table import Column
 from src.report.terminal import print_columns, print_lines
 from src.results.results import Results
-from src.results.statistics import rounding_sd, summarise
+from src.results.statistics import Summary, rounding_sd, summarise
 from src.runs.external import ExternalRuns
 from src.runs.naming import format_value, short_name
 from src.runs.sweep import REPORT
@@ -106,17 +106,7 @@ def compare_external(
     """Write the report of external runs into `folder`, print the comparison, and return the report."""
     verdicts = judge_external(external, promise)
     frame, figures = external_frame(external, verdicts), draw_differences(verdicts)
-    no_pictures: dict[str, Any] = {"atlases": (), "galleries": (), "augmented": {}}
-    report = ExternalReport(
-        sweeps=(),
-        results=NO_JOBS,
-        frame=frame,
-        verdicts=verdicts,
-        figures=figures,
-        external=external,
-        command=command,
-        **no_pictures,
-    )
+    report = ExternalReport((), NO_JOBS, frame, (), verdicts, figures, (), {}, external, command)
     print_lines(console, [*report.answer, ""])
     settings, numbers = setting_columns(external, frame), number_columns(verdicts.measure, frame)
     print_columns(settings, Column("cell", list(frame["cell"]), numeric=False, wraps=True), numbers, console)
@@ -145,35 +135,25 @@ def external_frame(external: ExternalRuns, verdicts: Verdicts) -> pd.DataFrame:
     those of `Best`; a cell with fewer than two runs has none.
     """
     levels = dict(zip(external.cells, external.levels, strict=True))
-    values, failed = _values_by_cell(external), _failures_by_cell(external)
+    values: dict[str, list[float]] = {cell: [] for cell in levels}
+    for cell, run in zip(external.cells, external.runs, strict=True):
+        values[cell] += [] if math.isnan(run.value) else [run.value]
     spread = rounding_sd(verdicts.tables[0].images, 1)
-    summaries = [summarise(values[cell], spread) if values[cell] else None for cell in levels]
+    summaries = [summarise(found, spread) if found else Summary(0, math.nan, None, None) for found in values.values()]
     columns: dict[str, list[Any]] = {"cell": list(levels)}
     columns |= {_heading(factor): [cell[k] for cell in levels.values()] for k, factor in enumerate(external.factors)}
-    columns["n"] = [len(values[cell]) for cell in levels]
-    if any(failed.values()):
-        columns["failed"] = [failed[cell] for cell in levels]
-    columns["mean"] = [summary.mean if summary else None for summary in summaries]
-    columns["sd"] = [summary.sd if summary else None for summary in summaries]
-    columns["ci95"] = [summary.half_width if summary else None for summary in summaries]
+    columns["n"] = [summary.n for summary in summaries]
+    if verdicts.failed_run_count:
+        run_counts = Counter(external.cells)
+        columns["failed"] = [run_counts[cell] - len(values[cell]) for cell in levels]
+    columns["mean"] = [summary.mean for summary in summaries]
+    columns["sd"] = [summary.sd for summary in summaries]
+    columns["ci95"] = [summary.half_width for summary in summaries]
     for best in verdicts.best:
         columns["may be best"] = [cell in best.candidates if cell in best.behind else None for cell in levels]
         columns["behind the best"] = [best.behind.get(cell) for cell in levels]
     frame: pd.DataFrame = pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
     return frame
-
-
-def _values_by_cell(external: ExternalRuns) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = {cell: [] for cell in external.cells}
-    for cell, run in zip(external.cells, external.runs, strict=True):
-        if not math.isnan(run.value):
-            values[cell].append(run.value)
-    return values
-
-
-def _failures_by_cell(external: ExternalRuns) -> Counter[str]:
-    pairs = zip(external.cells, external.runs, strict=True)
-    return Counter(cell for cell, run in pairs if math.isnan(run.value))
 
 
 def _heading(factor: str) -> str:
@@ -208,8 +188,8 @@ def number_columns(measure: Measure, frame: pd.DataFrame) -> list[Column]:
     return [column for column in columns if any(column.texts)]
 
 
-def _mean_text(mean: float | None, sd: float | None, measure: Measure) -> str:
-    if mean is None:
+def _mean_text(mean: float, sd: float | None, measure: Measure) -> str:
+    if math.isnan(mean):
         return "-"
     if measure.in_points:
         return f"{100 * mean:.2f}" + ("" if sd is None else f" ± {100 * sd:.2f}")
