@@ -22,11 +22,6 @@ def marker(norm_name: str) -> str:
     return NORMS[norm_name].marker if norm_name in NORMS else "*"
 
 
-def filled_marker(norm_name: str) -> str:
-    """The marker of a norm, or a circle instead of a cross, because a cross has no area to fill."""
-    return "o" if marker(norm_name) == "x" else marker(norm_name)
-
-
 def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
     """The line style and marker fill of each line, for matplotlib; 24 lines of the same norm all differ.
 

@@ -176,7 +176,7 @@ def report_files(report: Report) -> dict[str, bytes]:
     if len(report.results.epochs):
         files["curves.csv"] = curves_csv(report.results.epochs)
     if len(zeros := zeros_frame(report.results.runs)):
-        files["zeros.csv"] = zeros.to_csv(index=False, lineterminator="\n").encode()
+        files["zeros.csv"] = csv_content(zeros)
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in (*report.galleries, report.augmented):

@@ -1,6 +1,7 @@
 """Makes the tables of all statements about methods, networks and failed runs, and explains how they were made."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from src.errors.atlas import Atlas
 from src.report.table import Column
@@ -52,11 +53,8 @@ def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
 def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
     """The table of the failed runs at each level of each factor."""
     number_headings = ("failed runs", "runs", "seeds with a failed run", "seeds")
-    rows = list[tuple[str, ...]]()
-    for count in counts:
-        numbers = count.failed_run_count, count.run_count, count.failed_seed_count, count.seed_count
-        rows.append((count.factor, count.level, *map(str, numbers)))
-    return _columns(("key", "value"), number_headings, rows)
+    fields = attrgetter("factor", "level", "failed_run_count", "run_count", "failed_seed_count", "seed_count")
+    return _columns(("key", "value"), number_headings, [[*map(str, fields(count))] for count in counts])
 
 
 def cell_error_columns(atlas: Atlas) -> list[Column]:

@@ -91,7 +91,7 @@ def column_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def csv_content(frame: pd.DataFrame) -> bytes:
-    """The table as CSV.  Missing numbers are empty."""
+    """A table as CSV.  Missing numbers are empty."""
     return bytes(frame.to_csv(index=False, lineterminator="\n").encode())
 
 
@@ -108,7 +108,7 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
     keys = ["cell", "seed", "epoch"]
     metrics = [name for name in epochs if name not in ("run", *keys)]
     curves = epochs.set_index(keys)[metrics].rename_axis("metric", axis=1).stack().rename("value")
-    return bytes(curves.reset_index().to_csv(index=False, lineterminator="\n").encode())
+    return csv_content(curves.reset_index())
 
 
 def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
