@@ -105,11 +105,11 @@ def _draw_sweep(axes: Axes, paper: Paper, runs: pd.DataFrame) -> dict[str, Look]
     names = runs[paper.lines].map(format_value) if paper.lines else pd.Series("all runs", index=runs.index)
     groups = [(str(name), group) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
     looks: dict[str, Look] = {}
-    norms = [str(group["norm.name"].iloc[0]) for _, group in groups]
+    styles = line_styles({"norm.name": str(group["norm.name"].iloc[0])} for _, group in groups)
     step = DODGE * float(runs["place"].max() - runs["place"].min())  # without it, equal points hide each other
-    for k, ((name, group), norm, style) in enumerate(zip(groups, norms, line_styles(norms), strict=True)):
+    for k, ((name, group), style) in enumerate(zip(groups, styles, strict=True)):
         colour = norm_colour(name) if paper.lines == "norm.name" else f"C{k}"
-        looks[name] = {"color": colour, "marker": marker(norm), **style}
+        looks[name] = {**style, "color": colour}
         label = figure_label(f"{name} (n = {group['seed'].nunique()})")
         if group["place"].isna().all():
             axes.axhline(group["measure"].mean(), label=label, color=colour, linestyle=":", linewidth=1.8)
