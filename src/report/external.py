@@ -14,7 +14,7 @@ from src.report.facts import MAX_VALUES, Facts
 from src.report.output import write_files
 from src.report.report import Report, report_files
 from src.report.statements import basis_sentences
-from src.report.table import Column
+from src.report.table import Column, count_columns, value_column
 from src.report.terminal import print_columns, print_lines
 from src.results.results import Results
 from src.results.statistics import Summary, rounding_sd, summarise
@@ -89,11 +89,6 @@ class ExternalReport(Report):
         source = (self.external.source, f"{counted(len(rows), 'run')}, distinguished by {self.external.by}")
         return Facts((), varies, (source,), (), (self.command,))
 
-    @property
-    def left_out(self) -> list[str]:
-        """A sentence for each group of runs that is left out."""
-        return list(self.verdicts.left_out)
-
     def as_json(self) -> dict[str, Any]:
         """All numbers as a JSON object.  If lower is better, differences have the opposite sign of the metric's."""
         source = {"source": self.external.source, "metric": self.external.metric, "by": self.external.by}
@@ -163,25 +158,17 @@ def _heading(factor: str) -> str:
 
 def setting_columns(external: ExternalRuns, frame: pd.DataFrame) -> list[Column]:
     """A column for each factor."""
-    columns = []
-    for factor in external.factors:
-        values = list(frame[_heading(factor)])
-        texts = ["-" if value is None else format_value(value) for value in values]
-        numeric = not any(isinstance(value, str) for value in values)
-        columns.append(Column(short_name(factor, external.factors), texts, numeric=numeric))
-    return columns
+    factors = external.factors
+    return [value_column(frame, _heading(factor), short_name(factor, factors)) for factor in factors]
 
 
 def number_columns(measure: Measure, frame: pd.DataFrame) -> list[Column]:
     """The columns of the best, seeds, failures and the metric; columns without information are left out."""
-    best_texts = ["" if may_be is None else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
-    sizes = list(frame.get("behind the best", []))
+    sizes = frame.get("behind the best", [])
     behind_texts = ["" if size is None else f"≤ {measure.number_text(size)}" for size in sizes]
     means = [_mean_text(mean, sd, measure) for mean, sd in zip(frame["mean"], frame["sd"], strict=True)]
     columns = [
-        Column("may be best", best_texts, "may be\nbest", numeric=False),
-        Column("n", [str(n) for n in frame["n"]]),
-        Column("failed", [str(n) for n in frame.get("failed", [])]),
+        *count_columns(frame),
         Column(f"{measure.name}, %" if measure.in_points else measure.name, means),
         Column(f"behind the best{',' * measure.in_points}{measure.unit}", behind_texts, "behind\nbest", drop_rank=1),
     ]
