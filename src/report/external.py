@@ -164,7 +164,7 @@ def setting_columns(external: ExternalRuns, frame: pd.DataFrame) -> list[Column]
 
 def number_columns(measure: Measure, frame: pd.DataFrame) -> list[Column]:
     """The columns of the best, seeds, failures and the metric; columns without information are left out."""
-    sizes = frame.get("behind the best", [])
+    sizes = list(frame.get("behind the best", []))
     behind_texts = ["" if size is None else f"≤ {measure.number_text(size)}" for size in sizes]
     means = [_mean_text(mean, sd, measure) for mean, sd in zip(frame["mean"], frame["sd"], strict=True)]
     columns = [

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +45,7 @@ def judge_external(external: ExternalRuns, promise: Promise) -> Verdicts:
     table = external_table(external)
     failed = [math.isnan(run.value) for run in external.runs]
     levels, seeds = _levels(external), _seed_positions(external)
+    lost = sorted({*external.cells} - {*table.cells})
     counts = failures_by_level(levels, seeds, failed, external.factors) if any(failed) else []
     verdicts = Verdicts(
         promise,
@@ -54,7 +54,7 @@ def judge_external(external: ExternalRuns, promise: Promise) -> Verdicts:
         failures=tuple(counts),
         failure_differences=tuple(failure_differences(counts, FAILURES_SHARE * promise.level)),
         failed_run_count=sum(failed),
-        left_out=(*external.left_out, *_failed_cells_text(external, table)),
+        left_out=(*external.left_out, *([f"all runs of {joined(lost)} failed"] if lost else [])),
         run_count=len(failed),
         factors=external.factors,
     )
@@ -112,8 +112,3 @@ def _seed_positions(external: ExternalRuns) -> list[int]:
     seeds = sorted(numbers, key=lambda seed: level_sort_key(seed if numbers[seed] is None else numbers[seed]))
     positions = {seed: position for position, seed in enumerate(seeds)}
     return [positions[run.seed] for run in external.runs]
-
-
-def _failed_cells_text(external: ExternalRuns, table: Accuracies) -> Sequence[str]:
-    lost = sorted({*external.cells} - {*table.cells})
-    return [f"all runs of {joined(lost)} failed"] if lost else []
