@@ -96,10 +96,7 @@ def judge(
     learned, no_method_learned = _find_learned_runs(results, largest_class or {})
     runs = results.runs[learned]
     has_failed = [*(~learned).tolist(), *([True] * len(results.failed))]
-    settings = pd.concat(
-        [results.runs.astype(object), pd.DataFrame([dict(job) for job in results.failed], dtype=object)],
-        ignore_index=True,
-    )
+    settings: list[Mapping[Any, Any]] = [*results.runs.to_dict("records"), *results.failed]
     counts = count_failures(settings, has_failed, factors) if any(has_failed) else []
     tables = accuracies_by_dataset(results, factors, runs)
     verdicts = Verdicts(
