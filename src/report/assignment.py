@@ -90,11 +90,11 @@ def _conditions_text(report: Report) -> str:
 
 
 def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
-    models = frame.assign(count=frame["parameters"].map("{:,}".format))
-    if budget is None:
-        return _markdown_table(("model", "parameters"), models[["cell", "count"]].to_numpy())
-    models["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in frame["parameters"]]
-    return _markdown_table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
+    models = frame.dropna(subset=["parameters"])  # a model whose runs all failed has no number
+    columns = {"model": models["cell"], "parameters": models["parameters"].map("{:,}".format)}
+    if budget is not None:
+        columns["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in models["parameters"]]
+    return _markdown_table([*columns], zip(*columns.values(), strict=True))
 
 
 def _norm_table(results: Results) -> str:
