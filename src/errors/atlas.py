@@ -12,7 +12,7 @@ from src.config import option_from_stored
 from src.data.idx import Bytes
 from src.datasets import Data
 from src.errors.answers import CellPredictions, Labels, RunPredictions, read_cell_predictions
-from src.errors.calibration import Calibration, ConfidenceGap, confidence_gap
+from src.errors.calibration import ConfidenceGap, confidence_gap
 from src.errors.chance import chance_limits
 from src.errors.labels import MOST_ERRORS, Suspect, find_suspects
 from src.errors.seed_table import ConfusionDifference, SeedTable, confusion_differences, seed_table
@@ -124,11 +124,6 @@ class Atlas:
         if len(self.runs) < 2 or self.joint_error_share > MOST_ERRORS:
             return ()
         return find_suspects(list(self.runs.values()), self.probabilities)
-
-    @property
-    def calibration(self) -> dict[str, Calibration]:
-        """The calibration of each cell, by the cell's name."""
-        return {name: cell.calibration for name, cell in self.cells.items()}
 
     def test_images(self) -> Bytes:
         """The test images (N, C, H, W); raises BadInput if they are missing or have changed since the runs."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
-from src.results.statistics import Bools, Floats
+from src.results.statistics import Bools, Floats, rounding_sd, summarise
 
 BINS = 15  # bins of equal width, as in Guo et al. 2017
 
@@ -52,13 +51,9 @@ class ConfidenceGap:
 
 def confidence_gap(runs: Sequence[Calibration], level: float) -> ConfidenceGap:
     """The confidence gap of a cell, with a t interval that misses the true mean with the probability `level`."""
-    gaps, image_count = [run.overconfidence for run in runs], int(runs[0].count.sum())
-    if len(gaps) == 1:
-        return ConfidenceGap(gaps[0], None)
-    min_sd = 1 / np.sqrt(12) / image_count  # an accuracy is rounded to whole images
-    sd = max(float(np.std(gaps, ddof=1)), min_sd)
-    half_width = float(stdtrit(len(gaps) - 1, 1 - level / 2)) * sd / len(gaps) ** 0.5
-    return ConfidenceGap(float(np.mean(gaps)), half_width)
+    min_sd = rounding_sd(int(runs[0].count.sum()), 1)
+    summary = summarise([run.overconfidence for run in runs], min_sd, level)
+    return ConfidenceGap(summary.mean, summary.half_width)
 
 
 def calibrate(confidence: npt.NDArray[np.floating[Any]], correct: Bools) -> Calibration:

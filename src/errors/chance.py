@@ -46,14 +46,10 @@ def seeds_needed(cells: int, level: float) -> int:
     return 1 + ceil(-log(level) / log(cells))
 
 
-def observed_order(has_run: Bools) -> Order:
-    """The arrangement in which each run comes from its own cell."""
-    return np.tile(np.arange(has_run.shape[1]), (len(has_run), 1))
-
-
 def _random_arrangements(has_run: Bools, count: int) -> Iterator[Order]:
     """Yield the observed arrangement and `count` - 1 random ones.  Places without a run stay empty."""
-    generator, order = np.random.default_rng(0), observed_order(has_run)
+    generator = np.random.default_rng(0)
+    order = np.tile(np.arange(has_run.shape[1]), (len(has_run), 1))  # each run comes from its own cell
     yield order
     for _ in range(count - 1):
         for cells, exists in zip(order, has_run, strict=True):

@@ -49,9 +49,7 @@ def find_suspects(runs: Sequence[RunPredictions], probabilities: Floats) -> tupl
     adjusted_probabilities = probabilities - np.mean([run.self_confidence for run in runs], axis=0)
     suggested = probabilities.argmax(axis=1)
     margin = adjusted_probabilities[images, label] - adjusted_probabilities[images, suggested]
-    agreeing_count = np.zeros(len(label), dtype=np.int64)
-    for run in runs:
-        agreeing_count += run.predicted == suggested
+    agreeing_count = np.sum([run.predicted == suggested for run in runs], axis=0)
     confidence = probabilities[images, suggested]
     suspicious = (suggested != label) & (2 * agreeing_count > len(runs)) & (confidence > 0.5) & (margin < -MARGIN)
     suspected_images, shares = np.flatnonzero(suspicious), agreeing_count / len(runs)

@@ -10,7 +10,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from src.figures import looks
 from src.figures.looks import Settings, best_cell_settings, style_axes
-from src.pictures.colours import choose_colour
 from src.pictures.rendering import default_settings
 from src.results.results import Results
 
@@ -83,16 +82,15 @@ def draw_metric(results: Results, metric: str) -> Figure:
 
 def _draw_cell_lines(axes: Axes, results: Results, cells: Mapping[str, Settings], metric: str, panel: int = 0) -> None:
     """Draw a line for each of the cells, and a band for a cell with several seeds."""
-    styles = looks.line_styles(settings["norm.name"] for settings in cells.values())
+    styles = looks.line_styles(cells.values())
     curves = curve_statistics(results, cells, metric)
     for k, ((cell, curve), style) in enumerate(zip(curves.items(), styles, strict=True)):
-        colour, n = choose_colour(cells[cell]), curve["count"].max()
-        epochs = curve.index.to_numpy()
-        style |= {"color": colour, "marker": looks.marker(cells[cell]["norm.name"]), "gid": f"cell-{k}-line-{panel}"}
-        label, marker_step = (looks.figure_label(cell) + (f" (n = {n})" if n > 1 else ""), max(1, len(epochs) // 12))
-        axes.plot(epochs, curve["mean"], label=label, linewidth=1.8, markersize=5, markevery=marker_step, **style)
+        epochs, n = curve.index.to_numpy(), curve["count"].max()
+        style |= {"markevery": max(1, len(epochs) // 12), "gid": f"cell-{k}-line-{panel}"}
+        label = looks.figure_label(cell) + (f" (n = {n})" if n > 1 else "")
+        axes.plot(epochs, curve["mean"], label=label, linewidth=1.8, markersize=5, **style)
         if n > 1:
-            band = axes.fill_between(epochs, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
+            band = axes.fill_between(epochs, curve["min"], curve["max"], color=style["color"], alpha=0.15, linewidth=0)
             band.set_gid(f"cell-{k}-band-{panel}")
 
 

@@ -70,11 +70,12 @@ def draw_figures(results: Results, verdicts: Verdicts, atlases: Sequence[Atlas])
         alt_text = "Sum of the weights' magnitudes, and share of the weights that are close to zero, against reg.l1."
         figures["weights_by_l1"] = Drawing("Size and sparsity of the weights by reg.l1", alt_text, weights)
     for name, atlas in zip(reliability_file_names(atlases), atlases, strict=True):
-        if atlas.calibration:
+        if atlas.cells:
             alt_text = (
                 "Reliability diagrams: accuracy against confidence per cell.  The diagonal is perfect calibration."
             )
-            figures[name] = Drawing("Reliability diagrams", alt_text, draw_reliability(results.runs, atlas.calibration))
+            calibration = {cell: predictions.calibration for cell, predictions in atlas.cells.items()}
+            figures[name] = Drawing("Reliability diagrams", alt_text, draw_reliability(results.runs, calibration))
     return figures
 
 

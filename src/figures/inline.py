@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from src.figures.curves import MAX_CELLS, PANEL_TITLES, curve_statistics
 from src.figures.figures import Drawing
 from src.figures.looks import best_cell_settings, line_styles
-from src.pictures.colours import choose_colour
 from src.results.results import Results
 
 DASH_UNIT = 3  # pixels per unit of a dash pattern, in the sample line beside a check box
@@ -36,10 +35,9 @@ def inline_curves(results: Results, drawing: Drawing) -> InlineCurves:
     """Return the curves in `drawing` as an SVG element, with the numbers of every point."""
     svg = drawing.svg.decode()  # also computes the layout, which `_curve_data` needs
     cells = best_cell_settings(results.runs, MAX_CELLS)
-    styles = line_styles(settings["norm.name"] for settings in cells.values())
     boxes = [
-        CheckBox(cell, choose_colour(settings), _svg_dash_array(style["linestyle"]))
-        for (cell, settings), style in zip(cells.items(), styles, strict=True)
+        CheckBox(cell, style["color"], _svg_dash_array(style["linestyle"]))
+        for cell, style in zip(cells, line_styles(cells.values()), strict=True)
     ]
     return InlineCurves(svg[svg.index("<svg") :], boxes, _curve_data(results, list(cells), drawing.figure))
 

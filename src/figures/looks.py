@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from src.norms import NORMS
+from src.pictures.colours import choose_colour
 
 Settings = Mapping[str, Any]
 """The configuration of a run: its values by dotted key, as in a row of `Results.runs`."""
@@ -22,21 +23,18 @@ def marker(norm_name: str) -> str:
     return NORMS[norm_name].marker if norm_name in NORMS else "*"
 
 
-def filled_marker(norm_name: str) -> str:
-    """The marker of a norm, or a circle instead of a cross, because a cross has no area to fill."""
-    return "o" if marker(norm_name) == "x" else marker(norm_name)
-
-
-def line_styles(norm_names: Iterable[str]) -> list[dict[str, Any]]:
-    """The line style and marker fill of each line, for matplotlib; 24 lines of the same norm all differ.
+def line_styles(lines: Iterable[Settings]) -> list[dict[str, Any]]:
+    """The colour, marker, line style and marker fill of each line, for matplotlib; 24 lines of one norm all differ.
 
     The first line of a norm is solid, and the next five are dashed.  The next six repeat this with hollow markers.
     """
     counts: dict[str, int] = {}
     styles = []
-    for name in norm_names:
+    for settings in lines:
+        name = settings["norm.name"]
         count = counts[name] = counts.get(name, -1) + 1
-        styles.append({"linestyle": LINES[count % len(LINES)], "fillstyle": FILLS[count // len(LINES) % len(FILLS)]})
+        line = {"linestyle": LINES[count % len(LINES)], "fillstyle": FILLS[count // len(LINES) % len(FILLS)]}
+        styles.append({"color": choose_colour(settings), "marker": marker(name), **line})
     return styles
 
 

@@ -74,11 +74,12 @@ def draw_paper(paper: Paper, results: Results, claims: Sequence[JudgedClaim]) ->
         _style_panel(axes, f"this sweep: the strength with the smallest {paper.measure}")
     if paper.published is not None:
         axes = next(panels)
+        x = pd.Series(paper.published.x, dtype=float)
+        points = pd.DataFrame({"place": scaled(x, paper.x_scale), "label": x.map(format_value)})
         for name, values in paper.published.lines.items():
             look = looks.get(name, {"color": norm_colour(name), "marker": marker(name)})
-            _draw_published(axes, paper, name, values, look)
-        x = pd.Series(sorted(paper.published.x), dtype=float)
-        _label_x(axes, paper, pd.DataFrame({"place": scaled(x, paper.x_scale), "label": x.map(format_value)}))
+            _draw_published(axes, name, points["place"], values, look)
+        _label_x(axes, paper, points)
         _style_panel(axes, f"published: {paper.published.of}")
     return figure
 
@@ -102,13 +103,13 @@ def _with_places(runs: pd.DataFrame, paper: Paper) -> pd.DataFrame:
 def _draw_sweep(axes: Axes, paper: Paper, runs: pd.DataFrame) -> dict[str, Look]:
     """Draw the lines of the sweep, and return the look of each line."""
     names = runs[paper.lines].map(format_value) if paper.lines else pd.Series("all runs", index=runs.index)
-    groups = [(str(name), group, _settings(group)) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
+    groups = [(str(name), group) for name, group in runs.groupby(names, sort=False)][:MAX_LINES]
     looks: dict[str, Look] = {}
-    styles = line_styles(str(settings["norm.name"]) for _, _, settings in groups)
+    styles = line_styles({"norm.name": str(group["norm.name"].iloc[0])} for _, group in groups)
     step = DODGE * float(runs["place"].max() - runs["place"].min())  # without it, equal points hide each other
-    for k, ((name, group, settings), style) in enumerate(zip(groups, styles, strict=True)):
+    for k, ((name, group), style) in enumerate(zip(groups, styles, strict=True)):
         colour = norm_colour(name) if paper.lines == "norm.name" else f"C{k}"
-        looks[name] = {"color": colour, "marker": marker(str(settings["norm.name"])), **style}
+        looks[name] = {**style, "color": colour}
         label = figure_label(f"{name} (n = {group['seed'].nunique()})")
         if group["place"].isna().all():
             axes.axhline(group["measure"].mean(), label=label, color=colour, linestyle=":", linewidth=1.8)
@@ -135,19 +136,16 @@ def _draw_best_strengths(axes: Axes, runs: pd.DataFrame, claims: Sequence[Judged
     axes.set_yscale("log")
 
 
-def _settings(runs: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): value for name, value in runs.iloc[0].items()}
-
-
-def _draw_published(axes: Axes, paper: Paper, name: str, values: tuple[float | None, ...] | float, look: Look) -> None:
+def _draw_published(
+    axes: Axes, name: str, places: "pd.Series[float]", values: tuple[float | None, ...] | float, look: Look
+) -> None:
     """Draw published values as a dashed line, or a single value across the panel."""
     if isinstance(values, int | float):
         axes.axhline(values, label=figure_label(name), color=look["color"], linestyle=":", linewidth=1.8)
         return
-    published_x = pd.Series(paper.published.x if paper.published else (), dtype=float)
-    known = sorted((x, y) for x, y in zip(scaled(published_x, paper.x_scale), values, strict=True) if y is not None)
-    places = [x for x, _ in known]
-    axes.plot(places, [y for _, y in known], label=figure_label(name), **{**look, "linestyle": "--", "markersize": 6})
+    known = sorted((x, y) for x, y in zip(places, values, strict=True) if y is not None)
+    x, y = [x for x, _ in known], [y for _, y in known]
+    axes.plot(x, y, label=figure_label(name), **{**look, "linestyle": "--", "markersize": 6})
 
 
 def _draw_histogram(axes: Axes, values: "pd.Series[float]", claims: Sequence[JudgedClaim]) -> None:

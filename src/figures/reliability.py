@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.errors.calibration import Calibration
-from src.figures.looks import Settings, best_cell_settings, figure_label, filled_marker, selection_title, style_axes
+from src.figures.looks import Settings, best_cell_settings, figure_label, marker, selection_title, style_axes
 from src.pictures.colours import choose_colour
 
 MAX_CELLS = 12  # panels in the figure
@@ -48,7 +48,8 @@ def _draw_panel(axes: Axes, cell: str, settings: Settings, bins: Calibration) ->
     axes.vlines(confidence, low, high, color="#b5bcc4", linewidth=3)
     axes.plot(confidence, accuracy, color=cell_colour, linewidth=1)
     size = 12 + 60 * np.log1p(count) / np.log1p(count.sum())
-    axes.scatter(confidence, accuracy, s=size, color=cell_colour, marker=filled_marker(settings["norm.name"]), zorder=3)
+    shape = marker(settings["norm.name"]).replace("x", "o")  # a cross has no area to fill
+    axes.scatter(confidence, accuracy, s=size, color=cell_colour, marker=shape, zorder=3)
     style_axes(axes, f"{figure_label(cell)}\ncalibration error {100 * bins.ece:.2f} points")
     axes.title.set_fontsize(9)
     axes.set_xlim(-3, 103)

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.config import SOURCES
-from src.figures.looks import INK, cell_settings, figure_label, legend_column_count, line_styles, marker, style_axes
-from src.pictures.colours import choose_colour
+from src.figures.looks import INK, cell_settings, figure_label, legend_column_count, line_styles, style_axes
 from src.results.grid import balanced_runs
 from src.results.results import Results
 from src.results.weights import NEAR_ZERO, weight_frame
@@ -62,21 +61,20 @@ def draw_weights_by_l1(results: Results) -> Figure | None:
 
 def _draw_measures_by_key(results: Results, path: str, measures: Measures) -> Figure:
     lines = _runs_by_line(results, path)
-    settings = [line.iloc[0].drop(path).to_dict() for line in lines.values()]  # a line looks like its first run
     figure = Figure(figsize=(9.6, 4.2 + 0.22 * math.ceil(len(lines) / 3)), layout="constrained")
     panels = figure.subplots(1, len(measures))
     positions = _axis_positions(numeric_values(pd.concat(lines.values()), path), path)
     width = max(positions.values()) - min(positions.values())
-    styles = line_styles(row["norm.name"] for row in settings)
+    # A line looks like its first run.
+    styles = line_styles(line.iloc[0].drop(path).to_dict() for line in lines.values())
     for axes, (title, values) in zip(panels, measures.items(), strict=True):
         for k, (name, line) in enumerate(lines.items()):
             # A small horizontal offset keeps overlapping lines apart.
             offset = (k - (len(lines) - 1) / 2) * min(0.008, 0.06 / len(lines)) * width
             measured_runs = line[line["run"].isin(values.index)]
             by_value = measured_runs["run"].map(values).groupby(measured_runs[path].astype(float)).agg(list)
-            style = styles[k] | {"color": choose_colour(settings[k]), "marker": marker(settings[k]["norm.name"])}
             points = {positions[value] + offset: runs for value, runs in by_value.items()}
-            _draw_line(axes, figure_label(name), points, style)
+            _draw_line(axes, figure_label(name), points, styles[k])
         style_axes(axes, title)
         _label_value_axis(axes, positions)
         axes.set_xlabel(path)

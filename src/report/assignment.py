@@ -32,15 +32,14 @@ def write_assignment(report: Report, folder: Path, budget: int | None = None) ->
     """
     results = report.results
     files = {f"{metric}.png": render_png(draw_metric(results, f"val/{metric}")) for metric in ("loss", "accuracy")}
-    grid_files: dict[str, str] = {}
-    for model, key, picture in (grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)):
-        grid_files[model] = f"misclassified_{folder_name(model, key)}.png"
-        files[grid_files[model]] = picture
-    write_files(folder, {**files, "README.md": _readme_text(report, grid_files, budget).encode()})
+    grids = [grid for atlas in report.atlases for grid in _mistake_grids(atlas, results)]
+    files |= {file: picture for _, file, picture in grids}
+    text = _readme_text(report, {model: file for model, file, _ in grids}, budget)
+    write_files(folder, {**files, "README.md": text.encode()})
 
 
 def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, bytes]]:
-    """Yield each model's name, its key, and a PNG of its most confident mistakes on the dataset of `atlas`."""
+    """Yield each model's name, a file name, and a PNG of its most confident mistakes on the dataset of `atlas`."""
     try:
         images = atlas.test_images()
     except BadInput:
@@ -50,7 +49,7 @@ def _mistake_grids(atlas: Atlas, results: Results) -> Iterator[tuple[str, str, b
         predictions = load_predictions(job.folder.path / "predictions.npz")
         mistakes = worst_mistakes(predictions, MISTAKES)
         grid = draw_mistake_grid(images, predictions, mistakes, atlas.source["classes"], COLUMNS)
-        yield model, job.start["cell"], picture_png(grid)
+        yield model, f"misclassified_{folder_name(model, job.start['cell'])}.png", picture_png(grid)
 
 
 def _readme_text(report: Report, grid_files: dict[str, str], budget: int | None) -> str:
@@ -91,11 +90,11 @@ def _conditions_text(report: Report) -> str:
 
 
 def _parameter_table(frame: pd.DataFrame, budget: int | None) -> str:
-    models = frame.assign(count=frame["parameters"].map("{:,}".format))
-    if budget is None:
-        return _markdown_table(("model", "parameters"), models[["cell", "count"]].to_numpy())
-    models["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in frame["parameters"]]
-    return _markdown_table(("model", "parameters", "budget"), models[["cell", "count", "budget"]].to_numpy())
+    models = frame.dropna(subset=["parameters"])  # a model whose runs all failed has no number
+    columns = {"model": models["cell"], "parameters": models["parameters"].map("{:,}".format)}
+    if budget is not None:
+        columns["budget"] = [f"{'within' if count <= budget else 'over'} {budget:,}" for count in models["parameters"]]
+    return _markdown_table([*columns], zip(*columns.values(), strict=True))
 
 
 def _norm_table(results: Results) -> str:

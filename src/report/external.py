@@ -14,10 +14,10 @@ from src.report.facts import MAX_VALUES, Facts
 from src.report.output import write_files
 from src.report.report import Report, report_files
 from src.report.statements import basis_sentences
-from src.report.table import Column
+from src.report.table import Column, count_columns, value_column
 from src.report.terminal import print_columns, print_lines
 from src.results.results import Results
-from src.results.statistics import rounding_sd, summarise
+from src.results.statistics import Summary, rounding_sd, summarise
 from src.runs.external import ExternalRuns
 from src.runs.naming import format_value, short_name
 from src.runs.sweep import REPORT
@@ -89,11 +89,6 @@ class ExternalReport(Report):
         source = (self.external.source, f"{counted(len(rows), 'run')}, distinguished by {self.external.by}")
         return Facts((), varies, (source,), (), (self.command,))
 
-    @property
-    def left_out(self) -> list[str]:
-        """A sentence for each group of runs that is left out."""
-        return list(self.verdicts.left_out)
-
     def as_json(self) -> dict[str, Any]:
         """All numbers as a JSON object.  If lower is better, differences have the opposite sign of the metric's."""
         source = {"source": self.external.source, "metric": self.external.metric, "by": self.external.by}
@@ -106,17 +101,7 @@ def compare_external(
     """Write the report of external runs into `folder`, print the comparison, and return the report."""
     verdicts = judge_external(external, promise)
     frame, figures = external_frame(external, verdicts), draw_differences(verdicts)
-    no_pictures: dict[str, Any] = {"atlases": (), "galleries": (), "augmented": {}}
-    report = ExternalReport(
-        sweeps=(),
-        results=NO_JOBS,
-        frame=frame,
-        verdicts=verdicts,
-        figures=figures,
-        external=external,
-        command=command,
-        **no_pictures,
-    )
+    report = ExternalReport((), NO_JOBS, frame, (), verdicts, figures, (), {}, external, command)
     print_lines(console, [*report.answer, ""])
     settings, numbers = setting_columns(external, frame), number_columns(verdicts.measure, frame)
     print_columns(settings, Column("cell", list(frame["cell"]), numeric=False, wraps=True), numbers, console)
@@ -145,35 +130,25 @@ def external_frame(external: ExternalRuns, verdicts: Verdicts) -> pd.DataFrame:
     those of `Best`; a cell with fewer than two runs has none.
     """
     levels = dict(zip(external.cells, external.levels, strict=True))
-    values, failed = _values_by_cell(external), _failures_by_cell(external)
+    values: dict[str, list[float]] = {cell: [] for cell in levels}
+    for cell, run in zip(external.cells, external.runs, strict=True):
+        values[cell] += [] if math.isnan(run.value) else [run.value]
     spread = rounding_sd(verdicts.tables[0].images, 1)
-    summaries = [summarise(values[cell], spread) if values[cell] else None for cell in levels]
+    summaries = [summarise(found, spread) if found else Summary(0, math.nan, None, None) for found in values.values()]
     columns: dict[str, list[Any]] = {"cell": list(levels)}
     columns |= {_heading(factor): [cell[k] for cell in levels.values()] for k, factor in enumerate(external.factors)}
-    columns["n"] = [len(values[cell]) for cell in levels]
-    if any(failed.values()):
-        columns["failed"] = [failed[cell] for cell in levels]
-    columns["mean"] = [summary.mean if summary else None for summary in summaries]
-    columns["sd"] = [summary.sd if summary else None for summary in summaries]
-    columns["ci95"] = [summary.half_width if summary else None for summary in summaries]
+    columns["n"] = [summary.n for summary in summaries]
+    if verdicts.failed_run_count:
+        run_counts = Counter(external.cells)
+        columns["failed"] = [run_counts[cell] - len(values[cell]) for cell in levels]
+    columns["mean"] = [summary.mean for summary in summaries]
+    columns["sd"] = [summary.sd for summary in summaries]
+    columns["ci95"] = [summary.half_width for summary in summaries]
     for best in verdicts.best:
         columns["may be best"] = [cell in best.candidates if cell in best.behind else None for cell in levels]
         columns["behind the best"] = [best.behind.get(cell) for cell in levels]
     frame: pd.DataFrame = pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
     return frame
-
-
-def _values_by_cell(external: ExternalRuns) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = {cell: [] for cell in external.cells}
-    for cell, run in zip(external.cells, external.runs, strict=True):
-        if not math.isnan(run.value):
-            values[cell].append(run.value)
-    return values
-
-
-def _failures_by_cell(external: ExternalRuns) -> Counter[str]:
-    pairs = zip(external.cells, external.runs, strict=True)
-    return Counter(cell for cell, run in pairs if math.isnan(run.value))
 
 
 def _heading(factor: str) -> str:
@@ -183,33 +158,25 @@ def _heading(factor: str) -> str:
 
 def setting_columns(external: ExternalRuns, frame: pd.DataFrame) -> list[Column]:
     """A column for each factor."""
-    columns = []
-    for factor in external.factors:
-        values = list(frame[_heading(factor)])
-        texts = ["-" if value is None else format_value(value) for value in values]
-        numeric = not any(isinstance(value, str) for value in values)
-        columns.append(Column(short_name(factor, external.factors), texts, numeric=numeric))
-    return columns
+    factors = external.factors
+    return [value_column(frame, _heading(factor), short_name(factor, factors)) for factor in factors]
 
 
 def number_columns(measure: Measure, frame: pd.DataFrame) -> list[Column]:
     """The columns of the best, seeds, failures and the metric; columns without information are left out."""
-    best_texts = ["" if may_be is None else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
     sizes = list(frame.get("behind the best", []))
     behind_texts = ["" if size is None else f"≤ {measure.number_text(size)}" for size in sizes]
     means = [_mean_text(mean, sd, measure) for mean, sd in zip(frame["mean"], frame["sd"], strict=True)]
     columns = [
-        Column("may be best", best_texts, "may be\nbest", numeric=False),
-        Column("n", [str(n) for n in frame["n"]]),
-        Column("failed", [str(n) for n in frame.get("failed", [])]),
+        *count_columns(frame),
         Column(f"{measure.name}, %" if measure.in_points else measure.name, means),
         Column(f"behind the best{',' * measure.in_points}{measure.unit}", behind_texts, "behind\nbest", drop_rank=1),
     ]
     return [column for column in columns if any(column.texts)]
 
 
-def _mean_text(mean: float | None, sd: float | None, measure: Measure) -> str:
-    if mean is None:
+def _mean_text(mean: float, sd: float | None, measure: Measure) -> str:
+    if math.isnan(mean):
         return "-"
     if measure.in_points:
         return f"{100 * mean:.2f}" + ("" if sd is None else f" ± {100 * sd:.2f}")

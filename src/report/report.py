@@ -24,6 +24,7 @@ from src.report.statements import (
     SCOPE,
     basis_sentences,
     best_sentences,
+    cell_error_columns,
     claim_columns,
     difference_columns,
     failure_columns,
@@ -175,7 +176,7 @@ def report_files(report: Report) -> dict[str, bytes]:
     if len(report.results.epochs):
         files["curves.csv"] = curves_csv(report.results.epochs)
     if len(zeros := zeros_frame(report.results.runs)):
-        files["zeros.csv"] = zeros.to_csv(index=False, lineterminator="\n").encode()
+        files["zeros.csv"] = csv_content(zeros)
     files |= {f"{name}.png": drawing.png for name, drawing in report.figures.items()}
     files |= {f"svg/{name}.svg": drawing.svg for name, drawing in report.figures.items()}
     for pictures in (*report.galleries, report.augmented):
@@ -205,6 +206,7 @@ def _render_template(name: str, report: Report, *, curves: Any = None, **options
     return environment.get_template(name).render(
         report=report,
         sentences=[error_sentences(atlas) for atlas in report.atlases],
+        cell_errors=[cell_error_columns(atlas) for atlas in report.atlases],
         reliability=reliability_file_names(report.atlases),
         basis=report.basis,
         best=best_sentences(report.verdicts),

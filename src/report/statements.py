@@ -1,13 +1,15 @@
 """Makes the tables of all statements about methods, networks and failed runs, and explains how they were made."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
+from src.errors.atlas import Atlas
 from src.report.table import Column
 from src.verdict.claim_words import bound_text, estimate_text, name_text, seeds_text, unit_text
 from src.verdict.contrast import Contrast
 from src.verdict.failures import FailureCount
 from src.verdict.networks import NetworkPair
-from src.verdict.points import ACCURACY, points_text
+from src.verdict.points import ACCURACY, percent_text, points_text
 from src.verdict.verdicts import Verdicts
 from src.wording import counted
 
@@ -51,11 +53,23 @@ def _network_texts(pair: NetworkPair) -> tuple[str, ...]:
 def failure_columns(counts: Iterable[FailureCount]) -> list[Column]:
     """The table of the failed runs at each level of each factor."""
     number_headings = ("failed runs", "runs", "seeds with a failed run", "seeds")
+    fields = attrgetter("factor", "level", "failed_run_count", "run_count", "failed_seed_count", "seed_count")
+    return _columns(("key", "value"), number_headings, [[*map(str, fields(count))] for count in counts])
+
+
+def cell_error_columns(atlas: Atlas) -> list[Column]:
+    """The table of the errors and the calibration of each cell, with the numbers that chance explains."""
     rows = list[tuple[str, ...]]()
-    for count in counts:
-        numbers = count.failed_run_count, count.run_count, count.failed_seed_count, count.seed_count
-        rows.append((count.factor, count.level, *map(str, numbers)))
-    return _columns(("key", "value"), number_headings, rows)
+    for name, cell in atlas.cells.items():
+        wrong, right = atlas.one_cell_counts[name]
+        gap = percent_text(atlas.confidence_gaps[name].mean, sign=True)
+        rows.append((name, f"{wrong:.1f}", f"{right:.1f}", percent_text(cell.calibration.ece), gap))
+    if limits := atlas.chance_limits:
+        wrong, right = limits["wrong alone"], limits["right alone"]
+        rows.append(("chance explains up to", f"{wrong:.1f}", f"{right:.1f}", "", ""))
+    count_headings = [f"images per seed that only this cell gets {kind}" for kind in ("wrong", "right")]
+    calibration_headings = ("expected calibration error, points", "confidence minus accuracy, points")
+    return _columns(("cell",), (*count_headings, *calibration_headings), rows)
 
 
 def claim_columns(verdicts: Verdicts) -> list[Column]:

@@ -91,7 +91,7 @@ def column_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def csv_content(frame: pd.DataFrame) -> bytes:
-    """The table as CSV.  Missing numbers are empty."""
+    """A table as CSV.  Missing numbers are empty."""
     return bytes(frame.to_csv(index=False, lineterminator="\n").encode())
 
 
@@ -108,7 +108,7 @@ def curves_csv(epochs: pd.DataFrame) -> bytes:
     keys = ["cell", "seed", "epoch"]
     metrics = [name for name in epochs if name not in ("run", *keys)]
     curves = epochs.set_index(keys)[metrics].rename_axis("metric", axis=1).stack().rename("value")
-    return bytes(curves.reset_index().to_csv(index=False, lineterminator="\n").encode())
+    return csv_content(curves.reset_index())
 
 
 def table_notes(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -149,14 +149,13 @@ def table_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
 def setting_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
     """A column for each key that differs between cells.  The first column marks other code (*) and environments (†)."""
     varied_keys = list(dict.fromkeys(["norm.name", *results.varies]))
-    return [
-        Column(
-            short_name(path, varied_keys),
-            _value_texts(frame, path, marked=position == 0),
-            numeric=not any(isinstance(value, str) for value in frame[path]),
-        )
-        for position, path in enumerate(varied_keys)
-    ]
+    return [value_column(frame, path, short_name(path, varied_keys), path == varied_keys[0]) for path in varied_keys]
+
+
+def value_column(frame: pd.DataFrame, path: str, name: str, marked: bool = False) -> Column:
+    """A column with the values of a key; `marked` adds the marks for other code and environments."""
+    numeric = not any(isinstance(value, str) for value in frame[path])
+    return Column(name, _value_texts(frame, path, marked=marked), numeric=numeric)
 
 
 def cell_column(frame: pd.DataFrame) -> Column:
@@ -166,18 +165,14 @@ def cell_column(frame: pd.DataFrame) -> Column:
 
 def number_columns(frame: pd.DataFrame) -> list[Column]:
     """The columns of the best, seeds, accuracies, errors and costs; columns without information are left out."""
-    best_texts = ["" if pd.isna(may_be) else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
     behind_texts = [f"≤ {points_text(size)}" if size < 1 else "" for size in frame.get("behind the best", [])]
     decimals = int(frame["n"].max() > 1)
     # The loss of a run that almost diverged can have very many digits, so it gets an exponent.
     loss_texts = [
-        f"{loss:.1e}" if loss >= 1000 else text
-        for loss, text in zip(frame["test/loss"], _number_texts(frame["test/loss"], ".4f"), strict=True)
+        "-" if pd.isna(loss) else format(loss, ".1e" if loss >= 1000 else ".4f") for loss in frame["test/loss"]
     ]
     columns = [
-        Column("may be best", best_texts, "may be\nbest", numeric=False),
-        Column("n", [str(n) for n in frame["n"]]),
-        Column("failed", [str(n) for n in frame.get("failed", [])]),
+        *count_columns(frame),
         Column("validation accuracy, %", _accuracy_texts(frame, "val/accuracy"), "validation\naccuracy %"),
         Column("test accuracy, %", _accuracy_texts(frame, "test/accuracy"), "test\naccuracy %"),
         Column("behind the best, points", behind_texts, "behind\nbest", drop_rank=1),
@@ -188,6 +183,16 @@ def number_columns(frame: pd.DataFrame) -> list[Column]:
     ]
     unused_headings = {"parameters"} if frame["parameters"].nunique() == 1 else set()
     return [column for column in columns if column.heading not in unused_headings and any(column.texts)]
+
+
+def count_columns(frame: pd.DataFrame) -> list[Column]:
+    """The columns of the best, the seeds and the failed runs; a column that `frame` lacks has no texts."""
+    best_texts = ["" if pd.isna(may_be) else "yes" if may_be else "no" for may_be in frame.get("may be best", [])]
+    return [
+        Column("may be best", best_texts, "may be\nbest", numeric=False),
+        Column("n", [str(n) for n in frame["n"]]),
+        Column("failed", [str(n) for n in frame.get("failed", [])]),
+    ]
 
 
 def _number_texts(values: "pd.Series[Any]", format_spec: str) -> list[str]:

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special  # `scipy.stats` takes 0.7 s to import
 
-LEVEL = 0.95  # confidence level of all intervals
-ALPHA = 0.05  # significance level
+ALPHA = 0.05  # significance level, and the probability that an interval misses the true value
 POWER = 0.8  # probability of detecting a difference that exists
 
 Floats = npt.NDArray[np.float64]
@@ -24,13 +23,14 @@ class Summary:
     n: int
     mean: float
     sd: float | None  # standard deviation of a single run, n - 1 in the denominator; None for one seed
-    half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
+    half_width: float | None  # half the width of the t interval of the mean; None for one seed
 
 
-def summarise(values: Sequence[float], min_sd: float = 0.0) -> Summary:
-    """The mean, the standard deviation and the 95 % t interval of the mean (Student 1908), in the unit of the values.
+def summarise(values: Sequence[float], min_sd: float = 0.0, alpha: float = ALPHA) -> Summary:
+    """The mean, the standard deviation and the t interval of the mean (Student 1908), in the unit of the values.
 
-    The interval uses `min_sd` (see `rounding_sd`) if the standard deviation is smaller.  Raises ValueError if empty.
+    The interval misses the true mean with probability `alpha`, and uses `min_sd` (see `rounding_sd`) if the standard
+    deviation is smaller.  Raises ValueError if empty.
     """
     if not values:
         raise ValueError("no values to summarise")
@@ -38,7 +38,7 @@ def summarise(values: Sequence[float], min_sd: float = 0.0) -> Summary:
     if len(values) == 1:
         return Summary(1, mean, None, None)
     sd = float(np.std(values, ddof=1))
-    quantile = float(special.stdtrit(len(values) - 1, (1 + LEVEL) / 2))
+    quantile = float(special.stdtrit(len(values) - 1, 1 - alpha / 2))
     return Summary(len(values), mean, sd, quantile * max(sd, min_sd) / len(values) ** 0.5)
 
 

@@ -28,8 +28,8 @@ def weight_frame(runs: pd.DataFrame) -> pd.DataFrame:
         weights = _read_weights(Path(run["folder"]), run["parameters"]).values()
         magnitudes = np.concatenate([[], *(np.abs(weight).ravel() for weight in weights)])
         if len(magnitudes) and np.isfinite(magnitudes.sum()):
-            shares = {"sparsity": float((magnitudes < NEAR_ZERO).mean()), "zeros": float((magnitudes == 0).mean())}
-            rows.append({"run": run["run"], "cell": run["cell"], "magnitude": float(magnitudes.sum()), **shares})
+            numbers = magnitudes.sum(), (magnitudes < NEAR_ZERO).mean(), (magnitudes == 0).mean()
+            rows.append((run["run"], run["cell"], *map(float, numbers)))
     frame: pd.DataFrame = pd.DataFrame(rows, columns=["run", "cell", "magnitude", "sparsity", "zeros"])
     return frame
 
@@ -41,13 +41,7 @@ def zeros_frame(runs: pd.DataFrame) -> pd.DataFrame:
     A run with a missing or damaged file has no row.
     """
     rows = [
-        {
-            "run": run["run"],
-            "cell": run["cell"],
-            "layer": name,
-            "weights": weight.size,
-            "zeros": int((weight == 0).sum()),
-        }
+        (run["run"], run["cell"], name, weight.size, int((weight == 0).sum()))
         for run in runs.to_dict("records")
         if run.get("reg.l1_method") == "proximal"
         for name, weight in _read_weights(Path(run["folder"]), run["parameters"]).items()

@@ -1,15 +1,18 @@
 """Says what to train next: how many seeds would answer the open questions, and which command trains them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from src.results.results import Results
-from src.results.statistics import decidable, rounding_sd, sd_range, seeds_to_decide
+from src.results.statistics import decidable, sd_range, seeds_to_decide
 from src.runs.sweep import Sweep
 from src.verdict.accuracies import Accuracies
 from src.verdict.best import Best
 from src.verdict.commands import command_for_cells, command_for_more_seeds
 from src.verdict.contrast import CELL, Contrast
+from src.verdict.contrasts import factor_contrasts
 from src.wording import counted, joined
 
 FIRST_SEEDS = 5  # suggested total for one seed, which shows no spread between seeds
@@ -64,21 +67,17 @@ def advise(
     The next look at the same methods may spend `next_share` times the error probability of this look.
     """
     max_seeds = max([MAX_SEEDS, *(2 * contrast.n for contrast in contrasts)])
-    contrast_by_seeds: dict[int, Contrast] = {}
-    for contrast in contrasts:
-        seeds = _enough_seeds(contrast, contrast.sd, next_share, max_seeds)
-        if seeds is not None:
-            contrast_by_seeds.setdefault(seeds, contrast)
-    if not contrast_by_seeds:
+    enough = [_enough_seeds(contrast, contrast.sd, next_share, max_seeds) for contrast in contrasts]
+    decided = [seeds for seeds in enough if seeds is not None]
+    if not decided:
         limit_text = _limit_text(contrasts, max_seeds, next_share)
         reason = f"More seeds hardly help: even {max_seeds} detect only differences above about {limit_text}"
         return Advice(reason, max_seeds, hopeless=True)
-    seed_count = max(contrast_by_seeds)
-    contrast = contrast_by_seeds[seed_count]
+    seed_count = max(decided)
+    contrast = contrasts[enough.index(seed_count)]
     low, high = (_enough_seeds(contrast, sd, next_share, max_seeds) for sd in sd_range(contrast.sd, contrast.n))
     note = f"likely {low} to {high}" if high is not None else f"likely {low}+"
-    decided = sum(_enough_seeds(item, item.sd, next_share, max_seeds) is not None for item in contrasts)
-    detail = f"With {seed_count} seeds, this comparison would probably decide {decided} of "
+    detail = f"With {seed_count} seeds, this comparison would probably decide {len(decided)} of "
     return Advice(
         f"{goal}, train {seed_count} seeds",
         seed_count,
@@ -116,26 +115,8 @@ def best_questions(best: Best, table: Accuracies) -> list[Contrast]:
     """
     rows = [table.cells.index(cell) for cell in best.candidates]
     top = max(rows, key=lambda row: float(table.means[row]))
-    questions = []
-    for row in rows:
-        differences = table.test[top] - table.test[row]
-        differences = differences[differences == differences]  # not NaN, so both cells have the seed
-        if row != top and len(differences) > 1:
-            questions.append(
-                Contrast(
-                    factors=(CELL,),
-                    first_levels=(table.cells[top],),
-                    second_levels=(table.cells[row],),
-                    setting="",
-                    averaged_over=(),
-                    settings=1,
-                    cells=(table.cells[top], table.cells[row]),
-                    differences=tuple(differences.tolist()),
-                    least_sd=rounding_sd(table.images),
-                    equal_within=best.equal_within,
-                    identical=False,
-                    alpha=2 * best.alpha / (len(best.cells) - 1),
-                    measure=table.measure,
-                )
-            )
-    return questions
+    cells = replace(table, levels=tuple((cell,) for cell in table.cells))
+    pairs = [cells.select(np.isin(range(len(cells.cells)), [top, row])) for row in rows]
+    questions = [contrast for pair in pairs for contrast in factor_contrasts(pair, [CELL], best.equal_within)]
+    alpha = 2 * best.alpha / (len(best.cells) - 1)
+    return [replace(item.better_first, alpha=alpha) for item in questions if item.n > 1 and not item.welch]

@@ -116,27 +116,19 @@ def find_best(table: Accuracies, alpha: float, equal_within: float, pairs_compar
     `pairs_compared`: contrasts compare every two cells with the same tests, so the test at `alpha` / 2 names no cell.
     """
     means, standard_error, degrees = _pairwise_differences(table)
-    comparable = np.multiply.outer(table.seed_counts > 1, table.seed_counts > 1)
     identical = _identical_cells(table)
-
-    def margin(level: float) -> Floats:
-        margins: Floats = -special.stdtrit(degrees, level) * standard_error
-        return margins
-
-    def better(level: float) -> Bools:
-        """Whether the row's cell is better than the column's."""
-        is_better: Bools = comparable & ~identical & (means > margin(level))
-        return is_better
-
-    level = alpha / max(len(table.cells) - 1, 1)
-    may_be_best: Bools = np.asarray(~better(level).any(axis=0))
-    beats_all_others = better(alpha / 2).sum(axis=1) == len(table.cells) - 1
+    comparable = np.multiply.outer(table.seed_counts > 1, table.seed_counts > 1) & ~identical
+    # The row's cell is better than the column's if the mean difference exceeds the margin.
+    margin = -special.stdtrit(degrees, alpha / max(len(table.cells) - 1, 1)) * standard_error
+    may_be_best: Bools = np.asarray(~(comparable & (means > margin)).any(axis=0))
+    is_better = comparable & (means > -special.stdtrit(degrees, alpha / 2) * standard_error)
+    beats_all_others = is_better.sum(axis=1) == len(table.cells) - 1
     if beats_all_others.any() and not pairs_compared:
         may_be_best = beats_all_others
     if not may_be_best.any():  # possible only if the pairs of cells have different seeds
         may_be_best[:] = True
     # The best cell is a candidate, so no cell is further behind it than behind the best-looking candidate.
-    largest_lead = np.where(comparable & ~identical, means + margin(level), np.where(identical, 0.0, 1.0))
+    largest_lead = np.where(comparable, means + margin, np.where(identical, 0.0, 1.0))
     np.fill_diagonal(largest_lead, 0.0)
     behind = np.maximum(largest_lead[may_be_best].max(axis=0), 0.0)
     ranked_rows = sorted(range(len(table.cells)), key=lambda row: (-round(float(table.validation_means[row]), 12), row))

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,22 +45,22 @@ def judge_external(external: ExternalRuns, promise: Promise) -> Verdicts:
     table = external_table(external)
     failed = [math.isnan(run.value) for run in external.runs]
     levels, seeds = _levels(external), _seed_positions(external)
+    lost = sorted({*external.cells} - {*table.cells})
     counts = failures_by_level(levels, seeds, failed, external.factors) if any(failed) else []
     verdicts = Verdicts(
         promise,
-        (0, 0),
         frozenset(run.name for run, has_failed in zip(external.runs, failed, strict=True) if not has_failed),
         (table,),
         failures=tuple(counts),
         failure_differences=tuple(failure_differences(counts, FAILURES_SHARE * promise.level)),
         failed_run_count=sum(failed),
-        left_out=(*external.left_out, *_failed_cells_text(external, table)),
+        left_out=(*external.left_out, *([f"all runs of {joined(lost)} failed"] if lost else [])),
         run_count=len(failed),
         factors=external.factors,
     )
     if table.seed_counts.max() < 2:
         return verdicts
-    verdicts = compare_tables(verdicts, [table])
+    verdicts = compare_tables(verdicts)
     return replace(verdicts, advice=advise_more_seeds(verdicts, []))
 
 
@@ -71,22 +70,22 @@ def external_table(external: ExternalRuns) -> Accuracies:
     A program rounds a metric to a step that normlab does not know.  The smallest difference between two values is a
     multiple of it, so it is used as the step of `rounding_sd`.  Raises BadInput if all runs have the same value.
     """
-    levels, columns, sign = _levels(external), _seed_positions(external), -1 if external.lower_is_better else 1
-    cells = sorted({*levels}, key=lambda cell: [*map(level_sort_key, cell)])
+    columns, sign = _seed_positions(external), -1 if external.lower_is_better else 1
+    places = zip(external.runs, _levels(external), columns, strict=True)
+    finished = [(run, cell, column) for run, cell, column in places if not math.isnan(run.value)]
+    cells = sorted({cell for _, cell, _ in finished}, key=lambda cell: [*map(level_sort_key, cell)])
     rows = {cell: row for row, cell in enumerate(cells)}
     values = np.full((len(cells), max(columns) + 1), np.nan)
     runs = np.full(values.shape, None, dtype=object)
-    for run, cell, column in zip(external.runs, levels, columns, strict=True):
-        if not math.isnan(run.value):
-            values[rows[cell], column] = sign * run.value
-            runs[rows[cell], column] = run.name
+    for run, cell, column in finished:
+        values[rows[cell], column] = sign * run.value
+        runs[rows[cell], column] = run.name
     distinct = np.unique(values[~np.isnan(values)])
     gaps = np.diff(distinct)
     gaps = gaps[gaps > 1e-12 * np.abs(distinct).max()]  # smaller ones are errors of the computer's arithmetic
     if not gaps.size:
         raise BadInput(f"all runs in {external.source} have the same {external.metric}", "runs that differ")
-    has_value = ~np.isnan(values)
-    table = Accuracies(
+    return Accuracies(
         dataset="",
         images=1 / float(gaps.min()),
         cells=tuple(
@@ -97,11 +96,10 @@ def external_table(external: ExternalRuns) -> Accuracies:
         runs=runs,
         test=values,
         validation=values,
-        measurements=np.where(has_value, np.arange(values.size).reshape(values.shape), -1),
+        measurements=np.where(np.isnan(values), -1, np.arange(values.size).reshape(values.shape)),
         measure=measure_of(external),
         has_validation=False,
     )
-    return table.select(np.asarray(has_value.any(axis=1)))
 
 
 def _levels(external: ExternalRuns) -> list[Levels]:
@@ -114,8 +112,3 @@ def _seed_positions(external: ExternalRuns) -> list[int]:
     seeds = sorted(numbers, key=lambda seed: level_sort_key(seed if numbers[seed] is None else numbers[seed]))
     positions = {seed: position for position, seed in enumerate(seeds)}
     return [positions[run.seed] for run in external.runs]
-
-
-def _failed_cells_text(external: ExternalRuns, table: Accuracies) -> Sequence[str]:
-    lost = sorted({*external.cells} - {*table.cells})
-    return [f"all runs of {joined(lost)} failed"] if lost else []

@@ -1,11 +1,9 @@
 """Counts the runs that failed or did not learn, and compares these counts between the levels of each factor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
-
-import pandas as pd
 
 from src.results.statistics import accuracy_sd, fisher_exact
 from src.runs.identity import applies
@@ -65,11 +63,12 @@ def chance_level(share: float, images: int) -> float:
     return share + 3 * accuracy_sd(share, images)
 
 
-def count_failures(settings: pd.DataFrame, failed: Sequence[bool], factors: Sequence[str]) -> list[FailureCount]:
-    """Count the failed runs at each level of each factor.  `settings` has a row per run, failed runs included."""
-    rows = [{str(key): value for key, value in row.items()} for row in settings.to_dict("records")]
-    levels = [tuple(row[path] if applies(path, row) else NOT_READ for path in factors) for row in rows]
-    return failures_by_level(levels, settings["seed"].tolist(), failed, factors)
+def count_failures(
+    runs: Sequence[Mapping[str, Any]], failed: Sequence[bool], factors: Sequence[str]
+) -> list[FailureCount]:
+    """Count the failed runs at each level of each factor.  `runs` are the settings of all runs, also of failed ones."""
+    levels = [tuple(run[path] if applies(path, run) else NOT_READ for path in factors) for run in runs]
+    return failures_by_level(levels, [run["seed"] for run in runs], failed, factors)
 
 
 def failures_by_level(

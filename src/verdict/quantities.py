@@ -41,8 +41,7 @@ def _measure(results: Results, measure: str) -> "pd.Series[float]":
     if measure in _WEIGHT_COLUMNS:
         return 100 * runs["run"].map(weight_frame(runs).set_index("run")[_WEIGHT_COLUMNS[measure]]).astype(float)
     if measure == "test loss":
-        losses: pd.Series[float] = runs["test/loss"].astype(float)
-        return losses
+        return runs["test/loss"].astype(float)
     if measure == "gain of recomputed statistics":
         averaged = runs.get("test/accuracy_ema", pd.Series(math.nan, index=runs.index))
         gains: pd.Series[float] = 100 * (runs["test/accuracy"].astype(float) - averaged.astype(float))

@@ -1,6 +1,6 @@
 """Shows each value of a key with the best values of all other keys, chosen by validation accuracy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from src.bad_input import BadInput
@@ -56,7 +56,10 @@ def tune_values(results: Results, key: str, verdicts: Verdicts) -> Tuned:
     path = _dotted_key(results, key)
     position, name = results.varies.index(path), short_name(path, results.varies)
     levels, sentences = list[TunedLevel](), list[str]()
-    for table, best in _tables_with_best(verdicts):
+    tables = {table.dataset: table for table in verdicts.tables}
+    # With one seed, every cell may be the best.
+    for best in verdicts.best or [find_best(table, ALPHA, verdicts.promise.equal_within) for table in verdicts.tables]:
+        table = tables[best.dataset]
         dataset_text = f" on {table.dataset}" if len(verdicts.tables) > 1 else ""
         rows, unread_may_be_best = _tuned_levels(table, best, position)
         levels += [replace(row, level=row.level + dataset_text) for row in rows]
@@ -70,16 +73,6 @@ def tune_values(results: Results, key: str, verdicts: Verdicts) -> Tuned:
             f"With one seed, this compares only these trained networks, and says nothing general about {name}."
         )
     return Tuned(path, tuple(levels), tuple(sentences))
-
-
-def _tables_with_best(verdicts: Verdicts) -> Iterator[tuple[Accuracies, Best]]:
-    """The accuracies on each dataset, with the cells that may be the best; with one seed, every cell may be."""
-    by_dataset = {best.dataset: best for best in verdicts.best}
-    for table in verdicts.tables:
-        if table.dataset in by_dataset:
-            yield table, by_dataset[table.dataset]
-        elif not by_dataset:
-            yield table, find_best(table, ALPHA, verdicts.promise.equal_within)
 
 
 def _tuned_levels(table: Accuracies, best: Best, position: int) -> tuple[list[TunedLevel], bool]:
@@ -104,8 +97,9 @@ def tuned_levels(best: Best, cells_by_level: Mapping[str, Sequence[str]], table:
     max_seeds = int(table.seed_counts.max())
     tuned = []
     for level, cells in cells_by_level.items():
-        complete = [cell for cell in best.cells if cell in cells and table.seed_counts[row_by_cell[cell]] == max_seeds]
-        cell = next(iter(complete or [cell for cell in best.cells if cell in cells]))
+        ranked = [cell for cell in best.cells if cell in cells]  # by validation accuracy
+        complete = [cell for cell in ranked if table.seed_counts[row_by_cell[cell]] == max_seeds]
+        cell = (complete or ranked)[0]
         tuned.append(
             TunedLevel(
                 level,

@@ -38,9 +38,9 @@ class Verdicts:
     """All conclusions of a comparison.  Numbers go from 0 to 1; sentences use percentage points."""
 
     promise: Promise
-    seed_range: tuple[int, int]  # smallest and largest number of seeds of the compared cells
-    learned_runs: frozenset[str] = frozenset()  # names of the runs that learned something
+    learned_runs: frozenset[str]  # names of the runs that learned something
     tables: tuple[Accuracies, ...] = ()  # the accuracies of these runs, one object per dataset
+    seed_range: tuple[int, int] = (0, 0)  # smallest and largest number of seeds of the compared cells
     contrasts: tuple[Contrast, ...] = ()  # between the levels of each factor, with simultaneous intervals
     interactions: tuple[Contrast, ...] = ()  # only significant ones
     best: tuple[Best, ...] = ()  # one per dataset
@@ -91,20 +91,16 @@ def judge(
     promise = promise or Promise()
     if any(path in SOURCES for path in results.varies):
         variance_rows = tuple(variance_by_source(results.runs).to_dict("records"))
-        return Verdicts(promise, (0, 0), frozenset(results.runs["run"]), variance_rows=variance_rows)
+        return Verdicts(promise, frozenset(results.runs["run"]), variance_rows=variance_rows)
     factors = list(results.varies)
     learned, no_method_learned = _find_learned_runs(results, largest_class or {})
     runs = results.runs[learned]
     has_failed = [*(~learned).tolist(), *([True] * len(results.failed))]
-    settings = pd.concat(
-        [results.runs.astype(object), pd.DataFrame([dict(job) for job in results.failed], dtype=object)],
-        ignore_index=True,
-    )
+    settings: list[Mapping[Any, Any]] = [*results.runs.to_dict("records"), *results.failed]
     counts = count_failures(settings, has_failed, factors) if any(has_failed) else []
     tables = accuracies_by_dataset(results, factors, runs)
     verdicts = Verdicts(
         promise,
-        (0, 0),
         frozenset(runs["run"]),
         tuple(tables),
         failures=tuple(counts),
@@ -118,8 +114,11 @@ def judge(
     if not tables:
         return verdicts
     if max(int(table.seed_counts.max()) for table in tables) == 1:
-        return _judge_networks(verdicts, sweeps, tables, results, correct_by_run)
-    return _judge_methods(verdicts, sweeps, tables, results)
+        return _judge_networks(verdicts, sweeps, results, correct_by_run)
+    verdicts = compare_tables(verdicts)
+    if promise.planned or _is_unfinished(results):
+        return verdicts
+    return _with_advice(verdicts, advise_more_seeds(verdicts, sweeps), sweeps, results)
 
 
 def _find_learned_runs(results: Results, largest_class: Mapping[str, float]) -> tuple["pd.Series[bool]", list[str]]:
@@ -142,27 +141,17 @@ def _find_learned_runs(results: Results, largest_class: Mapping[str, float]) -> 
 
 
 def _judge_networks(
-    verdicts: Verdicts,
-    sweeps: Sequence[Sweep],
-    tables: Sequence[Accuracies],
-    results: Results,
-    correct_by_run: Mapping[str, Bools],
+    verdicts: Verdicts, sweeps: Sequence[Sweep], results: Results, correct_by_run: Mapping[str, Bools]
 ) -> Verdicts:
-    pairs = compare_networks(tables, correct_by_run)
-    best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in tables]
-    several = any(len(table.cells) > 1 for table in tables) and not _is_unfinished(results)
-    prefixes = [f"{table.dataset}: " if len(tables) > 1 else "" for table in tables]
-    verdicts = replace(
-        verdicts,
-        seed_range=(1, 1),
-        networks=tuple(pairs),
-        network_choices=tuple(
-            prefix + dataset_best.choice_sentence for prefix, dataset_best in zip(prefixes, best, strict=True)
-        ),
-    )
-    if several and [is_search(sweep) for sweep in sweeps] == [True] and len(best) == 1:
+    best = [find_best(table, ALPHA, verdicts.promise.equal_within) for table in verdicts.tables]
+    choices = [f"{item.dataset}: " * (len(best) > 1) + item.choice_sentence for item in best]
+    pairs = compare_networks(verdicts.tables, correct_by_run)
+    verdicts = replace(verdicts, seed_range=(1, 1), networks=tuple(pairs), network_choices=tuple(choices))
+    if _is_unfinished(results) or all(len(item.cells) == 1 for item in best):
+        return verdicts
+    if [is_search(sweep) for sweep in sweeps] == [True] and len(best) == 1:
         return _with_advice(verdicts, advise_after_search(sweeps[0], results, best[0].cells), sweeps, results)
-    return _with_advice(verdicts, advise_one_seed(sweeps) if several else None, sweeps, results)
+    return _with_advice(verdicts, advise_one_seed(sweeps), sweeps, results)
 
 
 def _with_advice(verdicts: Verdicts, advice: Advice | None, sweeps: Sequence[Sweep], results: Results) -> Verdicts:
@@ -180,19 +169,10 @@ def _is_unfinished(results: Results) -> bool:
     return any(job.state != "failed" for job in results.unfinished)
 
 
-def _judge_methods(
-    verdicts: Verdicts, sweeps: Sequence[Sweep], tables: Sequence[Accuracies], results: Results
-) -> Verdicts:
-    verdicts = compare_tables(verdicts, tables)
-    if verdicts.promise.planned or _is_unfinished(results):
-        return verdicts
-    return _with_advice(verdicts, advise_more_seeds(verdicts, sweeps), sweeps, results)
-
-
-def compare_tables(verdicts: Verdicts, tables: Sequence[Accuracies]) -> Verdicts:
+def compare_tables(verdicts: Verdicts) -> Verdicts:
     """Add the conclusions about methods.  At least one cell of the tables has two seeds."""
-    single_cells = [name for table in tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
-    tables = [table.select(table.seed_counts > 1) for table in tables]
+    single_cells = [name for table in verdicts.tables for name in np.array(table.cells)[table.seed_counts < 2].tolist()]
+    tables = [table.select(table.seed_counts > 1) for table in verdicts.tables]
     tables = [table for table in tables if len(table.cells)]
     contrasts, significant_interactions, best = compare_methods(tables, verdicts.factors, verdicts.promise)
     seed_counts = np.concatenate([table.seed_counts for table in tables])
@@ -224,9 +204,9 @@ def advise_more_seeds(verdicts: Verdicts, sweeps: Sequence[Sweep]) -> Advice | N
         return advise(sweeps, open_contrasts, next_share, promise.look)
     if verdicts.single_seed_sentence:
         return advise_same_seeds(sweeps, most_seeds)
-    undecided = [(best, table) for best in verdicts.best for table in verdicts.tables if table.dataset == best.dataset]
-    undecided = [(best, table) for best, table in undecided if not best.decided]
-    questions = [question for best, table in undecided for question in best_questions(best, table)]
+    tables = {table.dataset: table for table in verdicts.tables}
+    undecided = [best for best in verdicts.best if not best.decided]
+    questions = [question for best in undecided for question in best_questions(best, tables[best.dataset])]
     if questions:
         return advise(sweeps, questions, next_share, promise.look, goal="To find the best")
     return advise_same_seeds(sweeps, most_seeds) if undecided else None

@@ -159,16 +159,13 @@ def _open_text(verdicts: Verdicts) -> str:
             losers_by_winner.setdefault((winner, contrast.place), []).append(loser)
         else:
             open_contrasts.append(contrast)
-    texts = [_versus_text(labels) + place for labels, place in _join_levels(open_contrasts)]
+    groups = [(shorten(labels, MAX_LEVELS, "{} others"), place) for labels, place in _join_levels(open_contrasts)]
+    texts = [" vs ".join(labels) + place for labels, place in groups]
     texts += [
         f"by how much {winner} beats {joined(losers, MAX_LEVELS)}{place}"
         for (winner, place), losers in losers_by_winner.items()
     ]
     return ", ".join(shorten(texts, MAX_QUESTIONS))
-
-
-def _versus_text(labels: Sequence[str]) -> str:
-    return " vs ".join(shorten(labels, MAX_LEVELS, "{} others"))
 
 
 def _join_levels(contrasts: Sequence[Contrast]) -> list[tuple[list[str], str]]:

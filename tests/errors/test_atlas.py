@@ -142,8 +142,8 @@ def test_calibration_of_runs_and_cells(trio):
     own = trio.runs["bn s2"].calibration
     assert own.ece == pytest.approx((abs(98 - 98 * 0.9) + 0.8 + 0.95) / 100, abs=0.02)
     errors = [trio.runs[f"bn s{seed}"].calibration.ece for seed in range(3)]
-    assert trio.calibration["bn"].ece == pytest.approx(np.mean(errors))
-    assert trio.calibration["bn"].count.sum() == 300
+    assert trio.cells["bn"].calibration.ece == pytest.approx(np.mean(errors))
+    assert trio.cells["bn"].calibration.count.sum() == 300
 
 
 def test_sentences_say_what_was_found(trio):

@@ -243,9 +243,12 @@ def test_a_norm_s_line_over_many_settings_keeps_those_that_stand_at_all_its_valu
 
 
 def test_no_two_lines_of_a_norm_look_alike():
-    first, second, *_ = bn = line_styles(["bn"] * 24)
-    assert len(set(map(repr, bn))) == 24
-    assert line_styles(["bn", "gn", "bn"]) == [first, first, second]
+    bn, gn = {"norm.name": "bn"}, {"norm.name": "gn"}
+    styles = line_styles([bn] * 24)
+    assert len(set(map(repr, styles))) == 24
+    first, other, second = line_styles([bn, gn, bn])
+    assert [first, second] == styles[:2]
+    assert other["linestyle"] == first["linestyle"]
 
 
 def test_a_long_label_keeps_its_norm_and_its_end():

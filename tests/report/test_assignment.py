@@ -72,6 +72,15 @@ def test_ten_mistakes_fill_two_rows_of_five(command, world, models):
     assert "budget" not in (folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize("words", [(), ("--budget", "20000")])
+def test_a_model_whose_runs_all_failed_has_no_number_of_parameters(command, world, models, words):
+    failed = world.fail(configuration("in"), "FAILED", "Diverged: in epoch 1")
+    world.sweep([*models.jobs, failed], started=2)
+    text = (hand_in(command, world, *words) / "README.md").read_text()
+    table = text.partition("## Parameters")[2].partition("##")[0]
+    assert [line.split(" ")[1] for line in table.split("\n")[4:-2]] == ["bn", "bn", "gn", "gn", "ln", "ln"]
+
+
 @pytest.mark.parametrize("words", [["--budget", "0", "--assignment"], ["--budget", "20000"]])
 def test_an_impossible_budget_is_refused(command, models, words):
     done = command("src.compare", *words)

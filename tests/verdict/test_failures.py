@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -57,7 +56,7 @@ def test_levels_with_other_settings_are_not_compared():
 def test_a_key_that_a_run_does_not_read_is_not_counted():
     rows = [{"norm.name": "none", "norm.groups": None, "seed": 0}]
     rows += [{"norm.name": "gn", "norm.groups": groups, "seed": 0} for groups in (2, 4)]
-    counts = count_failures(pd.DataFrame(rows), [True, False, False], ["norm.name", "norm.groups"])
+    counts = count_failures(rows, [True, False, False], ["norm.name", "norm.groups"])
     assert [(count.factor, count.level, count.run_count) for count in counts] == [
         *(("norm", "gn", 2), ("norm", "none", 1)),
         *(("groups", "2", 1), ("groups", "4", 1)),
