@@ -19,7 +19,7 @@ from src.models import NETWORKS, ConvolutionalNetwork, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
 from src.regularization import Regularization as Regularization
-from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
+from src.schema import REQUIRED, Key, Options, class_keys, flatten, group_keys, key
 
 
 @dataclass
@@ -154,7 +154,7 @@ def optional_packages(config: Config) -> list[str]:
 
 def check_config(config: Config) -> None:
     """Raise BadInput, with the key, its valid values and an example, if a job cannot use this configuration."""
-    for path, value in flatten_dataclass(config).items():
+    for path, value in flatten(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
         if option is not None and name != "name":

@@ -12,7 +12,7 @@ from src import job
 from src.runs.identity import job_settings
 from src.runs.paper_schema import parse_paper
 from src.runs.sweep import read_sweep
-from src.schema import flatten_mapping
+from src.schema import flatten
 from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.verdict.quantities import product
@@ -78,7 +78,7 @@ def test_the_scale_is_no_part_of_a_job(grid):
     jobs = [
         grid.compose_all(grid.parse_request([f"scale={scale}"], {}, {"norm": "bn"}))[1] for scale in ("small", "full")
     ]
-    small, full = ({**flatten_mapping(asdict(config)), "scale": ""} for (config,) in jobs)
+    small, full = ({**flatten(asdict(config)), "scale": ""} for (config,) in jobs)
     assert small == full
     assert "scale" not in job_settings(jobs[0][0])
 
