@@ -48,7 +48,11 @@ class Display:
 
 
 class Engine(Protocol):
-    """Runs jobs on this machine or on other machines.  A handle is the engine's own object for a submitted job."""
+    """Runs jobs on this machine or on other machines.
+
+    A handle is the engine's own object for a submitted job.  Its attribute `gpu_name` names the GPU that trains the
+    job; it is empty if jobs do not choose between GPUs.
+    """
 
     @property
     def slots(self) -> int:
@@ -57,9 +61,6 @@ class Engine(Protocol):
     def submit(self, task: Task, *, live: bool) -> Any:
         """Start or queue a job and return its handle."""
 
-    def gpu_name(self, handle: Any) -> str:
-        """Return the name of the GPU that trains a job, or an empty string if jobs do not choose between GPUs."""
-
     def wait(self, handles: Sequence[Any]) -> None:
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
@@ -67,7 +68,7 @@ class Engine(Protocol):
         """Return a job's new updates, and None while it runs; after its end, the cause, or "" for an unknown cause."""
 
     def stop(self, handles: Sequence[Any], signal_number: int) -> None:
-        """Stop jobs at their last checkpoints, as the signal `signal_number` would."""
+        """Stop jobs at their last checkpoints, as the signal `signal_number` would, and end all idle processes."""
 
 
 class FailurePolicy:
@@ -112,7 +113,7 @@ def run_tasks(
                 waiting_tasks.remove(task)
                 jobs.append(_RunningJob(task, read_last_record(task.folder)))
                 jobs[-1].handle = engine.submit(task, live=display.live)
-                display.show_start(task, engine.gpu_name(jobs[-1].handle))
+                display.show_start(task, jobs[-1].handle.gpu_name)
             engine.wait([job.handle for job in jobs])
             for job in list(jobs):
                 updates, cause = engine.poll(job.handle)
@@ -127,6 +128,7 @@ def run_tasks(
                     if not may_continue_after(outcome):
                         waiting_tasks.clear()
                     yield outcome
+        engine.stop([], signal.SIGTERM)
     except BaseException as interruption:
         submitted_jobs = [job for job in jobs if job.handle is not None]
         try:
