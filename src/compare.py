@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
-from src.command import MULTIRUN, Parser, as_refusal, check_current_folder, command_name, typed_path
+from src.command import MULTIRUN, Parser, command_name, typed_path
 from src.config import KEYS, CompareSettings
 from src.options import Tracking
 from src.report.output import STDOUT, check_output_options, write_output
 from src.runs.external import ExternalRuns, sort_into_cells
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
-from src.startup import check_address_space, prepare_process, read_docstring
+from src.startup import read_docstring, run_and_exit
 
 if TYPE_CHECKING:
     from src.console import SteadyConsole
@@ -51,16 +51,7 @@ MAX_LOOK = 10  # look N spends 4.75 % x 0.05^(N - 1)
 
 def main() -> None:
     """Run the command `python -m src.compare` and exit with its status."""
-    prepare_process()
-    try:
-        check_current_folder()
-        check_address_space()
-        sys.exit(_compare_and_write(_make_parser().parse_args()))
-    except (BadInput, MemoryError, ModuleNotFoundError) as error:
-        print(as_refusal(error), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_and_exit(lambda: _compare_and_write(_make_parser().parse_args()))
 
 
 def _make_parser() -> Parser:
