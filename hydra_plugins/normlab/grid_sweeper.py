@@ -163,7 +163,7 @@ class GridSweeper(Sweeper):
         faults = job_faults(replace(sweep, jobs=kept), self._multirun)
         left = [item for job, item in pairs if job in restarted or job.key in faults or not self._folder(job).finished]
         folders = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
-        check_space(self._multirun, [item.least_bytes for item in left], folders)
+        check_space(self._multirun, [item.disk_bytes() for item in left], folders)
         if left and self._uses_normlab_launcher:
             self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
         tracker, exit_status, is_open, is_delivered = None, 1, False, True
