@@ -103,11 +103,6 @@ class Key:
     automatic: bool = False
 
     @property
-    def is_text(self) -> bool:
-        """Whether every text is a valid value of the key."""
-        return self.plain_type is str and not self.choices
-
-    @property
     def optional(self) -> bool:
         """Whether the key can be null in a configuration."""
         return isinstance(self.type, UnionType)
@@ -190,6 +185,12 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
         else:
             values[prefix + name] = value
     return values
+
+
+def known_fields(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values that are fields of a dataclass; another version may have stored others."""
+    names = {item.name for item in dataclasses.fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}
 
 
 def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:
