@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class FailurePolicy:
 
     def __init__(self, limits: SweepLimits) -> None:
         self._limits = limits
-        self._counts: dict[str, int] = {}
+        self._counts = Counter[str]()
         self.stop_reason = ""  # why the sweep must not continue; empty while it may
 
     def may_continue_after(self, outcome: Outcome) -> bool:
@@ -84,7 +85,7 @@ class FailurePolicy:
         if outcome.error and not self.stop_reason:
             diverged = outcome.error.startswith("Diverged")  # a result of this method, and no fault of the sweep
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers count as one kind
-            self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
+            self._counts[failure_kind] += 1
             if self._limits.on_failure == "stop":
                 self.stop_reason = "a job failed (sweep.on_failure=stop)"
             elif not diverged and self._counts[failure_kind] >= self._limits.same_failures:
