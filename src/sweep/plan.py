@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,14 +95,14 @@ class Plan:
         self._rows_left = [row for row in self.rows if row.needs_training]
 
     def _make_row(self, job: PlannedJob, grid_job: GridJob) -> Row:
-        config, stored = grid_job.config, asdict(grid_job.config)
+        config = grid_job.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._folder_names:
             status = job_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace, passes = self._estimate_pace(job_kind(stored)), pass_count(stored)
+        pace, passes = self._estimate_pace(job_kind(grid_job.settings)), pass_count(grid_job.settings)
         seconds = pace.rate * grid_job.image_count * epochs * passes + pace.overhead if pace else None
         earlier_folder = self._folders.find_job_on_other_data(job, config)
         return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
