@@ -34,7 +34,8 @@ class Composer:
 
     def __init__(self, loader: "ConfigLoader | None", config_name: str = "config") -> None:
         self._loader, self._config_name, self._groups = loader, config_name, group_options(loader)
-        self._compose_once, self._parse_once = functools.cache(self._compose), functools.cache(self._parse_value)
+        self._compose_once = functools.cache(self._compose)
+        self._parse_once = functools.cache(lambda name, value: self.parse(f"{name}={value}").value())
 
     def parse(self, word: str) -> AnyOverride:
         """Parse a word KEY=VALUE.  Without a loader, raise NeedsHydra for a word that is not plain."""
@@ -153,9 +154,6 @@ class Composer:
         words = [f"{name}={value}" for name, value in chosen_options]
         tree = compose_tree(self._loader, self._config_name, words)
         return tree, None if is_unresolved(str(OmegaConf.to_container(tree))) else to_config(tree)
-
-    def _parse_value(self, name: str, value: str) -> Any:
-        return self.parse(f"{name}={value}").value()
 
 
 def check_packaged_grid(words: Sequence[str]) -> None:
