@@ -118,7 +118,12 @@ def _compare_and_write(arguments: Namespace) -> int:
     _, report, _ = compare_runs(sweeps, arguments.multirun, report_folder, console, equal=equal)
     if report is None:
         return 1
-    tuned = _compare_at_best_settings(report, arguments.tuned, console) if arguments.tuned else None
+    tuned = None
+    if arguments.tuned:
+        from src.verdict.tuned import tune_values
+
+        tuned = tune_values(report.results, arguments.tuned, report.verdicts)
+        print_lines(console, ["", *tuned.sentences, *tuned.lines])
     if arguments.assignment:
         from src.report.assignment import write_assignment
 
@@ -215,16 +220,6 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
     if arguments.json is not None:
         results = report.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
         write_output(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
-
-
-def _compare_at_best_settings(report: "Report", key: str, console: "SteadyConsole") -> "Tuned":
-    """Print each value of a key with its best other settings, and return them."""
-    from src.report.terminal import print_lines
-    from src.verdict.tuned import tune_values
-
-    tuned_values = tune_values(report.results, key, report.verdicts)
-    print_lines(console, ["", *tuned_values.sentences, *tuned_values.lines])
-    return tuned_values
 
 
 def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:
