@@ -4,8 +4,6 @@ from dataclasses import asdict
 
 import pandas as pd
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from src import job
@@ -13,17 +11,10 @@ from src.runs.identity import job_settings
 from src.runs.paper_schema import parse_paper
 from src.runs.sweep import read_sweep
 from src.schema import flatten
-from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.verdict.quantities import product
 
 PAPERS = group_options()["paper"]
-
-
-@pytest.fixture(scope="module")
-def grid():
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 def preset(name):
