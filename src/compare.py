@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.bad_input import BadInput
-from src.command import MULTIRUN, Parser, as_refusal, check_current_folder, command_name, typed_path
+from src.command import MULTIRUN, Parser, command_name, typed_path
 from src.config import KEYS, CompareSettings
 from src.options import Tracking
 from src.report.output import STDOUT, check_output_options, write_output
 from src.runs.external import ExternalRuns, sort_into_cells
 from src.runs.manifests import choose_sweeps
 from src.runs.sweep import Sweep
-from src.startup import check_address_space, prepare_process, read_docstring
+from src.startup import read_docstring, run_and_exit
 
 if TYPE_CHECKING:
     from src.console import SteadyConsole
@@ -51,16 +51,7 @@ MAX_LOOK = 10  # look N spends 4.75 % x 0.05^(N - 1)
 
 def main() -> None:
     """Run the command `python -m src.compare` and exit with its status."""
-    prepare_process()
-    try:
-        check_current_folder()
-        check_address_space()
-        sys.exit(_compare_and_write(_make_parser().parse_args()))
-    except (BadInput, MemoryError, ModuleNotFoundError) as error:
-        print(as_refusal(error), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_and_exit(lambda: _compare_and_write(_make_parser().parse_args()))
 
 
 def _make_parser() -> Parser:
@@ -127,7 +118,12 @@ def _compare_and_write(arguments: Namespace) -> int:
     _, report, _ = compare_runs(sweeps, arguments.multirun, report_folder, console, equal=equal)
     if report is None:
         return 1
-    tuned = _compare_at_best_settings(report, arguments.tuned, console) if arguments.tuned else None
+    tuned = None
+    if arguments.tuned:
+        from src.verdict.tuned import tune_values
+
+        tuned = tune_values(report.results, arguments.tuned, report.verdicts)
+        print_lines(console, ["", *tuned.sentences, *tuned.lines])
     if arguments.assignment:
         from src.report.assignment import write_assignment
 
@@ -224,16 +220,6 @@ def _write_files(arguments: Namespace, report: "Report", tuned: "Tuned | None") 
     if arguments.json is not None:
         results = report.as_json() | ({} if tuned is None else {"tuned": asdict(tuned)})
         write_output(arguments.json, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
-
-
-def _compare_at_best_settings(report: "Report", key: str, console: "SteadyConsole") -> "Tuned":
-    """Print each value of a key with its best other settings, and return them."""
-    from src.report.terminal import print_lines
-    from src.verdict.tuned import tune_values
-
-    tuned_values = tune_values(report.results, key, report.verdicts)
-    print_lines(console, ["", *tuned_values.sentences, *tuned_values.lines])
-    return tuned_values
 
 
 def default_report_folder(sweeps: Sequence[Sweep], multirun: Path) -> Path:

@@ -19,7 +19,7 @@ from src.models import NETWORKS, ConvolutionalNetwork, Network
 from src.norms import NORMS, Norm
 from src.options import OPTIMIZERS, SCHEDULES, TRACKERS, Optimizer, Schedule, TrackingOption
 from src.regularization import Regularization as Regularization
-from src.schema import REQUIRED, Key, Options, class_keys, flatten_dataclass, group_keys, key
+from src.schema import REQUIRED, Key, Options, class_keys, flatten, group_keys, key, known_fields
 
 
 @dataclass
@@ -133,8 +133,7 @@ def automatic_values(settings: Mapping[str, Any]) -> dict[str, Any]:
 def option_from_stored(group: str, stored: Mapping[str, Any]) -> Any:
     """Return the option that a stored configuration names, without keys that the option no longer has."""
     option = OPTIONS[group][stored["name"]]
-    field_names = {item.name for item in fields(option)}
-    return option(**{name: value for name, value in stored.items() if name in field_names})
+    return option(**known_fields(option, stored))
 
 
 class UnusedKeyError(BadInput):
@@ -154,7 +153,7 @@ def optional_packages(config: Config) -> list[str]:
 
 def check_config(config: Config) -> None:
     """Raise BadInput, with the key, its valid values and an example, if a job cannot use this configuration."""
-    for path, value in flatten_dataclass(config).items():
+    for path, value in flatten(config).items():
         section, _, name = path.partition(".")
         option = getattr(config, section) if section in OPTIONS else None
         if option is not None and name != "name":

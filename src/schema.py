@@ -103,11 +103,6 @@ class Key:
     automatic: bool = False
 
     @property
-    def is_text(self) -> bool:
-        """Whether every text is a valid value of the key."""
-        return self.plain_type is str and not self.choices
-
-    @property
     def optional(self) -> bool:
         """Whether the key can be null in a configuration."""
         return isinstance(self.type, UnionType)
@@ -181,23 +176,21 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def flatten_mapping(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a nested mapping by dotted key, such as `norm.eps`."""
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested mapping, or of nested dataclasses, by dotted key, such as `norm.eps`."""
     values: dict[str, Any] = {}
-    for name, value in tree.items():
-        values |= flatten_mapping(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return values
-
-
-def flatten_dataclass(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested dataclasses by dotted key, such as `norm.eps`."""
-    values: dict[str, Any] = {}
-    for name, value in vars(node).items():
-        if dataclasses.is_dataclass(value):
-            values.update(flatten_dataclass(value, f"{prefix}{name}."))
+    for name, value in (tree if isinstance(tree, Mapping) else vars(tree)).items():
+        if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+            values |= flatten(value, f"{prefix}{name}.")
         else:
             values[prefix + name] = value
     return values
+
+
+def known_fields(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values that are fields of a dataclass; another version may have stored others."""
+    names = {item.name for item in dataclasses.fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}
 
 
 def class_keys(node: Any, prefix: str = "") -> dict[str, Key]:

@@ -9,12 +9,15 @@ import re
 import resource
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from src.bad_input import out_of_memory_refusal
+from src.bad_input import BadInput, out_of_memory_refusal
+from src.command import as_refusal, check_current_folder
 from src.standard_streams import make_output_steady
 
-MIN_ADDRESS_SPACE = 600_000_000  # bytes of address space; comparing and syncing both fail with less
+MIN_ADDRESS_SPACE = 600_000_000  # bytes of address space (`ulimit -v`); comparing and syncing both fail with less
 COLLECTION_THRESHOLD = 100_000  # new objects between two garbage collections; Python's default is 700 or 2,000
 
 
@@ -33,11 +36,20 @@ def prepare_process() -> None:
         _ignore_matplotlib_settings()
 
 
-def check_address_space() -> None:
-    """Raise `BadInput` if `ulimit -v` is too small to load the libraries; some of them would end the process."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
-        raise out_of_memory_refusal()
+def run_and_exit(command: Callable[[], int]) -> NoReturn:
+    """Run `compare` or `sync`, and exit with its status, with 2 after a refusal, or with 130 after Ctrl-C."""
+    prepare_process()
+    try:
+        check_current_folder()
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:  # some libraries would end the process
+            raise out_of_memory_refusal()
+        sys.exit(command())
+    except (BadInput, MemoryError, ModuleNotFoundError) as error:
+        print(as_refusal(error), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def read_docstring(file: str) -> str:

@@ -11,17 +11,19 @@ something, 130 for Ctrl-C.
 import sys
 from pathlib import Path
 
-from src.bad_input import BadInput
-from src.command import MULTIRUN, Parser, as_refusal, check_current_folder, typed_path
+from src.command import MULTIRUN, Parser, typed_path
 from src.options import Tracking
 from src.runs.manifests import choose_sweeps
-from src.startup import check_address_space, prepare_process, read_docstring
+from src.startup import read_docstring, run_and_exit
 from src.tracking.address import check_address, refuse_secrets
 
 
 def main() -> None:
     """Run `python -m src.sync` with the command line's arguments."""
-    prepare_process()
+    run_and_exit(_parse_and_sync)
+
+
+def _parse_and_sync() -> int:
     parser = Parser("sync", read_docstring(__file__))
     sweep_help = "deliver this sweep instead of the latest; the first characters of its id are enough; can be repeated"
     parser.add_argument("--sweep", metavar="ID", action="append", help=sweep_help)
@@ -30,18 +32,10 @@ def main() -> None:
     parser.add_argument("--experiment", metavar="NAME", default="normlab", help=experiment_help)
     multirun_help = "folder that contains the sweeps (default: %(default)s)"
     parser.add_argument("--multirun", metavar="DIR", type=typed_path, default=MULTIRUN, help=multirun_help)
-    try:
-        check_current_folder()
-        check_address_space()
-        refuse_secrets(sys.argv[1:])
-        arguments = parser.parse_args()
-        settings = Tracking("sqlite", arguments.uri, arguments.experiment)
-        sys.exit(sync(arguments.multirun, arguments.sweep or [], settings))
-    except (BadInput, MemoryError, ModuleNotFoundError) as error:
-        print(as_refusal(error), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    refuse_secrets(sys.argv[1:])
+    arguments = parser.parse_args()
+    settings = Tracking("sqlite", arguments.uri, arguments.experiment)
+    return sync(arguments.multirun, arguments.sweep or [], settings)
 
 
 def sync(multirun: Path, ids: list[str], settings: Tracking) -> int:

@@ -11,8 +11,7 @@ def counted(n: int, noun: str) -> str:
 def joined(names: Sequence[str], max_names: int = 3, conjunction: str = "and") -> str:
     """Return names as `a`, `a and b` or `a, b and c`; beyond `max_names` names, `a, b, c and 7 others`."""
     if len(names) > max_names:
-        other_count = len(names) - max_names
-        return f"{', '.join(names[:max_names])} {conjunction} {other_count:,} other{'' if other_count == 1 else 's'}"
+        return f"{', '.join(names[:max_names])} {conjunction} {counted(len(names) - max_names, 'other')}"
     return f" {conjunction} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 

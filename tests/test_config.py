@@ -24,7 +24,7 @@ from src.config import (
     optional_packages,
 )
 from src.models.timm import Timm
-from src.schema import flatten_dataclass, flatten_mapping
+from src.schema import flatten
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS
 from src.sweep.trees import to_config
@@ -522,7 +522,7 @@ def test_a_configuration_holds_the_keys_of_its_options_alone(composed):
     expected = {
         path for path, key in KEYS.items() if not key.read_by or getattr(config, path.split(".")[0]).name in key.read_by
     }
-    assert set(flatten_mapping(dataclasses.asdict(config))) == set(flatten_dataclass(config)) == expected
+    assert set(flatten(dataclasses.asdict(config))) == set(flatten(config)) == expected
 
 
 def test_only_options_that_compute_with_an_optional_package_name_it():

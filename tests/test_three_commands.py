@@ -74,7 +74,8 @@ def test_a_missing_package_is_refused_and_a_missing_part_of_one_is_not(module, m
         def check(name=name):
             raise ModuleNotFoundError(name=name)
 
-        monkeypatch.setattr(module, "check_current_folder", check)
+        for importer in ("src.train", "src.startup"):
+            monkeypatch.setattr(f"{importer}.check_current_folder", check)
         with pytest.raises(ends):
             module.main()
     answer = capsys.readouterr().err

@@ -36,7 +36,6 @@ from src.sweep.finish import compare_sweep
 from src.sweep.grid import GridJob, check_device_and_store, make_grid
 from src.sweep.notes import note_lines
 from src.sweep.plan import Plan
-from src.sweep.requested import RequestedGrid
 from src.wording import counted, joined
 from src.workers.queue import Task
 
@@ -93,7 +92,12 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; exits with a status other than 0 if anything failed."""
         request = self._grid.parse_request(arguments, self._params, self._full)
-        jobs = self._requested_jobs(request)
+        request.check_job_count(self._multirun)
+        combinations, configs = self._grid.compose_all(request)
+        check_device_and_store(configs[0])
+        jobs = self._grid.make_jobs(combinations, configs)
+        if len(jobs) < len(combinations):
+            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations repeat others and are skipped")
         if request.looks and len(jobs) == request.looks[-1]:
             problem = "seeds=auto trains more seeds until it can compare the methods, but the command has one method"
             raise BadInput(problem, "two or more combinations", "-m norm=bn,gn,ln seeds=auto")
@@ -138,16 +142,6 @@ class GridSweeper(Sweeper):
                 break
         return exit_status or (0 if is_delivered else 3)
 
-    def _requested_jobs(self, request: RequestedGrid) -> list[GridJob]:
-        """Return the checked jobs of a grid, without duplicates."""
-        request.check_job_count(self._multirun)
-        combinations, configs = self._grid.compose_all(request)
-        check_device_and_store(configs[0])
-        jobs = self._grid.make_jobs(combinations, configs)
-        if len(jobs) < len(combinations):
-            say(f"{len(combinations) - len(jobs)} of {len(combinations)} combinations repeat others and are skipped")
-        return jobs
-
     def _run_sweep(self, jobs: Sequence[GridJob], title: str = "", looks: Sequence[int] = ()) -> tuple[int, bool]:
         """Train the unfinished jobs, track them and compare them as one sweep.
 
@@ -163,7 +157,7 @@ class GridSweeper(Sweeper):
         faults = job_faults(replace(sweep, jobs=kept), self._multirun)
         left = [item for job, item in pairs if job in restarted or job.key in faults or not self._folder(job).finished]
         folders = [sweep.folder(self._multirun), *(self._folder(job).path for job in sweep.jobs)]
-        check_space(self._multirun, [item.least_bytes for item in left], folders)
+        check_space(self._multirun, [item.disk_bytes() for item in left], folders)
         if left and self._uses_normlab_launcher:
             self._launcher.prepare(config.data)  # runs in the background while the MLflow store opens
         tracker, exit_status, is_open, is_delivered = None, 1, False, True

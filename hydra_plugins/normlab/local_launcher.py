@@ -88,14 +88,7 @@ class LocalLauncher(Launcher):
     def start_engine(self, threads: int, config: Config) -> Iterator[Engine]:
         """Yield the engine for a batch of jobs with `threads` threads each, given the configuration of one of them."""
         environments = worker_environments(self._workers, threads, config.device)
-        if shares_gpus(config):
-            engine = GpuEngine(environments, self._jobs_per_gpu)
-            try:
-                yield engine
-            finally:
-                engine.stop()
-        else:
-            yield LocalEngine(environments)
+        yield GpuEngine(environments, self._jobs_per_gpu) if shares_gpus(config) else LocalEngine(environments)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of another sweeper, such as Optuna; returns the validation accuracies (0 to 1) in its order."""

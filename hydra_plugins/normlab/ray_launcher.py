@@ -93,12 +93,8 @@ class _Cluster(RemoteEngine):
     def __init__(self, cpus: float, gpus: float, places: int, jobs_per_gpu: int) -> None:
         import ray
 
-        self._ray, self._required, self.places, self._jobs_per_gpu = (
-            ray,
-            {"CPU": cpus, "GPU": gpus},
-            places,
-            jobs_per_gpu,
-        )
+        self._ray, self._required = ray, {"CPU": cpus, "GPU": gpus}
+        self.places, self._jobs_per_gpu = places, jobs_per_gpu
         # Ray must not retry: it would train a failed job again, and the command would not know.
         self._train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(train_here)
 
@@ -116,11 +112,10 @@ class _Cluster(RemoteEngine):
         if not self._ray.wait([reference], timeout=0)[0]:
             return None
         try:
-            errors: list[str] = self._ray.get(reference)
+            return list(self._ray.get(reference))
         except Exception as ray_error:
             reason = str(getattr(ray_error, "cause", None) or ray_error).strip()
             return f"Ray: {type(ray_error).__name__}: {reason.partition(chr(10))[0]}"
-        return errors
 
     def cancel(self, reference: Any) -> None:
         self._ray.cancel(reference)

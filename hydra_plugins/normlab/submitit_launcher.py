@@ -87,10 +87,9 @@ class _Executor(RemoteEngine):
         if not job.paths.result_pickle.exists():
             return f"submitit: job {job.job_id} ended in the state {job.state} without a result"
         try:
-            errors: list[str] = job.result()
+            return list(job.result())
         except Exception as submitit_error:
             return f"submitit: {str(submitit_error).strip().splitlines()[-1]}"
-        return errors
 
     def cancel(self, job: Any) -> None:
         job.cancel(check=False)

@@ -11,7 +11,7 @@ from src.config import KEYS
 from src.console import progress_bar
 from src.results.frames import epoch_frame, name_runs, run_frame
 from src.runs.folder import FinishedJob, JobFolder
-from src.runs.identity import find_varying_keys, stored_settings
+from src.runs.identity import find_varying_keys, job_settings
 from src.runs.integrity import files_fault, numbers_fault
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
@@ -104,7 +104,7 @@ def _failed_settings(folder: JobFolder) -> Sequence[Mapping[str, Any]]:
         return []
     cell_key = next((record["cell"] for record in records if record["kind"] == "ready"), "")
     starts = [record for record in records if record["kind"] == "start"]
-    return [{**stored_settings(record["config"]), "cell_key": cell_key} for record in starts[:1]]
+    return [{**job_settings(record["config"]), "cell_key": cell_key} for record in starts[:1]]
 
 
 def _file_problems(job: FinishedJob, planned_job: PlannedJob) -> list[JobProblem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.config import KEYS
-from src.runs.identity import stored_settings
+from src.runs.identity import job_settings
 from src.runs.journal import Record, read_finished_journal, read_journal
 from src.runs.shapes import DEVICE_FACTS, result_fault
 from src.storage.files import move_aside
@@ -111,7 +111,7 @@ class FinishedJob:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """The configuration values that decide the job's numbers, by dotted key."""
-        return stored_settings(self.start["config"])
+        return job_settings(self.start["config"])
 
     @property
     def artifacts(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.config import KEYS, Config, affects_results, automatic_values
-from src.schema import flatten_dataclass, flatten_mapping
+from src.schema import flatten
 
 # The code in `src` that affects a job's numbers.
 CODE_PATTERNS = (
@@ -21,15 +21,15 @@ CODE_PATTERNS = (
 DEFAULTS = {path: item.default for path, item in KEYS.items() if affects_results(path)}
 
 
-def job_settings(config: Config) -> dict[str, Any]:
-    """Return the value of every key that affects a job's results, by dotted key; unused keys have their defaults."""
-    return _complete({path: value for path, value in flatten_dataclass(config).items() if affects_results(path)})
+def job_settings(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a job's configuration that affect its results, by dotted key; unused keys have defaults.
 
-
-def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that affect the results of a stored job; leaves out keys that normlab no longer has."""
-    values = with_weight_decay(flatten_mapping(config))
-    return _complete({path: value for path, value in values.items() if path in DEFAULTS})
+    A stored configuration may lack keys of later versions; its keys that normlab no longer has are left out.
+    """
+    values = {path: value for path, value in with_weight_decay(flatten(config)).items() if path in DEFAULTS}
+    settings = DEFAULTS | values
+    # A missing key that belongs to other options is null.
+    return {path: value if path in values or applies(path, settings) else None for path, value in settings.items()}
 
 
 def with_weight_decay(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,36 +39,27 @@ def with_weight_decay(values: Mapping[str, Any]) -> dict[str, Any]:
     return {("reg.weight_decay" if path == "reg.l2" else path): value for path, value in values.items()}
 
 
-def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with the defaults of missing keys, or null for keys that belong to other options."""
-    settings = DEFAULTS | dict(values)
-    return {path: value if path in values or applies(path, settings) else None for path, value in settings.items()}
+def identity(config: Config | Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Return the keys and values that identify a job, with its dataset's digest; new keys do not change old jobs.
 
-
-def identity(config: Config, dataset: str) -> dict[str, Any]:
-    """Return the keys and values that identify a job, with its dataset's digest; new keys do not change old jobs."""
-    return distinguishing_values(flatten_dataclass(config)) | {"data.digest": dataset}
-
-
-def distinguishing_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys and values that distinguish jobs on the same data, with keys that only older versions had.
-
-    Under AdamW, weight decay has the name `reg.l2`, as in earlier versions, so their jobs keep their keys.  The L2
-    penalty has another name there, because earlier versions had no L2 penalty under AdamW.
+    A stored configuration may have keys that only older versions had.  Under AdamW, weight decay has the name `reg.l2`,
+    as in earlier versions, so their jobs keep their keys.  The L2 penalty has another name there, because earlier
+    versions had no L2 penalty under AdamW.
     """
-    names = {}
+    values, names = with_weight_decay(flatten(config)), {}
     if values.get("optimizer.name") == "adamw":
         names = {"reg.weight_decay": "reg.l2", "reg.l2": "reg.l2_penalty"}
-    return {
+    distinguishing_values = {
         names.get(path, path): value
-        for path, value in with_weight_decay(values).items()
+        for path, value in values.items()
         if affects_results(path) and path != "data.root" and (path not in KEYS or value != KEYS[path].default)
     }
+    return {**distinguishing_values, "data.digest": dataset}
 
 
 def is_same_config(stored: Mapping[str, Any], config: Config) -> bool:
     """Whether a stored configuration describes the same job as `config` if their data are equal."""
-    return distinguishing_values(flatten_mapping(stored)) == distinguishing_values(flatten_dataclass(config))
+    return identity(stored, "") == identity(config, "")
 
 
 def job_key(identity: Mapping[str, Any]) -> str:

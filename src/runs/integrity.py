@@ -14,11 +14,11 @@ import safetensors
 
 from src.config import KEYS, affects_results
 from src.runs.folder import ARTIFACTS, AUGMENTED, FinishedJob, JobFolder
-from src.runs.identity import distinguishing_values, job_key
+from src.runs.identity import identity, job_key
 from src.runs.predictions import Predictions, load_predictions
 from src.runs.shapes import EPOCH_METRICS, SOURCE, configuration_fault, fault, record_fault
 from src.runs.sweep import Sweep
-from src.schema import flatten_mapping
+from src.schema import flatten
 from src.storage.png import picture_fault
 from src.storage.stored import DamagedFile, NoAccess, exists, is_irregular, is_regular, read_stored
 
@@ -112,10 +112,9 @@ def _journal_fault(job: FinishedJob, key: str | None) -> str:
     for record in job.epochs:
         if reason := fault(record["metrics"], EPOCH_METRICS):
             return f"has an epoch that {reason}"
-    stored_values = flatten_mapping(start["config"])
-    computed_key = job_key(distinguishing_values(stored_values) | {"data.digest": start["source"]["digest"]})
-    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored_values)  # of an older version
-    has_right_key = has_removed_keys or computed_key == start["job"]
+    stored_keys = flatten(start["config"])
+    has_removed_keys = any(affects_results(path) and path not in KEYS for path in stored_keys)  # of an older version
+    has_right_key = has_removed_keys or job_key(identity(start["config"], start["source"]["digest"])) == start["job"]
     return "" if has_right_key and key in (None, start["job"]) else "belongs to another job"
 
 

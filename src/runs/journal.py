@@ -43,11 +43,6 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._file.truncate(self._size)
         self._file.seek(self._size)
 
-    @property
-    def last_epoch(self) -> int:
-        """The number of the last recorded epoch, or 0 before the first."""
-        return last_epoch(self._records)
-
     def has(self, kind: str) -> bool:
         """Whether the journal has a record of this kind."""
         return any(record["kind"] == kind for record in self._records)
@@ -57,7 +52,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
         Skips an epoch that is already recorded.
         """
-        if record["kind"] == "epoch" and record["epoch"] <= self.last_epoch:
+        if record["kind"] == "epoch" and record["epoch"] <= last_epoch(self._records):
             return
         line = encode_record(record)
         with add_path_to_errors(self._path):

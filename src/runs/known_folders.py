@@ -11,7 +11,7 @@ from src.runs.folder import JobFolder
 from src.runs.identity import applies, is_same_config
 from src.runs.naming import folder_name, format_value, job_name
 from src.runs.sweep import PlannedJob, Sweep
-from src.schema import flatten_dataclass, flatten_mapping
+from src.schema import flatten
 from src.storage.stored import NoAccess, exists
 
 
@@ -72,13 +72,13 @@ class KnownFolders:
     def find_job_on_other_data(self, job: PlannedJob, config: Config) -> JobFolder | None:
         """Return the newest folder whose job differs from `job` only in its data; None if `job` has a folder itself."""
         names = self._names_by_name[job.folder.rpartition("-")[0]]
-        root = flatten_dataclass(config).get("data.root")
+        root = getattr(config.data, "root", None)
         if root is None or job.folder in names:
             return None
         dated_folders = []
         for folder in (JobFolder(self.jobs_folder / name) for name in names):
             start = next(iter(folder.records()), {})
             stored_config = start.get("config", {})
-            if flatten_mapping(stored_config).get("data.root") == root and is_same_config(stored_config, config):
+            if flatten(stored_config).get("data.root") == root and is_same_config(stored_config, config):
                 dated_folders.append((start["time"], folder.path))
         return JobFolder(max(dated_folders)[1]) if dated_folders else None

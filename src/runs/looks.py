@@ -7,13 +7,14 @@ import contextlib
 import shlex
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.runs.identity import sweep_id
 from src.runs.shapes import looks_fault
+from src.schema import known_fields
 from src.storage.files import remove_partial_files, write_json
 from src.storage.lock import folder_lock
 from src.storage.stored import DamagedFile, read_sealed, sealed
@@ -141,5 +142,4 @@ def _read_ledger(path: Path) -> list[_Entry]:
             "the file that normlab wrote, which counts the comparisons of each set of methods",
             advice=f"restore it from a backup; after rm {shlex.quote(str(path))} the comparisons count from 1 again",
         ) from error
-    names = {item.name for item in fields(_Entry)}
-    return [_Entry(**{name: value for name, value in look.items() if name in names}) for look in stored["looks"]]
+    return [_Entry(**known_fields(_Entry, look)) for look in stored["looks"]]

@@ -154,7 +154,7 @@ def _parse_selection(place: str, stated: Mapping[Any, Any]) -> dict[str, tuple[A
         if path is None:
             names = [*OPTIONS, *(path for path in KEYS if affects_results(path))]
             raise BadInput(f"{place}: there is no key {name}{_did_you_mean(str(name), names)}", KEY_NAME[1])
-        values = value if isinstance(value, list) else [value]
+        values = _as_list(value)
         for item in values:
             if not KEYS[path].accepts(item):
                 raise BadInput(f"{place}: {name}={short_text(item)} cannot be used", KEYS[path].allowed)

@@ -1,7 +1,7 @@
 """Finds, writes and removes the seeds in command lines and job names."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 SEED_KEYS = ("seed", "seeds")  # `seed=1,4` lists seeds; `seeds=3` counts them
 AUTO = "auto"  # `seeds=auto` adds seeds until every question is decided
@@ -25,11 +25,6 @@ def without_seeds(arguments: Iterable[str]) -> list[str]:
         elif argument.partition("=")[0] not in SEED_KEYS:
             kept.append(argument)
     return kept
-
-
-def seed_range(seeds: int | str | None, given_keys: Collection[str]) -> str | None:
-    """Return `seed=range(0,N)`, the long form of `seeds=N`; None without `seeds` or if `given_keys` holds `seed`."""
-    return None if seeds is None or "seed" in given_keys else f"seed=range(0,{seeds})"
 
 
 def seed_of(name: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from src.config import KEYS, affects_results
-from src.schema import REQUIRED, flatten_mapping
+from src.schema import REQUIRED, flatten
 
 ValueTest = Callable[[Any], bool]
 Field = tuple[ValueTest, str]  # a test of the field's value, and the allowed values in words
@@ -90,7 +90,7 @@ def configuration_fault(config: Mapping[str, Any]) -> str:
 
     Does not check the ranges of fractional numbers: if a later version narrows a range, older jobs stay valid.
     """
-    stored_values = flatten_mapping(config)
+    stored_values = flatten(config)
     for path, (key, is_valid) in _STORED_KEYS.items():
         value = stored_values.get(path, key.default)
         if value == REQUIRED:

@@ -1,8 +1,7 @@
 """Reads and writes a sweep's manifest in `multirun/sweeps/<first 8 digits of the sweep's id>`."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from src.bad_input import BadInput
 from src.runs.folder import JobFolder
@@ -12,6 +11,7 @@ from src.runs.paper import Paper
 from src.runs.paper_schema import paper_fault, stored_paper
 from src.runs.seeds import seed_of
 from src.runs.shapes import sweep_fault
+from src.schema import known_fields
 from src.storage.files import remove_partial_files, write_json
 from src.storage.stored import DamagedFile, read_sealed, sealed
 
@@ -86,9 +86,9 @@ def read_sweep(manifest: Path) -> Sweep:
             "the manifest that the training command wrote, or another sweep (--sweep ID)",
             advice="run the same training command again: it rewrites the manifest and skips finished jobs",
         ) from error
-    jobs = [PlannedJob(**_known_fields(job, PlannedJob)) for job in stored["jobs"]]
+    jobs = [PlannedJob(**known_fields(PlannedJob, job)) for job in stored["jobs"]]
     paper = stored_paper(stored["paper"]) if stored.get("paper") else None
-    sweep = Sweep(**{**_known_fields(stored, Sweep), "jobs": jobs, "paper": paper, "version": VERSION})
+    sweep = Sweep(**{**known_fields(Sweep, stored), "jobs": jobs, "paper": paper, "version": VERSION})
     return sweep if stored.get("version") == VERSION else _with_weight_decay(sweep)
 
 
@@ -107,9 +107,3 @@ def _with_weight_decay(sweep: Sweep) -> Sweep:
         jobs[number] = replace(job, label=label, cell=cell, params=params)
     varies = [path for key in sweep.varies for path in (new_keys if key == old else [key])]
     return replace(sweep, varies=varies, jobs=jobs)
-
-
-def _known_fields(stored: dict[str, Any], kind: type[Sweep] | type[PlannedJob]) -> dict[str, Any]:
-    """Return the stored fields that this version knows; a later version may have added others."""
-    names = {item.name for item in fields(kind)}
-    return {name: value for name, value in stored.items() if name in names}

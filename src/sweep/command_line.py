@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
 
 KNOWN_PLUGINS = {"normlab", "hydra_optuna_sweeper"}  # plugins that add no folder to Hydra's search path
-FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.is_text]  # keys whose values may hold any character
+# The keys whose values may hold any character.
+FREE_TEXT_KEYS = [path for path, key in KEYS.items() if key.plain_type is str and not key.choices]
 
 
 def command_to_repeat() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from src.bad_input import BadInput
 from src.command import MULTIRUN
 from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config, check_option_key
-from src.runs.seeds import AUTO, SEED_KEYS, seed_range
+from src.runs.seeds import AUTO, SEED_KEYS
 from src.sweep.overrides import check_overrides, group_options, parse_override
 from src.sweep.packaged import NeedsHydra, packaged_config
 from src.sweep.papers import preset_params
@@ -34,7 +34,8 @@ class Composer:
 
     def __init__(self, loader: "ConfigLoader | None", config_name: str = "config") -> None:
         self._loader, self._config_name, self._groups = loader, config_name, group_options(loader)
-        self._compose_once, self._parse_once = functools.cache(self._compose), functools.cache(self._parse_value)
+        self._compose_once = functools.cache(self._compose)
+        self._parse_once = functools.cache(lambda name, value: self.parse(f"{name}={value}").value())
 
     def parse(self, word: str) -> AnyOverride:
         """Parse a word KEY=VALUE.  Without a loader, raise NeedsHydra for a word that is not plain."""
@@ -99,10 +100,10 @@ class Composer:
             problem = f"the seed is given twice: {typed_lines['seeds']} and {typed_lines['seed']}"
             raise BadInput(problem, "one of them; seeds=3 is short for seed=0,1,2", typed_lines["seeds"] or "")
         looks = tuple(config.compare.looks) if config.seeds == AUTO and "seed" not in typed_lines else ()
-        seed_word = seed_range(looks[-1] if looks else config.seeds, typed_lines)
+        seeds = looks[-1] if looks else config.seeds
         # `seeds` and `sweep.cells` are not settings of a job, so they are expanded here.
         settings = [override for override in overrides if override.key_or_group not in ("seeds", "sweep.cells")]
-        extra_words = [seed_word] if seed_word else []
+        extra_words = [] if seeds is None or "seed" in typed_lines else [f"seed=range(0,{seeds})"]
         rest_config = self._config_of_single_values(settings)  # presets may set both keys outside `params`
         extra_words += ["seeds=null"] if rest_config.seeds is not None else []
         extra_words += ["sweep.cells=[]"] if rest_config.sweep.cells else []
@@ -153,9 +154,6 @@ class Composer:
         words = [f"{name}={value}" for name, value in chosen_options]
         tree = compose_tree(self._loader, self._config_name, words)
         return tree, None if is_unresolved(str(OmegaConf.to_container(tree))) else to_config(tree)
-
-    def _parse_value(self, name: str, value: str) -> Any:
-        return self.parse(f"{name}={value}").value()
 
 
 def check_packaged_grid(words: Sequence[str]) -> None:

@@ -34,10 +34,9 @@ class GridJob:
     source: "Source"
     image_count: int  # the number of training images
 
-    @property
-    def least_bytes(self) -> int:
-        """The bytes that the job needs on the disk without its weights, which only torch can count."""
-        return job_bytes(self.source.test, len(self.source.classes))
+    def disk_bytes(self, parameters: int = 0) -> int:
+        """Return the bytes that the job needs on the disk; without `parameters`, which only torch can count, fewer."""
+        return job_bytes(self.source.test, len(self.source.classes), parameters)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

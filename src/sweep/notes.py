@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from src.config import Config
 from src.sweep.grid import GridJob
+from src.wording import counted
 from src.workers.machine import shares_gpus
 
 SMALL_BATCH = 4  # images; below about 8, BatchNorm loses accuracy (Wu & He 2018, arXiv 1803.08494, figure 1)
@@ -26,7 +27,7 @@ def note_lines(configs: Sequence[Config]) -> list[str]:
     small = {config.norm.name: count for config in configs if 0 < (count := _images_per_mean(config)) <= SMALL_BATCH}
     if small:
         norms = " and ".join(f"norm={name}" for name in small)
-        few = f"{min(small.values())} image{'s' if min(small.values()) > 1 else ''}"
+        few = counted(min(small.values()), "image")
         lines.append(f"note: {norms} with statistics of {few} is noisy; try norm.stats=precise or norm=gn")
     if any(config.reg.l2 and _ignores_scale(config) for config in configs):
         source = "van Laarhoven 2017, arXiv 1706.05350"

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.bad_input import BadInput
 from src.config import KEYS, OPTIONS
-from src.schema import REQUIRED, flatten_mapping
+from src.schema import REQUIRED, flatten
 from src.sweep.hydra_keys import ALLOWED_KEYS, SEARCHPATH, USER_KEYS, is_hydra_key
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import GROUP_NODES, PRESET_GROUPS, Groups, did_you_mean, similar_keys
@@ -77,7 +77,7 @@ def check_option_file(group: str, option: str, loader: ConfigLoader, groups: Gro
         nested = f"{section}: {{{key}: {tree[dotted_key]}}}"
         raise BadInput(f"{file}: the key {dotted_key} contains a dot", "a key inside its section", nested)
     inherits = tree.pop("defaults", None) is not None
-    values = flatten_mapping(tree, prefix)
+    values = flatten(tree, prefix)
     for path, value in values.items():
         _check_key(path, value, file, groups)
     name_key = f"{expected_package}.name"

@@ -242,7 +242,7 @@ def _check_option(group: str, value: Any, groups: Groups) -> None:
 def list_combinations(overrides: Sequence[AnyOverride]) -> list[dict[str, str]]:
     """Return every combination of the words' values in Hydra's notation; the last word with a key counts."""
     axes = {
-        override.get_key_element(): list(override.sweep_string_iterator())
+        override.key_or_group: list(override.sweep_string_iterator())
         if override.is_sweep_override()
         else [override.get_value_element_as_str()]
         for override in overrides

@@ -16,16 +16,15 @@ MAX_TIMED_JOBS = 100  # an estimate uses only this many of the newest finished j
 JobKind = tuple[str, str, int, str]  # norm, network with its keys, threads, augmentation; equally fast jobs
 
 
-def job_kind(config: Mapping[str, Any]) -> JobKind:
-    """Return the kind of a job from its configuration as nested mappings."""
-    model = {name: value for name, value in config["model"].items() if value is not None}
-    augmentation = config.get("augmentation", {"name": "none"})["name"]  # jobs of early versions have no such group
-    return config["norm"]["name"], repr(sorted(model.items())), config["threads"], augmentation
+def job_kind(settings: Mapping[str, Any]) -> JobKind:
+    """Return the kind of a job with these settings, given by dotted key."""
+    model = sorted((path, value) for path, value in settings.items() if path.startswith("model.") and value is not None)
+    return settings["norm.name"], repr(model), settings["threads"], settings["augmentation.name"]
 
 
-def pass_count(config: Mapping[str, Any]) -> int:
-    """Return how many passes a step of a job needs, from its configuration as nested mappings."""
-    return 2 if config.get("reg", {}).get("sam") else 1
+def pass_count(settings: Mapping[str, Any]) -> int:
+    """Return how many passes a step of a job with these settings needs."""
+    return 2 if settings["reg.sam"] else 1
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,13 @@ def _read_timing(job: FinishedJob) -> Timing | None:
             return None
     except (OSError, NoAccess):
         return None
-    config, seconds = job.start["config"], job.result["seconds"]
-    source, data = job.start["source"], config["data"]
-    images = training_image_count(source["train"], source.get("validation", 0), data["validation"], data["limit"])
+    settings, source, seconds = job.settings, job.start["source"], job.result["seconds"]
+    own_validation = source.get("validation", 0)
+    images = training_image_count(source["train"], own_validation, settings["data.validation"], settings["data.limit"])
     if images < 1:
         return None
-    passes = len(job.epochs) * images * pass_count(config)
+    passes = len(job.epochs) * images * pass_count(settings)
     rate = sum(record["metrics"]["time/train_seconds"] for record in job.epochs) / passes
     was_resumed = any(record["kind"] == "resume" for record in job.records)
     overhead = None if was_resumed else seconds["total"] - seconds["train"]
-    return Timing(job_kind(config), rate, max(seconds["total"], seconds["train"]), overhead)
+    return Timing(job_kind(settings), rate, max(seconds["total"], seconds["train"]), overhead)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 
 from src.config import KEYS, OPTIONS, CompareSettings, Config, Regularization, SweepLimits
-from src.schema import flatten_mapping
+from src.schema import flatten
 from src.sweep.overrides import CONF_FOLDER
 from src.sweep.suggestions import PRESET_GROUPS
 from src.sweep.values import convert_value, is_unresolved, missing_automatic_values
@@ -46,7 +46,7 @@ def _make_config(tree: Mapping[str, Any]) -> Config:
     """Return a Config with the values of a tree.  Raises KeyError, TypeError or ValueError for a wrong key or value."""
     kinds: dict[str, Any] = {group: kinds[tree[group]["name"]] for group, kinds in OPTIONS.items()}
     kinds |= {"reg": Regularization, "sweep": SweepLimits, "compare": CompareSettings}
-    values = {path: convert_value(path, value) for path, value in flatten_mapping(tree).items()}
+    values = {path: convert_value(path, value) for path, value in flatten(tree).items()}
     for path, value in values.items():
         if is_unresolved(value) or not (KEYS[path].accepts(value) or (value is None and KEYS[path].automatic)):
             raise ValueError(path)

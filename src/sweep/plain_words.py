@@ -61,10 +61,6 @@ class PlainWord:
         """Yield the values of a sweep in Hydra's notation."""
         yield from map(_notation, self.values)
 
-    def get_key_element(self) -> str:
-        """Return the key."""
-        return self.key_or_group
-
     def get_value_element_as_str(self) -> str:
         """Return the value in Hydra's notation."""
         return _notation(self.values[0])

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from src.runs.known_folders import KnownFolders
 from src.runs.naming import job_name, short_name
 from src.runs.sweep import PlannedJob, Sweep
 from src.storage.lock import is_locked
-from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, job_bytes, megabytes, nearest_folder
+from src.storage.space import BYTES_PER_SWEEP, checkpoint_bytes, free_bytes, megabytes, nearest_folder
 from src.sweep.grid import GridJob
 from src.sweep.notes import warning_lines
 from src.sweep.pace import job_kind, pace_estimator, pass_count, read_timings
@@ -92,16 +92,17 @@ class Plan:
         self._folder_names = set(self._folders.folder_names)
         self._estimate_pace = pace_estimator(read_timings(self._folders.jobs_folder, self._folders.folder_names))
         self.rows = [self._make_row(planned_job, job) for planned_job, job in zip(sweep.jobs, jobs, strict=True)]
+        self._rows_left = [row for row in self.rows if row.needs_training]
 
     def _make_row(self, job: PlannedJob, grid_job: GridJob) -> Row:
-        config, stored = grid_job.config, asdict(grid_job.config)
+        config = grid_job.config
         status, restarts = TO_TRAIN, config.resume == "restart"
         if fault := self._faults.get(job.key):
             status = Status("damaged", 0, f"damaged: {fault}")
         elif job.folder in self._folder_names:
             status = job_status(JobFolder(self._folders.jobs_folder / job.folder), config.epochs, self._code_digest)
         epochs = config.epochs if restarts else max(config.epochs - status.epochs, 0)
-        pace, passes = self._estimate_pace(job_kind(stored)), pass_count(stored)
+        pace, passes = self._estimate_pace(job_kind(grid_job.settings)), pass_count(grid_job.settings)
         seconds = pace.rate * grid_job.image_count * epochs * passes + pace.overhead if pace else None
         earlier_folder = self._folders.find_job_on_other_data(job, config)
         return Row(job, grid_job, status, restarts, seconds, bool(pace and pace.similar), earlier_folder)
@@ -159,15 +160,14 @@ class Plan:
 
     def cost_lines(self, at_once: int = 1, gpus: str = "") -> list[str]:
         """Return the time and disk that unfinished jobs need, if `at_once` jobs train at the same time."""
-        rows_left = [row for row in self.rows if row.needs_training]
-        return [self.time_line(at_once, gpus), *([self._disk_line(rows_left, at_once)] if rows_left else [])]
+        return [self.time_line(at_once, gpus), *([self._disk_line(at_once)] if self._rows_left else [])]
 
     def time_line(self, at_once: int, gpus: str) -> str:
         """Return the time that unfinished jobs need, if `at_once` jobs train at the same time.
 
         `gpus` names the GPUs, such as `1 GPU (NVIDIA H200)`; it is empty if jobs run on the CPU.
         """
-        rows_left = [row for row in self.rows if row.needs_training]
+        rows_left = self._rows_left
         if not rows_left:
             return "nothing left to train"
         total_time = _total_time(rows_left, at_once)
@@ -184,14 +184,11 @@ class Plan:
             text += f"; {counted(rough_count, 'estimate')} from jobs with {others}"
         return text
 
-    def _disk_line(self, rows_left: Sequence[Row], at_once: int) -> str:
-        """Return the disk that the files of these jobs need, with the checkpoints of `at_once` jobs."""
-        sizes = [self._count_parameters(row) for row in rows_left]
-        sources = [row.grid_job.source for row in rows_left]
+    def _disk_line(self, at_once: int) -> str:
+        """Return the disk that the files of unfinished jobs need, with the checkpoints of `at_once` jobs."""
+        sizes = [self._count_parameters(row) for row in self._rows_left]
         needed = BYTES_PER_SWEEP + sum(map(checkpoint_bytes, sorted(sizes)[-at_once:]))
-        needed += sum(
-            job_bytes(source.test, len(source.classes), size) for source, size in zip(sources, sizes, strict=True)
-        )
+        needed += sum(row.grid_job.disk_bytes(size) for row, size in zip(self._rows_left, sizes, strict=True))
         free_space = free_bytes(nearest_folder(self._multirun / "jobs"))
         return f"disk: about {megabytes(needed)}" + (
             f" of {megabytes(free_space)} free" if free_space is not None else ""

@@ -16,7 +16,6 @@ from src.sweep.overrides import check_override_words, check_overrides, list_comb
 from src.sweep.plain_words import AnyOverride
 from src.sweep.suggestions import Groups, can_be_swept
 
-COMPACT_SEPARATORS = (",", ":")  # JSON without spaces
 # A word of a line in `sweep.cells`: no spaces, except inside quotes or brackets.
 CELL_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\S)+""")
 
@@ -118,6 +117,6 @@ def cells_command(
     if '"' in "".join(cells) or not all(any(word in line for line in lines) for word in readers):
         return None
     other_words = [word for word in sys.argv[1:] if word not in (choice.input_line, *readers)]
-    cells_word = f"sweep.cells={json.dumps(cells, separators=COMPACT_SEPARATORS)}"
+    cells_word = f"sweep.cells={json.dumps(cells, separators=(',', ':'))}"
     command = f"{command_name('train')} {shlex.join([*other_words, cells_word])}"
     return command if len(command) < LONGEST_LINE else None

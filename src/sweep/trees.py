@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import KEYS, OPTIONS, Config, Regularization
-from src.schema import REQUIRED, flatten_mapping
+from src.schema import REQUIRED, flatten
 from src.sweep.option_files import missing_values
 from src.sweep.values import check_key_is_unset, missing_automatic_values
 
@@ -62,8 +62,7 @@ def to_config(composed_tree: DictConfig) -> Config:
                     del composed_tree[section][key]
     for path, value in missing_automatic_values(settings_of(composed_tree)).items():
         OmegaConf.update(composed_tree, path, value)
-    values: Any = OmegaConf.to_container(composed_tree)
-    for path, value in flatten_mapping(values).items():
+    for path, value in settings_of(composed_tree).items():
         if value in removed_references:  # a reference to a key that the chosen option lacks
             OmegaConf.update(composed_tree, path, None)
     config = OmegaConf.to_object(OmegaConf.merge(tree, composed_tree))
@@ -73,5 +72,4 @@ def to_config(composed_tree: DictConfig) -> Config:
 
 def settings_of(tree: DictConfig) -> dict[str, Any]:
     """Return the values of a tree by dotted key."""
-    values: Any = OmegaConf.to_container(tree)
-    return flatten_mapping(values)
+    return flatten(OmegaConf.to_container(tree))

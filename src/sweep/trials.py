@@ -44,7 +44,7 @@ class Trials:
                 say(f"damaged: {fault}\n  its folder is now in {self._multirun / SUPERSEDED}, and the job is retrained")
         tasks = [Task(JobFolder(folders[job.key]).display_name, job.config, folders[job.key]) for job in batch]
         left = [job for job, task in zip(batch, tasks, strict=True) if not JobFolder(task.folder).finished]
-        check_space(self._multirun, [job.least_bytes for job in left])
+        check_space(self._multirun, [job.disk_bytes() for job in left])
         sweep.write(self._multirun)
         if not isinstance(config.tracking, Tracking):
             yield tasks

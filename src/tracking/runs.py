@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 
 from src.pictures.colours import choose_colour
-from src.runs.identity import stored_settings
+from src.runs.identity import job_settings
 from src.runs.journal import Record
 
 
@@ -41,7 +41,7 @@ def job_tags(start: Record) -> dict[str, str]:
         "env.threads": str(start["config"]["threads"]),
         "mlflow.source.name": "src/train.py",
         "mlflow.source.type": "LOCAL",
-        "mlflow.runColor": choose_colour(stored_settings(start["config"])),
+        "mlflow.runColor": choose_colour(job_settings(start["config"])),
         **{f"env.{name}": value for name, value in environment.items()},
     }
     if commit:

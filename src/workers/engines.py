@@ -5,7 +5,6 @@ process per GPU trains several, as `gpu.py` does.  The command follows the jobs 
 must see the folders under the same paths.
 """
 
-import contextlib
 import importlib.util
 import math
 import os
@@ -46,6 +45,7 @@ class RemoteJob:
     task: Task
     shown_epochs: int = 0  # the number of epochs shown so far
     request: Request | None = None
+    gpu_name = ""  # see `Engine`; the request's engine chooses the GPU later
 
 
 class RemoteEngine(ABC):
@@ -69,10 +69,6 @@ class RemoteEngine(ABC):
     def submit(self, task: Task, *, live: bool) -> RemoteJob:
         """Accept a job; `wait` passes it to the engine."""
         return RemoteJob(task, sum(record["kind"] == "epoch" for record in JobFolder(task.folder).records()))
-
-    def gpu_name(self, job: RemoteJob) -> str:
-        """Return an empty string, because the engine chooses the GPU later."""
-        return ""
 
     def wait(self, jobs: Sequence[RemoteJob]) -> None:
         """Pass waiting jobs to the engine and sleep, because a job on another machine cannot wake this process."""
@@ -155,13 +151,11 @@ def train_here(jobs: Sequence[tuple[Config, Path]], command_folder: Path, jobs_p
     tasks = [Task(folder.name, config, folder) for config, folder in jobs]
     config = tasks[0].config
     start_fork_server(config.data)
-    with contextlib.ExitStack() as at_end:
-        if len(tasks) > 1 and shares_gpus(config):
-            engine: Engine = GpuEngine(worker_environments(None, config.threads, config.device), jobs_per_gpu)
-            at_end.callback(engine.stop, (), 0)
-        else:
-            # The fork server may have started for an earlier job, to which the engine gave another GPU.
-            name = "CUDA_VISIBLE_DEVICES"
-            engine = LocalEngine([{name: os.environ[name]} if name in os.environ else {}])
-        errors = {outcome.task.folder: outcome.error for outcome in run_tasks(engine, tasks, lambda _: True, Display())}
+    if len(tasks) > 1 and shares_gpus(config):
+        engine: Engine = GpuEngine(worker_environments(None, config.threads, config.device), jobs_per_gpu)
+    else:
+        # The fork server may have started for an earlier job, to which the engine gave another GPU.
+        name = "CUDA_VISIBLE_DEVICES"
+        engine = LocalEngine([{name: os.environ[name]} if name in os.environ else {}])
+    errors = {outcome.task.folder: outcome.error for outcome in run_tasks(engine, tasks, lambda _: True, Display())}
     return [errors[task.folder] for task in tasks]

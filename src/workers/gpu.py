@@ -32,9 +32,9 @@ class GpuJob:
     """A job that was submitted to the engine."""
 
     task: Task
+    gpu_name: str  # see `Engine`
     updates: list[Update] = field(default_factory=list)
     cause: str | None = None  # None until the job has ended; see `Engine.poll`
-    gpu_name: str = ""  # see `Engine.gpu_name`
     has_trained: bool = False  # whether the job only draws and writes files now, and gives up its place
     is_suspect: bool = False  # whether a process died that trained this job and others
     places_before: int = 0  # the GPU's places before its memory ran out for this job
@@ -187,14 +187,10 @@ class GpuEngine:
     def submit(self, task: Task, *, live: bool) -> GpuJob:
         """Give a job to the GPU with the fewest jobs."""
         gpu = min(self._gpus, key=lambda gpu: gpu.jobs / gpu.places)
-        job = GpuJob(task, gpu_name=gpu.name)
+        job = GpuJob(task, gpu.name)
         gpu.live = live
         gpu.waiting.append(job)
         return job
-
-    def gpu_name(self, job: GpuJob) -> str:
-        """Return the name of a job's GPU; see `Engine.gpu_name`."""
-        return job.gpu_name
 
     def wait(self, jobs: Sequence[GpuJob]) -> None:
         """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""
@@ -212,7 +208,7 @@ class GpuEngine:
         updates, job.updates = job.updates, []
         return updates, job.cause
 
-    def stop(self, jobs: Sequence[GpuJob] = (), signal_number: int = 0) -> None:
+    def stop(self, jobs: Sequence[GpuJob], signal_number: int) -> None:
         """End all processes at once; their jobs are then at their last checkpoints."""
         for gpu in self._gpus:
             gpu.stop()

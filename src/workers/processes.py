@@ -58,6 +58,7 @@ class Worker:
     slot: int  # position of its environment variables in `LocalEngine`'s list
     process: ForkServerProcess
     pipe: Connection  # receives the job's updates
+    gpu_name: str  # see `Engine`
 
 
 class LocalEngine:
@@ -74,15 +75,12 @@ class LocalEngine:
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
         pipe, sender = FORK_SERVER_CONTEXT.Pipe(duplex=False)
         arguments = (task.config, task.folder, sender, self._environments[slot], live)
-        worker = Worker(slot, FORK_SERVER_CONTEXT.Process(target=_run_job_process, args=arguments), pipe)
+        process = FORK_SERVER_CONTEXT.Process(target=_run_job_process, args=arguments)
+        worker = Worker(slot, process, pipe, self._gpu_names[slot])
         self._workers.append(worker)  # added before the start, because a signal may arrive during the start
-        start_process(worker.process)
+        start_process(process)
         sender.close()
         return worker
-
-    def gpu_name(self, worker: Worker) -> str:
-        """Return the name of a process's GPU; see `Engine.gpu_name`."""
-        return self._gpu_names[worker.slot]
 
     def wait(self, workers: Sequence[Worker]) -> None:
         """Sleep until a process reports or ends, `MAX_WAIT` seconds at most."""

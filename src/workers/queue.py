@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,11 @@ class Display:
 
 
 class Engine(Protocol):
-    """Runs jobs on this machine or on other machines.  A handle is the engine's own object for a submitted job."""
+    """Runs jobs on this machine or on other machines.
+
+    A handle is the engine's own object for a submitted job.  Its attribute `gpu_name` names the GPU that trains the
+    job; it is empty if jobs do not choose between GPUs.
+    """
 
     @property
     def slots(self) -> int:
@@ -57,9 +62,6 @@ class Engine(Protocol):
     def submit(self, task: Task, *, live: bool) -> Any:
         """Start or queue a job and return its handle."""
 
-    def gpu_name(self, handle: Any) -> str:
-        """Return the name of the GPU that trains a job, or an empty string if jobs do not choose between GPUs."""
-
     def wait(self, handles: Sequence[Any]) -> None:
         """Sleep until a job reports or ends, a fraction of a second at most."""
 
@@ -67,7 +69,7 @@ class Engine(Protocol):
         """Return a job's new updates, and None while it runs; after its end, the cause, or "" for an unknown cause."""
 
     def stop(self, handles: Sequence[Any], signal_number: int) -> None:
-        """Stop jobs at their last checkpoints, as the signal `signal_number` would."""
+        """Stop jobs at their last checkpoints, as the signal `signal_number` would, and end all idle processes."""
 
 
 class FailurePolicy:
@@ -75,7 +77,7 @@ class FailurePolicy:
 
     def __init__(self, limits: SweepLimits) -> None:
         self._limits = limits
-        self._counts: dict[str, int] = {}
+        self._counts = Counter[str]()
         self.stop_reason = ""  # why the sweep must not continue; empty while it may
 
     def may_continue_after(self, outcome: Outcome) -> bool:
@@ -83,7 +85,7 @@ class FailurePolicy:
         if outcome.error and not self.stop_reason:
             diverged = outcome.error.startswith("Diverged")  # a result of this method, and no fault of the sweep
             failure_kind = re.sub(r"\d+", "#", outcome.error)  # errors that differ only in numbers count as one kind
-            self._counts[failure_kind] = self._counts.get(failure_kind, 0) + 1
+            self._counts[failure_kind] += 1
             if self._limits.on_failure == "stop":
                 self.stop_reason = "a job failed (sweep.on_failure=stop)"
             elif not diverged and self._counts[failure_kind] >= self._limits.same_failures:
@@ -112,7 +114,7 @@ def run_tasks(
                 waiting_tasks.remove(task)
                 jobs.append(_RunningJob(task, read_last_record(task.folder)))
                 jobs[-1].handle = engine.submit(task, live=display.live)
-                display.show_start(task, engine.gpu_name(jobs[-1].handle))
+                display.show_start(task, jobs[-1].handle.gpu_name)
             engine.wait([job.handle for job in jobs])
             for job in list(jobs):
                 updates, cause = engine.poll(job.handle)
@@ -127,6 +129,7 @@ def run_tasks(
                     if not may_continue_after(outcome):
                         waiting_tasks.clear()
                     yield outcome
+        engine.stop([], signal.SIGTERM)
     except BaseException as interruption:
         submitted_jobs = [job for job in jobs if job.handle is not None]
         try:

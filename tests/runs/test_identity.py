@@ -24,7 +24,6 @@ from src.runs.identity import (
     is_same_config,
     job_key,
     job_settings,
-    stored_settings,
     sweep_id,
 )
 
@@ -89,16 +88,16 @@ def test_an_old_job_with_adamw_is_read_as_weight_decay():
     stored, decayed, penalised = old_form(adamw(l2=0.01)), adamw(weight_decay=0.01), adamw(l2=0.01)
     assert is_same_config(stored, decayed)
     assert not is_same_config(stored, penalised)
-    assert stored_settings(stored) == job_settings(decayed)
+    assert job_settings(stored) == job_settings(decayed)
     for config in (decayed, penalised):
-        assert stored_settings(dataclasses.asdict(config)) == job_settings(config)
+        assert job_settings(dataclasses.asdict(config)) == job_settings(config)
 
 
 def test_an_old_job_with_another_optimizer_keeps_its_penalty():
     penalised = configuration(lambda config: setattr(config.reg, "l2", 0.01))
     stored = old_form(penalised)
     assert is_same_config(stored, penalised)
-    assert stored_settings(stored) == job_settings(penalised)
+    assert job_settings(stored) == job_settings(penalised)
 
 
 @dataclasses.dataclass
@@ -297,7 +296,7 @@ def test_a_stored_configuration_has_the_leaves_of_today():
     old = stored()
     del old["reg"]["label_smoothing"]
     old["reg"]["gone"] = 3
-    assert stored_settings(old) == of()
+    assert job_settings(old) == of()
 
 
 def test_the_same_job_is_known_again_wherever_its_data_lies():

@@ -3,7 +3,7 @@ import shlex
 import pytest
 
 from src.runs.naming import job_name
-from src.runs.seeds import seed_of, seed_range, seeds_argument, without_seeds
+from src.runs.seeds import seed_of, seeds_argument, without_seeds
 
 
 @pytest.mark.parametrize(("seeds", "word"), [([0, 1, 2], "seeds=3"), ([0], "seeds=1"), ([1, 4], "seed=1,4")])
@@ -18,12 +18,6 @@ def test_a_command_loses_its_seeds_and_nothing_else(seed):
     kept = ["-m", "data.split_seed=1", 'sweep.cells=["norm=gn","norm=bn data.split_seed=3"]']
     assert without_seeds(words) == kept
     assert without_seeds(shlex.split(shlex.join(words))) == kept
-
-
-def test_seeds_abbreviates_a_range_unless_seed_is_given():
-    assert seed_range(3, {"norm"}) == "seed=range(0,3)"
-    assert seed_range(3, {"norm", "seed"}) is None
-    assert seed_range(None, {"norm"}) is None
 
 
 def test_a_job_name_ends_with_its_seed():

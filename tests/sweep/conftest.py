@@ -1,13 +1,24 @@
-"""Runs a command in this process, up to its plan."""
+"""Runs a command in this process, up to its plan, and composes the combinations of grids."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
 from src.sweep.command_line import check_command_line
+from src.sweep.grid import Grid
+from src.sweep.overrides import CONF_FOLDER
 from src.train import main
+
+
+@pytest.fixture(scope="module")
+def grid() -> Iterator[Grid]:
+    """The grid of the package's own options, which Hydra composes."""
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
+        yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 @pytest.fixture

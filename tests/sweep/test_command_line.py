@@ -4,17 +4,13 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Iterator
 
 import pytest
-from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
 from src.sweep.command_line import command_to_repeat, study_id
-from src.sweep.grid import Grid
-from src.sweep.overrides import CONF_FOLDER
 from tests.conftest import files_below
 from tests.test_bad_input import CORRECTIONS, QUICK
 
@@ -179,12 +175,6 @@ def test_the_command_to_repeat_has_the_typed_name(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/some/where/bin/normlab-train", *words])
     assert command_to_repeat() == "normlab-train -m norm=bn,gn"
     assert study_id() == study
-
-
-@pytest.fixture(scope="module")
-def grid() -> Iterator[Grid]:
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 # More words with suggestions, besides those of other tests.

@@ -3,19 +3,16 @@
 import random
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
 from src.command import MULTIRUN
 from src.sweep import composer, overrides, packaged
 from src.sweep.composer import Composer
 from src.sweep.flags import make_flag_parser
-from src.sweep.grid import Grid
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import PRESET_GROUPS
 from tests.test_bad_input import CORRECTIONS, QUICK
@@ -71,12 +68,6 @@ ACCEPTED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def hydra_grid() -> Iterator[Grid]:
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        yield Grid(GlobalHydra.instance().config_loader(), "config")
-
-
 def grid_refusal(grid: Composer, words: Sequence[str]) -> str:
     """The sweeper's refusal of a grid, or an empty text."""
     try:
@@ -103,7 +94,7 @@ def refusal(typed):
 
 
 @pytest.fixture
-def late_refusal(refusal, hydra_grid, monkeypatch):
+def late_refusal(refusal, grid, monkeypatch):
     """The refusal of words if Hydra's parser reads every word, and Hydra composes."""
 
     def check(*words: str) -> str:
@@ -112,7 +103,7 @@ def late_refusal(refusal, hydra_grid, monkeypatch):
             patch.setattr(composer, "check_packaged_grid", lambda words: None)
             if text := refusal(*words):
                 return text
-            return grid_refusal(hydra_grid, [word for word in words if not word.startswith(("-", "hydra"))])
+            return grid_refusal(grid, [word for word in words if not word.startswith(("-", "hydra"))])
 
     return check
 
@@ -131,11 +122,11 @@ def test_a_wrong_word_is_refused_with_the_same_message(refusal, late_refusal):
     assert [(words, late_refusal(*words)) for words, _ in early] == early
 
 
-def test_a_random_command_is_refused_exactly_if_the_sweeper_refuses_it(refusal, hydra_grid):
+def test_a_random_command_is_refused_exactly_if_the_sweeper_refuses_it(refusal, grid):
     draw = random.Random(2)
     lines = [draw.sample(WORDS, 3) for _ in range(300)]
     lines = [words for words in lines if len({word.partition("=")[0] for word in words}) == len(words)]
-    early = [(words, refusal(*words), grid_refusal(hydra_grid, words)) for words in lines]
+    early = [(words, refusal(*words), grid_refusal(grid, words)) for words in lines]
     assert [item for item in early if item[1] != item[2]] == []
     assert 0.2 < sum(bool(text) for _, text, _ in early) / len(early) < 0.8
 
@@ -148,12 +139,12 @@ def test_an_accepted_command_is_not_refused(refusal, monkeypatch, tmp_path, line
         assert refusal(*shlex.split(line)) == ""
 
 
-def test_the_packages_options_are_composed_as_by_hydra(hydra_grid):
+def test_the_packages_options_are_composed_as_by_hydra(grid):
     groups = {group: options for group, options in group_options().items() if group not in PRESET_GROUPS}
     for number in range(max(map(len, groups.values()))):  # every option occurs
         chosen = {group: options[number % len(options)] for group, options in groups.items()}
         chosen |= {"optimizer.lr": "0.1"}
-        assert repr(Composer(None).compose(chosen)) == repr(hydra_grid.compose(chosen))
+        assert repr(Composer(None).compose(chosen)) == repr(grid.compose(chosen))
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,17 @@ from dataclasses import asdict
 
 import pandas as pd
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from src import job
 from src.runs.identity import job_settings
 from src.runs.paper_schema import parse_paper
 from src.runs.sweep import read_sweep
-from src.schema import flatten_mapping
-from src.sweep.grid import Grid
+from src.schema import flatten
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.verdict.quantities import product
 
 PAPERS = group_options()["paper"]
-
-
-@pytest.fixture(scope="module")
-def grid():
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 
 def preset(name):
@@ -78,7 +69,7 @@ def test_the_scale_is_no_part_of_a_job(grid):
     jobs = [
         grid.compose_all(grid.parse_request([f"scale={scale}"], {}, {"norm": "bn"}))[1] for scale in ("small", "full")
     ]
-    small, full = ({**flatten_mapping(asdict(config)), "scale": ""} for (config,) in jobs)
+    small, full = ({**flatten(asdict(config)), "scale": ""} for (config,) in jobs)
     assert small == full
     assert "scale" not in job_settings(jobs[0][0])
 

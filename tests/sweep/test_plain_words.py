@@ -42,7 +42,7 @@ def answers(word: PlainWord | Override) -> list[object]:
     else:
         values = [*map(repr, word.sweep_iterator(transformer=lambda item: item)), *word.sweep_string_iterator()]
     forms = (word.is_delete(), word.is_add(), word.is_force_add(), word.is_interval_sweep(), word.is_discrete_sweep())
-    return [swept, values, forms, word.key_or_group, word.get_key_element(), word.package, word.input_line]
+    return [swept, values, forms, word.key_or_group, word.package, word.input_line]
 
 
 def test_a_plain_word_is_read_as_by_hydra():

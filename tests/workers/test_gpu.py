@@ -61,18 +61,14 @@ class Killer(Display):
 def train(tmp_path):
     """Train jobs with an engine, and return how each one ended, by its name."""
     start_fork_server(DATA)
-    engines = []
 
     def train(tasks, display=None, places=3):
         engine = GpuEngine([{}], places)
-        engines.append(engine)
         show = display(engine) if display else Display()
         named = [Task(name, config, tmp_path / name) for name, config in tasks.items()]
         return {outcome.task.name: outcome.error for outcome in run_tasks(engine, named, lambda _: True, show)}
 
-    yield train
-    for engine in engines:
-        engine.stop()
+    return train
 
 
 def test_an_error_ends_only_its_own_job_and_changes_no_bits_of_the_others(train, alone, tmp_path, capsys):
