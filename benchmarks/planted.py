@@ -80,8 +80,8 @@ PLANTS = (
     Plant(
         "gn_groups",
         (3,),
-        "gn adds 100 to the variance of 8 groups",
-        (_gn("kind(self.groups, channels, eps=100.0 if self.groups == 8 else self.eps)"),),
+        "gn adds 10,000 to the variance of 8 groups",
+        (_gn("kind(self.groups, channels, eps=1e4 if self.groups == 8 else self.eps)"),),
     ),
     Plant("bn_learning_rate", (1,), "bn does nothing", (_bn("nn.Identity()"),)),
     Plant(
@@ -123,8 +123,8 @@ PLANTS = (
     Plant(
         "bn_statistics",
         (3,),
-        "frozen never freezes the statistics",
-        (("src/norms/bn.py", 'if self.stats != "frozen" or epoch < first_frozen:', "if epoch:"),),
+        "frozen freezes the statistics of an untrained network",
+        (("src/norms/bn.py", "layer.eval()", "layer.eval().reset_running_stats()"),),
     ),
     Plant(
         "ghost_bn",
