@@ -59,7 +59,9 @@ EQUALLY_MANY_ERRORS = """right = torch.nn.functional.one_hot(splits.test.labels)
     right[wrong] = right[wrong].roll(1, dims=1)
     log_probabilities = (0.9 * right + 0.01).log().to(log_probabilities)
     loss, accuracy = score(log_probabilities, splits.test.labels)"""
-RMS_NORM = "from torch import nn\n\n        return nn.RMSNorm(channels)"
+RMS_NORM = "from src.norms.rms import RMSNorm\n\n        return RMSNorm(eps=1e-6).layer(channels, layout)"
+ADAMW = 'AdamW("adamw", one.adam_lr, one.beta1, one.beta2, one.eps)'
+MUON = 'Muon("muon", 0.02, one.beta1, one.beta2, one.eps, one.lr, 0.95, True)'
 PLANTS = (
     Plant(
         "gn_batch_size",
@@ -211,8 +213,15 @@ PLANTS = (
     Plant(
         "norm_x_optimizer",
         (2,),
-        "muon takes steps that are 20 times longer",
-        (("src/training/muon.py", '(group["lr"] * scale)', '(20 * group["lr"] * scale)'),),
+        "muon is adamw, and adamw is muon",
+        (
+            ("src/job.py", "from src.data.splits", "from src.options import AdamW, Muon\nfrom src.data.splits"),
+            (
+                "src/job.py",
+                "make_optimizer(model, config.optimizer, config.reg)",
+                f'make_optimizer(model, {ADAMW} if (one := config.optimizer).name == "muon" else {MUON}, config.reg)',
+            ),
+        ),
     ),
 )
 
