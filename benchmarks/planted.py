@@ -186,12 +186,12 @@ PLANTS = (
     Plant(
         "adamw",
         (1,),
-        "adamw multiplies the decay by the learning rate twice",
+        "adamw multiplies the decay by the learning rate three times",
         (
             (
                 "src/training/optimizers.py",
                 "_decay_groups(model, reg.weight_decay)\n            return torch.optim.AdamW",
-                "_decay_groups(model, 500 * lr * reg.weight_decay)\n            return torch.optim.AdamW",
+                "_decay_groups(model, (500 * lr) ** 2 * reg.weight_decay)\n            return torch.optim.AdamW",
             ),
         ),
     ),
