@@ -182,7 +182,12 @@ PLANTS = (
         "the proximal step is 5,000 times longer",
         (_proximal("weight.mul_(weight.abs() > 5000 * threshold)"),),
     ),
-    Plant("effective_lr", (1, 2), "bn does nothing", (_bn("nn.Identity()"),)),
+    Plant(
+        "effective_lr",
+        (1, 2),
+        "bn does nothing, and no convolution has a bias",
+        (_bn("nn.Identity()"), ("src/models/modules/cnn.py", "bias=norm.is_none", "bias=False")),
+    ),
     Plant(
         "adamw",
         (1,),
