@@ -48,8 +48,13 @@ def read_runs(database: Path, artifact_root: Path | None = None) -> list[StoredR
     if not database.exists():
         return []
     with tempfile.TemporaryDirectory() as scratch:
-        for path in database.parent.glob(f"{database.name}*"):  # the rollback journal too
-            shutil.copy(path, scratch)
+        while True:
+            try:
+                for path in sorted(database.parent.glob(f"{database.name}*")):  # the rollback journal too
+                    shutil.copy(path, scratch)
+                break
+            except FileNotFoundError:  # a command that still runs has deleted the journal, so the copy may be torn
+                continue
         connection = sqlite3.connect(Path(scratch, database.name))
         try:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
