@@ -65,7 +65,7 @@ MUON = 'Muon("muon", 0.02, one.beta1, one.beta2, one.eps, one.lr, 0.95, True)'
 PLANTS = (
     Plant(
         "gn_batch_size",
-        (1, 2),
+        (1,),
         "bn takes the statistics of one image",
         (_bn("nn.InstanceNorm2d(channels, affine=True)"),),
     ),
