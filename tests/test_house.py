@@ -1,6 +1,7 @@
 """The rules that the rooms under `src` keep among each other (ARCHITECTURE.md)."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -253,6 +254,32 @@ def test_every_module_that_reads_files_stands_in_the_page_of_what_is_checked_whe
     page = page.partition("## What is checked where")[2].partition("\n## ")[0]
     assert readers() == set(READERS)
     assert not [name for name, words in READERS.items() if words not in page]
+
+
+def paths_through_the_code() -> list[str]:
+    """The lines of ARCHITECTURE.md's paths, each with its continuations."""
+    page = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = page.partition("## Five paths through the code")[2].split("```")[1]
+    return re.sub(r"\n +(?=[-=]>)", " ", block).splitlines()
+
+
+def test_the_paths_through_the_code_follow_its_imports():
+    steps = 0
+    for line in paths_through_the_code():
+        chain = re.split(r" ([-=]>) ", re.sub(r"^.*?(?=\S+ [-=]>)", "", line))
+        for left, arrow, right in zip(chain[:-1:2], chain[1::2], chain[2::2], strict=True):
+            module, target = named_module(left), named_module(right.split()[0])
+            read = target is None and (PROJECT / right.split()[0]).is_file()  # a file in conf
+            assert module and (target or read), line
+            steps += 1
+            assert (arrow == "->") == (read or target in imports(module)), f"{left} {arrow} {right}"
+    assert steps > 30
+
+
+def named_module(name: str) -> str | None:
+    """The module that a path calls `name`."""
+    dotted = name.replace("/", ".")
+    return next((full for full in (f"src.{dotted}", f"hydra_plugins.normlab.{dotted}") if full in MODULES), None)
 
 
 def test_files_that_are_opened_by_hand_are_written_or_locked():
