@@ -101,7 +101,18 @@ def compare_external(
     """Write the report of external runs into `folder`, print the comparison, and return the report."""
     verdicts = judge_external(external, promise)
     frame, figures = external_frame(external, verdicts), draw_differences(verdicts)
-    report = ExternalReport((), NO_JOBS, frame, (), verdicts, figures, (), {}, external, command)
+    report = ExternalReport(
+        sweeps=(),
+        results=NO_JOBS,
+        frame=frame,
+        atlases=(),
+        verdicts=verdicts,
+        figures=figures,
+        galleries=(),
+        augmented={},
+        external=external,
+        command=command,
+    )
     print_lines(console, [*report.answer, ""])
     settings, numbers = setting_columns(external, frame), number_columns(verdicts.measure, frame)
     print_columns(settings, Column("cell", list(frame["cell"]), numeric=False, wraps=True), numbers, console)

@@ -1,5 +1,6 @@
 """Runs a command in this process, up to its plan, and composes the combinations of grids."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,9 +16,10 @@ from src.train import main
 
 
 @pytest.fixture(scope="module")
-def grid() -> Iterator[Grid]:
-    """The grid of the package's own options, which Hydra composes."""
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
+def grid(tmp_path_factory) -> Iterator[Grid]:
+    """The grid of the package's own options, which Hydra composes, because they are copies in another folder."""
+    conf = shutil.copytree(CONF_FOLDER, tmp_path_factory.mktemp("copied") / "conf")
+    with initialize_config_dir(str(conf), version_base="1.3"):
         yield Grid(GlobalHydra.instance().config_loader(), "config")
 
 

@@ -6,13 +6,18 @@ import shutil
 from collections.abc import Sequence
 
 import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 
 from src.bad_input import BadInput
 from src.command import MULTIRUN
 from src.sweep import composer, overrides, packaged
 from src.sweep.composer import Composer
 from src.sweep.flags import make_flag_parser
+from src.sweep.grid import Grid
+from src.sweep.option_files import make_loader
 from src.sweep.overrides import CONF_FOLDER, group_options
 from src.sweep.suggestions import PRESET_GROUPS
 from tests.test_bad_input import CORRECTIONS, QUICK
@@ -145,6 +150,23 @@ def test_the_packages_options_are_composed_as_by_hydra(grid):
         chosen = {group: options[number % len(options)] for group, options in groups.items()}
         chosen |= {"optimizer.lr": "0.1"}
         assert repr(Composer(None).compose(chosen)) == repr(grid.compose(chosen))
+
+
+def test_the_sweeper_composes_the_packages_options_without_hydra_and_others_with_it(monkeypatch, tmp_path):
+    composed = []
+    load = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", lambda *a, **k: composed.append(a[2]) or load(*a, **k))
+    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        packaged_grid = Grid(loader, "config")
+        own_folder = Grid(make_loader(loader.get_search_path(), [str(tmp_path)]), "config")
+        assert packaged_grid.compose({"norm": "gn", "reg.l1": "0.5"}).norm.name == "gn"
+        assert composed == []
+        assert packaged_grid.compose({"norm": "gn", "epochs": "${threads}"}).epochs == 1
+        assert composed == [["norm=gn"]]
+        assert packaged_grid.compose({"experiment": "norms"}).seeds is None
+        assert own_folder.compose({"norm": "ln"}).norm.name == "ln"
+        assert composed == [["norm=gn"], ["experiment=norms"], ["norm=ln"]]
 
 
 @pytest.mark.parametrize(
