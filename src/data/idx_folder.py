@@ -55,12 +55,12 @@ def read_folder(
     paths, emnist_prefix = find_dataset_files(root, name, prefix, packed=has_only_packed_digests(name))
     for position, path in enumerate(paths):
         content, array = read_idx(path, 3 if "images" in FILES[position] else 1)
+        digests.append(hashlib.sha256(content).hexdigest())
         if name in PUBLISHED:
-            _check_published(name, position, path, content)
+            _check_published(name, position, path, digests[-1])
         if emnist_prefix and array.ndim == 3:
             array = np.ascontiguousarray(array.transpose(0, 2, 1))  # EMNIST stores images transposed
         arrays.append(array)
-        digests.append(hashlib.sha256(content).hexdigest())
     if emnist_prefix:
         digests.append("turned upright")  # under MNIST's names, these bytes would give transposed images
     if first_label:
@@ -77,10 +77,12 @@ def has_only_packed_digests(name: str) -> bool:
     return name in PUBLISHED and len(PUBLISHED[name][0]) == 32  # an MD5 has 32 hexadecimal digits
 
 
-def _check_published(name: str, position: int, path: Path, content: bytes) -> None:
+def _check_published(name: str, position: int, path: Path, digest: str) -> None:
+    """Raise BadInput if a file is not the published one; `digest` is the SHA-256 of its unpacked content."""
     packed, published = has_only_packed_digests(name), PUBLISHED[name][position]
     algorithm = "md5" if packed else "sha256"
-    digest = hashlib.new(algorithm, path.read_bytes() if packed else content, usedforsecurity=False).hexdigest()
+    if packed:
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if digest != published:
         raise BadInput(
             f"{path} is not the published {name} file: {algorithm} {digest[:16]}...",
