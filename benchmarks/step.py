@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.ratios import against_itself, in_turns, ratio, show_machine, write
 from src.config import Config, Regularization, check_config
 from src.data.sources import load
-from src.data.splits import Split, Splits, make_splits
+from src.data.splits import Splits, make_splits
 from src.datasets import MNIST
 from src.models.cnn import CNN
 from src.norms.bn import BatchNorm
@@ -76,7 +76,12 @@ def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer,
 def ours(config: Config, splits: Splits, steps: int) -> float:
     """Return the seconds per step of normlab's training loop, from the metrics of its epoch."""
     model, optimizer, schedule = parts(config, steps)
-    few = replace(splits, validation=Split(splits.validation.images[:64], splits.validation.labels[:64]))
+    few = replace(
+        splits,
+        validation=replace(
+            splits.validation, images=splits.validation.images[:64], labels=splits.validation.labels[:64]
+        ),
+    )
     ((_, metrics),) = train(model, few, optimizer, schedule, config)
     return metrics["time/train_seconds"] / steps
 
@@ -85,7 +90,7 @@ def bare(config: Config, splits: Splits, steps: int) -> float:
     """Return the seconds per step of the bare loop."""
     model, optimizer, schedule = parts(config, steps)
     order = torch.randperm(len(splits.train)).split(config.data.batch_size)
-    batches = [(splits.train.images[chosen], splits.train.labels[chosen]) for chosen in order]
+    batches = [splits.train.batch(chosen) for chosen in order]
     weights = penalised_weights(model)
     model.train()
     began = time.perf_counter()

@@ -1,24 +1,18 @@
-"""Decide whether a dataset's images are kept in memory as bytes or as floats, and whether they fit."""
+"""Decide whether a dataset's images fit into memory."""
 
 from pathlib import Path
 
 from src.bad_input import BadInput
 from src.limits import usable_memory
 
-MOST_FLOAT_BYTES = 2**28  # images that need more bytes as 32-bit floats stay bytes, and each batch is converted
 # Bytes in memory per pixel and channel while jobs train: the command and the process that forks the jobs each hold the
-# pixels, and the jobs share the splits, which are floats (4 bytes) or bytes.
-MEMORY_AS_FLOATS, MEMORY_AS_BYTES = 6, 3
-
-
-def keeps_bytes(pixels: int) -> bool:
-    """Whether the images of a dataset with this many pixels, counted per channel, are kept as bytes."""
-    return 4 * pixels > MOST_FLOAT_BYTES
+# pixels, and the jobs share the splits.
+MEMORY = 3
 
 
 def memory_needed(pixels: int) -> int:
     """Return the bytes of memory that a dataset takes while jobs train, given its pixels, counted per channel."""
-    return pixels * (MEMORY_AS_BYTES if keeps_bytes(pixels) else MEMORY_AS_FLOATS)
+    return pixels * MEMORY
 
 
 def check_memory(place: str | Path, pixels: int) -> None:

@@ -10,7 +10,6 @@ from torch import Tensor
 from src.data.idx import Bytes
 from src.data.images import Images, Labels
 from src.data.label_noise import training_labels
-from src.data.memory import keeps_bytes
 from src.data.sources import load
 from src.data.split_indices import split_indices
 from src.datasets import Data
@@ -23,7 +22,8 @@ Scale = tuple[Tensor, Tensor]
 class Split:
     """Images (N, C, H, W), channels last in memory, and labels (N,) as 64-bit integers.
 
-    The images are normalised 32-bit floats, or bytes that `scale` normalises, which takes a quarter of the memory.
+    The images are bytes, which take a quarter of the memory of floats; `scale` normalises each batch when it is used.
+    On a GPU, a small dataset's images are normalised floats.
     """
 
     images: Tensor
@@ -40,8 +40,8 @@ class Split:
         return self.normalise(images), self.labels.index_select(0, indices)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Return some of this split's images as normalised floats, which have the same bits in both kinds of split."""
-        return images if self.scale is None else images.float().sub_(self.scale[0]).div_(self.scale[1])
+        """Return some of this split's images as normalised floats, which have the same bits in every kind of split."""
+        return images if self.scale is None else normalise(images, self.scale)
 
     def to(self, device: torch.device) -> "Split":
         """Return this split on a device; tensors that are already on the device are not copied."""
@@ -60,6 +60,11 @@ class Splits:
     deviation: Tensor  # what they were divided by, (C, 1, 1)
 
 
+def normalise(images: Tensor, scale: Scale) -> Tensor:
+    """Return images (N, C, H, W) of bytes as floats, minus the mean and divided by the standard deviation."""
+    return images.float().sub_(scale[0]).div_(scale[1])
+
+
 def load_splits(data: Data) -> tuple[Images, Splits]:
     """Return a dataset and its splits.  The last dataset is cached, so do not modify its tensors."""
     # All batch sizes share one cache entry, and all noises share the images.
@@ -70,17 +75,15 @@ def load_splits(data: Data) -> tuple[Images, Splits]:
 @functools.lru_cache(maxsize=1)
 def _load_splits(data: Data) -> tuple[Images, Splits]:
     images = load(data)
-    source = images.source
-    pixels = (source.train + source.validation + source.test) * source.channels * source.size**2
-    return images, make_splits(data, images, as_bytes=keeps_bytes(pixels))
+    return images, make_splits(data, images)
 
 
-def make_splits(data: Data, images: Images, *, as_bytes: bool = False) -> Splits:
-    """Split a dataset into training, validation and test images, and normalise each channel.
+def make_splits(data: Data, images: Images) -> Splits:
+    """Split a dataset into training, validation and test images, with the scale that normalises each channel.
 
     `split_indices` chooses the training images, and the validation images if the dataset has none of its own.  The mean
-    and standard deviation of the training images normalise all splits.  With `as_bytes`, each batch is normalised when
-    it is used.  `data.label_noise` changes only training labels, so the training accuracy refers to noisy labels.
+    and standard deviation of the training images normalise all splits.  `data.label_noise` changes only training
+    labels, so the training accuracy refers to noisy labels.
     """
     train, held_out = split_indices(data, images)
     validation = images.validation or (images.train_images[held_out], images.train_labels[held_out])
@@ -89,11 +92,8 @@ def make_splits(data: Data, images: Images, *, as_bytes: bool = False) -> Splits
     mean, deviation = (_repeat_for_each_pixel(value, images.source.size) for value in scale)
 
     def split(pixels: Bytes, labels: Labels) -> Split:
-        values = torch.from_numpy(np.array(pixels))  # (N, C, H, W)
-        if not as_bytes:
-            values = values.float().sub_(scale[0]).div_(scale[1])
-        values = values.contiguous(memory_format=torch.channels_last)
-        return Split(values, torch.from_numpy(labels.astype(np.int64)), (mean, deviation) if as_bytes else None)
+        values = torch.from_numpy(np.array(pixels)).contiguous(memory_format=torch.channels_last)  # (N, C, H, W)
+        return Split(values, torch.from_numpy(labels.astype(np.int64)), (mean, deviation))
 
     splits = Splits(
         train=split(train_images, images.train_labels[train]),

@@ -10,8 +10,9 @@ import torch
 
 from src.bad_input import BadInput
 from src.config import Config
-from src.data.splits import Split, Splits
+from src.data.splits import Scale, Split, Splits, normalise
 
+MOST_FLOAT_BYTES = 2**28  # images that need more bytes as floats stay bytes in a GPU's memory
 _this_thread = threading.local()
 _copying = threading.Lock()
 
@@ -77,7 +78,8 @@ def images_on(splits: Splits, device: torch.device) -> Splits:
         return splits
 
     def copied(split: Split) -> Split:
-        return replace(split, images=_copy_images(split.images, device)).to(device)
+        images, scale = _copy_images(split.images, split.scale, device)
+        return replace(split, images=images, scale=scale).to(device)
 
     with _copying:
         train, validation, test = copied(splits.train), copied(splits.validation), copied(splits.test)
@@ -88,5 +90,8 @@ def images_on(splits: Splits, device: torch.device) -> Splits:
 
 
 @functools.lru_cache(maxsize=3)  # the training, validation and test images of one dataset, whatever its label noise
-def _copy_images(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return images.to(device)
+def _copy_images(images: torch.Tensor, scale: Scale | None, device: torch.device) -> tuple[torch.Tensor, Scale | None]:
+    """Copy images to a GPU, and normalise those of a small dataset, so that each step launches three kernels less."""
+    if scale is None or 4 * images.numel() > MOST_FLOAT_BYTES:
+        return images.to(device), scale
+    return normalise(images, scale).to(device), None

@@ -19,7 +19,7 @@ from src.bad_input import BadInput
 from src.data.idx import Bytes, read_idx
 from src.data.idx_names import FILES, find_dataset_files
 from src.data.images import Images
-from src.data.memory import MEMORY_AS_BYTES
+from src.data.memory import MEMORY
 from src.data.sources import EMBEDDED_MNIST, describe, load
 from src.datasets import DATASETS, MNIST
 from tests.unprivileged import refusal_without_privileges
@@ -155,11 +155,11 @@ def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path, pack):
 
 def test_a_dataset_too_large_for_the_memory_is_refused_with_its_size(tmp_path, pack):
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    images = memory // MEMORY_AS_BYTES // 784 + 10
+    images = memory // MEMORY // 784 + 10
     (tmp_path / "images").write_bytes(pack(PICTURES)[:4] + b"".join(n.to_bytes(4, "big") for n in (images, 28, 28)))
     os.truncate(tmp_path / "images", 16 + 784 * images)
     message = without_memory(lambda: read(tmp_path / "images"))
-    assert f"training takes {MEMORY_AS_BYTES * 784 * images / 1e9:,.1f} GB of memory" in message
+    assert f"training takes {MEMORY * 784 * images / 1e9:,.1f} GB of memory" in message
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="how much a process has is read from /proc")

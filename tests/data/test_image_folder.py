@@ -335,7 +335,7 @@ def test_advice_names_the_right_folder_or_format(fill, tmp_path):
 def test_images_that_do_not_fit_into_memory_are_refused_before_one_is_decoded(fill, tmp_path, decoded, monkeypatch):
     monkeypatch.setattr("src.data.memory.usable_memory", lambda: 1e7)
     message = refusal(fill(), tmp_path, size=1024)
-    assert "has 0.0 GB of pixels; training takes 0.2 GB of memory: this machine has 0.0 GB" in message
+    assert "has 0.0 GB of pixels; training takes 0.1 GB of memory: this machine has 0.0 GB" in message
     assert not decoded
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from src.bad_input import BadInput
-from src.data import splits
 from src.data.images import Images, Source, as_images
 from src.data.sizes import check_sizes, held_out_count, split_text, train_size
 from src.data.split_indices import check_limit
-from src.data.splits import Split, channel_statistics, load_splits, make_splits
-from src.datasets import IDX, Synthetic
+from src.data.splits import Split, channel_statistics, make_splits
+from src.datasets import IDX
+from src.training import device
 
 TRAIN, TEST = 200, 40
 DATA = IDX(batch_size=8, validation=50, split_seed=0)
@@ -25,6 +25,11 @@ def made_up(channels: int = 3) -> Images:
     return Images(
         source, pixels[:TRAIN], np.arange(TRAIN, dtype=np.uint8), pixels[TRAIN:], np.arange(TEST, dtype=np.uint8)
     )
+
+
+def floats(split: Split) -> torch.Tensor:
+    """The split's normalised images."""
+    return split.normalise(split.images)
 
 
 def positions(split: Split) -> list[int]:
@@ -45,7 +50,7 @@ def test_each_image_keeps_its_label():
         (splits.validation, images.train_images),
         (splits.test, images.test_images),
     ):
-        restored = (split.images * deviation + mean).round().numpy()
+        restored = (floats(split) * deviation + mean).round().numpy()
         assert np.array_equal(restored, pixels[positions(split)])
 
 
@@ -82,7 +87,8 @@ def test_a_limit_keeps_the_first_training_images_of_the_file(limit):
 @pytest.mark.parametrize("limit", [None, 60])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_training_images_have_mean_0_and_variance_1_in_every_channel(channels, limit):
-    train = make_splits(replace(DATA, limit=limit), made_up(channels)).train.images.numpy().astype(np.float64)
+    train = make_splits(replace(DATA, limit=limit), made_up(channels)).train
+    train = floats(train).numpy().astype(np.float64)
     assert train.mean(axis=(0, 2, 3)) == pytest.approx(0, abs=1e-5)
     assert train.var(axis=(0, 2, 3)) == pytest.approx(1, abs=1e-5)
 
@@ -92,14 +98,14 @@ def test_validation_and_test_are_normalised_by_the_training_images():
     train = images.train_images[positions(splits.train)].astype(np.float64)
     mean, deviation = train.mean(axis=(0, 2, 3), keepdims=True), train.std(axis=(0, 2, 3), keepdims=True)
     expected = (images.train_images[positions(splits.validation)] - mean) / deviation
-    assert np.allclose(splits.validation.images.numpy(), expected, atol=1e-5)
-    assert np.allclose(splits.test.images.numpy(), (images.test_images - mean) / deviation, atol=1e-5)
+    assert np.allclose(floats(splits.validation).numpy(), expected, atol=1e-5)
+    assert np.allclose(floats(splits.test).numpy(), (images.test_images - mean) / deviation, atol=1e-5)
 
 
 def test_test_images_do_not_change_the_normalisation():
     images = made_up()
     darker = replace(images, test_images=images.test_images // 2)
-    assert torch.equal(make_splits(DATA, images).train.images, make_splits(DATA, darker).train.images)
+    assert torch.equal(floats(make_splits(DATA, images).train), floats(make_splits(DATA, darker).train))
 
 
 def test_training_and_validation_use_nothing_of_the_test_file():
@@ -112,15 +118,17 @@ def test_training_and_validation_use_nothing_of_the_test_file():
 def test_a_constant_channel_becomes_zero(value):
     images = made_up()
     images.train_images[:, 1] = value
-    train = make_splits(DATA, images).train.images
+    train = floats(make_splits(DATA, images).train)
     assert (train[:, 1] == 0).all()
     assert train.isfinite().all()
 
 
 def test_tensors_have_the_networks_types_and_layout():
     train = make_splits(DATA, made_up()).train
-    assert (train.images.dtype, train.labels.dtype) == (torch.float32, torch.int64)
-    assert train.images.is_contiguous(memory_format=torch.channels_last)
+    images, labels = train.batch(torch.arange(7))
+    assert (train.images.dtype, images.dtype, labels.dtype) == (torch.uint8, torch.float32, torch.int64)
+    for pixels in (train.images, images, floats(train)):
+        assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 def with_own_validation(channels: int = 3) -> Images:
@@ -162,31 +170,32 @@ def test_without_a_number_a_tenth_of_the_training_images_is_for_validation():
 
 @pytest.mark.parametrize("own_validation", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_bytes_give_the_same_bits_and_layout_as_floats(channels, own_validation):
+def test_a_batch_has_the_bits_and_layout_of_images_that_are_normalised_at_once(channels, own_validation):
     images = with_own_validation(channels) if own_validation else made_up(channels)
-    data = replace(DATA, validation=None if own_validation else 50)
-    as_floats, as_bytes = make_splits(data, images), make_splits(data, images, as_bytes=True)
+    splits = make_splits(replace(DATA, validation=None if own_validation else 50), images)
     indices = torch.randperm(100)[:7]
-    for name in ("train", "validation", "test"):
-        floats, kept = getattr(as_floats, name), getattr(as_bytes, name)
-        assert kept.images.dtype == torch.uint8
-        for split in (kept, kept.to(torch.device("cpu"))):
-            pairs = [(split.batch(indices % len(split)), floats.batch(indices % len(split)))]
-            pairs += [((split.normalise(split.images[:9]), split.labels), (floats.images[:9], floats.labels))]
-            for (pixels, labels), (expected, expected_labels) in pairs:
-                assert torch.equal(pixels, expected)
-                assert pixels.stride() == expected.stride()  # the strides choose the convolution's algorithm
-                assert torch.equal(labels, expected_labels)
+    for bytes_split in (splits.train, splits.validation, splits.test):
+        pixels = bytes_split.images.float().sub_(splits.mean).div_(splits.deviation)
+        float_split = Split(pixels.contiguous(memory_format=torch.channels_last), bytes_split.labels)
+        for split in (bytes_split, bytes_split.to(torch.device("cpu"))):
+            batch, expected = (one.batch(indices % len(one)) for one in (split, float_split))
+            for (found, labels), (wanted, wanted_labels) in (
+                (batch, expected),
+                ((floats(split), split.labels), (float_split.images, float_split.labels)),
+            ):
+                assert torch.equal(found, wanted)
+                assert found.stride() == wanted.stride()  # the strides choose the convolution's algorithm
+                assert torch.equal(labels, wanted_labels)
 
 
-@pytest.mark.parametrize(("images", "kind"), [(85_598, torch.float32), (85_600, torch.uint8)])
-def test_large_datasets_stay_bytes(images, kind, monkeypatch):
-    data = Synthetic("synthetic", 1, 1, 0, 5, 0.0, 0, 2, 1, 28, images - 2, 2, 0.0)
-    blank = np.zeros((images, 1, 28, 28), dtype=np.uint8)
-    labels = np.zeros(images, dtype=np.uint8)
-    blanks = as_images("", "", ("0",), (blank[2:], labels[2:]), (blank[:2], labels[:2]))
-    monkeypatch.setattr(splits, "load", lambda _: blanks)
-    assert load_splits(data)[1].train.images.dtype == kind
+@pytest.mark.parametrize(("limit", "kind"), [(4 * 784 * 20, torch.float32), (4 * 784 * 20 - 1, torch.uint8)])
+def test_a_gpu_gets_the_images_of_a_small_dataset_as_floats(limit, kind, monkeypatch):
+    monkeypatch.setattr(device, "MOST_FLOAT_BYTES", limit)
+    split = make_splits(replace(DATA, validation=20), made_up(1)).validation
+    images, scale = device._copy_images.__wrapped__(split.images, split.scale, torch.device("cpu"))
+    assert images.dtype == kind
+    copied = Split(images, split.labels, scale)
+    assert torch.equal(copied.batch(torch.arange(20))[0], floats(split))
 
 
 @pytest.mark.parametrize(

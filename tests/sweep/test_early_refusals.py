@@ -6,10 +6,8 @@ import shutil
 from collections.abc import Sequence
 
 import pytest
-from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
 
 from src.bad_input import BadInput
 from src.command import MULTIRUN
@@ -156,17 +154,15 @@ def test_the_sweeper_composes_the_packages_options_without_hydra_and_others_with
     composed = []
     load = ConfigLoaderImpl.load_configuration
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", lambda *a, **k: composed.append(a[2]) or load(*a, **k))
-    with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        packaged_grid = Grid(loader, "config")
-        own_folder = Grid(make_loader(loader.get_search_path(), [str(tmp_path)]), "config")
-        assert packaged_grid.compose({"norm": "gn", "reg.l1": "0.5"}).norm.name == "gn"
-        assert composed == []
-        assert packaged_grid.compose({"norm": "gn", "epochs": "${threads}"}).epochs == 1
-        assert composed == [["norm=gn"]]
-        assert packaged_grid.compose({"experiment": "norms"}).seeds is None
-        assert own_folder.compose({"norm": "ln"}).norm.name == "ln"
-        assert composed == [["norm=gn"], ["experiment=norms"], ["norm=ln"]]
+    path = create_config_search_path(str(CONF_FOLDER))
+    packaged_grid, own_folder = (Grid(make_loader(path, more), "config") for more in ([], [str(tmp_path)]))
+    assert packaged_grid.compose({"norm": "gn", "reg.l1": "0.5"}).norm.name == "gn"
+    assert composed == []
+    assert packaged_grid.compose({"norm": "gn", "epochs": "${threads}"}).epochs == 1
+    assert composed == [["norm=gn"]]
+    assert packaged_grid.compose({"experiment": "norms"}).seeds is None
+    assert own_folder.compose({"norm": "ln"}).norm.name == "ln"
+    assert composed == [["norm=gn"], ["experiment=norms"], ["norm=ln"]]
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_seeds_of_their_own_that_equal_the_seed_change_no_bit(config, fit):
 
 def test_order_and_dropout_have_a_stream_of_their_own_in_every_epoch(config, fit):
     train = make_splits(config.data, load(config.data)).train
-    contents = [image.numpy().tobytes() for image in train.images]
+    contents = [image.numpy().tobytes() for image in train.normalise(train.images)]
     orders, dropout_seeds = [], []
 
     def observe(model, images, logits):
@@ -202,7 +202,7 @@ def test_an_epoch_shows_each_image_once_in_whole_batches(config, fit):
 def test_images_are_trained_on_with_their_own_labels(config, fit):
     config.epochs, config.optimizer = 1, STILL
     train = make_splits(config.data, load(config.data)).train
-    label = {image.numpy().tobytes(): int(k) for image, k in zip(train.images, train.labels, strict=True)}
+    label = {image.numpy().tobytes(): int(k) for image, k in zip(*train.batch(torch.arange(len(train))), strict=True)}
     losses, hits = [], []
 
     def observe(model, images, logits):
@@ -300,7 +300,7 @@ def test_label_smoothing_is_spread_evenly_over_all_classes(config, fit):
 
     after = fit(config, observe).model
     (model,), (batch,) = before, images
-    label = {image.numpy().tobytes(): int(k) for image, k in zip(train.images, train.labels, strict=True)}
+    label = {image.numpy().tobytes(): int(k) for image, k in zip(*train.batch(torch.arange(len(train))), strict=True)}
     labels = torch.tensor([label[image.numpy().tobytes()] for image in batch])
     targets = 0.8 * F.one_hot(labels, 4) + 0.2 / 4
     model._forward_hooks.clear()
@@ -315,7 +315,7 @@ def test_validation_is_judged_after_the_epoch_without_dropout(config, fit):
     validation = make_splits(config.data, load(config.data)).validation
     trained.model.eval()
     with torch.no_grad():
-        logits = trained.model(validation.images)
+        logits = trained.model(validation.normalise(validation.images))
     last = trained.metrics[-1]
     assert last["val/loss"] == pytest.approx(F.cross_entropy(logits, validation.labels).item())
     assert last["val/accuracy"] == (logits.argmax(dim=1) == validation.labels).double().mean().item()

@@ -37,6 +37,6 @@ def test_statistics_come_from_the_stored_images_in_whole_batches_of_about_the_ev
     splits, model = make_splits(config.data, images), make_network(config, images.source)
     measured = settle(model, splits, config, {"val/loss": 1.5, "val/accuracy": 0.25, "train/loss": 2.0})
     assert [len(batch) for batch in Recorded.batches] == sizes
-    assert torch.equal(torch.cat(Recorded.batches), splits.train.images[: sum(sizes)])
+    assert torch.equal(torch.cat(Recorded.batches), splits.train.normalise(splits.train.images[: sum(sizes)]))
     assert (measured["val/loss_ema"], measured["val/accuracy_ema"], measured["train/loss"]) == (1.5, 0.25, 2.0)
     assert measured["val/loss"] != 1.5
