@@ -141,7 +141,7 @@ def test_predictions_are_what_the_stored_weights_say(finished):
     model.eval()
     test = make_splits(config.data, images).test
     with torch.no_grad():
-        probabilities = model(test.images).softmax(dim=1).numpy()
+        probabilities = model(test.normalise(test.images)).softmax(dim=1).numpy()
     found = load_predictions(finished / "predictions.npz")
     assert np.array_equal(found.predicted, probabilities.argmax(axis=1))
     assert np.array_equal(found.predicted, found.probabilities.argmax(axis=1))
