@@ -70,11 +70,8 @@ class Bench:
         start_fork_server(next(iter(jobs.values())).data)
         engine = display.engine = GpuEngine([{}], places)
         began = time.monotonic()
-        try:
-            tasks = [Task(name, config, folder / name) for name, config in jobs.items()]
-            ends = {outcome.task.name: outcome.error for outcome in run_tasks(engine, tasks, lambda _: True, display)}
-        finally:
-            engine.stop()
+        tasks = [Task(name, config, folder / name) for name, config in jobs.items()]
+        ends = {outcome.task.name: outcome.error for outcome in run_tasks(engine, tasks, lambda _: True, display)}
         ended = time.monotonic()
         trained = Trained(folder, ends, ended - began, ended - (display.first_news or ended))
         finished = sum(not end for end in ends.values())
