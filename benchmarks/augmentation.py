@@ -10,9 +10,11 @@ them less than wall times.  If kornia is installed, the command also measures ko
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -73,16 +75,17 @@ def make_contestants() -> dict[str, Callable[[], float]]:
     )
     loaded = load(DATA)
     splits = make_splits(DATA, loaded)
-    model = make_network(config, loaded.source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, loaded.source).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config.optimizer, config.reg)
     step = make_step(model, optimizer, config, DropoutStream(torch.device("cpu")))
     images, labels = splits.train.batch(torch.arange(BATCH))
     contestants = {"step": seconds_of(lambda: step(images, labels))}
     generator = torch.Generator().manual_seed(0)
     for name in (name for name in AUGMENTATIONS if name != NoAugmentation.name):
-        option = AUGMENTATIONS[name](**OmegaConf.load(ROOT / f"conf/augmentation/{name}.yaml"))
-        augment = option.build(DATA.classes, splits.mean, splits.deviation)
-        contestants[name] = seconds_of(lambda augment=augment: augment(images, labels, generator))
+        keys: Any = OmegaConf.load(ROOT / f"conf/augmentation/{name}.yaml")
+        augment = AUGMENTATIONS[name](**keys).build(DATA.classes, splits.mean, splits.deviation)
+        assert augment is not None
+        contestants[name] = seconds_of(partial(augment, images, labels, generator))
     if find_spec("kornia"):
         from kornia.augmentation import AugmentationSequential, RandomCrop, RandomHorizontalFlip
 
@@ -106,8 +109,8 @@ def main() -> None:
     seconds = in_turns(contestants, arguments.rounds)
     print(f"{'':20} {'ms':>6}  augmentation / step")
     rows = {name: {"seconds": values, "ratio": ratio(values, seconds["step"])} for name, values in seconds.items()}
-    for name, row in rows.items():
-        print(f"{name:20} {median(row['seconds']) * 1e3:>6.2f}  {row['ratio']}", flush=True)
+    for name, values in seconds.items():
+        print(f"{name:20} {median(values) * 1e3:>6.2f}  {rows[name]['ratio']}", flush=True)
     write(arguments.json, {"rows": rows})
 
 

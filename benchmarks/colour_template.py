@@ -31,7 +31,7 @@ class ColourClassifier(Classifier):
 
     def __init__(self, norm: str) -> None:
         super().__init__(norm, l1=0)
-        self.net = CourseNet(NORMS[norm])
+        self.net = CourseNet(NORMS[norm])  # type: ignore[assignment]  # both networks map images to logits
 
 
 class Pictures(Digits):

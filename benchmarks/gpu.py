@@ -171,7 +171,7 @@ def colour(bench: Bench) -> Iterator[Claim]:
     """Yield the claims about ResNet-20 on colour images."""
     data = replace(SMALL_DATA, channels=3, size=32, images=96) if bench.small else COLOUR
     config = bench.job(model=ResNet(depth=20), data=data, epochs=3, precision="bfloat16")
-    four, images = {str(seed): replace(config, seed=seed) for seed in range(4)}, data.images - data.validation
+    four, images = {str(seed): replace(config, seed=seed) for seed in range(4)}, data.images - (data.validation or 0)
     alone = bench.train({"0": four["0"]}, places=1).step_ms("0", images)
     text = "ResNet-20 takes at most 2.4 ms a step in bfloat16"
     yield timed(bench, text, f"{alone:.2f} ms", holds=alone <= 2.4)

@@ -100,7 +100,7 @@ class Trained:
         """Return the milliseconds per training step in the job's last epoch."""
         epochs = [record for record in self._records(name) if record["kind"] == "epoch"]
         batch_size = self._records(name)[0]["config"]["data"]["batch_size"]
-        return 1000 * float(epochs[-1]["metrics"]["time/train_seconds"]) / (images // batch_size)
+        return 1000 * float(epochs[-1]["metrics"]["time/train_seconds"]) / (images // int(batch_size))
 
     def phases(self) -> str:
         """Return how long the median job took from each of its journal's records to the next."""

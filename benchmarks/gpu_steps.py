@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 from torch import Tensor
 
 from benchmarks.step import configuration
@@ -84,7 +84,7 @@ def step_ms(config: Config, jobs: int = 1, memory_format: torch.memory_format = 
 @contextlib.contextmanager
 def tf32(*, allowed: bool) -> Iterator[None]:
     """Allow or forbid TF32 for convolutions and matrix products; by default, torch allows it for convolutions only."""
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]
     try:
         for backend in backends:

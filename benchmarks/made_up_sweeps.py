@@ -119,7 +119,7 @@ def make_up(design: Design, generator: np.random.Generator, seeds: int | None = 
         for values, empty in ((runs, None), (test, np.nan), (validation, np.nan), (numbers, -1))
     )
     seeds_of_all = tuple(range(size[1] * (int(groups[-1]) + 1)))
-    table = Accuracies("made up", IMAGES, names, tuple(cells), seeds_of_all, *arrays)
+    table = Accuracies("made up", IMAGES, names, tuple(cells), seeds_of_all, *arrays)  # type: ignore[arg-type]  # four arrays
     return MadeUpSweep(design, table, truth, _spread_over_seeds(failed, groups, False))
 
 

@@ -46,7 +46,7 @@ def step_timer(config: Config) -> Callable[[], float]:
     """Return a function that measures the processor seconds of a training step, as the mean of `CALLS` steps."""
     images = load(config.data)
     splits = make_splits(config.data, images)
-    model = make_network(config, images.source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, images.source).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config.optimizer, config.reg)
     step = make_step(model, optimizer, config, DropoutStream(torch.device("cpu")))
     batch, labels = splits.train.batch(torch.arange(BATCH))
@@ -81,8 +81,8 @@ def main() -> None:
     seconds = in_turns(contestants, arguments.rounds)
     print(f"{'':20} {'ms':>6}  step / step of bn adam")
     rows = {name: {"seconds": values, "ratio": ratio(values, seconds["bn adam"])} for name, values in seconds.items()}
-    for name, row in rows.items():
-        print(f"{name:20} {median(row['seconds']) * 1e3:>6.2f}  {row['ratio']}", flush=True)
+    for name, values in seconds.items():
+        print(f"{name:20} {median(values) * 1e3:>6.2f}  {rows[name]['ratio']}", flush=True)
     write(arguments.json, {"rows": rows})
 
 

@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +35,7 @@ from src.norms.none import NoNorm
 from src.options import Adam, NoTracking, OneCycle
 from src.training.loop import train
 from src.training.network import make_network
-from src.training.optimizers import make_optimizer, make_schedule
+from src.training.optimizers import Schedule, make_optimizer, make_schedule
 from src.training.penalties import penalised_weights
 
 NORMS = {
@@ -66,9 +67,9 @@ def configuration(norm: str, penalty: str) -> Config:
     return config
 
 
-def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+def parts(config: Config, steps: int) -> tuple[nn.Module, torch.optim.Optimizer, Schedule]:
     """Return a new network with its optimizer and schedule."""
-    model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = make_network(config, load(config.data).source).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config.optimizer, config.reg)
     return model, optimizer, make_schedule(optimizer, config.schedule, 1, steps)
 
@@ -143,8 +144,8 @@ def main() -> None:
             config.data.limit = arguments.steps * config.data.batch_size
             splits = make_splits(config.data, load(config.data))
             contestants: dict[str, Callable[[], float]] = {
-                "normlab": lambda config=config, splits=splits: ours(config, splits, arguments.steps),
-                "bare": lambda config=config, splits=splits: bare(config, splits, arguments.steps),
+                "normlab": partial(ours, config, splits, arguments.steps),
+                "bare": partial(bare, config, splits, arguments.steps),
                 "product": product,
             }
             for measure in contestants.values():
