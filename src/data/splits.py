@@ -23,7 +23,7 @@ class Split:
     """Images (N, C, H, W), channels last in memory, and labels (N,) as 64-bit integers.
 
     The images are bytes, which take a quarter of the memory of floats; `scale` normalises each batch when it is used.
-    On a GPU, a small dataset's images are normalised floats.
+    On an NVIDIA GPU, the images of a small dataset are normalised floats.
     """
 
     images: Tensor

@@ -12,7 +12,7 @@ from src.command import MULTIRUN
 from src.config import KEYS, OPTIONS, Config, UnusedKeyError, affects_results, check_config, check_option_key
 from src.runs.seeds import AUTO, SEED_KEYS
 from src.sweep.overrides import CONF_FOLDER, check_overrides, group_options, parse_override
-from src.sweep.packaged import NeedsHydra, packaged_config
+from src.sweep.packaged import GROUPS, NeedsHydra, packaged_config
 from src.sweep.papers import preset_params
 from src.sweep.plain_words import AnyOverride, PlainWord
 from src.sweep.requested import RequestedGrid, cells_command, parse_cells
@@ -165,9 +165,13 @@ class Composer:
 
 
 def _finds_only_packaged_files(loader: "ConfigLoader") -> bool:
-    """Whether the loader searches no other files than Hydra's and the package's own."""
-    folders = [source.path for source in loader.get_sources() if source.scheme() != "structured"]
-    return folders == ["hydra.conf", str(CONF_FOLDER)]
+    """Whether the loader searches no other files than Hydra's and the package's own, and no options made by code."""
+    sources = loader.get_sources()
+    folders = [source.path for source in sources if source.scheme() != "structured"]
+    made_by_code = any(
+        source.is_group(group) for source in sources if source.scheme() == "structured" for group in GROUPS
+    )
+    return folders == ["hydra.conf", str(CONF_FOLDER)] and not made_by_code
 
 
 def check_packaged_grid(words: Sequence[str]) -> None:

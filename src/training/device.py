@@ -12,7 +12,7 @@ from src.bad_input import BadInput
 from src.config import Config
 from src.data.splits import Scale, Split, Splits, normalise
 
-MOST_FLOAT_BYTES = 2**28  # images that need more bytes as floats stay bytes in a GPU's memory
+MOST_FLOAT_BYTES = 2**28  # a dataset that needs more bytes as floats stays bytes in a GPU's memory
 _this_thread = threading.local()
 _copying = threading.Lock()
 
@@ -73,13 +73,18 @@ def own_stream(device: torch.device) -> contextlib.AbstractContextManager[object
 
 
 def images_on(splits: Splits, device: torch.device) -> Splits:
-    """Return splits with their images in a GPU's memory, where all jobs of this process share them."""
-    if device.type != "cuda":
-        return splits
+    """Return splits with their images in an NVIDIA GPU's memory, where all jobs of this process share them."""
+    return _copy_splits(splits, device) if device.type == "cuda" else splits
+
+
+def _copy_splits(splits: Splits, device: torch.device) -> Splits:
+    """Copy splits to a device; a small dataset's images become floats, so each step launches three fewer kernels."""
+    pixels = sum(split.images.numel() for split in (splits.train, splits.validation, splits.test))
+    as_floats = 4 * pixels <= MOST_FLOAT_BYTES
 
     def copied(split: Split) -> Split:
-        images, scale = _copy_images(split.images, split.scale, device)
-        return replace(split, images=images, scale=scale).to(device)
+        images = _copy_images(split.images, split.scale if as_floats else None, device)
+        return replace(split, images=images, scale=None if as_floats else split.scale).to(device)
 
     with _copying:
         train, validation, test = copied(splits.train), copied(splits.validation), copied(splits.test)
@@ -90,8 +95,6 @@ def images_on(splits: Splits, device: torch.device) -> Splits:
 
 
 @functools.lru_cache(maxsize=3)  # the training, validation and test images of one dataset, whatever its label noise
-def _copy_images(images: torch.Tensor, scale: Scale | None, device: torch.device) -> tuple[torch.Tensor, Scale | None]:
-    """Copy images to a GPU, and normalise those of a small dataset, so that each step launches three kernels less."""
-    if scale is None or 4 * images.numel() > MOST_FLOAT_BYTES:
-        return images.to(device), scale
-    return normalise(images, scale).to(device), None
+def _copy_images(images: torch.Tensor, scale: Scale | None, device: torch.device) -> torch.Tensor:
+    """Copy images to a device, normalised by `scale` or as they are."""
+    return (images if scale is None else normalise(images, scale)).to(device)

@@ -178,24 +178,30 @@ def test_a_batch_has_the_bits_and_layout_of_images_that_are_normalised_at_once(c
         pixels = bytes_split.images.float().sub_(splits.mean).div_(splits.deviation)
         float_split = Split(pixels.contiguous(memory_format=torch.channels_last), bytes_split.labels)
         for split in (bytes_split, bytes_split.to(torch.device("cpu"))):
-            batch, expected = (one.batch(indices % len(one)) for one in (split, float_split))
+            chosen = indices % len(split)
             for (found, labels), (wanted, wanted_labels) in (
-                (batch, expected),
+                (split.batch(chosen), float_split.batch(chosen)),
                 ((floats(split), split.labels), (float_split.images, float_split.labels)),
             ):
                 assert torch.equal(found, wanted)
                 assert found.stride() == wanted.stride()  # the strides choose the convolution's algorithm
                 assert torch.equal(labels, wanted_labels)
+            assert torch.equal(split.batch(chosen)[0], float_split.images[chosen])
+            assert torch.equal(split.batch(chosen)[1], split.labels[chosen])
 
 
-@pytest.mark.parametrize(("limit", "kind"), [(4 * 784 * 20, torch.float32), (4 * 784 * 20 - 1, torch.uint8)])
-def test_a_gpu_gets_the_images_of_a_small_dataset_as_floats(limit, kind, monkeypatch):
-    monkeypatch.setattr(device, "MOST_FLOAT_BYTES", limit)
-    split = make_splits(replace(DATA, validation=20), made_up(1)).validation
-    images, scale = device._copy_images.__wrapped__(split.images, split.scale, torch.device("cpu"))
-    assert images.dtype == kind
-    copied = Split(images, split.labels, scale)
-    assert torch.equal(copied.batch(torch.arange(20))[0], floats(split))
+@pytest.mark.parametrize(("spare", "kind"), [(0, torch.float32), (1, torch.uint8)])
+def test_a_gpu_gets_the_images_of_a_small_dataset_as_floats(spare, kind, monkeypatch):
+    splits = make_splits(replace(DATA, validation=20), made_up(1))
+    monkeypatch.setattr(device, "MOST_FLOAT_BYTES", 4 * 784 * (TRAIN + TEST) - spare)
+    copied = device._copy_splits(splits, torch.device("cpu"))
+    indices = torch.randperm(20)[:7]
+    for name in ("train", "validation", "test"):
+        copy, split = getattr(copied, name), getattr(splits, name)
+        assert copy.images.dtype == kind
+        assert torch.equal(copy.batch(indices)[0], floats(split)[indices])
+        assert torch.equal(copy.normalise(copy.images), floats(split))
+        assert torch.equal(copy.labels, split.labels)
 
 
 @pytest.mark.parametrize(

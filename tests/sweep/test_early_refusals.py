@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_store import ConfigStore
 
 from src.bad_input import BadInput
 from src.command import MULTIRUN
@@ -170,6 +171,15 @@ def test_the_sweeper_composes_the_packages_options_without_hydra_and_others_with
     [
         ("config", "experiment: null", "experiment: norms"),
         ("config", "hydra:", "hydra:\n  verbose: true"),
+        ("config", "threads: 1 ", "optimizer: {lr: 0.5}\nthreads: 1 "),
+        ("config", "threads: 1 ", "reg: {l1: 0.5}\nthreads: 1 "),
+        ("config", "threads: 1 ", "threads: 2\nthreads: 1 "),
+        ("config", "  - _self_\n", "  - mine\n  - _self_\n"),
+        ("config", "  - _self_\n", "  - extra: foo\n  - _self_\n"),
+        ("config", "  - _self_\n", "  - _self_\n  - _self_\n"),
+        ("norm/bn", "# BatchNorm", "# @package reg\n# BatchNorm"),
+        ("regularization/none", "# @package reg", "# @package norm"),
+        ("norm/bn", "name: bn", "name: bn\neps: 1.0"),
         ("config", "hydra/sweeper: grid", "hydra/sweeper: basic"),
         ("config", "threads: 1 ", "threads: ${seed} "),
         ("norm/bn", "name: bn", "name: bn\nwidth: 2"),
@@ -186,10 +196,26 @@ def test_edited_files_are_left_to_hydra(monkeypatch, tmp_path, file, old, new):
     assert old in text
     (conf / f"{file}.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     monkeypatch.setattr(packaged, "CONF_FOLDER", conf)
-    packaged._read_file.cache_clear()
     with pytest.raises(packaged.NeedsHydra):
         packaged.packaged_config({})
-    packaged._read_file.cache_clear()
+
+
+def test_a_notebook_that_edits_a_file_between_two_commands_gets_the_new_value(monkeypatch, tmp_path):
+    conf = shutil.copytree(CONF_FOLDER, tmp_path / "conf")
+    monkeypatch.setattr(packaged, "CONF_FOLDER", conf)
+    assert packaged.packaged_config({"norm": "gn"}).norm.groups == 4
+    file = conf / "norm/gn.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("groups: 4", "groups: 2"), encoding="utf-8")
+    assert packaged.packaged_config({"norm": "gn"}).norm.groups == 2
+
+
+def test_options_made_by_code_and_another_main_file_are_left_to_hydra(monkeypatch):
+    loader = make_loader(create_config_search_path(str(CONF_FOLDER)), [])
+    assert Grid(loader, "config")._is_packaged
+    assert not Grid(loader, "mine")._is_packaged
+    monkeypatch.setattr(ConfigStore.instance(), "repo", dict(ConfigStore.instance().repo))
+    ConfigStore.instance().store(group="norm", name="gn", node={"name": "gn", "groups": 2})
+    assert not Grid(make_loader(create_config_search_path(str(CONF_FOLDER)), []), "config")._is_packaged
 
 
 def test_the_parser_of_flags_has_hydras_flags():

@@ -202,7 +202,9 @@ def test_an_epoch_shows_each_image_once_in_whole_batches(config, fit):
 def test_images_are_trained_on_with_their_own_labels(config, fit):
     config.epochs, config.optimizer = 1, STILL
     train = make_splits(config.data, load(config.data)).train
-    label = {image.numpy().tobytes(): int(k) for image, k in zip(*train.batch(torch.arange(len(train))), strict=True)}
+    label = {
+        image.numpy().tobytes(): int(k) for image, k in zip(train.normalise(train.images), train.labels, strict=True)
+    }
     losses, hits = [], []
 
     def observe(model, images, logits):
@@ -300,7 +302,9 @@ def test_label_smoothing_is_spread_evenly_over_all_classes(config, fit):
 
     after = fit(config, observe).model
     (model,), (batch,) = before, images
-    label = {image.numpy().tobytes(): int(k) for image, k in zip(*train.batch(torch.arange(len(train))), strict=True)}
+    label = {
+        image.numpy().tobytes(): int(k) for image, k in zip(train.normalise(train.images), train.labels, strict=True)
+    }
     labels = torch.tensor([label[image.numpy().tobytes()] for image in batch])
     targets = 0.8 * F.one_hot(labels, 4) + 0.2 / 4
     model._forward_hooks.clear()
