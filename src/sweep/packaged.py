@@ -18,8 +18,8 @@ from src.sweep.values import convert_value, is_unresolved, missing_automatic_val
 # The loader in C is four times as fast, but may be missing.
 _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HYDRA_KEYS = {"help", "mode", "output_subdir", "callbacks", "sweep"}  # the keys of `hydra` in conf/config.yaml
-GROUPS = {*OPTIONS, "regularization", *PRESET_GROUPS}  # the groups in the defaults of conf/config.yaml
-GROUPS |= {f"override hydra/{group}" for group in ("sweeper", "launcher", "job_logging", "hydra_logging")}
+GROUPS = {*OPTIONS, "regularization", *PRESET_GROUPS}
+OVERRIDES = {f"override hydra/{group}" for group in ("sweeper", "launcher", "job_logging", "hydra_logging")}
 
 
 class NeedsHydra(Exception):
@@ -36,7 +36,9 @@ def packaged_config(chosen_options: Mapping[str, str]) -> Config:
         main = dict(_read_file("config"))
         items = main.pop("defaults")
         options = {group: name for item in items if isinstance(item, dict) for group, name in item.items()}
-        if [item for item in items if isinstance(item, str)] != ["every_key", "_self_"] or set(options) != GROUPS:
+        if [item for item in items if isinstance(item, str)] != ["every_key", "_self_"]:
+            raise NeedsHydra
+        if set(options) != GROUPS | OVERRIDES:
             raise NeedsHydra
         options |= chosen_options
         if set(main.pop("hydra")) != HYDRA_KEYS or options["override hydra/sweeper"] != "grid":
